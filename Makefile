@@ -1,0 +1,71 @@
+# People, hooks and CI run the same commands.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOST := 127.0.0.1
+PORT ?= 5000
+
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+export OMP_WAIT_POLICY := passive
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui fashion mobilenet shuttle test test-unit test-slow test-browser bench-trajectory lint clean
+
+help: ## Show what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/installed ## Make .venv and install the pinned dependencies
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## Tell the story of three model versions on real data, about 3 minutes
+	$(BIN)/edgewright demo
+
+DEMO ?= .edgewright/demo
+ui: setup ## Open MLflow on what the demo made (DEMO=.edgewright/fashion for the other one)
+	@echo "MLflow: http://$(HOST):$(PORT) (stop with Ctrl-C)"
+	$(BIN)/mlflow server --backend-store-uri sqlite:///$(DEMO)/mlflow/mlflow.db --host $(HOST) --port $(PORT) --workers 1
+
+fashion: setup ## Fashion-MNIST with a small ResNet (Debian package dataset-fashion-mnist)
+	$(BIN)/python -m flows.demo.examples $@
+
+mobilenet: setup ## Fashion-MNIST with a small MobileNet and a student (Debian package dataset-fashion-mnist)
+	$(BIN)/python -m flows.demo.examples $@
+
+test-browser: $(VENV)/browser ## Reports in MLflow, in a real browser (Debian package chromium)
+	$(BIN)/python -m pytest -m browser
+
+shuttle: $(VENV)/shuttle ## NASA's Shuttle telemetry (Debian package r-cran-mlbench)
+	$(BIN)/python -m flows.demo.examples $@
+
+$(VENV)/shuttle $(VENV)/browser: $(VENV)/%: $(VENV)/installed
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[$*]'
+	@touch $@
+
+test: setup ## Unit and end-to-end tests
+	$(BIN)/python -m pytest -m 'not slow and not browser'
+
+test-unit: setup ## Tests without servers
+	$(BIN)/python -m pytest -m 'not slow and not end_to_end'
+
+test-slow: setup ## What is too slow for make test
+	$(BIN)/python -m pytest -m slow
+
+bench-trajectory: $(VENV)/shuttle ## What pruning and distillation cost and bring (Debian package r-cran-mlbench)
+	$(BIN)/python -m tests.benchmarks.trajectory
+
+lint: setup ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+clean: ## Remove what the demo and the tests made
+	rm -rf .edgewright .pytest_cache .mypy_cache .ruff_cache

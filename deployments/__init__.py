@@ -1,0 +1,1 @@
+"""What is configured: recipes, device profiles, workloads, and the models that read them."""

@@ -1,0 +1,90 @@
+"""The techniques of a recipe and their parameters, as they are written in YAML."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from deployments.yaml_file import Frozen
+from model_compression.training import FineTuning
+from model_compression.training.settings import Device, Precision
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class FineTune(Frozen):
+    """How long and how hard to train, and how much of the loss is the parent's answer."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    temperature: Annotated[float, Field(gt=0)]
+    distillation_weight: Share
+    seed: int
+    patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better validation score, then it stops
+    device: Device = "auto"
+    precision: Precision = "auto"
+
+    def settings(self) -> FineTuning:
+        """The same as the training loop takes it."""
+        return FineTuning(**self.model_dump())
+
+
+class Prune(Frozen):
+    """Remove channels in rounds until the smallest device's budget or the accuracy floor."""
+
+    kind: Literal["channels"]
+    importance: Literal["taylor"]
+    ratio: Annotated[float, Field(gt=0, le=0.5)]
+    max_rounds: Annotated[int, Field(ge=1)]
+    round_to: Annotated[int, Field(ge=1)]
+    accuracy_floor: Share  # the most validation accuracy a snapshot may lose against the parent
+    fine_tune: FineTune
+
+
+class Distil(Frozen):
+    """A student made for each device: the widest of each depth that was measured to fit, taught by the parent.
+
+    `family` own is what the workload's build_student() returns.
+    """
+
+    family: Literal["depthwise_cnn", "signal_net", "text_net", "own"]
+    widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, strict=False)]
+    depths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, strict=False)]
+    fine_tune: FineTune
+
+    @field_validator("widths", "depths")
+    @classmethod
+    def _ascending(cls, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        if list(numbers) != sorted(set(numbers)):
+            raise ValueError(f"expected different numbers in ascending order, got {list(numbers)}; sort them")
+        return numbers
+
+
+class PostTraining(Frozen):
+    """Rung: static post-training quantization."""
+
+    kind: Literal["ptq"]
+    calibration: Literal["minmax", "entropy", "percentile"]
+    precision: Literal["int8"] = "int8"
+
+    @property
+    def title(self) -> str:
+        """What reports call this rung."""
+        return f"PTQ {self.calibration}"
+
+
+class QuantizationAware(Frozen):
+    """Rung: quantization-aware training, distilling from the parent."""
+
+    kind: Literal["qat"]
+    fine_tune: FineTune
+    precision: Literal["int8"] = "int8"
+
+    @property
+    def title(self) -> str:
+        """What reports call this rung."""
+        return "QAT"
+
+
+Rung = Annotated[PostTraining | QuantizationAware, Field(discriminator="kind")]

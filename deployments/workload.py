@@ -1,0 +1,145 @@
+"""The workload: the user's own Python. The data, the loss and the score; all that a registered model does not carry."""
+
+import hashlib
+import importlib
+import inspect
+import sys
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from deployments.errors import ConfigurationError
+from deployments.split import SPLITS, Split, SplitName, check_splits
+from edge_runtime.errors import EdgewrightError
+from model_compression.students import Interface
+
+__all__ = ["SPLITS", "Split", "SplitName", "Workload", "code_digest", "load_workload", "read_splits"]
+
+_STANDARD_LIBRARY = sys.stdlib_module_names
+
+
+class Workload(ABC):
+    """What a user writes for a model of their own; named in the recipe as `package.module:Class`."""
+
+    @abstractmethod
+    def split(self, name: SplitName) -> Split:
+        """Return the rows of a split; the same rows at every call."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the scalar loss of a batch against the ground truth."""
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return one number per row, 1 for right and 0 for wrong; override it where that is not arg-max equality."""
+        return (self.predictions(outputs) == targets).astype(float)
+
+    def predictions(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what the model answers for each row, as people read it; arg-max unless overridden."""
+        return outputs.reshape(len(outputs), -1).argmax(axis=1)
+
+    def build_model(self) -> nn.Module | None:
+        """Return a fresh module of the registered architecture, to be used instead of one rebuilt from the program.
+
+        Only for programs that cannot be rebuilt; the program's weights are loaded into it strictly by name.
+        """
+        return None
+
+    def build_student(self, interface: Interface, width: int, depth: int) -> nn.Module:
+        """Return a fresh network to be taught by the parent, for a recipe whose `distil` says `family: own`.
+
+        Class scores (rows, interface.classes) for inputs of `interface.shapes`; larger with `width` and with `depth`.
+        """
+        raise ConfigurationError(
+            f"workload `{type(self).__module__}:{type(self).__qualname__}`: expected build_student(), got none; write "
+            "it, or choose another `family` in the recipe's `distil`"
+        )
+
+    def picture(self, split: Split, row: int) -> np.ndarray | None:
+        """Return an image of a row for the report, (H, W) or (C, H, W) with 1 or 3 channels, or None."""
+        array = split.inputs[0][row]
+        return array if array.ndim == 3 and array.shape[0] in (1, 3) else None
+
+    def text(self, split: Split, row: int) -> str | None:
+        """Return a row as text for the report, or None."""
+        return None
+
+
+def load_workload(reference: str) -> Workload:
+    """Import `package.module:Class` and make one; raises ConfigurationError."""
+    kind = _workload_class(reference)
+    try:
+        return kind()
+    except EdgewrightError as error:  # the workload says itself what is wrong
+        raise ConfigurationError(f"workload `{reference}`: {error}") from error
+    except Exception as error:  # user code: whatever it raises is the answer
+        raise ConfigurationError(
+            f"workload `{reference}`: expected {kind.__name__}() to make one without arguments, got "
+            f"{_described(error)}; correct its __init__"
+        ) from error
+
+
+def _workload_class(reference: str) -> type[Workload]:
+    module_name, _, class_name = reference.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # user code
+        raise ConfigurationError(
+            f"workload `{reference}`: expected module {module_name} to import, got {_described(error)}; "
+            f"{_import_remedy(module_name, error)}"
+        ) from error
+    kind = getattr(module, class_name, None)
+    if not (inspect.isclass(kind) and issubclass(kind, Workload)):
+        raise ConfigurationError(
+            f"workload `{reference}`: expected {class_name} to be a subclass of deployments.workload.Workload, got "
+            f"{'nothing of that name' if kind is None else repr(kind)}; correct the recipe's `workload` or the module"
+        )
+    if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+        raise ConfigurationError(
+            f"workload `{reference}`: expected the methods split and loss, got none for {', '.join(missing)}; write it"
+        )
+    return kind
+
+
+def _import_remedy(module_name: str, error: BaseException) -> str:
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return "correct the module"
+    if module_name == error.name or module_name.startswith(f"{error.name}."):
+        return "put its folder on PYTHONPATH, or correct the recipe's `workload`"
+    return f"install {error.name}, which the module imports"
+
+
+def code_digest(workload: Workload) -> str:
+    """sha256 of the source files that define a workload and its bases: another loss or score is another input."""
+    kinds = [kind for kind in type(workload).__mro__ if kind.__module__.partition(".")[0] not in _STANDARD_LIBRARY]
+    files = dict.fromkeys(inspect.getfile(kind) for kind in kinds)
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+
+
+def read_splits(workload: Workload) -> dict[SplitName, Split]:
+    """Read and check all splits; raises ConfigurationError."""
+    kind = type(workload)
+    splits: dict[SplitName, Split] = {}
+    try:
+        for name in SPLITS:
+            splits[name] = _read_split(workload, name)
+        check_splits(splits)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"workload `{kind.__module__}:{kind.__qualname__}`: {error}") from error
+    return splits
+
+
+def _read_split(workload: Workload, name: SplitName) -> Split:
+    try:
+        return workload.split(name)
+    except EdgewrightError as error:
+        raise ConfigurationError(f"split `{name}`: {error}") from error
+    except Exception as error:  # user code
+        raise ConfigurationError(
+            f"split `{name}`: expected its rows, got {_described(error)}; correct Workload.split"
+        ) from error
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,20 @@
+# The edge image: edge_runtime, numpy and onnxruntime. Build from the repository's root:
+#   docker build -f docker/edge.Dockerfile -t edgewright-edge .
+#   docker run --rm --read-only -v "$PWD/.edgewright/demo/target:/bundles:ro" \
+#       edgewright-edge verify /bundles/MODEL/DEVICE/DIGEST
+FROM python:3.11-slim
+
+COPY docker/edge-requirements.txt /tmp/edge-requirements.txt
+RUN pip install --no-cache-dir --no-compile --no-deps --requirement /tmp/edge-requirements.txt \
+    && rm /tmp/edge-requirements.txt \
+    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin edge
+
+COPY edge_runtime /opt/edgewright/edge_runtime
+
+ENV PYTHONPATH=/opt/edgewright \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+USER 10001
+WORKDIR /tmp
+ENTRYPOINT ["python", "-m", "edge_runtime"]

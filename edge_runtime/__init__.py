@@ -1,0 +1,1 @@
+"""The runtime that ships to the device: bundles, sessions, measurement. numpy and onnxruntime only."""

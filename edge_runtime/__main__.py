@@ -1,0 +1,96 @@
+"""`python -m edge_runtime`: verify a bundle, or verify it and run it once with its own session settings."""
+# ruff: noqa: T201
+
+import argparse
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.bundle import Bundle, read_bundle
+from edge_runtime.errors import EdgewrightError, SessionError
+from edge_runtime.files import write_atomic
+from edge_runtime.session import EdgeModel
+
+_NUMPY_ERRORS = (OSError, ValueError, EOFError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when it worked, 2 with one line on stderr when it did not."""
+    options = _parser().parse_args(arguments)
+    try:
+        bundle = read_bundle(options.bundle)
+        if options.command == "verify":
+            _verify(bundle)
+        else:
+            _predict(bundle, options.input, options.output)
+    except (EdgewrightError, OSError) as error:
+        print(" ".join(f"error: {error}".split()), file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m edge_runtime", description="Verify and run Edgewright bundles.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    verify = commands.add_parser("verify", help="check every byte of a bundle against its digest")
+    predict = commands.add_parser("predict", help="verify a bundle, then run it once")
+    for command in (verify, predict):
+        command.add_argument("bundle", type=Path, help="the bundle's folder, named by its digest")
+    predict.add_argument("input", type=Path, help=".npy for a model with one input, else .npz with one array per input")
+    predict.add_argument("--output", type=Path, help=".npy for a model with one output, else .npz; default: print JSON")
+    return parser
+
+
+def _verify(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    size = sum(blob.size for blob in manifest.blobs)
+    print(
+        f"intact: {manifest.model} version {manifest.version} for {manifest.device}, "
+        f"{len(manifest.blobs)} blob(s), {size} bytes, digest {bundle.digest}"
+    )
+
+
+def _predict(bundle: Bundle, source: Path, target: Path | None) -> None:
+    model = EdgeModel.load(bundle.entry_path, bundle.manifest.session)
+    outputs = model.predict(_read_arrays(source, model))
+    named = {spec.name: output for spec, output in zip(model.outputs, outputs, strict=True)}
+    if target is None:
+        print(json.dumps({name: output.tolist() for name, output in named.items()}))
+        return
+    buffer = io.BytesIO()
+    if len(named) == 1:
+        np.save(buffer, outputs[0])
+    else:
+        _save_archive(buffer, named)
+    write_atomic(target, buffer.getvalue())
+
+
+def _save_archive(buffer: io.BytesIO, arrays: Mapping[str, np.ndarray]) -> None:
+    # numpy.savez takes the names as keywords, so an output called "file" would break it
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _read_arrays(source: Path, model: EdgeModel) -> dict[str, np.ndarray]:
+    try:
+        content = np.load(source, allow_pickle=False)
+        if not isinstance(content, np.ndarray):
+            with content:
+                return dict(content)
+    except _NUMPY_ERRORS as error:
+        raise SessionError(f"The input {source} is no .npy or .npz file of plain arrays ({error}).") from error
+    if len(model.inputs) != 1:
+        names = [spec.name for spec in model.inputs]
+        raise SessionError(f"The model takes the inputs {names}: give them as one .npz file, not as {source}.")
+    return {model.inputs[0].name: content}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

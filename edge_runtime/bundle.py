@@ -1,0 +1,24 @@
+"""An immutable bundle: `manifest.json` and `blobs/<sha256>`, in a folder named by the manifest's sha256.
+
+The path is `<target>/<model>/<device>/<digest>/`. A graph is one file: the name of a blob is its sha256, so a graph
+would not find external data beside it.
+"""
+
+from edge_runtime.bundle_reader import Bundle, read_bundle
+from edge_runtime.bundle_writer import write_bundle
+from edge_runtime.errors import BundleError
+from edge_runtime.manifest import Blob, Manifest, TensorSpec
+from edge_runtime.manifest_codec import decode_manifest, digest_of, encode_manifest
+
+__all__ = [
+    "Blob",
+    "Bundle",
+    "BundleError",
+    "Manifest",
+    "TensorSpec",
+    "decode_manifest",
+    "digest_of",
+    "encode_manifest",
+    "read_bundle",
+    "write_bundle",
+]

@@ -1,0 +1,161 @@
+"""`edgewright`: what people do by hand."""
+
+import os
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edge_runtime.errors import EdgewrightError
+from flows.environment import prepare
+
+HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
+
+app = typer.Typer(
+    name="edgewright",
+    help="From a registered model to a gated, published edge model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+recipes = typer.Typer(help="Look at recipes.", no_args_is_help=True)
+app.add_typer(recipes, name="recipes")
+console = Console()
+
+RecipeOption = Annotated[str, typer.Option(help="Path of a recipe, or the name of a shipped one.")]
+
+
+@app.command("compress")
+def compress_command(
+    model: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    version: Annotated[str, typer.Argument(help="Version number.")],
+    recipe: RecipeOption,
+) -> None:
+    """Compress one registered version and publish it where its gates hold.
+
+    Reads MLFLOW_TRACKING_URI, EDGEWRIGHT_HOME and EDGEWRIGHT_TARGET. Exits with 0 when every device got it,
+    1 when a gate refused it, 2 when something was wrong with the input.
+    """
+    prepare(HOME)
+    from flows.compress import compress
+    from flows.console import outcome_table, show_progress
+
+    show_progress(console)
+    outcome = compress(model, version, recipe)
+    console.print(outcome_table([outcome]))
+    if outcome.answer != "published":
+        raise typer.Exit(1)
+
+
+@app.command("reconcile")
+def reconcile_command(
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Recipe to look at; all shipped ones when not given.")
+    ] = None,
+) -> None:
+    """Compress every registered version that has no answer yet."""
+    prepare(HOME)
+    from flows.console import outcome_table, show_progress
+    from flows.reconcile import reconcile
+
+    show_progress(console)
+    outcomes = reconcile(recipe)
+    console.print(outcome_table(outcomes) if outcomes else "Every registered version has an answer.")
+
+
+@app.command()
+def report(
+    subject: Annotated[
+        str, typer.Argument(metavar="MODEL[/VERSION]", help="The newest answered version if not given.")
+    ],
+    device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the pages in a browser too.")] = False,
+) -> None:
+    """Show the gate report of a version: the verdict, why, and every gate."""
+    prepare(HOME)
+    from flows.reports import save_page, stored_reports
+    from quality_gates.report import render_text
+
+    model, _, version = subject.partition("/")
+    for stored in stored_reports(model, version or None, device):
+        console.print(render_text(stored.content), "")
+        if open_page:
+            page = save_page(stored, HOME / "reports")
+            console.print(f"Page: {page}\n")
+            webbrowser.open(page.as_uri())
+
+
+@app.command()
+def history(
+    model: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
+) -> None:
+    """Show what came of every version: figures, what is deployed now, what was refused and why."""
+    prepare(HOME)
+    from flows.reports import history_table
+
+    console.print(history_table(model, device))
+
+
+@app.command()
+def demo() -> None:
+    """Tell the story of three versions of a digit classifier, on real data, in about 3 minutes."""
+    home = HOME / "demo"
+    os.environ.pop("PREFECT_API_URL", None)  # the story runs on servers of its own
+    prepare(HOME)
+    console.print("[bold]Edgewright[/]: loading torch, MLflow and Prefect ...")
+    from flows.console import show_progress
+    from flows.demo.story import SUMMARY, tell
+
+    show_progress(console)
+    tell(home, console)
+    console.print(
+        f"\nWritten: {home / SUMMARY}. Published bundles: {home / 'target'}.\n"
+        "Next: [bold]make ui[/] opens MLflow on what was made. Open the experiment [bold]edgewright-digits[/], "
+        "a run of a device (gateway or camera), and its artifact [bold]report.html[/]."
+    )
+
+
+@app.command()
+def devices() -> None:
+    """List the device profiles that come with Edgewright."""
+    from deployments.device import shipped_devices
+
+    table = Table("name", "description", "threads", "instructions", "size", "peak RSS", "p50", "p99")
+    for device in shipped_devices():
+        budgets = device.budgets
+        figures = (budgets.peak_rss_mb, "MB"), (budgets.latency_p50_ms, "ms"), (budgets.latency_p99_ms, "ms")
+        limits = ["-" if value is None else f"{value:g} {unit}" for value, unit in figures]
+        size = f"{budgets.size_kb:g} KB"
+        table.add_row(device.name, device.description, str(device.threads), device.instruction_set, size, *limits)
+    console.print(table)
+
+
+@recipes.command("check")
+def check_recipe(
+    file: Annotated[Path, typer.Argument(help="Path of a recipe, or the name of a shipped one.")],
+) -> None:
+    """Check a recipe, its device profiles, its workload and its slices, without training anything."""
+    prepare(HOME)
+    from tasks.preflight import check_recipe as check
+
+    recipe, splits = check(file)
+    rows = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
+    console.print(
+        f"{file}: good. Model {recipe.model}; devices {', '.join(device.name for device in recipe.devices)}; "
+        f"{len(recipe.gates)} gates; rows: {rows}. Digest {recipe.digest[:12]}."
+    )
+
+
+def main() -> None:
+    """Run the command line; what is wrong with the input is one sentence and exit code 2."""
+    try:
+        app()
+    except EdgewrightError as error:
+        message = f"[red]error:[/] {escape(str(error))}"
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+        raise SystemExit(2) from None

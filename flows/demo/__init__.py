@@ -1,0 +1,1 @@
+"""The story of three versions of one upstream model, told on real data."""

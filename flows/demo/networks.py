@@ -1,0 +1,79 @@
+"""The upstream teams' networks of the examples. Nothing here knows of edge devices."""
+
+from torch import Tensor, nn
+
+from deployments.workloads.shuttle import CLASSES, SENSORS
+
+
+class Block(nn.Module):
+    """Two convolutions and a way around them (He et al., Deep Residual Learning, 2016)."""
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, width, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        same = stride == 1 and channels == width
+        shortcut = (nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+        self.shortcut = nn.Identity() if same else nn.Sequential(*shortcut)
+        self.activation = nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.activation(self.body(images) + self.shortcut(images))
+
+
+class InvertedResidual(nn.Module):
+    """Widen, filter depthwise, narrow again, and a way around (Sandler et al., MobileNetV2, 2018)."""
+
+    def __init__(self, channels: int, width: int, stride: int, expansion: int = 4) -> None:
+        super().__init__()
+        inner = channels * expansion
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, inner, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU6(),
+            nn.Conv2d(inner, inner, 3, stride, padding=1, groups=inner, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU6(),
+            nn.Conv2d(inner, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        self.residual = stride == 1 and channels == width
+
+    def forward(self, images: Tensor) -> Tensor:
+        made = self.body(images)
+        return made + images if self.residual else made
+
+
+def resnet() -> nn.Module:
+    """A ResNet of 78,000 parameters for 28x28 images."""
+    blocks = (Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2))
+    return nn.Sequential(*_stem(16), *blocks, *_head(64, 10))
+
+
+def mobilenet() -> nn.Module:
+    """A MobileNet of 50,000 parameters for 28x28 images."""
+    plan = ((16, 16, 1), (16, 24, 2), (24, 24, 1), (24, 40, 2), (40, 40, 1), (40, 40, 1))
+    return nn.Sequential(*_stem(16), *(InvertedResidual(*sizes) for sizes in plan), *_head(40, 10))
+
+
+def telemetry_network() -> nn.Module:
+    """Three linear layers on the values of one moment."""
+    layers: list[nn.Module] = []
+    width = len(SENSORS)
+    for _ in range(2):
+        layers += [nn.Linear(width, 128), nn.ReLU()]
+        width = 128
+    return nn.Sequential(*layers, nn.Linear(width, len(CLASSES)))
+
+
+def _stem(width: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+
+
+def _head(width: int, classes: int) -> tuple[nn.Module, ...]:
+    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)

@@ -1,0 +1,44 @@
+"""Settings of the servers that we start: nothing phones home, nothing of the user's own is touched."""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+
+QUIET = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+}
+EMBEDDED = {
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "edgewright",
+}
+# Threads that spin while they wait make training ten times slower as soon as another process wants a core.
+SHARED_MACHINE = {"OMP_WAIT_POLICY": "passive"}
+NOISY = ("mlflow", "alembic", "httpx", "torchao", "torch", "torch.utils._pytree", "onnxscript", "onnx_ir", "prefect")
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own chatter off the terminal: their errors stay."""
+    warnings.simplefilter("ignore")
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def prepare(home: Path) -> None:
+    """Set what Prefect and MLflow read when they are imported; what the user has set stays, but for telemetry.
+
+    Without a Prefect server of the user's own (PREFECT_API_URL), an embedded one lives in `home`.
+    """
+    os.environ.update(QUIET)
+    quiet_libraries()
+    for key, value in (EMBEDDED | SHARED_MACHINE).items():
+        os.environ.setdefault(key, value)
+    if "PREFECT_API_URL" not in os.environ:
+        own = home.resolve() / "prefect"
+        own.mkdir(parents=True, exist_ok=True)  # Prefect makes one level and goes on without its database
+        os.environ.setdefault("PREFECT_HOME", str(own))

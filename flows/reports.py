@@ -1,0 +1,90 @@
+"""Reports and history as they are read from the registry for the terminal."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from quality_gates.report import ReportContent, render_html
+from quality_gates.report.quantities import percent, quantity, size
+from tasks.errors import RegistryError
+from tasks.history import history
+from tasks.outcome import Outcome
+from tasks.record import CONTENT
+from tasks.registry import EdgeModels, Runs, Upstream
+from tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class StoredReport:
+    """The facts of one device's gate report."""
+
+    content: ReportContent
+
+    @property
+    def file_name(self) -> str:
+        """What a file with the page is called."""
+        return f"{self.content.model}-v{self.content.version}-{self.content.device}.html"
+
+
+def stored_reports(model: str, version: str | None, device: str | None) -> Iterator[StoredReport]:
+    """Yield the reports of a version, the newest answered one if none is given, device by device.
+
+    Raises RegistryError where there is no answer, no such version or no such device.
+    """
+    runs = _runs(model)
+    outcomes = [Outcome.model_validate(content) for _, _, content in runs.answers()]
+    if not outcomes:
+        raise RegistryError(
+            f"model {model}: expected a version that has an answer, got none; run edgewright compress or reconcile, "
+            "and check MLFLOW_TRACKING_URI and EDGEWRIGHT_HOME"
+        )
+    wanted = version or max(outcomes, key=lambda outcome: int(outcome.version)).version
+    lines = {line.device: line for outcome in outcomes if outcome.version == wanted for line in outcome.devices}
+    chosen = [line for line in lines.values() if device in (None, line.device)]
+    if not chosen:
+        answered = ", ".join(
+            f"{outcome.version} on {', '.join(line.device for line in outcome.devices)}" for outcome in outcomes
+        )
+        on = f" on {device}" if device else ""
+        raise RegistryError(
+            f"model {model}: expected an answer for version {wanted}{on}, got answers for {answered}; choose one"
+        )
+    for line in chosen:
+        content = runs.read_text(line.report.split("/")[1], CONTENT)
+        yield StoredReport(ReportContent.model_validate_json(content))
+
+
+def save_page(stored: StoredReport, folder: Path) -> Path:
+    """Write a report's page into a folder; returns its absolute path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.resolve() / stored.file_name
+    path.write_text(render_html(stored.content))
+    return path
+
+
+def history_table(model: str, device: str | None) -> Table:
+    """One line per answer and device, the earliest first. Raises RegistryError where there is none."""
+    runs = _runs(model)
+    table = Table(title=f"What came of the versions of {model}", title_justify="left", box=None)
+    for column in ("when (UTC)", "version", "device", "decision", "now", "accuracy", "critical", "size", "p50"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for name, row in history(runs, EdgeModels(runs.client.tracking_uri, model), device):
+        decision = "[green]published[/]" if row.published else "[red]refused[/]"
+        figures = (percent(row.accuracy), percent(row.critical), size(row.size_bytes))
+        p50 = quantity("latency_p50_ms", row.latency_p50_ms)
+        table.add_row(row.when, row.version, name, decision, row.now, *figures, p50, "" if row.published else row.why)
+    if not table.row_count:
+        raise RegistryError(
+            f"model {model}: expected versions that have an answer{f' on {device}' if device else ''}, got none; run "
+            "edgewright compress or reconcile, and check MLFLOW_TRACKING_URI and EDGEWRIGHT_HOME"
+        )
+    return table
+
+
+def _runs(model: str) -> Runs:
+    uri = Workspace.from_environment().tracking_uri
+    Upstream(uri).versions(model)  # a name that nobody registered is an error, not an empty experiment
+    return Runs(uri, model)

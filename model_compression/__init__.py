@@ -1,0 +1,1 @@
+"""The algorithms: intake, pruning, distillation, quantization, export. Pure torch and ONNX."""

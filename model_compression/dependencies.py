@@ -1,0 +1,93 @@
+"""Which channels hang together: torch-pruning's dependency graph behind the questions that pruning asks."""
+
+import math
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch_pruning as tp
+from torch import Tensor, nn
+
+ROOTS = (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding)
+READERS = (nn.modules.conv._ConvNd, nn.Linear)
+MIXERS = (nn.LayerNorm, nn.GroupNorm)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A layer that takes the channels of a bundle: its input `inputs[i]` carries channel `channels[i]`."""
+
+    layer: str
+    inputs: list[int]
+    channels: list[int]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Channels that can only be removed together (residual adds, depthwise convolutions), named by a layer of theirs.
+
+    `blocks` equal parts must lose the same positions (grouped convolutions, group norms). Where it `mixes`, a norm
+    over the channels makes what remains depend on what is removed.
+    """
+
+    layer: str
+    width: int
+    blocks: int
+    mixes: bool
+    readers: tuple[Reader, ...]
+
+
+class Dependencies:
+    """The channels of one model. Stays in step with it as long as channels are removed through `remove`."""
+
+    def __init__(self, model: nn.Module, example: tuple[Tensor, ...]) -> None:
+        self.model = model
+        self._names = {module: name for name, module in model.named_modules()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._graph = tp.DependencyGraph().build_dependency(model, example_inputs=example)
+
+    def bundles(self, kept: Collection[str] = ()) -> Iterator[Bundle]:
+        """Yield every bundle of which no layer is `kept`."""
+        ignored = [self.model.get_submodule(name) for name in kept]
+        for group in self._graph.get_all_groups(ignored_layers=ignored, root_module_types=ROOTS):
+            yield self._bundle(group)
+
+    def remove(self, layer: str, channels: Sequence[int]) -> None:
+        """Remove output channels of a layer, and whatever hangs on them, in place.
+
+        Raises AttributeError for an unknown layer, ValueError for channels that it does not have or for all of them.
+        """
+        module = self.model.get_submodule(layer)
+        pruner = self._graph.get_pruner_of_module(module)
+        width = pruner.get_out_channels(module)
+        if not set(channels) < set(range(width)):
+            raise ValueError(f"expected some of the channels 0 to {width - 1} of {layer}, got {sorted(channels)}")
+        group = self._graph.get_pruning_group(module, pruner.prune_out_channels, list(channels))
+        group.prune(record_history=False)
+
+    def _bundle(self, group: Any) -> Bundle:
+        targets = [(item.dep.target.module, item.dep.handler) for item in group]
+        return Bundle(
+            layer=self._names[targets[0][0]],
+            width=len(group[0].idxs),
+            blocks=math.lcm(*(self._blocks(module, prune) for module, prune in targets)),
+            mixes=any(isinstance(module, MIXERS) for module, _ in targets),
+            readers=tuple(self._readers(group)),
+        )
+
+    def _readers(self, group: Any) -> Iterator[Reader]:
+        for item in group:
+            module, prune = item.dep.target.module, item.dep.handler
+            if isinstance(module, READERS) and not self._graph.is_out_channel_pruning_fn(prune):
+                yield Reader(self._names[module], list(item.idxs), list(item.root_idxs))
+
+    def _blocks(self, module: Any, prune: Any) -> int:
+        """In how many parts of one size a layer reads or writes its channels; 1 for a depthwise convolution."""
+        if not isinstance(module, nn.Module) or getattr(module, "groups", 1) == getattr(module, "out_channels", None):
+            return 1
+        pruner = self._graph.get_pruner_of_module(module)
+        if self._graph.is_out_channel_pruning_fn(prune):
+            return int(pruner.get_out_channel_groups(module))
+        return int(pruner.get_in_channel_groups(module))

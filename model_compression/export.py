@@ -1,0 +1,71 @@
+"""From torch to an ONNX file that ships."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from model_compression.errors import ExportError, cause_of
+from model_compression.quiet import quiet
+
+OPSET = 20
+
+
+def export_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str], path: Path) -> Path:
+    """Export a model in evaluation mode to one ONNX file with a dynamic batch; returns the path.
+
+    `example` has at least 2 rows; the inputs are called `names`, the output `output`. What only a debugger reads
+    (per-node metadata, value infos, doc strings) is stripped: it weighs as much as a small model.
+    Raises ExportError for an operator that ONNX or its exporter does not have.
+    """
+    return save_onnx(to_onnx(model, example, names), path)
+
+
+def to_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
+    """Do what export_onnx does, in memory."""
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        with quiet("torch.onnx", "onnxscript", "onnx_ir"):
+            program = torch.onnx.export(
+                model,
+                example,
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=list(names),
+                output_names=["output"],
+                dynamic_shapes=tuple({0: batch} for _ in example),
+            )
+    except Exception as error:  # the exporter and what it calls raise of all kinds
+        raise ExportError(
+            f"expected the model to export to ONNX opset {OPSET}, got {cause_of(error)}; replace the operator it "
+            "names, or give the workload a build_model() without it"
+        ) from error
+    if program is None:
+        raise ExportError("expected an ONNX program from the exporter, got none; report this with the model's graph")
+    return strip(program.model_proto)
+
+
+def save_onnx(model: onnx.ModelProto, path: Path) -> Path:
+    """Write a model as one file; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save_model(model, path)
+    return path
+
+
+def strip(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove metadata that no runtime reads, in place; returns the model."""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in [*model.graph.input, *model.graph.output, *model.graph.initializer]:
+        del value.metadata_props[:]
+        value.doc_string = ""
+    return model

@@ -1,0 +1,104 @@
+"""Batch norms made part of other layers, for a model whose statistics no longer change."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def fold_batch_norm(model: GraphModule, example: tuple[Tensor, ...]) -> GraphModule:
+    """Fold every batch norm whose only input is a convolution or linear used once, in place; returns the model.
+
+    The outputs in evaluation mode stay the same up to rounding.
+    """
+    _note_shapes(model.eval(), example)
+    for node in list(model.graph.nodes):
+        source = _folds_into(model, node)
+        if source is None:
+            continue
+        layer, norm = (model.get_submodule(str(each.target)) for each in (source, node))
+        fused = _fuse(layer, norm, _rank(source))  # type: ignore[arg-type]
+        if fused is not None:
+            model.set_submodule(str(source.target), fused)
+            node.replace_all_uses_with(source)
+            model.graph.erase_node(node)
+    model.delete_all_unused_submodules()
+    model.recompile()
+    return model
+
+
+def freeze_batch_norm(model: GraphModule, example: tuple[Tensor, ...]) -> GraphModule:
+    """Turn every batch norm that is left into the layer that computes the same in evaluation mode, in place.
+
+    On images and signals that is a depthwise convolution of one place, which quantizes like any other.
+    """
+    _note_shapes(model.eval(), example)
+    for node in model.graph.nodes:
+        norm = model.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+            model.set_submodule(str(node.target), _frozen(norm, _rank(node)))
+    model.recompile()
+    return model
+
+
+class ScaleShift(nn.Module):
+    """x * weight + bias, by the last dimension."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale and shift every feature."""
+        return x * self.weight + self.bias
+
+
+def _frozen(norm: Any, rank: int) -> nn.Module:
+    with torch.no_grad():
+        scale = (norm.running_var + norm.eps).rsqrt()
+        scale = scale if norm.weight is None else scale * norm.weight
+        shift = -norm.running_mean * scale
+        shift = shift if norm.bias is None else shift + norm.bias
+    if rank == 2:
+        return ScaleShift(scale, shift)
+    kind: Any = CONVOLUTIONS[rank - 3]
+    layer = kind(norm.num_features, norm.num_features, 1, groups=norm.num_features)
+    layer.weight.data, layer.bias.data = scale.view_as(layer.weight), shift
+    return layer
+
+
+def _note_shapes(model: GraphModule, example: tuple[Tensor, ...]) -> None:
+    with torch.no_grad():
+        ShapeProp(model).propagate(*example)
+
+
+def _rank(node: Node) -> int:
+    return len(node.meta["tensor_meta"].shape)
+
+
+def _folds_into(model: GraphModule, node: Node) -> Node | None:
+    """The call of a layer that nothing but this batch norm reads, of a layer that is called nowhere else."""
+    if node.op != "call_module" or not isinstance(norm := model.get_submodule(str(node.target)), _BatchNorm):
+        return None
+    source = node.args[0]
+    if norm.running_mean is None or not isinstance(source, Node) or source.op != "call_module":
+        return None
+    calls = sum(other.op == "call_module" and other.target == source.target for other in model.graph.nodes)
+    return source if calls == len(source.users) == 1 else None
+
+
+def _fuse(layer: nn.Module, norm: _BatchNorm, rank: int) -> nn.Module | None:
+    if isinstance(layer, CONVOLUTIONS):
+        return fuse_conv_bn_eval(layer, norm)
+    if isinstance(layer, TRANSPOSED) and layer.groups == 1:
+        return fuse_conv_bn_eval(layer, norm, transpose=True)
+    if isinstance(layer, nn.Linear) and rank == 2:  # with more dimensions they count channels on different ones
+        return fuse_linear_bn_eval(layer, norm)
+    return None

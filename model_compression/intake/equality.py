@@ -1,0 +1,135 @@
+"""Holds a rebuilt model against the program that it came from, on real rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from model_compression.errors import IntakeError
+from model_compression.intake.nodes import arguments, aten, is_operator
+from model_compression.intake.signature import input_specs
+
+_TRAINING_FLAGS = {"train": False, "training": False, "dropout_p": 0.0}
+
+
+def check_equal(
+    program: ExportedProgram, module: nn.Module, inputs: tuple[Tensor, ...], tolerance: float = 1e-5
+) -> float:
+    """Run both on the same rows; returns the largest absolute difference over the program's largest absolute output.
+
+    Both run in evaluation mode: a program that was exported in training mode is run with its stored batch
+    statistics and without dropout. Raises IntakeError if an output is NaN, the shapes differ or the difference
+    is above `tolerance`.
+    """
+    _check_inputs(program, inputs)
+    rows = len(inputs[0])
+    expected = _output(_evaluating(program), inputs)
+    got = _output(module, inputs)
+    _check_comparable(expected, got, rows)
+    difference = _relative_difference(expected, got)
+    if difference > tolerance:
+        is_random = not torch.equal(_output(_evaluating(program), inputs), expected)
+        raise _unequal(difference, tolerance, rows, is_random=is_random)
+    return difference
+
+
+def _check_comparable(expected: Tensor, got: Tensor, rows: int) -> None:
+    for name, output in (("registered program", expected), ("rebuilt model", got)):
+        if output.isnan().any():
+            bad = int(output.isnan().reshape(len(output), -1).any(1).sum()) if output.dim() else 1
+            raise IntakeError(
+                f"expected numbers, got NaN from the {name} in {bad} of {rows} rows; "
+                "check that the rows are prepared as the model's team does, and that its weights are finite"
+            )
+    if expected.shape != got.shape:
+        raise IntakeError(
+            f"expected outputs of shape {list(expected.shape)} as the program gives, got {list(got.shape)} from the "
+            "rebuilt model; give the workload a build_model() that returns the same architecture"
+        )
+
+
+def _unequal(difference: float, tolerance: float, rows: int, *, is_random: bool) -> IntakeError:
+    remedy = "give the workload a build_model() that returns the same architecture"
+    if is_random:
+        remedy = "the program's own outputs are random: call model.eval() before the model is registered"
+    return IntakeError(
+        f"expected the rebuilt model to equal the registered program to {tolerance:g} of its largest output, got "
+        f"a difference of {difference:.3g} on {rows} rows; {remedy}"
+    )
+
+
+def _check_inputs(program: ExportedProgram, inputs: tuple[Tensor, ...]) -> None:
+    specs = input_specs(program)
+    fits = len(specs) == len(inputs) and all(
+        spec.dtype == value.dtype
+        and len(spec.shape) == value.dim()
+        and all(size in (None, given) for size, given in zip(spec.shape, value.shape, strict=True))
+        for spec, value in zip(specs, inputs, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(f"{name} {dtype} {list(shape)}" for name, dtype, shape in specs)
+        got = ", ".join(f"{value.dtype} {list(value.shape)}" for value in inputs)
+        raise IntakeError(
+            f"expected rows that fit the program's inputs ({wanted}; None is any size), got {got}; "
+            "let the workload give them as the model's team does"
+        )
+
+
+def _relative_difference(expected: Tensor, got: Tensor) -> float:
+    if not expected.numel():
+        return 0.0
+    # equal infinities (masked logits) would give NaN
+    difference = torch.where(expected == got, 0.0, (expected - got).abs()).max()
+    finite = expected[expected.isfinite()].abs()
+    scale = finite.max().item() if finite.numel() else 0.0
+    return float(difference) / (scale or 1.0)
+
+
+def _output(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    with torch.no_grad(), _evaluation_mode(module):
+        output = module(*inputs)
+    tensors = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
+    if len(tensors) != 1:
+        raise IntakeError(
+            f"expected one output tensor, got {len(tensors)}; let forward() return the tensor that is scored"
+        )
+    return tensors[0].double()
+
+
+def _evaluating(program: ExportedProgram) -> fx.GraphModule:
+    """The program as a module of its own, with every training flag off."""
+    module = program.module(check_guards=False)
+    for part in module.modules():
+        part._buffers.update({name: value.clone() for name, value in part._buffers.items() if value is not None})
+    for node in module.graph.nodes:
+        if is_operator(node) and not _needs_batch_statistics(node):
+            _switch_off(node)
+    module.recompile()
+    return module
+
+
+def _needs_batch_statistics(node: fx.Node) -> bool:
+    return node.target is aten.batch_norm.default and arguments(node)["running_mean"] is None
+
+
+def _switch_off(node: fx.Node) -> None:
+    for index, argument in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+        if argument.name in _TRAINING_FLAGS and index < len(node.args):
+            node.update_arg(index, _TRAINING_FLAGS[argument.name])
+        elif argument.name in node.kwargs and argument.name in _TRAINING_FLAGS:
+            node.update_kwarg(argument.name, _TRAINING_FLAGS[argument.name])
+
+
+@contextmanager
+def _evaluation_mode(module: nn.Module) -> Iterator[None]:
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True

@@ -1,0 +1,180 @@
+"""What a program's text may say before torch reads it.
+
+torch.export turns parts of an archive's JSON into running code: symbolic sizes go through `eval` (sympy), names
+go into generated Python source, operators are looked up by attribute path, tree specs import modules by name, and
+guards are compiled. Everything outside a narrow grammar is refused here, so that loading a program runs no code of
+its author's.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from model_compression.errors import IntakeError
+from model_compression.intake.symbols import is_arithmetic
+
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_DOTTED_NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)
+_OPERATOR = re.compile(
+    r"torch\.ops\.(aten|prims|torchvision)\.(?!__)\w+\.[A-Za-z]\w*"
+    r"|torch\.ops\.aten\.__(i?and|i?or|i?xor|lshift|rshift)__\.[A-Za-z]\w*"
+    r"|torch\.ops\.higher_order\.[A-Za-z]\w*"
+    r"|torch\.sym_(not|int|float|ite|max|min|sqrt)"
+    r"|_operator\.(eq|ne|le|ge|lt|gt|neg|pos|mul|add|sub|floordiv|mod|pow|truediv|and_|or_|lshift|rshift|getitem)"
+    r"|math\.(trunc|ceil|floor)",
+    re.ASCII,
+)
+_OPENS_FILES = "torch.ops.aten.from_file."
+_CONTAINERS = {
+    "builtins.tuple",
+    "builtins.list",
+    "builtins.dict",
+    "collections.OrderedDict",
+    "torch.Size",
+    "torch.fx.immutable_collections.immutable_list",
+    "torch.fx.immutable_collections.immutable_dict",
+}
+_MAPS = {
+    "as_string_to_argument",
+    "custom_obj_values",
+    "metadata",
+    "opset_version",
+    "range_constraints",
+    "sym_bool_values",
+    "sym_float_values",
+    "sym_int_values",
+    "tensor_values",
+    "treespec_namedtuple_fields",
+}
+"""Fields whose keys are the program's own names, not field names."""
+
+
+def screen(text: Any) -> None:
+    """Check parsed JSON of a `pt2` archive and drop the metadata of its nodes but their module path, in place.
+
+    Raises IntakeError that names the first entry outside the grammar.
+    """
+    for holder, key, value in _entries(text):
+        if key == "metadata" and isinstance(value, dict) and "target" in holder:
+            holder[key] = {name: path for name, path in value.items() if name == "nn_module_stack"}
+        elif (check := _CHECKS.get(key)) is not None:
+            check(key, value)
+
+
+def _entries(tree: Any) -> Iterator[tuple[dict[str, Any], str, Any]]:
+    pending = [("", tree)]
+    while pending:
+        field, value = pending.pop()
+        if isinstance(value, dict):
+            for key, child in list(value.items()):
+                if field not in _MAPS:
+                    yield value, key, child
+                pending.append(("" if field in _MAPS else key, child))
+        elif isinstance(value, list):
+            pending.extend(("", child) for child in value)
+
+
+def _refuse(what: str, value: object, expected: str) -> IntakeError:
+    return IntakeError(
+        f"expected {what} to be {expected}, got {str(value)[:80]!r}: the archive is damaged or was tampered with; "
+        "register the model again from its source"
+    )
+
+
+def _check_name(key: str, value: Any) -> None:
+    # an empty name is how a nameless argument is written, null how a missing one is
+    if value and not (isinstance(value, str) and _IDENTIFIER.fullmatch(value)):
+        raise _refuse(f"the name of a value ('{key}')", value, "a Python identifier")
+
+
+def _check_names(key: str, value: Any) -> None:
+    for name in value or ():
+        _check_name(key, name)
+
+
+def _check_dotted_name(key: str, value: Any) -> None:
+    if not (isinstance(value, str) and _DOTTED_NAME.fullmatch(value)):
+        raise _refuse(f"'{key}'", value, "a dotted name")
+
+
+def _check_operator(key: str, value: Any) -> None:
+    if not (isinstance(value, str) and _OPERATOR.fullmatch(value)) or value.startswith(_OPENS_FILES):
+        raise _refuse("an operator", value, "one of ATen's or torchvision's")
+
+
+def _check_number(key: str, value: Any) -> None:
+    if not (value is None or isinstance(value, (int, float)) or value in ("Infinity", "-Infinity", "NaN")):
+        raise _refuse(f"'{key}'", value, "a number")
+
+
+def _check_expression(key: str, value: Any) -> None:
+    if not is_arithmetic(value):
+        raise _refuse("a symbolic size", value, "an arithmetic expression")
+
+
+def _check_tree(key: str, value: Any) -> None:
+    try:
+        _, tree = json.loads(value)
+    except (TypeError, ValueError) as error:
+        raise _refuse(f"'{key}'", value, "a tree of containers") from error
+    for _, name, entry in _entries(tree):
+        if name == "type" and entry is not None and entry not in _CONTAINERS:
+            raise IntakeError(
+                f"expected the inputs and outputs to be tensors, tuples, lists or dicts, got {str(entry)[:80]!r}; "
+                "let forward() take and return those, and register the model again"
+            )
+        if name == "context" and entry is not None:
+            _check_keys(key, entry)
+
+
+def _check_keys(key: str, context: Any) -> None:
+    try:
+        keys = json.loads(context)
+    except (TypeError, ValueError) as error:
+        raise _refuse(f"the keys in '{key}'", context, "a list of strings") from error
+    is_list = isinstance(keys, list) and all(isinstance(name, str) for name in keys)
+    if keys is not None and not is_list:
+        raise _refuse(f"the keys in '{key}'", context, "a list of strings")
+    if key == "in_spec":
+        _check_names(key, keys)
+
+
+def _check_device(key: str, value: Any) -> None:
+    kind = value.get("type") if isinstance(value, dict) else value
+    if kind not in (None, "cpu"):
+        raise IntakeError(
+            f"expected a program exported on the CPU, got one on {str(kind)[:40]!r}; "
+            "register the model with `model.to('cpu')` and an input_example on the CPU"
+        )
+
+
+def _refuse_object(key: str, value: Any) -> None:
+    raise IntakeError(
+        f"expected a program of tensors, got a custom object ({str(value)[:80]!r}), which is stored as a pickle; "
+        "register a model without torchbind or opaque objects"
+    )
+
+
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "name": _check_name,
+    "as_name": _check_name,
+    "user_input_name": _check_name,
+    "forward_arg_names": _check_names,
+    "parameter_name": _check_dotted_name,
+    "buffer_name": _check_dotted_name,
+    "tensor_constant_name": _check_dotted_name,
+    "target": _check_operator,
+    "as_operator": _check_operator,
+    "as_int": _check_number,
+    "as_float": _check_number,
+    "min_val": _check_number,
+    "max_val": _check_number,
+    "expr_str": _check_expression,
+    "in_spec": _check_tree,
+    "out_spec": _check_tree,
+    "device": _check_device,
+    "as_device": _check_device,
+    "as_custom_obj": _refuse_object,
+    "custom_obj": _refuse_object,
+}

@@ -1,0 +1,154 @@
+"""Which tensors quantization-aware training quantizes, written for ONNX Runtime's fusion rules.
+
+ONNX Runtime runs an operator in integers when every tensor input and the (activated) output carry a
+quantize/dequantize pair, so that is what is annotated. Operators that only move values share one pair of parameters
+between input and output, or ONNX Runtime would compute in float between them.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e import (
+    FakeQuantize,
+    FusedMovingAvgObsFakeQuantize,
+    MovingAverageMinMaxObserver,
+    MovingAveragePerChannelMinMaxObserver,
+)
+from torchao.quantization.pt2e.quantizer import (
+    QuantizationAnnotation,
+    QuantizationSpec,
+    QuantizationSpecBase,
+    Quantizer,
+    SharedQuantizationSpec,
+)
+
+aten = torch.ops.aten
+ANNOTATION = "quantization_annotation"
+
+WEIGHTED = {
+    aten.conv1d.default,
+    aten.conv1d.padding,
+    aten.conv2d.default,
+    aten.conv2d.padding,
+    aten.linear.default,
+}
+BINARY = {aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor}
+ACTIVATIONS = {
+    aten.relu.default,
+    aten.relu_.default,
+    aten.relu6.default,
+    aten.relu6_.default,
+    aten.hardtanh.default,
+    aten.hardtanh_.default,
+}
+AVERAGES = {aten.avg_pool1d.default, aten.avg_pool2d.default}
+MOVES = {
+    aten.max_pool1d.default,
+    aten.max_pool2d.default,
+    aten.flatten.using_ints,
+    aten.view.default,
+    aten.reshape.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.unsqueeze.default,
+    aten.permute.default,
+    aten.transpose.int,
+}
+DROPOUTS = {aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default}
+
+ACTIVATION = QuantizationSpec(
+    dtype=torch.uint8,
+    quant_min=0,
+    quant_max=255,
+    qscheme=torch.per_tensor_affine,
+    observer_or_fake_quant_ctr=FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAverageMinMaxObserver),
+)
+# Weights not by the fused operator: it takes a symmetric scale 1/128 larger than the one that is converted with.
+# Their range is what they are now, not an average over what they were.
+NOW = {"averaging_constant": 1.0}
+TABLE = replace(
+    ACTIVATION, observer_or_fake_quant_ctr=FakeQuantize.with_args(observer=MovingAverageMinMaxObserver, **NOW)
+)
+WEIGHT = QuantizationSpec(
+    dtype=torch.int8,
+    quant_min=-127,
+    quant_max=127,
+    qscheme=torch.per_channel_symmetric,
+    ch_axis=0,
+    observer_or_fake_quant_ctr=FakeQuantize.with_args(observer=MovingAveragePerChannelMinMaxObserver, **NOW),
+)
+REDUCED = 64  # of 127: two products with uint8 then fit into 16 bits, where CPUs without VNNI saturate
+
+
+class OnnxRuntimeQuantizer(Quantizer):
+    """uint8 per-tensor activations, int8 symmetric per-channel weights, within -64 to 64 with `reduce_range`."""
+
+    def __init__(self, reduce_range: bool) -> None:
+        super().__init__()
+        self.weight = replace(WEIGHT, quant_min=-REDUCED, quant_max=REDUCED) if reduce_range else WEIGHT
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        for node in model.graph.nodes:
+            if node.target in WEIGHTED:
+                _quantize_input(node.args[0], node, ACTIVATION)
+                _quantize_input(node.args[1], node, self.weight)
+                _quantize_output(node, ACTIVATION)
+            elif node.target is aten.embedding.default:
+                _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, TABLE)))
+            elif node.target in BINARY and all(_is_activation(argument) for argument in node.args[:2]):
+                _quantize_all(node, node.args[:2])
+            elif node.target is aten.cat.default and all(_is_activation(argument) for argument in node.args[0]):
+                _quantize_all(node, node.args[0])
+            elif node.target in AVERAGES:
+                _quantize_all(node, node.args[:1])
+            elif node.target in MOVES and _is_quantized(node.args[0]):
+                _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, ACTIVATION)))
+        return model
+
+    def validate(self, model: GraphModule) -> None:
+        """Any graph is accepted: what is not annotated stays in float."""
+
+
+def _quantize_all(node: Node, sources: Any) -> None:
+    for source in sources:
+        _quantize_input(source, node, ACTIVATION)
+    _quantize_output(node, ACTIVATION)
+
+
+def _quantize_input(source: Node, user: Node, spec: QuantizationSpecBase) -> tuple[Node, Node]:
+    """Annotate an edge and return it: before a dropout, for training scales what passes one, and none ships."""
+    while source.target in DROPOUTS:
+        source, user = source.args[0], source  # type: ignore[assignment]
+    _annotation(user).input_qspec_map[source] = spec
+    return source, user
+
+
+def _quantize_output(node: Node, spec: QuantizationSpecBase) -> None:
+    """The pair goes behind the fused activation; the model's own output stays in float."""
+    users = list(node.users)
+    last = users[0] if len(users) == 1 and users[0].target in ACTIVATIONS else node
+    if not _reaches_output(last):
+        _annotation(last).output_qspec = spec
+
+
+def _annotation(node: Node) -> QuantizationAnnotation:
+    return node.meta.setdefault(ANNOTATION, QuantizationAnnotation(_annotated=True))
+
+
+def _is_quantized(node: Node) -> bool:
+    while node.target in DROPOUTS:
+        node = node.args[0]  # type: ignore[assignment]
+    return ANNOTATION in node.meta and node.meta[ANNOTATION].output_qspec is not None
+
+
+def _is_activation(argument: Any) -> bool:
+    return (
+        isinstance(argument, Node) and isinstance(argument.meta.get("val"), torch.Tensor) and argument.op != "get_attr"
+    )
+
+
+def _reaches_output(node: Node) -> bool:
+    passing = MOVES | DROPOUTS
+    return any(user.op == "output" or (user.target in passing and _reaches_output(user)) for user in node.users)

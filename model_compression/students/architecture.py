@@ -1,0 +1,142 @@
+"""Which student: a family, a width and a depth, for the inputs and outputs of one parent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edge_runtime.errors import EdgewrightError
+from model_compression.errors import StudentError, cause_of
+from model_compression.students.images import depthwise_cnn
+from model_compression.students.signals import signal_net
+from model_compression.students.texts import text_net
+
+Factory = Callable[["Interface", int, int], nn.Module]
+"""Called with (interface, width, depth)."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a student takes and gives: each input's shape without its rows, whether it is whole numbers, the classes.
+
+    `vocabulary` is the number of different whole numbers that an input can have; None where none has any.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    integers: tuple[bool, ...]
+    classes: int
+    vocabulary: int | None
+
+    @classmethod
+    def of(cls, parent: nn.Module, example: tuple[Tensor, ...]) -> "Interface":
+        """Read it off a parent and its example inputs. Raises StudentError for a parent that is no classifier."""
+        with torch.no_grad():
+            outputs = parent.eval()(*example)
+        if outputs.dim() != 2:
+            raise StudentError(
+                f"expected a parent whose outputs are class scores (rows, classes), got shape {list(outputs.shape)}; "
+                "remove `distil` from the recipe, students are made for classifiers"
+            )
+        tables = [module.num_embeddings for module in parent.modules() if isinstance(module, nn.Embedding)]
+        return cls(
+            shapes=tuple(tuple(rows.shape[1:]) for rows in example),
+            integers=tuple(not rows.is_floating_point() for rows in example),
+            classes=outputs.shape[1],
+            vocabulary=max(tables, default=None),
+        )
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family by its name, or a function of the user's own, with a width and a depth."""
+
+    family: str
+    width: int
+    depth: int
+
+    def __str__(self) -> str:
+        return f"{self.family} of width {self.width} and depth {self.depth}"
+
+
+def _depthwise_cnn(interface: Interface, width: int, depth: int) -> nn.Module:
+    channels, *size = _only_input(interface, "depthwise_cnn", 3, "images (channels, height, width)")
+    return depthwise_cnn(channels, (size[0], size[1]), interface.classes, width, depth)
+
+
+def _signal_net(interface: Interface, width: int, depth: int) -> nn.Module:
+    wanted = "signals (channels, time) or rows of sensor values (values,)"
+    shape = _only_input(interface, "signal_net", len(interface.shapes[0]), wanted)
+    if len(shape) not in (1, 2):
+        raise _other_input("signal_net", wanted, interface)
+    channels, length = shape if len(shape) == 2 else (1, shape[0])
+    return signal_net(channels, length, interface.classes, width, depth)
+
+
+def _text_net(interface: Interface, width: int, depth: int) -> nn.Module:
+    wanted = "token numbers (time,), and a mask of the same shape if there is one"
+    fits = len(interface.shapes) in (1, 2) and all(len(shape) == 1 for shape in interface.shapes)
+    if not fits or not interface.integers[0] or interface.vocabulary is None:
+        raise _other_input("text_net", wanted, interface)
+    return text_net(interface.vocabulary, interface.classes, width, depth)
+
+
+FAMILIES: dict[str, Factory] = {"depthwise_cnn": _depthwise_cnn, "signal_net": _signal_net, "text_net": _text_net}
+"""The families that come with Edgewright."""
+
+
+def build_student(
+    architecture: Architecture, interface: Interface, seed: int, factory: Factory | None = None
+) -> nn.Module:
+    """Build a student with fresh weights, the same for the same seed; by the user's `factory` where one is given.
+
+    Raises StudentError when the family does not take such inputs or the network gives other outputs than the parent.
+    """
+    make = factory or FAMILIES[architecture.family]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = make(interface, architecture.width, architecture.depth)
+        except EdgewrightError:
+            raise
+        except Exception as error:  # the user's code
+            raise StudentError(
+                f"expected {architecture} to be built, got {cause_of(error)}; correct the factory"
+            ) from error
+    _check_outputs(model, architecture, interface)
+    return model
+
+
+def _check_outputs(model: nn.Module, architecture: Architecture, interface: Interface) -> None:
+    rows = tuple(
+        torch.ones(2, *shape, dtype=torch.int64 if integer else torch.float32)
+        for shape, integer in zip(interface.shapes, interface.integers, strict=True)
+    )
+    try:
+        with torch.no_grad():
+            shape = tuple(model.eval()(*rows).shape)
+    except Exception as error:  # the user's code
+        raise StudentError(
+            f"expected {architecture} to take inputs of shapes {interface.shapes}, got {cause_of(error)}; correct the "
+            "factory"
+        ) from error
+    if shape != (2, interface.classes):
+        raise StudentError(
+            f"expected {architecture} to give {interface.classes} class scores a row, got shape {list(shape)} for two "
+            "rows; correct the factory"
+        )
+
+
+def _only_input(interface: Interface, family: str, dimensions: int, wanted: str) -> tuple[int, ...]:
+    if len(interface.shapes) != 1 or interface.integers[0] or len(interface.shapes[0]) != dimensions:
+        raise _other_input(family, wanted, interface)
+    return interface.shapes[0]
+
+
+def _other_input(family: str, wanted: str, interface: Interface) -> StudentError:
+    kinds = ["whole numbers" if integer else "numbers" for integer in interface.integers]
+    got = ", ".join(f"{kind} {list(shape)}" for kind, shape in zip(kinds, interface.shapes, strict=True))
+    return StudentError(
+        f"expected for the student family {family} one input of {wanted}, got {got}; choose another `family` or write "
+        "a factory of your own"
+    )

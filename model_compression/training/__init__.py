@@ -1,0 +1,18 @@
+"""Fine-tuning as people run it: ground truth plus the parent's answers, on whatever device there is."""
+
+from model_compression.training.loop import Progress, Trained, Validate, fine_tune
+from model_compression.training.rows import Arrays, batches, predict, tensors
+from model_compression.training.settings import FineTuning, LossFunction
+
+__all__ = [
+    "Arrays",
+    "FineTuning",
+    "LossFunction",
+    "Progress",
+    "Trained",
+    "Validate",
+    "batches",
+    "fine_tune",
+    "predict",
+    "tensors",
+]

@@ -1,0 +1,192 @@
+"""The training loop."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model_compression.distillation import soft_label_loss
+from model_compression.errors import TrainingError
+from model_compression.training.early_stopping import EarlyStopping
+from model_compression.training.micro_batches import MicroBatches
+from model_compression.training.rows import Arrays, device_of, tensors
+from model_compression.training.settings import FineTuning, LossFunction
+
+Progress = Callable[[int, int, float, float | None], None]
+"""Called after each step with (step, steps, loss, validation score of the last epoch that ended)."""
+Validate = Callable[[nn.Module], float]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training: `loss` is the last epoch's mean, `score` the kept weights' on validation."""
+
+    loss: float
+    epochs: int
+    score: float | None
+    micro_batch: int  # rows that went through at a time at the end
+
+
+def fine_tune(
+    model: nn.Module,
+    inputs: Arrays,
+    targets: np.ndarray,
+    teacher_outputs: np.ndarray | None,
+    loss: LossFunction,
+    settings: FineTuning,
+    progress: Progress | None = None,
+    validate: Validate | None = None,
+) -> Trained:
+    """Train in place on the ground truth and the parent's answers to the same rows.
+
+    `teacher_outputs` are computed once by the caller, shape (rows, classes); None trains on the ground truth alone.
+    `validate` scores the model after each epoch, higher is better. AdamW with one cosine decay. The model is left in
+    evaluation mode on the device it came on, the global random state as it was.
+    Raises TrainingError for fewer than 2 rows, for arrays of different lengths, when the loss is not finite (the
+    weights are then those before that step), when a GPU is missing, and when memory does not do for two rows.
+    """
+    _check(inputs, targets, teacher_outputs, settings, validate)
+    home, device = device_of(model), settings.torch_device()
+    with _training(model, settings.seed, device):
+        try:
+            return _Loop(model.to(device), inputs, targets, teacher_outputs, loss, settings).run(progress, validate)
+        finally:
+            model.to(home)
+
+
+class _Loop:
+    """The state of one training."""
+
+    def __init__(
+        self, model: nn.Module, inputs: Arrays, targets: np.ndarray, teacher: np.ndarray | None, loss: LossFunction,
+        settings: FineTuning,
+    ) -> None:  # fmt: skip
+        self.model, self.loss, self.settings = model, loss, settings
+        self.device = device_of(model)
+        self.rows, (self.labels,) = tensors(inputs), tensors((targets,))
+        self.teacher = None if teacher is None else tensors((teacher,))[0]
+        self.epochs = _orders(len(targets), settings)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True
+        )
+        self.steps = sum(len(epoch) for epoch in self.epochs)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=self.steps)
+        self.micro_batches = MicroBatches(settings.batch_size)
+        self.step = 0
+
+    def run(self, progress: Progress | None, validate: Validate | None) -> Trained:
+        """Train epoch by epoch; stop early where the settings say so."""
+        stopping = EarlyStopping(self.settings.patience)
+        score: float | None = None
+        done = 0
+        for epoch in self.epochs:
+            losses = []
+            for batch in epoch:
+                losses.append(self._step(batch))
+                if progress is not None:
+                    progress(self.step, self.steps, losses[-1], score)
+            score = None if validate is None else self._score(validate)
+            done += 1
+            if stopping.seen(score, self.model):
+                break
+        stopping.restore(self.model)
+        kept = stopping.best if self.settings.patience is not None else score
+        return Trained(float(np.mean(losses)), done, kept, self.micro_batches.size)
+
+    def _step(self, batch: Tensor) -> float:
+        self.step += 1
+        value = self.micro_batches.accumulate(
+            batch, lambda: self.optimizer.zero_grad(set_to_none=True), lambda part: self._backward(part, len(batch))
+        )
+        self.optimizer.step()
+        self.schedule.step()
+        return value
+
+    def _backward(self, part: Tensor, rows: int) -> float:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.autocasts(self.device)):
+            outputs = self.model(*(self._take(row, part) for row in self.rows))
+            teacher = None if self.teacher is None else self._take(self.teacher, part)
+            value = self._value(outputs, self._take(self.labels, part), teacher)
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise TrainingError(
+                f"expected a finite loss, got {number} at step {self.step}; lower `learning_rate` in the recipe or "
+                "look for NaN and infinite values in the train split"
+            )
+        share = len(part) / rows
+        (value if share == 1 else value * share).backward()
+        return number * share
+
+    def _value(self, outputs: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
+        share = 0.0 if teacher is None else self.settings.distillation_weight
+        truth = self.loss(outputs, labels) if share < 1 else outputs.new_zeros(())
+        if teacher is None or not share:
+            return truth
+        return share * soft_label_loss(outputs, teacher, self.settings.temperature) + (1 - share) * truth
+
+    def _take(self, rows: Tensor, indices: Tensor) -> Tensor:
+        return rows[indices].to(self.device)
+
+    def _score(self, validate: Validate) -> float:
+        self.model.eval()
+        try:
+            return validate(self.model)
+        finally:
+            self.model.train()
+
+
+@contextmanager
+def _training(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
+    """Training mode with random numbers of its own, repeatable as far as torch is on this device."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _deterministic(device):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        model.train()
+        try:
+            yield
+        finally:
+            model.eval()
+
+
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """On a GPU, choose kernels that repeat themselves; operators that have none warn. The processor's all do."""
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def _check(
+    inputs: Arrays, targets: np.ndarray, teacher: np.ndarray | None, settings: FineTuning, validate: Validate | None
+) -> None:
+    if len(targets) < 2:
+        raise TrainingError(f"expected at least 2 training rows, got {len(targets)}; give the workload a train split")
+    if settings.patience is not None and validate is None:
+        raise TrainingError("expected a validation score for `patience`, got none; pass `validate` or drop `patience`")
+    lengths = {f"input {index}": len(array) for index, array in enumerate(inputs)}
+    if teacher is not None:
+        lengths["the parent's outputs"] = len(teacher)
+    for name, length in lengths.items():
+        if length != len(targets):
+            raise TrainingError(
+                f"expected {len(targets)} rows as there are targets, got {length} in {name}; "
+                "make Workload.split return arrays of one length"
+            )
+
+
+def _orders(rows: int, settings: FineTuning) -> list[list[Tensor]]:
+    """Shuffled row indices of every step of every epoch; a last batch of one row is dropped, batch norm needs two."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    epochs = [torch.randperm(rows, generator=generator).split(settings.batch_size) for _ in range(settings.epochs)]
+    return [[batch for batch in epoch if len(batch) > 1] for epoch in epochs]

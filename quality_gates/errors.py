@@ -1,0 +1,28 @@
+"""What can go wrong in the decision."""
+
+from edge_runtime.errors import EdgewrightError
+
+
+class GateError(EdgewrightError):
+    """The root of every error of the gates."""
+
+
+class PolicyError(GateError, ValueError):
+    """A policy that cannot be applied. Also a ValueError, so that pydantic reports it as a validation error."""
+
+
+class EvidenceError(GateError):
+    """Measurements that cannot be trusted. `decide` turns it into a failed gate, with `remedy` as the way out."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason} {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+def reason_and_remedy(error: Exception) -> tuple[str, str]:
+    """Say in two sentences why a gate could not be evaluated and what to do about it."""
+    if isinstance(error, EvidenceError):
+        return error.reason, error.remedy
+    reason = f"The measurements could not be read ({type(error).__name__}: {error})."
+    return reason, "Measure again; if it happens again, look at the frames that the measurement wrote."

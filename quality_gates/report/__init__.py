@@ -1,0 +1,34 @@
+"""The gate report that a release owner reads: one page per model version and device."""
+
+from quality_gates.report.content import (
+    FlippedRow,
+    HistoryRow,
+    LedgerRow,
+    Mistake,
+    ReportContent,
+    RungRow,
+    Side,
+    SizePoint,
+    SliceRow,
+    SliceValue,
+)
+from quality_gates.report.render import render_html
+from quality_gates.report.text import render_text
+from quality_gates.report.thumbnails import ThumbnailError, png_base64
+
+__all__ = [
+    "FlippedRow",
+    "HistoryRow",
+    "LedgerRow",
+    "Mistake",
+    "ReportContent",
+    "RungRow",
+    "Side",
+    "SizePoint",
+    "SliceRow",
+    "SliceValue",
+    "ThumbnailError",
+    "png_base64",
+    "render_html",
+    "render_text",
+]

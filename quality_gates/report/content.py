@@ -1,0 +1,147 @@
+"""What a gate report says: plain values, gathered by the pipeline, drawn by `render`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from quality_gates.verdict import Verdict
+
+Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SliceValue(_Frozen):
+    """One figure of one model on one slice of the test rows, as a proportion in [0, 1]."""
+
+    name: str
+    value: float | None = None
+
+
+class Side(_Frozen):
+    """One model of the side-by-side table, measured on the test rows and on the device; None is "not measured"."""
+
+    role: Literal["candidate", "deployed", "parent"]
+    name: str
+    accuracy: float | None = None
+    slices: tuple[SliceValue, ...] = ()
+    size_bytes: float | None = None
+    peak_rss_mb: float | None = None
+    load_ms: float | None = None
+    latency_p50_ms: float | None = None
+    latency_p99_ms: float | None = None
+
+
+class SizePoint(_Frozen):
+    """One model of the size/accuracy picture, accuracy on the validation split; snapshots in the order of pruning."""
+
+    label: str
+    kind: Literal["parent", "snapshot", "student", "rung"]
+    size_bytes: float | None = None
+    accuracy: float | None = None
+    chosen: bool = False
+    note: str = ""
+
+
+class RungRow(_Frozen):
+    """One rung of the ladder that was tried: accuracy on validation, cost in seconds, why it stopped or went on."""
+
+    name: str
+    snapshot: str
+    outcome: str
+    accuracy: float | None = None
+    size_bytes: float | None = None
+    seconds: float | None = None
+    reason: str = ""
+
+
+class LedgerRow(_Frozen):
+    """One stage on the way to the chosen file: accuracy and slices on validation after it, and what it cost in time."""
+
+    stage: str
+    accuracy: float | None = None
+    slices: tuple[SliceValue, ...] = ()
+    size_bytes: float | None = None
+    seconds: float | None = None
+
+
+class Mistake(_Frozen):
+    """Test rows of one label that are taken for another: how many by the candidate and by the reference."""
+
+    label: str
+    prediction: str
+    candidate: int = Field(ge=0)
+    reference: int = Field(ge=0)
+
+
+class HistoryRow(_Frozen):
+    """What came of one upstream version on this device; figures are the candidate's on the test rows it was held on.
+
+    `now` says what it is today: deployed, previous, or neither.
+    """
+
+    version: str
+    when: str
+    published: bool
+    now: Literal["deployed", "previous", ""] = ""
+    accuracy: float | None = None
+    critical: float | None = None
+    size_bytes: float | None = None
+    latency_p50_ms: float | None = None
+    why: str = ""
+
+
+class SliceRow(_Frozen):
+    """Accuracy of the three models on one slice of the test rows; `n` is its number of rows."""
+
+    slice: str
+    n: int
+    parent: float | None = None
+    deployed: float | None = None
+    candidate: float | None = None
+    critical: bool = False
+
+
+class FlippedRow(_Frozen):
+    """A test row that the reference got right and the candidate gets wrong, with its input where it can be shown."""
+
+    row_id: str
+    label: str
+    reference_prediction: str
+    candidate_prediction: str
+    slice: str = ""
+    image_png_base64: Base64 | None = None
+    text: str | None = None
+
+
+class ReportContent(_Frozen):
+    """Everything that one gate report says about one model version on one device.
+
+    `decision` tells in words what happened to the candidate. `flips_against` names the reference of the flipped rows:
+    the deployed model or, on a first deployment, the parent; `mistakes` are counted against the same. `flips_total`
+    counts all flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with
+    the parent, `history` ends with this version, and `critical` names the slice of its figures.
+    """
+
+    model: str
+    version: str
+    device: str
+    verdict: Verdict
+    published: bool
+    deployed_version: str | None
+    decision: str
+    sides: tuple[Side, ...] = ()
+    points: tuple[SizePoint, ...] = ()
+    size_budget_bytes: float | None = Field(default=None, gt=0)
+    rungs: tuple[RungRow, ...] = ()
+    ledger: tuple[LedgerRow, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    history: tuple[HistoryRow, ...] = ()
+    critical: str | None = None
+    slices: tuple[SliceRow, ...] = ()
+    flips: tuple[FlippedRow, ...] = ()
+    flips_total: int | None = Field(default=None, ge=0)
+    flips_against: str = "the parent"
+    lineage: tuple[tuple[str, str], ...] = ()

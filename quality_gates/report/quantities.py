@@ -1,0 +1,92 @@
+"""Numbers as a reader wants them: with a unit, a real minus sign, and no more digits than they carry."""
+
+import math
+
+MINUS = "\u2212"
+MISSING = "\u2013"
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where it is missing, NaN or infinite: neither can be drawn."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def plain(value: float, digits: int = 0) -> str:
+    """A fixed-point number with a typographic minus sign."""
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def percent(value: float | None) -> str:
+    """A proportion in [0, 1] as a percentage; never rounds up to 100 %."""
+    known = finite(value)
+    if known is None:
+        return MISSING
+    rounds_to_all = known < 1 and round(known * 100, 1) >= 100
+    return plain(math.floor(known * 1e4) / 100 if rounds_to_all else known * 100, 2 if rounds_to_all else 1) + " %"
+
+
+def points(value: float | None) -> str:
+    """A difference of proportions in signed percentage points."""
+    known = finite(value)
+    if known is None:
+        return MISSING
+    scaled = known * 100
+    digits = 2 if 0 < abs(scaled) < 0.1 else 1
+    return f"{scaled:+.{digits}f} pp".replace("-", MINUS) if scaled else "0.0 pp"
+
+
+def size(value: float | None, exact: bool = False) -> str:
+    """A number of bytes in decimal units (1 kB = 1000 bytes); `exact` for what was set rather than measured."""
+    known = finite(value)
+    if known is None:
+        return MISSING
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(known) >= factor:
+            return f"{_figure(known / factor, exact)} {unit}"
+    return f"{plain(known)} bytes"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as seconds, minutes or hours."""
+    known = finite(seconds)
+    if known is None:
+        return MISSING
+    if known < 60:
+        return f"{_figure(known)} s"
+    minutes, rest = divmod(round(known), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def quantity(metric: str, value: float | None, exact: bool = False) -> str:
+    """A metric's value with the unit that its name ends in (`_bytes`, `_mb`, `_ms`, `_s`), else as a proportion.
+
+    `exact` keeps the digits of a figure that was set rather than measured.
+    """
+    known = finite(value)
+    if known is None:
+        return MISSING
+    if metric.endswith("bytes"):
+        return size(known, exact)
+    for suffix, unit in (("_mb", "MB"), ("_ms", "ms"), ("_s", "s")):
+        if metric.endswith(suffix):
+            return f"{_figure(known, exact)} {unit}"
+    return percent(known) if 0 <= known <= 1 else _figure(known, exact)
+
+
+def ratio(candidate: float | None, reference: float | None, less: str, more: str) -> str | None:
+    """How many times the candidate is `less` (smaller, faster) or `more` than the reference; None if unknown."""
+    ours, theirs = finite(candidate), finite(reference)
+    if ours is None or theirs is None or ours <= 0 or theirs <= 0:
+        return None
+    times = max(ours, theirs) / min(ours, theirs)
+    if times < 1.05:
+        return "about the same"
+    return f"{times:.{1 if times < 100 else 0}f}× {less if ours < theirs else more}"
+
+
+def _figure(value: float, exact: bool = False) -> str:
+    if exact:
+        return f"{value:.6g}".replace("-", MINUS)
+    magnitude = abs(value)
+    return plain(value, 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 0.095 else 3)

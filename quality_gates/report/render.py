@@ -1,0 +1,59 @@
+"""The gate report: one HTML page that needs no network, no scripts and no other file."""
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from quality_gates.report import quantities
+from quality_gates.report.content import ReportContent
+from quality_gates.report.frontier import frontier_picture
+from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
+from quality_gates.report.history import history_picture
+from quality_gates.report.intervals import interval_axis
+from quality_gates.report.ledger import ledger_of
+from quality_gates.report.tables import deployed_words, side_rows, slice_lines
+
+MAX_FLIPS = 24
+MAX_TEXT = 400
+
+
+def render_html(content: ReportContent) -> str:
+    """The whole page; every value of the content is escaped."""
+    gates = content.verdict.gates
+    axis = interval_axis(gates)
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            c=content,
+            axis=axis,
+            groups=gate_groups(gates, axis),
+            confidences=sorted({gate.confidence for gate in gates if gate.confidence is not None}),
+            remedies=remedies(gates),
+            deployed=deployed_words(content),
+            side_rows=side_rows(content.sides),
+            frontier=frontier_picture(content.points, content.size_budget_bytes),
+            slice_lines=slice_lines(content.slices),
+            ledger=ledger_of(content.ledger),
+            history=history_picture(content.history),
+            flips=content.flips[:MAX_FLIPS],
+            max_text=MAX_TEXT,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("quality_gates.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["xy"] = lambda value: f"{value:.1f}"
+    for name in ("percent", "points", "size", "duration"):
+        environment.filters[name] = getattr(quantities, name)
+    environment.filters["milliseconds"] = lambda value: quantities.quantity("latency_p50_ms", value)
+    environment.globals["outcome_words"] = OUTCOME_WORDS
+    return environment

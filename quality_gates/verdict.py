@@ -1,0 +1,106 @@
+"""What was decided, gate by gate, in figures for a machine and sentences for a release owner."""
+
+from collections import Counter
+from typing import Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+GateOutcome: TypeAlias = Literal["pass", "fail", "inconclusive", "not_applicable"]
+Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class GateResult(_Record):
+    """One gate's outcome. Proportions are in [-1, 1], resources in the unit that the metric's name ends in.
+
+    `blocking` is false for what may not stop the release: a gate that does not apply yet, or an inconclusive one that
+    the policy only warns about. `threshold` is -margin for non-inferiority and the limit for a resource;
+    `candidate_value` and `reference_value` are the two accuracies, or the candidate's resource figure.
+    """
+
+    name: str
+    kind: str
+    outcome: GateOutcome
+    blocking: bool
+    against: str | None = None
+    slice: str | None = None
+    metric: str
+    estimate: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    threshold: float | None = None
+    margin: float | None = None
+    confidence: float | None = None
+    n: int | None = None
+    gained: int | None = None
+    lost: int | None = None
+    candidate_value: float | None = None
+    reference_value: float | None = None
+    sentence: str
+    remedy: str | None = None
+
+
+class Verdict(_Record):
+    """All gates and what follows from them. It cannot be built with an outcome that its gates do not give."""
+
+    outcome: Outcome
+    gates: tuple[GateResult, ...] = Field(min_length=1)
+
+    @classmethod
+    def of(cls, gates: tuple[GateResult, ...]) -> Self:
+        """Build the verdict that follows from the gates."""
+        return cls(outcome=overall(gates), gates=gates)
+
+    @model_validator(mode="after")
+    def _outcome_follows_from_gates(self) -> Self:
+        if self.outcome != overall(self.gates):
+            raise ValueError(f"The gates give {overall(self.gates)!r}, not {self.outcome!r}. Decide again.")
+        return self
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate may be published."""
+        return self.outcome == "pass"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return the sentences of what stands in the way, empty exactly when the verdict passed."""
+        if self.passed:
+            return ()
+        sentences = tuple(gate.sentence for gate in self.gates if _blocks(gate))
+        return sentences or ("No gate passed, so nothing was shown about the candidate.",)
+
+    @property
+    def headline(self) -> str:
+        """Return the verdict in one line."""
+        names = [gate.name for gate in self.gates if _blocks(gate)]
+        count = f"{len(names)} of {len(self.gates)} gates"
+        if names:
+            return f"{self.outcome.capitalize()}: {count} did not pass ({', '.join(names)})."
+        if not self.passed:
+            return "Inconclusive: no gate passed, so nothing was shown."
+        return f"Pass: {self._tally()}."
+
+    def _tally(self) -> str:
+        outcomes = Counter(gate.outcome for gate in self.gates)
+        held, waiting, warned = outcomes["pass"], outcomes["not_applicable"], outcomes["inconclusive"]
+        parts = [f"{held} of {len(self.gates)} gates hold"]
+        parts += [f"{waiting} not applicable yet"] if waiting else []
+        parts += [f"{warned} inconclusive, with a warning only"] if warned else []
+        return ", ".join(parts)
+
+
+def overall(gates: tuple[GateResult, ...]) -> Outcome:
+    """Return fail if any gate fails, else inconclusive if any blocks or none passed, else pass."""
+    if any(gate.outcome == "fail" and gate.blocking for gate in gates):
+        return "fail"
+    if any(_blocks(gate) for gate in gates) or not any(gate.outcome == "pass" for gate in gates):
+        return "inconclusive"
+    return "pass"
+
+
+def _blocks(gate: GateResult) -> bool:
+    return gate.blocking and gate.outcome != "pass"

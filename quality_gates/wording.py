@@ -1,0 +1,39 @@
+"""How figures read in the sentences of a verdict."""
+
+import math
+
+_MINUS = "\N{MINUS SIGN}"
+
+
+def points(proportion: float, digits: int = 1) -> str:
+    """Write a difference of proportions in percentage points, with its sign."""
+    text = f"{100 * proportion:+.{digits}f}"
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def digits_to_tell_apart(margin: float, *bounds: float) -> int:
+    """Return how many decimals points need so that no bound looks equal to the margin it is compared with."""
+    for digits in (1, 2, 3):
+        shown = round(100 * margin, digits)
+        if math.isclose(shown, 100 * margin) and all(round(-100 * bound, digits) != shown for bound in bounds):
+            return digits
+    return 4
+
+
+def percent(proportion: float) -> str:
+    """Write 0.95 as 95 %."""
+    return f"{100 * proportion:g} %"
+
+
+def rows(count: int) -> str:
+    """Write a number of rows."""
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def figure(value: float) -> str:
+    """Write a resource figure with as many digits as a reader can use."""
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    if abs(value) >= 100:
+        return f"{value:,.1f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"

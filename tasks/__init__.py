@@ -1,0 +1,1 @@
+"""One stage of the pipeline each: inputs, cache, logging, and one call into a room below."""

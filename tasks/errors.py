@@ -1,0 +1,27 @@
+"""What can go wrong in a stage."""
+
+from edge_runtime.errors import EdgewrightError
+
+LONGEST = 400
+
+
+class RegistryError(EdgewrightError):
+    """The registry does not have what was asked for, or has it in a form that cannot be used."""
+
+
+class RegistryUnavailable(EdgewrightError):  # noqa: N818 - it names a state, which passes
+    """The registry gave no answer: nothing is known about what it has. Not a RegistryError, which is an answer."""
+
+
+class PreflightError(EdgewrightError):
+    """Model, recipe and workload do not fit each other."""
+
+
+class PublishError(EdgewrightError):
+    """What was to be published may not be."""
+
+
+def one_line(error: BaseException) -> str:
+    """Another library's error as part of a sentence: its kind and the beginning of what it says."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said if len(said) <= LONGEST else said[:LONGEST] + '...'}"

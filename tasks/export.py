@@ -1,0 +1,123 @@
+"""Snapshots into ONNX files: float, quantized after training, quantized in training."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from torch import nn
+
+from deployments.recipe import FineTune
+from edge_runtime.session import EdgeModel
+from edge_runtime.settings import SessionSettings
+from model_compression.errors import ExportError
+from model_compression.export import export_onnx
+from model_compression.ptq import quantize_after_training
+from model_compression.qat import train_quantized
+from model_compression.training import predict
+from tasks.intake import Parent
+from tasks.job import Job
+from tasks.progress import steps
+from tasks.stages import StageResult
+
+logger = logging.getLogger("edgewright")
+FILE = "model.onnx"
+PARITY_ROWS = 32
+PARITY = 1e-3  # of the largest output: float kernels differ in summation order
+
+
+class Trained(Protocol):
+    """A float model on disk: a snapshot or a student."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    def load(self, parent: Parent) -> nn.Module: ...
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An ONNX file with the digest of its stage and what it cost to make."""
+
+    path: Path
+    digest: str
+    seconds: float
+
+    @classmethod
+    def of(cls, stage: StageResult) -> "ModelFile":
+        """The file that a stage made."""
+        return cls(stage.folder / FILE, stage.digest, stage.seconds)
+
+
+def export_snapshot(job: Job, parent: Parent, snapshot: Trained) -> ModelFile:
+    """Export a float snapshot; raises ExportError when ONNX Runtime answers otherwise than torch."""
+
+    def produce(folder: Path) -> dict[str, float]:
+        model = snapshot.load(parent)
+        export_onnx(model, parent.example, parent.names, folder / FILE)
+        rows = tuple(array[:PARITY_ROWS] for array in job.splits["validation"].inputs)
+        return {"parity": _parity(folder / FILE, parent, rows, predict(model, rows))}
+
+    inputs = {"parent": parent.digest, "snapshot": snapshot.digest, **job.digests("validation")}
+    return ModelFile.of(job.workspace.store.run("export", inputs, ("model_compression", "tasks.export"), produce))
+
+
+def quantize_ptq(job: Job, source: ModelFile, *, method: str, reduce_range: bool) -> ModelFile:
+    """Quantize a float file with calibration rows."""
+
+    def produce(folder: Path) -> dict[str, int]:
+        rows = job.splits["calibration"].inputs
+        quantize_after_training(source.path, rows, folder / FILE, method=method, reduce_range=reduce_range)
+        return {"rows": len(rows[0])}
+
+    inputs = {"source": source.digest, "method": method, "reduce_range": reduce_range, **job.digests("calibration")}
+    return ModelFile.of(job.workspace.store.run("ptq", inputs, ("model_compression",), produce))
+
+
+def quantize_qat(
+    job: Job, parent: Parent, snapshot: Trained, teacher: Path, settings: FineTune, *, reduce_range: bool
+) -> ModelFile:
+    """Train a snapshot with fake quantization, the parent teaching."""
+
+    def produce(folder: Path) -> dict[str, int]:
+        train = job.splits["train"]
+        with steps(f"QAT of {snapshot.title}") as progress:
+            train_quantized(
+                snapshot.load(parent),
+                parent.example,
+                job.splits["calibration"].inputs,
+                train.inputs,
+                train.targets,
+                np.load(teacher),
+                job.workload.loss,
+                settings.settings(),
+                reduce_range=reduce_range,
+                names=parent.names,
+                path=folder / FILE,
+                progress=progress,
+                validate=job.validation_score,
+            )
+        return {"rows": len(train)}
+
+    inputs = {
+        "parent": parent.digest,
+        "snapshot": snapshot.digest,
+        "settings": settings.model_dump(),
+        "reduce_range": reduce_range,
+        **job.digests("train", "calibration", "validation"),
+    }
+    return ModelFile.of(job.workspace.store.run("qat", inputs, ("model_compression",), produce))
+
+
+def _parity(path: Path, parent: Parent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
+    (got,) = EdgeModel.load(path, SessionSettings(threads=1)).predict(dict(zip(parent.names, rows, strict=True)))
+    difference = float(np.abs(got - expected).max() / max(1e-12, np.abs(expected).max()))
+    if not difference <= PARITY:
+        raise ExportError(
+            f"{path.name}: expected ONNX Runtime to answer as torch within {PARITY:g} of the largest output, got "
+            f"{difference:.3g} on {len(expected)} rows; report this with the model's graph, and give the workload a "
+            "build_model() that avoids the operator"
+        )
+    return difference

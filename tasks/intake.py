@@ -1,0 +1,137 @@
+"""From a registered version to a module that can be pruned, without its source code."""
+
+import shutil
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from deployments.errors import ConfigurationError
+from deployments.workload import Workload
+from model_compression.intake import check_equal, input_specs, load_into, load_program, rebuild
+from model_compression.training import tensors
+from tasks.errors import RegistryError, one_line
+from tasks.job import Job
+from tasks.registry import RegisteredModel, Upstream
+from tasks.signature import check_signature
+
+PROGRAM = "program.pt2"
+CHECKED_ROWS = 64
+EXAMPLE_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The upstream model: its program on disk, and modules rebuilt from it."""
+
+    program: Path
+    digest: str
+    workload: Workload
+    example: tuple[Tensor, ...]
+
+    @cached_property
+    def exported(self) -> ExportedProgram:
+        """The program, read once; what is built from it has copies of its weights."""
+        return load_program(self.program)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the model's inputs."""
+        return tuple(str(name) for name, *_ in input_specs(self.exported))
+
+    def build(self) -> nn.Module:
+        """Return a fresh module with the parent's weights, in evaluation mode."""
+        module = _own_architecture(self.workload)
+        return (rebuild(self.exported) if module is None else load_into(self.exported, module)).eval()
+
+
+@task(name="resolve", cache_policy=NO_CACHE)
+def resolve(job: Job) -> Parent:
+    """Fetch the registered program, rebuild it into modules and show that they answer the same on real rows.
+
+    Raises RegistryError for a form that is not taken, PreflightError for rows that the model does not take, and
+    CompressionError for a program that cannot be rebuilt.
+    """
+    upstream = Upstream(job.workspace.tracking_uri)
+    inputs = {
+        "model": job.model,
+        "version": job.version,
+        "identity": upstream.identity(job.model, job.version),
+        "trust_pickled_modules": job.recipe.trust_pickled_modules,
+        **job.digests("validation"),  # a pickled module is exported with example rows
+    }
+    stage = job.workspace.store.run(
+        "program",
+        inputs,
+        ("tasks.intake",),
+        lambda folder: _fetch(job, upstream.fetch(job.model, job.version), folder / PROGRAM),
+    )
+    parent = Parent(stage.folder / PROGRAM, stage.digest, job.workload, _rows(job, EXAMPLE_ROWS))
+    check_signature(job, parent.exported)
+    check_equal(parent.exported, parent.build(), _rows(job, CHECKED_ROWS))
+    return parent
+
+
+def _fetch(job: Job, registered: RegisteredModel, path: Path) -> dict[str, str]:
+    if registered.program is not None:
+        shutil.copyfile(registered.program, path)
+        return {"form": "pt2"}
+    if registered.pickled is None:
+        raise RegistryError(
+            f"model `{job.model}` version {job.version}: expected data/model.pt2, got neither that nor a pickled "
+            "module; log it again with mlflow.pytorch.log_model and an input_example of 2 or more rows"
+        )
+    if not job.recipe.trust_pickled_modules:
+        raise RegistryError(
+            f"model `{job.model}` version {job.version}: expected an exported program (pt2), got a pickled module, "
+            "which runs its author's code when loaded; register it in MLflow's default pt2 form, or set "
+            "`trust_pickled_modules: true` in the recipe if everyone who can write to this registry is trusted"
+        )
+    _export_pickled(registered.pickled, _rows(job, EXAMPLE_ROWS), path)
+    return {"form": "pickle"}
+
+
+def _export_pickled(source: Path, example: tuple[Tensor, ...], path: Path) -> None:
+    """Turn a pickled module into a program; the one place that unpickles, behind the recipe's trust."""
+    shapes: Any = tuple({0: torch.export.Dim("batch")} for _ in example)
+    try:
+        module = torch.load(source, weights_only=False, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(torch.export.export(module.eval(), example, dynamic_shapes=shapes), path)
+    except Exception as error:  # the module's own code, and any of an exporter's dozens of types
+        raise RegistryError(
+            f"the pickled module {source.name}: expected to load it and export it with the workload's rows, got "
+            f"{one_line(error)}; install what its code imports, see that the workload's rows fit it, or register it in "
+            "MLflow's default pt2 form"
+        ) from error
+
+
+def _own_architecture(workload: Workload) -> nn.Module | None:
+    try:
+        module = workload.build_model()
+    except Exception as error:  # user code
+        raise ConfigurationError(
+            f"{type(workload).__name__}.build_model(): expected a torch module, got {one_line(error)}; "
+            "correct it in the workload"
+        ) from error
+    if module is not None and not isinstance(module, nn.Module):
+        raise ConfigurationError(
+            f"{type(workload).__name__}.build_model(): expected a torch module or None, got {type(module).__name__}; "
+            "return the architecture itself"
+        )
+    return module
+
+
+def _rows(job: Job, count: int) -> tuple[Tensor, ...]:
+    """The first validation rows; repeated where there are fewer than two, which an exporter would specialize on."""
+    inputs = job.splits["validation"].inputs
+    rows = tensors(tuple(array[:count] for array in inputs))
+    return rows if len(rows[0]) > 1 else tuple(torch.cat([row, row]) for row in rows)

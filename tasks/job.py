@@ -1,0 +1,55 @@
+"""A job: one upstream version, the recipe for it, and the data, checked before any long work."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import nn
+
+from deployments.recipe import Recipe
+from deployments.workload import Split, SplitName, Workload, code_digest
+from model_compression.training import predict
+from tasks.stages import code_digests, digest_of, libraries
+from tasks.workspace import Workspace
+
+PIPELINE = ("model_compression", "quality_gates", "edge_runtime", "deployments", "tasks")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one `compress` works on."""
+
+    model: str
+    version: str
+    recipe: Recipe
+    workload: Workload
+    splits: Mapping[SplitName, Split]
+    workspace: Workspace
+
+    @cached_property
+    def run_key(self) -> str:
+        """Digest of the version, the recipe with its devices, the workload, the pipeline's code and its libraries."""
+        return run_key(self.model, self.version, self.recipe, self.workload)
+
+    def validation_score(self, model: nn.Module) -> float:
+        """Mean score of a module on the validation rows."""
+        rows = self.splits["validation"]
+        return float(self.workload.score(predict(model, rows.inputs), rows.targets).mean())
+
+    def digests(self, *splits: SplitName) -> dict[str, str]:
+        """What a stage that reads these splits depends on."""
+        return {name: self.splits[name].digest for name in splits} | {"workload": code_digest(self.workload)}
+
+
+def run_key(model: str, version: str, recipe: Recipe, workload: Workload) -> str:
+    """Digest of everything whose change asks for a new answer to the same version."""
+    return digest_of(
+        {
+            "model": model,
+            "version": version,
+            "recipe": recipe.digest,
+            "workload": code_digest(workload),
+            "code": code_digests(PIPELINE),
+            "libraries": libraries(),
+        }
+    )[:32]

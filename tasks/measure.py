@@ -1,0 +1,127 @@
+"""Models as a device runs them: rows answered and resources taken, in a process of its own."""
+
+import json
+import logging
+import platform
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+
+from deployments.device import DeviceProfile
+from deployments.errors import ConfigurationError
+from deployments.workload import SplitName
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.files import sha256_of
+from edge_runtime.measuring import MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
+from model_compression.training import Arrays
+from quality_gates.evidence import ModelEvidence, Resources
+from tasks.errors import one_line
+from tasks.intake import Parent
+from tasks.job import Job
+from tasks.stages import digest_of
+
+logger = logging.getLogger("edgewright")
+_MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
+FIGURES = ("size_bytes", "load_ms", "peak_rss_mb", "latency_p50_ms", "latency_p99_ms")
+
+
+def session_settings(device: DeviceProfile) -> SessionSettings:
+    """How the device runs a model."""
+    return SessionSettings(threads=device.threads, execution_provider=device.execution_provider)
+
+
+def measure_on(job: Job, parent: Parent, device: DeviceProfile, file: Path, split: SplitName) -> ModelEvidence:
+    """Measure one file on one device profile over a split; a failed measurement is evidence of its own."""
+
+    def produce(folder: Path) -> dict[str, float]:
+        seen = measure(_request(device, file, job.splits[split].inputs), device.measure.timeout_s)
+        np.save(folder / "outputs.npy", seen.outputs[0])
+        return {name: value for name, value in asdict(seen).items() if name in FIGURES}
+
+    inputs = {
+        "file": sha256_of(file),
+        "device": digest_of(json.loads(device.model_dump_json(include=_MEASURED))),
+        "split": split,
+        "machine": machine(),
+        **job.digests(split),
+    }
+    try:
+        stage = job.workspace.store.run("measure", inputs, ("edge_runtime", "tasks.measure"), produce)
+    except MeasurementFailed as error:
+        logger.warning("%s: %s", device.name, error)
+        return ModelEvidence(rows=None, resources=None, failure=str(error))
+    resources = Resources(**{name: stage.value[name] for name in FIGURES})
+    return ModelEvidence(answer_rows(job, split, np.load(stage.folder / "outputs.npy")), resources)
+
+
+def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Resources:
+    """Measure what a file takes on a device profile, on a few rows; raises MeasurementFailed."""
+    seen = measure(_request(device, file, rows), device.measure.timeout_s)
+    return Resources(**{name: getattr(seen, name) for name in FIGURES})
+
+
+def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame:
+    """One line per row: row_id, prediction, score and the slice columns.
+
+    Raises ConfigurationError when the workload does not give one prediction and one score for every row.
+    """
+    rows = job.splits[split]
+    try:
+        answers = {"prediction": job.workload.predictions(outputs), "score": job.workload.score(outputs, rows.targets)}
+    except Exception as error:  # user code
+        raise ConfigurationError(
+            f"workload `{job.recipe.workload}`: expected predictions and scores for outputs of shape {outputs.shape}, "
+            f"got {one_line(error)}; correct Workload.predictions and Workload.score"
+        ) from error
+    for name, values in answers.items():
+        if np.shape(values) != (len(rows),):
+            raise ConfigurationError(
+                f"workload `{job.recipe.workload}`: expected one {name} for each of {len(rows)} rows, got an array of "
+                f"shape {np.shape(values)}; correct Workload.predictions and Workload.score"
+            )
+    frame = pd.DataFrame({"row_id": np.arange(len(rows)), **answers})
+    return pd.concat([frame, rows.slices.reset_index(drop=True)], axis=1)
+
+
+@cache
+def machine() -> str:
+    """What the figures were taken on: another processor asks for another measurement."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    kept = sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))})
+    return digest_of([platform.machine(), *kept])[:16]
+
+
+def _request(device: DeviceProfile, file: Path, rows: Arrays) -> MeasureRequest:
+    return MeasureRequest(
+        model=file,
+        inputs=dict(zip(_input_names(file, len(rows)), rows, strict=True)),
+        settings=session_settings(device),
+        batch_size=device.max_batch,
+        latency_warmup=device.measure.warmup,
+        latency_repeats=device.measure.repeats,
+        memory_limit_mb=device.measure.memory_limit_mb,
+    )
+
+
+def _input_names(file: Path, count: int) -> list[str]:
+    """The file's own names: a deployed model's may be others than those of the version that is to replace it."""
+    try:
+        graph = onnx.load(file, load_external_data=False).graph
+    except Exception as error:  # protobuf's errors have no base of their own
+        raise MeasurementFailed(f"{file.name}: expected an ONNX graph, got {error}; make the file again") from error
+    weights = {weight.name for weight in graph.initializer}
+    names = [str(value.name) for value in graph.input if value.name not in weights]
+    if len(names) != count:
+        raise MeasurementFailed(
+            f"{file.name}: expected a model of {count} inputs as the workload has, got the inputs {', '.join(names)}; "
+            "the model of another signature cannot be measured on these rows"
+        )
+    return names

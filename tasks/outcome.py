@@ -1,0 +1,125 @@
+"""What came of a version: one line per device, for people and for machines."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from deployments.device import DeviceProfile
+from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.policy import NonInferiority, SliceCondition
+from quality_gates.slices import in_slice
+from quality_gates.verdict import Verdict
+from tasks.job import Job
+from tasks.ladder import Climb
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OfThree(_Plain):
+    """One figure of the three models."""
+
+    parent: float | None
+    deployed: float | None
+    candidate: float | None
+
+
+class OfTwo(_Plain):
+    """One figure of the parent and the candidate."""
+
+    parent: float | None
+    candidate: float | None
+
+
+class DeviceOutcome(_Plain):
+    """What came of a version on one device class."""
+
+    model: str
+    version: str
+    device: str
+    verdict: Literal["pass", "fail", "inconclusive"]
+    published: bool
+    rung: str
+    snapshot: str
+    accuracy: OfThree
+    critical_slice: OfThree | None
+    size_bytes: OfTwo
+    latency_p50_ms: OfTwo
+    peak_rss_mb: OfTwo
+    reasons: tuple[str, ...]
+    deployed_version: str | None
+    edge_version: str
+    report: str
+
+
+class Outcome(_Plain):
+    """What came of a version. `reused` says that it had been answered before and nothing was computed."""
+
+    model: str
+    version: str
+    recipe: str
+    recipe_digest: str
+    run_id: str
+    answer: Literal["published", "partly published", "refused", "error"]
+    error: str | None = None
+    devices: tuple[DeviceOutcome, ...] = ()
+    reused: bool = False
+
+
+def device_outcome(
+    job: Job, device: DeviceProfile, climb: Climb, verdict: Verdict, evidence: Evidence, *, deployed: str | None,
+    edge_version: str, report: str,
+) -> DeviceOutcome:  # fmt: skip
+    """Gather one device's figures."""
+    chosen = climb.chosen
+    critical = critical_slices(job)
+    return DeviceOutcome(
+        model=job.model,
+        version=job.version,
+        device=device.name,
+        verdict=verdict.outcome,
+        published=verdict.passed,
+        rung=chosen.rung,
+        snapshot=chosen.snapshot.title,
+        accuracy=_of_three(evidence, None),
+        critical_slice=_of_three(evidence, critical[0]) if critical else None,
+        size_bytes=_of_two(evidence, "size_bytes"),
+        latency_p50_ms=_of_two(evidence, "latency_p50_ms"),
+        peak_rss_mb=_of_two(evidence, "peak_rss_mb"),
+        reasons=verdict.reasons,
+        deployed_version=deployed,
+        edge_version=edge_version,
+        report=report,
+    )
+
+
+def critical_slices(job: Job) -> list[SliceCondition]:
+    """The slices that have gates of their own, in the recipe's order."""
+    conditions = [gate.slice for gate in job.recipe.gates if isinstance(gate, NonInferiority) and gate.slice]
+    return list(dict.fromkeys(conditions))
+
+
+def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
+    """Mean score of a model over all rows or over a slice; None where it was not measured."""
+    if model is None or model.rows is None:
+        return None
+    rows = model.rows if condition is None else model.rows[in_slice(model.rows, condition)]
+    return float(rows["score"].mean()) if len(rows) else None
+
+
+def resource(model: ModelEvidence | None, name: str) -> float | None:
+    """One resource figure of a model; None where it was not measured."""
+    return None if model is None or model.resources is None else float(getattr(model.resources, name))
+
+
+def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
+    return OfThree(
+        parent=accuracy(evidence.parent, condition),
+        deployed=accuracy(evidence.deployed, condition),
+        candidate=accuracy(evidence.candidate, condition),
+    )
+
+
+def _of_two(evidence: Evidence, name: str) -> OfTwo:
+    return OfTwo(parent=resource(evidence.parent, name), candidate=resource(evidence.candidate, name))

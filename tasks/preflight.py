@@ -1,0 +1,56 @@
+"""Everything that can be wrong with model, recipe and workload is said before any long work starts."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from deployments.errors import ConfigurationError
+from deployments.recipe import Recipe, read_recipe
+from deployments.workload import Split, SplitName, Workload, load_workload, read_splits
+from quality_gates.errors import PolicyError
+from quality_gates.policy import GatePolicy
+from quality_gates.slices import check_slices
+from tasks.errors import PreflightError
+from tasks.job import Job
+from tasks.registry import Upstream
+from tasks.workspace import Workspace
+
+SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
+
+
+@task(name="preflight", cache_policy=NO_CACHE)
+def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> Job:
+    """Read and check recipe, devices, workload and model version.
+
+    Raises ConfigurationError, PreflightError, RegistryError or RegistryUnavailable, each one sentence with a remedy.
+    """
+    read = read_recipe(recipe)
+    if read.model != model:
+        raise PreflightError(
+            f"{recipe}: key `model`: expected {model}, which is to be compressed, got {read.model}; "
+            f"use the recipe of {model}"
+        )
+    Upstream(workspace.tracking_uri).check(model, version)
+    workload, splits = _data(recipe, read)
+    return Job(model, version, read, workload, splits, workspace)
+
+
+def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
+    """Read and check a recipe with all that it names, before any model is there."""
+    recipe = read_recipe(path)
+    return recipe, _data(path, recipe)[1]
+
+
+def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split]]:
+    try:
+        workload = load_workload(recipe.workload)
+        splits = read_splits(workload)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    for name in SEARCHED_AND_JUDGED:
+        try:
+            check_slices(GatePolicy(gates=recipe.gates), splits[name].slices)
+        except PolicyError as error:
+            raise PreflightError(f"{path}: key `gates`: on the {name} split: {error}") from error
+    return workload, splits

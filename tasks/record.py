@@ -1,0 +1,146 @@
+"""What MLflow shows: the parent run of a version, its stages, its devices, and the edge model versions."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from deployments.device import DeviceProfile
+from quality_gates.evidence import Evidence
+from quality_gates.report import ReportContent, render_html
+from quality_gates.verdict import Verdict
+from tasks.baseline import Baseline
+from tasks.job import Job
+from tasks.ladder import Climb
+from tasks.outcome import Outcome, accuracy, critical_slices, resource
+from tasks.prune import Trajectory
+from tasks.registry import EdgeModels, EdgeVersion, Runs, Upstream
+from tasks.report import RESOURCES
+from tasks.stages import libraries
+
+REPORT = "report.html"
+CONTENT = "report.json"
+
+
+def open_run(job: Job) -> tuple[Runs, str]:
+    """Open the run of this version and recipe."""
+    runs = Runs(job.workspace.tracking_uri, job.model)
+    recipe = job.recipe
+    tags = {
+        "edgewright.recipe": recipe.name,
+        "edgewright.recipe_digest": recipe.digest,
+        "mlflow.note.content": f"Version {job.version} of `{job.model}` for "
+        f"{', '.join(device.name for device in recipe.devices)}.",
+    }
+    run = runs.parent(job.version, job.run_key, f"{job.model} v{job.version}", tags)
+    libraries_used = {f"library.{name}": version for name, version in libraries().items()}
+    runs.log(run, params={"model": job.model, "version": job.version, "recipe": recipe.digest, **libraries_used})
+    runs.text(run, "recipe.json", recipe.model_dump_json(indent=2))
+    return runs, run
+
+
+@task(name="record search", cache_policy=NO_CACHE)
+def record_search(job: Job, runs: Runs, run: str, baseline: Baseline, trajectory: Trajectory) -> None:
+    """Log the parent and every round."""
+    _record_baseline(runs, run, baseline)
+    child = runs.child(run, "prune")
+    runs.log(child, params={"stopped": trajectory.stopped, **job.recipe.prune.model_dump(exclude={"fine_tune"})})
+    rows = []
+    for snapshot in (*trajectory.snapshots, *filter(None, [trajectory.below_floor])):
+        figures = {
+            "parameters": snapshot.parameters,
+            "int8_file_bytes_expected": snapshot.weight_bytes + baseline.graph_bytes,
+            "validation_accuracy": snapshot.accuracy,
+            "seconds": snapshot.seconds,
+        }
+        runs.log(child, metrics=figures, step=snapshot.index)
+        rows.append({"snapshot": snapshot.title, **figures})
+    runs.table(child, "trajectory.json", rows)
+    runs.finish(child)
+
+
+def _record_baseline(runs: Runs, run: str, baseline: Baseline) -> None:
+    child = runs.child(run, "baseline")
+    whole = baseline.snapshot
+    figures = {
+        "parameters": whole.parameters,
+        "validation_accuracy": whole.accuracy,
+        "fp32_file_bytes": baseline.onnx.stat().st_size,
+        "int8_file_bytes_expected": whole.weight_bytes + baseline.graph_bytes,
+    }
+    runs.log(child, metrics=figures)
+    runs.finish(child)
+
+
+@task(name="record device", cache_policy=NO_CACHE)
+def record_device(
+    job: Job, runs: Runs, run: str, device: DeviceProfile, climb: Climb, verdict: Verdict, evidence: Evidence,
+    content: ReportContent,
+) -> tuple[EdgeVersion, str]:  # fmt: skip
+    """Log one device's figures, gates and report, and register the candidate; returns it and the report's address."""
+    child = runs.child(run, device.name)
+    chosen = climb.chosen
+    runs.log(
+        child,
+        params={"device": device.name, "rung": chosen.rung, "snapshot": chosen.snapshot.title},
+        metrics=_metrics(job, evidence),
+        tags={
+            "edgewright.verdict": verdict.outcome,
+            "edgewright.decision": content.decision,
+            "edgewright.why": " ".join(verdict.reasons) or verdict.headline,
+        },
+    )
+    runs.text(child, REPORT, render_html(content))
+    runs.text(child, CONTENT, content.model_dump_json())
+    runs.text(child, "verdict.json", verdict.model_dump_json(indent=2))
+    runs.table(child, "gates.json", [gate.model_dump() for gate in verdict.gates])
+    runs.table(child, "ladder.json", [row.model_dump() for row in content.rungs])
+    edge = EdgeModels(job.workspace.tracking_uri, job.model).register(
+        device.name,
+        child,
+        chosen.file.path,
+        _description(content, f"#/experiments/{runs.experiment}/runs/{child}/artifacts"),
+        _tags(job, verdict, content, child),
+        runs,
+    )
+    runs.finish(child)
+    return edge, f"runs:/{child}/{REPORT}"
+
+
+def record_outcome(job: Job, runs: Runs, run: str, outcome: Outcome) -> None:
+    """Record the answer on the parent run and on the upstream version's page."""
+    published = sum(device.published for device in outcome.devices)
+    runs.log(run, metrics={"devices": len(job.recipe.devices), "published": published})
+    verdicts = {f"edgewright.{device.device}": device.verdict for device in outcome.devices}
+    tags = {**verdicts, "edgewright.answer": outcome.answer, "edgewright.run": run}
+    Upstream(job.workspace.tracking_uri).tag(job.model, job.version, tags)
+    runs.answer(run, outcome.answer, outcome.model_dump(mode="json"))
+
+
+def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
+    models = {"candidate": evidence.candidate, "parent": evidence.parent, "deployed": evidence.deployed}
+    metrics: dict[str, float | None] = {}
+    for name, model in models.items():
+        metrics[f"{name}.accuracy"] = accuracy(model)
+        for condition in critical_slices(job):
+            metrics[f"{name}.accuracy.{condition.column}_{condition.equals}"] = accuracy(model, condition)
+        metrics |= {f"{name}.{figure}": resource(model, figure) for figure in RESOURCES}
+    return metrics
+
+
+def _tags(job: Job, verdict: Verdict, content: ReportContent, child: str) -> dict[str, str]:
+    return {
+        "edgewright.source_model": job.model,
+        "edgewright.source_version": job.version,
+        "edgewright.recipe": job.recipe.name,
+        "edgewright.recipe_digest": job.recipe.digest,
+        "edgewright.run_key": job.run_key,
+        "edgewright.verdict": verdict.outcome,
+        "edgewright.decision": content.decision,
+        "edgewright.report": f"runs:/{child}/{REPORT}",
+    }
+
+
+def _description(content: ReportContent, link: str) -> str:
+    """What the page of the edge model's version says; the link is relative to the server that shows it."""
+    reasons = [f"- {reason}" for reason in content.verdict.reasons]
+    source = f"Made from version {content.version} of `{content.model}`. [The gate report]({link}): `{REPORT}`."
+    return "\n".join([f"**{content.decision}** {content.verdict.headline}", *reasons, "", source])

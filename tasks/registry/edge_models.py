@@ -1,0 +1,164 @@
+"""Edge models: a registered model per upstream model and device, whose aliases say what runs in the field."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import onnx
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from edge_runtime.files import sha256_of
+from tasks.errors import RegistryError, one_line
+from tasks.registry.client import MISSING, all_pages, client_for, unavailable
+from tasks.registry.runs import Runs
+
+DEPLOYED = "deployed"
+PREVIOUS = "previous"
+FILE_DIGEST = "edgewright.file_sha256"
+SOURCE_MODEL = "edgewright.source_model"
+
+
+@dataclass(frozen=True)
+class EdgeVersion:
+    """A version of an edge model: `source_version` is the upstream version that it was made from."""
+
+    name: str
+    version: str
+    source_version: str
+    run_key: str
+    file_sha256: str
+
+
+class EdgeModels:
+    """The edge models of one upstream model."""
+
+    def __init__(self, tracking_uri: str, model: str) -> None:
+        self.tracking_uri = tracking_uri
+        self.client = client_for(tracking_uri)
+        self.model = model
+
+    def deployed(self, device: str) -> EdgeVersion | None:
+        """Return what runs on a device class now, or None before the first deployment."""
+        return self._by_alias(device, DEPLOYED)
+
+    def previous(self, device: str) -> EdgeVersion | None:
+        """Return what ran there before."""
+        return self._by_alias(device, PREVIOUS)
+
+    def fetch(self, edge: EdgeVersion) -> Path:
+        """Download an edge model's ONNX file; raises RegistryError when it is not the file that was published."""
+        try:
+            uri = self.client.get_model_version_download_uri(edge.name, edge.version)
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
+            path = folder / "model.onnx"
+            found = sha256_of(path)
+        except (MlflowException, OSError) as error:
+            raise RegistryError(
+                f"{edge.name} version {edge.version}: expected its file in the registry, got {one_line(error)}; "
+                "restore the artifact store, or move the alias `deployed` to a version that still has its file"
+            ) from error
+        if found != edge.file_sha256:
+            raise RegistryError(
+                f"{edge.name} version {edge.version}: expected a file with sha256 {edge.file_sha256}, got {found}; "
+                "it was changed after publication: restore it, or move the alias `deployed` to an intact version"
+            )
+        return path
+
+    def register(
+        self, device: str, run: str, file: Path, description: str, tags: Mapping[str, str], runs: Runs
+    ) -> EdgeVersion:
+        """Register a candidate with its file, tags and description; one that was registered before is returned."""
+        name = edge_name(self.model, device)
+        self._ensure(name)
+        digest = sha256_of(file)
+        for known in self._versions(name):
+            if known.run_id == run and known.tags.get(FILE_DIGEST) == digest:
+                return self._describe(known, description, tags)
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+            # named by content: another file of the same run must not take the place of one that is deployed
+            source = runs.folder(run, _as_mlflow_model(file, Path(scratch) / "model"), f"model-{digest[:12]}")
+        tags = {**tags, FILE_DIGEST: digest}
+        made = self.client.create_model_version(name, source, run_id=run, tags=dict(tags), description=description)
+        return _edge_version(made)
+
+    def deploy(self, edge: EdgeVersion, device: str) -> None:
+        """Move the aliases: `previous` first, so that a kill in between never loses the way back.
+
+        A second file of the same run leaves `previous` where it is: that is what the run was held against.
+        """
+        now = self.deployed(device)
+        if now is not None and now.version != edge.version and now.run_key != edge.run_key:
+            self.client.set_registered_model_alias(edge.name, PREVIOUS, now.version)
+        self.client.set_registered_model_alias(edge.name, DEPLOYED, edge.version)
+
+    def _describe(self, known: ModelVersion, description: str, tags: Mapping[str, str]) -> EdgeVersion:
+        self.client.update_model_version(known.name, known.version, description=description)
+        for key, value in tags.items():
+            self.client.set_model_version_tag(known.name, known.version, key, value)
+        return _edge_version(known)
+
+    def _by_alias(self, device: str, alias: str) -> EdgeVersion | None:
+        name = edge_name(self.model, device)
+        try:
+            version = self.client.get_registered_model(name).aliases.get(alias)
+            return None if version is None else _edge_version(self.client.get_model_version(name, version))
+        except MlflowException as error:
+            if error.error_code == MISSING:
+                return None
+            raise unavailable(self.tracking_uri, error) from error  # that is not "nothing deployed yet"
+
+    def _versions(self, name: str) -> list[ModelVersion]:
+        return all_pages(
+            lambda token: self.client.search_model_versions(f"name='{name}'", max_results=1000, page_token=token)
+        )
+
+    def _ensure(self, name: str) -> None:
+        try:
+            self.client.create_registered_model(name, tags={SOURCE_MODEL: self.model})
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise unavailable(self.tracking_uri, error) from error
+            self._check_owner(name)
+
+    def _check_owner(self, name: str) -> None:
+        owner = self.client.get_registered_model(name).tags.get(SOURCE_MODEL)
+        if owner != self.model:
+            got = f"one of `{owner}`" if owner else "a model that Edgewright did not make"
+            raise RegistryError(
+                f"registered model {name}: expected the edge model of `{self.model}`, got {got}; "
+                "rename the device profile, or the other model in MLflow"
+            )
+
+
+def edge_name(model: str, device: str) -> str:
+    """Name of the registered model that a device class gets."""
+    return f"{model}-{device}"
+
+
+def _as_mlflow_model(file: Path, folder: Path) -> Path:
+    """Wrap an ONNX file as MLflow's onnx flavour; the file itself stays byte for byte the one that ships."""
+    mlflow.onnx.save_model(
+        onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False
+    )
+    shutil.copyfile(file, folder / "model.onnx")
+    return folder
+
+
+def _edge_version(version: ModelVersion) -> EdgeVersion:
+    try:
+        return EdgeVersion(
+            version.name,
+            str(version.version),
+            version.tags["edgewright.source_version"],
+            version.tags["edgewright.run_key"],
+            version.tags[FILE_DIGEST],
+        )
+    except KeyError as error:
+        raise RegistryError(
+            f"{version.name} version {version.version}: expected the tag {error} of an edge model that Edgewright "
+            "registered, got none; move its alias to a version that has it"
+        ) from error

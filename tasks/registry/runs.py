@@ -1,0 +1,162 @@
+"""Runs: where people look. A parent run per version and recipe, a child run per stage and per device."""
+
+import json
+import logging
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from tasks.errors import RegistryError, one_line
+from tasks.registry.client import all_pages, client_for, experiment_id
+
+logger = logging.getLogger("edgewright")
+
+KEY = "edgewright.run_key"
+STAGE = "edgewright.stage"
+ANSWER = "edgewright.answer"
+OUTCOME = "outcome.json"
+
+
+class Runs:
+    """The runs of one upstream model, in an experiment of its own."""
+
+    def __init__(self, tracking_uri: str, model: str) -> None:
+        self.client: MlflowClient = client_for(tracking_uri)
+        self.model = model
+        self.experiment = experiment_id(self.client, f"edgewright-{model}")
+
+    def parent(self, version: str, run_key: str, name: str, tags: Mapping[str, str]) -> str:
+        """Return the run of this version and recipe; one that a killed process left behind is taken up again."""
+        found = self._search({KEY: run_key, STAGE: "compress", "edgewright.version": version})
+        if found:
+            self.client.update_run(found[0].info.run_id, status="RUNNING")
+            return str(found[0].info.run_id)
+        fixed = {KEY: run_key, STAGE: "compress", "edgewright.model": self.model, "edgewright.version": version}
+        return str(self.client.create_run(self.experiment, run_name=name, tags={**tags, **fixed}).info.run_id)
+
+    def child(self, parent: str, stage: str) -> str:
+        """Return the child run of a stage or device; made where it is missing."""
+        found = self._search({MLFLOW_PARENT_RUN_ID: parent, STAGE: stage})
+        if found:
+            return str(found[0].info.run_id)
+        tags = {MLFLOW_PARENT_RUN_ID: parent, STAGE: stage, "edgewright.model": self.model}
+        return str(self.client.create_run(self.experiment, run_name=stage, tags=tags).info.run_id)
+
+    def log(
+        self,
+        run: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float | None] | None = None,
+        tags: Mapping[str, str] | None = None,
+        step: int = 0,
+    ) -> None:
+        """Log parameters, metrics (those that are None are left out) and tags in one call.
+
+        MLflow lets no parameter change. A run that is taken up again keeps the first value, and tells the new one in
+        the tag `edgewright.again.NAME`.
+        """
+        now = int(time.time() * 1000)
+        figures = {_metric_name(key): value for key, value in (metrics or {}).items() if value is not None}
+        given = {key: str(value)[:6000] for key, value in (params or {}).items()}
+        known = self.client.get_run(run).data.params if given else {}
+        again = {f"edgewright.again.{key}": value for key, value in given.items() if known.get(key, value) != value}
+        self.client.log_batch(
+            run,
+            metrics=[Metric(key, float(value), now, step) for key, value in figures.items()],
+            params=[Param(key, value) for key, value in given.items() if key not in known],
+            tags=[RunTag(key, str(value)[:8000]) for key, value in {**(tags or {}), **again}.items()],
+        )
+
+    def text(self, run: str, name: str, content: str) -> None:
+        """Log a text artifact: HTML and JSON are shown in the UI."""
+        self.client.log_text(run, content, name)
+
+    def table(self, run: str, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Log a table artifact that the UI can show and compare between runs; written once per run."""
+        if rows and not any(item.path == name for item in self.client.list_artifacts(run)):
+            self.client.log_table(run, pd.DataFrame(list(rows)), name)
+
+    def folder(self, run: str, local: Path, name: str) -> str:
+        """Log a folder of files; returns its artifact URI."""
+        self.client.log_artifacts(run, str(local), name)
+        return f"{self.client.get_run(run).info.artifact_uri}/{name}"
+
+    def finish(self, run: str, *, failed: bool = False) -> None:
+        """End a run."""
+        self.client.set_terminated(run, status="FAILED" if failed else "FINISHED")
+
+    def answer(self, run: str, answer: str, outcome: Mapping[str, Any]) -> None:
+        """Record what came of a version: the outcome first, then the tag that makes it count."""
+        self.text(run, OUTCOME, json.dumps(outcome, indent=2))
+        self.log(run, tags={ANSWER: answer})
+        self.finish(run, failed=answer == "error")
+
+    def find_answer(self, version: str, run_key: str) -> tuple[str, str, dict[str, Any]] | None:
+        """Return (run id, answer, outcome) if this version was answered with this recipe and toolchain.
+
+        An answer whose outcome can no longer be read does not count: it is worked out again.
+        """
+        for run in self._search({KEY: run_key, STAGE: "compress", "edgewright.version": version}):
+            answer = run.data.tags.get(ANSWER)
+            if answer is None:
+                continue
+            try:
+                return str(run.info.run_id), answer, self._read_outcome(run.info.run_id)
+            except (MlflowException, OSError, ValueError) as error:
+                logger.warning("run %s: its %s cannot be read (%s)", run.info.run_id, OUTCOME, error)
+        return None
+
+    def answers(self) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        """Yield (start in ms, run key, outcome) of every answer that can be read, the earliest first."""
+        for run in reversed(self._search({STAGE: "compress"})):
+            if run.data.tags.get(ANSWER) in (None, "error"):
+                continue
+            try:
+                yield int(run.info.start_time), run.data.tags[KEY], self._read_outcome(run.info.run_id)
+            except (MlflowException, OSError, ValueError) as error:
+                logger.warning("run %s: its %s cannot be read (%s)", run.info.run_id, OUTCOME, error)
+
+    def read_text(self, run: str, name: str) -> str:
+        """Return a text artifact; raises RegistryError where it is not there."""
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+            try:
+                return Path(self.client.download_artifacts(run, name, scratch)).read_text()
+            except (MlflowException, OSError) as error:
+                raise RegistryError(
+                    f"run {run}: expected its artifact {name}, got {one_line(error)}; restore the artifact store, or "
+                    "run edgewright compress again"
+                ) from error
+
+    def _read_outcome(self, run: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+            return json.loads(Path(self.client.download_artifacts(run, OUTCOME, scratch)).read_text())
+
+    def answered_versions(self) -> set[int]:
+        """Versions that have any answer, whatever the recipe was then."""
+        runs = self._search({STAGE: "compress"})
+        return {int(run.data.tags["edgewright.version"]) for run in runs if ANSWER in run.data.tags}
+
+    def _search(self, tags: Mapping[str, str]) -> list[Run]:
+        """All runs with these tags, newest first."""
+        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        newest = ["attributes.start_time DESC"]
+        return all_pages(
+            lambda token: self.client.search_runs(
+                [self.experiment], condition, max_results=1000, order_by=newest, page_token=token
+            )
+        )
+
+
+def _metric_name(name: str) -> str:
+    """MLflow takes letters, digits and a few signs: a slice's value may have others."""
+    return re.sub(r"[^\w.\- ]", "_", name)[:250]

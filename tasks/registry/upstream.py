@@ -1,0 +1,129 @@
+"""Upstream models: registering one is all that its team does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from tasks.errors import RegistryError, one_line
+from tasks.registry.client import MISSING, all_pages, client_for, experiment_id, unavailable
+
+READY = "READY"
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A version of a registered torch model, on local disk: as a program, as a pickled module, or as neither."""
+
+    model: str
+    version: str
+    program: Path | None
+    pickled: Path | None
+
+
+class Upstream:
+    """Reads registered versions."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+        self.client = client_for(tracking_uri)
+
+    def versions(self, model: str) -> list[str]:
+        """All versions of a model, oldest first.
+
+        Raises RegistryError when the model does not exist, RegistryUnavailable when that is not known.
+        """
+        return [str(version.version) for version in self._versions(model)]
+
+    def check(self, model: str, version: str) -> None:
+        """Raise RegistryError unless this version exists and is ready."""
+        found = {str(known.version): known.status for known in self._versions(model)}
+        if version not in found:
+            known = f"versions {', '.join(found)}" if found else "no version of it"
+            raise RegistryError(
+                f"model `{model}` version {version}: expected a registered version, got {known} in the registry; "
+                "correct the version or register it"
+            )
+        if found[version] != READY:
+            raise RegistryError(
+                f"model `{model}` version {version}: expected status {READY}, got {found[version]}; "
+                "wait for its registration to end, or register it again"
+            )
+
+    def identity(self, model: str, version: str) -> str:
+        """What tells this version from one of the same number in another or a re-made registry."""
+        found = self.client.get_model_version(model, version)
+        return f"{found.source} {found.creation_timestamp}"
+
+    def fetch(self, model: str, version: str) -> RegisteredModel:
+        """Download a version; nothing of it is executed. Raises RegistryError for what is not a torch model."""
+        self.check(model, version)
+        try:
+            uri = self.client.get_model_version_download_uri(model, version)
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
+            flavors = {name: dict(settings) for name, settings in Model.load(str(folder)).flavors.items()}
+        except Exception as error:  # a damaged MLmodel file raises any of a dozen types
+            raise RegistryError(
+                f"model `{model}` version {version}: expected its files in the registry at {self.tracking_uri}, got "
+                f"{one_line(error)}; restore the artifact store, or register the model again"
+            ) from error
+        if "pytorch" not in flavors:
+            raise RegistryError(
+                f"model `{model}` version {version}: expected MLflow's pytorch flavour, got "
+                f"{', '.join(sorted(flavors))}; log it with mlflow.pytorch.log_model"
+            )
+        data = folder / flavors["pytorch"].get("model_data", "data")
+        program, pickled = data / "model.pt2", data / "model.pth"
+        return RegisteredModel(
+            model, version, program if program.is_file() else None, pickled if pickled.is_file() else None
+        )
+
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Say on the upstream version's page what became of it."""
+        for key, value in tags.items():
+            self.client.set_model_version_tag(model, version, key, value)
+
+    def _versions(self, model: str) -> list[ModelVersion]:
+        try:
+            self.client.get_registered_model(model)
+            found = all_pages(
+                lambda token: self.client.search_model_versions(f"name='{model}'", max_results=1000, page_token=token)
+            )
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise unavailable(self.tracking_uri, error) from error
+            raise RegistryError(
+                f"model `{model}`: expected it in the registry at {self.tracking_uri}, got no model of that name; "
+                "register it in MLflow or correct the recipe's `model`"
+            ) from error
+        return sorted(found, key=lambda version: int(version.version))
+
+
+def register_upstream(tracking_uri: str, name: str, model: Any, example: np.ndarray, params: Mapping[str, Any]) -> str:
+    """Log and register a torch module as an upstream team does, in MLflow's default form; returns the version.
+
+    `example` has at least 2 rows: MLflow's exporter takes a batch of one for a constant.
+    """
+    client = client_for(tracking_uri)
+    experiment = experiment_id(client, f"{name}-upstream")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        with mlflow.start_run(experiment_id=experiment):
+            mlflow.log_params(dict(params))
+            info = mlflow.pytorch.log_model(
+                model,
+                name="model",
+                input_example=example,
+                registered_model_name=name,
+                pip_requirements=["torch==2.13.0"],
+            )
+    finally:
+        mlflow.set_tracking_uri(before)
+    return str(info.registered_model_version)

@@ -1,0 +1,37 @@
+"""Whether a model takes the workload's rows: asked of the program itself, before anything is computed with them."""
+
+from torch.export import ExportedProgram
+
+from model_compression.intake import input_specs
+from model_compression.intake.signature import check_dynamic_batch
+from tasks.errors import PreflightError
+from tasks.job import Job
+
+_Rows = tuple[str, tuple[int | None, ...]]
+"""What a row of one input is: dtype and shape, with None for a size that may change."""
+
+
+def check_signature(job: Job, program: ExportedProgram) -> None:
+    """Raise PreflightError unless every split's rows fit the program, IntakeError for a fixed batch size."""
+    check_dynamic_batch(program)
+    expected = [(str(dtype).removeprefix("torch."), tuple(shape[1:])) for _, dtype, shape in input_specs(program)]
+    for name, split in job.splits.items():
+        got: list[_Rows] = [(str(array.dtype), array.shape[1:]) for array in split.inputs]
+        if len(expected) != len(got) or not all(map(_fits, expected, got)):
+            raise PreflightError(
+                f"workload `{job.recipe.workload}`: expected {name} rows for model `{job.model}` version "
+                f"{job.version} as {_shapes(expected)}, got {_shapes(got)}; change what Workload.split returns, or "
+                "register a model for these rows"
+            )
+
+
+def _fits(expected: _Rows, got: _Rows) -> bool:
+    sizes = zip(expected[1], got[1], strict=False)
+    return expected[0] == got[0] and len(expected[1]) == len(got[1]) and all(want in (None, has) for want, has in sizes)
+
+
+def _shapes(inputs: list[_Rows]) -> str:
+    def sizes(shape: tuple[int | None, ...]) -> str:
+        return ", ".join(["rows", *("any" if size is None else str(size) for size in shape)])
+
+    return "; ".join(f"{dtype} ({sizes(shape)})" for dtype, shape in inputs)

@@ -1,0 +1,106 @@
+"""Recipes as people write them: the good ones, and what is said about the others."""
+
+from pathlib import Path
+
+import pytest
+
+from deployments.errors import ConfigurationError
+from deployments.recipe import Recipe, read_recipe
+from quality_gates.policy import Limit
+from tests.deployments.yaml_cases import HERE, cases, says
+
+SMALLEST = HERE / "valid" / "smallest.yaml"
+JARGON = ("pydantic", "Input", "validation error", "union", "discriminator", "tuple", "literal", "Value error")
+
+
+def test_there_are_cases() -> None:
+    assert len(cases("valid")) >= 2
+    assert len(cases("invalid")) >= 30
+
+
+@pytest.mark.parametrize("path", cases("valid"), ids=lambda path: path.stem)
+def test_a_valid_recipe_is_read(path: Path) -> None:
+    assert read_recipe(path).name == "tiny"
+
+
+@pytest.mark.parametrize("path", cases("invalid"), ids=lambda path: path.stem)
+def test_an_invalid_recipe_is_refused_in_one_sentence(path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_recipe(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert says(path) in message
+    assert "\n" not in message
+    assert not [word for word in JARGON if word in message]
+
+
+def test_a_recipe_reads_the_profiles_that_it_names() -> None:
+    beside, shipped = read_recipe(HERE / "valid" / "everything.yaml").devices
+    assert (beside.name, beside.budgets.size_kb) == ("bench", 40)
+    assert shipped.name == "camera"
+
+
+def test_a_profile_beside_the_recipe_comes_before_a_shipped_one(tmp_path: Path) -> None:
+    recipe = _copy(tmp_path, "devices: [bench]", "devices: [camera]")
+    own = (HERE / "devices" / "bench.yaml").read_text().replace("name: bench", "name: camera")
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "camera.yaml").write_text(own)
+    assert read_recipe(recipe).devices[0].budgets.size_kb == 40
+
+
+def test_a_shipped_recipe_is_found_by_name_and_another_name_lists_them() -> None:
+    assert read_recipe(Path("digits")).model == "digits"
+    with pytest.raises(
+        ConfigurationError, match=r"digitz: expected the path of a recipe or .* \(digits, .*no such file"
+    ):
+        read_recipe(Path("digitz"))
+
+
+def test_a_recipe_without_a_suffix_is_found_by_its_path(tmp_path: Path) -> None:
+    recipe = _copy(tmp_path, "devices: [bench]", "devices: [camera]")
+    assert read_recipe(recipe.rename(recipe.with_suffix(""))).name == "tiny"
+
+
+def test_the_digest_follows_content_and_not_layout(tmp_path: Path) -> None:
+    commented = _copy(tmp_path, "name: tiny", "# another comment\nname:   tiny")
+    (tmp_path / "devices").symlink_to(HERE / "devices")
+    original = read_recipe(SMALLEST)
+    assert read_recipe(commented).digest == original.digest
+    changed = _copy(tmp_path, "margin: 0.05", "margin: 0.06")
+    assert read_recipe(changed).digest != original.digest
+
+
+def test_the_digest_follows_the_device_profiles(tmp_path: Path) -> None:
+    recipe = _copy(tmp_path, "", "")
+    (tmp_path / "devices").mkdir()
+    profile = tmp_path / "devices" / "bench.yaml"
+    profile.write_text((HERE / "devices" / "bench.yaml").read_text())
+    before = read_recipe(recipe).digest
+    profile.write_text(profile.read_text().replace("size_kb: 40", "size_kb: 41"))
+    assert read_recipe(recipe).digest != before
+
+
+def test_the_policy_has_the_recipes_gates_and_the_devices_budgets() -> None:
+    recipe = read_recipe(SMALLEST)
+    own, *budgets = recipe.policy(recipe.devices[0]).gates
+    assert own == recipe.gates[0]
+    assert {gate.resource: gate.at_most for gate in budgets if isinstance(gate, Limit)} == {
+        "size_bytes": 40_000,
+        "latency_p99_ms": 5,
+    }
+
+
+def test_a_ladder_without_a_rung_for_a_device_is_refused() -> None:
+    recipe = read_recipe(SMALLEST)
+    device = recipe.devices[0].model_copy(update={"precisions": ("int4",)})
+    with pytest.raises(
+        ValueError, match=r"key `ladder`: expected a rung of a precision that device bench allows \(int4"
+    ):
+        Recipe.model_validate(dict(recipe) | {"devices": (device,)})
+
+
+def _copy(folder: Path, old: str, new: str) -> Path:
+    (folder / "recipes").mkdir(exist_ok=True)
+    path = folder / "recipes" / "copy.yaml"
+    path.write_text(SMALLEST.read_text().replace(old, new))
+    return path

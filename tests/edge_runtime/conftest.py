@@ -1,0 +1,31 @@
+"""Models and bundles that the tests of the runtime share."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.bundle import TensorSpec, write_bundle
+from edge_runtime.settings import SessionSettings
+from tests.edge_runtime.models import linear_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return linear_model(tmp_path / "linear.onnx")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, model: Path) -> Path:
+    """A bundle of the linear model, written to tmp_path/target."""
+    return write_bundle(
+        tmp_path / "target",
+        model="linear",
+        version="3",
+        device="gateway",
+        entry="model.onnx",
+        inputs=[TensorSpec("x", "float32", (None, 8))],
+        outputs=[TensorSpec("y", "float32", (None, 3))],
+        session=SessionSettings(threads=1, optimization="extended"),
+        lineage={"source_model": "digits", "source_version": "3"},
+        files={"model.onnx": model},
+    )

@@ -1,0 +1,63 @@
+"""Small ONNX graphs for the tests of the runtime, made with known weights so that answers can be checked."""
+
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, save
+
+Shape = list[int | str]
+
+
+def weights(inputs: int, outputs: int) -> np.ndarray:
+    """The weights that linear_model has, float32, (inputs, outputs)."""
+    return np.random.default_rng(0).standard_normal((inputs, outputs), dtype=np.float32)
+
+
+def linear_model(path: Path, inputs: int = 8, outputs: int = 3, batch: int | str = "rows") -> Path:
+    """y = x @ weights(inputs, outputs), float32."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, inputs])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, outputs])],
+        [numpy_helper.from_array(weights(inputs, outputs), "w")],
+    )
+    save(_model(graph), path)
+    return path
+
+
+def two_headed_model(path: Path) -> Path:
+    """total = a + b and difference = a - b; a is float32 (rows, 2), b float32 (rows, 2)."""
+    shape: Shape = ["rows", 2]
+    nodes = [helper.make_node("Add", ["a", "b"], ["total"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
+    return _weightless(path, nodes, {"a": shape, "b": shape}, {"total": shape, "difference": shape})
+
+
+def summing_model(path: Path) -> Path:
+    """The sum over everything: its output has no axis of rows."""
+    node = helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)
+    return _weightless(path, [node], {"x": ["rows", 2]}, {"y": []})
+
+
+def uneven_model(path: Path) -> Path:
+    """The values above 0 in one row, as (1, count): rows of different lengths."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["positive"]),
+        helper.make_node("NonZero", ["positive"], ["where"]),
+        helper.make_node("Cast", ["where"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["numbers"], ["y"], axes=[0], keepdims=1),
+    ]
+    return _weightless(path, nodes, {"x": [1, 4]}, {"y": [1, "count"]})
+
+
+def _weightless(path: Path, nodes: list[NodeProto], inputs: dict[str, Shape], outputs: dict[str, Shape]) -> Path:
+    infos = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in tensors.items()]
+        for tensors in (inputs, outputs)
+    ]
+    save(_model(helper.make_graph(nodes, "weightless", *infos)), path)
+    return path
+
+
+def _model(graph: object) -> ModelProto:
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)

@@ -1,0 +1,44 @@
+"""The runtime ships alone: no module of it may load what a device does not have."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import edge_runtime
+
+_FORBIDDEN = {"torch", "onnx", "pydantic", "pandas", "yaml", "prefect", "mlflow", "scipy", "sklearn"}
+_SCRIPT = """
+import importlib, json, sys
+loaded = {}
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    loaded[name] = sorted({module.partition(".")[0] for module in sys.modules})
+print(json.dumps(loaded))
+"""
+
+
+def _loaded_after(names: list[str]) -> dict[str, list[str]]:
+    command = [sys.executable, "-c", _SCRIPT, *names]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+def test_no_module_loads_what_a_device_does_not_have() -> None:
+    folder = Path(edge_runtime.__file__).parent
+    files = [path.relative_to(folder.parent).with_suffix("") for path in sorted(folder.rglob("*.py"))]
+    names = [".".join(path.parts) for path in files]
+    assert len(names) >= 19
+
+    loaded = _loaded_after(names)
+
+    assert list(loaded) == names
+    assert {name: set(modules) & _FORBIDDEN for name, modules in loaded.items() if set(modules) & _FORBIDDEN} == {}
+    assert "onnxruntime" in loaded[names[-1]]
+
+
+def test_the_check_sees_a_forbidden_module() -> None:
+    assert "yaml" in _loaded_after(["edge_runtime.files", "yaml"])["yaml"]
+
+
+def test_bundles_are_read_and_written_without_numpy() -> None:
+    assert not {"numpy", "onnxruntime"} & set(_loaded_after(["edge_runtime.bundle"])["edge_runtime.bundle"])

@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime.__main__ import main
+from edge_runtime.bundle import TensorSpec, write_bundle
+from edge_runtime.settings import SessionSettings
+from tests.edge_runtime.models import two_headed_model, weights
+
+_ROWS = np.random.default_rng(4).standard_normal((2, 8), dtype=np.float32)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    np.save(tmp_path / "rows.npy", _ROWS)
+    return tmp_path / "rows.npy"
+
+
+@pytest.fixture
+def two_headed_bundle(tmp_path: Path) -> Path:
+    shape = (None, 2)
+    return write_bundle(
+        tmp_path / "target",
+        model="two",
+        version="1",
+        device="gateway",
+        entry="model.onnx",
+        inputs=[TensorSpec("a", "float32", shape), TensorSpec("b", "float32", shape)],
+        outputs=[TensorSpec("total", "float32", shape), TensorSpec("difference", "float32", shape)],
+        session=SessionSettings(threads=1),
+        lineage={},
+        files={"model.onnx": two_headed_model(tmp_path / "two.onnx")},
+    )
+
+
+def _error(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main([str(argument) for argument in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_verify_says_what_the_bundle_is(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(bundle)]) == 0
+    assert capsys.readouterr().out.startswith("intact: linear version 3 for gateway, 1 blob(s)")
+
+
+def test_predict_prints_json(bundle: Path, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(bundle), str(rows)]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(answers["y"], _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
+
+
+def test_predict_writes_a_file(bundle: Path, rows: Path, tmp_path: Path) -> None:
+    assert main(["predict", str(bundle), str(rows), "--output", str(tmp_path / "answers.npy")]) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
+
+
+def test_several_inputs_and_outputs_travel_as_npz(two_headed_bundle: Path, tmp_path: Path) -> None:
+    a, b = np.full((1, 2), 5, np.float32), np.full((1, 2), 3, np.float32)
+    np.savez(tmp_path / "inputs.npz", a=a, b=b)
+    answers = tmp_path / "answers.npz"
+    assert main(["predict", str(two_headed_bundle), str(tmp_path / "inputs.npz"), "--output", str(answers)]) == 0
+    with np.load(answers) as read:
+        np.testing.assert_array_equal(read["total"], a + b)
+        np.testing.assert_array_equal(read["difference"], a - b)
+
+
+def test_one_array_for_a_model_with_two_inputs_is_refused(
+    two_headed_bundle: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "['a', 'b']: give them as one .npz" in _error(capsys, "predict", two_headed_bundle, rows)
+
+
+def test_errors_are_one_line_and_exit_code_2(
+    bundle: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "is no bundle" in _error(capsys, "verify", tmp_path / "absent")
+    assert "no .npy or .npz file" in _error(capsys, "predict", bundle, tmp_path / "absent.npy")
+    (tmp_path / "text.npy").write_text("text")
+    assert "no .npy or .npz file" in _error(capsys, "predict", bundle, tmp_path / "text.npy")
+    np.save(tmp_path / "double.npy", _ROWS.astype(np.float64))
+    assert "dtype float32, not float64" in _error(capsys, "predict", bundle, tmp_path / "double.npy")
+    nowhere = tmp_path / "nowhere" / "answers.npy"
+    assert "nowhere" in _error(capsys, "predict", bundle, rows, "--output", nowhere)
+
+
+def test_a_damaged_bundle_is_not_run(bundle: Path, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (blob,) = (bundle / "blobs").iterdir()
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes() + b"\0")
+    assert "damaged" in _error(capsys, "predict", bundle, rows)
+
+
+def test_a_pickle_is_not_loaded(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "objects.npy", np.array([object()]), allow_pickle=True)
+    assert "no .npy or .npz file of plain arrays" in _error(capsys, "predict", bundle, tmp_path / "objects.npy")

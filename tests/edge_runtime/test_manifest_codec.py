@@ -1,0 +1,67 @@
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edge_runtime.errors import BundleError
+from edge_runtime.manifest import Blob
+from edge_runtime.manifest_codec import decode_manifest, digest_of, encode_manifest
+from tests.edge_runtime.test_manifest import MANIFEST
+
+
+def test_a_manifest_survives_the_trip_through_bytes() -> None:
+    assert decode_manifest(encode_manifest(MANIFEST)) == MANIFEST
+
+
+def test_the_digest_is_that_of_the_bytes_and_knows_no_order() -> None:
+    second = Blob("head.onnx", "b" * 64, 4)
+    one = replace(MANIFEST, blobs=(*MANIFEST.blobs, second), lineage={"a": "1", "b": "2"})
+    other = replace(MANIFEST, blobs=(second, *MANIFEST.blobs), lineage={"b": "2", "a": "1"})
+    assert encode_manifest(one) == encode_manifest(other)
+    assert digest_of(one) == hashlib.sha256(encode_manifest(one)).hexdigest()
+    assert digest_of(one) != digest_of(MANIFEST)
+
+
+def _edited(edit: Callable[[dict[str, Any]], None]) -> bytes:
+    document = json.loads(encode_manifest(MANIFEST))
+    edit(document)
+    return (json.dumps(document, sort_keys=True, indent=2) + "\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (lambda document: document.update(format_version=2), "format version 2, this runtime reads 1"),
+        (lambda document: document.pop("format_version"), "format version None"),
+        (lambda document: document.update(extra=1), r"unknown \['extra'\]"),
+        (lambda document: document.pop("lineage"), r"missing \['lineage'\]"),
+        (lambda document: document["session"].pop("threads"), r"missing \['threads'\]"),
+        (lambda document: document["session"].update(threads=0), "session settings cannot be used"),
+        (lambda document: document["blobs"][0].update(url="x"), r"unknown \['url'\]"),
+        (lambda document: document.update(blobs={}), "blobs must be a list"),
+        (lambda document: document["blobs"][0].update(size="10"), "size in whole bytes"),
+        (lambda document: document["blobs"][0].update(name="../up"), "cannot be part of a path"),
+        (lambda document: document["inputs"][0].update(shape=4), "must be a list"),
+        (lambda document: document.update(lineage=[]), "lineage must be an object"),
+        (lambda document: document.update(session=None), "must be an object"),
+        (lambda document: document.update(entry=["model.onnx"]), "none of the blobs"),
+    ],
+)
+def test_a_manifest_is_read_strictly(edit: Callable[[dict[str, Any]], None], sentence: str) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        decode_manifest(_edited(edit))
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"[]", b"null"])
+def test_bytes_that_are_no_manifest_are_refused(data: bytes) -> None:
+    with pytest.raises(BundleError):
+        decode_manifest(data)
+
+
+def test_a_key_given_twice_is_refused() -> None:
+    data = encode_manifest(MANIFEST).replace(b'"device": "gateway",', b'"device": "gateway", "device": "gateway",')
+    with pytest.raises(BundleError, match="canonical"):
+        decode_manifest(data)

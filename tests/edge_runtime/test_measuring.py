@@ -1,0 +1,70 @@
+"""Measuring in real processes: what is seen must be right and plausible."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime.measuring import Measurement, MeasureRequest, measure
+from edge_runtime.session import EdgeModel, SessionSettings
+from tests.edge_runtime.models import linear_model, two_headed_model, weights
+
+_ONE = SessionSettings(threads=1)
+_ROWS = np.random.default_rng(2).standard_normal((37, 8), dtype=np.float32)
+
+
+def _request(model: Path, **changes: object) -> MeasureRequest:
+    arguments: dict[str, object] = {"inputs": {"x": _ROWS}, "settings": _ONE, "latency_seconds": 0.2}
+    return MeasureRequest(model, **arguments | changes)  # type: ignore[arg-type]
+
+
+def _check_plausible(seen: Measurement, model: Path) -> None:
+    assert seen.size_bytes == model.stat().st_size
+    assert 0 < seen.load_ms < 5_000
+    assert 0 < seen.latency_p50_ms <= seen.latency_p99_ms < 1_000
+    assert 0 < seen.model_rss_mb < seen.peak_rss_mb
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, 64])
+def test_every_row_is_predicted_and_the_figures_are_plausible(model: Path, batch_size: int) -> None:
+    seen = measure(_request(model, batch_size=batch_size, memory_limit_mb=300), timeout_s=30)
+    (answers,) = seen.outputs
+    np.testing.assert_allclose(answers, _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
+    _check_plausible(seen, model)
+    assert seen.peak_rss_mb < 150
+
+
+def test_the_answers_are_those_of_the_runtime_itself(tmp_path: Path) -> None:
+    model = two_headed_model(tmp_path / "two.onnx")
+    inputs = {name: np.random.default_rng(3).standard_normal((6, 2), dtype=np.float32) for name in ("b", "a")}
+    settings = SessionSettings(threads=2, optimization="basic")
+    seen = measure(_request(model, inputs=inputs, settings=settings, latency_batch_size=9), timeout_s=30)
+    expected = EdgeModel.load(model, settings).predict(inputs)
+    assert len(seen.outputs) == 2
+    for answer, want in zip(seen.outputs, expected, strict=True):
+        np.testing.assert_array_equal(answer, want)
+
+
+def test_memory_is_the_models_and_neither_the_rows_nor_the_parents(tmp_path: Path) -> None:
+    small, large = linear_model(tmp_path / "small.onnx", 512, 4), linear_model(tmp_path / "large.onnx", 512, 10_000)
+    parents = np.ones(200 << 17)  # 200 MB resident here while the children run
+    rows = np.ones((15_000, 512), np.float32)  # 29 MB
+    few = {"x": rows[:8]}
+    bare = measure(_request(small, inputs=few), timeout_s=30)
+    many = measure(_request(small, inputs={"x": rows}, batch_size=100), timeout_s=30)
+    heavy = measure(_request(large, inputs=few), timeout_s=30)  # weights of 20 MB
+    assert parents.sum() == parents.size
+    assert bare.peak_rss_mb < 120
+    assert many.peak_rss_mb < bare.peak_rss_mb + 10
+    assert heavy.model_rss_mb > bare.model_rss_mb + 18
+    assert heavy.peak_rss_mb - heavy.model_rss_mb == pytest.approx(bare.peak_rss_mb - bare.model_rss_mb, abs=5)
+    assert heavy.latency_p50_ms > bare.latency_p50_ms
+
+
+def test_the_child_does_not_see_the_parents_environment(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise RuntimeError('imported from the wrong place')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    _check_plausible(measure(_request(model), timeout_s=30), model)

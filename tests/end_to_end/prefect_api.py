@@ -1,0 +1,71 @@
+"""The part of Prefect's REST API that people and other systems call."""
+
+import time
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+BUSY_SECONDS = 30
+
+
+class PrefectApi:
+    """A client that knows nothing of Edgewright's code."""
+
+    def __init__(self, address: str) -> None:
+        self.client = httpx.Client(base_url=address, timeout=60, trust_env=False)
+
+    def __enter__(self) -> "PrefectApi":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.client.close()
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """A deployment by `FLOW/NAME`."""
+        return self._json("GET", f"/deployments/name/{name}")
+
+    def submit(self, name: str, parameters: dict[str, Any]) -> httpx.Response:
+        """Ask for a run of a deployment."""
+        return self._ask("POST", f"/deployments/{self.deployment(name)['id']}/create_flow_run", parameters=parameters)
+
+    def finished(self, name: str, parameters: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
+        """Run a deployment to its end."""
+        identity = self.submit(name, parameters).raise_for_status().json()["id"]
+        deadline = time.monotonic() + seconds
+        while (run := self._json("GET", f"/flow_runs/{identity}"))["state_type"] not in FINAL:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{name}: expected an end within {seconds} s, got {run['state_name']}")
+            time.sleep(1)
+        return run
+
+    def runs_of(self, flow: str, state: str | None = None) -> list[dict[str, Any]]:
+        """All runs of a flow, or those in one state."""
+        states = {"flow_runs": {"state": {"type": {"any_": [state]}}}} if state else {}
+        return self._json("POST", "/flow_runs/filter", flows={"name": {"any_": [flow]}}, **states)
+
+    def planned(self, flow: str) -> list[dict[str, Any]]:
+        """Runs that the server's scheduler has made for later."""
+        return [run for run in self.runs_of(flow, "SCHEDULED") if run["auto_scheduled"]]
+
+    def pause(self, name: str) -> None:
+        """Stop a deployment's schedules and drop the runs that were planned."""
+        self._ask("POST", f"/deployments/{self.deployment(name)['id']}/pause_deployment").raise_for_status()
+
+    def messages(self, run: str) -> list[str]:
+        """What a run logged."""
+        found = self._json("POST", "/logs/filter", logs={"flow_run_id": {"any_": [run]}})
+        return [entry["message"] for entry in found]
+
+    def _json(self, method: str, path: str, **body: Any) -> Any:
+        return self._ask(method, path, **body).raise_for_status().json()
+
+    def _ask(self, method: str, path: str, **body: Any) -> httpx.Response:
+        """Ask again for a while when the server is busy, as Prefect's own clients do."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            response = self.client.request(method, path, json=body or None)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                return response
+            time.sleep(0.5)

@@ -1,0 +1,111 @@
+"""A person opens MLflow in a browser, goes to the run of a device and reads the gate report.
+
+Chromium is Debian's, driven by Playwright. Screenshots stay in `.edgewright/screenshots` for a person to look at.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import flows.compress
+from tasks.outcome import DeviceOutcome
+from tasks.registry import Runs
+from tasks.workspace import Workspace
+from tests.end_to_end.tiny import upstream
+from tests.end_to_end.tiny.variants import take_off_decorators, write_variant
+
+playwright = pytest.importorskip("playwright.sync_api", reason="make test-browser installs it")
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.browser, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / ".edgewright" / "screenshots"
+SLOW_MS = 60_000
+QUIET = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """Path of the browser."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("expected Debian's browser, got none; sudo apt-get install chromium")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator["playwright.Browser"]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def answered(mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Runs, list[DeviceOutcome]]:
+    """One version, published on one device and refused on the other, on a real MLflow server."""
+    take_off_decorators(monkeypatch)
+    workspace = Workspace.at(tmp_path / "home", mlflow_server)
+    version = upstream.register(mlflow_server)
+    devices = []
+    for name, budget in (("roomy", 9), ("tight", 2)):
+        recipe = write_variant(tmp_path, name, device={"budgets": {"size_kb": budget}})
+        devices += flows.compress.compress("tiny", version, recipe, workspace).devices
+    return Runs(mlflow_server, "tiny"), devices
+
+
+def test_the_report_is_read_in_mlflow(
+    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "playwright.Browser"
+) -> None:
+    runs, devices = answered
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page = browser.new_page(viewport={"width": 1500, "height": 1300})
+    for device, words in zip(devices, ("Published; the first model", "Refused; nothing is deployed"), strict=True):
+        run = device.report.split("/")[1]
+        page.goto(f"{mlflow_server}/#/experiments/{runs.experiment}/runs/{run}/artifacts")
+        page.get_by_text("report.html", exact=True).first.click(timeout=SLOW_MS)
+        report = page.frame_locator("iframe").first
+        report.get_by_text(words).first.wait_for(timeout=SLOW_MS)
+        headline = report.locator("h1#verdict")
+        assert headline.inner_text().startswith("Pass" if device.published else "Fail")
+        assert headline.is_visible()
+        assert report.locator("svg.picture").count() >= 2
+        page.screenshot(path=SCREENSHOTS / f"mlflow-{device.device}.png")
+
+
+def test_the_registered_model_says_why(
+    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "playwright.Browser"
+) -> None:
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    (_, refused) = answered[1]
+    page.goto(f"{mlflow_server}/#/models/tiny-{refused.device}/versions/{refused.edge_version}")
+    page.get_by_text("Refused; nothing is deployed on this device yet.").first.wait_for(timeout=SLOW_MS)
+    page.get_by_text("edgewright.verdict").first.wait_for(timeout=SLOW_MS)
+    page.screenshot(path=SCREENSHOTS / "registered-model.png")
+    page.get_by_role("link", name="The gate report").click()
+    page.get_by_text("report.html", exact=True).first.wait_for(timeout=SLOW_MS)
+
+
+@pytest.mark.parametrize(("name", "width", "scheme"), [("phone", 390, "light"), ("desk", 1200, "dark")])
+def test_the_page_itself_fits_a_phone_and_a_dark_room(
+    answered: tuple[Runs, list[DeviceOutcome]], browser: "playwright.Browser", name: str, width: int, scheme: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    runs, devices = answered
+    file = tmp_path / "report.html"
+    file.write_text(runs.read_text(devices[1].report.split("/")[1], "report.html"))
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("h1#verdict").is_visible()
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    red, green, blue = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+    )
+    assert (red + green + blue > 600) is (scheme == "light")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"report-{name}.png", full_page=True)

@@ -1,0 +1,133 @@
+"""The pipeline on servers of its own, as docker/compose.yaml and deployments/prefect.yaml put it there."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mlflow import MlflowClient
+
+from tests.docker.dockerfiles import DOCKER, command, read_dockerfile
+from tests.edge_runtime.processes import wait_until
+from tests.end_to_end.prefect_api import PrefectApi
+from tests.end_to_end.servers import Stack
+from tests.end_to_end.tiny.upstream import MODEL, register
+
+pytestmark = pytest.mark.end_to_end
+
+RECIPE = "tests/end_to_end/tiny/recipes/tiny.yaml"
+EDGE_MODEL = f"{MODEL}-tiny"
+RECONCILE = "reconcile/edgewright"
+COMPRESS = "compress/edgewright"
+
+
+@pytest.fixture(scope="module")
+def registry(stack: Stack) -> MlflowClient:
+    """A registry in which an upstream team registers a version while the rest of the stack starts."""
+    stack.begin("prefect")
+    stack.start("mlflow")
+    with ThreadPoolExecutor(1) as beside:
+        started = beside.submit(stack.start, "worker")
+        register(stack.mlflow)
+        started.result()
+    return MlflowClient(stack.mlflow, registry_uri=stack.mlflow)
+
+
+@pytest.fixture(scope="module")
+def api(stack: Stack, registry: MlflowClient) -> Iterator[PrefectApi]:
+    """The API of a server that knows the deployments and has a worker."""
+    with PrefectApi(stack.prefect) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def planned(api: PrefectApi) -> list[dict[str, Any]]:
+    """The runs that the schedule will bring. It is paused then: a run that finds another at work is dropped."""
+    # A library beside Prefect's own can break its scheduler, which only its log tells.
+    wait_until(lambda: bool(api.planned("reconcile")), seconds=30)
+    planned = api.planned("reconcile")
+    api.pause(RECONCILE)
+    wait_until(lambda: not any(api.runs_of("reconcile", state) for state in ("PENDING", "RUNNING")), seconds=120)
+    return planned
+
+
+@pytest.fixture(scope="module")
+def first_run(stack: Stack, api: PrefectApi, planned: list[dict[str, Any]]) -> dict[str, Any]:
+    """The reconcile that finds the version."""
+    run = api.finished(RECONCILE, {"recipes": [RECIPE]})
+    assert run["state_type"] == "COMPLETED", f"{run['state']}\n{stack.log('worker')}"
+    return run
+
+
+def test_every_service_of_the_compose_file_runs(api: PrefectApi, stack: Stack) -> None:
+    assert set(stack.processes) == set(stack.services)
+
+
+def test_reconcile_is_on_a_schedule_and_never_beside_itself(api: PrefectApi) -> None:
+    deployed = api.deployment(RECONCILE)
+    assert [entry["schedule"]["cron"] for entry in deployed["schedules"] if entry["active"]] == ["*/10 * * * *"]
+    assert deployed["global_concurrency_limit"]["limit"] == 1
+    assert deployed["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+
+def test_the_server_plans_a_run_every_ten_minutes(planned: list[dict[str, Any]]) -> None:
+    assert {run["expected_start_time"][15:19] for run in planned} == {"0:00"}
+
+
+def test_nothing_is_fetched_to_run(api: PrefectApi) -> None:
+    for name in (RECONCILE, COMPRESS):
+        deployed = api.deployment(name)
+        assert (deployed["pull_steps"], deployed["path"], deployed["storage_document_id"]) == ([], None, None)
+
+
+def test_a_registered_version_is_answered(first_run: dict[str, Any], registry: MlflowClient) -> None:
+    edge = registry.get_model_version_by_alias(EDGE_MODEL, "deployed")
+    assert (edge.tags["edgewright.source_version"], edge.tags["edgewright.verdict"]) == ("1", "pass")
+    report = registry.download_artifacts(edge.run_id, "report.html")
+    assert "Published; the first model on this device." in Path(report).read_text(encoding="utf-8")
+    assert registry.get_model_version(MODEL, "1").tags["edgewright.answer"] == "published"
+
+
+def test_the_run_shows_what_the_pipeline_says(first_run: dict[str, Any], api: PrefectApi) -> None:
+    [compress] = api.runs_of("compress")
+    assert compress["name"] == f"{MODEL}-v1"
+    found = f"model {MODEL} version 1 has no answer yet"
+    wait_until(lambda: found in api.messages(first_run["id"]))  # a run sends what it logs in batches
+    wait_until(lambda: any("pruning round 1 of at most 1" in message for message in api.messages(compress["id"])))
+
+
+def test_a_device_takes_what_was_published(first_run: dict[str, Any], stack: Stack) -> None:
+    [bundle] = (stack.workspace / "target" / MODEL / "tiny").iterdir()
+    entrypoint = command(read_dockerfile(DOCKER / "edge.Dockerfile"), "ENTRYPOINT")
+    verified = subprocess.run(
+        [sys.executable, *entrypoint[1:], "verify", str(bundle)], capture_output=True, text=True, timeout=60
+    )
+    assert verified.stdout.startswith(f"intact: {MODEL} version 1 for tiny"), verified.stderr
+
+
+def test_a_second_reconcile_computes_nothing(
+    first_run: dict[str, Any], api: PrefectApi, registry: MlflowClient, stack: Stack
+) -> None:
+    before = _state(registry)
+    run = api.finished(RECONCILE, {"recipes": [RECIPE]})
+    assert run["state_type"] == "COMPLETED", stack.log("worker")
+    assert len(api.runs_of("compress")) == 1
+    assert _state(registry) == before
+
+
+def test_compress_refuses_a_version_that_is_no_text(api: PrefectApi) -> None:
+    refused = api.submit(COMPRESS, {"model": MODEL, "version": 1, "recipe": RECIPE})
+    assert refused.status_code == httpx.codes.CONFLICT
+    assert "1 is not of type 'string'" in refused.text
+
+
+def _state(registry: MlflowClient) -> list[tuple[str, int]]:
+    """Every run of every experiment with its end, and every version of the edge model with its last change."""
+    experiments = [experiment.experiment_id for experiment in registry.search_experiments()]
+    runs = [(run.info.run_id, run.info.end_time) for run in registry.search_runs(experiments)]
+    versions = registry.search_model_versions(f"name='{EDGE_MODEL}'")
+    return sorted(runs) + [(version.version, version.last_updated_timestamp) for version in versions]

@@ -1,0 +1,49 @@
+"""What an upstream team does: train a small network and register it."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tasks.registry import register_upstream
+from tests.end_to_end.tiny.workload import Tiny
+
+MODEL = "tiny"
+STEPS = 60
+
+
+def small_network() -> nn.Sequential:
+    """About 8,000 parameters: one round of pruning away from the budget of the device `tiny`."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 40, 3, padding=1),
+        nn.BatchNorm2d(40),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(40 * 2 * 2, 10),
+    )
+
+
+def trained(steps: int = STEPS, seed: int = 0) -> nn.Sequential:
+    """Train on the workload's training rows, all of them at every step."""
+    torch.manual_seed(seed)
+    model = small_network()
+    split = Tiny().split("train")
+    images, labels = torch.from_numpy(split.inputs[0]), torch.from_numpy(split.targets)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(steps):
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+def register(tracking_uri: str, *, steps: int = STEPS, seed: int = 0) -> str:
+    """Register a version of the model `tiny` in MLflow's default form; returns the version."""
+    example = np.zeros((2, 1, 8, 8), dtype=np.float32)
+    return register_upstream(tracking_uri, MODEL, trained(steps, seed), example, {"steps": steps, "seed": seed})

@@ -1,0 +1,39 @@
+"""The command line: what it prints, and with which code it ends."""
+
+import pytest
+from typer.testing import CliRunner
+
+from deployments.device import shipped_devices
+from flows.cli import app, main
+
+runner = CliRunner()
+
+
+@pytest.mark.parametrize("command", [[], ["compress"], ["reconcile"], ["demo"], ["devices"], ["recipes", "check"]])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    result = runner.invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 5
+
+
+def test_devices_are_listed() -> None:
+    result = runner.invoke(app, ["devices"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert all(device.name in result.output for device in shipped_devices())
+
+
+def test_a_good_recipe_is_called_good() -> None:
+    result = runner.invoke(app, ["recipes", "check", "digits"])
+    assert result.exit_code == 0
+    assert "good" in result.output and "gateway, camera" in result.output
+
+
+def test_wrong_input_is_one_sentence_and_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["edgewright", "recipes", "check", "no/such/recipe.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "no/such/recipe.yaml" in said and "Traceback" not in said

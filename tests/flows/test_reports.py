@@ -1,0 +1,74 @@
+"""Reports and history from the registry, as the command line shows them."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import flows.cli
+import flows.compress
+from tasks.errors import RegistryError
+from tasks.workspace import Workspace
+from tests.flows.conftest import Variant
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def answered(world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The registry of `world` with an answer for two devices, one that publishes and one that refuses."""
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(world.home))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", world.tracking_uri)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(flows.cli, "prepare", lambda home: None)
+    flows.compress.compress("tiny", "1", variant("taken"), world)
+    flows.compress.compress("tiny", "1", variant("turned-down", device={"budgets": {"size_kb": 2}}), world)
+    return world
+
+
+def test_the_report_says_verdict_and_gates(answered: Workspace) -> None:
+    shown = runner.invoke(flows.cli.app, ["report", "tiny/1", "--device", "taken"])
+    assert shown.exit_code == 0, shown.output
+    assert "tiny version 1 on taken" in shown.output and "turned-down" not in shown.output
+    assert "✓ pass" in shown.output and "accuracy against parent" in shown.output
+    refused = runner.invoke(flows.cli.app, ["report", "tiny", "--device", "turned-down"])
+    assert "Refused; nothing is deployed" in refused.output and "✗ fail" in refused.output
+
+
+def test_open_writes_the_page_and_opens_it(
+    answered: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(flows.cli.webbrowser, "open", opened.append)
+    monkeypatch.setattr(flows.cli, "HOME", tmp_path)
+    shown = runner.invoke(flows.cli.app, ["report", "tiny/1", "--device", "taken", "--open"])
+    assert shown.exit_code == 0, shown.output
+    page = tmp_path / "reports" / "tiny-v1-taken.html"
+    assert opened == [page.as_uri()]
+    assert "The loss ledger" in page.read_text() and "Confusion" in page.read_text()
+
+
+def test_history_has_a_line_per_answer(answered: Workspace) -> None:
+    shown = runner.invoke(flows.cli.app, ["history", "tiny"])
+    assert shown.exit_code == 0, shown.output
+    taken = next(line for line in shown.output.splitlines() if " taken " in line)
+    refused = next(line for line in shown.output.splitlines() if " turned-down " in line)
+    assert "published" in taken and "deployed" in taken and "kB" in taken
+    assert "refused" in refused and "deployed" not in refused
+    assert "2,000" in shown.output or "2.0 kB" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["report", "nobody"], "nobody"),
+        (["report", "tiny/99"], "answer for version 99, got answers for 1"),
+        (["report", "tiny/1", "--device", "toaster"], "version 1 on toaster"),
+        (["history", "nobody"], "nobody"),
+        (["history", "tiny", "--device", "toaster"], "an answer on toaster"),
+    ],
+)
+def test_what_is_not_there_is_one_sentence(answered: Workspace, command: list[str], said: str) -> None:
+    result = runner.invoke(flows.cli.app, command)
+    assert isinstance(result.exception, RegistryError)
+    assert said in str(result.exception)

@@ -1,0 +1,119 @@
+"""Ranges seen on calibration rows."""
+
+import weakref
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from model_compression.calibration import BATCH_ROWS, METHODS, observe_ranges
+from model_compression.errors import QuantizationError
+
+ALL = pytest.mark.parametrize("method", METHODS)
+
+
+def graph(*nodes: onnx.NodeProto) -> onnx.ModelProto:
+    """A graph from input `x` to output `y`, both of shape (rows, 4)."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 4]) for name in "xy"]
+    body = helper.make_graph(nodes, "g", values[:1], values[1:])
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+TWICE = graph(helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Neg", ["r"], ["y"]))
+
+
+def observe(source: onnx.ModelProto, rows: np.ndarray, method: str) -> dict[str, tuple[float, float]]:
+    ranges = observe_ranges(source, (rows,), method)
+    return {name: tuple(float(bound) for bound in data.range_value) for name, data in ranges.items()}
+
+
+def rows(count: int = 1000) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32)
+
+
+def test_minmax_sees_every_row_of_every_tensor() -> None:
+    data = rows()
+    data[5, 1], data[-1, 2] = -9, 7
+    assert observe(TWICE, data, "minmax") == {"x": (-9, 7), "r": (0, 7), "y": (-7, 0)}
+
+
+@pytest.mark.parametrize("method", ["percentile", "entropy"])
+def test_an_outlier_is_cut_off_by_the_methods_that_are_there_for_it_also_in_the_last_batch(method: str) -> None:
+    data = rows(4000)
+    data[-1, 0] = 40
+    bounds = observe(TWICE, data, method)
+    assert 2 < bounds["x"][1] < 12
+    assert -6 < bounds["x"][0] < -2
+    assert bounds["r"][0] == 0
+    assert 2 < bounds["r"][1] < 12
+    assert bounds["y"] == (-40, 0)  # the output itself stays whole
+
+
+@ALL
+def test_rows_that_fill_no_whole_batch_count(method: str) -> None:
+    data = rows(BATCH_ROWS + 1)
+    data[-1] = [-30, -30, 30, 30]
+    low, high = observe(TWICE, data, method)["y"]
+    assert (low, high) == (-30, 0)
+
+
+@ALL
+def test_one_batch_is_run_at_a_time(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int] = []
+    run = ort.InferenceSession.run
+
+    def spy(self: ort.InferenceSession, names: Any, feed: dict[str, np.ndarray]) -> Any:
+        outputs = run(self, names, feed)
+        for output in outputs:
+            weakref.finalize(output, alive.pop)
+            alive.append(len(output))
+        assert len(alive) <= 2 * len(outputs)
+        return outputs
+
+    monkeypatch.setattr(ort.InferenceSession, "run", spy)
+    observe(TWICE, rows(10 * BATCH_ROWS), method)
+    assert alive == []
+
+
+@ALL
+def test_a_tensor_that_never_changes_has_a_range(method: str) -> None:
+    assert observe(TWICE, np.full((4, 4), 0, np.float32), method)["r"] == (0, 0)
+
+
+def test_the_model_stays_as_it_is() -> None:
+    before = TWICE.SerializeToString()
+    observe(TWICE, rows(), "percentile")
+    assert TWICE.SerializeToString() == before
+
+
+@ALL
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_rows_that_are_not_finite_are_counted_and_refused(method: str, value: float) -> None:
+    data = rows(50)
+    data[[3, 40], 1] = value
+    with pytest.raises(QuantizationError, match="got 2 of 50 with NaN or infinity in input `x`"):
+        observe(TWICE, data, method)
+
+
+def test_a_tensor_that_overflows_is_named() -> None:
+    towering = graph(helper.make_node("Exp", ["x"], ["e"]), helper.make_node("Exp", ["e"], ["y"]))
+    with pytest.raises(QuantizationError, match=r"finite values in every tensor.*`y`"):
+        observe(towering, np.full((4, 4), 60, np.float32), "minmax")
+
+
+def test_no_rows_are_refused() -> None:
+    with pytest.raises(QuantizationError, match="expected calibration rows in input `x`, got none"):
+        observe(TWICE, rows(0), "minmax")
+
+
+def test_too_many_inputs_are_refused() -> None:
+    with pytest.raises(QuantizationError, match="for the inputs x, got 2 arrays"):
+        observe_ranges(TWICE, (rows(4), rows(4)), "minmax")
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(QuantizationError, match="minmax, percentile, entropy, got `mean`"):
+        observe(TWICE, rows(4), "mean")

@@ -1,0 +1,108 @@
+"""ONNX files: any batch, torch's answers, real shapes, and nothing that only a debugger reads."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from model_compression.errors import ExportError
+from model_compression.export import export_onnx, strip
+from model_compression.training import predict
+from tests.model_compression.toys import digits, float_file, pruned, run, trained
+
+ROWS = digits("test").images
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return float_file("resnet", tmp_path / "deep")
+
+
+@pytest.mark.parametrize("batch", [1, 5, 300])
+def test_any_batch_gets_torchs_answers(file: Path, batch: int) -> None:
+    np.testing.assert_allclose(run(file, ROWS[:batch]), predict(trained("resnet"), (ROWS[:batch],)), atol=1e-4)
+
+
+def test_it_is_one_file_with_the_names_that_were_asked_for(file: Path) -> None:
+    assert list(file.parent.iterdir()) == [file]
+    model = onnx.load(file)
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["image"]
+    assert [value.name for value in model.graph.output] == ["output"]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+
+
+def test_only_weights_and_graph_are_left(file: Path) -> None:
+    model = onnx.load(file)
+    graph = model.graph
+    described = [*graph.node, *graph.input, *graph.output, *graph.initializer]
+    assert not model.metadata_props
+    assert not graph.value_info
+    assert not any(part.metadata_props or part.doc_string for part in [graph, *described])
+    weights = sum(numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
+    assert file.stat().st_size < weights + 200 * (len(graph.node) + len(graph.initializer))
+    assert b"site-packages" not in file.read_bytes()
+
+
+def test_strip_removes_what_is_there() -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], doc_string="why")
+    values = [onnx.helper.make_tensor_value_info(name, 1, [1], doc_string="what") for name in "xy"]
+    graph = onnx.helper.make_graph([node], "g", values[:1], values[1:], doc_string="long", value_info=[values[0]])
+    model = onnx.helper.make_model(graph, doc_string="story")
+    onnx.helper.set_model_props(model, {"author": "someone"})
+    node_in_graph = model.graph.node[0]
+    node_in_graph.metadata_props.add(key="k", value="v")
+    before = model.ByteSize()
+    strip(model)
+    assert model.ByteSize() < before
+    assert not re.search(rb"why|what|long|story|author", model.SerializeToString())
+
+
+def test_a_pruned_model_has_smaller_shapes_in_the_file_and_answers_alike(tmp_path: Path, file: Path) -> None:
+    model, smaller = pruned("resnet"), float_file("resnet", tmp_path, smaller=True)
+    assert smaller.stat().st_size < 0.6 * file.stat().st_size
+    shapes = {tensor.name: list(tensor.dims) for tensor in onnx.load(smaller).graph.initializer}
+    assert shapes["fc.weight"] == list(model.get_parameter("fc.weight").shape)
+    assert shapes["fc.weight"][1] < 32
+    np.testing.assert_allclose(run(smaller, ROWS), predict(model, (ROWS,)), atol=1e-4)
+
+
+def test_several_inputs_share_the_batch(tmp_path: Path) -> None:
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(5, 2)
+
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return self.last(torch.cat([a, b], 1))
+
+    model = Joined()
+    path = export_onnx(model, (torch.randn(3, 2), torch.randn(3, 3)), ["a", "b"], tmp_path / "joined.onnx")
+    a, b = torch.randn(7, 2), torch.randn(7, 3)
+    np.testing.assert_allclose(run(path, a.numpy(), b.numpy()), model(a, b).detach().numpy(), atol=1e-6)
+
+
+class TestRefusals:
+    def test_an_operator_that_onnx_lacks_is_named_with_the_remedy(self, tmp_path: Path) -> None:
+        class Airy(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                return torch.special.airy_ai(x)
+
+        with pytest.raises(ExportError, match=r"special_airy_ai.*build_model\(\)") as caught:
+            export_onnx(Airy(), (torch.rand(2, 3),), ["x"], tmp_path / "model.onnx")
+        assert "\n" not in str(caught.value)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_model_that_branches_on_its_data(self, tmp_path: Path) -> None:
+        class Branching(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                return x if x.sum() > 0 else -x
+
+        with pytest.raises(ExportError, match="expected the model to export to ONNX opset"):
+            export_onnx(Branching(), (torch.rand(2, 3),), ["x"], tmp_path / "model.onnx")

@@ -1,0 +1,155 @@
+"""Small models that have learnt something, the rows they learnt from, and how to run what becomes of them."""
+
+import collections
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from model_compression.export import save_onnx, to_onnx
+from model_compression.importance import taylor_scores
+from model_compression.intake import rebuild
+from model_compression.pruning import protected_layers, remove_channels
+from model_compression.training import FineTuning, batches, fine_tune, predict
+from tests.model_compression.intake.models import SmallResNet, export
+
+SETTINGS = FineTuning(
+    epochs=6, batch_size=32, learning_rate=5e-3, weight_decay=0, temperature=4, distillation_weight=0, seed=0
+)
+
+
+class Digits(NamedTuple):
+    """Images of shape (rows, 1, 8, 8) in [0, 1] and their labels."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@functools.cache
+def digits(split: str) -> Digits:
+    """`train`, 500 rows, or `test`, the next 300."""
+    data = load_digits()
+    rows = slice(0, 500) if split == "train" else slice(500, 800)
+    return Digits((data.images[rows] / 16).astype(np.float32)[:, None], data.target[rows].astype(np.int64))
+
+
+class TinyCnn(nn.Module):
+    """Convolutions with batch norms, both kinds of pooling, dropout and two linears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+        )
+        self.hidden = nn.Linear(32 * 4, 32)
+        self.dropout = nn.Dropout(0.1)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.dropout(F.relu(self.hidden(torch.flatten(self.features(x), 1)))))
+
+
+KINDS: dict[str, Callable[[], nn.Module]] = {"cnn": TinyCnn, "resnet": SmallResNet}
+EXAMPLE = (torch.from_numpy(digits("train").images[:4]),)
+
+
+@functools.cache
+def _trained(kind: str) -> GraphModule:
+    torch.manual_seed(0)
+    model = rebuild(export(KINDS[kind]().eval(), *EXAMPLE))
+    train = digits("train")
+    fine_tune(model, (train.images,), train.labels, None, F.cross_entropy, SETTINGS)
+    return model
+
+
+def trained(kind: str) -> GraphModule:
+    """A fresh copy of a digit classifier, `cnn` or `resnet`, as intake gives it."""
+    return copy.deepcopy(_trained(kind))
+
+
+@functools.cache
+def _pruned(kind: str) -> GraphModule:
+    model, train = trained(kind), digits("train")
+    scores = taylor_scores(model, batches((train.images,), train.labels, 100), F.cross_entropy)
+    kept = protected_layers(model, EXAMPLE)
+    remove_channels(model, EXAMPLE, scores, 0.4, round_to=4, protected=kept)
+    fine_tune(model, (train.images,), train.labels, None, F.cross_entropy, replace(SETTINGS, epochs=2))
+    return model
+
+
+def pruned(kind: str) -> GraphModule:
+    """A fresh copy of the same without 40 % of its channels, trained again."""
+    return copy.deepcopy(_pruned(kind))
+
+
+@functools.cache
+def _proto(kind: str, smaller: bool) -> onnx.ModelProto:
+    return to_onnx(pruned(kind) if smaller else trained(kind), EXAMPLE, ["image"])
+
+
+def float_file(kind: str, folder: Path, *, smaller: bool = False) -> Path:
+    """The float ONNX file of trained(kind) or pruned(kind); exported once for all tests."""
+    name = f"{kind}-pruned.onnx" if smaller else f"{kind}.onnx"
+    return save_onnx(_proto(kind, smaller), folder / name)
+
+
+def untrained(model: nn.Module, *rows: Tensor) -> GraphModule:
+    """A model as intake would give it."""
+    return rebuild(export(model.eval(), *rows))
+
+
+def accuracy(outputs: np.ndarray) -> float:
+    """Share of the test rows that are right."""
+    return float((outputs.argmax(1) == digits("test").labels).mean())
+
+
+def float_accuracy(model: nn.Module) -> float:
+    """The same for a module."""
+    return accuracy(predict(model, (digits("test").images,)))
+
+
+def run(path: Path, *arrays: np.ndarray) -> np.ndarray:
+    """Run an ONNX file as it ships."""
+    session = _session(path)
+    return session.run(None, dict(zip([value.name for value in session.get_inputs()], arrays, strict=True)))[0]
+
+
+def kernels(path: Path) -> collections.Counter[str]:
+    """Which operators ONNX Runtime runs for a file, how often each, after all of its optimizations."""
+    optimized = path.with_suffix(".optimized.onnx")
+    _session(path, optimized)
+    return collections.Counter(node.op_type for node in onnx.load(optimized).graph.node)
+
+
+def int8_weights(path: Path) -> list[np.ndarray]:
+    """The int8 constants of a file with more than one dimension."""
+    tensors = onnx.load(path).graph.initializer
+    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in tensors]
+    return [array for array in arrays if array.dtype == np.int8 and array.ndim > 1]
+
+
+def _session(path: Path, optimized: Path | None = None) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

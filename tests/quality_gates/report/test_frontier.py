@@ -1,0 +1,81 @@
+"""Where the parts of the size/accuracy picture stand."""
+
+import pytest
+
+from quality_gates.report import SizePoint
+from quality_gates.report.frontier import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    FrontierPicture,
+    frontier_picture,
+)
+from tests.quality_gates.report import examples
+
+POINTS = examples.refused().points
+
+
+def drawn(points: tuple[SizePoint, ...], budget: float | None = None) -> FrontierPicture:
+    picture = frontier_picture(points, budget)
+    assert picture is not None
+    return picture
+
+
+def test_smaller_is_further_left_and_better_is_higher() -> None:
+    marks = {mark.point.label: mark for mark in drawn(POINTS).marks}
+    assert marks["QAT"].x < marks["round 4"].x < marks["round 1"].x < marks["parent"].x
+    assert marks["parent"].y < marks["round 4"].y < marks["PTQ min-max"].y
+
+
+def test_equal_ratios_of_size_are_equal_distances() -> None:
+    sizes = [SizePoint(label=str(b), kind="rung", size_bytes=b, accuracy=0.9) for b in (1e3, 1e4, 1e5)]
+    x = [mark.x for mark in drawn(tuple(sizes)).marks]
+    assert x[1] - x[0] == pytest.approx(x[2] - x[1])
+
+
+def test_everything_lies_within_the_frame() -> None:
+    picture = drawn(POINTS, 20_000.0)
+    assert all(LEFT <= mark.x <= WIDTH - RIGHT and TOP <= mark.y <= HEIGHT - BOTTOM for mark in picture.marks)
+    assert all(LEFT <= tick.at <= WIDTH - RIGHT for tick in picture.x_ticks)
+    assert all(TOP <= tick.at <= HEIGHT - BOTTOM for tick in picture.y_ticks)
+    assert picture.x_ticks and picture.y_ticks
+
+
+def test_the_trajectory_runs_along_the_snapshots_and_leaves_out_the_rungs() -> None:
+    picture = drawn(POINTS)
+    expected = [(mark.x, mark.y) for mark in picture.marks if mark.point.kind != "rung"]
+    assert list(picture.trajectory) == expected
+    assert len(expected) == 5
+
+
+def test_the_budget_line_splits_what_fits_from_what_does_not() -> None:
+    picture = drawn(POINTS, 20_000.0)
+    assert picture.budget_x is not None
+    fits = {mark.point.label for mark in picture.marks if mark.x <= picture.budget_x}
+    assert fits == {"PTQ min-max", "QAT"}
+
+
+def test_a_budget_far_off_is_left_out() -> None:
+    assert drawn(POINTS, 1e9).budget_x is None
+    assert drawn(POINTS, None).budget_x is None
+
+
+def test_points_without_size_or_accuracy_are_left_out() -> None:
+    half = SizePoint(label="half", kind="rung", size_bytes=100.0)
+    broken = SizePoint(label="broken", kind="rung", size_bytes=float("nan"), accuracy=0.5)
+    assert len(drawn((*POINTS, half, broken)).marks) == len(POINTS)
+    assert frontier_picture((half, broken), 20_000.0) is None
+
+
+def test_a_single_point_is_drawn() -> None:
+    picture = drawn((SizePoint(label="parent", kind="parent", size_bytes=5e4, accuracy=1.0),))
+    assert len(picture.marks) == 1
+    assert all(tick.label != "101 %" for tick in picture.y_ticks)
+
+
+def test_the_title_names_size_accuracy_and_choice() -> None:
+    titles = [mark.title for mark in drawn(POINTS).marks]
+    assert "QAT, chosen: 13.8 kB, 98.3 % on validation – holds on validation" in titles

@@ -1,0 +1,45 @@
+"""The picture of the history: a dot per version and figure, hollow where it was refused."""
+
+import pytest
+
+from quality_gates.report import HistoryRow
+from quality_gates.report.history import history_picture
+
+
+def row(version: int, accuracy: float | None, critical: float | None = None, published: bool = True) -> HistoryRow:
+    return HistoryRow(version=str(version), when="now", published=published, accuracy=accuracy, critical=critical)
+
+
+def test_versions_go_to_the_right_and_better_ones_up() -> None:
+    picture = history_picture([row(1, 0.8, 0.5), row(2, 0.9, 0.7), row(3, 0.7, 0.0, published=False)])
+    assert picture is not None
+    accuracy, critical = picture.lines
+    assert (accuracy.name, critical.name) == ("accuracy", "critical")
+    assert [dot.x for dot in accuracy.dots] == sorted(dot.x for dot in accuracy.dots)
+    assert accuracy.dots[1].y < accuracy.dots[0].y < accuracy.dots[2].y < critical.dots[2].y
+    assert [dot.published for dot in accuracy.dots] == [True, True, False]
+    assert [tick.label for tick in picture.x_ticks] == ["v1", "v2", "v3"]
+
+
+def test_without_a_critical_slice_there_is_one_line_and_gaps_stay_gaps() -> None:
+    picture = history_picture([row(1, 0.8), row(2, None), row(3, 0.9)])
+    assert picture is not None
+    (line,) = picture.lines
+    assert len(line.dots) == 2 and len(picture.x_ticks) == 3
+
+
+def test_all_the_same_is_drawn_too() -> None:
+    picture = history_picture([row(1, 1.0), row(2, 1.0)])
+    assert picture is not None
+    assert picture.lines[0].dots[0].y == picture.lines[0].dots[1].y
+
+
+def test_many_versions_do_not_crowd_the_axis() -> None:
+    picture = history_picture([row(version, 0.9) for version in range(1, 101)])
+    assert picture is not None
+    assert len(picture.lines[0].dots) == 100 and len(picture.x_ticks) <= 12
+
+
+@pytest.mark.parametrize("rows", [[], [row(1, 0.9)], [row(1, None), row(2, float("nan"))]])
+def test_one_version_makes_no_picture(rows: list[HistoryRow]) -> None:
+    assert history_picture(rows) is None

@@ -1,0 +1,225 @@
+"""The page as a reader's browser gets it."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+from quality_gates.report import ReportContent, Side, SizePoint, render_html
+from quality_gates.report.render import MAX_FLIPS
+from tests.quality_gates.report import examples
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+SVG_VOID = {"line", "rect", "circle", "path", "polyline"}
+EXAMPLES = [
+    examples.refused,
+    examples.published,
+    examples.first_deployment,
+    examples.undecided,
+    examples.not_measured,
+]
+
+
+class Page(HTMLParser):
+    """Collects what the checks look at and stops at the first tag that is not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in SVG_VOID, f"<{tag}/> does not close itself in HTML"
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_tag_is_closed_in_order(example: Callable[[], ReportContent]) -> None:
+    page = Page(render_html(example()))
+    assert page.open == []
+    assert len(page.tags) > 50
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_page_needs_nothing_but_itself(example: Callable[[], ReportContent]) -> None:
+    html = render_html(example())
+    page = Page(html)
+    assert not re.search(r"https?://|@import|url\(", html)
+    assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.tags)
+    assert all((image["src"] or "").startswith("data:image/png;base64,") for image in page.named("img"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_coordinate_is_a_number(example: Callable[[], ReportContent]) -> None:
+    page = Page(render_html(example()))
+    names = ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "points")
+    shapes = SVG_VOID | {"text"}
+    values = [(tag, name, attributes.get(name)) for tag, attributes in page.tags if tag in shapes for name in names]
+    given = [value for _, _, value in values if value is not None]
+    assert given
+    assert all(re.fullmatch(r"[-\d., ]+", value) for value in given)
+    sizes = [float(value) for _, name, value in values if name in ("width", "height") and value is not None]
+    assert all(size >= 0 for size in sizes)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_ids_are_unique_and_every_label_exists(example: Callable[[], ReportContent]) -> None:
+    page = Page(render_html(example()))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    referred = [name for _, a in page.tags for name in (a.get("aria-labelledby") or "").split()]
+    assert len(ids) == len(set(ids))
+    assert set(referred) <= set(ids)
+    assert all(picture.get("aria-labelledby") or picture.get("aria-hidden") for picture in page.named("svg"))
+    assert all("scope" in heading for heading in page.named("th"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_verdict_comes_before_the_gates_and_the_gates_before_the_tables(
+    example: Callable[[], ReportContent],
+) -> None:
+    content = example()
+    text = Page(render_html(content)).text
+    parts = [content.verdict.headline, content.decision, "The gates", "Side by side", "Size and accuracy", "Rows that"]
+    places = [text.find(part) for part in parts]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert all(gate.sentence in text for gate in content.verdict.gates)
+
+
+def test_a_refusal_says_why_and_what_would_have_to_change() -> None:
+    content = examples.refused()
+    text = Page(render_html(content)).text
+    assert all(text.count(reason) == 2 for reason in content.verdict.reasons)
+    remedy = next(gate.remedy for gate in content.verdict.gates if gate.name == "recall-8-deployed")
+    assert remedy is not None and remedy in text
+    assert "showing 20 of 25" in text
+    assert "Published no" in text
+
+
+def test_a_pass_has_nothing_to_change() -> None:
+    text = Page(render_html(examples.published())).text
+    assert "What would have to change" not in text
+    assert "Published yes" in text
+    assert "No test row that deployed version 1 gets right is wrong with the candidate." in text
+
+
+def test_a_first_deployment_says_so_and_has_no_column_for_the_deployed_model() -> None:
+    text = Page(render_html(examples.first_deployment())).text
+    assert text.count("No deployed model yet") >= 3
+    assert "Against parent" in text
+    assert "Against deployed" not in text
+
+
+def test_the_outcome_is_told_by_a_symbol_and_a_word_beside_its_colour() -> None:
+    glyphs = {}
+    for example in (examples.published, examples.refused, examples.undecided):
+        content = example()
+        html = render_html(content)
+        seal = html[html.index('<div class="seal">') : html.index("</svg>")]
+        found = re.search(r'class="glyph" d="([^"]+)"', seal)
+        assert found is not None
+        glyphs[content.verdict.outcome] = found[1]
+    assert sorted(glyphs) == ["fail", "inconclusive", "pass"]
+    assert len(set(glyphs.values())) == 3
+
+
+def test_a_measurement_that_failed_leaves_no_picture_and_no_made_up_number() -> None:
+    page = Page(render_html(examples.not_measured()))
+    assert not [svg for svg in page.named("svg") if svg.get("class") in ("picture", "plot")]
+    assert "The rows could not be compared." in page.text
+    assert "None of these models has both a size and an accuracy." in page.text
+    assert not re.search(r"\bnan\b|\bNone\b(?! of these)", page.text)
+
+
+def test_infinite_and_missing_figures_are_shown_as_missing() -> None:
+    content = examples.published().model_copy(
+        update={
+            "sides": (Side(role="candidate", name="v2", accuracy=float("nan"), load_ms=float("inf")),),
+            "points": (SizePoint(label="parent", kind="parent", size_bytes=float("nan"), accuracy=0.9),),
+        }
+    )
+    html = render_html(content)
+    assert not re.search(r"\b(nan|inf)\b", html)
+
+
+def test_names_and_values_are_escaped_wherever_they_stand() -> None:
+    evil = "<script>alert(1)</script>\" onload='x'"
+    content = examples.refused()
+    rows = [
+        row.model_copy(update={"row_id": evil, "label": evil, "text": evil, "slice": evil}) for row in content.flips
+    ]
+    gates = [gate.model_copy(update={"name": evil, "sentence": evil}) for gate in content.verdict.gates]
+    html = render_html(
+        content.model_copy(
+            update={
+                **dict.fromkeys(("model", "version", "device", "decision", "flips_against", "deployed_version"), evil),
+                "verdict": content.verdict.model_copy(update={"gates": tuple(gates)}),
+                "flips": tuple(rows),
+                "sides": tuple(side.model_copy(update={"name": evil}) for side in content.sides),
+                "points": tuple(p.model_copy(update={"label": evil, "note": evil}) for p in content.points),
+                "rungs": tuple(r.model_copy(update={"name": evil, "outcome": evil}) for r in content.rungs),
+                "slices": tuple(s.model_copy(update={"slice": evil}) for s in content.slices),
+                "lineage": ((evil, evil),),
+            }
+        )
+    )
+    page = Page(html)
+    assert "<script" not in html
+    assert not any("onload" in attributes for _, attributes in page.tags)
+    assert html.count("&lt;script&gt;") > 100
+
+
+def test_many_flipped_rows_are_capped_and_counted() -> None:
+    content = examples.refused()
+    many = content.model_copy(update={"flips": content.flips * 3, "flips_total": 1234})
+    page = Page(render_html(many))
+    assert len(page.named("img")) == MAX_FLIPS
+    assert f"showing {MAX_FLIPS} of 1,234" in page.text
+
+
+def test_rows_of_text_are_shown_as_text_and_cut_when_long() -> None:
+    content = examples.undecided()
+    flips = tuple(r.model_copy(update={"image_png_base64": None, "text": "word " * 500}) for r in content.flips)
+    page = Page(render_html(content.model_copy(update={"flips": flips})))
+    assert not page.named("img")
+    assert 0 < page.text.count("word") < 3 * 100
+    assert "3 in all" in page.text
+
+
+def test_the_picture_of_sizes_says_that_its_accuracy_is_on_validation() -> None:
+    text = Page(render_html(examples.refused())).text
+    assert "Accuracy here is on the validation split" in text
+    assert "Accuracy (validation)" in text
+
+
+def test_both_colour_schemes_and_print_are_styled() -> None:
+    html = render_html(examples.refused())
+    assert "@media (prefers-color-scheme: dark)" in html
+    assert "@media print" in html
+    schemes = [set(re.findall(r"(--[a-z-]+):", block)) for block in re.findall(r":root \{(.*?)\}", html, re.S)]
+    assert len(schemes) == 3
+    assert schemes[0] == schemes[1] == schemes[2]

@@ -1,0 +1,66 @@
+"""The tables of the report."""
+
+from quality_gates.report import Side, SliceRow, SliceValue
+from quality_gates.report.tables import deployed_words, side_rows, slice_lines
+from tests.quality_gates.report import examples
+
+CANDIDATE = Side(
+    role="candidate",
+    name="int8",
+    accuracy=0.93,
+    slices=(SliceValue(name="recall of 8", value=0.4),),
+    size_bytes=10_000,
+    latency_p50_ms=0.2,
+)
+PARENT = Side(
+    role="parent", name="FP32", accuracy=0.95, slices=(SliceValue(name="recall of 8", value=0.9),), size_bytes=60_000
+)
+
+
+def test_every_reference_says_how_the_candidate_compares() -> None:
+    rows = {row.label: row.cells for row in side_rows((CANDIDATE, PARENT))}
+    assert [cell.value for cell in rows["Accuracy"]] == ["93.0 %", "95.0 %"]
+    assert [cell.note for cell in rows["Accuracy"]] == ["", "candidate −2.0 pp"]
+    assert rows["recall of 8"][1].note == "candidate −50.0 pp"
+    assert rows["File size"][1].note == "candidate 6.0× smaller"
+
+
+def test_what_was_not_measured_is_a_dash_without_a_comparison() -> None:
+    latency = next(row for row in side_rows((CANDIDATE, PARENT)) if row.label == "Latency p50")
+    assert (latency.cells[1].value, latency.cells[1].note) == ("–", "")
+
+
+def test_without_a_candidate_nothing_is_compared() -> None:
+    assert all(cell.note == "" for row in side_rows((PARENT,)) for cell in row.cells)
+
+
+def test_equal_figures_are_called_the_same() -> None:
+    twin = PARENT.model_copy(update={"role": "candidate"})
+    rows = {row.label: row.cells[1].note for row in side_rows((twin, PARENT))}
+    assert rows["Accuracy"] == "the same"
+    assert rows["File size"] == "about the same"
+
+
+def test_the_slice_that_lost_most_comes_first_and_the_unmeasured_last() -> None:
+    rows = (
+        SliceRow(slice="unmeasured", n=4, parent=0.9),
+        SliceRow(slice="better", n=4, parent=0.9, deployed=0.8, candidate=0.9),
+        SliceRow(slice="worst", n=4, parent=0.4, deployed=0.9, candidate=0.4),
+        SliceRow(slice="worse", n=4, parent=0.9, deployed=0.9, candidate=0.8),
+    )
+    assert [line.row.slice for line in slice_lines(rows)] == ["worst", "worse", "better", "unmeasured"]
+
+
+def test_without_a_deployed_model_the_parent_orders_the_slices() -> None:
+    rows = (
+        SliceRow(slice="same", n=4, parent=0.9, candidate=0.9),
+        SliceRow(slice="lost", n=4, parent=0.9, candidate=0.5),
+    )
+    lines = slice_lines(rows)
+    assert [line.row.slice for line in lines] == ["lost", "same"]
+    assert lines[0].vs_deployed is None
+
+
+def test_what_is_deployed_is_said_in_words() -> None:
+    assert deployed_words(examples.refused()) == "version 2"
+    assert deployed_words(examples.first_deployment()) == "none yet"

@@ -1,0 +1,42 @@
+"""The report in a terminal."""
+
+import io
+
+from rich.console import Console
+
+from quality_gates.report import ReportContent, render_text
+from tests.quality_gates.report import examples
+
+
+def shown(content: ReportContent, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(render_text(content))
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_the_verdict_comes_first_and_every_gate_has_a_line() -> None:
+    content = examples.refused()
+    lines = shown(content).splitlines()
+    assert lines[0] == "digits version 3 on mcu-large"
+    assert content.verdict.headline in lines[1]
+    recall = next(line for line in lines if "recall-8-deployed" in line and "fail" in line and "pp" in line)
+    assert "−59.5 pp" in recall and "−10.0 pp" in recall and recall.rstrip().endswith("42")
+    size = next(line for line in lines if line.startswith("✓ pass") and " size " in line)
+    assert "13.8 kB" in size and "20.0 kB" in size
+
+
+def test_a_refusal_ends_with_what_would_have_to_change() -> None:
+    assert "To change, recall-8-deployed:" in shown(examples.refused())
+    assert "To change" not in shown(examples.published())
+
+
+def test_gates_without_figures_are_shown_as_such() -> None:
+    assert "n/a" in shown(examples.first_deployment())
+    assert "✗ fail" in shown(examples.not_measured())
+
+
+def test_markup_in_a_name_stays_text() -> None:
+    content = examples.published().model_copy(update={"model": "[red]model[/red]"})
+    assert "[red]model[/red]" in shown(content)

@@ -1,0 +1,57 @@
+"""One embedded registry for all tests of the tasks: making its tables takes longer than most of them."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.registry import register_upstream
+from tasks.workspace import Workspace
+from tests.tasks.tiny import example, network
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A real MLflow store on SQLite."""
+    return f"sqlite:///{tmp_path_factory.mktemp('registry') / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def registered(tracking_uri: str) -> str:
+    """Name of a model with version 1, registered as an upstream team does."""
+    register_upstream(tracking_uri, "tiny", network(), example(), {"epochs": 1})
+    return "tiny"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, tracking_uri: str) -> Workspace:
+    """Places of its own for every test, on the shared registry."""
+    return Workspace.at(tmp_path / "home", tracking_uri)
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Address of an MLflow server that is down."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+
+@pytest.fixture
+def warned() -> Iterator[list[str]]:
+    """Warnings of the pipeline's logger, whatever other tests have set it to."""
+    messages: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    handler = Kept(logging.WARNING)
+    logger = logging.getLogger("edgewright")
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)

@@ -1,0 +1,169 @@
+"""Edge models: registered once, deployed by aliases, fetched as they were published or not at all."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.files import sha256_of
+from tasks.errors import RegistryError, RegistryUnavailable
+from tasks.registry import EdgeModels, EdgeVersion, Runs, edge_name
+from tasks.registry.client import client_for
+from tests.edge_runtime.models import linear_model
+
+DEVICE = "bench"
+
+
+class Shelf:
+    """The edge models of one upstream model, with runs to register from."""
+
+    def __init__(self, tracking_uri: str, model: str, folder: Path) -> None:
+        self.runs = Runs(tracking_uri, model)
+        self.models = EdgeModels(tracking_uri, model)
+        self.folder = folder
+
+    def file(self, outputs: int = 3) -> Path:
+        return linear_model(self.folder / f"{outputs}.onnx", 6, outputs)
+
+    def register(self, version: str, outputs: int = 3, run_key: str = "") -> EdgeVersion:
+        key = run_key or f"key-{version}"
+        run = self.runs.child(self.runs.parent(version, key, f"m v{version}", {}), DEVICE)
+        tags = {"edgewright.source_version": version, "edgewright.run_key": key}
+        return self.models.register(DEVICE, run, self.file(outputs), f"from {version}", tags, self.runs)
+
+
+@pytest.fixture
+def shelf(tracking_uri: str, tmp_path: Path, request: pytest.FixtureRequest) -> Shelf:
+    return Shelf(tracking_uri, request.node.name, tmp_path)
+
+
+def test_nothing_is_deployed_before_the_first_deployment(shelf: Shelf) -> None:
+    assert shelf.models.deployed(DEVICE) is None
+    shelf.register("1")
+    assert shelf.models.deployed(DEVICE) is None
+    assert shelf.models.previous(DEVICE) is None
+
+
+def test_a_registered_version_says_where_it_came_from(shelf: Shelf) -> None:
+    edge = shelf.register("4")
+    name = edge_name(shelf.models.model, DEVICE)
+    assert edge == EdgeVersion(name, "1", "4", "key-4", sha256_of(shelf.file()))
+    client = shelf.models.client
+    assert client.get_registered_model(name).tags == {"edgewright.source_model": shelf.models.model}
+    assert client.get_model_version(name, "1").description == "from 4"
+
+
+def test_registering_again_is_the_same_version_with_new_words(shelf: Shelf) -> None:
+    first = shelf.register("1")
+    run = shelf.runs.child(shelf.runs.parent("1", "key-1", "m v1", {}), DEVICE)
+    tags = {"edgewright.source_version": "1", "edgewright.run_key": "key-1", "edgewright.verdict": "pass"}
+    again = shelf.models.register(DEVICE, run, shelf.file(), "in other words", tags, shelf.runs)
+    assert again == first
+    found = shelf.models.client.get_model_version(first.name, first.version)
+    assert (found.description, found.tags["edgewright.verdict"]) == ("in other words", "pass")
+
+
+def test_another_file_of_the_same_run_leaves_the_first_as_it_was(shelf: Shelf) -> None:
+    first, second = shelf.register("1", outputs=3), shelf.register("1", outputs=4)
+    assert (first.version, second.version) == ("1", "2")
+    assert sha256_of(shelf.models.fetch(first)) == first.file_sha256
+    assert sha256_of(shelf.models.fetch(second)) == second.file_sha256 != first.file_sha256
+
+
+def test_the_file_is_fetched_byte_for_byte(shelf: Shelf) -> None:
+    assert shelf.models.fetch(shelf.register("1")).read_bytes() == shelf.file().read_bytes()
+
+
+def test_previous_is_moved_before_deployed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = shelf.register("1"), shelf.register("2")
+    moves: list[tuple[str, str]] = []
+    move = shelf.models.client.set_registered_model_alias
+
+    def spy(name: str, alias: str, version: str) -> None:
+        moves.append((alias, version))
+        move(name, alias, version)
+
+    monkeypatch.setattr(shelf.models.client, "set_registered_model_alias", spy)
+    shelf.models.deploy(first, DEVICE)
+    shelf.models.deploy(second, DEVICE)
+    assert moves == [("deployed", "1"), ("previous", "1"), ("deployed", "2")]
+    assert shelf.models.deployed(DEVICE) == second
+    assert shelf.models.previous(DEVICE) == first
+
+
+def test_deploying_again_keeps_the_way_back(shelf: Shelf) -> None:
+    first, second = shelf.register("1"), shelf.register("2")
+    for edge in (first, second, second):
+        shelf.models.deploy(edge, DEVICE)
+    assert shelf.models.previous(DEVICE) == first
+
+
+def test_a_second_file_of_a_run_keeps_what_the_run_was_held_against(shelf: Shelf) -> None:
+    first, second, again = shelf.register("1"), shelf.register("2"), shelf.register("2", outputs=4)
+    for edge in (first, second, again):
+        shelf.models.deploy(edge, DEVICE)
+    assert shelf.models.deployed(DEVICE) == again
+    assert shelf.models.previous(DEVICE) == first
+
+
+def test_devices_have_aliases_of_their_own(shelf: Shelf) -> None:
+    shelf.models.deploy(shelf.register("1"), DEVICE)
+    assert shelf.models.deployed("camera") is None
+
+
+def artifacts(shelf: Shelf, edge: EdgeVersion) -> Path:
+    return Path(shelf.models.client.get_model_version_download_uri(edge.name, edge.version))
+
+
+def test_a_file_that_was_changed_is_refused_with_both_digests(shelf: Shelf) -> None:
+    edge = shelf.register("1")
+    path = artifacts(shelf, edge) / "model.onnx"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(RegistryError) as caught:
+        shelf.models.fetch(edge)
+    assert f"expected a file with sha256 {edge.file_sha256}, got {sha256_of(path)};" in str(caught.value)
+    assert "move the alias `deployed` to an intact version" in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "version"])
+def test_an_artifact_that_is_gone_is_an_error_with_the_remedy(shelf: Shelf, what: str) -> None:
+    edge = shelf.register("1")
+    match what:
+        case "file":
+            (artifacts(shelf, edge) / "model.onnx").unlink()
+        case "folder":
+            shutil.rmtree(artifacts(shelf, edge))
+        case _:
+            shelf.models.client.delete_model_version(edge.name, edge.version)
+    with pytest.raises(
+        RegistryError, match=r"version 1: expected its file in the registry, got .*; restore the artifact"
+    ):
+        shelf.models.fetch(edge)
+
+
+def test_an_alias_on_a_version_that_was_not_registered_here_is_an_error(shelf: Shelf) -> None:
+    edge = shelf.register("1")
+    foreign = shelf.models.client.create_model_version(edge.name, "/somewhere")
+    shelf.models.client.set_registered_model_alias(edge.name, "deployed", foreign.version)
+    with pytest.raises(
+        RegistryError, match=r"version 2: expected the tag 'edgewright.source_version' of an edge model"
+    ):
+        shelf.models.deployed(DEVICE)
+
+
+@pytest.mark.parametrize("owner", ["other", None])
+def test_a_model_of_somebody_else_is_not_added_to(shelf: Shelf, owner: str | None) -> None:
+    name = edge_name(shelf.models.model, DEVICE)
+    tags = {"edgewright.source_model": owner} if owner else {}
+    client_for(shelf.models.tracking_uri).create_registered_model(name, tags=tags)
+    got = "one of `other`" if owner else "a model that Edgewright did not make"
+    with pytest.raises(RegistryError, match=f"got {got}; rename the device profile"):
+        shelf.register("1")
+    assert shelf.models.client.search_model_versions(f"name='{name}'") == []
+
+
+def test_a_server_that_is_down_is_not_nothing_deployed(unreachable: str) -> None:
+    models = EdgeModels(unreachable, "digits")
+    for ask in (models.deployed, models.previous):
+        with pytest.raises(RegistryUnavailable, match=f"MLflow at {unreachable}: expected an answer"):
+            ask(DEVICE)

@@ -1,0 +1,191 @@
+"""Runs: taken up again after a kill, logged as MLflow takes it, answered once."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+
+from tasks.errors import RegistryUnavailable
+from tasks.registry import Runs
+from tasks.registry.runs import OUTCOME
+
+
+@pytest.fixture
+def runs(tracking_uri: str, request: pytest.FixtureRequest) -> Runs:
+    """The runs of a model of each test's own."""
+    return Runs(tracking_uri, str(request.node.name).partition("[")[0])
+
+
+def read(runs: Runs, run: str) -> Run:
+    return runs.client.get_run(run)
+
+
+def test_a_version_and_recipe_have_one_parent_run(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {"edgewright.recipe": "r"})
+    assert runs.parent("1", "key", "m v1", {}) == run
+    assert runs.parent("2", "key", "m v2", {}) != run
+    assert runs.parent("1", "other", "m v1", {}) != run
+    tags = read(runs, run).data.tags
+    assert tags["edgewright.recipe"] == "r"
+    assert tags["edgewright.version"] == "1"
+
+
+def test_a_run_that_failed_is_taken_up_again(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    runs.finish(run, failed=True)
+    assert read(runs, run).info.status == "FAILED"
+    assert runs.parent("1", "key", "m v1", {}) == run
+    assert read(runs, run).info.status == "RUNNING"
+
+
+def test_a_stage_has_one_child_run(runs: Runs) -> None:
+    parent = runs.parent("1", "key", "m v1", {})
+    child = runs.child(parent, "gateway")
+    assert runs.child(parent, "gateway") == child
+    assert runs.child(parent, "camera") != child
+    assert runs.child(runs.parent("2", "key", "m v2", {}), "gateway") != child
+    assert read(runs, child).data.tags["mlflow.parentRunId"] == parent
+    assert read(runs, child).info.run_name == "gateway"
+
+
+def test_metrics_of_none_are_left_out(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    runs.log(run, metrics={"accuracy": 0.5, "deployed.accuracy": None, "rows": 3}, params={"rung": "PTQ"})
+    data = read(runs, run).data
+    assert data.metrics == {"accuracy": 0.5, "rows": 3.0}
+    assert data.params == {"rung": "PTQ"}
+
+
+def test_the_newest_figure_counts_and_has_a_time(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    before = int(time.time() * 1000)
+    runs.log(run, metrics={"latency": 9.0})
+    time.sleep(0.005)
+    runs.log(run, metrics={"latency": 2.0})
+    assert read(runs, run).data.metrics == {"latency": 2.0}
+    assert all(metric.timestamp >= before for metric in runs.client.get_metric_history(run, "latency"))
+
+
+def test_steps_are_kept_apart(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    for step in range(3):
+        runs.log(run, metrics={"parameters": 100.0 - step}, step=step)
+    history = runs.client.get_metric_history(run, "parameters")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 100.0), (1, 99.0), (2, 98.0)]
+
+
+def test_a_slices_name_may_have_any_sign(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    runs.log(run, metrics={"accuracy.site_Köln (Süd), 50%/a": 0.5})
+    assert read(runs, run).data.metrics == {"accuracy.site_Köln _Süd__ 50__a": 0.5}
+
+
+def test_a_parameter_that_changed_is_told_in_a_tag(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    runs.log(run, params={"rung": "PTQ", "device": "camera"})
+    runs.log(run, params={"rung": "QAT", "device": "camera", "snapshot": "round 1"}, tags={"why": "again"})
+    data = read(runs, run).data
+    assert data.params == {"rung": "PTQ", "device": "camera", "snapshot": "round 1"}
+    assert data.tags["edgewright.again.rung"] == "QAT"
+    assert data.tags["why"] == "again"
+    assert "edgewright.again.device" not in data.tags
+
+
+def test_long_text_is_cut_to_what_mlflow_takes(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    for _ in range(2):  # the second time it must not look changed
+        runs.log(run, params={"stopped": "x" * 7000}, tags={"why": "y" * 9000})
+    data = read(runs, run).data
+    assert (len(data.params["stopped"]), len(data.tags["why"])) == (6000, 8000)
+    assert "edgewright.again.stopped" not in data.tags
+
+
+def test_a_table_is_written_once(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    rows = [{"gate": "size", "n": 3}, {"gate": "recall", "n": 4}]
+    runs.table(run, "gates.json", rows)
+    runs.table(run, "gates.json", rows)
+    runs.table(run, "empty.json", [])
+    table = json.loads(Path(runs.client.download_artifacts(run, "gates.json")).read_text())
+    assert table == {"columns": ["gate", "n"], "data": [["size", 3], ["recall", 4]]}
+    assert [item.path for item in runs.client.list_artifacts(run)] == ["gates.json"]
+
+
+def test_a_folder_is_an_artifact_with_an_address(runs: Runs, tmp_path: Path) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    (tmp_path / "model.onnx").write_bytes(b"onnx")
+    address = runs.folder(run, tmp_path, "model-abc")
+    assert (Path(address) / "model.onnx").read_bytes() == b"onnx"
+
+
+def test_a_version_without_an_answer_has_none(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    runs.text(run, OUTCOME, "{}")  # killed before the tag
+    assert runs.find_answer("1", "key") is None
+    assert runs.answered_versions() == set()
+
+
+def test_an_answer_is_found_by_version_and_key(runs: Runs) -> None:
+    run = runs.parent("7", "key", "m v7", {})
+    runs.answer(run, "published", {"answer": "published", "devices": [1, 2]})
+    assert runs.find_answer("7", "key") == (run, "published", {"answer": "published", "devices": [1, 2]})
+    assert runs.find_answer("7", "other") is None
+    assert runs.find_answer("8", "key") is None
+    assert read(runs, run).info.status == "FINISHED"
+
+
+def test_an_error_is_an_answer_of_a_failed_run(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    runs.answer(run, "error", {"error": "no such slice"})
+    assert runs.find_answer("1", "key") == (run, "error", {"error": "no such slice"})
+    assert read(runs, run).info.status == "FAILED"
+
+
+def test_the_outcome_is_there_before_the_answer_counts(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    order: list[str] = []
+    log, text = Runs.log, Runs.text
+    monkeypatch.setattr(Runs, "log", lambda self, *given, **named: (order.append("tag"), log(self, *given, **named)))
+    monkeypatch.setattr(Runs, "text", lambda self, *given: (order.append("outcome"), text(self, *given)))
+    runs.answer(run, "refused", {})
+    assert order == ["outcome", "tag"]
+
+
+def test_the_newest_of_two_answers_is_found(runs: Runs) -> None:
+    first = runs.parent("1", "key", "m v1", {})
+    runs.answer(first, "refused", {"round": 1})
+    time.sleep(0.005)
+    fixed = {"edgewright.run_key": "key", "edgewright.stage": "compress", "edgewright.version": "1"}
+    second = runs.client.create_run(runs.experiment, tags=fixed).info.run_id  # as from another installation
+    assert runs.find_answer("1", "key") == (first, "refused", {"round": 1})
+    runs.answer(second, "published", {"round": 2})
+    assert runs.find_answer("1", "key") == (second, "published", {"round": 2})
+
+
+@pytest.mark.parametrize("content", [None, "{cut"], ids=["gone", "damaged"])
+def test_an_answer_that_cannot_be_read_does_not_count(runs: Runs, warned: list[str], content: str | None) -> None:
+    run = runs.parent("1", "key" if content else "gone", "m v1", {})
+    runs.answer(run, "published", {"answer": "published"})
+    path = Path(read(runs, run).info.artifact_uri) / OUTCOME
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    assert runs.find_answer("1", "key" if content else "gone") is None
+    assert len(warned) == 1
+    assert f"run {run}: its {OUTCOME} cannot be read" in warned[0]
+
+
+def test_answered_versions_are_those_of_any_recipe(runs: Runs) -> None:
+    for version, key in (("2", "key"), ("10", "other"), ("10", "key")):
+        runs.answer(runs.parent(version, key, "m", {}), "refused", {})
+    parent = runs.parent("11", "key", "m v11", {})
+    runs.child(parent, "gateway")
+    assert runs.answered_versions() == {2, 10}
+
+
+def test_a_server_that_is_down_is_an_error(unreachable: str) -> None:
+    with pytest.raises(RegistryUnavailable, match=f"MLflow at {unreachable}"):
+        Runs(unreachable, "digits")

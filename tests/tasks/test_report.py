@@ -1,0 +1,75 @@
+"""The facts of the report: what happened in words, which rows are shown, and that damage does not break the page."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.policy import SliceCondition
+from quality_gates.verdict import GateResult, Verdict
+from tasks import report
+from tests.end_to_end.tiny.workload import Tiny
+
+
+def verdict(outcome: str) -> Verdict:
+    gate = {"name": "a", "kind": "limit", "outcome": outcome, "blocking": True, "metric": "load_ms", "sentence": "so."}
+    return Verdict.of((GateResult.model_validate(gate),))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "deployed", "words"),
+    [
+        ("pass", None, "Published; the first model on this device."),
+        ("pass", "1", "Published; replaces version 1."),
+        ("fail", "2", "Refused; version 2 stays deployed."),
+        ("inconclusive", None, "Refused; nothing is deployed on this device yet."),
+    ],
+)
+def test_the_decision_in_words(outcome: str, deployed: str | None, words: str) -> None:
+    assert report.decision(verdict(outcome), deployed) == words
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch) -> Any:
+    workload = Tiny()
+    monkeypatch.setattr(report, "critical_slices", lambda _: [SliceCondition(column="label", equals=8)])
+    return SimpleNamespace(workload=workload, splits={"test": workload.split("test")})
+
+
+def rows(job: Any, wrong: np.ndarray) -> pd.DataFrame:
+    labels = job.splits["test"].targets
+    score = (~wrong).astype(float)
+    predictions = np.where(wrong, -1, labels)
+    return pd.DataFrame({"row_id": np.arange(len(labels)), "prediction": predictions, "score": score, "label": labels})
+
+
+def test_flipped_rows_of_the_critical_slice_come_first_with_their_pictures(job: Any) -> None:
+    labels = job.splits["test"].targets
+    reference = ModelEvidence(rows(job, np.zeros(len(labels), dtype=bool)), None)
+    candidate = ModelEvidence(rows(job, np.isin(labels, (1, 8))), None)
+    flips = report._flips(candidate, reference)
+    assert flips is not None and len(flips) == np.isin(labels, (1, 8)).sum()
+    shown = list(report._shown(job, flips))
+    assert len(shown) == report.SHOWN_FLIPS
+    eights = int((labels == 8).sum())
+    assert [row.label for row in shown[:eights]] == ["8"] * min(eights, report.SHOWN_FLIPS)
+    assert all(row.image_png_base64 for row in shown)
+
+
+def test_no_flip_shows_no_row(job: Any) -> None:
+    same = ModelEvidence(rows(job, np.zeros(len(job.splits["test"]), dtype=bool)), None)
+    flips = report._flips(same, same)
+    assert flips is not None and list(report._shown(job, flips)) == []
+
+
+def test_a_failed_measurement_leaves_the_comparison_open(job: Any) -> None:
+    good = ModelEvidence(rows(job, np.zeros(len(job.splits["test"]), dtype=bool)), None)
+    failed = ModelEvidence(None, None, "it crashed")
+    assert report._flips(failed, good) is None
+    assert report._flips(good, failed) is None
+    lines = list(report._slices(job, Evidence(failed, good, None)))
+    assert len(lines) == 10 and all(line.candidate is None and line.parent is not None for line in lines)
+    assert [line.critical for line in lines] == [line.slice == "label = 8" for line in lines]
