@@ -44,9 +44,9 @@ class Representativeness(_Record):
 
     @property
     def findings(self) -> tuple[Comparison, ...]:
-        """The comparisons that differ, the largest excess over what is allowed first."""
-        differ = [comparison for comparison in self.comparisons if comparison.outcome == "differs"]
-        return tuple(sorted(differ, key=lambda comparison: comparison.allowed - (comparison.effect or 0)))
+        """The comparisons that differ: those of all rows before those of slices, then the largest excess first."""
+        differ = [row for row in self.comparisons if row.outcome == "differs"]
+        return tuple(sorted(differ, key=lambda row: (row.slice is not None, row.allowed - (row.effect or 0))))
 
     @property
     def undecided(self) -> int:

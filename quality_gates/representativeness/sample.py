@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+POINTS = 2  # decimals
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -38,8 +40,8 @@ class Sample:
     def probabilities(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """The outputs as comparable figures (rows, figures) and their names.
 
-        Class scores (rows, classes, ...) become probabilities, averaged over further axes, and the largest of them;
-        anything else stays what it is.
+        Class scores (rows, classes, ...) become probabilities, averaged over further axes, and the largest of them, in
+        whole points: ranks would take 0.00001 and 0.001 for as far apart as 0 and 1. Anything else stays what it is.
         """
         outputs = self.outputs.astype(float)
         if outputs.ndim < 2 or outputs.shape[1] < 2:
@@ -47,7 +49,10 @@ class Sample:
         shares = outputs if _are_shares(outputs) else softmax(outputs, axis=1)
         shares = shares.reshape(*shares.shape[:2], -1)
         figures = np.column_stack([shares.mean(axis=2), shares.max(axis=1).mean(axis=1)])
-        return figures, (*(f"the probability of class {index}" for index in range(shares.shape[1])), "the confidence")
+        return figures.round(POINTS), (
+            *(f"the probability of class {index}" for index in range(shares.shape[1])),
+            "the confidence",
+        )
 
 
 def is_categorical(values: np.ndarray) -> bool:

@@ -16,9 +16,9 @@ _REMEDIES = {
     "outputs": "Add rows to {set} as the sites see them, or allow more in the recipe's `representativeness`.",
 }
 _BY_HEART = (
-    "Validation rows, which no model was trained on, are within what is allowed (D {held_out:.3f}): the sites have not "
-    "moved, but the parent knows its training rows by heart. Teach on rows that it has not seen, or allow more in the "
-    "recipe's `representativeness`."
+    "Validation rows are within what is allowed (D {held_out:.3f}): either {set} was chosen otherwise, or the parent "
+    "knows its rows by heart. Choose them like the validation rows, teach on rows that the parent has not seen, or allow "
+    "more in the recipe's `representativeness`."
 )
 
 
@@ -44,5 +44,5 @@ def _missing(trial: Trial) -> str:
 
 def _remedy(trial: Trial) -> str:
     if trial.what == "outputs" and trial.held_out is not None and trial.held_out <= trial.allowed:
-        return _BY_HEART.format(held_out=trial.held_out)
+        return _BY_HEART.format(set=trial.set, held_out=trial.held_out)
     return _REMEDIES[trial.what].format(set=trial.set)
