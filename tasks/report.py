@@ -23,6 +23,7 @@ from quality_gates.report import (
     SliceValue,
     png_base64,
 )
+from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
@@ -40,7 +41,7 @@ RESOURCES = ("size_bytes", "peak_rss_mb", "load_ms", "latency_p50_ms", "latency_
 
 def report_content(
     job: Job, device: DeviceProfile, trajectory: Trajectory, climb: Climb, verdict: Verdict, evidence: Evidence,
-    deployed: str | None, runs: Runs, run_id: str,
+    deployed: str | None, runs: Runs, run_id: str, representativeness: Representativeness | None = None,
 ) -> ReportContent:  # fmt: skip
     """Gather everything that the gate report of one device says."""
     against = f"deployed version {deployed}" if deployed else "the parent"
@@ -69,6 +70,7 @@ def report_content(
         flips=() if flips is None else tuple(_shown(job, flips)),
         flips_total=None if flips is None else len(flips),
         flips_against=against,
+        representativeness=representativeness,
         lineage=tuple(_lineage(job, device, trajectory, climb, run_id).items()),
     )
 
