@@ -17,8 +17,8 @@ _REMEDIES = {
 }
 _BY_HEART = (
     "Validation rows are within what is allowed (D {held_out:.3f}): either {set} was chosen otherwise, or the parent "
-    "knows its rows by heart. Choose them like the validation rows, teach on rows that the parent has not seen, or allow "
-    "more in the recipe's `representativeness`."
+    "knows its rows by heart. Choose them like the validation rows, teach on rows that the parent has not seen, or "
+    "allow more in the recipe's `representativeness`."
 )
 
 
