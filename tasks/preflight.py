@@ -6,6 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.errors import ConfigurationError
+from deployments.functions import load_functions
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import Split, SplitName, Workload, load_workload, read_splits
 from quality_gates.errors import PolicyError
@@ -44,6 +45,7 @@ def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
 
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split]]:
     try:
+        load_functions(recipe.gates)
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
     except ConfigurationError as error:
