@@ -19,7 +19,7 @@ from quality_gates import tango
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-_SHARES = 80  # the chance is a polynomial in the share: between so many points it hardly rises
+_SHARES = 60  # the chance is a polynomial in the share: between so many points it hardly rises
 _DISCORDANT = 150  # beyond so many expected gained rows the normal distribution serves
 _FIRST_STEP = 0.04
 _TOLERANCE = 0.005
@@ -76,7 +76,8 @@ def largest_chance(n: int, difference: float, critical: float) -> float:
     """Return the chance that the statistic exceeds `critical` at a true `difference`, the largest over all shares."""
     highest = min((1 + difference) / 2, max(_DISCORDANT / n, difference + _DISCORDANT / n))
     lowest = max(0.0, difference)
-    steps = np.concatenate([[0.0], np.geomspace(0.01 / n, max(highest - lowest, 0.02 / n), _SHARES)])
+    reach = max(highest - lowest, 0.02 / n)
+    steps = np.concatenate([np.geomspace(0.01 / n, reach, _SHARES), np.linspace(0, reach, _SHARES)])
     shares = np.unique(np.clip(lowest + steps, lowest, (1 + difference) / 2))
     gained = np.arange(_reach(n, float(shares.max())) + 1)
     most = _most_lost(gained, n, difference, critical)
