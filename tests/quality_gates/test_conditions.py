@@ -7,7 +7,9 @@ from quality_gates.conditions import SliceCondition
 from quality_gates.errors import EvidenceError
 from quality_gates.slices import SliceIndex, in_slice
 
-FRAME = pd.DataFrame({"heat": [1.0, 5.0, 10.0, 20.0], "site": ["n", "s", "n", "s"], "night": [True, False, True, False]})
+FRAME = pd.DataFrame(
+    {"heat": [1.0, 5.0, 10.0, 20.0], "site": ["n", "s", "n", "s"], "night": [True, False, True, False]}
+)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +19,11 @@ FRAME = pd.DataFrame({"heat": [1.0, 5.0, 10.0, 20.0], "site": ["n", "s", "n", "s
         ({"column": "heat", "from": 5, "to": 20}, [1, 2], "heat from 5 to 20"),
         ({"column": "heat", "above": 5}, [2, 3], "heat above 5"),
         ({"column": "heat", "below": 10}, [0, 1], "heat below 10"),
-        ({"all": [{"column": "site", "equals": "n"}, {"column": "heat", "above": 5}]}, [2], "site = n and heat above 5"),
+        (
+            {"all": [{"column": "site", "equals": "n"}, {"column": "heat", "above": 5}]},
+            [2],
+            "site = n and heat above 5",
+        ),
         ({"column": "night", "equals": True}, [0, 2], "night = True"),
     ],
 )

@@ -18,7 +18,9 @@ def _tables(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _passing(n: int, margin: float) -> np.ndarray:
-    return np.array([exact.bounds(int(g), int(m), n, margin, 0.95)[0] > -margin for g, m in zip(*_tables(n), strict=True)])
+    return np.array(
+        [exact.bounds(int(g), int(m), n, margin, 0.95)[0] > -margin for g, m in zip(*_tables(n), strict=True)]
+    )
 
 
 def _chance(n: int, share_gained: float, share_lost: float, chosen: np.ndarray) -> float:
@@ -67,7 +69,9 @@ def test_a_p_value_of_a_loss_is_that_of_a_gain_the_other_way() -> None:
 def test_most_lost_is_the_edge_of_passing(gained: int, n: int, margin: float) -> None:
     most = exact.most_lost(gained, n, margin, 0.95)
     assert most is not None
-    assert exact.bounds(gained, most, n, margin, 0.95)[0] > -margin >= exact.bounds(gained, most + 1, n, margin, 0.95)[0]
+    assert (
+        exact.bounds(gained, most, n, margin, 0.95)[0] > -margin >= exact.bounds(gained, most + 1, n, margin, 0.95)[0]
+    )
 
 
 def test_a_bound_that_refuses_is_corrected_too() -> None:
