@@ -55,7 +55,7 @@ def test_a_metric_is_what_scikit_learn_says(metric: str) -> None:
 
 @pytest.mark.parametrize("metric", CLASS_METRICS)
 def test_a_clear_loss_fails_and_an_equal_model_passes(metric: str) -> None:
-    cracks = [row for row in range(1, 600, 3)][:90]
+    cracks = list(range(1, 600, 3))[:90]
     mistaken = [row - 1 for row in cracks] if metric == "precision" else cracks
     assert result(gate(metric), answers(wrong=mistaken)).outcome == "fail"
     same = result(gate(metric), answers(wrong=WRONG[:6]), answers(wrong=WRONG[:6]))
