@@ -6,6 +6,7 @@ Source: Efron B. Better bootstrap confidence intervals. Journal of the American 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -41,6 +42,7 @@ class Units:
         """The sums over all rows, (1, columns)."""
         return (self.counts @ self.sums)[None]
 
+    @cached_property
     def in_buckets(self) -> "Units":
         """The same rows in no more units than can be drawn quickly, dense."""
         if len(self.counts) <= MOST_UNITS:
@@ -51,12 +53,17 @@ class Units:
         held = csr_array((np.ones(len(unit)), (bucket, unit)), shape=shape) @ csr_array(self.sums)
         return Units(np.ones(BUCKETS, dtype=np.int64), held.toarray())
 
+    @cached_property
+    def drawn(self) -> Floats:
+        """Sums of 2,000 samples, each of as many rows as there are, drawn with replacement: (2,000, columns)."""
+        return _drawn(self.in_buckets)
+
 
 def lower_bound(units: Units, figure: Figure, confidence: float) -> float:
     """Return the one-sided lower BCa bound. Deterministic; the order of the units must not depend on that of rows."""
-    units = units.in_buckets()
+    drawn = figure(units.drawn)
+    units = units.in_buckets
     estimate = float(figure(units.total)[0])
-    drawn = figure(_drawn(units))
     if not drawn.std() > 0:
         return estimate
     below = float((drawn < estimate).mean() + (drawn == estimate).mean() / 2)
@@ -68,11 +75,10 @@ def lower_bound(units: Units, figure: Figure, confidence: float) -> float:
 
 def spread(units: Units, figure: Figure) -> float:
     """Return the figure's standard error."""
-    return float(figure(_drawn(units.in_buckets())).std())
+    return float(figure(units.drawn).std())
 
 
 def _drawn(units: Units) -> Floats:
-    """Sums of 2,000 samples, each of as many rows as there are, drawn with replacement: (2,000, columns)."""
     generator = np.random.default_rng(_SEED)
     n, size = int(units.counts.sum()), len(units.counts)
     at_once = max(1, _CHUNK // size)
