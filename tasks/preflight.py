@@ -10,7 +10,7 @@ from deployments.functions import load_functions
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import Split, SplitName, Workload, load_workload, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.policy import GatePolicy
+from quality_gates.policy import GatePolicy, Limit
 from quality_gates.slices import check_slices
 from tasks.errors import PreflightError
 from tasks.job import Job
@@ -50,6 +50,12 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split]]
         splits = read_splits(workload)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
+    for gate in recipe.gates:
+        if isinstance(gate, Limit) and gate.resource == "energy_mj":
+            raise PreflightError(
+                f"{path}: key `gates`: expected resources that can be measured, got energy_mj in {gate.name!r}; nothing "
+                "here reads a power sensor, so it could never pass: remove the gate"
+            )
     for name in SEARCHED_AND_JUDGED:
         try:
             check_slices(GatePolicy(gates=recipe.gates), splits[name].slices)
