@@ -53,8 +53,8 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split]]
     for gate in recipe.gates:
         if isinstance(gate, Limit) and gate.resource == "energy_mj":
             raise PreflightError(
-                f"{path}: key `gates`: expected resources that can be measured, got energy_mj in {gate.name!r}; nothing "
-                "here reads a power sensor, so it could never pass: remove the gate"
+                f"{path}: key `gates`: expected resources that can be measured, got energy_mj in {gate.name!r}; "
+                "nothing here reads a power sensor, so it could never pass: remove the gate"
             )
     for name in SEARCHED_AND_JUDGED:
         try:
