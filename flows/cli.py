@@ -2,6 +2,7 @@
 
 import os
 import webbrowser
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -101,6 +102,27 @@ def history(
     from flows.reports import history_table
 
     console.print(history_table(model, device))
+
+
+@app.command()
+def approve(
+    subject: Annotated[str, typer.Argument(metavar="MODEL/VERSION", help="The refused version.")],
+    device: Annotated[str, typer.Option(help="The device that it is released for.")],
+    name: Annotated[str, typer.Option(help="Who answers for it.")],
+    reason: Annotated[str, typer.Option(help="Why it is released against its gates.")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day on which the approval counts.")],
+) -> None:
+    """Publish a version that its gates refused: a person answers for it, by name and until a day.
+
+    The approval is recorded with the verdict and shown in the report, the registry and the bundle as `overridden`.
+    """
+    prepare(HOME)
+    from flows.console import show_progress
+    from flows.reports import approve_subject
+
+    show_progress(console)
+    outcome = approve_subject(subject, device, name=name, reason=reason, until=until.date())
+    console.print(f"{outcome.device}: version {outcome.version} is deployed, with the verdict {outcome.verdict}.")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from tasks.errors import RegistryUnavailable
 from tasks.intake import Parent, resolve
 from tasks.job import Job
 from tasks.ladder import climb, judge
+from tasks.layers import layer_losses
 from tasks.outcome import DeviceOutcome, Outcome, device_outcome
 from tasks.preflight import preflight
 from tasks.prune import Trajectory, prune
@@ -72,14 +73,18 @@ def _for_device(
     deployed = beside.deployed.source_version if beside.deployed else None
     found = climb(beside, baseline, trajectory, distil(job, parent, baseline, device))
     verdict, evidence = judge(beside, found.chosen)
-    content = report_content(job, device, trajectory, found, verdict, evidence, deployed, runs, run, representativeness)
+    layers = layer_losses(job, parent, device, found.chosen)
+    content = report_content(
+        job, device, trajectory, found, verdict, evidence, deployed, runs, run, layers, representativeness
+    )
     edge, report = record_device(job, runs, run, device, found, verdict, evidence, content)
     if verdict.passed:
         publish(job, device, verdict, found.chosen.file.path, edge)
     logger.info("%s: %s %s", device.name, content.decision, verdict.headline)
     return device_outcome(
-        job, device, found, verdict, evidence, deployed=deployed, edge_version=edge.version, report=report
-    )
+        job, device, found, verdict, evidence, deployed=deployed, edge_version=edge.version, report=report,
+        held_against=beside.deployed.version if beside.deployed else None,
+    )  # fmt: skip
 
 
 def _answer(job: Job, runs: Runs, run: str, devices: tuple[DeviceOutcome, ...]) -> Outcome:
@@ -89,8 +94,6 @@ def _answer(job: Job, runs: Runs, run: str, devices: tuple[DeviceOutcome, ...]) 
 
 
 def _outcome(job: Job, run: str, devices: tuple[DeviceOutcome, ...], error: str | None = None) -> Outcome:
-    published = [device.published for device in devices]
-    answer = "published" if all(published) else "partly published" if any(published) else "refused"
     return Outcome.model_validate(
         {
             "model": job.model,
@@ -98,7 +101,7 @@ def _outcome(job: Job, run: str, devices: tuple[DeviceOutcome, ...], error: str 
             "recipe": job.recipe.name,
             "recipe_digest": job.recipe.digest,
             "run_id": run,
-            "answer": "error" if error else answer,
+            "answer": "error" if error else Outcome.answer_of(devices),
             "error": error,
             "devices": devices,
         }

@@ -11,6 +11,10 @@ class PolicyError(GateError, ValueError):
     """A policy that cannot be applied. Also a ValueError, so that pydantic reports it as a validation error."""
 
 
+class ApprovalError(GateError):
+    """An approval that may not be given, or that does not count any more."""
+
+
 class EvidenceError(GateError):
     """Measurements that cannot be trusted. `decide` turns it into a failed gate, with `remedy` as the way out."""
 

@@ -29,6 +29,7 @@ from quality_gates.verdict import Verdict
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
 from tasks.ladder import Attempt, Climb
+from tasks.layers import LayerLosses
 from tasks.ledger import ledger, mistakes
 from tasks.outcome import accuracy, critical_slices, resource
 from tasks.prune import Trajectory
@@ -42,7 +43,8 @@ RESOURCES = ("size_bytes", "peak_rss_mb", "load_ms", "latency_p50_ms", "latency_
 
 def report_content(
     job: Job, device: DeviceProfile, trajectory: Trajectory, climb: Climb, verdict: Verdict, evidence: Evidence,
-    deployed: str | None, runs: Runs, run_id: str, representativeness: Representativeness | None = None,
+    deployed: str | None, runs: Runs, run_id: str, layers: LayerLosses,
+    representativeness: Representativeness | None = None,
 ) -> ReportContent:  # fmt: skip
     """Gather everything that the gate report of one device says."""
     against = f"deployed version {deployed}" if deployed else "the parent"
@@ -64,6 +66,8 @@ def report_content(
         size_budget_bytes=device.budgets.size_bytes,
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),
         ledger=tuple(ledger(job, trajectory, climb.chosen)),
+        layers=layers.rows,
+        layers_note=_layers_note(climb.chosen, layers),
         mistakes=mistakes(job, evidence.candidate, reference),
         history=until_now(past, candidate_row(job, verdict, evidence, climb.chosen)),
         critical=str(critical[0]) if critical else None,
@@ -78,10 +82,23 @@ def report_content(
 
 def decision(verdict: Verdict, deployed: str | None) -> str:
     """What happened to the candidate, in words."""
-    if verdict.passed:
-        return f"Published; replaces version {deployed}." if deployed else "Published; the first model on this device."
+    if verdict.releases:
+        how = "Published by approval against its gates" if verdict.approval else "Published"
+        return f"{how}; replaces version {deployed}." if deployed else f"{how}; the first model on this device."
     stays = f"version {deployed} stays deployed" if deployed else "nothing is deployed on this device yet"
     return f"Refused; {stays}."
+
+
+def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
+    if layers.failure is not None:
+        return f"The layers could not be looked at one by one: {layers.failure}"
+    if not layers.rows:
+        return "No layer of this model has weights that are quantized."
+    return (
+        f"{chosen.snapshot.title.capitalize()} in float with one layer at a time quantized after training (min-max), "
+        f"the others left as they are, on {layers.validation_rows:,} validation rows: what the layer alone costs, and "
+        "by how much the answers change in size. Losses of layers do not add up to that of the whole file."
+    )
 
 
 def _sides(job: Job, climb: Climb, evidence: Evidence, deployed: str | None) -> Iterator[Side]:
