@@ -11,6 +11,7 @@ from deployments.errors import ConfigurationError
 from deployments.techniques import Distil, FineTune, PostTraining, Prune, QuantizationAware, Rung
 from deployments.yaml_file import Frozen, read_mapping, validated, written_as
 from quality_gates.policy import Gate, GatePolicy
+from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
     "Distil",
@@ -51,6 +52,7 @@ class Recipe(Frozen):
     devices: Annotated[tuple[DeviceProfile, ...], Field(min_length=1, strict=False)]
     prune: Prune
     distil: Distil | None = None
+    representativeness: RepresentativenessPolicy | None = None
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1, strict=False)]
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
 

@@ -5,17 +5,29 @@ import importlib
 import inspect
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
+from deployments.sample import DeploymentSample, check_sample
 from deployments.split import SPLITS, Split, SplitName, check_splits
 from edge_runtime.errors import EdgewrightError
 from model_compression.students import Interface
 
-__all__ = ["SPLITS", "Split", "SplitName", "Workload", "code_digest", "load_workload", "read_splits"]
+__all__ = [
+    "SPLITS",
+    "DeploymentSample",
+    "Split",
+    "SplitName",
+    "Workload",
+    "code_digest",
+    "load_workload",
+    "read_sample",
+    "read_splits",
+]
 
 _STANDARD_LIBRARY = sys.stdlib_module_names
 
@@ -30,6 +42,13 @@ class Workload(ABC):
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the scalar loss of a batch against the ground truth."""
+
+    def deployment_sample(self) -> DeploymentSample | None:
+        """Return rows as the deployment sites see them, which no split has, or None; the labels may be unknown.
+
+        A recipe with `representativeness` holds the train and calibration splits against it.
+        """
+        return None
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return one number per row, 1 for right and 0 for wrong; override it where that is not arg-max equality."""
@@ -128,6 +147,24 @@ def read_splits(workload: Workload) -> dict[SplitName, Split]:
     except ConfigurationError as error:
         raise ConfigurationError(f"workload `{kind.__module__}:{kind.__qualname__}`: {error}") from error
     return splits
+
+
+def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> DeploymentSample:
+    """Read and check the sample from the deployment sites; raises ConfigurationError, also where there is none."""
+    kind = type(workload)
+    try:
+        sample = workload.deployment_sample()
+        if sample is None:
+            raise ConfigurationError(
+                "expected rows for the recipe's `representativeness`, got None; return some from "
+                "Workload.deployment_sample, or drop the key from the recipe"
+            )
+        return check_sample(sample, splits)
+    except EdgewrightError as error:
+        said = f"{error}"
+    except Exception as error:  # user code
+        said = f"expected its rows, got {_described(error)}; correct Workload.deployment_sample"
+    raise ConfigurationError(f"workload `{kind.__module__}:{kind.__qualname__}`: deployment sample: {said}")
 
 
 def _read_split(workload: Workload, name: SplitName) -> Split:

@@ -7,7 +7,7 @@ from functools import cached_property
 from torch import nn
 
 from deployments.recipe import Recipe
-from deployments.workload import Split, SplitName, Workload, code_digest
+from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import predict
 from tasks.stages import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
@@ -25,6 +25,7 @@ class Job:
     workload: Workload
     splits: Mapping[SplitName, Split]
     workspace: Workspace
+    sample: DeploymentSample | None = None  # read where the recipe asks for it
 
     @cached_property
     def run_key(self) -> str:

@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
-from deployments.workload import Split, SplitName, Workload, load_workload, read_splits
+from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
 from quality_gates.policy import GatePolicy
 from quality_gates.slices import check_slices
@@ -32,8 +32,8 @@ def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> J
             f"use the recipe of {model}"
         )
     Upstream(workspace.tracking_uri).check(model, version)
-    workload, splits = _data(recipe, read)
-    return Job(model, version, read, workload, splits, workspace)
+    workload, splits, sample = _data(recipe, read)
+    return Job(model, version, read, workload, splits, workspace, sample)
 
 
 def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
@@ -42,10 +42,11 @@ def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
     return recipe, _data(path, recipe)[1]
 
 
-def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split]]:
+def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:
     try:
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
+        sample = read_sample(workload, splits) if recipe.representativeness else None
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     for name in SEARCHED_AND_JUDGED:
@@ -53,4 +54,4 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split]]
             check_slices(GatePolicy(gates=recipe.gates), splits[name].slices)
         except PolicyError as error:
             raise PreflightError(f"{path}: key `gates`: on the {name} split: {error}") from error
-    return workload, splits
+    return workload, splits, sample

@@ -23,6 +23,7 @@ from quality_gates.report import (
     SliceValue,
     png_base64,
 )
+from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
@@ -42,6 +43,7 @@ RESOURCES = ("size_bytes", "peak_rss_mb", "load_ms", "latency_p50_ms", "latency_
 def report_content(
     job: Job, device: DeviceProfile, trajectory: Trajectory, climb: Climb, verdict: Verdict, evidence: Evidence,
     deployed: str | None, runs: Runs, run_id: str, layers: LayerLosses,
+    representativeness: Representativeness | None = None,
 ) -> ReportContent:  # fmt: skip
     """Gather everything that the gate report of one device says."""
     against = f"deployed version {deployed}" if deployed else "the parent"
@@ -72,6 +74,7 @@ def report_content(
         flips=() if flips is None else tuple(_shown(job, flips)),
         flips_total=None if flips is None else len(flips),
         flips_against=against,
+        representativeness=representativeness,
         lineage=tuple(_lineage(job, device, trajectory, climb, run_id).items()),
     )
 
@@ -112,9 +115,9 @@ def _side(role: str, name: str, job: Job, model: ModelEvidence | None) -> Side:
 
 
 def _points(trajectory: Trajectory, climb: Climb) -> Iterator[SizePoint]:
-    for snapshot in (*trajectory.snapshots, *filter(None, [trajectory.below_floor])):
+    for snapshot in (*trajectory.snapshots, *trajectory.undone):
         note = f"{snapshot.parameters:,} parameters, FP32"
-        note += ", below the accuracy floor" if snapshot is trajectory.below_floor else ""
+        note += ", undone: it broke a floor" if snapshot in trajectory.undone else ""
         yield SizePoint(
             label=snapshot.title,
             kind="parent" if snapshot.folder is None else "snapshot",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
@@ -157,4 +158,5 @@ class ReportContent(_Frozen):
     flips: tuple[FlippedRow, ...] = ()
     flips_total: int | None = Field(default=None, ge=0)
     flips_against: str = "the parent"
+    representativeness: Representativeness | None = None
     lineage: tuple[tuple[str, str], ...] = ()

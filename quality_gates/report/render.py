@@ -10,9 +10,11 @@ from quality_gates.report.frontier import frontier_picture
 from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
 from quality_gates.report.history import history_picture
 from quality_gates.report.ledger import ledger_of
+from quality_gates.report.representativeness import comparison_lines
 from quality_gates.report.tables import deployed_words, side_rows, slice_lines
 
 MAX_FLIPS = 24
+MAX_FINDINGS = 8
 MAX_TEXT = 400
 
 
@@ -32,6 +34,8 @@ def render_html(content: ReportContent) -> str:
             frontier=frontier_picture(content.points, content.size_budget_bytes),
             slice_lines=slice_lines(content.slices),
             ledger=ledger_of(content.ledger),
+            comparison_lines=comparison_lines(content.representativeness),
+            max_findings=MAX_FINDINGS,
             history=history_picture(content.history),
             flips=content.flips[:MAX_FLIPS],
             max_text=MAX_TEXT,

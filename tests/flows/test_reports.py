@@ -10,9 +10,18 @@ import flows.cli
 import flows.compress
 from tasks.errors import RegistryError
 from tasks.workspace import Workspace
+from tests.end_to_end.tiny import upstream
 from tests.flows.conftest import Variant
 
 runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A registry that has only this file's answers; what other tests register and compress stays out of its history."""
+    workspace = Workspace.at(tmp_path_factory.mktemp("reports"))
+    upstream.register(workspace.tracking_uri)
+    return workspace
 
 
 @pytest.fixture
