@@ -12,7 +12,8 @@ export OMP_WAIT_POLICY := passive
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle r8 test test-unit test-slow test-browser bench-trajectory lint clean
+.PHONY: help setup demo ui fashion mobilenet shuttle r8 test test-unit test-slow test-browser bench-trajectory \
+	bench-gates lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +69,9 @@ test-slow: setup ## What is too slow for make test
 
 bench-trajectory: $(VENV)/shuttle ## What pruning and distillation cost and bring (Debian package r-cran-mlbench)
 	$(BIN)/python -m tests.benchmarks.trajectory
+
+bench-gates: setup ## How well the gates decide, by simulation, and what they cost
+	$(BIN)/python -m tests.benchmarks.gates
 
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

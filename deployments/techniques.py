@@ -34,6 +34,16 @@ class FineTune(Frozen):
         return FineTuning(**self.model_dump())
 
 
+class Vocabulary(Frozen):
+    """Cut tables of tokens to those that occur in `seen` places or more of the training rows.
+
+    All others share the row of the token `unknown`.
+    """
+
+    unknown: Annotated[int, Field(ge=0)]
+    seen: Annotated[int, Field(ge=1)]
+
+
 class Prune(Frozen):
     """Remove units in rounds until every device's budgets hold, the accuracy floor, or nothing is left to remove.
 
@@ -49,6 +59,7 @@ class Prune(Frozen):
     ratio: Annotated[float, Field(gt=0, le=0.5)]
     max_rounds: Annotated[int, Field(ge=1)]
     round_to: Annotated[int, Field(ge=1)]
+    vocabulary: Vocabulary | None = None
     accuracy_floor: Share  # the most validation accuracy a snapshot may lose against the parent
     at_most: Mapping[Kind, Share] = Field(
         default_factory=dict

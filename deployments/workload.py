@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
@@ -57,6 +59,24 @@ class Workload(ABC):
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
         """Return what the model answers for each row, as people read it; arg-max unless overridden."""
         return outputs.reshape(len(outputs), -1).argmax(axis=1)
+
+    def right_answers(self, targets: np.ndarray) -> np.ndarray | None:
+        """Return the right answer of each row in the words of `predictions`, or None where there is none.
+
+        Metrics of classes (recall, F1, ...) compare the two. Targets of one number per row unless overridden.
+        """
+        return targets if targets.ndim == 1 else None
+
+    def probabilities(self, outputs: np.ndarray) -> pd.DataFrame | None:
+        """Return the probability of each class for each row, columns named as `predictions` name the classes, or None.
+
+        Calibration and AUROC need it. Softmax of class scores (rows, classes) unless overridden; outputs that already
+        are probabilities stay what they are.
+        """
+        if outputs.ndim != 2 or outputs.shape[1] < 2:
+            return None
+        already = (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
+        return pd.DataFrame(outputs if already else softmax(outputs.astype(float), axis=1))
 
     def build_model(self) -> nn.Module | None:
         """Return a fresh module of the registered architecture, to be used instead of one rebuilt from the program.

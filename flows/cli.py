@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 recipes = typer.Typer(help="Look at recipes.", no_args_is_help=True)
 app.add_typer(recipes, name="recipes")
+gates = typer.Typer(help="Look at gates.", no_args_is_help=True)
+app.add_typer(gates, name="gates")
 console = Console()
 
 RecipeOption = Annotated[str, typer.Option(help="Path of a recipe, or the name of a shipped one.")]
@@ -170,6 +172,28 @@ def check_recipe(
     console.print(
         f"{file}: good. Model {recipe.model}; devices {', '.join(device.name for device in recipe.devices)}; "
         f"{len(recipe.gates)} gates; rows: {rows}. Digest {recipe.digest[:12]}."
+    )
+
+
+@gates.command("plan")
+def plan_gates(
+    file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Path of a recipe, or the name of a shipped one.")],
+    discordance: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of rows on which only one of two models is right.")
+    ] = 0.05,
+) -> None:
+    """Say, without training anything, which gates the test rows can decide at all."""
+    prepare(HOME)
+    from tasks.plan import plan_of
+
+    for device, lines in plan_of(file, discordance):
+        table = Table("gate", "rows", "needed", "can decide", title=f"{file} on {device}", title_justify="left")
+        for line in lines:
+            rows, needed = ("-" if count is None else f"{count:,}" for count in (line.rows, line.needed))
+            table.add_row(escape(line.name), rows, needed, escape(line.answer))
+        console.print(table)
+    console.print(
+        f"Needed: rows with which two equal models that disagree on {discordance:.1%} of the rows pass 4 times in 5."
     )
 
 

@@ -24,6 +24,10 @@ class EvidenceError(GateError):
         self.remedy = remedy
 
 
+class EmptySliceError(EvidenceError):
+    """A slice that no measured row is in."""
+
+
 def reason_and_remedy(error: Exception) -> tuple[str, str]:
     """Say in two sentences why a gate could not be evaluated and what to do about it."""
     if isinstance(error, EvidenceError):

@@ -21,6 +21,10 @@ class _Record(BaseModel):
 class GateResult(_Record):
     """One gate's outcome. Proportions are in [-1, 1], resources in the unit that the metric's name ends in.
 
+    `unit` says what estimate, bounds and threshold are: proportions, or values of the metric's own, such as an error.
+    Differences are the candidate's gain: positive is better, whatever the metric. `rows_needed` is how many rows of the
+    slice would decide in 4 of 5 cases; `findings` are the sentences behind a gate that looked at several things.
+
     `blocking` is false for what may not stop the release: a gate that does not apply yet, or an inconclusive one that
     the policy only warns about. `threshold` is -margin for non-inferiority and the limit for a resource;
     `candidate_value` and `reference_value` are the two accuracies, or the candidate's resource figure.
@@ -44,6 +48,9 @@ class GateResult(_Record):
     lost: int | None = None
     candidate_value: float | None = None
     reference_value: float | None = None
+    unit: Literal["proportion", "value"] = "proportion"
+    rows_needed: int | None = None
+    findings: tuple[str, ...] = ()
     sentence: str
     remedy: str | None = None
 

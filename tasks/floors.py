@@ -17,7 +17,11 @@ def broken_floor(job: Job, parent: Snapshot, after: Snapshot) -> str | None:
         return f"{after.title} fell to {after.accuracy:.3f} on validation, below the floor of {floor:.3f}"
     rows, before = (answer_rows(job, "validation", each.validation_outputs) for each in (after, parent))
     for gate in job.recipe.gates:
-        if not isinstance(gate, NonInferiority) or gate.slice is None or gate.against != "parent":
+        if (
+            not isinstance(gate, NonInferiority)
+            or (gate.metric, gate.against) != ("accuracy", "parent")
+            or not gate.slice
+        ):
             continue
         critical = in_slice(rows, gate.slice)
         then, now = (float(each["score"][critical].mean()) for each in (before, rows))

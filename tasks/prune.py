@@ -15,10 +15,11 @@ from model_compression.costs import NOTHING, Resource, costs_of
 from model_compression.errors import PruningError
 from model_compression.footprint import int8_weight_bytes, parameters
 from model_compression.importance import unit_scores
-from model_compression.pruning import History, remove_units, removed_units
+from model_compression.pruning import History, Round, remove_units, removed_units
 from model_compression.snapshot import save_snapshot
 from model_compression.training import batches, fine_tune, predict
 from model_compression.units import Protected, protected_units, units_of
+from model_compression.vocabulary import trim_vocabulary
 from tasks.baseline import Baseline
 from tasks.budgets import binding_resource, missed_budgets
 from tasks.floors import broken_floor
@@ -163,6 +164,7 @@ def _remove(
     weigh_by: Resource | str,
 ) -> History:  # fmt: skip
     settings, calibration = job.recipe.prune, job.splits["calibration"]
+    trimmed = _trim(job, parent, model, before)
     units = units_of(model, parent.example, settings.units, prunable.protected)
     rows = batches(calibration.inputs, calibration.targets, settings.fine_tune.batch_size)
     scores = unit_scores(model, rows, job.workload.loss, settings.importance, units.layers)
@@ -170,9 +172,19 @@ def _remove(
     gone = removed_units(before)
     bounds = {kind: share * prunable.counts.get(kind, 0) for kind, share in settings.at_most.items()}
     left: dict[str, float] = {kind: bound - gone[kind] for kind, bound in bounds.items()}
-    return remove_units(
+    (removed,) = remove_units(
         model, parent.example, units, scores, ratio, round_to=settings.round_to, costs=costs, at_most=left
     )
+    return [trimmed | removed]
+
+
+def _trim(job: Job, parent: Parent, model: nn.Module, before: History) -> Round:
+    """The table of tokens is cut in the first round."""
+    vocabulary = job.recipe.prune.vocabulary
+    if vocabulary is None or before:
+        return {}
+    rows = job.splits["train"].inputs
+    return {"vocabulary": trim_vocabulary(model, parent.example, rows, **vocabulary.model_dump())}
 
 
 def _fine_tune(job: Job, model: nn.Module, teacher: np.ndarray, index: int) -> None:

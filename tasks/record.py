@@ -123,7 +123,7 @@ def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
     for name, model in models.items():
         metrics[f"{name}.accuracy"] = accuracy(model)
         for condition in critical_slices(job):
-            metrics[f"{name}.accuracy.{condition.column}_{condition.equals}"] = accuracy(model, condition)
+            metrics[f"{name}.accuracy.{condition.key}"] = accuracy(model, condition)
         metrics |= {f"{name}.{figure}": resource(model, figure) for figure in RESOURCES}
     return metrics
 

@@ -24,6 +24,7 @@ from quality_gates.report import (
     png_base64,
 )
 from quality_gates.representativeness import Representativeness
+from quality_gates.slices import in_slice
 from quality_gates.verdict import Verdict
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
@@ -196,7 +197,7 @@ def _shown(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
     test = job.splits["test"]
     in_critical = np.zeros(len(flips), dtype=bool)
     for condition in critical_slices(job):
-        in_critical |= (flips[condition.column] == condition.equals).to_numpy()
+        in_critical |= _where(flips, condition)
     ordered = pd.concat([flips[in_critical], flips[~in_critical]])
     for _, row in ordered.head(SHOWN_FLIPS).iterrows():
         index = int(row["row_id"])
@@ -211,6 +212,14 @@ def _shown(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
             image_png_base64=None if picture is None else png_base64(picture),
             text=job.workload.text(test, index),
         )
+
+
+def _where(rows: pd.DataFrame, condition: SliceCondition) -> np.ndarray:
+    """Which rows are in a slice; none where it cannot be told."""
+    try:
+        return in_slice(rows, condition)
+    except EvidenceError:
+        return np.zeros(len(rows), dtype=bool)
 
 
 def _trigger() -> str:

@@ -157,11 +157,10 @@ def drop_dead_code(model: fx.GraphModule) -> None:
     """Remove from a rebuilt model what its output does not need, weights included, in place."""
     model.graph.eliminate_dead_code(is_impure_node=_has_effect)
     model.delete_all_unused_submodules()
-    used = {str(node.target) for node in model.graph.find_nodes(op="get_attr")}
-    called = {str(node.target) for node in model.graph.find_nodes(op="call_module")}
+    used = {str(node.target) for kind in ("get_attr", "call_module") for node in model.graph.find_nodes(op=kind)}
     for path in [name for name, _ in (*model.named_parameters(), *model.named_buffers())]:
         parent, _, leaf = path.rpartition(".")
-        if path not in used and parent not in called:
+        if not any(f"{path}.".startswith(f"{name}.") for name in used):
             delattr(model.get_submodule(parent), leaf)
     model.recompile()
 

@@ -8,14 +8,15 @@ from model_compression.structure.observation import Values, reads_sizes_only
 
 
 def trunk(model: fx.GraphModule, values: Values) -> Iterator[list[fx.Node]]:
-    """Yield for every input the nodes that all that is computed from it passes, first to last.
+    """Yield, from each node that none before it leads to alone, the nodes that everything from there on passes.
 
     Node b post-dominates a when every path from a to the output leads through b. Reading a size is no path. Source:
     Cooper, Harvey and Kennedy, A Simple, Fast Dominance Algorithm, 2001, on the graph turned round, without loops.
     """
     nearest = _nearest(model, values)
+    led_to = set(nearest.values())
     for node in model.graph.nodes:
-        if node.op == "placeholder" and node in nearest:
+        if node in nearest and node not in led_to:
             chain = [node]
             while (after := nearest[chain[-1]]) is not None:
                 chain.append(after)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -89,6 +90,7 @@ def _last_end(starts: list[int], residual: list[bool]) -> int:
     return sums[-1] + 1
 
 
+@cache
 def _inside(start: fx.Node, end: fx.Node) -> frozenset[fx.Node]:
     """What is computed from `start` on the way to `end`, `end` included."""
     from_start: set[fx.Node] = {start}
