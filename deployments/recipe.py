@@ -10,7 +10,8 @@ from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
 from deployments.techniques import Distil, FineTune, PostTraining, Prune, QuantizationAware, Rung
 from deployments.yaml_file import Frozen, read_mapping, validated, written_as
-from quality_gates.policy import Gate, GatePolicy
+from quality_gates.policy import BY_ANSWERS, DECIDED_ONCE, Gate, GatePolicy
+from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
     "Distil",
@@ -51,6 +52,7 @@ class Recipe(Frozen):
     devices: Annotated[tuple[DeviceProfile, ...], Field(min_length=1, strict=False)]
     prune: Prune
     distil: Distil | None = None
+    representativeness: RepresentativenessPolicy | None = None
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1, strict=False)]
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
 
@@ -78,6 +80,16 @@ class Recipe(Frozen):
     def policy(self, device: DeviceProfile) -> GatePolicy:
         """The recipe's gates and the device's budgets."""
         return GatePolicy(gates=(*self.gates, *device.budgets.limits()))
+
+    def search_policy(self, device: DeviceProfile) -> GatePolicy:
+        """What snapshots and rungs are held against on the way: all but the gates that decide once, at the end."""
+        gates = [gate for gate in self.gates if not isinstance(gate, DECIDED_ONCE)]
+        return GatePolicy(gates=(*gates, *device.budgets.limits()))
+
+    @property
+    def answer_gates(self) -> tuple[Gate, ...]:
+        """The gates that look at nothing but a candidate's answers, so that they hold for a model in any form."""
+        return tuple(gate for gate in self.gates if gate.kind in BY_ANSWERS and getattr(gate, "resource", None) is None)
 
 
 def read_recipe(path: Path) -> Recipe:

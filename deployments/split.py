@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from deployments.errors import ConfigurationError
-from quality_gates.frames import REQUIRED
+from quality_gates.frames import OPTIONAL, REQUIRED
+from quality_gates.pairing import is_reserved
 
 SplitName = Literal["train", "calibration", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-_PAIRED = tuple(f"{whose}_{what}" for whose in ("candidate", "reference") for what in ("prediction", "score"))
-RESERVED = frozenset({*REQUIRED, *_PAIRED})
-"""Column names that measured rows have beside the slice columns."""
+RESERVED = frozenset({*REQUIRED, *OPTIONAL})
+"""Column names that measured rows have beside the slice columns, also behind candidate_ and reference_."""
 _NUMBERS = "biuf"
 
 
@@ -108,7 +108,7 @@ def _check_finite(name: str, split: Split) -> None:
 
 def _check_columns(name: str, split: Split) -> None:
     columns = list(split.slices.columns)
-    unusable = [column for column in columns if not isinstance(column, str) or column in RESERVED]
+    unusable = [column for column in columns if not isinstance(column, str) or is_reserved(column)]
     if unusable or len(set(columns)) != len(columns):
         raise ConfigurationError(
             f"split `{name}`: expected slice columns with names of their own, as text and none of "

@@ -5,17 +5,31 @@ import importlib
 import inspect
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
+from deployments.sample import DeploymentSample, check_sample
 from deployments.split import SPLITS, Split, SplitName, check_splits
 from edge_runtime.errors import EdgewrightError
 from model_compression.students import Interface
 
-__all__ = ["SPLITS", "Split", "SplitName", "Workload", "code_digest", "load_workload", "read_splits"]
+__all__ = [
+    "SPLITS",
+    "DeploymentSample",
+    "Split",
+    "SplitName",
+    "Workload",
+    "code_digest",
+    "load_workload",
+    "read_sample",
+    "read_splits",
+]
 
 _STANDARD_LIBRARY = sys.stdlib_module_names
 
@@ -31,6 +45,13 @@ class Workload(ABC):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the scalar loss of a batch against the ground truth."""
 
+    def deployment_sample(self) -> DeploymentSample | None:
+        """Return rows as the deployment sites see them, which no split has, or None; the labels may be unknown.
+
+        A recipe with `representativeness` holds the train and calibration splits against it.
+        """
+        return None
+
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return one number per row, 1 for right and 0 for wrong; override it where that is not arg-max equality."""
         return (self.predictions(outputs) == targets).astype(float)
@@ -38,6 +59,24 @@ class Workload(ABC):
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
         """Return what the model answers for each row, as people read it; arg-max unless overridden."""
         return outputs.reshape(len(outputs), -1).argmax(axis=1)
+
+    def right_answers(self, targets: np.ndarray) -> np.ndarray | None:
+        """Return the right answer of each row in the words of `predictions`, or None where there is none.
+
+        Metrics of classes (recall, F1, ...) compare the two. Targets of one number per row unless overridden.
+        """
+        return targets if targets.ndim == 1 else None
+
+    def probabilities(self, outputs: np.ndarray) -> pd.DataFrame | None:
+        """Return the probability of each class for each row, columns named as `predictions` name the classes, or None.
+
+        Calibration and AUROC need it. Softmax of class scores (rows, classes) unless overridden; outputs that already
+        are probabilities stay what they are.
+        """
+        if outputs.ndim != 2 or outputs.shape[1] < 2:
+            return None
+        already = (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
+        return pd.DataFrame(outputs if already else softmax(outputs.astype(float), axis=1))
 
     def build_model(self) -> nn.Module | None:
         """Return a fresh module of the registered architecture, to be used instead of one rebuilt from the program.
@@ -128,6 +167,24 @@ def read_splits(workload: Workload) -> dict[SplitName, Split]:
     except ConfigurationError as error:
         raise ConfigurationError(f"workload `{kind.__module__}:{kind.__qualname__}`: {error}") from error
     return splits
+
+
+def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> DeploymentSample:
+    """Read and check the sample from the deployment sites; raises ConfigurationError, also where there is none."""
+    kind = type(workload)
+    try:
+        sample = workload.deployment_sample()
+        if sample is None:
+            raise ConfigurationError(
+                "expected rows for the recipe's `representativeness`, got None; return some from "
+                "Workload.deployment_sample, or drop the key from the recipe"
+            )
+        return check_sample(sample, splits)
+    except EdgewrightError as error:
+        said = f"{error}"
+    except Exception as error:  # user code
+        said = f"expected its rows, got {_described(error)}; correct Workload.deployment_sample"
+    raise ConfigurationError(f"workload `{kind.__module__}:{kind.__qualname__}`: deployment sample: {said}")
 
 
 def _read_split(workload: Workload, name: SplitName) -> Split:

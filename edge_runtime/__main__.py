@@ -53,6 +53,9 @@ def _verify(bundle: Bundle) -> None:
         f"intact: {manifest.model} version {manifest.version} for {manifest.device}, "
         f"{len(manifest.blobs)} blob(s), {size} bytes, digest {bundle.digest}"
     )
+    if manifest.approval:
+        said = manifest.approval
+        print(f"overridden: {said['approved_by']} until {said['approved_until']}: {said['approval_reason']}")
 
 
 def _predict(bundle: Bundle, source: Path, target: Path | None) -> None:

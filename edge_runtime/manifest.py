@@ -8,6 +8,8 @@ from edge_runtime.errors import BundleError
 from edge_runtime.settings import SessionSettings
 
 FORMAT_VERSION = 1
+OVERRIDDEN = "overridden"
+APPROVAL = ("approved_by", "approval_reason", "approved_until", "approved_verdict")
 
 _COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +61,8 @@ class TensorSpec:
 class Manifest:
     """The whole description of a bundle; two manifests that are equal have the same digest.
 
-    `entry` names the blob that is the ONNX graph to run. `lineage` says where the model came from, as text.
+    `entry` names the blob that is the ONNX graph to run. `lineage` says where the model came from, as text; its
+    `verdict` is what the gates said, and where that was overridden it says who answers for it, why and until when.
     Raises BundleError for names that are no path components, an entry that is no blob, and names given twice.
     """
 
@@ -84,6 +87,21 @@ class Manifest:
         self._check_names()
         if not all(isinstance(text, str) for pair in self.lineage.items() for text in pair):
             raise BundleError(f"The lineage must map text to text, not {dict(self.lineage)!r}.")
+        self._check_approval()
+
+    @property
+    def approval(self) -> dict[str, str]:
+        """Who answers for a release against its gates, why and until when; empty where the gates let it through."""
+        return {key: self.lineage[key] for key in APPROVAL if key in self.lineage}
+
+    def _check_approval(self) -> None:
+        expected = set(APPROVAL) if self.lineage.get("verdict") == OVERRIDDEN else set()
+        given = {key for key, text in self.approval.items() if text}
+        if given != expected or len(self.approval) != len(given):
+            raise BundleError(
+                f"A release with the verdict {self.lineage.get('verdict')!r} must name "
+                f"{sorted(expected) or 'no approval'}, not {sorted(self.approval)}; only an approval overrides."
+            )
 
     def _check_names(self) -> None:
         for what, items in (("blob", self.blobs), ("input", self.inputs), ("output", self.outputs)):

@@ -2,6 +2,7 @@
 
 import os
 import webbrowser
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,8 @@ app = typer.Typer(
 )
 recipes = typer.Typer(help="Look at recipes.", no_args_is_help=True)
 app.add_typer(recipes, name="recipes")
+gates = typer.Typer(help="Look at gates.", no_args_is_help=True)
+app.add_typer(gates, name="gates")
 console = Console()
 
 RecipeOption = Annotated[str, typer.Option(help="Path of a recipe, or the name of a shipped one.")]
@@ -102,6 +105,27 @@ def history(
 
 
 @app.command()
+def approve(
+    subject: Annotated[str, typer.Argument(metavar="MODEL/VERSION", help="The refused version.")],
+    device: Annotated[str, typer.Option(help="The device that it is released for.")],
+    name: Annotated[str, typer.Option(help="Who answers for it.")],
+    reason: Annotated[str, typer.Option(help="Why it is released against its gates.")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day on which the approval counts.")],
+) -> None:
+    """Publish a version that its gates refused: a person answers for it, by name and until a day.
+
+    The approval is recorded with the verdict and shown in the report, the registry and the bundle as `overridden`.
+    """
+    prepare(HOME)
+    from flows.console import show_progress
+    from flows.reports import approve_subject
+
+    show_progress(console)
+    outcome = approve_subject(subject, device, name=name, reason=reason, until=until.date())
+    console.print(f"{outcome.device}: version {outcome.version} is deployed, with the verdict {outcome.verdict}.")
+
+
+@app.command()
 def demo() -> None:
     """Tell the story of three versions of a digit classifier, on real data, in about 3 minutes."""
     home = HOME / "demo"
@@ -148,6 +172,28 @@ def check_recipe(
     console.print(
         f"{file}: good. Model {recipe.model}; devices {', '.join(device.name for device in recipe.devices)}; "
         f"{len(recipe.gates)} gates; rows: {rows}. Digest {recipe.digest[:12]}."
+    )
+
+
+@gates.command("plan")
+def plan_gates(
+    file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Path of a recipe, or the name of a shipped one.")],
+    discordance: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of rows on which only one of two models is right.")
+    ] = 0.05,
+) -> None:
+    """Say, without training anything, which gates the test rows can decide at all."""
+    prepare(HOME)
+    from tasks.plan import plan_of
+
+    for device, lines in plan_of(file, discordance):
+        table = Table("gate", "rows", "needed", "can decide", title=f"{file} on {device}", title_justify="left")
+        for line in lines:
+            rows, needed = ("-" if count is None else f"{count:,}" for count in (line.rows, line.needed))
+            table.add_row(escape(line.name), rows, needed, escape(line.answer))
+        console.print(table)
+    console.print(
+        f"Needed: rows with which two equal models that disagree on {discordance:.1%} of the rows pass 4 times in 5."
     )
 
 

@@ -7,11 +7,13 @@ from prefect import flow
 
 from deployments.device import DeviceProfile
 from edge_runtime.errors import EdgewrightError
+from quality_gates.representativeness import Representativeness
 from tasks.baseline import Baseline, measure_baseline
 from tasks.errors import RegistryUnavailable
 from tasks.intake import Parent, resolve
 from tasks.job import Job
 from tasks.ladder import climb, judge
+from tasks.layers import layer_losses
 from tasks.outcome import DeviceOutcome, Outcome, device_outcome
 from tasks.preflight import preflight
 from tasks.prune import Trajectory, prune
@@ -20,6 +22,7 @@ from tasks.record import open_run, record_device, record_outcome, record_search
 from tasks.references import references
 from tasks.registry import Runs
 from tasks.report import report_content
+from tasks.representativeness import check_representativeness
 from tasks.students import check_students, distil
 from tasks.workspace import Workspace
 
@@ -53,26 +56,35 @@ def _compress(job: Job, runs: Runs, run: str) -> tuple[DeviceOutcome, ...]:
     parent = resolve(job)
     check_students(job, parent)
     baseline = measure_baseline(job, parent)
+    representativeness = check_representativeness(job, parent, baseline, runs, run)
     trajectory = prune(job, parent, baseline)
     record_search(job, runs, run, baseline, trajectory)
-    return tuple(_for_device(job, runs, run, parent, baseline, trajectory, device) for device in job.recipe.devices)
+    return tuple(
+        _for_device(job, runs, run, parent, baseline, trajectory, device, representativeness)
+        for device in job.recipe.devices
+    )
 
 
 def _for_device(
-    job: Job, runs: Runs, run: str, parent: Parent, baseline: Baseline, trajectory: Trajectory, device: DeviceProfile
-) -> DeviceOutcome:
+    job: Job, runs: Runs, run: str, parent: Parent, baseline: Baseline, trajectory: Trajectory, device: DeviceProfile,
+    representativeness: Representativeness | None,
+) -> DeviceOutcome:  # fmt: skip
     beside = references(job, parent, baseline, device)
     deployed = beside.deployed.source_version if beside.deployed else None
     found = climb(beside, baseline, trajectory, distil(job, parent, baseline, device))
     verdict, evidence = judge(beside, found.chosen)
-    content = report_content(job, device, trajectory, found, verdict, evidence, deployed, runs, run)
+    layers = layer_losses(job, parent, device, found.chosen)
+    content = report_content(
+        job, device, trajectory, found, verdict, evidence, deployed, runs, run, layers, representativeness
+    )
     edge, report = record_device(job, runs, run, device, found, verdict, evidence, content)
     if verdict.passed:
         publish(job, device, verdict, found.chosen.file.path, edge)
     logger.info("%s: %s %s", device.name, content.decision, verdict.headline)
     return device_outcome(
-        job, device, found, verdict, evidence, deployed=deployed, edge_version=edge.version, report=report
-    )
+        job, device, found, verdict, evidence, deployed=deployed, edge_version=edge.version, report=report,
+        held_against=beside.deployed.version if beside.deployed else None,
+    )  # fmt: skip
 
 
 def _answer(job: Job, runs: Runs, run: str, devices: tuple[DeviceOutcome, ...]) -> Outcome:
@@ -82,8 +94,6 @@ def _answer(job: Job, runs: Runs, run: str, devices: tuple[DeviceOutcome, ...]) 
 
 
 def _outcome(job: Job, run: str, devices: tuple[DeviceOutcome, ...], error: str | None = None) -> Outcome:
-    published = [device.published for device in devices]
-    answer = "published" if all(published) else "partly published" if any(published) else "refused"
     return Outcome.model_validate(
         {
             "model": job.model,
@@ -91,7 +101,7 @@ def _outcome(job: Job, run: str, devices: tuple[DeviceOutcome, ...], error: str 
             "recipe": job.recipe.name,
             "recipe_digest": job.recipe.digest,
             "run_id": run,
-            "answer": "error" if error else answer,
+            "answer": "error" if error else Outcome.answer_of(devices),
             "error": error,
             "devices": devices,
         }

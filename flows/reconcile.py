@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow
@@ -13,7 +14,7 @@ from flows.compress import compress
 from tasks.errors import RegistryError
 from tasks.job import run_key
 from tasks.outcome import Outcome
-from tasks.registry import Runs, Upstream
+from tasks.registry import EdgeModels, Runs, Upstream
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
@@ -31,6 +32,7 @@ def reconcile(recipes: Sequence[str] | None = None, workspace: Workspace | None 
     outcomes = []
     for path in paths:
         recipe = read_recipe(path)
+        warn_of_lapsed(recipe, workspace)
         for version in unanswered(recipe, workspace):
             logger.info("model %s version %s has no answer yet", recipe.model, version)
             try:
@@ -38,6 +40,19 @@ def reconcile(recipes: Sequence[str] | None = None, workspace: Workspace | None 
             except EdgewrightError as error:
                 logger.error("model %s version %s: %s", recipe.model, version, error)
     return outcomes
+
+
+def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
+    """Say what still runs on an approval that has ended; nothing is taken from a device that has nothing better."""
+    models, today = EdgeModels(workspace.tracking_uri, recipe.model), str(datetime.now(UTC).date())
+    for device in recipe.devices:
+        edge = models.deployed(device.name)
+        if edge is not None and edge.approved_until is not None and edge.approved_until < today:
+            logger.warning(
+                "%s: version %s of %s was published against its gates, on an approval that ended with %s; approve it "
+                "again, or publish a version that passes",
+                device.name, edge.source_version, recipe.model, edge.approved_until,
+            )  # fmt: skip
 
 
 def unanswered(recipe: Recipe, workspace: Workspace) -> list[str]:

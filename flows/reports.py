@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
-from quality_gates.report import ReportContent, render_html
+from quality_gates.errors import ApprovalError
+from quality_gates.report import HistoryRow, ReportContent, render_html
 from quality_gates.report.quantities import percent, quantity, size
+from tasks.approve import approve_version
 from tasks.errors import RegistryError
 from tasks.history import history
-from tasks.outcome import Outcome
+from tasks.outcome import DeviceOutcome, Outcome
 from tasks.record import CONTENT
 from tasks.registry import EdgeModels, Runs, Upstream
 from tasks.workspace import Workspace
@@ -64,6 +68,15 @@ def save_page(stored: StoredReport, folder: Path) -> Path:
     return path
 
 
+def approve_subject(subject: str, device: str, *, name: str, reason: str, until: date) -> DeviceOutcome:
+    """Publish MODEL/VERSION on a device against its gates. Raises ApprovalError where that may not be."""
+    model, _, version = subject.partition("/")
+    if not version:
+        raise ApprovalError(f"expected MODEL/VERSION, got {subject!r}; an approval is for one version")
+    workspace = Workspace.from_environment()
+    return approve_version(workspace, model, version, device, name=name, reason=reason, until=until)
+
+
 def history_table(model: str, device: str | None) -> Table:
     """One line per answer and device, the earliest first. Raises RegistryError where there is none."""
     runs = _runs(model)
@@ -73,15 +86,20 @@ def history_table(model: str, device: str | None) -> Table:
     table.add_column("why", overflow="fold")
     for name, row in history(runs, EdgeModels(runs.client.tracking_uri, model), device):
         decision = "[green]published[/]" if row.published else "[red]refused[/]"
+        decision = "[yellow]approved[/]" if row.overridden else decision
         figures = (percent(row.accuracy), percent(row.critical), size(row.size_bytes))
         p50 = quantity("latency_p50_ms", row.latency_p50_ms)
-        table.add_row(row.when, row.version, name, decision, row.now, *figures, p50, "" if row.published else row.why)
+        table.add_row(row.when, row.version, name, decision, row.now, *figures, p50, _why(row))
     if not table.row_count:
         raise RegistryError(
             f"model {model}: expected versions that have an answer{f' on {device}' if device else ''}, got none; run "
             "edgewright compress or reconcile, and check MLFLOW_TRACKING_URI and EDGEWRIGHT_HOME"
         )
     return table
+
+
+def _why(row: HistoryRow) -> Text:
+    return Text("" if row.published and not row.overridden else row.why)
 
 
 def _runs(model: str) -> Runs:

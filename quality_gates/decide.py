@@ -2,9 +2,29 @@
 
 from typing import assert_never
 
-from quality_gates import limits, non_inferiority
+from quality_gates import (
+    calibration,
+    found_slices,
+    limits,
+    negative_flips,
+    non_inferiority,
+    parity,
+    plausibility,
+    representative,
+)
 from quality_gates.evidence import Evidence
-from quality_gates.policy import Gate, GatePolicy, Limit, NonInferiority
+from quality_gates.policy import (
+    Calibration,
+    Flips,
+    FoundSlices,
+    Gate,
+    GatePolicy,
+    Limit,
+    NonInferiority,
+    Parity,
+    Plausibility,
+    Representative,
+)
 from quality_gates.verdict import GateResult, Verdict
 
 
@@ -25,5 +45,17 @@ def _evaluate(gate: Gate, evidence: Evidence) -> GateResult:
             return non_inferiority.evaluate(gate, evidence)
         case Limit():
             return limits.evaluate(gate, evidence)
+        case Flips():
+            return negative_flips.evaluate(gate, evidence)
+        case Parity():
+            return parity.evaluate(gate, evidence)
+        case Calibration():
+            return calibration.evaluate(gate, evidence)
+        case Plausibility():
+            return plausibility.evaluate(gate, evidence)
+        case Representative():
+            return representative.evaluate(gate, evidence)
+        case FoundSlices():
+            return found_slices.evaluate(gate, evidence)
         case _:
             assert_never(gate)

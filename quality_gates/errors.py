@@ -11,6 +11,10 @@ class PolicyError(GateError, ValueError):
     """A policy that cannot be applied. Also a ValueError, so that pydantic reports it as a validation error."""
 
 
+class ApprovalError(GateError):
+    """An approval that may not be given, or that does not count any more."""
+
+
 class EvidenceError(GateError):
     """Measurements that cannot be trusted. `decide` turns it into a failed gate, with `remedy` as the way out."""
 
@@ -18,6 +22,10 @@ class EvidenceError(GateError):
         super().__init__(f"{reason} {remedy}")
         self.reason = reason
         self.remedy = remedy
+
+
+class EmptySliceError(EvidenceError):
+    """A slice that no measured row is in."""
 
 
 def reason_and_remedy(error: Exception) -> tuple[str, str]:

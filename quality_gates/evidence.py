@@ -1,14 +1,31 @@
-"""What was measured of each model, and how two models' rows are laid side by side."""
+"""What was measured of each model: all that a decision may look at."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from quality_gates.errors import EvidenceError
-from quality_gates.frames import MEASURE_AGAIN, check_rows, slice_columns
+from quality_gates.frames import MEASURE_AGAIN, check_right_or_wrong, check_rows
+from quality_gates.pairing import is_reserved, paired
+from quality_gates.policy import ParityCheck, Reference
+from quality_gates.slices import SliceIndex
 
-_PAIRED = ("candidate_prediction", "candidate_score", "reference_prediction", "reference_score")
+__all__ = ["BatchLatency", "Evidence", "ModelEvidence", "PairedRows", "ParityMeasurement", "Resources", "paired"]
+
+RowsMetric: TypeAlias = Callable[[pd.DataFrame], float]
+
+
+class BatchLatency(BaseModel):
+    """How long a number of rows at a time take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    batch_size: int
+    latency_p50_ms: float
+    latency_p99_ms: float
 
 
 class Resources(BaseModel):
@@ -20,13 +37,32 @@ class Resources(BaseModel):
     size_bytes: int
     load_ms: float
     peak_rss_mb: float
-    latency_p50_ms: float
+    latency_p50_ms: float  # of one row
     latency_p99_ms: float
+    energy_mj: float | None = None  # of one row; nothing here reads a power sensor yet
+    batches: tuple[BatchLatency, ...] = ()
+
+
+@dataclass(frozen=True)
+class ParityMeasurement:
+    """The candidate run in two ways on the same rows.
+
+    `largest` is the largest difference of an output as a share of the largest output, `differing` the rows whose answer
+    differs. `failure` is a sentence where one of the two did not run.
+    """
+
+    check: ParityCheck
+    rows: int
+    differing: int
+    largest: float
+    failure: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ModelEvidence:
-    """One model, measured: rows (row_id, prediction, score of 0 or 1, slice columns), resources, or why it failed.
+    """One model, measured: rows (row_id, prediction, score, slice columns), resources, or why it failed.
+
+    Rows may have more that metrics need: target, confidence and p(k), see quality_gates.frames.
 
     `failure` is a sentence when the measurement crashed or ran out of time; whatever else is there then counts for
     nothing.
@@ -56,66 +92,92 @@ class ModelEvidence:
             raise EvidenceError(f"The measurement of the {whose} failed: {self.failure}", MEASURE_AGAIN)
 
 
+class FoundDifference(Protocol):
+    """One comparison of a set of rows with the deployment sites."""
+
+    @property
+    def outcome(self) -> str: ...  # alike, differs or undecided
+    @property
+    def sentence(self) -> str: ...
+
+
+class ComparedRows(Protocol):
+    """Whether the rows that were taught and calibrated with are like those of the deployment sites."""
+
+    @property
+    def comparisons(self) -> Sequence[FoundDifference]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class PairedRows:
+    """The rows of the candidate and one reference side by side, with their slices."""
+
+    rows: pd.DataFrame
+    index: SliceIndex
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """The columns that say what kind of row it is."""
+        return tuple(str(column) for column in self.rows.columns if not is_reserved(column))
+
+    def check_right_or_wrong(self, against: str) -> None:
+        """Raise EvidenceError unless both models' scores are 0 or 1."""
+        for whose, side in (("candidate", "candidate"), (f"{against} model", "reference")):
+            check_right_or_wrong(self.rows[[f"{side}_score"]].set_axis(["score"], axis=1), whose)
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that a decision may look at. `deployed=None` means that nothing is deployed yet: a first deployment."""
+    """All that a decision may look at. `deployed=None` means that nothing is deployed yet: a first deployment.
+
+    `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
+    ways; `functions` the metrics of the user's own by the name that the policy has for them.
+    """
 
     candidate: ModelEvidence
     parent: ModelEvidence | None
     deployed: ModelEvidence | None
+    validation: "Evidence | None" = None
+    parity: tuple[ParityMeasurement, ...] = ()
+    representativeness: ComparedRows | None = None
+    functions: Mapping[str, RowsMetric] = field(default_factory=dict)
+    _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
+
+    def beside(self, against: Reference) -> PairedRows | None:
+        """Lay candidate and reference side by side, once for all gates; None where nothing is deployed.
+
+        Raises EvidenceError.
+        """
+        if against == "parent":
+            return self.beside_parent()
+        if self.deployed is None:
+            self.candidate.measured_rows("candidate")
+            return None
+        return self._once(against, self.deployed)
+
+    def beside_parent(self) -> PairedRows:
+        """Lay candidate and parent side by side; there always is a parent. Raises EvidenceError."""
+        if self.parent is None:
+            raise EvidenceError("The parent model was not measured.", "Measure the parent on the test rows.")
+        return self._once("parent", self.parent)
+
+    def alone(self) -> PairedRows:
+        """Lay the candidate beside itself, for gates that compare it with nothing. Raises EvidenceError."""
+        return self._once("candidate", self.candidate)
+
+    def _once(self, name: str, reference: ModelEvidence) -> PairedRows:
+        if name not in self._laid:
+            self._laid[name] = _laid(self.candidate, reference, name)
+        laid = self._laid[name]
+        if isinstance(laid, EvidenceError):
+            raise laid
+        return laid
 
 
-def paired(candidate: pd.DataFrame, reference: pd.DataFrame, reference_name: str = "reference") -> pd.DataFrame:
-    """Lay two models' rows side by side by row id, in the candidate's order.
-
-    Returns row_id, the slice columns, candidate_prediction, candidate_score, reference_prediction, reference_score.
-    Raises EvidenceError when either frame is damaged, the row ids are not the same set, or the slice columns disagree.
-    """
-    check_rows(candidate, "candidate")
-    check_rows(reference, reference_name)
-    slices = _shared_slices(candidate, reference, reference_name)
-    ours, theirs = candidate.reset_index(drop=True), _in_order_of(candidate, reference, reference_name)
-    for column in slices:
-        _check_agreement(ours[column], theirs[column], reference_name)
-    together = ours[["row_id", *slices]].copy()
-    for name, frame in (("candidate", ours), ("reference", theirs)):
-        together[f"{name}_prediction"] = frame["prediction"]
-        together[f"{name}_score"] = frame["score"].to_numpy(dtype=float)
-    return together
-
-
-def _shared_slices(candidate: pd.DataFrame, reference: pd.DataFrame, reference_name: str) -> list[str]:
-    ours, theirs = slice_columns(candidate), slice_columns(reference)
-    if set(ours) != set(theirs):
-        only = sorted(map(str, set(ours) ^ set(theirs)))
-        raise EvidenceError(
-            f"The candidate's and the {reference_name}'s rows differ in their slice columns: {', '.join(only)}.",
-            "Measure both models on the same test rows.",
-        )
-    reserved = sorted(set(ours) & set(_PAIRED))
-    if reserved:
-        raise EvidenceError(f"The slice column {reserved[0]} has a reserved name.", "Rename it in the workload.")
-    return ours
-
-
-def _in_order_of(candidate: pd.DataFrame, reference: pd.DataFrame, reference_name: str) -> pd.DataFrame:
-    order = pd.Index(reference["row_id"]).get_indexer(pd.Index(candidate["row_id"]))
-    missing = int((order < 0).sum())
-    extra = len(reference) - (len(candidate) - missing)
-    if missing or extra:
-        raise EvidenceError(
-            f"The candidate and the {reference_name} were not measured on the same rows: "
-            f"{missing} row ids only in the candidate's, {extra} only in the {reference_name}'s.",
-            "Measure both models on the same test rows.",
-        )
-    return reference.iloc[order].reset_index(drop=True)
-
-
-def _check_agreement(ours: pd.Series, theirs: pd.Series, reference_name: str) -> None:
-    left, right = ours.astype(object), theirs.astype(object)
-    differing = int((~((left == right) | (left.isna() & right.isna()))).sum())
-    if differing:
-        raise EvidenceError(
-            f"The candidate's and the {reference_name}'s rows disagree about {ours.name} on {differing} rows.",
-            "Measure both models on the same test rows.",
-        )
+def _laid(candidate: ModelEvidence, reference: ModelEvidence, against: str) -> PairedRows | EvidenceError:
+    name = "candidate" if reference is candidate else f"{against} model"
+    try:
+        rows = paired(candidate.measured_rows("candidate"), reference.measured_rows(name), name)
+    except EvidenceError as error:
+        return error
+    return PairedRows(rows, SliceIndex(rows))

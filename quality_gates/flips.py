@@ -6,7 +6,7 @@ import pandas as pd
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import paired
-from quality_gates.frames import check_rows, slice_columns
+from quality_gates.frames import check_right_or_wrong, check_rows, slice_columns
 
 MOST_VALUES = 20
 
@@ -17,6 +17,9 @@ def flipped_rows(candidate_rows: pd.DataFrame, reference_rows: pd.DataFrame) -> 
     Columns: row_id, the slice columns, reference_prediction, candidate_prediction; the candidate's row order.
     Raises EvidenceError when the two frames cannot be paired.
     """
+    for whose, frame in (("candidate", candidate_rows), ("reference", reference_rows)):
+        check_rows(frame, whose)
+        check_right_or_wrong(frame, whose)
     rows = paired(candidate_rows, reference_rows)
     flipped = rows[(rows["reference_score"] == 1) & (rows["candidate_score"] == 0)]
     columns = ["row_id", *slice_columns(candidate_rows), "reference_prediction", "candidate_prediction"]

@@ -8,7 +8,7 @@ rows; the difference is (gained - lost) / n, candidate - reference. The test is 
 of exactly the margin passes more often than 1 - confidence. By exact enumeration, worst case over the share of
 discordant rows and over margins from .01 to .20: at a confidence of .95 in at most .061 of cases from 200 rows on, .071
 from 30, .082 from 12; at .975 .037 from 12 rows on; at .99 .016. At .90 it is up to .21, where the rows just suffice to
-pass with none lost: take .95 or more.
+pass with none lost. quality_gates.exact raises the critical value until this is mended; the gates use that one.
 """
 
 import math
@@ -31,10 +31,10 @@ def score_interval(gained: int, lost: int, n: int, confidence: float) -> tuple[f
     return lower_bound(gained, lost, n, confidence), -lower_bound(lost, gained, n, confidence)
 
 
-def lower_bound(gained: int, lost: int, n: int, confidence: float) -> float:
-    """Return the difference at which the score statistic equals the normal quantile of `confidence`."""
+def lower_bound(gained: int, lost: int, n: int, confidence: float, critical: float | None = None) -> float:
+    """Return the difference at which the score statistic equals `critical`, the normal quantile of `confidence`."""
     _check_counts(gained, lost, n)
-    z = _quantile(confidence)
+    z = _quantile(confidence) if critical is None else critical
     # At these three corners the variance vanishes at the estimate, which would be a second, false root.
     if lost == n:
         return -1.0
@@ -49,14 +49,14 @@ def lower_bound(gained: int, lost: int, n: int, confidence: float) -> float:
     return float(brentq(gap, -1.0, (gained - lost) / n, xtol=_ROOT_TOLERANCE))
 
 
-def most_lost(gained: int, n: int, margin: float, confidence: float) -> int | None:
+def most_lost(gained: int, n: int, margin: float, confidence: float, critical: float | None = None) -> int | None:
     """Return the largest number of lost rows, with `gained` fixed, whose lower bound is above -margin.
 
     None when even no lost row at all would not do: the rows are too few for the margin.
     """
 
     def too_many(lost: int) -> bool:
-        return lower_bound(gained, lost, n, confidence) <= -margin
+        return lower_bound(gained, lost, n, confidence, critical) <= -margin
 
     passing = bisect_left(range(n - gained + 1), True, key=too_many)
     return passing - 1 if passing else None

@@ -1,12 +1,17 @@
 """What was decided, gate by gate, in figures for a machine and sentences for a release owner."""
 
+import hashlib
+import json
 from collections import Counter
-from typing import Literal, Self, TypeAlias
+from datetime import date
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 GateOutcome: TypeAlias = Literal["pass", "fail", "inconclusive", "not_applicable"]
-Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
+Decided: TypeAlias = Literal["pass", "fail", "inconclusive"]
+Outcome: TypeAlias = Literal["pass", "fail", "inconclusive", "overridden"]
+Words: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class _Record(BaseModel):
@@ -15,6 +20,10 @@ class _Record(BaseModel):
 
 class GateResult(_Record):
     """One gate's outcome. Proportions are in [-1, 1], resources in the unit that the metric's name ends in.
+
+    `unit` says what estimate, bounds and threshold are: proportions, or values of the metric's own, such as an error.
+    Differences are the candidate's gain: positive is better, whatever the metric. `rows_needed` is how many rows of the
+    slice would decide in 4 of 5 cases; `findings` are the sentences behind a gate that looked at several things.
 
     `blocking` is false for what may not stop the release: a gate that does not apply yet, or an inconclusive one that
     the policy only warns about. `threshold` is -margin for non-inferiority and the limit for a resource;
@@ -39,45 +48,93 @@ class GateResult(_Record):
     lost: int | None = None
     candidate_value: float | None = None
     reference_value: float | None = None
+    unit: Literal["proportion", "value"] = "proportion"
+    rows_needed: int | None = None
+    findings: tuple[str, ...] = ()
     sentence: str
     remedy: str | None = None
 
 
+class Approval(_Record):
+    """Who answers for a release against its gates, why, and until when; bound to one verdict and one file."""
+
+    name: Words
+    reason: Words
+    given: date
+    until: date
+    run_key: str
+    file_sha256: str
+    verdict_sha256: str
+
+
 class Verdict(_Record):
-    """All gates and what follows from them. It cannot be built with an outcome that its gates do not give."""
+    """All gates and what follows from them. It cannot be built with an outcome that its gates do not give.
+
+    An approval of exactly these gates makes it `overridden`; quality_gates.approval says what may be approved.
+    """
 
     outcome: Outcome
     gates: tuple[GateResult, ...] = Field(min_length=1)
+    approval: Approval | None = None
 
     @classmethod
-    def of(cls, gates: tuple[GateResult, ...]) -> Self:
-        """Build the verdict that follows from the gates."""
-        return cls(outcome=overall(gates), gates=gates)
+    def of(cls, gates: tuple[GateResult, ...], approval: Approval | None = None) -> Self:
+        """Build the verdict that follows from the gates, and from an approval if there is one."""
+        return cls(outcome="overridden" if approval else overall(gates), gates=gates, approval=approval)
 
     @model_validator(mode="after")
     def _outcome_follows_from_gates(self) -> Self:
-        if self.outcome != overall(self.gates):
-            raise ValueError(f"The gates give {overall(self.gates)!r}, not {self.outcome!r}. Decide again.")
+        follows = "overridden" if self.approval else self.decided
+        if self.outcome != follows:
+            raise ValueError(f"The gates give {follows!r}, not {self.outcome!r}. Decide again.")
+        if self.approval is not None and self.decided == "pass":
+            raise ValueError("The gates give 'pass', which needs no approval. Leave it out.")
+        if self.approval is not None and self.approval.verdict_sha256 != self.sha256:
+            raise ValueError("The approval is of another verdict. Decide again, or approve this one.")
         return self
 
     @property
+    def decided(self) -> Decided:
+        """What the gates alone give."""
+        return overall(self.gates)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what the gates decided, whether it was approved or not; fields that are not set do not count."""
+        content = [self.decided, *(gate.model_dump(mode="json", exclude_defaults=True) for gate in self.gates)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
     def passed(self) -> bool:
-        """Whether the candidate may be published."""
+        """Whether every gate lets the candidate through."""
         return self.outcome == "pass"
+
+    @property
+    def releases(self) -> bool:
+        """Whether the candidate may be published: it passed, or a person answers for it."""
+        return self.outcome in ("pass", "overridden")
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Return the sentences of what stands in the way, empty exactly when the verdict passed."""
         if self.passed:
             return ()
-        sentences = tuple(gate.sentence for gate in self.gates if _blocks(gate))
+        sentences = tuple(gate.sentence for gate in self.blocking)
         return sentences or ("No gate passed, so nothing was shown about the candidate.",)
+
+    @property
+    def blocking(self) -> tuple[GateResult, ...]:
+        """The gates that stand in the way."""
+        return tuple(gate for gate in self.gates if _blocks(gate))
 
     @property
     def headline(self) -> str:
         """Return the verdict in one line."""
-        names = [gate.name for gate in self.gates if _blocks(gate)]
+        names = [gate.name for gate in self.blocking]
         count = f"{len(names)} of {len(self.gates)} gates"
+        if self.approval is not None:
+            answers = f"{self.approval.name} answers for it until {self.approval.until}"
+            return f"Overridden: {count} did not pass ({', '.join(names)}); {answers}."
         if names:
             return f"{self.outcome.capitalize()}: {count} did not pass ({', '.join(names)})."
         if not self.passed:
@@ -93,7 +150,7 @@ class Verdict(_Record):
         return ", ".join(parts)
 
 
-def overall(gates: tuple[GateResult, ...]) -> Outcome:
+def overall(gates: tuple[GateResult, ...]) -> Decided:
     """Return fail if any gate fails, else inconclusive if any blocks or none passed, else pass."""
     if any(gate.outcome == "fail" and gate.blocking for gate in gates):
         return "fail"

@@ -1,6 +1,7 @@
 """How figures read in the sentences of a verdict."""
 
 import math
+from dataclasses import dataclass
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -37,3 +38,31 @@ def figure(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.1f}"
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Writes differences of one metric: proportions as points, others in the metric's own unit."""
+
+    proportion: bool
+    digits: int
+
+    def signed(self, value: float, unit: bool = False) -> str:
+        """Write a difference with its sign."""
+        if self.proportion:
+            return points(value, self.digits) + (" points" if unit else "")
+        return f"{value:+.{self.digits}g}".replace("-", _MINUS)
+
+    def amount(self, value: float) -> str:
+        """Write a size without a sign, with its unit."""
+        return f"{100 * value:.{self.digits}f} points" if self.proportion else f"{value:.{self.digits}g}"
+
+
+def differences(proportion: bool, margin: float, *bounds: float) -> Differences:
+    """Return what writes the differences of one gate, so that no bound looks equal to the margin."""
+    return Differences(proportion, digits_to_tell_apart(margin, *bounds) if proportion else 4)
+
+
+def metric_value(proportion: bool, value: float) -> str:
+    """Write a metric's value: a proportion as 94.2 %, others as they are."""
+    return f"{100 * value:.1f} %" if proportion else f"{value:.4g}"

@@ -1,6 +1,7 @@
 """The parent, before anything is removed: its answers, its file, and what quantization alone would make of it."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.workload import SplitName
 from model_compression.footprint import int8_weight_bytes, parameters
-from model_compression.training import predict
+from model_compression.training import Arrays, predict
 from tasks.export import export_snapshot, quantize_ptq
 from tasks.intake import Parent
 from tasks.job import Job
@@ -51,11 +52,16 @@ def measure_baseline(job: Job, parent: Parent) -> Baseline:
     return Baseline(whole, onnx.path, teacher, graph_bytes)
 
 
-def _outputs(job: Job, parent: Parent, split: SplitName) -> Path:
+def stored_outputs(job: Job, parent: Parent, rows: Arrays, digests: Mapping[str, str]) -> Path:
+    """The parent's outputs on some rows, which `digests` identify, as a file; computed once."""
+
     def produce(folder: Path) -> dict[str, int]:
-        rows = job.splits[split].inputs
         np.save(folder / "outputs.npy", predict(parent.build(), rows))
         return {"rows": len(rows[0])}
 
-    inputs = {"parent": parent.digest, **job.digests(split)}
+    inputs = {"parent": parent.digest, **digests}
     return job.workspace.store.run("parent-outputs", inputs, ("model_compression",), produce).folder / "outputs.npy"
+
+
+def _outputs(job: Job, parent: Parent, split: SplitName) -> Path:
+    return stored_outputs(job, parent, job.splits[split].inputs, job.digests(split))

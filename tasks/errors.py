@@ -17,6 +17,10 @@ class PreflightError(EdgewrightError):
     """Model, recipe and workload do not fit each other."""
 
 
+class RepresentativenessError(EdgewrightError):
+    """The rows to teach and calibrate with are not like those of the deployment sites."""
+
+
 class PublishError(EdgewrightError):
     """What was to be published may not be."""
 

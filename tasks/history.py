@@ -39,14 +39,22 @@ def history_row(line: DeviceOutcome, started_ms: int, now: str = "") -> HistoryR
             "version": line.version,
             "when": _when(datetime.fromtimestamp(started_ms / 1000, UTC)),
             "published": line.published,
+            "overridden": line.approval is not None,
             "now": now,
             "accuracy": line.accuracy.candidate,
             "critical": line.critical_slice.candidate if line.critical_slice else None,
             "size_bytes": line.size_bytes.candidate,
             "latency_p50_ms": line.latency_p50_ms.candidate,
-            "why": line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}",
+            "why": why(line),
         }
     )
+
+
+def why(line: DeviceOutcome) -> str:
+    """In words: who answers for it, what stood in the way, or how it was made."""
+    if line.approval is not None:
+        return f"{line.approval.name}, until {line.approval.until}: {line.approval.reason} {line.reasons[0]}"
+    return line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}"
 
 
 def _aliases(models: EdgeModels, device: str) -> dict[str, str]:

@@ -6,8 +6,9 @@ from functools import cached_property
 
 from torch import nn
 
+from deployments.functions import Function, functions_digest, load_functions
 from deployments.recipe import Recipe
-from deployments.workload import Split, SplitName, Workload, code_digest
+from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import predict
 from tasks.stages import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
@@ -25,6 +26,12 @@ class Job:
     workload: Workload
     splits: Mapping[SplitName, Split]
     workspace: Workspace
+    sample: DeploymentSample | None = None  # read where the recipe asks for it
+
+    @cached_property
+    def functions(self) -> dict[str, Function]:
+        """The metrics of the user's own that the gates name."""
+        return load_functions(self.recipe.gates)
 
     @cached_property
     def run_key(self) -> str:
@@ -49,6 +56,7 @@ def run_key(model: str, version: str, recipe: Recipe, workload: Workload) -> str
             "version": version,
             "recipe": recipe.digest,
             "workload": code_digest(workload),
+            "functions": functions_digest(load_functions(recipe.gates).values()),
             "code": code_digests(PIPELINE),
             "libraries": libraries(),
         }

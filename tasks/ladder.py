@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,6 +16,7 @@ from quality_gates.verdict import Verdict
 from tasks.baseline import Baseline
 from tasks.export import ModelFile, export_snapshot, quantize_ptq, quantize_qat
 from tasks.measure import answer_rows, measure_on
+from tasks.parity import parity
 from tasks.prune import Trajectory
 from tasks.references import References
 from tasks.snapshots import Snapshot
@@ -96,7 +97,7 @@ def _climb_snapshot(references: References, baseline: Baseline, snapshot: Snapsh
     for position, rung in enumerate(rungs):
         file = _make(references, baseline, snapshot, rung)
         measured = measure_on(job, references.parent, device, file.path, "validation")
-        verdict = decide(job.recipe.policy(device), references.beside(measured, "validation"))
+        verdict = decide(job.recipe.search_policy(device), _searched(references, file, snapshot, measured))
         stop = verdict.passed or position == len(rungs) - 1
         cause = None if stop else _no_dearer_rung(references, snapshot, verdict)
         following = "" if stop else f" Next rung: {rungs[position + 1].title}."
@@ -105,6 +106,11 @@ def _climb_snapshot(references: References, baseline: Baseline, snapshot: Snapsh
         yield Attempt(snapshot, rung.title, file, measured, verdict, file.seconds, reason)
         if stop or cause:
             return
+
+
+def _searched(references: References, file: ModelFile, snapshot: Snapshot | Student, seen: ModelEvidence) -> Evidence:
+    evidence = references.beside(seen, "validation")
+    return replace(evidence, parity=parity(references, file, snapshot, "validation"))
 
 
 def _make(
@@ -124,8 +130,11 @@ def _no_dearer_rung(references: References, snapshot: Snapshot | Student, verdic
     job = references.job
     if {gate.name for gate in verdict.gates if gate.blocking and gate.outcome != "pass"} == {SIZE_BUDGET}:
         return "Only the file is too large: a dearer rung makes none smaller, so none is tried."
+    gates = job.recipe.answer_gates
+    if not gates:
+        return None
     answers = ModelEvidence(answer_rows(job, "validation", snapshot.validation_outputs), resources=None)
-    verdict = decide(GatePolicy(gates=job.recipe.gates), references.beside(answers, "validation"))
+    verdict = decide(GatePolicy(gates=gates), references.beside(answers, "validation"))
     if verdict.outcome != "fail":
         return None
     failed = ", ".join(gate.name for gate in verdict.gates if gate.outcome == "fail")
@@ -142,5 +151,9 @@ def _merit(attempt: Attempt) -> tuple[int, float]:
 def judge(references: References, chosen: Attempt) -> tuple[Verdict, Evidence]:
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it."""
     measured = measure_on(references.job, references.parent, references.device, chosen.file.path, "test")
-    evidence = references.beside(measured, "test")
+    evidence = replace(
+        references.beside(measured, "test"),
+        validation=references.beside(chosen.measured, "validation"),
+        parity=parity(references, chosen.file, chosen.snapshot, "test"),
+    )
     return decide(references.job.recipe.policy(references.device), evidence), evidence

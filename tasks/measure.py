@@ -3,9 +3,10 @@
 import json
 import logging
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,9 +18,11 @@ from deployments.workload import SplitName
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.files import sha256_of
 from edge_runtime.measuring import MeasureRequest, measure
-from edge_runtime.settings import SessionSettings
+from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
-from quality_gates.evidence import ModelEvidence, Resources
+from quality_gates.evidence import BatchLatency, ModelEvidence, Resources
+from quality_gates.policy import Limit
+from tasks.answers import more_answers
 from tasks.errors import one_line
 from tasks.intake import Parent
 from tasks.job import Job
@@ -38,15 +41,19 @@ def session_settings(device: DeviceProfile) -> SessionSettings:
 def measure_on(job: Job, parent: Parent, device: DeviceProfile, file: Path, split: SplitName) -> ModelEvidence:
     """Measure one file on one device profile over a split; a failed measurement is evidence of its own."""
 
-    def produce(folder: Path) -> dict[str, float]:
-        seen = measure(_request(device, file, job.splits[split].inputs), device.measure.timeout_s)
+    sizes = batch_sizes(job)
+
+    def produce(folder: Path) -> dict[str, Any]:
+        seen = measure(request(device, file, job.splits[split].inputs), device.measure.timeout_s)
         np.save(folder / "outputs.npy", seen.outputs[0])
-        return {name: value for name, value in asdict(seen).items() if name in FIGURES}
+        figures: dict[str, Any] = {name: value for name, value in asdict(seen).items() if name in FIGURES}
+        return figures | {"batches": [_batch(job, device, file, split, size) for size in sizes]}
 
     inputs = {
         "file": sha256_of(file),
         "device": digest_of(json.loads(device.model_dump_json(include=_MEASURED))),
         "split": split,
+        "batch_sizes": sizes,
         "machine": machine(),
         **job.digests(split),
     }
@@ -55,13 +62,14 @@ def measure_on(job: Job, parent: Parent, device: DeviceProfile, file: Path, spli
     except MeasurementFailed as error:
         logger.warning("%s: %s", device.name, error)
         return ModelEvidence(rows=None, resources=None, failure=str(error))
-    resources = Resources(**{name: stage.value[name] for name in FIGURES})
+    batches = [BatchLatency(**batch) for batch in stage.value["batches"]]
+    resources = Resources(**{name: stage.value[name] for name in FIGURES}, batches=tuple(batches))
     return ModelEvidence(answer_rows(job, split, np.load(stage.folder / "outputs.npy")), resources)
 
 
 def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Resources:
     """Measure what a file takes on a device profile, on a few rows; raises MeasurementFailed."""
-    seen = measure(_request(device, file, rows), device.measure.timeout_s)
+    seen = measure(request(device, file, rows), device.measure.timeout_s)
     return Resources(**{name: getattr(seen, name) for name in FIGURES})
 
 
@@ -84,7 +92,7 @@ def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame
                 f"workload `{job.recipe.workload}`: expected one {name} for each of {len(rows)} rows, got an array of "
                 f"shape {np.shape(values)}; correct Workload.predictions and Workload.score"
             )
-    frame = pd.DataFrame({"row_id": np.arange(len(rows)), **answers})
+    frame = pd.DataFrame({"row_id": np.arange(len(rows)), **answers, **more_answers(job, split, outputs, answers)})
     return pd.concat([frame, rows.slices.reset_index(drop=True)], axis=1)
 
 
@@ -99,16 +107,35 @@ def machine() -> str:
     return digest_of([platform.machine(), *kept])[:16]
 
 
-def _request(device: DeviceProfile, file: Path, rows: Arrays) -> MeasureRequest:
-    return MeasureRequest(
+def batch_sizes(job: Job) -> list[int]:
+    """The numbers of rows at a time, beside one, at which a gate of the recipe holds the latency."""
+    asked = {gate.batch_size for gate in job.recipe.gates if isinstance(gate, Limit) and gate.batch_size is not None}
+    return sorted(asked - {1})
+
+
+def _batch(job: Job, device: DeviceProfile, file: Path, split: SplitName, size: int) -> dict[str, float]:
+    rows = tuple(array[:size] for array in job.splits[split].inputs)
+    seen = measure(request(device, file, rows, latency_batch_size=size), device.measure.timeout_s)
+    return {"batch_size": size, "latency_p50_ms": seen.latency_p50_ms, "latency_p99_ms": seen.latency_p99_ms}
+
+
+def request(
+    device: DeviceProfile, file: Path, rows: Arrays, optimization: Optimization = "all", **changes: int
+) -> MeasureRequest:
+    """What is asked of a measuring process that runs as the device does, but for `changes` of the request.
+
+    Raises MeasurementFailed for a file that does not take the rows.
+    """
+    asked = MeasureRequest(
         model=file,
         inputs=dict(zip(_input_names(file, len(rows)), rows, strict=True)),
-        settings=session_settings(device),
+        settings=replace(session_settings(device), optimization=optimization),
         batch_size=device.max_batch,
         latency_warmup=device.measure.warmup,
         latency_repeats=device.measure.repeats,
         memory_limit_mb=device.measure.memory_limit_mb,
     )
+    return replace(asked, **changes)  # type: ignore[arg-type]  # all of them are whole numbers
 
 
 def _input_names(file: Path, count: int) -> list[str]:

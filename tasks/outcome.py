@@ -1,6 +1,7 @@
 """What came of a version: one line per device, for people and for machines."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,7 +9,8 @@ from deployments.device import DeviceProfile
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import NonInferiority, SliceCondition
 from quality_gates.slices import in_slice
-from quality_gates.verdict import Verdict
+from quality_gates.verdict import Approval, Verdict
+from quality_gates.verdict import Outcome as VerdictOutcome
 from tasks.job import Job
 from tasks.ladder import Climb
 
@@ -38,7 +40,7 @@ class DeviceOutcome(_Plain):
     model: str
     version: str
     device: str
-    verdict: Literal["pass", "fail", "inconclusive"]
+    verdict: VerdictOutcome
     published: bool
     rung: str
     snapshot: str
@@ -51,6 +53,12 @@ class DeviceOutcome(_Plain):
     deployed_version: str | None
     edge_version: str
     report: str
+    held_against: str | None = None  # version of the edge model that was deployed then
+    approval: Approval | None = None
+
+    def approved(self, verdict: Verdict) -> Self:
+        """The same with an overridden verdict."""
+        return self.model_copy(update={"verdict": verdict.outcome, "published": True, "approval": verdict.approval})
 
 
 class Outcome(_Plain):
@@ -66,10 +74,16 @@ class Outcome(_Plain):
     devices: tuple[DeviceOutcome, ...] = ()
     reused: bool = False
 
+    @classmethod
+    def answer_of(cls, devices: Sequence[DeviceOutcome]) -> str:
+        """The answer that follows from what came of the version on each device."""
+        published = [device.published for device in devices]
+        return "published" if all(published) else "partly published" if any(published) else "refused"
+
 
 def device_outcome(
     job: Job, device: DeviceProfile, climb: Climb, verdict: Verdict, evidence: Evidence, *, deployed: str | None,
-    edge_version: str, report: str,
+    held_against: str | None, edge_version: str, report: str,
 ) -> DeviceOutcome:  # fmt: skip
     """Gather one device's figures."""
     chosen = climb.chosen
@@ -91,6 +105,7 @@ def device_outcome(
         deployed_version=deployed,
         edge_version=edge_version,
         report=report,
+        held_against=held_against,
     )
 
 

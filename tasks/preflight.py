@@ -6,10 +6,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.errors import ConfigurationError
+from deployments.functions import load_functions
 from deployments.recipe import Recipe, read_recipe
-from deployments.workload import Split, SplitName, Workload, load_workload, read_splits
+from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.policy import GatePolicy
+from quality_gates.policy import GatePolicy, Limit
 from quality_gates.slices import check_slices
 from tasks.errors import PreflightError
 from tasks.job import Job
@@ -32,8 +33,8 @@ def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> J
             f"use the recipe of {model}"
         )
     Upstream(workspace.tracking_uri).check(model, version)
-    workload, splits = _data(recipe, read)
-    return Job(model, version, read, workload, splits, workspace)
+    workload, splits, sample = _data(recipe, read)
+    return Job(model, version, read, workload, splits, workspace, sample)
 
 
 def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
@@ -42,15 +43,23 @@ def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
     return recipe, _data(path, recipe)[1]
 
 
-def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split]]:
+def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:
     try:
+        load_functions(recipe.gates)
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
+        sample = read_sample(workload, splits) if recipe.representativeness else None
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
+    for gate in recipe.gates:
+        if isinstance(gate, Limit) and gate.resource == "energy_mj":
+            raise PreflightError(
+                f"{path}: key `gates`: expected resources that can be measured, got energy_mj in {gate.name!r}; "
+                "nothing here reads a power sensor, so it could never pass: remove the gate"
+            )
     for name in SEARCHED_AND_JUDGED:
         try:
             check_slices(GatePolicy(gates=recipe.gates), splits[name].slices)
         except PolicyError as error:
             raise PreflightError(f"{path}: key `gates`: on the {name} split: {error}") from error
-    return workload, splits
+    return workload, splits, sample

@@ -5,14 +5,14 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
 from quality_gates.evidence import Evidence
-from quality_gates.report import ReportContent, render_html
+from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
 from tasks.baseline import Baseline
 from tasks.job import Job
 from tasks.ladder import Climb
 from tasks.outcome import Outcome, accuracy, critical_slices, resource
 from tasks.prune import Trajectory
-from tasks.registry import EdgeModels, EdgeVersion, Runs, Upstream
+from tasks.registry import APPROVED_UNTIL, EdgeModels, EdgeVersion, Runs, Upstream
 from tasks.report import RESOURCES
 from tasks.stages import libraries
 
@@ -44,7 +44,7 @@ def record_search(job: Job, runs: Runs, run: str, baseline: Baseline, trajectory
     child = runs.child(run, "prune")
     runs.log(child, params={"stopped": trajectory.stopped, **job.recipe.prune.model_dump(exclude={"fine_tune"})})
     rows = []
-    for snapshot in (*trajectory.snapshots, *filter(None, [trajectory.below_floor])):
+    for snapshot in (*trajectory.snapshots, *trajectory.undone):
         figures = {
             "parameters": snapshot.parameters,
             "int8_file_bytes_expected": snapshot.weight_bytes + baseline.graph_bytes,
@@ -52,7 +52,7 @@ def record_search(job: Job, runs: Runs, run: str, baseline: Baseline, trajectory
             "seconds": snapshot.seconds,
         }
         runs.log(child, metrics=figures, step=snapshot.index)
-        rows.append({"snapshot": snapshot.title, **figures})
+        rows.append({"snapshot": snapshot.title, "undone": snapshot in trajectory.undone, **figures})
     runs.table(child, "trajectory.json", rows)
     runs.finish(child)
 
@@ -81,24 +81,20 @@ def record_device(
     runs.log(
         child,
         params={"device": device.name, "rung": chosen.rung, "snapshot": chosen.snapshot.title},
-        metrics=_metrics(job, evidence),
-        tags={
-            "edgewright.verdict": verdict.outcome,
-            "edgewright.decision": content.decision,
-            "edgewright.why": " ".join(verdict.reasons) or verdict.headline,
-        },
+        metrics=_metrics(job, evidence) | _gate_metrics(verdict),
+        tags=decision_tags(content) | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
     )
     runs.text(child, REPORT, render_html(content))
     runs.text(child, CONTENT, content.model_dump_json())
     runs.text(child, "verdict.json", verdict.model_dump_json(indent=2))
-    runs.table(child, "gates.json", [gate.model_dump() for gate in verdict.gates])
-    runs.table(child, "ladder.json", [row.model_dump() for row in content.rungs])
+    for name, rows in report_tables(content).items():
+        runs.table(child, f"{name}.json", rows)
     edge = EdgeModels(job.workspace.tracking_uri, job.model).register(
         device.name,
         child,
         chosen.file.path,
-        _description(content, f"#/experiments/{runs.experiment}/runs/{child}/artifacts"),
-        _tags(job, verdict, content, child),
+        description(content, runs, child),
+        _tags(job, content, child),
         runs,
     )
     runs.finish(child)
@@ -107,11 +103,17 @@ def record_device(
 
 def record_outcome(job: Job, runs: Runs, run: str, outcome: Outcome) -> None:
     """Record the answer on the parent run and on the upstream version's page."""
-    published = sum(device.published for device in outcome.devices)
-    runs.log(run, metrics={"devices": len(job.recipe.devices), "published": published})
+    runs.log(run, metrics={"devices": len(job.recipe.devices)})
+    record_answer(job.workspace.tracking_uri, runs, run, outcome)
+
+
+def record_answer(tracking_uri: str, runs: Runs, run: str, outcome: Outcome) -> None:
+    """Say on the parent run and on the upstream version's page what came of the version on each device."""
+    runs.log(run, metrics={"published": sum(device.published for device in outcome.devices)})
     verdicts = {f"edgewright.{device.device}": device.verdict for device in outcome.devices}
+    runs.log(run, tags=verdicts)
     tags = {**verdicts, "edgewright.answer": outcome.answer, "edgewright.run": run}
-    Upstream(job.workspace.tracking_uri).tag(job.model, job.version, tags)
+    Upstream(tracking_uri).tag(outcome.model, outcome.version, tags)
     runs.answer(run, outcome.answer, outcome.model_dump(mode="json"))
 
 
@@ -121,26 +123,52 @@ def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
     for name, model in models.items():
         metrics[f"{name}.accuracy"] = accuracy(model)
         for condition in critical_slices(job):
-            metrics[f"{name}.accuracy.{condition.column}_{condition.equals}"] = accuracy(model, condition)
+            metrics[f"{name}.accuracy.{condition.key}"] = accuracy(model, condition)
         metrics |= {f"{name}.{figure}": resource(model, figure) for figure in RESOURCES}
     return metrics
 
 
-def _tags(job: Job, verdict: Verdict, content: ReportContent, child: str) -> dict[str, str]:
+def _gate_metrics(verdict: Verdict) -> dict[str, float | None]:
+    """The numbers of each gate, so that runs can be searched and compared by them."""
+    fields = ("estimate", "lower", "upper", "threshold", "candidate_value", "reference_value", "n")
+    return {f"gate.{gate.name}.{field}": getattr(gate, field) for gate in verdict.gates for field in fields}
+
+
+def decision_tags(content: ReportContent) -> dict[str, str]:
+    """What runs and model versions can be searched by: the verdict, why, and who answers for it if someone does."""
+    tags = {
+        "edgewright.verdict": content.verdict.outcome,
+        "edgewright.verdict_sha256": content.verdict.sha256,
+        "edgewright.decision": content.decision,
+        "edgewright.why": " ".join(content.verdict.reasons) or content.verdict.headline,
+    }
+    approval = content.verdict.approval
+    if approval is None:
+        return tags
+    return tags | {
+        "edgewright.approved_by": approval.name,
+        "edgewright.approval_reason": approval.reason,
+        APPROVED_UNTIL: str(approval.until),
+    }
+
+
+def _tags(job: Job, content: ReportContent, child: str) -> dict[str, str]:
     return {
         "edgewright.source_model": job.model,
         "edgewright.source_version": job.version,
         "edgewright.recipe": job.recipe.name,
         "edgewright.recipe_digest": job.recipe.digest,
         "edgewright.run_key": job.run_key,
-        "edgewright.verdict": verdict.outcome,
-        "edgewright.decision": content.decision,
+        **decision_tags(content),
         "edgewright.report": f"runs:/{child}/{REPORT}",
     }
 
 
-def _description(content: ReportContent, link: str) -> str:
+def description(content: ReportContent, runs: Runs, child: str) -> str:
     """What the page of the edge model's version says; the link is relative to the server that shows it."""
+    link = f"#/experiments/{runs.experiment}/runs/{child}/artifacts"
+    approval = content.verdict.approval
     reasons = [f"- {reason}" for reason in content.verdict.reasons]
     source = f"Made from version {content.version} of `{content.model}`. [The gate report]({link}): `{REPORT}`."
-    return "\n".join([f"**{content.decision}** {content.verdict.headline}", *reasons, "", source])
+    answers = [] if approval is None else ["", f"Approved by {approval.name}: {approval.reason}"]
+    return "\n".join([f"**{content.decision}** {content.verdict.headline}", *reasons, *answers, "", source])

@@ -29,7 +29,7 @@ class References:
     def beside(self, candidate: ModelEvidence, split: SplitName) -> Evidence:
         """Lay a candidate's measurement beside those of its references on the same rows, measured by the same code."""
         parent = measure_on(self.job, self.parent, self.device, self.parent_file, split)
-        return Evidence(candidate, parent, self._deployed(split))
+        return Evidence(candidate, parent, self._deployed(split), functions=self.job.functions)
 
     def _deployed(self, split: SplitName) -> ModelEvidence | None:
         if self.deployed is None:

@@ -23,10 +23,13 @@ from quality_gates.report import (
     SliceValue,
     png_base64,
 )
+from quality_gates.representativeness import Representativeness
+from quality_gates.slices import in_slice
 from quality_gates.verdict import Verdict
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
 from tasks.ladder import Attempt, Climb
+from tasks.layers import LayerLosses
 from tasks.ledger import ledger, mistakes
 from tasks.outcome import accuracy, critical_slices, resource
 from tasks.prune import Trajectory
@@ -40,7 +43,8 @@ RESOURCES = ("size_bytes", "peak_rss_mb", "load_ms", "latency_p50_ms", "latency_
 
 def report_content(
     job: Job, device: DeviceProfile, trajectory: Trajectory, climb: Climb, verdict: Verdict, evidence: Evidence,
-    deployed: str | None, runs: Runs, run_id: str,
+    deployed: str | None, runs: Runs, run_id: str, layers: LayerLosses,
+    representativeness: Representativeness | None = None,
 ) -> ReportContent:  # fmt: skip
     """Gather everything that the gate report of one device says."""
     against = f"deployed version {deployed}" if deployed else "the parent"
@@ -62,6 +66,8 @@ def report_content(
         size_budget_bytes=device.budgets.size_bytes,
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),
         ledger=tuple(ledger(job, trajectory, climb.chosen)),
+        layers=layers.rows,
+        layers_note=_layers_note(climb.chosen, layers),
         mistakes=mistakes(job, evidence.candidate, reference),
         history=until_now(past, candidate_row(job, verdict, evidence, climb.chosen)),
         critical=str(critical[0]) if critical else None,
@@ -69,16 +75,30 @@ def report_content(
         flips=() if flips is None else tuple(_shown(job, flips)),
         flips_total=None if flips is None else len(flips),
         flips_against=against,
+        representativeness=representativeness,
         lineage=tuple(_lineage(job, device, trajectory, climb, run_id).items()),
     )
 
 
 def decision(verdict: Verdict, deployed: str | None) -> str:
     """What happened to the candidate, in words."""
-    if verdict.passed:
-        return f"Published; replaces version {deployed}." if deployed else "Published; the first model on this device."
+    if verdict.releases:
+        how = "Published by approval against its gates" if verdict.approval else "Published"
+        return f"{how}; replaces version {deployed}." if deployed else f"{how}; the first model on this device."
     stays = f"version {deployed} stays deployed" if deployed else "nothing is deployed on this device yet"
     return f"Refused; {stays}."
+
+
+def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
+    if layers.failure is not None:
+        return f"The layers could not be looked at one by one: {layers.failure}"
+    if not layers.rows:
+        return "No layer of this model has weights that are quantized."
+    return (
+        f"{chosen.snapshot.title.capitalize()} in float with one layer at a time quantized after training (min-max), "
+        f"the others left as they are, on {layers.validation_rows:,} validation rows: what the layer alone costs, and "
+        "by how much the answers change in size. Losses of layers do not add up to that of the whole file."
+    )
 
 
 def _sides(job: Job, climb: Climb, evidence: Evidence, deployed: str | None) -> Iterator[Side]:
@@ -96,9 +116,9 @@ def _side(role: str, name: str, job: Job, model: ModelEvidence | None) -> Side:
 
 
 def _points(trajectory: Trajectory, climb: Climb) -> Iterator[SizePoint]:
-    for snapshot in (*trajectory.snapshots, *filter(None, [trajectory.below_floor])):
+    for snapshot in (*trajectory.snapshots, *trajectory.undone):
         note = f"{snapshot.parameters:,} parameters, FP32"
-        note += ", below the accuracy floor" if snapshot is trajectory.below_floor else ""
+        note += ", undone: it broke a floor" if snapshot in trajectory.undone else ""
         yield SizePoint(
             label=snapshot.title,
             kind="parent" if snapshot.folder is None else "snapshot",
@@ -177,7 +197,7 @@ def _shown(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
     test = job.splits["test"]
     in_critical = np.zeros(len(flips), dtype=bool)
     for condition in critical_slices(job):
-        in_critical |= (flips[condition.column] == condition.equals).to_numpy()
+        in_critical |= _where(flips, condition)
     ordered = pd.concat([flips[in_critical], flips[~in_critical]])
     for _, row in ordered.head(SHOWN_FLIPS).iterrows():
         index = int(row["row_id"])
@@ -192,6 +212,14 @@ def _shown(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
             image_png_base64=None if picture is None else png_base64(picture),
             text=job.workload.text(test, index),
         )
+
+
+def _where(rows: pd.DataFrame, condition: SliceCondition) -> np.ndarray:
+    """Which rows are in a slice; none where it cannot be told."""
+    try:
+        return in_slice(rows, condition)
+    except EvidenceError:
+        return np.zeros(len(rows), dtype=bool)
 
 
 def _trigger() -> str:

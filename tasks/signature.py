@@ -4,6 +4,7 @@ from torch.export import ExportedProgram
 
 from model_compression.intake import input_specs
 from model_compression.intake.signature import check_dynamic_batch
+from model_compression.training import Arrays
 from tasks.errors import PreflightError
 from tasks.job import Job
 
@@ -15,12 +16,14 @@ def check_signature(job: Job, program: ExportedProgram) -> None:
     """Raise PreflightError unless every split's rows fit the program, IntakeError for a fixed batch size."""
     check_dynamic_batch(program)
     expected = [(str(dtype).removeprefix("torch."), tuple(shape[1:])) for _, dtype, shape in input_specs(program)]
-    for name, split in job.splits.items():
-        got: list[_Rows] = [(str(array.dtype), array.shape[1:]) for array in split.inputs]
+    rows: dict[str, tuple[Arrays, str]] = {name: (split.inputs, "split") for name, split in job.splits.items()}
+    given = rows if job.sample is None else {**rows, "deployment": (job.sample.inputs, "deployment_sample")}
+    for name, (inputs, method) in given.items():
+        got: list[_Rows] = [(str(array.dtype), array.shape[1:]) for array in inputs]
         if len(expected) != len(got) or not all(map(_fits, expected, got)):
             raise PreflightError(
                 f"workload `{job.recipe.workload}`: expected {name} rows for model `{job.model}` version "
-                f"{job.version} as {_shapes(expected)}, got {_shapes(got)}; change what Workload.split returns, or "
+                f"{job.version} as {_shapes(expected)}, got {_shapes(got)}; change what Workload.{method} returns, or "
                 "register a model for these rows"
             )
 

@@ -19,6 +19,9 @@ from model_compression.ptq import quantize_after_training
 from model_compression.snapshot import load_snapshot, save_snapshot
 from model_compression.students import Architecture, Interface, build_student, widest
 from model_compression.training import FineTuning, fine_tune, predict
+from quality_gates.decide import decide
+from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.policy import GatePolicy
 from tasks.baseline import Baseline
 from tasks.export import FILE
 from tasks.intake import Parent
@@ -152,7 +155,8 @@ def _missed_budgets(job: Job, parent: Parent, model: nn.Module, device: DevicePr
         seen = measure_resources(device, folder / FILE, rows)
     except MeasurementFailed as error:
         return [str(error)]
-    return [limit.name for limit in device.budgets.limits() if getattr(seen, limit.resource) > limit.at_most]
+    budgets = decide(GatePolicy(gates=device.budgets.limits()), Evidence(ModelEvidence(None, seen), None, None))
+    return [gate.name for gate in budgets.gates if gate.outcome != "pass"]
 
 
 def _taught(

@@ -3,6 +3,7 @@
 from quality_gates.report.content import (
     FlippedRow,
     HistoryRow,
+    LayerRow,
     LedgerRow,
     Mistake,
     ReportContent,
@@ -12,6 +13,7 @@ from quality_gates.report.content import (
     SliceRow,
     SliceValue,
 )
+from quality_gates.report.frames import report_tables
 from quality_gates.report.render import render_html
 from quality_gates.report.text import render_text
 from quality_gates.report.thumbnails import ThumbnailError, png_base64
@@ -19,6 +21,7 @@ from quality_gates.report.thumbnails import ThumbnailError, png_base64
 __all__ = [
     "FlippedRow",
     "HistoryRow",
+    "LayerRow",
     "LedgerRow",
     "Mistake",
     "ReportContent",
@@ -31,4 +34,5 @@ __all__ = [
     "png_base64",
     "render_html",
     "render_text",
+    "report_tables",
 ]

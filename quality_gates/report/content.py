@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
@@ -67,6 +68,15 @@ class LedgerRow(_Frozen):
     seconds: float | None = None
 
 
+class LayerRow(_Frozen):
+    """What INT8 costs in one layer alone, on validation: change of accuracy and slices, and of the answers in size."""
+
+    layer: str
+    change: float | None = None
+    slices: tuple[SliceValue, ...] = ()
+    output_change: float | None = None
+
+
 class Mistake(_Frozen):
     """Test rows of one label that are taken for another: how many by the candidate and by the reference."""
 
@@ -79,12 +89,13 @@ class Mistake(_Frozen):
 class HistoryRow(_Frozen):
     """What came of one upstream version on this device; figures are the candidate's on the test rows it was held on.
 
-    `now` says what it is today: deployed, previous, or neither.
+    `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval.
     """
 
     version: str
     when: str
     published: bool
+    overridden: bool = False
     now: Literal["deployed", "previous", ""] = ""
     accuracy: float | None = None
     critical: float | None = None
@@ -122,7 +133,8 @@ class ReportContent(_Frozen):
     `decision` tells in words what happened to the candidate. `flips_against` names the reference of the flipped rows:
     the deployed model or, on a first deployment, the parent; `mistakes` are counted against the same. `flips_total`
     counts all flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with
-    the parent, `history` ends with this version, and `critical` names the slice of its figures.
+    the parent; `layers_note` says how the layers were looked at, or why they were not. `history` ends with this
+    version, and `critical` names the slice of its figures.
     """
 
     model: str
@@ -137,6 +149,8 @@ class ReportContent(_Frozen):
     size_budget_bytes: float | None = Field(default=None, gt=0)
     rungs: tuple[RungRow, ...] = ()
     ledger: tuple[LedgerRow, ...] = ()
+    layers: tuple[LayerRow, ...] = ()
+    layers_note: str = ""
     mistakes: tuple[Mistake, ...] = ()
     history: tuple[HistoryRow, ...] = ()
     critical: str | None = None
@@ -144,4 +158,5 @@ class ReportContent(_Frozen):
     flips: tuple[FlippedRow, ...] = ()
     flips_total: int | None = Field(default=None, ge=0)
     flips_against: str = "the parent"
+    representativeness: Representativeness | None = None
     lineage: tuple[tuple[str, str], ...] = ()

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quality_gates.report.intervals import IntervalAxis, IntervalPicture, interval_picture, is_drawable
+from quality_gates.report.intervals import IntervalAxis, IntervalPicture, interval_axis, interval_picture, is_drawable
 from quality_gates.report.limits import LimitPicture, limit_picture
-from quality_gates.report.quantities import finite, points, quantity
+from quality_gates.report.quantities import finite, has_unit, quantity
+from quality_gates.report.units import DIFFERENCES, Unit, is_resource, unit_of
 from quality_gates.verdict import GateResult
 
 OUTCOME_WORDS = {
@@ -13,6 +14,7 @@ OUTCOME_WORDS = {
     "fail": "Fail",
     "inconclusive": "Inconclusive",
     "not_applicable": "Not applicable",
+    "overridden": "Overridden",
 }
 _SEVERITY = ("fail", "inconclusive", "pass", "not_applicable")
 
@@ -30,19 +32,44 @@ class GateRow:
 
 @dataclass(frozen=True)
 class GateGroup:
-    """Gates of one family under a heading."""
+    """Gates of one family under a heading; their intervals, if any, stand on one axis in one unit."""
 
     title: str
     rows: tuple[GateRow, ...]
+    axis: IntervalAxis | None
+    unit: Unit | None
 
 
-def gate_groups(gates: Sequence[GateResult], axis: IntervalAxis) -> tuple[GateGroup, ...]:
-    """The gates by family, the worst outcome first within each; empty families are left out."""
-    families = {"non_inferiority": "Against the models before it", "limit": "Against the device's limits"}
-    rows: dict[str, list[GateRow]] = {title: [] for title in (*families.values(), "Other gates")}
-    for gate in sorted(gates, key=lambda gate: _SEVERITY.index(gate.outcome)):
-        rows[families.get(gate.kind, "Other gates")].append(_row(gate, axis))
-    return tuple(GateGroup(title, tuple(members)) for title, members in rows.items() if members)
+COMPARED, RESOURCES, BOUNDED = "Against the models before it", "Against the device's limits", "Against fixed bounds"
+
+
+def gate_groups(gates: Sequence[GateResult]) -> tuple[GateGroup, ...]:
+    """The gates by family and, where they have intervals, by unit; the worst outcome first within each."""
+    grouped: dict[tuple[str, Unit | None], list[GateResult]] = {}
+    for title in (COMPARED, BOUNDED, RESOURCES):
+        for gate in sorted(gates, key=lambda gate: _SEVERITY.index(gate.outcome)):
+            if _family(gate) == title:
+                grouped.setdefault((title, _shared_unit(gate)), []).append(gate)
+    return tuple(_group(title, unit, members) for (title, unit), members in grouped.items())
+
+
+def _family(gate: GateResult) -> str:
+    if gate.kind in DIFFERENCES:
+        return COMPARED
+    return RESOURCES if is_resource(gate) else BOUNDED
+
+
+def _shared_unit(gate: GateResult) -> Unit | None:
+    unit = unit_of(gate)
+    if not unit.proportion and not is_drawable(gate):
+        return None
+    return Unit("proportion", unit.difference, True) if unit.proportion else unit
+
+
+def _group(title: str, unit: Unit | None, gates: Sequence[GateResult]) -> GateGroup:
+    axis = interval_axis(gates) if any(map(is_drawable, gates)) else None
+    heading = f"{title}: {unit.metric}" if unit and not unit.proportion and not has_unit(unit.metric) else title
+    return GateGroup(heading, tuple(_row(gate, axis) for gate in gates), axis, unit)
 
 
 def remedies(gates: Sequence[GateResult]) -> tuple[tuple[str, str], ...]:
@@ -54,16 +81,16 @@ def remedies(gates: Sequence[GateResult]) -> tuple[tuple[str, str], ...]:
     return tuple((", ".join(who), remedy) for remedy, who in names.items())
 
 
-def _row(gate: GateResult, axis: IntervalAxis) -> GateRow:
-    interval = interval_picture(gate, axis) if is_drawable(gate) else None
-    limit = limit_picture(gate)
+def _row(gate: GateResult, axis: IntervalAxis | None) -> GateRow:
+    interval = interval_picture(gate, axis) if axis is not None and is_drawable(gate) else None
+    limit = None if interval else limit_picture(gate)
     spoken = _spoken_interval(gate) if interval else f"{limit.value_label}, {limit.budget_label}" if limit else ""
     return GateRow(gate, interval, limit, _facts(gate), spoken)
 
 
 def _facts(gate: GateResult) -> tuple[str, ...]:
     facts = []
-    if gate.kind != "limit" and finite(gate.candidate_value) is not None:
+    if unit_of(gate).difference and finite(gate.candidate_value) is not None:
         facts.append(f"candidate {quantity(gate.metric, gate.candidate_value)}")
     if finite(gate.reference_value) is not None:
         facts.append(f"{gate.against or 'reference'} {quantity(gate.metric, gate.reference_value)}")
@@ -73,6 +100,8 @@ def _facts(gate: GateResult) -> tuple[str, ...]:
 
 
 def _spoken_interval(gate: GateResult) -> str:
-    difference = f"difference {points(gate.estimate)}, bounds {points(gate.lower)} to {points(gate.upper)}"
-    margin = finite(gate.threshold)
-    return difference if margin is None else f"{difference}, margin {points(margin)}"
+    unit = unit_of(gate)
+    what, line = ("difference", "margin") if unit.difference else ("estimate", "limit")
+    told = f"{what} {unit.write(gate.estimate)}, bounds {unit.write(gate.lower)} to {unit.write(gate.upper)}"
+    threshold = finite(gate.threshold)
+    return told if threshold is None else f"{told}, {line} {unit.write(threshold)}"

@@ -1,10 +1,11 @@
-"""Where things stand in the picture of a non-inferiority gate: its interval against its margin, on a shared axis."""
+"""Where things stand in the picture of a gate with an interval: its bounds against its threshold, on a shared axis."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from quality_gates.report.quantities import MINUS, finite, points
+from quality_gates.report.quantities import finite
 from quality_gates.report.scales import Scale, linear_ticks, round_values, spaced
+from quality_gates.report.units import Side, Unit, allowed_side, is_resource, unit_of
 from quality_gates.verdict import GateResult
 
 WIDTH = 420.0
@@ -25,7 +26,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class IntervalAxis:
-    """The axis that all interval pictures of a page share; `ticks` are values as proportions."""
+    """The axis that the interval pictures of gates of one unit share; `ticks` are values."""
 
     scale: Scale
     ticks: tuple[float, ...]
@@ -44,7 +45,8 @@ class IntervalPicture:
     upper: float | None
     estimate: float | None
     margin: float | None
-    zero: float
+    allowed: Side
+    zero: float | None
     label_x: float
     value_label: str
     ticks: tuple[Tick, ...]
@@ -52,17 +54,23 @@ class IntervalPicture:
 
 
 def is_drawable(gate: GateResult) -> bool:
-    """Whether the gate has a number that can be put against its margin."""
-    numbers = (gate.estimate, gate.lower, gate.upper)
-    return gate.kind == "non_inferiority" and any(finite(value) is not None for value in numbers)
+    """Whether the gate has an interval, or an estimate that is no bare resource, to put against its threshold."""
+    bounded = any(finite(value) is not None for value in (gate.lower, gate.upper))
+    return bounded or (finite(gate.estimate) is not None and unit_of(gate).difference)
 
 
 def interval_axis(gates: Iterable[GateResult]) -> IntervalAxis:
-    """One axis for all gates: linear where the smallest margin stays visible on it, asinh where it would not."""
+    """One axis for gates of one unit: linear where the smallest margin stays visible on it, asinh where it would not.
+
+    Differences have zero on their axis; levels have it only where they are bounded from above, or are resources.
+    """
     drawable = [gate for gate in gates if is_drawable(gate)]
-    values = [0.0, *(v for gate in drawable for v in _numbers(gate))]
-    margins = [-threshold for gate in drawable if (threshold := finite(gate.threshold)) is not None and threshold < 0]
-    low, high = _domain(values, min(margins, default=0.01))
+    values = [value for gate in drawable for value in _numbers(gate)]
+    differences = all(unit_of(gate).difference for gate in drawable)
+    if not differences:
+        return _level_axis(drawable, values)
+    margins = [abs(threshold) for gate in drawable if (threshold := finite(gate.threshold))]
+    low, high = _domain([0.0, *values], min(margins, default=0.01))
     knee = min(margins, default=high - low)
     linear = knee >= VISIBLE_SHARE * (high - low)
     scale = Scale(low, high, PADDING, WIDTH - PADDING, "linear" if linear else "asinh", knee)
@@ -71,30 +79,38 @@ def interval_axis(gates: Iterable[GateResult]) -> IntervalAxis:
 
 def interval_picture(gate: GateResult, axis: IntervalAxis) -> IntervalPicture:
     """Puts one gate's numbers on the shared axis; the margin's tick replaces the ones that it would touch."""
-    place = axis.scale
+    place, unit = axis.scale, unit_of(gate)
     lower, upper, estimate, margin = (
         None if (known := finite(value)) is None else place(known)
         for value in (gate.lower, gate.upper, gate.estimate, gate.threshold)
     )
-    shown = next(x for x in (estimate, lower, upper, place(0.0)) if x is not None)
-    kept = spaced(axis.ticks, place, TICK_GAP, () if margin is None else (margin,))
+    shown = next((x for x in (estimate, lower, upper) if x is not None), WIDTH / 2)
+    kept = spaced(axis.ticks, place, _gap(unit), () if margin is None else (margin,))
     return IntervalPicture(
         lower=lower,
         upper=upper,
         estimate=estimate,
         margin=margin,
-        zero=place(0.0),
+        allowed=allowed_side(gate),
+        zero=place(0.0) if unit.difference else None,
         label_x=min(max(shown, LABEL_HALF_WIDTH), WIDTH - LABEL_HALF_WIDTH),
-        value_label=points(gate.estimate) if estimate is not None else "",
-        ticks=tuple(Tick(place(value), tick_label(value)) for value in kept),
-        margin_label=tick_label(finite(gate.threshold) or 0.0),
+        value_label=unit.write(gate.estimate) if estimate is not None else "",
+        ticks=tuple(Tick(place(value), unit.tick(value)) for value in kept),
+        margin_label=unit.tick(finite(gate.threshold) or 0.0),
     )
 
 
-def tick_label(value: float) -> str:
-    """A proportion as signed percentage points without trailing zeros; zero carries the unit."""
-    scaled = round(value * 100, 6)
-    return f"{scaled:+g}".replace("-", MINUS) if scaled else "0 pp"
+def _level_axis(gates: list[GateResult], values: list[float]) -> IntervalAxis:
+    low, high = min(values), max(values)
+    if any(allowed_side(gate) == "below" or is_resource(gate) for gate in gates):
+        low = min(low, 0.0)
+    room = 0.08 * (high - low) or abs(high) * 0.1 or 0.01
+    scale = Scale(low if low == 0 else low - room, high + room, PADDING, WIDTH - PADDING)
+    return IntervalAxis(scale, spaced(linear_ticks(scale.low, scale.high, 5), scale, _gap(unit_of(gates[0]))))
+
+
+def _gap(unit: Unit) -> float:
+    return TICK_GAP if unit.difference else 1.4 * TICK_GAP
 
 
 def _numbers(gate: GateResult) -> list[float]:

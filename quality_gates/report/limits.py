@@ -1,8 +1,9 @@
-"""Where things stand in the picture of a limit: a bar against its budget."""
+"""Where things stand in the picture of a gate without an interval: a bar against its limit."""
 
 from dataclasses import dataclass
 
 from quality_gates.report.quantities import finite, quantity
+from quality_gates.report.units import DIFFERENCES, Side, allowed_side
 from quality_gates.verdict import GateResult
 
 WIDTH = 420.0
@@ -15,12 +16,16 @@ ARROW = 8.0
 
 @dataclass(frozen=True)
 class LimitPicture:
-    """Horizontal coordinates of a bar from `start` to `end` and of the budget line, with their labels."""
+    """Horizontal coordinates of a bar from `start` to `end` and of the budget line, with their labels.
+
+    `allowed` is the side of the line on which the bar may end.
+    """
 
     start: float
     end: float
     budget: float
     clipped: bool
+    allowed: Side
     value_label: str
     budget_label: str
 
@@ -32,18 +37,19 @@ def limit_value(gate: GateResult) -> float | None:
 
 
 def limit_picture(gate: GateResult) -> LimitPicture | None:
-    """The bar of a limit; None where it is no limit or one of its numbers is missing."""
+    """The bar of one number against its limit; None for a difference, or where one of its numbers is missing."""
     value, budget = limit_value(gate), finite(gate.threshold)
-    if gate.kind != "limit" or value is None or budget is None or budget <= 0 or value < 0:
+    if gate.kind in DIFFERENCES or value is None or budget is None or budget < 0 or value < 0:
         return None
-    top = max(budget / BUDGET_SHARE, min(value, CLIP_AT * budget))
+    top = max(budget / BUDGET_SHARE, min(value, CLIP_AT * budget or value)) or 1.0
     span = WIDTH - 2 * PADDING
-    clipped = value > top
+    clipped, side = value > top, allowed_side(gate)
     return LimitPicture(
         start=PADDING,
         end=WIDTH - PADDING - ARROW if clipped else PADDING + span * value / top,
         budget=PADDING + span * budget / top,
         clipped=clipped,
+        allowed=side,
         value_label=quantity(gate.metric, value),
-        budget_label=f"at most {quantity(gate.metric, budget, exact=True)}",
+        budget_label=f"{'at most' if side == 'below' else 'at least'} {quantity(gate.metric, budget, exact=True)}",
     )

@@ -4,6 +4,8 @@ import math
 
 MINUS = "\u2212"
 MISSING = "\u2013"
+_UNITS = (("_mb", "MB"), ("_ms", "ms"), ("_s", "s"), ("_mj", "mJ"))
+_NO_PROPORTIONS = frozenset({"mae", "rmse"})
 
 
 def finite(value: float | None) -> float | None:
@@ -59,7 +61,7 @@ def duration(seconds: float | None) -> str:
 
 
 def quantity(metric: str, value: float | None, exact: bool = False) -> str:
-    """A metric's value with the unit that its name ends in (`_bytes`, `_mb`, `_ms`, `_s`), else as a proportion.
+    """A metric's value with the unit that its name ends in (`_bytes`, `_mb`, `_ms`, `_s`, `_mj`), else a proportion.
 
     `exact` keeps the digits of a figure that was set rather than measured.
     """
@@ -68,10 +70,28 @@ def quantity(metric: str, value: float | None, exact: bool = False) -> str:
         return MISSING
     if metric.endswith("bytes"):
         return size(known, exact)
-    for suffix, unit in (("_mb", "MB"), ("_ms", "ms"), ("_s", "s")):
+    for suffix, unit in _UNITS:
         if metric.endswith(suffix):
             return f"{_figure(known, exact)} {unit}"
-    return percent(known) if 0 <= known <= 1 else _figure(known, exact)
+    return percent(known) if is_proportion(metric) and 0 <= known <= 1 else _figure(known, exact)
+
+
+def has_unit(metric: str) -> bool:
+    """Whether a metric's name ends in a unit."""
+    return metric.endswith(("bytes", *(suffix for suffix, _ in _UNITS)))
+
+
+def is_proportion(metric: str) -> bool:
+    """Whether a metric is a share of rows: errors and functions of the user's own (`module:function`) are not."""
+    return not has_unit(metric) and metric not in _NO_PROPORTIONS and ":" not in metric
+
+
+def signed(value: float | None) -> str:
+    """A difference of a metric that is no proportion."""
+    known = finite(value)
+    if known is None:
+        return MISSING
+    return f"+{_figure(known)}" if known > 0 else _figure(known)
 
 
 def ratio(candidate: float | None, reference: float | None, less: str, more: str) -> str | None:

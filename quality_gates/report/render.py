@@ -9,25 +9,24 @@ from quality_gates.report.content import ReportContent
 from quality_gates.report.frontier import frontier_picture
 from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
 from quality_gates.report.history import history_picture
-from quality_gates.report.intervals import interval_axis
 from quality_gates.report.ledger import ledger_of
+from quality_gates.report.representativeness import comparison_lines
 from quality_gates.report.tables import deployed_words, side_rows, slice_lines
 
 MAX_FLIPS = 24
+MAX_FINDINGS = 8
 MAX_TEXT = 400
 
 
 def render_html(content: ReportContent) -> str:
     """The whole page; every value of the content is escaped."""
     gates = content.verdict.gates
-    axis = interval_axis(gates)
     return (
         _environment()
         .get_template("report.html")
         .render(
             c=content,
-            axis=axis,
-            groups=gate_groups(gates, axis),
+            groups=gate_groups(gates),
             confidences=sorted({gate.confidence for gate in gates if gate.confidence is not None}),
             remedies=remedies(gates),
             deployed=deployed_words(content),
@@ -35,6 +34,8 @@ def render_html(content: ReportContent) -> str:
             frontier=frontier_picture(content.points, content.size_budget_bytes),
             slice_lines=slice_lines(content.slices),
             ledger=ledger_of(content.ledger),
+            comparison_lines=comparison_lines(content.representativeness),
+            max_findings=MAX_FINDINGS,
             history=history_picture(content.history),
             flips=content.flips[:MAX_FLIPS],
             max_text=MAX_TEXT,

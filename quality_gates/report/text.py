@@ -1,4 +1,6 @@
-"""The gate report for a terminal: the verdict and a line per gate."""
+"""The gate report for a terminal: the verdict, a line per gate, the models side by side and the loss ledger."""
+
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -6,27 +8,66 @@ from rich.text import Text
 
 from quality_gates.report.content import ReportContent
 from quality_gates.report.gates import OUTCOME_WORDS, remedies
+from quality_gates.report.ledger import ledger_of
 from quality_gates.report.limits import limit_value
-from quality_gates.report.quantities import MISSING, finite, points, quantity
-from quality_gates.verdict import GateResult
+from quality_gates.report.quantities import MISSING, finite, percent, points, quantity
+from quality_gates.report.tables import side_rows
+from quality_gates.report.units import is_resource, unit_of
+from quality_gates.verdict import GateResult, Verdict
 
-_STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "not_applicable": "dim"}
-_SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": MISSING}
+_STYLES = {
+    "pass": "green",
+    "fail": "bold red",
+    "inconclusive": "yellow",
+    "not_applicable": "dim",
+    "overridden": "bold yellow",
+}
+_SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": MISSING, "overridden": "!"}
 
 _WORDS = {**{key: word.lower() for key, word in OUTCOME_WORDS.items()}, "not_applicable": "n/a"}
 
 
 def render_text(content: ReportContent) -> RenderableType:
-    """Verdict, decision, the gates as a table and what would have to change; markup in names stays text."""
+    """Verdict, decision, gates, what would have to change, the models and the ledger; markup in names stays text."""
     outcome = content.verdict.outcome
     parts: list[RenderableType] = [
         Text(f"{content.model} version {content.version} on {content.device}", style="bold"),
         Text(f"{_SYMBOLS[outcome]} {content.verdict.headline}", style=_STYLES[outcome]),
         Text(content.decision),
+        *_approval(content.verdict),
         _gates_table(content.verdict.gates),
     ]
     parts += [Text(f"To change, {name}: {remedy}") for name, remedy in remedies(content.verdict.gates)]
-    return Group(*parts)
+    return Group(*parts, *_tables(content))
+
+
+def _approval(verdict: Verdict) -> list[Text]:
+    approval = verdict.approval
+    return [] if approval is None else [Text(f"Approved by {approval.name} on {approval.given}: {approval.reason}")]
+
+
+def _tables(content: ReportContent) -> Iterator[RenderableType]:
+    if content.sides:
+        roles = [side.role for side in content.sides]
+        lines = [(row.label, *(cell.value for cell in row.cells)) for row in side_rows(content.sides)]
+        yield _plain_table(("side by side", *roles), lines)
+    ledger = ledger_of(content.ledger)
+    if ledger is not None:
+        headings = ("what each stage cost", *(text for name in ledger.columns for text in (name.lower(), "change")))
+        lines = [
+            (line.row.stage, *(text for value, by in line.figures for text in (percent(value), points(by))))
+            for line in ledger.lines
+        ]
+        yield _plain_table(headings, lines)
+
+
+def _plain_table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, heading in enumerate(headings):
+        table.add_column(Text(heading), justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*map(Text, line))
+    return table
 
 
 def _gates_table(gates: tuple[GateResult, ...]) -> Table:
@@ -42,11 +83,10 @@ def _gates_table(gates: tuple[GateResult, ...]) -> Table:
 
 def _cells(gate: GateResult) -> list[Text]:
     outcome = Text(f"{_SYMBOLS[gate.outcome]} {_WORDS[gate.outcome]}", style=_STYLES[gate.outcome])
-    if gate.kind == "limit":
-        result, bounds, threshold = quantity(gate.metric, limit_value(gate)), "", quantity(gate.metric, gate.threshold)
-    else:
-        known = finite(gate.lower) is not None or finite(gate.upper) is not None
-        bounds = f"{points(gate.lower)} .. {points(gate.upper)}" if known else ""
-        result, threshold = points(gate.estimate), points(gate.threshold)
+    unit, value = unit_of(gate), limit_value(gate)
+    known = finite(gate.lower) is not None or finite(gate.upper) is not None
+    bounds = f"{unit.write(gate.lower)} .. {unit.write(gate.upper)}" if known else ""
+    result = unit.write(gate.estimate if unit.difference else value)
+    threshold = quantity(gate.metric, gate.threshold, exact=True) if is_resource(gate) else unit.write(gate.threshold)
     rows = MISSING if gate.n is None else f"{gate.n:,}"
     return [outcome, *(Text(text) for text in (gate.name, result, bounds, threshold, rows))]

@@ -20,17 +20,22 @@ DEPLOYED = "deployed"
 PREVIOUS = "previous"
 FILE_DIGEST = "edgewright.file_sha256"
 SOURCE_MODEL = "edgewright.source_model"
+APPROVED_UNTIL = "edgewright.approved_until"
 
 
 @dataclass(frozen=True)
 class EdgeVersion:
-    """A version of an edge model: `source_version` is the upstream version that it was made from."""
+    """A version of an edge model: `source_version` is the upstream version that it was made from.
+
+    `approved_until` is the last day of the approval that it was published on against its gates, if it was.
+    """
 
     name: str
     version: str
     source_version: str
     run_key: str
     file_sha256: str
+    approved_until: str | None = None
 
 
 class EdgeModels:
@@ -48,6 +53,23 @@ class EdgeModels:
     def previous(self, device: str) -> EdgeVersion | None:
         """Return what ran there before."""
         return self._by_alias(device, PREVIOUS)
+
+    def version(self, device: str, number: str) -> EdgeVersion:
+        """Return a registered candidate; raises RegistryError where it is not there."""
+        name = edge_name(self.model, device)
+        try:
+            return _edge_version(self.client.get_model_version(name, number))
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise unavailable(self.tracking_uri, error) from error
+            raise RegistryError(
+                f"{name} version {number}: expected the candidate that was judged, got no such version; it was deleted "
+                "from the registry: compress the version again"
+            ) from error
+
+    def describe(self, edge: EdgeVersion, description: str, tags: Mapping[str, str]) -> EdgeVersion:
+        """Change what a version's page says."""
+        return self._describe(self.client.get_model_version(edge.name, edge.version), description, tags)
 
     def fetch(self, edge: EdgeVersion) -> Path:
         """Download an edge model's ONNX file; raises RegistryError when it is not the file that was published."""
@@ -99,7 +121,7 @@ class EdgeModels:
         self.client.update_model_version(known.name, known.version, description=description)
         for key, value in tags.items():
             self.client.set_model_version_tag(known.name, known.version, key, value)
-        return _edge_version(known)
+        return _edge_version(self.client.get_model_version(known.name, known.version))
 
     def _by_alias(self, device: str, alias: str) -> EdgeVersion | None:
         name = edge_name(self.model, device)
@@ -156,6 +178,7 @@ def _edge_version(version: ModelVersion) -> EdgeVersion:
             version.tags["edgewright.source_version"],
             version.tags["edgewright.run_key"],
             version.tags[FILE_DIGEST],
+            version.tags.get(APPROVED_UNTIL),
         )
     except KeyError as error:
         raise RegistryError(

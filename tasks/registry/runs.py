@@ -126,6 +126,10 @@ class Runs:
             except (MlflowException, OSError, ValueError) as error:
                 logger.warning("run %s: its %s cannot be read (%s)", run.info.run_id, OUTCOME, error)
 
+    def tags(self, run: str) -> dict[str, str]:
+        """A run's tags."""
+        return dict(self.client.get_run(run).data.tags)
+
     def read_text(self, run: str, name: str) -> str:
         """Return a text artifact; raises RegistryError where it is not there."""
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:

@@ -6,6 +6,12 @@ from edge_runtime.errors import BundleError
 from edge_runtime.manifest import Blob, Manifest, TensorSpec
 from edge_runtime.settings import SessionSettings
 
+APPROVED = {
+    "approved_by": "Ada",
+    "approval_reason": "the customer waits",
+    "approved_until": "2026-04-01",
+    "approved_verdict": "0" * 64,
+}
 _BLOB = Blob("model.onnx", "a" * 64, 10)
 _TENSOR = TensorSpec("x", "float32", (None, 8))
 MANIFEST = Manifest(
@@ -39,6 +45,9 @@ def test_names_that_are_no_path_component_are_refused(field: str, name: str) -> 
         ({"outputs": (_TENSOR, _TENSOR)}, "name of its own"),
         ({"lineage": {"source_version": 3}}, "text to text"),
         ({"format_version": 2}, "format 1 only"),
+        ({"lineage": {"verdict": "overridden"}}, "must name .*approved_by"),
+        ({"lineage": {"verdict": "overridden", **APPROVED, "approved_by": ""}}, "must name"),
+        ({"lineage": {"verdict": "pass", **APPROVED}}, "must name no approval"),
     ],
 )
 def test_a_manifest_that_says_nonsense_is_refused(change: dict[str, object], sentence: str) -> None:
@@ -56,3 +65,9 @@ def test_a_blob_needs_a_real_digest_and_size(sha256: str, size: int) -> None:
 def test_a_tensor_shape_holds_sizes_or_none(shape: tuple[object, ...]) -> None:
     with pytest.raises(BundleError, match="None if dynamic"):
         TensorSpec("x", "float32", shape)  # type: ignore[arg-type]
+
+
+def test_an_overridden_release_says_who_answers_for_it() -> None:
+    manifest = replace(MANIFEST, lineage={"verdict": "overridden", **APPROVED})
+    assert manifest.approval == APPROVED
+    assert MANIFEST.approval == {}

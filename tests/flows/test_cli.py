@@ -9,7 +9,9 @@ from flows.cli import app, main
 runner = CliRunner()
 
 
-@pytest.mark.parametrize("command", [[], ["compress"], ["reconcile"], ["demo"], ["devices"], ["recipes", "check"]])
+@pytest.mark.parametrize(
+    "command", [[], ["compress"], ["reconcile"], ["demo"], ["devices"], ["recipes", "check"], ["gates", "plan"]]
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     result = runner.invoke(app, [*command, "--help"])
     assert result.exit_code == 0
@@ -37,3 +39,10 @@ def test_wrong_input_is_one_sentence_and_code_2(
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert "no/such/recipe.yaml" in said and "Traceback" not in said
+
+
+def test_a_plan_says_which_gates_the_test_rows_can_decide() -> None:
+    result = runner.invoke(app, ["gates", "plan", "digits", "--discordance", "0.5"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "recall on 8 against deployed" in result.output and "rows more, or a wider margin" in result.output
+    assert "not a matter of rows" in result.output

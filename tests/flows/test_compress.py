@@ -38,6 +38,21 @@ def test_a_candidate_that_holds_is_published_and_reported(world: Workspace, vari
     assert "the first model on this device" in report
 
 
+def test_runs_can_be_searched_by_what_the_gates_saw(world: Workspace, variant: Variant) -> None:
+    outcome = flows.compress.compress("tiny", "1", variant("searched"), world)
+    (device,) = outcome.devices
+    runs = Runs(world.tracking_uri, "tiny")
+    found = runs.client.search_runs(
+        [runs.experiment],
+        "tags.`edgewright.gate.accuracy against parent` = 'pass' and metrics.`gate.accuracy against parent.lower` < 1 "
+        "and tags.`edgewright.stage` = 'searched'",
+    )
+    assert [run.info.run_id for run in found] == [device.report.split("/")[1]]
+    tables = {item.path for item in runs.client.list_artifacts(found[0].info.run_id)}
+    assert {"gates.json", "models.json", "ledger.json", "slices.json", "frontier.json", "ladder.json"} <= tables
+    assert runs.client.get_run(outcome.run_id).data.tags["edgewright.searched"] == "pass"
+
+
 def test_the_same_question_again_is_answered_from_the_record(world: Workspace, variant: Variant) -> None:
     recipe = variant("twice")
     first = flows.compress.compress("tiny", "1", recipe, world)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.tango import score_interval
+from quality_gates.exact import bounds
 from quality_gates.verdict import Verdict
 from tests.quality_gates.builders import against, eights, evidence, failed, limit, model, policy, resources, rows
 
@@ -68,7 +68,7 @@ def test_the_rule_is_the_interval_against_the_margin(candidate: list[int], refer
     seen = evidence(model(rows(N, candidate)), model(rows(N, reference)))
     (gate,) = decide(policy(against(margin=margin)), seen).gates
     gained, lost = len(set(reference) - set(candidate)), len(set(candidate) - set(reference))
-    lower, upper = score_interval(gained, lost, N, 0.95)
+    lower, upper = bounds(gained, lost, N, margin, 0.95)
     expected = "pass" if lower > -margin else "fail" if upper < -margin else "inconclusive"
     assert (gate.outcome, gate.gained, gate.lost) == (expected, gained, lost)
     assert (gate.remedy is None) == (expected == "pass")

@@ -52,7 +52,7 @@ def test_slice_columns_may_have_gaps_in_the_same_places() -> None:
         (rows(20).assign(site=None), "disagree about site on 20 rows"),
         (rows(20).drop(columns="site"), "differ in their slice columns: site"),
         (rows(20).assign(sensor=1), "differ in their slice columns: sensor"),
-        (rows(20).assign(score=2), "deployed model has 20 of 20 scores"),
+        (rows(20).assign(score=np.nan), "20 of 20 of the deployed model's scores are no finite"),
     ],
 )
 def test_frames_that_do_not_belong_together_are_refused(reference: pd.DataFrame, message: str) -> None:

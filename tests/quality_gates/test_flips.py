@@ -66,5 +66,5 @@ def test_a_column_that_is_no_slice_is_refused_by_name(column: str) -> None:
 
 
 def test_damaged_rows_have_no_slices() -> None:
-    with pytest.raises(EvidenceError, match="candidate has 10 of 10 scores"):
+    with pytest.raises(EvidenceError, match="10 of 10 of the candidate's scores"):
         slice_table({"candidate": rows(10).assign(score=float("nan"))}, ["label"])

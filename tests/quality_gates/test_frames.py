@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.errors import EvidenceError
-from quality_gates.frames import check_rows, slice_columns
+from quality_gates.frames import check_right_or_wrong, check_rows, slice_columns
 from tests.quality_gates.builders import rows
 
 
@@ -29,11 +29,9 @@ def test_sound_rows_pass() -> None:
         (pd.concat([rows(10), rows(2)]), r"2 repeated row ids \(the first is 0\)"),
         (_with("row_id", 3, None), "1 of 10 rows without a row_id"),
         (_with("prediction", 3, None), "1 of 10 rows without a prediction"),
-        (_with("score", 3, np.nan), "1 of 10 scores that are neither 0 nor 1"),
-        (_with("score", 3, np.inf), "1 of 10 scores that are neither"),
-        (_with("score", 3, 0.5), "1 of 10 scores that are neither"),
-        (_with("score", 3, -1), "1 of 10 scores that are neither"),
-        (rows(10).astype({"score": "Int64"}).replace({"score": {1: pd.NA}}), "10 of 10 scores"),
+        (_with("score", 3, np.nan), "1 of 10 of the candidate's scores are no finite numbers"),
+        (_with("score", 3, np.inf), "1 of 10 of the candidate's scores"),
+        (rows(10).astype({"score": "Int64"}).replace({"score": {1: pd.NA}}), "10 of 10 of the candidate's scores"),
         (rows(10).astype({"score": str}), "scores are str|scores are object"),
     ],
 )
@@ -43,6 +41,14 @@ def test_damaged_rows_are_refused_with_the_reason(frame: pd.DataFrame, message: 
     assert raised.value.remedy
 
 
+@pytest.mark.parametrize("score", [0.5, -1, 2])
+def test_accuracy_needs_scores_of_0_and_1(score: float) -> None:
+    frame = _with("score", 3, score)
+    check_rows(frame, "candidate")
+    with pytest.raises(EvidenceError, match="1 of 10 scores that are neither 0 nor 1"):
+        check_right_or_wrong(frame, "candidate")
+
+
 def test_something_other_than_a_frame_is_refused() -> None:
     with pytest.raises(EvidenceError, match="are a list; expected a pandas DataFrame"):
         check_rows([1, 2], "parent")  # type: ignore[arg-type]
@@ -50,3 +56,5 @@ def test_something_other_than_a_frame_is_refused() -> None:
 
 def test_slice_columns_are_all_the_others() -> None:
     assert slice_columns(rows(3)) == ["label", "site"]
+    answers = {"target": 1, "confidence": 0.5, "p(8)": 0.1}
+    assert slice_columns(rows(3).assign(**answers)) == ["label", "site"]

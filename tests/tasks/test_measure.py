@@ -163,7 +163,7 @@ def test_answers_have_ids_predictions_scores_and_slices(tiny: Job) -> None:
     outputs = np.eye(3)[targets]
     outputs[0] = np.roll(outputs[0], 1)
     answers = answer_rows(tiny, "test", outputs)
-    assert list(answers.columns) == ["row_id", "prediction", "score", "label", "site"]
+    assert list(answers.columns) == ["row_id", "prediction", "score", "target", "confidence", "label", "site"]
     assert answers["row_id"].tolist() == list(range(30))
     assert answers["label"].tolist() == LABELS[targets].tolist()
     assert answers["score"].tolist() == [0.0] + [1.0] * 29

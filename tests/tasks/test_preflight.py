@@ -137,3 +137,9 @@ def test_rows_that_are_no_good_are_named_with_their_file(
 def test_a_recipe_that_is_wrong_is_refused_first(recipe: Path, workspace: Workspace) -> None:
     changed(recipe, GATE, "")
     assert "key `gates.0.margin` is missing" in refused(ConfigurationError, recipe, workspace, model="ghost")
+
+
+def test_a_resource_that_nothing_measures_is_refused(recipe: Path, workspace: Workspace) -> None:
+    energy = "gates:\n  - {kind: limit, name: energy, resource: energy_mj, at_most: 5}\n"
+    message = refused(PreflightError, changed(recipe, "gates:\n", energy), workspace)
+    assert "nothing here reads a power sensor" in message

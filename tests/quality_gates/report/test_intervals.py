@@ -11,8 +11,8 @@ from quality_gates.report.intervals import (
     interval_axis,
     interval_picture,
     is_drawable,
-    tick_label,
 )
+from quality_gates.report.units import Unit
 from quality_gates.verdict import GateResult
 
 
@@ -97,10 +97,33 @@ def test_a_margin_of_zero_stands_on_the_zero_line() -> None:
     assert picture.margin_label == "0 pp"
 
 
-def test_only_non_inferiority_gates_with_a_number_are_drawn() -> None:
+def test_what_has_an_interval_is_drawn_whatever_its_kind() -> None:
     assert is_drawable(gate(0.0, None, None, 0.02))
     assert not is_drawable(gate(None, None, None, 0.02))
-    assert not is_drawable(gate(0.0, -0.1, 0.1, 0.02).model_copy(update={"kind": "limit"}))
+    assert is_drawable(gate(0.0, -0.1, 0.1, 0.02).model_copy(update={"kind": "a kind of next year"}))
+
+
+def flips(estimate: float, upper: float, at_most: float, outcome: str = "pass") -> GateResult:
+    changes = {"kind": "flips", "threshold": at_most, "margin": None, "outcome": outcome}
+    return gate(estimate, None, upper, 0.0).model_copy(update=changes)
+
+
+def test_a_level_bounded_from_above_is_allowed_below_its_limit_and_has_zero_on_its_axis() -> None:
+    held, broken = flips(0.01, 0.02, 0.03), flips(0.05, 0.07, 0.03, "fail")
+    axis = interval_axis([held, broken])
+    picture = interval_picture(held, axis)
+    assert picture.allowed == "below" and picture.zero is None
+    assert picture.margin is not None and picture.upper is not None and picture.upper < picture.margin
+    assert (picture.value_label, picture.margin_label) == ("1.0 %", "3 %")
+    assert interval_picture(broken, axis).allowed == "below"
+    assert axis.scale(0.0) == pytest.approx(PADDING)
+
+
+def test_a_difference_of_an_error_keeps_its_own_unit() -> None:
+    worse = gate(0.4, 0.1, 0.7, 0.0).model_copy(update={"metric": "mae", "threshold": 1.0})
+    picture = interval_picture(worse, interval_axis([worse]))
+    assert picture.value_label == "+0.40" and picture.margin_label == "+1"
+    assert picture.allowed == "below"
 
 
 def test_an_axis_without_gates_is_still_an_axis() -> None:
@@ -110,4 +133,4 @@ def test_an_axis_without_gates_is_still_an_axis() -> None:
 
 @pytest.mark.parametrize(("value", "label"), [(0.0, "0 pp"), (-0.02, "−2"), (0.125, "+12.5"), (-0.6, "−60")])
 def test_tick_labels_are_signed_points(value: float, label: str) -> None:
-    assert tick_label(value) == label
+    assert Unit("accuracy", difference=True, proportion=True).tick(value) == label

@@ -58,10 +58,22 @@ def test_memory_that_rounds_to_nothing_is_an_empty_bar() -> None:
     assert picture.end == picture.start
 
 
-@pytest.mark.parametrize("broken", [gate(None), gate(1.0, None), gate(-1.0), gate(1.0, 0.0)])
+@pytest.mark.parametrize("broken", [gate(None), gate(1.0, None), gate(-1.0), gate(1.0, -1.0)])
 def test_a_limit_without_its_numbers_has_no_picture(broken: GateResult) -> None:
     assert limit_picture(broken) is None
 
 
-def test_another_kind_of_gate_has_no_bar() -> None:
+def test_at_least_is_allowed_above_the_line() -> None:
+    floor = gate(0.95, 0.9, "accuracy").model_copy(update={"lower": 0.93})
+    picture = limit_picture(floor)
+    assert picture is not None
+    assert (picture.allowed, picture.budget_label) == ("above", "at least 90.0 %")
+
+
+def test_a_limit_of_zero_can_be_drawn() -> None:
+    assert limit_picture(gate(0.0, 0.0)) is not None
+    assert limit_picture(gate(3.0, 0.0)) is not None
+
+
+def test_a_difference_has_no_bar() -> None:
     assert limit_picture(gate(1.0).model_copy(update={"kind": "non_inferiority"})) is None

@@ -52,6 +52,9 @@ def test_duration(value: float | None, shown: str) -> None:
         ("accuracy", 0.93, "93.0 %"),
         ("rows_per_joule", 1234.0, "1234"),
         ("accuracy", None, "–"),
+        ("mae", 0.25, "0.25"),
+        ("metrics.own:cost", 0.25, "0.25"),
+        ("energy_mj", 1.5, "1.50 mJ"),
     ],
 )
 def test_quantity_takes_its_unit_from_the_metric(metric: str, value: float | None, shown: str) -> None:

@@ -24,7 +24,7 @@ def test_the_verdict_comes_first_and_every_gate_has_a_line() -> None:
     recall = next(line for line in lines if "recall-8-deployed" in line and "fail" in line and "pp" in line)
     assert "−59.5 pp" in recall and "−10.0 pp" in recall and recall.rstrip().endswith("42")
     size = next(line for line in lines if line.startswith("✓ pass") and " size " in line)
-    assert "13.8 kB" in size and "20.0 kB" in size
+    assert "13.8 kB" in size and "20 kB" in size
 
 
 def test_a_refusal_ends_with_what_would_have_to_change() -> None:
@@ -40,3 +40,11 @@ def test_gates_without_figures_are_shown_as_such() -> None:
 def test_markup_in_a_name_stays_text() -> None:
     content = examples.published().model_copy(update={"model": "[red]model[/red]"})
     assert "[red]model[/red]" in shown(content)
+
+
+def test_the_models_and_the_ledger_stand_below() -> None:
+    lines = shown(examples.refused()).splitlines()
+    accuracy = next(line for line in lines if line.startswith("Accuracy "))
+    assert accuracy.split() == ["Accuracy", "93.0", "%", "99.0", "%", "93.0", "%"]
+    ledger = next(line for line in lines if line.startswith("QAT (INT8)"))
+    assert "98.3 %" in ledger and "−0.4 pp" in ledger

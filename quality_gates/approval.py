@@ -1,0 +1,81 @@
+"""The one way past a fail: a recorded approval with name, reason and expiry. Pure: the caller says what day it is."""
+
+from datetime import date
+
+from quality_gates.errors import ApprovalError
+from quality_gates.verdict import Approval, GateResult, Verdict
+
+
+def approve(verdict: Verdict, *, name: str, reason: str, given: date, until: date, run_key: str, file: str) -> Verdict:
+    """Return the verdict, overridden by an approval of exactly this verdict and this file's sha256.
+
+    Only gates that were decided can be overridden: where evidence is missing or damaged nobody knows what would be
+    answered for, so measuring again is the only way. Raises ApprovalError.
+    """
+    _check_words(name, reason)
+    _check_days(given, until)
+    _check_overridable(verdict)
+    decided = Verdict.of(verdict.gates)
+    approval = Approval(
+        name=name,
+        reason=reason,
+        given=given,
+        until=until,
+        run_key=run_key,
+        file_sha256=file,
+        verdict_sha256=decided.sha256,
+    )
+    return Verdict.of(verdict.gates, approval)
+
+
+def check_release(verdict: Verdict, file: str, on: date) -> None:
+    """Raise ApprovalError unless a file of this sha256 may be published with this verdict on this day."""
+    if not verdict.releases:
+        raise ApprovalError(f"expected a passing or an overridden verdict, got {verdict.outcome}: {verdict.headline}")
+    approval = verdict.approval
+    if approval is None:
+        return
+    if approval.file_sha256 != file:
+        raise ApprovalError(
+            f"expected the file that {approval.name} approved, with sha256 {approval.file_sha256}, got {file}; "
+            "approve the version again"
+        )
+    if on > approval.until:
+        raise ApprovalError(
+            f"expected an approval that still counts on {on}, got one of {approval.name} that ended with "
+            f"{approval.until}; approve the version again, or publish one that passes"
+        )
+    _check_overridable(verdict)
+
+
+def undecided_gates(verdict: Verdict) -> tuple[GateResult, ...]:
+    """The gates in the way that have no figure: nothing was measured that a person could answer for."""
+    figures = ("estimate", "lower", "upper", "candidate_value")
+    return tuple(gate for gate in verdict.blocking if all(getattr(gate, name) is None for name in figures))
+
+
+def _check_words(name: str, reason: str) -> None:
+    for what, words in (("name", name), ("reason", reason)):
+        if not words.strip():
+            raise ApprovalError(f"expected a {what} for the approval, got none; say who answers for it and why")
+
+
+def _check_days(given: date, until: date) -> None:
+    if until < given:
+        raise ApprovalError(f"expected an approval that ends on {given} or later, got {until}; choose a later day")
+
+
+def _check_overridable(verdict: Verdict) -> None:
+    if verdict.decided == "pass":
+        raise ApprovalError("expected a verdict that did not pass, got pass; it needs no approval")
+    if not verdict.blocking:
+        raise ApprovalError(
+            "expected gates that were decided, got none: nothing was shown about the candidate; measure it first"
+        )
+    open_gates = undecided_gates(verdict)
+    if open_gates:
+        names = ", ".join(gate.name for gate in open_gates)
+        raise ApprovalError(
+            f"expected gates that were decided, got {names} without a figure: {open_gates[0].sentence} A measurement "
+            "that is missing cannot be answered for; measure again"
+        )

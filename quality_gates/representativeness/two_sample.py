@@ -1,0 +1,87 @@
+"""Two-sample tests with effect sizes that do not depend on how many rows each sample has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+SMALLEST_EXPECTED = 5  # rows per cell, below which the chi-square distribution is no longer a good approximation
+RESAMPLES = 19_999
+SEED = 0
+
+
+@dataclass(frozen=True)
+class TwoSample:
+    """A test's statistic, its p-value before any correction, the effect in [0, 1], and what moved most."""
+
+    statistic: float
+    p: float
+    effect: float
+    moved: str
+
+
+def compare_shares(ours: np.ndarray, theirs: np.ndarray) -> TwoSample | None:
+    """Pearson's chi-square test of homogeneity for classes (rows,); None where all rows are of one class.
+
+    Where a cell expects fewer than 5 rows, p is Monte Carlo over the tables with the same margins. The effect is
+    Cramer's V, sqrt(chi-square / rows), of two groups of equal size with these shares: with the samples' own sizes,
+    which V is usually computed with, the same shift has a V of 0.44 at equal sizes and of 0.08 at a hundred to one.
+    """
+    codes, classes = pd.factorize(np.concatenate([_objects(ours), _objects(theirs)]), use_na_sentinel=False)
+    if len(classes) < 2:
+        return None
+    table = np.stack(
+        [np.bincount(part, minlength=len(classes)) for part in (codes[: len(ours)], codes[len(ours) :])],
+    )
+    statistic, p, _, expected = stats.chi2_contingency(table, correction=False)
+    if expected.min() < SMALLEST_EXPECTED:
+        p = _monte_carlo(table)
+    shares = table / table.sum(axis=1, keepdims=True)
+    parts = (shares[0] - shares[1]) ** 2 / shares.sum(axis=0)
+    most = int(np.argmax(parts))
+    moved = f"{classes[most]} is {_percent(shares[0, most])} of the rows here and {_percent(shares[1, most])} there"
+    return TwoSample(float(statistic), float(p), float(np.sqrt(parts.sum() / 2)), moved)
+
+
+def compare_figures(ours: np.ndarray, theirs: np.ndarray, names: Sequence[str]) -> TwoSample:
+    """Kolmogorov-Smirnov's test for each column of figures (rows, columns); the column that moved most, Bonferroni."""
+    tests = [_kolmogorov_smirnov(ours[:, column], theirs[:, column]) for column in range(ours.shape[1])]
+    most = int(np.argmax([effect for effect, _ in tests]))
+    p = min(1.0, len(tests) * min(p for _, p in tests))
+    here, there = np.median(ours[:, most]), np.median(theirs[:, most])
+    moved = f"the median of {names[min(most, len(names) - 1)]} is {here:.3g} here and {there:.3g} there"
+    return TwoSample(tests[most][0], p, tests[most][0], moved)
+
+
+def absence(rows: int, present: int, others: int) -> float:
+    """The chance that none of `rows` is of a kind that `present` of `others` are, if both have the same share of it."""
+    return float(stats.hypergeom.pmf(0, rows + others, present, rows))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number, whatever their dependence (Holm S. Scand J Stat 1979;6:65-70)."""
+    adjusted, running = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return adjusted
+
+
+def _kolmogorov_smirnov(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
+    test = stats.ks_2samp(ours, theirs)
+    return float(test.statistic), float(test.pvalue)
+
+
+def _monte_carlo(table: np.ndarray) -> float:
+    method = stats.MonteCarloMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(SEED))
+    return float(stats.chi2_contingency(table, correction=False, method=method).pvalue)
+
+
+def _objects(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values).astype(object)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

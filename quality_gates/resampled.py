@@ -1,0 +1,172 @@
+"""A metric of two models with bounds from the bootstrap, for what is no simple share of rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from quality_gates import counted, valued
+from quality_gates.counted import ClassTable
+from quality_gates.errors import EvidenceError
+from quality_gates.frames import check_numbers
+from quality_gates.metric_choice import ERRORS, MetricChoice, probability_column
+from quality_gates.resampling import Figure, Floats, Units, lower_bound, spread
+
+SIDES = ("candidate", "reference")
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A metric's `values` for (candidate, reference) on `n` rows, and what its bounds are drawn from.
+
+    `figures` gives both models' values of many samples. Few rows that all agree would make a bootstrap sure of what it
+    never saw, so the lower bounds are drawn from `against`, which has one row more that speaks against the candidate as
+    loudly as a row can, and the upper ones from `towards`, with one that speaks for it.
+    """
+
+    n: int
+    values: tuple[float, float]
+    sign: int
+    figures: Figure
+    against: Units
+    towards: Units
+
+    def gain_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's gain, positive where it is better."""
+        return self._bounds(self._gain, confidence)
+
+    def own_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's value."""
+        low, high = self._bounds(lambda sums: self.sign * self.figures(sums)[:, 0], confidence)
+        return (low, high) if self.sign > 0 else (-high, -low)
+
+    def gain_spread(self) -> float:
+        """Return the standard error of the gain."""
+        return spread(self.against, self._gain)
+
+    def _gain(self, sums: Floats) -> Floats:
+        both = self.figures(sums)
+        return self.sign * (both[:, 0] - both[:, 1])
+
+    def _bounds(self, figure: Figure, confidence: float) -> tuple[float, float]:
+        return lower_bound(self.against, figure, confidence), -lower_bound(
+            self.towards, lambda sums: -figure(sums), confidence
+        )
+
+
+def resampled(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
+    """Prepare a metric of paired rows; raises EvidenceError where they lack what it needs."""
+    if choice.metric in ERRORS:
+        return _errors(choice.metric, rows)
+    if choice.metric == "auroc":
+        return _ranking(choice, rows)
+    return _classes(choice, rows)
+
+
+def target_of(rows: pd.DataFrame) -> pd.Series:
+    """Return the right answers; raises EvidenceError where they are not known."""
+    if "target" not in rows.columns:
+        raise EvidenceError(
+            "The measured rows do not say what the right answer is.",
+            "Let Workload.right_answers return one for each row, in the words of Workload.predictions.",
+        )
+    if missing := int(rows["target"].isna().sum()):
+        raise EvidenceError(
+            f"{missing} of {len(rows)} rows have no right answer.",
+            "Let Workload.right_answers return one for each row.",
+        )
+    return rows["target"]
+
+
+def calibration(bins: int, rows: pd.DataFrame) -> Resampled:
+    """Prepare the expected calibration error of paired rows; raises EvidenceError without confidences."""
+    sides = []
+    for side in SIDES:
+        confidence = _numbers(rows, f"{side}_confidence", 0, 1, "Let Workload.probabilities return them.")
+        sides.append(np.column_stack([confidence, rows[f"{side}_score"].to_numpy(dtype=float)]))
+    surest = max(float(side[:, 0].max()) for side in sides)
+    wrong, right = [surest, 0.0], [surest, 1.0]
+
+    def units(candidate: list[float], reference: list[float]) -> Units:
+        return valued.calibration_units(bins, np.vstack([sides[0], candidate]), np.vstack([sides[1], reference]))
+
+    figures = valued.calibration_errors(bins)
+    own = figures(valued.calibration_units(bins, *sides).total)[0]
+    return Resampled(len(rows), _pair(own), -1, figures, units(wrong, right), units(right, wrong))
+
+
+def _classes(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
+    table = ClassTable.of(target_of(rows), rows["candidate_prediction"], rows["reference_prediction"])
+    code, size = None if choice.of is None else table.code(choice.of), len(table.classes)
+    figures = counted.metric_of(choice.metric, code, size)
+    gain = counted.gain_of(choice.metric, code, size)
+    values = figures(table.units().total)[0]
+    others = [place for place in {code or 0, 0, size - 1} if place is not None]
+    wrongs = [(truth, answer) for truth in range(size) for answer in others if answer != truth]
+    against = _extreme(table, gain, [(truth, answer, truth) for truth, answer in wrongs], np.argmin)
+    towards = _extreme(table, gain, [(truth, truth, answer) for truth, answer in wrongs], np.argmax)
+    return Resampled(len(rows), _pair(values), 1, figures, against, towards)
+
+
+def _extreme(
+    table: ClassTable, gain: Figure, cells: list[tuple[int, int, int]], pick: Callable[[Floats], np.intp]
+) -> Units:
+    total = table.units().total
+    if not cells:
+        return table.units()
+    alone = ClassTable(table.classes, np.array(cells), np.ones(len(cells), dtype=np.int64)).units().sums
+    moved = gain(np.asarray(alone.toarray() if not isinstance(alone, np.ndarray) else alone) + total)
+    return table.with_row(*cells[int(pick(moved))]).units()
+
+
+def _errors(metric: str, rows: pd.DataFrame) -> Resampled:
+    errors = np.stack([abs(rows[f"{side}_score"].to_numpy(dtype=float)) for side in SIDES], axis=1)
+    differences = errors[:, 0] - errors[:, 1]
+    widest = errors[int(np.lexsort((errors[:, 0], errors[:, 1], abs(differences)))[-1])]
+    if differences.any():
+        worse, better = float(widest.max()), float(widest.min())
+    else:  # nothing tells how far the models may part: as far as the largest error
+        worse, better = 2 * float(errors.max()), float(errors.max())
+
+    def units(*more: tuple[float, float]) -> Units:
+        both = np.vstack([errors, *more])
+        return valued.error_units(both[:, 0], both[:, 1])
+
+    figures = valued.mean_errors(metric)
+    values = figures(units().total)[0]
+    return Resampled(len(rows), _pair(values), -1, figures, units((worse, better)), units((better, worse)))
+
+
+def _ranking(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
+    target, remedy = target_of(rows), "Let Workload.probabilities return a column for the class."
+    positive = np.array([_is(value, choice.of) for value in target], dtype=bool)
+    if positive.all() or not positive.any():
+        which = "every row is" if positive.all() else "no row is"
+        raise EvidenceError(f"AUROC needs rows of class {choice.of!r} and others; {which} of it.", "Correct `of`.")
+    scores = [_numbers(rows, f"{side}_{probability_column(choice.of)}", -np.inf, np.inf, remedy) for side in SIDES]
+
+    def units(*shown: float) -> Units:
+        """With one positive row more, that each model ranks highest (1) or lowest (-1)."""
+        ranked = [np.append(score, [score.max() + 1 if way > 0 else score.min() - 1]) for score, way in
+                  zip(scores, shown, strict=True)] if shown else scores  # fmt: skip
+        return valued.ranking_units(np.append(positive, True) if shown else positive, *ranked)
+
+    center = np.array([valued.auroc(positive, score) for score in scores])
+    shifted = valued.linearized_areas(center)
+    return Resampled(len(rows), _pair(center), 1, shifted, units(-1, 1), units(1, -1))
+
+
+def _numbers(rows: pd.DataFrame, column: str, lowest: float, highest: float, remedy: str) -> Floats:
+    if column not in rows.columns:
+        raise EvidenceError(f"The measured rows have no {column.replace('_', ' ', 1)}.", remedy)
+    check_numbers(rows[column], f"the values of {column.replace('_', ' ', 1)}", lowest, highest)
+    return rows[column].to_numpy(dtype=float)
+
+
+def _is(value: object, of: object) -> bool:
+    return bool(value == of) and isinstance(value, bool | np.bool_) == isinstance(of, bool)
+
+
+def _pair(values: Floats) -> tuple[float, float]:
+    return float(values[0]), float(values[1])

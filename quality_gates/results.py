@@ -1,0 +1,45 @@
+"""What all gates say alike: results without figures, and how bounds decide."""
+
+from collections.abc import Callable
+from typing import Any
+
+from quality_gates.errors import reason_and_remedy
+from quality_gates.verdict import GateOutcome, GateResult
+
+
+def decided(name: str, title: str, decide: Callable[[], GateResult], **facts: Any) -> GateResult:
+    """Return what `decide` finds; whatever stops it is a failed gate that says why, never an exception.
+
+    `facts` are the fields of the result that are known all the same.
+    """
+    try:
+        return decide()
+    except Exception as error:  # whatever stops a gate from being decided must read as a failed gate, never as no gate
+        reason, remedy = reason_and_remedy(error)
+        sentence = f"{title} could not be decided. {reason}"
+        return GateResult(name=name, outcome="fail", blocking=True, sentence=sentence, remedy=remedy, **facts)
+
+
+def not_applicable(name: str, title: str, **facts: Any) -> GateResult:
+    """Return the result of a gate that needs a deployed model before there is one."""
+    sentence = f"No deployed model yet: {title[0].lower()}{title[1:]} cannot be compared on a first deployment."
+    return GateResult(name=name, outcome="not_applicable", blocking=False, sentence=sentence, **facts)
+
+
+def at_least(threshold: float, lower: float, upper: float) -> GateOutcome:
+    """Return pass where what is bounded is shown to be above a threshold, fail where below, else inconclusive."""
+    if lower > threshold:
+        return "pass"
+    return "fail" if upper < threshold else "inconclusive"
+
+
+def at_most(threshold: float, lower: float, upper: float) -> GateOutcome:
+    """Return pass where what is bounded is shown to be at most a threshold, fail where above, else inconclusive."""
+    if upper <= threshold:
+        return "pass"
+    return "fail" if lower > threshold else "inconclusive"
+
+
+def blocks(outcome: GateOutcome, on_inconclusive: str) -> bool:
+    """Whether an outcome may stop the release."""
+    return not (outcome == "inconclusive" and on_inconclusive == "warn")

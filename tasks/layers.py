@@ -1,0 +1,90 @@
+"""The layers' part of the loss ledger: what INT8 costs in each layer alone, overall and in the critical slices."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from deployments.device import DeviceProfile
+from deployments.workload import Split
+from model_compression.errors import CompressionError
+from model_compression.sensitivity import one_layer_at_a_time
+from quality_gates.evidence import ModelEvidence
+from quality_gates.report import LayerRow, SliceValue
+from tasks.export import export_snapshot
+from tasks.intake import Parent
+from tasks.job import Job
+from tasks.ladder import Attempt
+from tasks.measure import answer_rows
+from tasks.outcome import accuracy, critical_slices
+
+logger = logging.getLogger("edgewright")
+ROWS = 1000  # of validation: a layer's loss is a hint where to look, no gate
+CALIBRATION = "minmax"
+OUTPUTS = "outputs.npy"
+
+
+@dataclass(frozen=True)
+class LayerLosses:
+    """One line per layer, on so many validation rows; `failure` says why there are none."""
+
+    rows: tuple[LayerRow, ...]
+    validation_rows: int
+    failure: str | None = None
+
+
+@task(name="layer losses", cache_policy=NO_CACHE)
+def layer_losses(job: Job, parent: Parent, device: DeviceProfile, chosen: Attempt) -> LayerLosses:
+    """Quantize one layer of the chosen float model at a time; what cannot be quantized so says why."""
+    validation = _some_rows(job.splits["validation"])
+    source = export_snapshot(job, parent, chosen.snapshot)
+
+    def produce(folder: Path) -> dict[str, list[object]]:
+        whole, layers = one_layer_at_a_time(
+            source.path, job.splits["calibration"].inputs, validation.inputs, method=CALIBRATION,
+            reduce_range=device.saturates,
+        )  # fmt: skip
+        np.save(folder / OUTPUTS, np.stack([whole, *(layer.outputs for layer in layers)]))
+        return {"layers": [layer.layer for layer in layers], "changes": [layer.output_change for layer in layers]}
+
+    inputs = {"source": source.digest, "reduce_range": device.saturates, **job.digests("calibration", "validation")}
+    try:
+        stage = job.workspace.store.run("layers", inputs, ("model_compression", "tasks.layers"), produce)
+    except CompressionError as error:
+        logger.warning("%s: %s", device.name, error)
+        return LayerLosses((), len(validation), str(error))
+    judge = replace(job, splits={**job.splits, "validation": validation})
+    whole, *outputs = (
+        ModelEvidence(answer_rows(judge, "validation", each), None) for each in np.load(stage.folder / OUTPUTS)
+    )
+    named = zip(stage.value["layers"], stage.value["changes"], outputs, strict=True)
+    return LayerLosses(
+        tuple(_row(job, layer, change, whole, answers) for layer, change, answers in named), len(validation)
+    )
+
+
+def _row(job: Job, layer: str, change: float, whole: ModelEvidence, answers: ModelEvidence) -> LayerRow:
+    slices = tuple(
+        SliceValue(name=str(condition), value=_lost(accuracy(whole, condition), accuracy(answers, condition)))
+        for condition in critical_slices(job)
+    )
+    return LayerRow(layer=layer, change=_lost(accuracy(whole), accuracy(answers)), slices=slices, output_change=change)
+
+
+def _lost(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def _some_rows(split: Split) -> Split:
+    """At most so many rows, evenly spread."""
+    if len(split) <= ROWS:
+        return split
+    kept = np.linspace(0, len(split) - 1, ROWS).astype(int)
+    return Split(
+        tuple(array[kept] for array in split.inputs),
+        split.targets[kept],
+        split.slices.iloc[kept].reset_index(drop=True),
+    )

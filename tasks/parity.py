@@ -1,0 +1,123 @@
+"""The candidate run in two ways on the same rows: what a gate may demand to be the same."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from deployments.workload import SplitName
+from edge_runtime.errors import EdgewrightError, MeasurementFailed
+from edge_runtime.measuring import measure
+from edge_runtime.session import EdgeModel
+from edge_runtime.settings import Optimization
+from model_compression.training import predict
+from quality_gates.evidence import ParityMeasurement
+from quality_gates.policy import Parity, ParityCheck
+from tasks.digests import digest_of
+from tasks.export import ModelFile, Trained, export_snapshot
+from tasks.measure import machine, request, session_settings
+from tasks.references import References
+
+logger = logging.getLogger("edgewright")
+ROWS = 256
+SEVERAL = 8  # at a time, for a device that takes one row at a time
+CODE = ("edge_runtime", "tasks.parity", "tasks.measure", "tasks.export")
+
+
+def parity(
+    references: References, file: ModelFile, trained: Trained, split: SplitName
+) -> tuple[ParityMeasurement, ...]:
+    """Measure what the recipe's parity gates ask for, on up to 256 rows; a run that fails is a measurement of its own.
+
+    torch against ONNX is held on the float model that the file was quantized from: torch does not run the file itself.
+    """
+    checks = dict.fromkeys(gate.check for gate in references.job.recipe.gates if isinstance(gate, Parity))
+    return tuple(_measured(references, check, file, trained, split) for check in checks)
+
+
+def _measured(
+    references: References, check: ParityCheck, file: ModelFile, trained: Trained, split: SplitName
+) -> ParityMeasurement:
+    job = references.job
+
+    def produce(folder: Path) -> dict[str, object]:
+        first, second = _RUNS[check](references, file, trained, split)
+        return asdict(_compare(references, check, np.asarray(first), np.asarray(second)))
+
+    inputs = {
+        "file": file.digest,
+        "trained": trained.digest,
+        "check": check,
+        "threads": references.device.threads,
+        "split": split,
+        "device": digest_of(references.device.model_dump(mode="json")),
+        "machine": machine(),
+        **job.digests(split),
+    }
+    try:
+        return ParityMeasurement(**job.workspace.store.run("parity", inputs, CODE, produce).value)
+    except EdgewrightError as error:
+        logger.warning("%s: parity %s: %s", references.device.name, check, error)
+        return ParityMeasurement(check, 0, 0, 0.0, str(error))
+
+
+def _compare(references: References, check: ParityCheck, first: np.ndarray, second: np.ndarray) -> ParityMeasurement:
+    if first.shape != second.shape:
+        raise MeasurementFailed(f"expected outputs of one shape both ways, got {first.shape} and {second.shape}")
+    answers = [np.asarray(references.job.workload.predictions(outputs)) for outputs in (first, second)]
+    differing = (answers[0] != answers[1]).reshape(len(first), -1).any(axis=1)
+    largest = float(np.abs(first - second).max() / max(1e-12, float(np.abs(first).max())))
+    return ParityMeasurement(check, len(first), int(differing.sum()), largest)
+
+
+def _rows(references: References, split: SplitName) -> tuple[np.ndarray, ...]:
+    return tuple(array[:ROWS] for array in references.job.splits[split].inputs)
+
+
+def _fresh(
+    references: References, path: Path, split: SplitName, batch_size: int, optimization: Optimization
+) -> np.ndarray:
+    """Outputs of a file that a fresh process loads."""
+    device = references.device
+    asked = request(
+        device, path, _rows(references, split), batch_size=batch_size, optimization=optimization, latency_repeats=1
+    )
+    return measure(asked, device.measure.timeout_s).outputs[0]
+
+
+def _batched_single(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
+    several = max(references.device.max_batch, SEVERAL)
+    return tuple(_fresh(references, file.path, split, size, "all") for size in (1, several))
+
+
+def _optimized_plain(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
+    levels: tuple[Optimization, ...] = ("all", "off")
+    return tuple(_fresh(references, file.path, split, references.device.max_batch, level) for level in levels)
+
+
+def _reloaded_original(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
+    batch = references.device.max_batch
+    rows = request(references.device, file.path, _rows(references, split)).inputs
+    session = EdgeModel.load(file.path, session_settings(references.device))
+    count = len(next(iter(rows.values())))
+    parts = [
+        session.predict({name: array[start : start + batch] for name, array in rows.items()})[0]
+        for start in range(0, count, batch)
+    ]
+    return np.concatenate(parts), _fresh(references, file.path, split, batch, "all")
+
+
+def _torch_onnx(references: References, _: ModelFile, trained: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
+    exported = export_snapshot(references.job, references.parent, trained)
+    answers = predict(trained.load(references.parent), _rows(references, split))
+    return answers, _fresh(references, exported.path, split, references.device.max_batch, "all")
+
+
+_RUNS: dict[ParityCheck, Callable[[References, ModelFile, Trained, SplitName], tuple[np.ndarray, ...]]] = {
+    "torch_onnx": _torch_onnx,
+    "batched_single": _batched_single,
+    "optimized_plain": _optimized_plain,
+    "reloaded_original": _reloaded_original,
+}

@@ -1,0 +1,206 @@
+"""The one way past a refusal, on a refused candidate of the tiny model with MLflow on SQLite."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import flows.cli
+import flows.compress
+import flows.reconcile
+from deployments.recipe import read_recipe
+from edge_runtime.bundle import Manifest, read_bundle
+from quality_gates.errors import ApprovalError
+from quality_gates.report import ReportContent
+from tasks import publish
+from tasks.approve import approve_version
+from tasks.errors import PublishError, RegistryError
+from tasks.outcome import DeviceOutcome
+from tasks.registry import EdgeModels, Runs
+from tasks.workspace import Workspace
+from tests.flows.conftest import Variant
+
+runner = CliRunner()
+SMALL = {"budgets": {"size_kb": 2}}
+WORDS = {"name": "Ada Lovelace", "reason": "The press stands still.", "until": date(2999, 1, 1)}
+
+
+class Refused:
+    """A refused candidate and what can be seen of it."""
+
+    def __init__(self, world: Workspace, variant: Variant, name: str, **device: object) -> None:
+        self.world, self.name = world, name
+        self.recipe = variant(name, device={**SMALL, **device})
+        self.outcome = flows.compress.compress("tiny", "1", self.recipe, world)
+        self.runs, self.models = Runs(world.tracking_uri, "tiny"), EdgeModels(world.tracking_uri, "tiny")
+        (self.line,) = self.outcome.devices
+        self.run = self.line.report.split("/")[1]
+
+    def approve(self, **changes: object) -> DeviceOutcome:
+        return approve_version(self.world, "tiny", "1", self.name, **{**WORDS, **changes})  # type: ignore[arg-type]
+
+    def deployed(self) -> str | None:
+        edge = self.models.deployed(self.name)
+        return None if edge is None else edge.version
+
+    def manifest(self) -> Manifest:
+        (folder,) = (path for path in (self.world.target / "tiny" / self.name).iterdir() if path.is_dir())
+        return read_bundle(folder).manifest
+
+
+def test_an_approval_publishes_what_was_refused_and_everything_says_so(world: Workspace, variant: Variant) -> None:
+    refused = Refused(world, variant, "approved")
+    assert refused.line.verdict == "fail" and refused.deployed() is None
+    after = refused.approve()
+    assert (after.verdict, after.published) == ("overridden", True)
+    assert refused.deployed() == refused.line.edge_version
+    assert refused.manifest().approval["approved_by"] == "Ada Lovelace"
+    assert refused.manifest().lineage["verdict"] == "overridden"
+    content = ReportContent.model_validate_json(refused.runs.read_text(refused.run, "report.json"))
+    assert content.published and content.verdict.approval is not None
+    page = refused.runs.read_text(refused.run, "report.html")
+    assert "The press stands still." in page and "Published by approval against its gates" in page
+    tags = refused.runs.tags(refused.run)
+    assert tags["edgewright.verdict"] == "overridden" and tags["edgewright.approved_by"] == "Ada Lovelace"
+    version = refused.models.client.get_model_version(f"tiny-{refused.name}", refused.line.edge_version)
+    assert content.history[-1].overridden and content.history[-1].now == "deployed"
+    assert "Ada Lovelace" in version.description and version.tags["edgewright.verdict"] == "overridden"
+    assert json.loads(refused.runs.read_text(refused.run, "verdict.json"))["outcome"] == "fail"
+
+
+def test_nothing_undoes_it_and_the_version_stays_answered(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = Refused(world, variant, "kept")
+    refused.approve()
+    again = flows.compress.compress("tiny", "1", refused.recipe, world)
+    assert again.reused and again.answer == "published" and again.devices[0].verdict == "overridden"
+    assert flows.reconcile.reconcile([refused.recipe], world) == []
+    assert refused.deployed() == refused.line.edge_version
+    approval = again.devices[0].approval
+    assert approval is not None and approval.reason == "The press stands still."
+    assert refused.approve(until=date(2999, 2, 1)).approval.until == date(2999, 2, 1)  # type: ignore[union-attr]
+
+
+def test_an_approval_that_has_ended_is_said_out_loud(
+    world: Workspace, variant: Variant, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = Refused(world, variant, "lapsed")
+    refused.approve()
+    edge = refused.models.deployed("lapsed")
+    assert edge is not None
+    refused.models.describe(edge, "", {"edgewright.approved_until": "2001-01-01"})
+    with caplog.at_level("WARNING", logger="edgewright"):
+        flows.reconcile.warn_of_lapsed(read_recipe(Path(refused.recipe)), world)
+    assert "ended with 2001-01-01" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"name": " "}, "expected a name"),
+        ({"reason": ""}, "expected a reason"),
+        ({"until": date(2001, 1, 1)}, "got 2001-01-01; choose a later day"),
+    ],
+)
+def test_what_is_no_approval_publishes_nothing(
+    world: Workspace, variant: Variant, changes: dict[str, object], says: str
+) -> None:
+    refused = Refused(world, variant, "incomplete")
+    with pytest.raises(ApprovalError, match=says):
+        refused.approve(**changes)
+    assert refused.deployed() is None and not (world.target / "tiny" / "incomplete").exists()
+
+
+def test_a_measurement_that_died_cannot_be_approved(world: Workspace, variant: Variant) -> None:
+    measure = {"kind": "local", "memory_limit_mb": 5, "timeout_s": 60, "warmup": 1, "repeats": 20}
+    refused = Refused(world, variant, "crashed", measure=measure)
+    with pytest.raises(ApprovalError, match="measure again"):
+        refused.approve()
+    assert refused.deployed() is None
+
+
+def test_a_record_that_was_changed_is_found_out(world: Workspace, variant: Variant) -> None:
+    refused = Refused(world, variant, "changed")
+    stored = json.loads(refused.runs.read_text(refused.run, "verdict.json"))
+    stored["gates"][0]["sentence"] = "Nothing to see here."
+    refused.runs.text(refused.run, "verdict.json", json.dumps(stored))
+    with pytest.raises(ApprovalError, match="one of them was changed"):
+        refused.approve()
+    assert refused.deployed() is None
+
+
+def test_another_file_than_the_judged_one_is_not_published(world: Workspace, variant: Variant) -> None:
+    refused = Refused(world, variant, "swapped")
+    (file,) = Path(world.home).rglob(f"artifacts/edgewright-tiny/{refused.run}/**/model.onnx")
+    file.write_bytes(file.read_bytes() + b"\x00")
+    with pytest.raises(RegistryError, match="it was changed after publication"):
+        refused.approve()
+    assert refused.deployed() is None
+
+
+def test_what_was_never_compared_with_the_deployed_model_is_not_approved(world: Workspace, variant: Variant) -> None:
+    refused = Refused(world, variant, "overtaken")
+    other = flows.compress.compress("tiny", "1", variant("overtaken"), world)
+    assert other.answer == "published" and refused.deployed() == other.devices[0].edge_version
+    newest = refused.runs.read_text(other.run_id, "outcome.json")
+    lost = json.loads(newest) | {"devices": []}
+    refused.runs.text(other.run_id, "outcome.json", json.dumps(lost))
+    with pytest.raises(ApprovalError, match=r"\(nothing\), got a model of version 1; compress the version again"):
+        refused.approve()
+    assert refused.deployed() == other.devices[0].edge_version
+
+
+def test_what_passed_needs_no_approval(world: Workspace, variant: Variant) -> None:
+    flows.compress.compress("tiny", "1", variant("fine"), world)
+    with pytest.raises(ApprovalError, match="needs no approval"):
+        approve_version(world, "tiny", "1", "fine", **WORDS)  # type: ignore[arg-type]
+
+
+def test_a_kill_in_between_is_completed_by_saying_it_again(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = Refused(world, variant, "killed")
+    with monkeypatch.context() as broken:
+        broken.setattr("tasks.approve._tell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            refused.approve()
+    assert refused.deployed() == refused.line.edge_version
+    assert refused.runs.tags(refused.run)["edgewright.verdict"] == "fail"
+    assert refused.approve().published
+    assert refused.runs.tags(refused.run)["edgewright.verdict"] == "overridden"
+
+
+def test_the_command_line_asks_for_everything_and_history_shows_it(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(world.home))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", world.tracking_uri)
+    monkeypatch.setenv("EDGEWRIGHT_TARGET", str(world.target))
+    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setattr(flows.cli, "prepare", lambda home: None)
+    refused = Refused(world, variant, "by-hand")
+    command = ["approve", "tiny/1", "--device", "by-hand", "--name", "Ada", "--reason", "The press stands still."]
+    assert runner.invoke(flows.cli.app, command).exit_code == 2  # no --until
+    assert refused.deployed() is None
+    done = runner.invoke(flows.cli.app, [*command, "--until", "2999-01-01"])
+    assert done.exit_code == 0, done.output
+    assert "with the verdict overridden" in done.output
+    shown = runner.invoke(flows.cli.app, ["history", "tiny", "--device", "by-hand"]).output
+    assert "approved" in shown and "Ada, until 2999-01-01: The press stands still." in shown
+    assert "Approved by Ada" in runner.invoke(flows.cli.app, ["report", "tiny/1", "--device", "by-hand"]).output
+    whole = runner.invoke(flows.cli.app, ["approve", "tiny", *command[2:], "--until", "2999-01-01"])
+    assert isinstance(whole.exception, ApprovalError)
+
+
+def test_publish_refuses_an_approval_of_another_file(world: Workspace, variant: Variant) -> None:
+    refused = Refused(world, variant, "strict")
+    refused.approve()
+    content = ReportContent.model_validate_json(refused.runs.read_text(refused.run, "report.json"))
+    edge = refused.models.deployed("strict")
+    assert edge is not None
+    with pytest.raises(PublishError, match="expected the file that Ada Lovelace approved"):
+        other = type(edge)(edge.name, edge.version, edge.source_version, edge.run_key, "b" * 64)
+        publish._check_verdict("tiny", content.verdict, other)

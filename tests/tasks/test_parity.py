@@ -1,0 +1,60 @@
+"""Parity is measured on real files in real processes, for what the recipe asks, and a failure is a measurement."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from quality_gates.policy import Parity, ParityCheck
+from tasks import parity as module
+from tasks.export import ModelFile
+from tasks.parity import parity
+from tasks.workspace import Workspace
+from tests.edge_runtime.models import linear_model
+from tests.tasks.tiny import FEATURES, ROWS, device, example, job, network
+
+CHECKS: tuple[ParityCheck, ...] = ("torch_onnx", "batched_single", "optimized_plain", "reloaded_original")
+
+
+def references(tmp_path: Path, *checks: ParityCheck) -> Any:
+    gates = tuple(Parity(name=check, check=check, at_most=1e-4, rows_at_most=0.0) for check in checks)
+    parent = SimpleNamespace(digest="p", example=(torch.from_numpy(example(4)),), names=("x",))
+    return SimpleNamespace(
+        job=job(Workspace.at(tmp_path, "sqlite:///unused"), gates=gates), parent=parent, device=device()
+    )
+
+
+def file(tmp_path: Path) -> ModelFile:
+    return ModelFile(linear_model(tmp_path / "model.onnx", FEATURES, 3), "f", 0.0)
+
+
+def trained() -> Any:
+    return SimpleNamespace(digest="t", title="tiny", load=lambda parent: network())
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_sound_model_answers_the_same_both_ways(tmp_path: Path, check: ParityCheck) -> None:
+    (seen,) = parity(references(tmp_path, check), file(tmp_path), trained(), "test")
+    assert (seen.check, seen.rows, seen.differing, seen.failure) == (check, ROWS["test"], 0, None)
+    assert seen.largest < 1e-4
+
+
+def test_only_what_gates_ask_for_is_measured(tmp_path: Path) -> None:
+    assert parity(references(tmp_path), file(tmp_path), trained(), "test") == ()
+
+
+def test_two_models_that_differ_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = module._RUNS["batched_single"]
+    monkeypatch.setitem(module._RUNS, "batched_single", lambda *asked: (run(*asked)[0], -run(*asked)[1]))
+    (seen,) = parity(references(tmp_path, "batched_single"), file(tmp_path), trained(), "test")
+    assert seen.largest == pytest.approx(2.0) and seen.differing > 0
+
+
+def test_a_run_that_fails_is_a_measurement_of_its_own(tmp_path: Path, warned: list[str]) -> None:
+    broken = ModelFile(tmp_path / "no.onnx", "broken", 0.0)
+    broken.path.write_bytes(b"no graph")
+    (seen,) = parity(references(tmp_path, "reloaded_original"), broken, trained(), "test")
+    assert seen.failure is not None and "expected an ONNX graph" in seen.failure
+    assert len(warned) == 1
