@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from model_compression.distillation import soft_label_loss
 from model_compression.errors import TrainingError
 from model_compression.training.early_stopping import EarlyStopping
+from model_compression.training.memory_format import channels_last
 from model_compression.training.micro_batches import MicroBatches
 from model_compression.training.rows import Arrays, device_of, tensors
 from model_compression.training.settings import FineTuning, LossFunction
@@ -52,7 +53,7 @@ def fine_tune(
     """
     _check(inputs, targets, teacher_outputs, settings, validate)
     home, device = device_of(model), settings.torch_device()
-    with _training(model, settings.seed, device):
+    with _training(model, settings.seed, device), channels_last(model):
         try:
             return _Loop(model.to(device), inputs, targets, teacher_outputs, loss, settings).run(progress, validate)
         finally:

@@ -1,0 +1,52 @@
+"""What one trajectory for five device profiles costs, to one for the hardest of them."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from deployments.recipe import Recipe, read_recipe
+from deployments.workload import load_workload, read_splits
+from flows.demo import upstream
+from tasks.baseline import measure_baseline
+from tasks.intake import resolve
+from tasks.job import Job
+from tasks.prune import prune
+from tasks.registry import register_upstream
+from tasks.workspace import Workspace
+from tests.benchmarks.record import Figure
+
+PROFILES = 5
+
+
+def five_devices() -> list[Figure]:
+    """Processor time of both, each in an empty stage store, in one run."""
+    recipe = read_recipe(Path("digits"))
+    hardest = min(recipe.devices, key=lambda device: device.budgets.size_bytes)
+    easier = [
+        hardest.model_copy(
+            update={
+                "name": f"easier-{index}",
+                "budgets": hardest.budgets.model_copy(update={"size_kb": 60 + 20 * index}),
+            }
+        )
+        for index in range(1, PROFILES)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        one, five = (
+            _seconds(Path(folder) / name, recipe.model_copy(update={"devices": devices}))
+            for name, devices in (("one", (hardest,)), ("five", (hardest, *easier)))
+        )
+    return [Figure("a trajectory for 5 device profiles, to one for the hardest", five / one, 1.3, "x", "at_most")]
+
+
+def _seconds(home: Path, recipe: Recipe) -> float:
+    workspace = Workspace.at(home)
+    workload = load_workload(recipe.workload)
+    model = upstream.train(upstream.VERSIONS["1"], lambda *_: None)
+    version = register_upstream(workspace.tracking_uri, recipe.model, model, workload.split("train").inputs[0][:2], {})
+    job = Job(recipe.model, version, recipe, workload, read_splits(workload), workspace)
+    parent = resolve.fn(job)
+    baseline = measure_baseline.fn(job, parent)
+    start = time.process_time()
+    prune.fn(job, parent, baseline)
+    return time.process_time() - start
