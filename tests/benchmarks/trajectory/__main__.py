@@ -16,6 +16,7 @@ from rich.markdown import Markdown
 from tests.benchmarks.record import Figure, record
 from tests.benchmarks.trajectory.cache import CACHE, console
 from tests.benchmarks.trajectory.devices import five_devices
+from tests.benchmarks.trajectory.language import language
 from tests.benchmarks.trajectory.pruning import pruning
 from tests.benchmarks.trajectory.step import distilling_step
 from tests.benchmarks.trajectory.students import student_lead
@@ -26,6 +27,7 @@ MEASURES: dict[str, Callable[[], list[Figure]]] = {
     "pruning": pruning,
     "mobilenet": partial(student_lead, "mobilenet"),
     "shuttle": partial(student_lead, "shuttle"),
+    "language": language,
 }
 
 NOTES = """devices: processor time of one pruning trajectory with its fine-tuning for five device profiles over that
