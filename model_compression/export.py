@@ -25,6 +25,11 @@ def export_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[s
 
 def to_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
     """Do what export_onnx does, in memory."""
+    return strip(to_traced_onnx(model, example, names))
+
+
+def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
+    """Export with the exporter's metadata, which says which module each node came from."""
     batch = torch.export.Dim("batch", min=1)
     try:
         with quiet("torch.onnx", "onnxscript", "onnx_ir"):
@@ -45,7 +50,7 @@ def to_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str])
         ) from error
     if program is None:
         raise ExportError("expected an ONNX program from the exporter, got none; report this with the model's graph")
-    return strip(program.model_proto)
+    return program.model_proto
 
 
 def save_onnx(model: onnx.ModelProto, path: Path) -> Path:

@@ -4,6 +4,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from model_compression.vocabulary import TrimmedTable
+
 FLOAT = 4
 PER_CHANNEL = 4 + 4 + 4  # the weights' scale, the int32 bias and its scale
 
@@ -23,6 +25,8 @@ def _int8_bytes(module: nn.Module) -> int:
         return 0
     if isinstance(module, (_ConvNd, nn.Linear)) and not isinstance(module, _ConvTransposeNd):
         return module.weight.numel() + PER_CHANNEL * module.weight.shape[0]
+    if isinstance(module, TrimmedTable):
+        return module.rows.numel() * module.rows.element_size()
     if isinstance(module, nn.Embedding):
         return module.weight.numel()
     return FLOAT * sum(parameter.numel() for parameter in module.parameters(recurse=False))

@@ -1,111 +1,124 @@
-"""Structured pruning of channels: the module really gets smaller."""
+"""Structured pruning of channels, attention heads and residual layers: the module really gets smaller."""
 
-import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from model_compression.dependencies import Bundle, Dependencies
-from model_compression.errors import PruningError, cause_of
-from model_compression.importance import Scores, by_input, channel_scores
+from model_compression.costs import NOTHING, Costs
+from model_compression.dependencies import Dependencies
+from model_compression.errors import PruningError
+from model_compression.importance import Scores
 from model_compression.selection import Candidates, choose
+from model_compression.structure import remove_heads
+from model_compression.units import Units, remove_layer
+from model_compression.vocabulary import replay_trim
 
-History = list[dict[str, list[int]]]
-"""Which channels went: for each round, layer -> output channels by their indices before the round, in order."""
+Round = dict[str, Any]
+"""What one round removed, by names and by indices before the round; only what it did remove is there.
 
-TOLERANCE = 1e-3  # of the largest output: float kernels differ in summation order
-
-
-@dataclass(frozen=True)
-class Protected:
-    """A layer whose channels stay, and why."""
-
-    layer: str
-    reason: str
+`layers`: names; `heads`: attention -> heads; `channels`: layer -> output channels; `vocabulary`: a trimmed table.
+"""
+History = list[Round]
+"""Everything that was removed, round by round."""
 
 
-def remove_channels(
+def remove_units(
     model: nn.Module,
     example: tuple[Tensor, ...],
+    units: Units,
     scores: Scores,
     ratio: float,
     *,
     round_to: int,
-    protected: Sequence[Protected],
+    costs: Costs = NOTHING,
+    at_most: Mapping[str, float] | None = None,
 ) -> History:
-    """Remove the least important `ratio` of all prunable channels, in place; returns what was removed, as one round.
+    """Remove what costs the loss least for what it frees, in place; returns what was removed, as one round.
 
-    Channels that depend on each other (residual adds, depthwise convolutions) count once and go together. Widths
-    that shrink become multiples of `round_to`. Raises PruningError when nothing is left to remove.
+    `ratio` is of all that the units take of the resource that `costs` weighs by. Channels that depend on each other
+    (residual adds, depthwise convolutions) count once and go together; widths that shrink become multiples of
+    `round_to`. `at_most` bounds the number of units of a kind; half of the layers stay. Raises PruningError when
+    nothing is left to remove.
     """
-    dependencies = Dependencies(model, example)
-    rated = []
-    for bundle in dependencies.bundles(kept=[protection.layer for protection in protected]):
-        found = channel_scores(bundle, scores)
-        if found is not None:
-            rated.append((bundle.layer, Candidates(found, bundle.blocks)))
-    chosen = choose([candidates for _, candidates in rated], ratio, round_to)
-    removed = {layer: channels for (layer, _), channels in zip(rated, chosen, strict=True) if channels}
+    named = list(_candidates(units, scores, round_to, costs))
+    bounds = dict(at_most or {})
+    bounds["layers"] = min(bounds.get("layers", math.inf), len(units.layers) // 2)
+    chosen = choose([candidates for _, candidates in named], ratio, bounds, normalise=scores.criterion != "taylor")
+    kinds = {name: (candidates.kind, gone) for (name, candidates), gone in zip(named, chosen, strict=True) if gone}
+    removed = _round(units, kinds)
     if not removed:
         raise PruningError(
-            f"expected channels to remove at ratio {ratio} in multiples of {round_to}, found none: "
-            "every layer is protected or already at its smallest; stop pruning here or lower `round_to`"
+            f"expected units to remove at ratio {ratio} with widths in multiples of {round_to}, found none: "
+            "all are protected or as few as may be; stop pruning here or lower `round_to`"
         )
-    for layer, channels in removed.items():
-        dependencies.remove(layer, channels)
-    return [removed]
+    return [replay_round(model, example, removed)]
 
 
 def replay(model: nn.Module, example: tuple[Tensor, ...], history: History) -> nn.Module:
-    """Remove the same channels again from a fresh copy of the same architecture, in place; returns the model.
+    """Remove the same again from a fresh copy of the same architecture, in place; returns the model.
 
     Raises AttributeError or ValueError where the history is another architecture's.
     """
     for removed in history:
+        replay_round(model, example, removed)
+    return model
+
+
+def replay_round(model: nn.Module, example: tuple[Tensor, ...], removed: Round) -> Round:
+    """Remove what one round removed, in place; returns it."""
+    if "vocabulary" in removed:
+        replay_trim(model, removed["vocabulary"])
+    for name in removed.get("layers", ()):
+        remove_layer(model, example, name)
+    for name, heads in removed.get("heads", {}).items():
+        remove_heads(model, example, name, heads)  # type: ignore[arg-type]
+    if channels := removed.get("channels"):
         dependencies = Dependencies(model, example)
-        for layer, channels in removed.items():
-            dependencies.remove(layer, channels)
-    return model
+        for layer, gone in channels.items():
+            dependencies.remove(layer, gone)
+    return removed
 
 
-def protected_layers(model: nn.Module, example: tuple[Tensor, ...]) -> list[Protected]:
-    """Find the layers whose channels must stay: they are the model's output, or the model does not do without one.
-
-    Found by trial on copies, so that no annotation is needed.
-    """
-    bundles = list(Dependencies(model, example).bundles())
-    trials = ((bundle.layer, _reason_to_keep(model, example, bundle)) for bundle in bundles)
-    return [Protected(layer, reason) for layer, reason in trials if reason]
+def removed_units(history: History) -> dict[str, int]:
+    """Count what a history removed, kind by kind; channels of a removed layer are not among the channels."""
+    by_layer = {kind: [gone for removed in history for gone in removed.get(kind, {}).values()]
+                for kind in ("channels", "heads")}  # fmt: skip
+    layers = sum(len(removed.get("layers", ())) for removed in history)
+    return {"layers": layers, **{kind: sum(map(len, lists)) for kind, lists in by_layer.items()}}
 
 
-@torch.no_grad()
-def _reason_to_keep(model: nn.Module, example: tuple[Tensor, ...], bundle: Bundle) -> str | None:
-    if bundle.width <= bundle.blocks:
-        return f"it has only {bundle.width} channels in {bundle.blocks} groups"
-    first_of_each_block = range(0, bundle.width, bundle.width // bundle.blocks)
-    smaller = copy.deepcopy(model)
-    try:
-        with torch.enable_grad():
-            Dependencies(smaller, example).remove(bundle.layer, first_of_each_block)
-        got = smaller(*example)
-    except Exception as error:  # whatever the model or the graph raises is the reason
-        return f"the model does not run without one of its channels: {cause_of(error)}"
-    expected = _silenced(copy.deepcopy(model), bundle, set(first_of_each_block))(*example)
-    if got.shape != expected.shape:
-        return f"its channels are the model's output: {list(expected.shape)} became {list(got.shape)}"
-    if not bundle.mixes and (got - expected).abs().max() > TOLERANCE * expected.abs().max():
-        return "removing one of its channels changes what the model makes of the others"
-    return None
+def _round(units: Units, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
+    """Write down what was chosen; a bundle goes by the name of a layer that is still there without the layers."""
+    layers = [name for name, (kind, _) in chosen.items() if kind == "layers"]
+    lost = {module for layer in units.layers if layer.name in layers for module in layer.modules}
+    makers = {bundle.layer: [name for name in bundle.makers if name not in lost] for bundle in units.bundles}
+    removed: Round = {"layers": layers} if layers else {}
+    for name, (kind, gone) in chosen.items():
+        if kind == "heads":
+            removed.setdefault("heads", {})[name] = gone
+        elif kind == "channels" and makers[name]:
+            removed.setdefault("channels", {})[makers[name][0]] = gone
+    return removed
 
 
-def _silenced(model: nn.Module, bundle: Bundle, channels: set[int]) -> nn.Module:
-    """Make the readers of a bundle deaf to some of its channels, in place: what removing these must come to."""
-    for reader in bundle.readers:
-        layer = model.get_submodule(reader.layer)
-        weight = by_input(layer, layer.weight)  # type: ignore[arg-type]
-        for index, channel in zip(reader.inputs, reader.channels, strict=True):
-            if channel in channels:
-                weight[index // weight.shape[2], :, index % weight.shape[2]] = 0
-    return model
+def _candidates(units: Units, scores: Scores, round_to: int, costs: Costs) -> Iterator[tuple[str, Candidates]]:
+    groups: list[tuple[str, Candidates, Collection[str]]] = []
+    for bundle in units.bundles:
+        found = scores.channels(bundle)
+        if found is not None:
+            group = Candidates("channels", found, bundle.blocks, costs.of_channel(bundle), round_to)
+            groups.append((bundle.layer, group, [part.layer for part in bundle.parts if part.of_outputs]))
+    for attention in units.attentions:
+        group = Candidates("heads", scores.heads(attention), cost=costs.of_head(attention))
+        groups.append((attention.name, group, attention.makers))
+    yield from ((name, group) for name, group, _ in groups)
+    for layer in units.layers:
+        own = set(layer.modules)
+        inside = [index for index, (_, _, layers) in enumerate(groups) if set(layers) <= own]
+        yield (
+            layer.name,
+            Candidates("layers", scores.layer(layer.name), cost=costs.of_layer(layer, [groups[i][1] for i in inside]),
+                       whole=True, covers=frozenset(inside)),
+        )  # fmt: skip

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from edge_runtime.files import write_atomic
-from model_compression.errors import SnapshotError, cause_of
+from model_compression.errors import PruningError, SnapshotError, cause_of
 from model_compression.pruning import History, replay
 
 HISTORY = "history.json"
@@ -26,18 +26,18 @@ def save_snapshot(folder: Path, model: nn.Module, history: History) -> None:
 
 
 def read_history(folder: Path) -> History:
-    """Read which channels a snapshot lacks. Raises SnapshotError where the file is missing or damaged."""
+    """Read what a snapshot lacks. Raises SnapshotError where the file is missing or damaged."""
     try:
         history = json.loads((folder / HISTORY).read_text())
     except (OSError, ValueError) as error:
         raise _unusable(folder, error) from error
     if not _is_history(history):
-        raise _unusable(folder, ValueError(f"{HISTORY} holds no list of rounds with layers and channels"))
+        raise _unusable(folder, ValueError(f"{HISTORY} holds no list of rounds"))
     return history
 
 
 def load_snapshot(folder: Path, build: Callable[[], nn.Module], example: tuple[Tensor, ...]) -> nn.Module:
-    """Rebuild a snapshot: a fresh parent from `build`, the same channels removed, the weights loaded strictly.
+    """Rebuild a snapshot: a fresh parent from `build`, the same units removed, the weights loaded strictly.
 
     Raises SnapshotError when the files are damaged or do not belong to this parent.
     """
@@ -45,7 +45,7 @@ def load_snapshot(folder: Path, build: Callable[[], nn.Module], example: tuple[T
     try:
         replay(model, example, history)
         model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
-    except (OSError, ValueError, RuntimeError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, AttributeError, PruningError, SafetensorError) as error:
         raise _unusable(folder, error) from error
     return model.eval()
 
@@ -58,10 +58,19 @@ def _unusable(folder: Path, error: Exception) -> SnapshotError:
 
 
 def _is_history(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(removed, dict) and all(_is_channels(channels) for channels in removed.values()) for removed in value
+    return isinstance(value, list) and all(isinstance(removed, dict) and _is_round(removed) for removed in value)
+
+
+def _is_round(removed: dict[str, Any]) -> bool:
+    by_layer = [*removed.get("heads", {}).values(), *removed.get("channels", {}).values()]
+    names = removed.get("layers", [])
+    return (
+        set(removed) <= {"vocabulary", "layers", "heads", "channels"}
+        and isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and all(_is_indices(indices) for indices in by_layer)
     )
 
 
-def _is_channels(value: Any) -> bool:
-    return isinstance(value, list) and all(type(channel) is int for channel in value)
+def _is_indices(value: Any) -> bool:
+    return isinstance(value, list) and all(type(index) is int for index in value)

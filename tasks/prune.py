@@ -1,6 +1,7 @@
-"""One pruning trajectory for all devices: a round removes channels, the parent teaches the rest."""
+"""One pruning trajectory for all devices: a round removes units, the parent teaches the rest."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from torch import nn
 
+from model_compression.costs import NOTHING, Resource, costs_of
 from model_compression.errors import PruningError
 from model_compression.footprint import int8_weight_bytes, parameters
-from model_compression.importance import taylor_scores
-from model_compression.pruning import Protected, protected_layers, remove_channels
+from model_compression.importance import unit_scores
+from model_compression.pruning import History, remove_units, removed_units
 from model_compression.snapshot import save_snapshot
 from model_compression.training import batches, fine_tune, predict
+from model_compression.units import Protected, protected_units, units_of
 from tasks.baseline import Baseline
+from tasks.budgets import binding_resource, missed_budgets
+from tasks.floors import broken_floor
 from tasks.intake import Parent
 from tasks.job import Job
 from tasks.progress import steps
@@ -28,57 +33,106 @@ CODE = ("model_compression", "tasks.prune")
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Snapshots from the parent to the smallest, all above the accuracy floor; why it stopped; what stays whole."""
+    """Snapshots from the parent to the smallest, all above the floors; why it stopped; what stays whole.
+
+    `undone` are rounds that broke a floor and were taken back.
+    """
 
     snapshots: tuple[Snapshot, ...]
-    below_floor: Snapshot | None
+    undone: tuple[Snapshot, ...]
     stopped: str
     protected: tuple[Protected, ...]
 
 
+@dataclass(frozen=True)
+class Prunable:
+    """What of the parent stays, and how many units of each kind may go."""
+
+    protected: tuple[Protected, ...]
+    counts: Mapping[str, int]
+
+
 @task(name="prune", cache_policy=NO_CACHE)
 def prune(job: Job, parent: Parent, baseline: Baseline) -> Trajectory:
-    """Prune in rounds until the smallest device's file budget, the accuracy floor, or nothing is left to remove."""
+    """Prune in rounds until every device's budgets hold, a floor breaks, or nothing is left to remove.
+
+    A round that breaks the accuracy floor, or loses more on a critical slice than its gate allows, is undone and tried
+    once more with half of the ratio; if that breaks it too, the trajectory ends.
+    """
     settings = job.recipe.prune
-    budget = min(device.budgets.size_bytes for device in job.recipe.devices)
-    floor = baseline.snapshot.accuracy - settings.accuracy_floor
-    protected = tuple(protected_layers(parent.build(), parent.example))
-    snapshots = [baseline.snapshot]
-    while True:
-        last = snapshots[-1]
-        if last.weight_bytes + baseline.graph_bytes <= budget:
-            return Trajectory(tuple(snapshots), None, f"{last.title} fits the smallest file budget", protected)
-        if last.index == settings.max_rounds:
-            return Trajectory(tuple(snapshots), None, f"all {settings.max_rounds} rounds are done", protected)
+    prunable = _prunable(job, parent)
+    snapshots, undone, ratio = [baseline.snapshot], list[Snapshot](), settings.ratio
+    while (stop := _enough(job, parent, baseline, snapshots[-1])) is None:
         try:
-            after = _round(job, parent, baseline, last, protected)
+            after = _round(job, parent, baseline, snapshots[-1], prunable, ratio)
         except PruningError as error:
-            return Trajectory(tuple(snapshots), None, str(error), protected)
+            stop = str(error)
+            break
         _report(after, settings.max_rounds)
-        if after.accuracy < floor:
-            reason = f"{after.title} fell to {after.accuracy:.3f} on validation, below the floor of {floor:.3f}"
-            return Trajectory(tuple(snapshots), after, reason, protected)
-        snapshots.append(after)
+        reason = broken_floor(job, baseline.snapshot, after)
+        if reason is None:
+            snapshots.append(after)
+            continue
+        undone.append(after)
+        if len(undone) > 1:
+            stop = reason
+            break
+        ratio /= 2
+        logger.info("%s: the round is undone and tried again at ratio %g", reason, ratio)
+    return Trajectory(tuple(snapshots), tuple(undone), stop, prunable.protected)
 
 
-def _round(job: Job, parent: Parent, baseline: Baseline, last: Snapshot, protected: tuple[Protected, ...]) -> Snapshot:
-    index = last.index + 1
+def _enough(job: Job, parent: Parent, baseline: Baseline, last: Snapshot) -> str | None:
+    """Why no further round is needed or allowed; the smallest file budget is looked at first, for it costs nothing."""
+    size = min(device.budgets.size_bytes for device in job.recipe.devices)
+    if last.weight_bytes + baseline.graph_bytes <= size:
+        missed = missed_budgets(job, parent, last)
+        if not missed:
+            return f"{last.title} keeps every device's budgets"
+        logger.info("%s: one more round, for as INT8 it misses %s", last.title, "; ".join(missed))
+    if last.index == job.recipe.prune.max_rounds:
+        return f"all {last.index} rounds are done"
+    return None
+
+
+def _prunable(job: Job, parent: Parent) -> Prunable:
+    """Found once per program, by trial."""
+    kinds = job.recipe.prune.units
+
+    def produce(folder: Path) -> dict[str, Any]:
+        model = parent.build()
+        protected = protected_units(model, parent.example, kinds)
+        units = units_of(model, parent.example, kinds, protected)
+        return {
+            "protected": [[each.layer, each.reason] for each in protected],
+            "counts": {kind: units.count(kind) for kind in kinds},
+        }
+
+    inputs = {"parent": parent.digest, "kinds": list(kinds), **job.digests("validation")}
+    value = job.workspace.store.run("prunable", inputs, CODE, produce).value
+    found = Prunable(tuple(Protected(*each) for each in value["protected"]), value["counts"])
+    if not any(found.counts.values()):
+        logger.warning("nothing of this model can be pruned; it is quantized as it is")
+    return found
+
+
+def _round(job: Job, parent: Parent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float) -> Snapshot:
     settings = job.recipe.prune
+    weigh_by = binding_resource(job, parent, last) if settings.weigh_by == "binding" else settings.weigh_by
     inputs = {
         "parent": parent.digest,
         "last": last.digest,
-        "index": index,
-        "ratio": settings.ratio,
-        "round_to": settings.round_to,
-        "importance": settings.importance,
-        "fine_tune": settings.fine_tune.model_dump(),
+        "index": last.index + 1,
+        "ratio": ratio,
+        "weigh_by": weigh_by,
+        "settings": settings.model_dump(mode="json", exclude={"ratio", "weigh_by", "max_rounds", "accuracy_floor"}),
         **job.digests("train", "calibration", "validation"),
     }
     stage = job.workspace.store.run(
-        "prune", inputs, CODE, lambda folder: _compute(job, parent, baseline, last, protected, folder)
+        "prune", inputs, CODE, lambda folder: _compute(job, parent, baseline, last, prunable, ratio, weigh_by, folder)
     )
     return Snapshot(
-        index=index,
+        index=last.index + 1,
         digest=stage.digest,
         folder=stage.folder,
         outputs=stage.folder / "outputs.npy",
@@ -88,18 +142,13 @@ def _round(job: Job, parent: Parent, baseline: Baseline, last: Snapshot, protect
 
 
 def _compute(
-    job: Job, parent: Parent, baseline: Baseline, last: Snapshot, protected: tuple[Protected, ...], folder: Path
-) -> dict[str, Any]:
-    settings = job.recipe.prune
-    model = last.load(parent)
-    calibration = job.splits["calibration"]
-    rows = batches(calibration.inputs, calibration.targets, settings.fine_tune.batch_size)
-    scores = taylor_scores(model, rows, job.workload.loss)
-    history = remove_channels(
-        model, parent.example, scores, settings.ratio, round_to=settings.round_to, protected=protected
-    )
+    job: Job, parent: Parent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float,
+    weigh_by: Resource | str, folder: Path,
+) -> dict[str, Any]:  # fmt: skip
+    model, before = last.load(parent), last.history
+    history = before + _remove(job, parent, model, prunable, before, ratio, weigh_by)
     _fine_tune(job, model, baseline.teacher_outputs, last.index + 1)
-    save_snapshot(folder, model, last.history + history)
+    save_snapshot(folder, model, history)
     outputs = predict(model, job.splits["validation"].inputs)
     np.save(folder / "outputs.npy", outputs)
     return {
@@ -107,6 +156,23 @@ def _compute(
         "weight_bytes": int8_weight_bytes(model),
         "accuracy": float(job.workload.score(outputs, job.splits["validation"].targets).mean()),
     }
+
+
+def _remove(
+    job: Job, parent: Parent, model: nn.Module, prunable: Prunable, before: History, ratio: float,
+    weigh_by: Resource | str,
+) -> History:  # fmt: skip
+    settings, calibration = job.recipe.prune, job.splits["calibration"]
+    units = units_of(model, parent.example, settings.units, prunable.protected)
+    rows = batches(calibration.inputs, calibration.targets, settings.fine_tune.batch_size)
+    scores = unit_scores(model, rows, job.workload.loss, settings.importance, units.layers)
+    costs = NOTHING if weigh_by == "channels" else costs_of(model, parent.example, weigh_by)  # type: ignore[arg-type]
+    gone = removed_units(before)
+    bounds = {kind: share * prunable.counts.get(kind, 0) for kind, share in settings.at_most.items()}
+    left: dict[str, float] = {kind: bound - gone[kind] for kind, bound in bounds.items()}
+    return remove_units(
+        model, parent.example, units, scores, ratio, round_to=settings.round_to, costs=costs, at_most=left
+    )
 
 
 def _fine_tune(job: Job, model: nn.Module, teacher: np.ndarray, index: int) -> None:

@@ -44,7 +44,7 @@ def record_search(job: Job, runs: Runs, run: str, baseline: Baseline, trajectory
     child = runs.child(run, "prune")
     runs.log(child, params={"stopped": trajectory.stopped, **job.recipe.prune.model_dump(exclude={"fine_tune"})})
     rows = []
-    for snapshot in (*trajectory.snapshots, *filter(None, [trajectory.below_floor])):
+    for snapshot in (*trajectory.snapshots, *trajectory.undone):
         figures = {
             "parameters": snapshot.parameters,
             "int8_file_bytes_expected": snapshot.weight_bytes + baseline.graph_bytes,
@@ -52,7 +52,7 @@ def record_search(job: Job, runs: Runs, run: str, baseline: Baseline, trajectory
             "seconds": snapshot.seconds,
         }
         runs.log(child, metrics=figures, step=snapshot.index)
-        rows.append({"snapshot": snapshot.title, **figures})
+        rows.append({"snapshot": snapshot.title, "undone": snapshot in trajectory.undone, **figures})
     runs.table(child, "trajectory.json", rows)
     runs.finish(child)
 

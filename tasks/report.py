@@ -98,9 +98,9 @@ def _side(role: str, name: str, job: Job, model: ModelEvidence | None) -> Side:
 
 
 def _points(trajectory: Trajectory, climb: Climb) -> Iterator[SizePoint]:
-    for snapshot in (*trajectory.snapshots, *filter(None, [trajectory.below_floor])):
+    for snapshot in (*trajectory.snapshots, *trajectory.undone):
         note = f"{snapshot.parameters:,} parameters, FP32"
-        note += ", below the accuracy floor" if snapshot is trajectory.below_floor else ""
+        note += ", undone: it broke a floor" if snapshot in trajectory.undone else ""
         yield SizePoint(
             label=snapshot.title,
             kind="parent" if snapshot.folder is None else "snapshot",

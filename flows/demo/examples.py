@@ -1,15 +1,23 @@
-"""`make fashion`, `make mobilenet`, `make shuttle`: the whole way for other models and other data than the demo's."""
+"""`make fashion`, `mobilenet`, `shuttle`, `r8`: the whole way for other models and other data than the demo's."""
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from torch import nn
 
 from edge_runtime.errors import EdgewrightError
 from flows.environment import prepare
+
+if TYPE_CHECKING:  # mlflow and prefect read the environment, which prepare() sets, when they are imported
+    from deployments.workload import Workload
+    from tasks.stages import StageStore
+    from tasks.workspace import Workspace
+
+WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -20,16 +28,20 @@ class Example:
     network: Callable[[], nn.Module]
     epochs: int
     learning_rate: float
+    batch_size: int = 128
+    weight_decay: float = 1e-3
+    precision: Literal["auto", "bfloat16"] = "auto"
 
 
 def examples() -> dict[str, Example]:
     """All examples by the names of their commands."""
-    from flows.demo.networks import mobilenet, resnet, telemetry_network
+    from flows.demo.networks import minilm, mobilenet, resnet, telemetry_network
 
     return {
         "fashion": Example("fashion-mnist", resnet, 4, 4e-3),
         "mobilenet": Example("fashion-mobilenet", mobilenet, 4, 4e-3),
         "shuttle": Example("shuttle", telemetry_network, 12, 4e-3),
+        "r8": Example("reuters-r8", minilm, 2, 2e-4, batch_size=16, weight_decay=1e-2, precision="bfloat16"),
     }
 
 
@@ -41,39 +53,63 @@ def run(example: Example, home: Path, console: Console) -> None:
 
     show_progress(console)
     workspace = Workspace.at(home)
-    _register_once(example, workspace.tracking_uri, console)
+    _register_once(example, workspace, console)
     outcomes = reconcile([example.recipe], workspace)
     console.print(outcome_table(outcomes) if outcomes else "The registered version has its answer already.")
     console.print(f"The reports: make ui DEMO={home}")
 
 
-def _register_once(example: Example, tracking_uri: str, console: Console) -> None:
-    import torch
-
+def _register_once(example: Example, workspace: "Workspace", console: Console) -> None:
     from deployments.recipe import read_recipe
     from deployments.workload import load_workload
-    from model_compression.training import FineTuning, fine_tune
     from tasks.errors import RegistryError
-    from tasks.progress import steps
     from tasks.registry import Upstream, register_upstream
 
     recipe = read_recipe(Path(example.recipe))
     try:
-        if Upstream(tracking_uri).versions(recipe.model):
+        if Upstream(workspace.tracking_uri).versions(recipe.model):
             return
     except RegistryError:
         pass
     workload = load_workload(recipe.workload)
+    model = trained(example, workload, workspace.store, console)
+    rows = tuple(array[:2] for array in workload.split("train").inputs)
+    register_upstream(workspace.tracking_uri, recipe.model, model, rows, {"epochs": example.epochs})
+
+
+def trained(example: Example, workload: "Workload", store: "StageStore", console: Console) -> nn.Module:
+    """Train the upstream model, or read it from the store where it was trained before; in evaluation mode."""
+    import torch
+    from safetensors.torch import load_model, save_model
+
+    from deployments.workload import code_digest
+    from model_compression.training import FineTuning, fine_tune
+    from tasks.progress import steps
+
     train = workload.split("train")
     settings = FineTuning(
-        example.epochs, 128, example.learning_rate, 1e-3, temperature=1, distillation_weight=0, seed=0
-    )
+        example.epochs, example.batch_size, example.learning_rate, example.weight_decay, temperature=1,
+        distillation_weight=0, seed=0, precision=example.precision,
+    )  # fmt: skip
     torch.manual_seed(0)
     model = example.network()
-    console.print(f"upstream: training {example.epochs} epochs on {len(train):,} rows")
-    with steps("upstream trains") as progress:
-        fine_tune(model, train.inputs, train.targets, None, workload.loss, settings, progress)
-    register_upstream(tracking_uri, recipe.model, model, train.inputs[0][:2], {"epochs": example.epochs})
+
+    def produce(folder: Path) -> dict[str, float]:
+        console.print(f"upstream: training {example.epochs} epochs on {len(train):,} rows")
+        with steps("upstream trains") as progress:
+            ended = fine_tune(model, train.inputs, train.targets, None, workload.loss, settings, progress)
+        save_model(model, str(folder / WEIGHTS))
+        return {"loss": ended.loss}
+
+    inputs = {
+        "recipe": example.recipe,
+        "settings": repr(settings),
+        "train": train.digest,
+        "workload": code_digest(workload),
+    }
+    stage = store.run("upstream", inputs, ("flows.demo.networks", "model_compression.training"), produce)
+    load_model(model, stage.folder / WEIGHTS)
+    return model.eval()
 
 
 if __name__ == "__main__":

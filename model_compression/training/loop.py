@@ -110,6 +110,7 @@ class _Loop:
     def _backward(self, part: Tensor, rows: int) -> float:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.autocasts(self.device)):
             outputs = self.model(*(self._take(row, part) for row in self.rows))
+            outputs = outputs.float() if outputs.dtype is torch.bfloat16 else outputs  # the loss keeps its digits
             teacher = None if self.teacher is None else self._take(self.teacher, part)
             value = self._value(outputs, self._take(self.labels, part), teacher)
         number = float(value.detach())

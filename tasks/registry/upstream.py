@@ -1,6 +1,7 @@
 """Upstream models: registering one is all that its team does."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import mlflow
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
 
 from tasks.errors import RegistryError, one_line
 from tasks.registry.client import MISSING, all_pages, client_for, experiment_id, unavailable
@@ -105,11 +107,16 @@ class Upstream:
         return sorted(found, key=lambda version: int(version.version))
 
 
-def register_upstream(tracking_uri: str, name: str, model: Any, example: np.ndarray, params: Mapping[str, Any]) -> str:
+def register_upstream(
+    tracking_uri: str, name: str, model: Any, example: np.ndarray | tuple[np.ndarray, ...], params: Mapping[str, Any]
+) -> str:
     """Log and register a torch module as an upstream team does, in MLflow's default form; returns the version.
 
-    `example` has at least 2 rows: MLflow's exporter takes a batch of one for a constant.
+    `example` has at least 2 rows, MLflow's exporter takes a batch of one for a constant; an array for each input where
+    there are several.
     """
+    rows = example if isinstance(example, tuple) else (example,)
+    several = len(rows) > 1
     client = client_for(tracking_uri)
     experiment = experiment_id(client, f"{name}-upstream")
     before = mlflow.get_tracking_uri()
@@ -120,10 +127,20 @@ def register_upstream(tracking_uri: str, name: str, model: Any, example: np.ndar
             info = mlflow.pytorch.log_model(
                 model,
                 name="model",
-                input_example=example,
+                input_example=list(rows) if several else rows[0],
+                signature=_signature(model, rows) if several else None,
                 registered_model_name=name,
                 pip_requirements=["torch==2.13.0"],
             )
     finally:
         mlflow.set_tracking_uri(before)
     return str(info.registered_model_version)
+
+
+def _signature(model: Any, rows: Sequence[np.ndarray]) -> ModelSignature:
+    """Say what several inputs are called and look like: MLflow infers that for a single one only."""
+    names = inspect.signature(model.forward).parameters
+    specs: list[Any] = [
+        TensorSpec(array.dtype, (-1, *array.shape[1:]), name) for name, array in zip(names, rows, strict=False)
+    ]
+    return ModelSignature(inputs=Schema(specs))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from model_compression.dependencies import Bundle, Dependencies, Reader
 from model_compression.errors import TrainingError
-from model_compression.importance import Batch, by_input, channel_scores, taylor_scores
+from model_compression.importance import Batch, by_input, unit_scores
 from model_compression.intake import rebuild
 from tests.model_compression.intake.models import ARCHITECTURES, exported
 
@@ -29,8 +29,8 @@ def batch(*rows: float) -> Batch:
 
 
 def scores_of(model: nn.Module, *batches: Batch) -> dict[str, list[float]]:
-    scores = taylor_scores(model, batches, total)
-    found = {bundle.layer: channel_scores(bundle, scores) for bundle in Dependencies(model, batches[0][0]).bundles()}
+    scores = unit_scores(model, batches, total)
+    found = {bundle.layer: scores.channels(bundle) for bundle in Dependencies(model, batches[0][0]).bundles()}
     return {layer: score.tolist() for layer, score in found.items() if score is not None}
 
 
@@ -48,7 +48,7 @@ def test_squares_are_averaged_over_batches_so_that_signs_do_not_cancel() -> None
 
 
 def gate_scores(model: nn.Module, bundle: Bundle, rows: Tensor, targets: Tensor) -> Tensor:
-    """What channel_scores claims, by gates of one that are really put before each reader."""
+    """What Scores.channels claims, by gates of one that are really put before each reader."""
     gate = torch.ones(bundle.width, requires_grad=True)
     hooks = [_gated(model, reader, gate) for reader in bundle.readers]
     F.cross_entropy(model.eval()(rows), targets).backward()
@@ -73,26 +73,26 @@ def test_equals_gates_on_every_bundle_of_each_architecture(name: str) -> None:
     _, program = exported(name)
     model, rows = rebuild(program), ARCHITECTURES[name].rows
     targets = torch.arange(len(rows)) % model(rows).shape[1]
-    scores = taylor_scores(model, [((rows,), targets)], F.cross_entropy)
+    scores = unit_scores(model, [((rows,), targets)], F.cross_entropy)
     read = [bundle for bundle in Dependencies(model, (rows,)).bundles() if bundle.readers]
     assert len(read) >= 2
     for bundle in read:
         expected = gate_scores(model, bundle, rows, targets)
-        got = channel_scores(bundle, scores)
+        got = scores.channels(bundle)
         assert expected.max() > 0
         torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-5 * float(expected.max()))
 
 
 def test_channels_that_no_layer_reads_have_no_score() -> None:
-    scores = taylor_scores(two_linears(), [batch(1)], total)
-    assert channel_scores(Bundle("2", 1, 1, False, ()), scores) is None
+    scores = unit_scores(two_linears(), [batch(1)], total)
+    assert scores.channels(Bundle("2", 1, 1, False, ())) is None
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_mode_and_statistics_stay_and_gradients_are_cleared(training: bool) -> None:
     model = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)).train(training)
     before = model[1].running_mean.clone()
-    taylor_scores(model, [batch(1, 2)], total)
+    unit_scores(model, [batch(1, 2)], total)
     assert model.training is training
     assert torch.equal(model[1].running_mean, before)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -100,12 +100,12 @@ def test_mode_and_statistics_stay_and_gradients_are_cleared(training: bool) -> N
 
 def test_no_rows_are_refused() -> None:
     with pytest.raises(TrainingError, match="expected calibration rows"):
-        taylor_scores(two_linears(), [], total)
+        unit_scores(two_linears(), [], total)
 
 
 def test_gradients_that_are_not_finite_are_refused_by_layer() -> None:
     with pytest.raises(TrainingError, match=r"NaN or infinity in 0\b"):
-        taylor_scores(two_linears(), [batch(1, float("nan"))], total)
+        unit_scores(two_linears(), [batch(1, float("nan"))], total)
 
 
 @pytest.mark.parametrize(

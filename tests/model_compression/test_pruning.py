@@ -1,6 +1,7 @@
 """Pruning of every kind of architecture, started from a registered program as the pipeline does."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from model_compression.errors import PruningError
 from model_compression.footprint import parameters
-from model_compression.importance import taylor_scores
+from model_compression.importance import unit_scores
 from model_compression.intake import rebuild
-from model_compression.pruning import History, Protected, protected_layers, remove_channels, replay
+from model_compression.pruning import History, remove_units, replay
+from model_compression.units import Kind, Protected, protected_units, units_of
 from tests.model_compression.intake.models import ARCHITECTURES, export, exported
 from tests.model_compression.toys import untrained
 
@@ -23,11 +25,19 @@ def parent(name: str) -> nn.Module:
     return rebuild(exported(name)[1])
 
 
-def prune(model: nn.Module, rows: Tensor, *, ratio: float = 0.2, round_to: int = ROUND_TO) -> History:
-    targets = torch.arange(len(rows)) % model(rows).shape[1]
-    scores = taylor_scores(model, [((rows,), targets)], F.cross_entropy)
-    protected = protected_layers(model, (rows,))
-    return remove_channels(model, (rows,), scores, ratio, round_to=round_to, protected=protected)
+def prune(
+    model: nn.Module,
+    *rows: Tensor,
+    ratio: float = 0.2,
+    round_to: int = ROUND_TO,
+    kinds: Sequence[Kind] = ("channels",),
+    protected: Sequence[Protected] | None = None,
+) -> History:
+    """One round on labels made up for the purpose."""
+    targets = torch.arange(len(rows[0])) % model(*rows).shape[1]
+    units = units_of(model, rows, kinds, protected_units(model, rows, kinds) if protected is None else protected)
+    scores = unit_scores(model, [(rows, targets)], F.cross_entropy, layers=units.layers)
+    return remove_units(model, rows, units, scores, ratio, round_to=round_to)
 
 
 def widths(model: nn.Module) -> dict[str, int]:
@@ -60,7 +70,7 @@ def test_the_ratio_of_all_channels_goes(name: str, ratio: float) -> None:
     model, rows = parent(name), ARCHITECTURES[name].rows
     (removed,) = prune(model, rows, ratio=ratio, round_to=1)
     free = {"cnn": 16 + 32 + 64, "resnet": 16 + 16 + 32 + 32, "mobilenet": 16 + 32 + 8}[name]
-    assert sum(map(len, removed.values())) == pytest.approx(ratio * free, abs=0.5)
+    assert sum(map(len, removed["channels"].values())) == pytest.approx(ratio * free, abs=0.5)
 
 
 @ALL
@@ -89,39 +99,34 @@ def test_channels_that_add_nothing_go_first_and_the_answers_stay() -> None:
         for parameter in model.get_submodule(layer).parameters():
             parameter.data[[2, 3, 8, 13]] = 0
     expected = model(rows)
-    assert prune(model, rows, ratio=0.04) == [{"stem.0": [2, 3, 8, 13]}]
+    assert prune(model, rows, ratio=0.04) == [{"channels": {"stem.0": [2, 3, 8, 13]}}]
     torch.testing.assert_close(model(rows), expected)
 
 
 def test_protected_layers_keep_their_width() -> None:
     model, rows = parent("cnn"), ARCHITECTURES["cnn"].rows
-    scores = taylor_scores(model, [((rows,), torch.zeros(6, dtype=torch.long))], F.cross_entropy)
     before = widths(model)
     kept = [Protected("head", "the output"), Protected("hidden", "asked for")]
-    (removed,) = remove_channels(model, (rows,), scores, 0.4, round_to=4, protected=kept)
-    assert set(removed) <= {"features.0", "features.4"}
+    (removed,) = prune(model, rows, ratio=0.4, protected=kept)
+    assert set(removed["channels"]) <= {"features.0", "features.4"}
     assert {layer: widths(model)[layer] for layer in ("head", "hidden")} == {"head": 10, "hidden": before["hidden"]}
 
 
 class TestProtection:
     @ALL
     def test_the_output_layer_is_found_with_its_reason(self, name: str) -> None:
-        found = {each.layer: each.reason for each in protected_layers(parent(name), (ARCHITECTURES[name].rows,))}
+        found = {
+            each.layer: each.reason
+            for each in protected_units(parent(name), (ARCHITECTURES[name].rows,), ("channels",))
+        }
         assert "output" in found[ARCHITECTURES[name].head]
         if ARCHITECTURES[name].prunable:
             assert set(found) == {ARCHITECTURES[name].head}
 
-    def test_attention_whose_heads_are_fixed_by_its_views_is_kept(self) -> None:
-        found = {
-            each.layer: each.reason for each in protected_layers(parent("encoder"), (ARCHITECTURES["encoder"].rows,))
-        }
-        assert "does not run without" in found["encoder.layers.0.self_attn.in_proj"]
-        assert "encoder.layers.0.linear1" not in found
-
     def test_the_model_stays_as_it_is(self) -> None:
         model, rows = parent("resnet"), ARCHITECTURES["resnet"].rows
         before, expected = {k: v.clone() for k, v in model.state_dict().items()}, model(rows)
-        protected_layers(model, (rows,))
+        protected_units(model, (rows,), ("channels",))
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
         assert torch.equal(model(rows), expected)
 
@@ -135,7 +140,9 @@ class TestProtection:
                 x = self.first(x)
                 return self.last(x - x.mean(1, keepdim=True))
 
-        (kept, _) = sorted(protected_layers(Centred(), (torch.randn(2, 1, 4, 4),)), key=lambda each: each.layer)
+        (kept, _) = sorted(
+            protected_units(Centred(), (torch.randn(2, 1, 4, 4),), ("channels",)), key=lambda each: each.layer
+        )
         assert kept.layer == "first"
         assert "changes what the model makes of the others" in kept.reason
 
@@ -148,12 +155,12 @@ class TestProtection:
             def forward(self, x: Tensor) -> Tensor:
                 return self.last(self.first(x).permute(0, 2, 3, 1).flatten(1))
 
-        found = {each.layer for each in protected_layers(Permuted(), (torch.randn(2, 1, 3, 3),))}
+        found = {each.layer for each in protected_units(Permuted(), (torch.randn(2, 1, 3, 3),), ("channels",))}
         assert found == {"first", "last"}
 
     def test_a_layer_of_one_channel_is_kept(self) -> None:
         model = nn.Sequential(nn.Linear(3, 1), nn.Linear(1, 2))
-        reasons = {each.layer: each.reason for each in protected_layers(model, (torch.randn(2, 3),))}
+        reasons = {each.layer: each.reason for each in protected_units(model, (torch.randn(2, 3),), ("channels",))}
         assert "only 1 channels" in reasons["0"]
 
 
@@ -164,7 +171,7 @@ class TestNothingLeft:
 
     def test_a_model_of_one_layer(self) -> None:
         rows = torch.randn(4, 5)
-        with pytest.raises(PruningError, match="every layer is protected"):
+        with pytest.raises(PruningError, match="all are protected"):
             prune(untrained(nn.Linear(5, 3), rows), rows)
 
     def test_pruning_until_the_end_ends_and_the_model_still_runs(self) -> None:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from model_compression.export import save_onnx, to_onnx
-from model_compression.importance import taylor_scores
+from model_compression.importance import unit_scores
 from model_compression.intake import rebuild
-from model_compression.pruning import protected_layers, remove_channels
+from model_compression.pruning import remove_units
 from model_compression.training import FineTuning, batches, fine_tune, predict
+from model_compression.units import protected_units, units_of
 from tests.model_compression.intake.models import SmallResNet, export
 
 SETTINGS = FineTuning(
@@ -88,9 +89,9 @@ def trained(kind: str) -> GraphModule:
 @functools.cache
 def _pruned(kind: str) -> GraphModule:
     model, train = trained(kind), digits("train")
-    scores = taylor_scores(model, batches((train.images,), train.labels, 100), F.cross_entropy)
-    kept = protected_layers(model, EXAMPLE)
-    remove_channels(model, EXAMPLE, scores, 0.4, round_to=4, protected=kept)
+    units = units_of(model, EXAMPLE, ("channels",), protected_units(model, EXAMPLE))
+    scores = unit_scores(model, batches((train.images,), train.labels, 100), F.cross_entropy)
+    remove_units(model, EXAMPLE, units, scores, 0.4, round_to=4)
     fine_tune(model, (train.images,), train.labels, None, F.cross_entropy, replace(SETTINGS, epochs=2))
     return model
 

@@ -6,13 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
-from model_compression.intake import load_program
+from model_compression.intake import input_specs, load_program
 from tasks.errors import RegistryError, RegistryUnavailable
 from tasks.registry import Upstream, register_upstream
 from tasks.registry.client import client_for
 from tests.tasks.registry.versions import add_version, model_folder
 from tests.tasks.tiny import example, network
+
+
+class Masked(nn.Module):
+    """Takes tokens and their mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(7, 3)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        return (self.table(tokens) * mask.unsqueeze(2)).sum(1)
 
 
 @pytest.fixture
@@ -147,3 +160,12 @@ def test_tags_are_on_the_versions_page(upstream: Upstream) -> None:
 
 def test_the_example_may_be_any_array(tracking_uri: str) -> None:
     assert register_upstream(tracking_uri, "wide", network(9), np.ones((3, 9), np.float32), {}) == "1"
+
+
+def test_several_inputs_are_registered_under_the_models_own_names(upstream: Upstream) -> None:
+    rows = np.zeros((2, 5), np.int64), np.ones((2, 5), np.int64)
+    version = register_upstream(upstream.tracking_uri, "masked", Masked(), rows, {})
+    found = upstream.fetch("masked", version)
+    assert found.program is not None
+    specs = input_specs(load_program(found.program))
+    assert specs == [("tokens", torch.int64, (None, 5)), ("mask", torch.int64, (None, 5))]
