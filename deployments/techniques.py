@@ -28,6 +28,7 @@ class FineTune(Frozen):
     patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better validation score, then it stops
     device: Device = "auto"
     precision: Precision = "auto"
+    gpus: Annotated[int, Field(ge=1)] = 1
 
     def settings(self) -> FineTuning:
         """The same as the training loop takes it."""

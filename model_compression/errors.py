@@ -27,6 +27,10 @@ class TrainingError(CompressionError):
     """Training, or the gradients that pruning goes by, cannot start or go on."""
 
 
+class DivergedError(TrainingError):
+    """The loss became NaN or infinite."""
+
+
 class StudentError(CompressionError):
     """A student cannot be made for these inputs and outputs, or for this budget."""
 

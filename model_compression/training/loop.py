@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from model_compression.distillation import soft_label_loss
-from model_compression.errors import TrainingError
+from model_compression.errors import DivergedError, TrainingError
 from model_compression.training.early_stopping import EarlyStopping
 from model_compression.training.memory_format import channels_last
 from model_compression.training.micro_batches import MicroBatches
+from model_compression.training.parallel import gpu_numbers, spread
 from model_compression.training.rows import Arrays, device_of, tensors
 from model_compression.training.settings import FineTuning, LossFunction
 
@@ -48,8 +49,8 @@ def fine_tune(
     `teacher_outputs` are computed once by the caller, shape (rows, classes); None trains on the ground truth alone.
     `validate` scores the model after each epoch, higher is better. AdamW with one cosine decay. The model is left in
     evaluation mode on the device it came on, the global random state as it was.
-    Raises TrainingError for fewer than 2 rows, for arrays of different lengths, when the loss is not finite (the
-    weights are then those before that step), when a GPU is missing, and when memory does not do for two rows.
+    Raises DivergedError when the loss is not finite (the weights are then those before that step), TrainingError for
+    fewer than 2 rows, for arrays of different lengths, when a GPU is missing, and when memory does not do for two rows.
     """
     _check(inputs, targets, teacher_outputs, settings, validate)
     home, device = device_of(model), settings.torch_device()
@@ -69,7 +70,9 @@ class _Loop:
     ) -> None:  # fmt: skip
         self.model, self.loss, self.settings = model, loss, settings
         self.device = device_of(model)
+        self.forward = spread(model, gpu_numbers(self.device, settings.gpus))
         self.rows, (self.labels,) = tensors(inputs), tensors((targets,))
+        self.autocasts = settings.autocasts(model, self.device, self.rows[0].shape[1:])
         self.teacher = None if teacher is None else tensors((teacher,))[0]
         self.epochs = _orders(len(targets), settings)
         self.optimizer = torch.optim.AdamW(
@@ -109,14 +112,15 @@ class _Loop:
         return value
 
     def _backward(self, part: Tensor, rows: int) -> float:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.autocasts(self.device)):
-            outputs = self.model(*(self._take(row, part) for row in self.rows))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocasts):
+            outputs = self.forward(*(self._take(row, part) for row in self.rows))
+            outputs = outputs.float() if self.autocasts else outputs  # a loss needs all digits
             outputs = outputs.float() if outputs.dtype is torch.bfloat16 else outputs  # the loss keeps its digits
             teacher = None if self.teacher is None else self._take(self.teacher, part)
             value = self._value(outputs, self._take(self.labels, part), teacher)
         number = float(value.detach())
         if not math.isfinite(number):
-            raise TrainingError(
+            raise DivergedError(
                 f"expected a finite loss, got {number} at step {self.step}; lower `learning_rate` in the recipe or "
                 "look for NaN and infinite values in the train split"
             )

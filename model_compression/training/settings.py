@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_compression.errors import TrainingError
+from model_compression.training.precision import bfloat16_pays
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 Device = Literal["auto", "cpu", "cuda"]
@@ -19,7 +20,8 @@ class FineTuning:
     """How long and how hard to train, and on what.
 
     `patience` stops after so many epochs without a better validation score and keeps the best epoch's weights; None
-    trains to the end. `precision` auto is bfloat16 where a GPU has it in hardware, else float32.
+    trains to the end. `precision` auto is bfloat16 where the hardware has it and the model gains by it, else float32.
+    `gpus` is how many to share each batch among; a processor is always one.
     """
 
     epochs: int
@@ -32,6 +34,7 @@ class FineTuning:
     patience: int | None = None
     device: Device = "auto"
     precision: Precision = "auto"
+    gpus: int = 1
 
     def torch_device(self) -> torch.device:
         """The device to train on. Raises TrainingError when a GPU is asked for and there is none."""
@@ -44,8 +47,8 @@ class FineTuning:
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
 
-    def autocasts(self, device: torch.device) -> bool:
+    def autocasts(self, model: nn.Module, device: torch.device, row: torch.Size) -> bool:
         """Whether matrix products run in bfloat16, whose range needs no loss scaling."""
         if self.precision == "auto":
-            return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            return bfloat16_pays(model, device, row)
         return self.precision == "bfloat16"

@@ -14,6 +14,7 @@ import flows.compress
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, SplitName
 from edge_runtime.errors import EdgewrightError
+from model_compression.training import loop
 from tasks.registry import register_upstream
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
@@ -108,7 +109,8 @@ def register_by_inputs(workspace: Workspace, model: nn.Module) -> str:
 
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows.compress, "prune", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr(loop._Loop, "run", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr(flows.compress, "prune", lambda *_: pytest.fail("pruning began"))
 
 
 @pytest.mark.usefixtures("untrained")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model_compression.errors import TrainingError
+from model_compression.errors import DivergedError, TrainingError
 from model_compression.training import FineTuning, Trained, fine_tune, predict
 from tests.model_compression.toys import SETTINGS, digits, float_accuracy, trained
 
@@ -152,7 +152,7 @@ class TestRefusals:
         images = TRAIN.images.copy()
         images[7] = np.nan
         model = linear()
-        with pytest.raises(TrainingError, match=r"finite loss, got nan at step .*learning_rate"):
+        with pytest.raises(DivergedError, match=r"finite loss, got nan at step .*learning_rate"):
             fine_tune(model, (images,), TRAIN.labels, None, F.cross_entropy, QUICK)
         assert not model.training
 
