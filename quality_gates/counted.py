@@ -58,11 +58,6 @@ class ClassTable:
             )
         return code
 
-    def with_row(self, target: int, candidate: int, reference: int) -> "ClassTable":
-        """The table with one row more."""
-        cells = np.vstack([self.cells, [[target, candidate, reference]]])
-        return ClassTable(self.classes, cells, np.append(self.counts, 1))
-
     def units(self) -> Units:
         """Per class and model: rows truly of it, those found, and those so called: columns (2 models, 3, classes)."""
         size, rows = len(self.classes), np.arange(len(self.cells))

@@ -21,16 +21,17 @@ class Resampled:
     """A metric's `values` for (candidate, reference) on `n` rows, and what its bounds are drawn from.
 
     `figures` gives both models' values of many samples. Few rows that all agree would make a bootstrap sure of what it
-    never saw, so the lower bounds are drawn from `against`, which has one row more that speaks against the candidate as
-    loudly as a row can, and the upper ones from `towards`, with one that speaks for it.
+    never saw, so the lower bounds are drawn with `against`, the sums of one row more that speaks against the candidate
+    as loudly as a row can, and the upper ones with `towards`, of one that speaks for it.
     """
 
     n: int
     values: tuple[float, float]
     sign: int
     figures: Figure
-    against: Units
-    towards: Units
+    units: Units
+    against: Floats
+    towards: Floats
 
     def gain_bounds(self, confidence: float) -> tuple[float, float]:
         """Return one-sided bounds of the candidate's gain, positive where it is better."""
@@ -43,16 +44,15 @@ class Resampled:
 
     def gain_spread(self) -> float:
         """Return the standard error of the gain."""
-        return spread(self.against, self._gain)
+        return spread(self.units, self.against, self._gain)
 
     def _gain(self, sums: Floats) -> Floats:
         both = self.figures(sums)
         return self.sign * (both[:, 0] - both[:, 1])
 
     def _bounds(self, figure: Figure, confidence: float) -> tuple[float, float]:
-        return lower_bound(self.against, figure, confidence), -lower_bound(
-            self.towards, lambda sums: -figure(sums), confidence
-        )
+        low = lower_bound(self.units, self.against, figure, confidence)
+        return low, -lower_bound(self.units, self.towards, lambda sums: -figure(sums), confidence)
 
 
 def resampled(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
@@ -86,14 +86,10 @@ def calibration(bins: int, rows: pd.DataFrame) -> Resampled:
         confidence = _numbers(rows, f"{side}_confidence", 0, 1, "Let Workload.probabilities return them.")
         sides.append(np.column_stack([confidence, rows[f"{side}_score"].to_numpy(dtype=float)]))
     surest = max(float(side[:, 0].max()) for side in sides)
-    wrong, right = [surest, 0.0], [surest, 1.0]
-
-    def units(candidate: list[float], reference: list[float]) -> Units:
-        return valued.calibration_units(bins, np.vstack([sides[0], candidate]), np.vstack([sides[1], reference]))
-
-    figures = valued.calibration_errors(bins)
-    own = figures(valued.calibration_units(bins, *sides).total)[0]
-    return Resampled(len(rows), _pair(own), -1, figures, units(wrong, right), units(right, wrong))
+    wrong, right = np.array([[surest, 0.0]]), np.array([[surest, 1.0]])
+    figures, units = valued.calibration_errors(bins), valued.calibration_units(bins, *sides)
+    against, towards = (valued.calibration_units(bins, *row).total[0] for row in ((wrong, right), (right, wrong)))
+    return Resampled(len(rows), _pair(figures(units.total)[0]), -1, figures, units, against, towards)
 
 
 def _classes(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
@@ -101,23 +97,27 @@ def _classes(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
     code, size = None if choice.of is None else table.code(choice.of), len(table.classes)
     figures = counted.metric_of(choice.metric, code, size)
     gain = counted.gain_of(choice.metric, code, size)
-    values = figures(table.units().total)[0]
+    units = table.units()
+    values = figures(units.total)[0]
     others = [place for place in {code or 0, 0, size - 1} if place is not None]
     wrongs = [(truth, answer) for truth in range(size) for answer in others if answer != truth]
-    against = _extreme(table, gain, [(truth, answer, truth) for truth, answer in wrongs], np.argmin)
-    towards = _extreme(table, gain, [(truth, truth, answer) for truth, answer in wrongs], np.argmax)
-    return Resampled(len(rows), _pair(values), 1, figures, against, towards)
+    against = _extreme(table, units, gain, [(truth, answer, truth) for truth, answer in wrongs], np.argmin)
+    towards = _extreme(table, units, gain, [(truth, truth, answer) for truth, answer in wrongs], np.argmax)
+    return Resampled(len(rows), _pair(values), 1, figures, units, against, towards)
 
 
 def _extreme(
-    table: ClassTable, gain: Figure, cells: list[tuple[int, int, int]], pick: Callable[[Floats], np.intp]
-) -> Units:
-    total = table.units().total
-    if not cells:
-        return table.units()
-    alone = ClassTable(table.classes, np.array(cells), np.ones(len(cells), dtype=np.int64)).units().sums
-    moved = gain(np.asarray(alone.toarray() if not isinstance(alone, np.ndarray) else alone) + total)
-    return table.with_row(*cells[int(pick(moved))]).units()
+    table: ClassTable,
+    units: Units,
+    gain: Figure,
+    cells: list[tuple[int, int, int]],
+    pick: Callable[[Floats], np.intp],
+) -> Floats:
+    """Return the sums of the one row that moves the gain most."""
+    if not cells:  # a single class leaves nothing to be wrong about
+        return np.zeros(units.total.shape[1])
+    alone = ClassTable(table.classes, np.array(cells), np.ones(len(cells), dtype=np.int64)).units().dense
+    return alone[int(pick(gain(units.total + alone)))]
 
 
 def _errors(metric: str, rows: pd.DataFrame) -> Resampled:
@@ -129,13 +129,12 @@ def _errors(metric: str, rows: pd.DataFrame) -> Resampled:
     else:  # nothing tells how far the models may part: as far as the largest error
         worse, better = 2 * float(errors.max()), float(errors.max())
 
-    def units(*more: tuple[float, float]) -> Units:
-        both = np.vstack([errors, *more])
-        return valued.error_units(both[:, 0], both[:, 1])
-
-    figures = valued.mean_errors(metric)
-    values = figures(units().total)[0]
-    return Resampled(len(rows), _pair(values), -1, figures, units((worse, better)), units((better, worse)))
+    figures, units = valued.mean_errors(metric), valued.error_units(errors[:, 0], errors[:, 1])
+    against, towards = (
+        valued.error_units(np.array([ours]), np.array([theirs])).total[0]
+        for ours, theirs in ((worse, better), (better, worse))
+    )
+    return Resampled(len(rows), _pair(figures(units.total)[0]), -1, figures, units, against, towards)
 
 
 def _ranking(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
@@ -146,15 +145,10 @@ def _ranking(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
         raise EvidenceError(f"AUROC needs rows of class {choice.of!r} and others; {which} of it.", "Correct `of`.")
     scores = [_numbers(rows, f"{side}_{probability_column(choice.of)}", -np.inf, np.inf, remedy) for side in SIDES]
 
-    def units(*shown: float) -> Units:
-        """With one positive row more, that each model ranks highest (1) or lowest (-1)."""
-        ranked = [np.append(score, [score.max() + 1 if way > 0 else score.min() - 1]) for score, way in
-                  zip(scores, shown, strict=True)] if shown else scores  # fmt: skip
-        return valued.ranking_units(np.append(positive, True) if shown else positive, *ranked)
-
     center = np.array([valued.auroc(positive, score) for score in scores])
-    shifted = valued.linearized_areas(center)
-    return Resampled(len(rows), _pair(center), 1, shifted, units(-1, 1), units(1, -1))
+    units, lowest = valued.ranking_units(positive, *scores), np.array([1.0, 0, 1, 0, 0, 0])  # a positive row, so ranked
+    highest = np.array([1.0, 1, 0, 0, 0, 0])
+    return Resampled(len(rows), _pair(center), 1, valued.linearized_areas(center), units, lowest, highest)
 
 
 def _numbers(rows: pd.DataFrame, column: str, lowest: float, highest: float, remedy: str) -> Floats:
