@@ -5,11 +5,14 @@ Chromium is Debian's, driven by Playwright. Screenshots stay in `.edgewright/scr
 
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 import flows.compress
+from quality_gates.report import ReportContent, render_html
+from tasks.approve import approve_version
 from tasks.outcome import DeviceOutcome
 from tasks.registry import Runs
 from tasks.workspace import Workspace
@@ -23,7 +26,13 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.browser, pytest.mark.timeout(6
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".edgewright" / "screenshots"
 SLOW_MS = 60_000
-QUIET = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +81,8 @@ def test_the_report_is_read_in_mlflow(
         assert headline.inner_text().startswith("Pass" if device.published else "Fail")
         assert headline.is_visible()
         assert report.locator("svg.picture").count() >= 2
+        assert report.get_by_role("heading", name="What each layer costs").count() == 1
+        assert report.locator("table.layers tbody tr").count() == 3
         page.screenshot(path=SCREENSHOTS / f"mlflow-{device.device}.png")
 
 
@@ -109,3 +120,41 @@ def test_the_page_itself_fits_a_phone_and_a_dark_room(
     assert (red + green + blue > 600) is (scheme == "light")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"report-{name}.png", full_page=True)
+
+
+def test_an_approval_is_read_in_the_report_and_in_the_registry(
+    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "playwright.Browser", tmp_path: Path
+) -> None:
+    runs, (_, refused) = answered
+    workspace = Workspace.at(tmp_path / "home", mlflow_server)
+    words = {"name": "Ada Lovelace", "reason": "The press stands still.", "until": date(2999, 1, 1)}
+    approve_version(workspace, "tiny", refused.version, refused.device, **words)  # type: ignore[arg-type]
+    page = browser.new_page(viewport={"width": 1500, "height": 1300})
+    run = refused.report.split("/")[1]
+    page.goto(f"{mlflow_server}/#/experiments/{runs.experiment}/runs/{run}/artifacts")
+    page.get_by_text("report.html", exact=True).first.click(timeout=SLOW_MS)
+    report = page.frame_locator("iframe").first
+    report.get_by_text("The press stands still.").first.wait_for(timeout=SLOW_MS)
+    assert report.locator("h1#verdict").inner_text().startswith("Overridden")
+    page.screenshot(path=SCREENSHOTS / "mlflow-overridden.png")
+    page.goto(f"{mlflow_server}/#/models/tiny-{refused.device}/versions/{refused.edge_version}")
+    page.get_by_text("Ada Lovelace").first.wait_for(timeout=SLOW_MS)
+    page.screenshot(path=SCREENSHOTS / "registered-model-overridden.png")
+
+
+def test_history_is_drawn_and_the_page_prints(
+    answered: tuple[Runs, list[DeviceOutcome]], browser: "playwright.Browser", tmp_path: Path
+) -> None:
+    runs, (published, _) = answered
+    content = ReportContent.model_validate_json(runs.read_text(published.report.split("/")[1], "report.json"))
+    (only,) = content.history
+    later = only.model_copy(update={"version": "2", "published": False, "now": "", "why": "Refused for the test."})
+    file = tmp_path / "history.html"
+    file.write_text(render_html(content.model_copy(update={"history": (only, later)})))
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(file.as_uri())
+    section = page.locator("section", has=page.get_by_role("heading", name="History on this device"))
+    assert section.locator("svg.plot").count() == 3
+    section.screenshot(path=SCREENSHOTS / "history.png")
+    page.pdf(path=SCREENSHOTS / "report.pdf")
+    assert (SCREENSHOTS / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from html.parser import HTMLParser
 
 import pytest
 
-from quality_gates.report import ReportContent, Side, SizePoint, render_html
+from quality_gates.approval import approve
+from quality_gates.report import LayerRow, ReportContent, Side, SizePoint, SliceValue, render_html
 from quality_gates.report.render import MAX_FLIPS
 from tests.quality_gates.report import examples
 
@@ -223,3 +225,37 @@ def test_both_colour_schemes_and_print_are_styled() -> None:
     schemes = [set(re.findall(r"(--[a-z-]+):", block)) for block in re.findall(r":root \{(.*?)\}", html, re.S)]
     assert len(schemes) == 3
     assert schemes[0] == schemes[1] == schemes[2]
+
+
+def test_a_plausibility_gate_says_how_its_picture_is_read() -> None:
+    content = examples.published()
+    gates = tuple(gate.model_copy(update={"kind": "plausibility"}) for gate in content.verdict.gates[:1])
+    changed = content.model_copy(update={"verdict": content.verdict.model_copy(update={"gates": gates})})
+    assert "asks the other way round" in Page(render_html(changed)).text
+    assert "asks the other way round" not in Page(render_html(content)).text
+
+
+def test_an_approval_is_read_first() -> None:
+    content = examples.refused()
+    verdict = approve(
+        content.verdict, name="Ada", reason="The press stands still.", given=date(2026, 3, 1), until=date(2026, 4, 1),
+        run_key="k", file="a" * 64,
+    )  # fmt: skip
+    html = render_html(content.model_copy(update={"verdict": verdict, "published": True}))
+    text = Page(html).text
+    assert 'class="verdict overridden"' in html
+    assert "The gates say fail" in text and "Ada answers for it until 2026-04-01" in text
+    assert text.index("The press stands still.") < text.index("The gates Against")
+
+
+def test_layers_have_a_line_each_or_a_reason() -> None:
+    content = examples.refused()
+    layers = tuple(
+        LayerRow(layer=name, change=-0.01, slices=(SliceValue(name="label = 8", value=0.0),), output_change=share)
+        for name, share in (("first", 0.02), ("last", 0.01))
+    )
+    page = Page(render_html(content.model_copy(update={"layers": layers, "layers_note": "One at a time."})))
+    assert page.text.count("−1.0 pp") >= 2
+    meters = [a["width"] for tag, a in page.tags if tag == "rect" and a.get("class") == "bar"][-2:]
+    assert meters == ["100.0", "50.0"]
+    assert "Could not." in Page(render_html(content.model_copy(update={"layers_note": "Could not."}))).text
