@@ -8,13 +8,14 @@ from pydantic import Field, model_validator
 
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
-from deployments.techniques import Distil, FineTune, PostTraining, Prune, QuantizationAware, Rung
+from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, Prune, QuantizationAware, Rung
 from deployments.yaml_file import Frozen, read_mapping, validated, written_as
 from quality_gates.policy import BY_ANSWERS, DECIDED_ONCE, Gate, GatePolicy
 from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
     "Distil",
+    "Dynamic",
     "FineTune",
     "PostTraining",
     "Prune",

@@ -99,6 +99,18 @@ class PostTraining(Frozen):
         return f"PTQ {self.calibration}"
 
 
+class Dynamic(Frozen):
+    """Rung: dynamic quantization, for transformers: weights ahead, activations by each row's own range."""
+
+    kind: Literal["dynamic"]
+    precision: Literal["int8"] = "int8"
+
+    @property
+    def title(self) -> str:
+        """What reports call this rung."""
+        return "dynamic"
+
+
 class QuantizationAware(Frozen):
     """Rung: quantization-aware training, distilling from the parent."""
 
@@ -112,4 +124,4 @@ class QuantizationAware(Frozen):
         return "QAT"
 
 
-Rung = Annotated[PostTraining | QuantizationAware, Field(discriminator="kind")]
+Rung = Annotated[PostTraining | Dynamic | QuantizationAware, Field(discriminator="kind")]

@@ -11,6 +11,7 @@ from torch import nn
 from deployments.recipe import FineTune
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
+from model_compression.dynamic import quantize_dynamically
 from model_compression.errors import ExportError
 from model_compression.export import export_onnx
 from model_compression.ptq import quantize_after_training
@@ -74,6 +75,17 @@ def quantize_ptq(job: Job, source: ModelFile, *, method: str, reduce_range: bool
 
     inputs = {"source": source.digest, "method": method, "reduce_range": reduce_range, **job.digests("calibration")}
     return ModelFile.of(job.workspace.store.run("ptq", inputs, ("model_compression",), produce))
+
+
+def quantize_dynamic(job: Job, source: ModelFile, *, reduce_range: bool) -> ModelFile:
+    """Quantize a float file without calibration rows."""
+
+    def produce(folder: Path) -> dict[str, bool]:
+        quantize_dynamically(source.path, folder / FILE, reduce_range=reduce_range)
+        return {"reduce_range": reduce_range}
+
+    inputs = {"source": source.digest, "reduce_range": reduce_range}
+    return ModelFile.of(job.workspace.store.run("dynamic", inputs, ("model_compression",), produce))
 
 
 def quantize_qat(

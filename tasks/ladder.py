@@ -8,13 +8,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.device import SIZE_BUDGET, DeviceProfile
-from deployments.recipe import PostTraining, QuantizationAware
+from deployments.recipe import Dynamic, PostTraining, QuantizationAware, Rung
 from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import GatePolicy
 from quality_gates.verdict import Verdict
 from tasks.baseline import Baseline
-from tasks.export import ModelFile, export_snapshot, quantize_ptq, quantize_qat
+from tasks.export import ModelFile, export_snapshot, quantize_dynamic, quantize_ptq, quantize_qat
 from tasks.measure import answer_rows, measure_on
 from tasks.parity import parity
 from tasks.prune import Trajectory
@@ -113,14 +113,14 @@ def _searched(references: References, file: ModelFile, snapshot: Snapshot | Stud
     return replace(evidence, parity=parity(references, file, snapshot, "validation"))
 
 
-def _make(
-    references: References, baseline: Baseline, snapshot: Snapshot | Student, rung: PostTraining | QuantizationAware
-) -> ModelFile:
+def _make(references: References, baseline: Baseline, snapshot: Snapshot | Student, rung: Rung) -> ModelFile:
     job, parent, saturates = references.job, references.parent, references.device.saturates
     match rung:
         case PostTraining():
             source = export_snapshot(job, parent, snapshot)
             return quantize_ptq(job, source, method=rung.calibration, reduce_range=saturates)
+        case Dynamic():
+            return quantize_dynamic(job, export_snapshot(job, parent, snapshot), reduce_range=saturates)
         case QuantizationAware():
             return quantize_qat(job, parent, snapshot, baseline.teacher, rung.fine_tune, reduce_range=saturates)
 

@@ -1,11 +1,11 @@
 """The gates of a verdict as rows of the report, the ones that did not pass first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quality_gates.report.intervals import IntervalAxis, IntervalPicture, interval_axis, interval_picture, is_drawable
 from quality_gates.report.limits import LimitPicture, limit_picture
-from quality_gates.report.quantities import finite, has_unit, quantity
+from quality_gates.report.quantities import finite, has_unit
 from quality_gates.report.units import DIFFERENCES, Unit, is_resource, unit_of
 from quality_gates.verdict import GateResult
 
@@ -91,12 +91,16 @@ def _row(gate: GateResult, axis: IntervalAxis | None) -> GateRow:
 def _facts(gate: GateResult) -> tuple[str, ...]:
     facts = []
     if unit_of(gate).difference and finite(gate.candidate_value) is not None:
-        facts.append(f"candidate {quantity(gate.metric, gate.candidate_value)}")
+        facts.append(f"candidate {_level(gate, gate.candidate_value)}")
     if finite(gate.reference_value) is not None:
-        facts.append(f"{gate.against or 'reference'} {quantity(gate.metric, gate.reference_value)}")
+        facts.append(f"{gate.against or 'reference'} {_level(gate, gate.reference_value)}")
     if gate.outcome in ("fail", "inconclusive") and not gate.blocking:
         facts.append("warns only, does not block")
     return tuple(facts)
+
+
+def _level(gate: GateResult, value: float | None) -> str:
+    return replace(unit_of(gate), difference=False).write(value)
 
 
 def _spoken_interval(gate: GateResult) -> str:

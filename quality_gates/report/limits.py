@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from quality_gates.report.quantities import finite, quantity
-from quality_gates.report.units import DIFFERENCES, Side, allowed_side
+from quality_gates.report.quantities import finite
+from quality_gates.report.units import DIFFERENCES, Side, allowed_side, unit_of
 from quality_gates.verdict import GateResult
 
 WIDTH = 420.0
@@ -50,6 +50,6 @@ def limit_picture(gate: GateResult) -> LimitPicture | None:
         budget=PADDING + span * budget / top,
         clipped=clipped,
         allowed=side,
-        value_label=quantity(gate.metric, value),
-        budget_label=f"{'at most' if side == 'below' else 'at least'} {quantity(gate.metric, budget, exact=True)}",
+        value_label=unit_of(gate).write(value),
+        budget_label=f"{'at most' if side == 'below' else 'at least'} {unit_of(gate).limit(budget)}",
     )

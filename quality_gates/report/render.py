@@ -8,7 +8,7 @@ from quality_gates.report import quantities
 from quality_gates.report.content import ReportContent
 from quality_gates.report.frontier import frontier_picture
 from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
-from quality_gates.report.history import history_picture
+from quality_gates.report.history import history_pictures
 from quality_gates.report.ledger import ledger_of
 from quality_gates.report.representativeness import comparison_lines
 from quality_gates.report.tables import deployed_words, side_rows, slice_lines
@@ -36,7 +36,7 @@ def render_html(content: ReportContent) -> str:
             ledger=ledger_of(content.ledger),
             comparison_lines=comparison_lines(content.representativeness),
             max_findings=MAX_FINDINGS,
-            history=history_picture(content.history),
+            history=history_pictures(content.history),
             flips=content.flips[:MAX_FLIPS],
             max_text=MAX_TEXT,
         )

@@ -10,9 +10,9 @@ from quality_gates.report.content import ReportContent
 from quality_gates.report.gates import OUTCOME_WORDS, remedies
 from quality_gates.report.ledger import ledger_of
 from quality_gates.report.limits import limit_value
-from quality_gates.report.quantities import MISSING, finite, percent, points, quantity
+from quality_gates.report.quantities import MISSING, finite, percent, points
 from quality_gates.report.tables import side_rows
-from quality_gates.report.units import is_resource, unit_of
+from quality_gates.report.units import unit_of
 from quality_gates.verdict import GateResult, Verdict
 
 _STYLES = {
@@ -87,6 +87,6 @@ def _cells(gate: GateResult) -> list[Text]:
     known = finite(gate.lower) is not None or finite(gate.upper) is not None
     bounds = f"{unit.write(gate.lower)} .. {unit.write(gate.upper)}" if known else ""
     result = unit.write(gate.estimate if unit.difference else value)
-    threshold = quantity(gate.metric, gate.threshold, exact=True) if is_resource(gate) else unit.write(gate.threshold)
+    threshold = unit.limit(gate.threshold)
     rows = MISSING if gate.n is None else f"{gate.n:,}"
     return [outcome, *(Text(text) for text in (gate.name, result, bounds, threshold, rows))]

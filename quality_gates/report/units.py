@@ -6,8 +6,8 @@ from typing import Literal
 from quality_gates.report.quantities import MINUS, finite, has_unit, is_proportion, percent, points, quantity, signed
 from quality_gates.verdict import GateResult
 
-DIFFERENCES = frozenset({"non_inferiority", "plausibility", "found_slices"})  # candidate minus reference
-_AT_MOST = frozenset({"flips", "calibration", "parity", "plausibility"})
+DIFFERENCES = frozenset({"non_inferiority", "plausibility", "found_slices"})  # the candidate's gain
+_AT_MOST = frozenset({"flips", "calibration", "parity"})
 _ERRORS = frozenset({"mae", "rmse"})  # better when smaller
 
 Side = Literal["above", "below"]
@@ -25,7 +25,16 @@ class Unit:
         """A value with its unit."""
         if self.proportion:
             return points(value) if self.difference else percent(value)
-        return signed(value) if self.difference else quantity(self.metric, value)
+        if has_unit(self.metric):
+            return quantity(self.metric, value)
+        known = finite(value)
+        if self.difference or known is None:
+            return signed(value)
+        return f"{known:.3g}".replace("-", MINUS)
+
+    def limit(self, value: float | None) -> str:
+        """A threshold that was set: resources keep all its digits."""
+        return quantity(self.metric, value, exact=True) if has_unit(self.metric) else self.write(value)
 
     def tick(self, value: float) -> str:
         """A value on the axis, without trailing zeros; zero carries the unit."""
@@ -38,7 +47,8 @@ class Unit:
 
 def unit_of(gate: GateResult) -> Unit:
     """The unit of a gate's estimate, bounds and threshold."""
-    return Unit(gate.metric, gate.kind in DIFFERENCES, is_proportion(gate.metric))
+    proportion = gate.unit == "proportion" and is_proportion(gate.metric)
+    return Unit(gate.metric, gate.kind in DIFFERENCES, proportion)
 
 
 def is_resource(gate: GateResult) -> bool:
@@ -58,6 +68,6 @@ def allowed_side(gate: GateResult) -> Side:
             return "above" if holds else "below"
         if upper is not None and upper < threshold:
             return "below" if holds else "above"
-    if gate.kind in _AT_MOST or has_unit(gate.metric) or ((threshold or 0.0) > 0 and gate.kind in DIFFERENCES):
-        return "below"
-    return "below" if gate.metric in _ERRORS and gate.kind not in DIFFERENCES else "above"
+    if gate.kind in DIFFERENCES:
+        return "below" if gate.kind == "plausibility" else "above"
+    return "below" if gate.kind in _AT_MOST or has_unit(gate.metric) or gate.metric in _ERRORS else "above"

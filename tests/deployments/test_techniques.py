@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from deployments.techniques import Distil, FineTune, PostTraining, QuantizationAware
+from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, QuantizationAware
 from model_compression.training import FineTuning
 
 FINE_TUNE = FineTune(
@@ -17,6 +17,7 @@ def test_fine_tuning_settings_are_passed_on_in_full() -> None:
 
 def test_rungs_have_titles() -> None:
     assert PostTraining(kind="ptq", calibration="entropy").title == "PTQ entropy"
+    assert Dynamic(kind="dynamic").title == "dynamic"
     assert QuantizationAware(kind="qat", fine_tune=FINE_TUNE).title == "QAT"
 
 

@@ -3,11 +3,16 @@
 import pytest
 
 from quality_gates.report import HistoryRow
-from quality_gates.report.history import history_picture
+from quality_gates.report.history import HistoryPicture, history_pictures
 
 
 def row(version: int, accuracy: float | None, critical: float | None = None, published: bool = True) -> HistoryRow:
     return HistoryRow(version=str(version), when="now", published=published, accuracy=accuracy, critical=critical)
+
+
+def history_picture(rows: list[HistoryRow]) -> HistoryPicture | None:
+    """The first of the pictures."""
+    return next(iter(history_pictures(rows)), None)
 
 
 def test_versions_go_to_the_right_and_better_ones_up() -> None:
@@ -43,3 +48,22 @@ def test_many_versions_do_not_crowd_the_axis() -> None:
 @pytest.mark.parametrize("rows", [[], [row(1, 0.9)], [row(1, None), row(2, float("nan"))]])
 def test_one_version_makes_no_picture(rows: list[HistoryRow]) -> None:
     assert history_picture(rows) is None
+
+
+def test_size_and_latency_have_pictures_that_stand_on_zero() -> None:
+    figures = [{"size_bytes": 1e5 / version, "latency_p50_ms": 0.1} for version in (1, 2)]
+    rows = [row(version, 0.9).model_copy(update=changes) for version, changes in enumerate(figures, 1)]
+    accuracy, size, latency = history_pictures(rows)
+    assert [picture.title for picture in (accuracy, size, latency)] == ["Accuracy", "File size", "Latency p50"]
+    big, small = size.lines[0].dots
+    assert (size.bottom - small.y) * 2 == pytest.approx(size.bottom - big.y)
+    assert size.y_ticks[0].label == "0 bytes" and latency.y_ticks[0].label == "0 ms"
+
+
+def test_it_shows_what_was_deployed_from_when_to_when() -> None:
+    picture = history_picture([row(1, 0.8), row(2, 0.7, published=False), row(3, 0.9)])
+    assert picture is not None
+    first, _, third = (dot.x for dot in picture.lines[0].dots)
+    assert picture.deployed[0] == (first, third) and picture.deployed[1][0] == third
+    nothing = history_picture([row(1, 0.8, published=False), row(2, 0.7, published=False)])
+    assert nothing is not None and nothing.deployed == ()

@@ -120,10 +120,10 @@ def test_a_level_bounded_from_above_is_allowed_below_its_limit_and_has_zero_on_i
 
 
 def test_a_difference_of_an_error_keeps_its_own_unit() -> None:
-    worse = gate(0.4, 0.1, 0.7, 0.0).model_copy(update={"metric": "mae", "threshold": 1.0})
+    worse = gate(-0.4, -0.7, -0.1, 1.0).model_copy(update={"metric": "mae", "unit": "value"})
     picture = interval_picture(worse, interval_axis([worse]))
-    assert picture.value_label == "+0.40" and picture.margin_label == "+1"
-    assert picture.allowed == "below"
+    assert picture.value_label == "−0.40" and picture.margin_label == "−1"
+    assert picture.allowed == "above"
 
 
 def test_an_axis_without_gates_is_still_an_axis() -> None:

@@ -75,5 +75,12 @@ def test_a_limit_of_zero_can_be_drawn() -> None:
     assert limit_picture(gate(3.0, 0.0)) is not None
 
 
+def test_a_small_number_keeps_its_digits() -> None:
+    picture = limit_picture(
+        gate(2.1e-7, 1e-3, "parity_torch_onnx").model_copy(update={"unit": "value", "kind": "parity"})
+    )
+    assert picture is not None and (picture.value_label, picture.budget_label) == ("2.1e−07", "at most 0.001")
+
+
 def test_a_difference_has_no_bar() -> None:
     assert limit_picture(gate(1.0).model_copy(update={"kind": "non_inferiority"})) is None
