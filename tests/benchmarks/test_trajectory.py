@@ -1,0 +1,51 @@
+"""What the trajectory's benchmark is made of, on a tiny network."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from flows.demo.networks import resnet
+from model_compression.footprint import parameters
+from tests.benchmarks.trajectory import cuts
+from tests.benchmarks.trajectory.__main__ import main
+from tests.benchmarks.trajectory.parent import SHIFT, augmented
+from tests.benchmarks.trajectory.pruning import SIDES, _targets
+
+
+def test_targets_fall_to_each_fraction_in_its_rounds() -> None:
+    targets = _targets(1200)
+    assert [fraction for _, fraction in targets] == [None, None, None, 4, None, 8, None, 15]
+    sizes = [size for size, _ in targets]
+    assert (sizes[3], sizes[5], sizes[7]) == (300, 150, 80)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_each_side_cuts_to_the_target_and_the_model_still_answers(side: str) -> None:
+    torch.manual_seed(0)
+    model = resnet(8)
+    images = np.random.default_rng(0).random((4, 1, 28, 28), dtype=np.float32)
+    target = parameters(model) * 4 // 5
+    SIDES[side](model, target, (images,), np.arange(4))
+    assert 0 < parameters(model) <= target
+    assert model.eval()(torch.from_numpy(images)).shape == (4, 10)
+
+
+def test_torch_pruning_that_does_not_reach_the_target_is_an_error() -> None:
+    images = np.random.default_rng(0).random((4, 1, 28, 28), dtype=np.float32)
+    with pytest.raises(ValueError, match="expected at most 1 parameters"):
+        cuts.theirs_global(resnet(8), 1, (images,), np.arange(4))
+
+
+def test_every_augmented_image_is_its_original_moved_or_mirrored() -> None:
+    images = torch.rand(8, 1, 12, 12)
+    changed = augmented(images, torch.Generator().manual_seed(0))
+    for image, found in zip(F.pad(images, (SHIFT,) * 4), changed, strict=True):
+        windows = image.unfold(1, 12, 1).unfold(2, 12, 1).flatten(0, 2)
+        assert any(torch.equal(window, found[0]) or torch.equal(window.flip(1), found[0]) for window in windows)
+
+
+def test_a_figure_that_does_not_exist_is_refused_before_any_work() -> None:
+    with pytest.raises(SystemExit, match="expected names of devices, step, pruning"):
+        main(["size"])
