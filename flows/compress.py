@@ -72,7 +72,7 @@ def _for_device(
     beside = references(job, parent, baseline, device)
     deployed = beside.deployed.source_version if beside.deployed else None
     found = climb(beside, baseline, trajectory, distil(job, parent, baseline, device))
-    verdict, evidence = judge(beside, found.chosen)
+    verdict, evidence = judge(beside, found.chosen, representativeness)
     layers = layer_losses(job, parent, device, found.chosen)
     content = report_content(
         job, device, trajectory, found, verdict, evidence, deployed, runs, run, layers, representativeness

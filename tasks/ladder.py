@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from deployments.device import SIZE_BUDGET, DeviceProfile
 from deployments.recipe import Dynamic, PostTraining, QuantizationAware, Rung
 from quality_gates.decide import decide
-from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.evidence import ComparedRows, Evidence, ModelEvidence
 from quality_gates.policy import GatePolicy
 from quality_gates.verdict import Verdict
 from tasks.baseline import Baseline
@@ -148,12 +148,15 @@ def _merit(attempt: Attempt) -> tuple[int, float]:
 
 
 @task(name="gates", cache_policy=NO_CACHE)
-def judge(references: References, chosen: Attempt) -> tuple[Verdict, Evidence]:
+def judge(
+    references: References, chosen: Attempt, representativeness: ComparedRows | None = None
+) -> tuple[Verdict, Evidence]:
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it."""
     measured = measure_on(references.job, references.parent, references.device, chosen.file.path, "test")
     evidence = replace(
         references.beside(measured, "test"),
         validation=references.beside(chosen.measured, "validation"),
         parity=parity(references, chosen.file, chosen.snapshot, "test"),
+        representativeness=representativeness,
     )
     return decide(references.job.recipe.policy(references.device), evidence), evidence
