@@ -1,6 +1,6 @@
 """Residual layers: parts of a graph that can be left out, for what goes in has the shape of what comes out."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -16,6 +16,7 @@ from model_compression.structure.observation import Values
 from model_compression.structure.postdominators import trunk
 
 ADDS = {aten.add.Tensor, aten.add_.Tensor}
+Inside = Callable[[fx.Node, fx.Node], frozenset[fx.Node]]
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ def residuals(model: fx.GraphModule, values: Values) -> list[Residual]:
     Elsewhere it is what lies between a split of the residual stream and the sum that ends it.
     """
     attending = {core.node for core in cores(model)}
+    inside = cache(_inside)  # for this search only: graphs change, and a longer one would keep their weights alive
     found: dict[tuple[fx.Node, fx.Node], Residual] = {}
     for chain in trunk(model, values):
-        for start, end in _spans(chain, attending):
+        for start, end in _spans(chain, attending, inside):
             if _shape(values, start) == _shape(values, end) is not None:
-                nodes = _inside(start, end)
+                nodes = inside(start, end)
                 found.setdefault((start, end), Residual(_name(model, nodes, end), start, end, nodes))
     whole = [layer for layer in found.values() if not any(layer.nodes < other.nodes for other in found.values())]
     return _unique(sorted(whole, key=lambda layer: list(model.graph.nodes).index(layer.end)))
@@ -67,12 +69,12 @@ def remove_residual(model: fx.GraphModule, layer: Residual) -> None:
         )
 
 
-def _spans(chain: list[fx.Node], attending: Collection[fx.Node]) -> Iterator[tuple[fx.Node, fx.Node]]:
+def _spans(chain: list[fx.Node], attending: Collection[fx.Node], inside: Inside) -> Iterator[tuple[fx.Node, fx.Node]]:
     """Pairs of a layer's start and end among nodes through which everything flows."""
     steps = list(pairwise(chain))
-    residual = [end.target in ADDS and len(_inside(start, end)) > 1 for start, end in steps]
+    residual = [end.target in ADDS and len(inside(start, end)) > 1 for start, end in steps]
     starts = [
-        index for index, (start, end) in enumerate(steps) if residual[index] and _inside(start, end) & set(attending)
+        index for index, (start, end) in enumerate(steps) if residual[index] and inside(start, end) & set(attending)
     ]
     ends = [*starts[1:], _last_end(starts, residual)] if starts else []
     for first, last in zip(starts, ends, strict=True):
@@ -90,7 +92,6 @@ def _last_end(starts: list[int], residual: list[bool]) -> int:
     return sums[-1] + 1
 
 
-@cache
 def _inside(start: fx.Node, end: fx.Node) -> frozenset[fx.Node]:
     """What is computed from `start` on the way to `end`, `end` included."""
     from_start: set[fx.Node] = {start}
