@@ -114,7 +114,6 @@ class _Loop:
     def _backward(self, part: Tensor, rows: int) -> float:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocasts):
             outputs = self.forward(*(self._take(row, part) for row in self.rows))
-            outputs = outputs.float() if self.autocasts else outputs  # a loss needs all digits
             outputs = outputs.float() if outputs.dtype is torch.bfloat16 else outputs  # the loss keeps its digits
             teacher = None if self.teacher is None else self._take(self.teacher, part)
             value = self._value(outputs, self._take(self.labels, part), teacher)

@@ -60,5 +60,5 @@ def test_a_layer_that_sees_an_outlier_costs_more(tmp_path: Path) -> None:
 def test_what_cannot_be_quantized_is_one_sentence(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no graph")
-    with pytest.raises(QuantizationError, match=r"broken.onnx to quantize one at a time"):
+    with pytest.raises(QuantizationError, match=r"broken.onnx to quantize with 64 calibration rows"):
         one_layer_at_a_time(broken, ROWS, ROWS, method="minmax", reduce_range=False)

@@ -20,6 +20,7 @@ from torch.fx import GraphModule
 from model_compression.export import save_onnx, to_onnx
 from model_compression.importance import unit_scores
 from model_compression.intake import rebuild
+from model_compression.operators import optimized_operators
 from model_compression.pruning import remove_units
 from model_compression.training import FineTuning, batches, fine_tune, predict
 from model_compression.units import protected_units, units_of
@@ -135,9 +136,7 @@ def run(path: Path, *arrays: np.ndarray) -> np.ndarray:
 
 def kernels(path: Path) -> collections.Counter[str]:
     """Which operators ONNX Runtime runs for a file, how often each, after all of its optimizations."""
-    optimized = path.with_suffix(".optimized.onnx")
-    _session(path, optimized)
-    return collections.Counter(node.op_type for node in onnx.load(optimized).graph.node)
+    return collections.Counter(optimized_operators(path))
 
 
 def int8_weights(path: Path) -> list[np.ndarray]:
@@ -147,10 +146,8 @@ def int8_weights(path: Path) -> list[np.ndarray]:
     return [array for array in arrays if array.dtype == np.int8 and array.ndim > 1]
 
 
-def _session(path: Path, optimized: Path | None = None) -> ort.InferenceSession:
+def _session(path: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    if optimized is not None:
-        options.optimized_model_filepath = str(optimized)
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
