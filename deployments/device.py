@@ -70,7 +70,7 @@ class DeviceProfile(Frozen):
     threads: Annotated[int, Field(ge=1)]
     instruction_set: InstructionSet
     execution_provider: Literal["CPUExecutionProvider"]
-    precisions: Annotated[tuple[Literal["int8"], ...], Field(min_length=1, strict=False)]
+    precisions: Annotated[tuple[Literal["int8", "int4", "fp16", "fp32"], ...], Field(min_length=1, strict=False)]
     max_batch: Annotated[int, Field(ge=1)]
     budgets: Budgets
     measure: LocalProcess

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
-from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, Prune, QuantizationAware, Rung
+from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, Prune, QuantizationAware, Rung, Search
 from deployments.yaml_file import Frozen, read_mapping, validated, written_as
 from quality_gates.policy import BY_ANSWERS, DECIDED_ONCE, Gate, GatePolicy
 from quality_gates.representativeness import RepresentativenessPolicy
@@ -22,6 +22,7 @@ __all__ = [
     "QuantizationAware",
     "Recipe",
     "Rung",
+    "Search",
     "read_recipe",
     "shipped_recipes",
 ]
@@ -54,6 +55,7 @@ class Recipe(Frozen):
     prune: Prune
     distil: Distil | None = None
     representativeness: RepresentativenessPolicy | None = None
+    search: Search | None = None
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1, strict=False)]
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
 
@@ -66,7 +68,7 @@ class Recipe(Frozen):
             )
         for device in self.devices:
             self.policy(device)
-            if not any(rung.precision in device.precisions for rung in self.ladder):
+            if not self.rungs(device):
                 raise ValueError(
                     f"key `ladder`: expected a rung of a precision that device {device.name} allows "
                     f"({', '.join(device.precisions)}), got none; add one"
@@ -86,6 +88,10 @@ class Recipe(Frozen):
         """What snapshots and rungs are held against on the way: all but the gates that decide once, at the end."""
         gates = [gate for gate in self.gates if not isinstance(gate, DECIDED_ONCE)]
         return GatePolicy(gates=(*gates, *device.budgets.limits()))
+
+    def rungs(self, device: DeviceProfile) -> list[Rung]:
+        """The rungs whose precision a device allows, by their expected cost."""
+        return sorted((rung for rung in self.ladder if rung.precision in device.precisions), key=lambda rung: rung.cost)
 
     @property
     def answer_gates(self) -> tuple[Gate, ...]:

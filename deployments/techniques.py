@@ -1,7 +1,7 @@
 """The techniques of a recipe and their parameters, as they are written in YAML."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -12,6 +12,9 @@ from model_compression.training import FineTuning
 from model_compression.training.settings import Device, Precision
 from model_compression.units import Kind
 
+Calibration = Literal["minmax", "entropy", "percentile"]
+Precisions = Literal["int8", "int4", "fp16", "fp32"]
+Objective = Literal["size_bytes", "latency_p50_ms", "peak_rss_mb", "accuracy"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -87,12 +90,50 @@ class Distil(Frozen):
         return numbers
 
 
-class PostTraining(Frozen):
+class Search(Frozen):
+    """What may be spent on finding each device's file, and what is the best of those whose gates hold on validation.
+
+    Without it the ladder ends at the first rung that holds on the largest model that fits.
+    """
+
+    objective: Objective
+    files: Annotated[int, Field(ge=1)]  # at most so many made by rungs that train nothing
+    trainings: Annotated[int, Field(ge=0)]  # at most so many made by rungs that train
+
+
+class _Rung(Frozen):
+    """One way to make a file of a float model. `cost` orders the rungs; `trains` tells the dear ones."""
+
+    precision: Precisions = "int8"
+    cost: ClassVar[int]
+    trains: ClassVar[bool] = False
+
+
+class AsItIs(_Rung):
+    """Rung: the float file, for graphs so small that integers take longer."""
+
+    kind: Literal["float"]
+    precision: Literal["fp32"] = "fp32"
+    cost = 0
+    title: ClassVar[str] = "FP32"
+
+
+class Half(_Rung):
+    """Rung: half precision, half of the bytes."""
+
+    kind: Literal["fp16"]
+    precision: Literal["fp16"] = "fp16"
+    cost = 1
+    title: ClassVar[str] = "FP16"
+
+
+class PostTraining(_Rung):
     """Rung: static post-training quantization."""
 
     kind: Literal["ptq"]
-    calibration: Literal["minmax", "entropy", "percentile"]
+    calibration: Calibration
     precision: Literal["int8"] = "int8"
+    cost = 3
 
     @property
     def title(self) -> str:
@@ -100,29 +141,67 @@ class PostTraining(Frozen):
         return f"PTQ {self.calibration}"
 
 
-class Dynamic(Frozen):
-    """Rung: dynamic quantization, for transformers: weights ahead, activations by each row's own range."""
+class Dynamic(_Rung):
+    """Rung: dynamic quantization, for transformers: weights ahead, activations by each row's own range.
+
+    Tables of tokens may be packed into 4 bits, for they are read and not multiplied.
+    """
 
     kind: Literal["dynamic"]
+    table_bits: Literal[4, 8] = 8
     precision: Literal["int8"] = "int8"
+    cost = 2
 
     @property
     def title(self) -> str:
         """What reports call this rung."""
-        return "dynamic"
+        return "dynamic" if self.table_bits == 8 else "dynamic, 4-bit tables"
 
 
-class QuantizationAware(Frozen):
+class WeightOnly(_Rung):
+    """Rung: matrices and tables in blocks of 4 bits, activations in float."""
+
+    kind: Literal["int4"]
+    block_size: Literal[16, 32, 64, 128, 256]
+    precision: Literal["int4"] = "int4"
+    cost = 2
+
+    @property
+    def title(self) -> str:
+        """What reports call this rung."""
+        return f"INT4 in blocks of {self.block_size}"
+
+
+class Mixed(_Rung):
+    """Rung: static quantization with the fewest of the most sensitive layers in float.
+
+    So many that the validation score is at most `tolerance` below the float model's, and never more than `at_most`.
+    """
+
+    kind: Literal["mixed"]
+    calibration: Calibration
+    at_most: Annotated[int, Field(ge=1)]
+    tolerance: Share
+    precision: Literal["int8"] = "int8"
+    cost = 5
+
+    @property
+    def title(self) -> str:
+        """What reports call this rung."""
+        return f"mixed {self.calibration}"
+
+
+class QuantizationAware(_Rung):
     """Rung: quantization-aware training, distilling from the parent."""
 
     kind: Literal["qat"]
     fine_tune: FineTune
     precision: Literal["int8"] = "int8"
-
-    @property
-    def title(self) -> str:
-        """What reports call this rung."""
-        return "QAT"
+    cost = 10
+    trains = True
+    title: ClassVar[str] = "QAT"
 
 
-Rung = Annotated[PostTraining | Dynamic | QuantizationAware, Field(discriminator="kind")]
+Rung = Annotated[
+    AsItIs | Half | PostTraining | Dynamic | WeightOnly | Mixed | QuantizationAware, Field(discriminator="kind")
+]

@@ -12,9 +12,10 @@ from prefect.cache_policies import NO_CACHE
 from deployments.workload import SplitName
 from model_compression.footprint import int8_weight_bytes, parameters
 from model_compression.training import Arrays, predict
-from tasks.export import export_snapshot, quantize_ptq
+from tasks.export import export_snapshot
 from tasks.intake import Parent
 from tasks.job import Job
+from tasks.quantize import quantize_ptq
 from tasks.snapshots import Snapshot
 
 logger = logging.getLogger("edgewright")

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from deployments.device import DeviceProfile
 from model_compression.costs import Resource
 from quality_gates.evidence import ModelEvidence
-from tasks.export import ModelFile, Trained, export_snapshot, quantize_ptq
+from tasks.export import ModelFile, Trained, export_snapshot
 from tasks.intake import Parent
 from tasks.job import Job
 from tasks.measure import measure_on
+from tasks.quantize import quantize_ptq
 
 logger = logging.getLogger("edgewright")
 RESOURCES: dict[str, Resource] = {

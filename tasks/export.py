@@ -1,4 +1,4 @@
-"""Snapshots into ONNX files: float, quantized after training, quantized in training."""
+"""Float snapshots into ONNX files."""
 
 import logging
 from dataclasses import dataclass
@@ -8,18 +8,13 @@ from typing import Protocol
 import numpy as np
 from torch import nn
 
-from deployments.recipe import FineTune
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
-from model_compression.dynamic import quantize_dynamically
 from model_compression.errors import ExportError
 from model_compression.export import export_onnx
-from model_compression.ptq import quantize_after_training
-from model_compression.qat import train_quantized
 from model_compression.training import predict
 from tasks.intake import Parent
 from tasks.job import Job
-from tasks.progress import steps
 from tasks.stages import StageResult
 
 logger = logging.getLogger("edgewright")
@@ -63,64 +58,6 @@ def export_snapshot(job: Job, parent: Parent, snapshot: Trained) -> ModelFile:
 
     inputs = {"parent": parent.digest, "snapshot": snapshot.digest, **job.digests("validation")}
     return ModelFile.of(job.workspace.store.run("export", inputs, ("model_compression", "tasks.export"), produce))
-
-
-def quantize_ptq(job: Job, source: ModelFile, *, method: str, reduce_range: bool) -> ModelFile:
-    """Quantize a float file with calibration rows."""
-
-    def produce(folder: Path) -> dict[str, int]:
-        rows = job.splits["calibration"].inputs
-        quantize_after_training(source.path, rows, folder / FILE, method=method, reduce_range=reduce_range)
-        return {"rows": len(rows[0])}
-
-    inputs = {"source": source.digest, "method": method, "reduce_range": reduce_range, **job.digests("calibration")}
-    return ModelFile.of(job.workspace.store.run("ptq", inputs, ("model_compression",), produce))
-
-
-def quantize_dynamic(job: Job, source: ModelFile, *, reduce_range: bool) -> ModelFile:
-    """Quantize a float file without calibration rows."""
-
-    def produce(folder: Path) -> dict[str, bool]:
-        quantize_dynamically(source.path, folder / FILE, reduce_range=reduce_range)
-        return {"reduce_range": reduce_range}
-
-    inputs = {"source": source.digest, "reduce_range": reduce_range}
-    return ModelFile.of(job.workspace.store.run("dynamic", inputs, ("model_compression",), produce))
-
-
-def quantize_qat(
-    job: Job, parent: Parent, snapshot: Trained, teacher: Path, settings: FineTune, *, reduce_range: bool
-) -> ModelFile:
-    """Train a snapshot with fake quantization, the parent teaching."""
-
-    def produce(folder: Path) -> dict[str, int]:
-        train = job.splits["train"]
-        with steps(f"QAT of {snapshot.title}") as progress:
-            train_quantized(
-                snapshot.load(parent),
-                parent.example,
-                job.splits["calibration"].inputs,
-                train.inputs,
-                train.targets,
-                np.load(teacher),
-                job.workload.loss,
-                settings.settings(),
-                reduce_range=reduce_range,
-                names=parent.names,
-                path=folder / FILE,
-                progress=progress,
-                validate=job.validation_score,
-            )
-        return {"rows": len(train)}
-
-    inputs = {
-        "parent": parent.digest,
-        "snapshot": snapshot.digest,
-        "settings": settings.model_dump(),
-        "reduce_range": reduce_range,
-        **job.digests("train", "calibration", "validation"),
-    }
-    return ModelFile.of(job.workspace.store.run("qat", inputs, ("model_compression",), produce))
 
 
 def _parity(path: Path, parent: Parent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from quality_gates.evidence import Evidence
 from quality_gates.report import HistoryRow
 from quality_gates.verdict import Verdict
+from tasks.attempts import Attempt
 from tasks.job import Job
-from tasks.ladder import Attempt
 from tasks.outcome import DeviceOutcome, Outcome, accuracy, critical_slices, resource
 from tasks.registry import EdgeModels, Runs
 

@@ -9,20 +9,19 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
-from deployments.workload import Split
 from model_compression.errors import CompressionError
 from model_compression.sensitivity import one_layer_at_a_time
 from quality_gates.evidence import ModelEvidence
 from quality_gates.report import LayerRow, SliceValue
+from tasks.attempts import Attempt
 from tasks.export import export_snapshot
 from tasks.intake import Parent
 from tasks.job import Job
-from tasks.ladder import Attempt
 from tasks.measure import answer_rows
 from tasks.outcome import accuracy, critical_slices
+from tasks.samples import some_rows
 
 logger = logging.getLogger("edgewright")
-ROWS = 400  # of validation: a layer's loss is a hint where to look, no gate
 CALIBRATION = "minmax"
 OUTPUTS = "outputs.npy"
 
@@ -39,7 +38,7 @@ class LayerLosses:
 @task(name="layer losses", cache_policy=NO_CACHE)
 def layer_losses(job: Job, parent: Parent, device: DeviceProfile, chosen: Attempt) -> LayerLosses:
     """Quantize one layer of the chosen float model at a time; what cannot be quantized so says why."""
-    validation = _some_rows(job.splits["validation"])
+    validation = some_rows(job.splits["validation"])
     source = export_snapshot(job, parent, chosen.snapshot)
 
     def produce(folder: Path) -> dict[str, list[object]]:
@@ -76,15 +75,3 @@ def _row(job: Job, layer: str, change: float, whole: ModelEvidence, answers: Mod
 
 def _lost(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
-
-
-def _some_rows(split: Split) -> Split:
-    """At most so many rows, evenly spread."""
-    if len(split) <= ROWS:
-        return split
-    kept = np.linspace(0, len(split) - 1, ROWS).astype(int)
-    return Split(
-        tuple(array[kept] for array in split.inputs),
-        split.targets[kept],
-        split.slices.iloc[kept].reset_index(drop=True),
-    )

@@ -7,8 +7,8 @@ import pandas as pd
 
 from quality_gates.evidence import ModelEvidence
 from quality_gates.report import LedgerRow, Mistake, SliceValue
+from tasks.attempts import Attempt
 from tasks.job import Job
-from tasks.ladder import Attempt
 from tasks.measure import answer_rows
 from tasks.outcome import accuracy, critical_slices
 from tasks.prune import Trajectory

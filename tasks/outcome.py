@@ -11,8 +11,8 @@ from quality_gates.policy import NonInferiority, SliceCondition
 from quality_gates.slices import in_slice
 from quality_gates.verdict import Approval, Verdict
 from quality_gates.verdict import Outcome as VerdictOutcome
+from tasks.attempts import Climb
 from tasks.job import Job
-from tasks.ladder import Climb
 
 
 class _Plain(BaseModel):

@@ -7,9 +7,9 @@ from deployments.device import DeviceProfile
 from quality_gates.evidence import Evidence
 from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
+from tasks.attempts import Climb
 from tasks.baseline import Baseline
 from tasks.job import Job
-from tasks.ladder import Climb
 from tasks.outcome import Outcome, accuracy, critical_slices, resource
 from tasks.prune import Trajectory
 from tasks.registry import APPROVED_UNTIL, EdgeModels, EdgeVersion, Runs, Upstream

@@ -26,9 +26,9 @@ from quality_gates.report import (
 from quality_gates.representativeness import Representativeness
 from quality_gates.slices import in_slice
 from quality_gates.verdict import Verdict
+from tasks.attempts import Attempt, Climb
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
-from tasks.ladder import Attempt, Climb
 from tasks.layers import LayerLosses
 from tasks.ledger import ledger, mistakes
 from tasks.outcome import accuracy, critical_slices, resource

@@ -31,7 +31,7 @@ def test_old_instruction_sets_saturate(instruction_set: str, saturates: bool) ->
     ("old", "new", "says"),
     [
         ("avx2", "sse", "key `instruction_set`: expected avx2, avx512, avx512_vnni, neon or neon_dotprod, got 'sse'"),
-        ("[int8]", "[int8, int2]", "key `precisions.1`: expected int8, got 'int2'"),
+        ("[int8]", "[int8, int2]", "key `precisions.1`: expected int8, int4, fp16 or fp32, got 'int2'"),
         ("[int8]", "int8", "key `precisions`: expected a list, got 'int8'"),
         ("size_kb: 40", "size_kb: 40kB", "key `budgets.size_kb`: expected a number, got '40kB'"),
         ("size_kb: 40", "size_kb: 0", "key `budgets.size_kb`: expected a number of at least 1, got 0"),

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tasks.attempts
 import tasks.ladder
 from deployments.recipe import Recipe, read_recipe
 from quality_gates.evidence import Evidence, ModelEvidence, Resources
+from tasks.attempts import Climb
 from tasks.export import ModelFile
-from tasks.ladder import Climb
 from tasks.prune import Trajectory
 from tasks.snapshots import Snapshot
 from tests.flows.conftest import TINY
@@ -56,7 +57,7 @@ def climb(
 ) -> Climb:
     """Climb over files whose right answers and sizes are given by (snapshot, rung)."""
 
-    def make(_: Any, __: Any, of: Snapshot, rung: Any) -> ModelFile:
+    def make(_: Any, __: Any, ___: Any, of: Snapshot, rung: Any, *, saturates: bool) -> ModelFile:
         right, size = made[of.index, rung.kind]
         path = tmp_path / f"{of.index}-{rung.kind}-{right}.onnx"
         path.write_bytes(b"0" * size)
@@ -65,9 +66,9 @@ def climb(
     def measure(_: Any, __: Any, ___: Any, file: Path, ____: str) -> ModelEvidence:
         return evidence(int(file.stem.rsplit("-", 1)[1]), file.stat().st_size)
 
-    monkeypatch.setattr(tasks.ladder, "_make", make)
-    monkeypatch.setattr(tasks.ladder, "measure_on", measure)
-    monkeypatch.setattr(tasks.ladder, "answer_rows", lambda _, __, right: answers(right))
+    monkeypatch.setattr(tasks.attempts, "make_file", make)
+    monkeypatch.setattr(tasks.attempts, "measure_on", measure)
+    monkeypatch.setattr(tasks.attempts, "answer_rows", lambda _, __, right: answers(right))
     monkeypatch.setattr(Snapshot, "validation_outputs", property(lambda self: int(str(self.outputs))))
     device = recipe.devices[0]
     assert device.budgets.size_bytes == BUDGET
@@ -77,7 +78,7 @@ def climb(
         parent=None,
         beside=lambda candidate, _: Evidence(candidate, evidence(PARENT_RIGHT, 10), None),
     )
-    baseline = SimpleNamespace(graph_bytes=GRAPH)
+    baseline = SimpleNamespace(graph_bytes=GRAPH, teacher=None)
     trajectory = Trajectory(tuple(snapshots), None, "done", ())
     return tasks.ladder.climb.fn(references, baseline, trajectory)  # type: ignore[arg-type]
 

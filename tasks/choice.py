@@ -1,0 +1,54 @@
+"""Why this file and not another, in sentences."""
+
+from collections.abc import Sequence
+
+from deployments.techniques import Objective
+from quality_gates.report.quantities import percent, quantity, size
+from tasks.attempts import Attempt
+from tasks.front import HIGHER_IS_BETTER
+
+MEANT: dict[Objective, str] = {
+    "size_bytes": "the smallest file",
+    "latency_p50_ms": "the lowest median latency",
+    "peak_rss_mb": "the lowest peak memory",
+    "accuracy": "the best validation accuracy",
+}
+
+
+def best_of(attempts: Sequence[Attempt], objective: Objective) -> Attempt:
+    """The best by an objective, of equal ones the more accurate, then the smaller."""
+    sign = 1 if objective in HIGHER_IS_BETTER else -1
+
+    def merit(tried: Attempt) -> tuple[float, float, float]:
+        value = tried.figure(objective)
+        return (-float("inf") if value is None else sign * value, tried.accuracy or 0.0, -tried.size_bytes)
+
+    return max(attempts, key=merit)
+
+
+def why_chosen(chosen: Attempt, attempts: Sequence[Attempt], objective: Objective) -> tuple[str, ...]:
+    """Why the chosen one, then why not each other rung that was tried on the same model."""
+    held = [tried for tried in attempts if tried.verdict.passed]
+    if not held:
+        yes = (
+            f"Why {chosen.title}: none of {len(attempts)} files holds every gate on validation; this one misses the "
+            f"fewest ({', '.join(sorted(chosen.missed))})."
+        )
+    else:
+        yes = (
+            f"Why {chosen.title}: of {len(held)} files that hold every gate on validation, out of {len(attempts)} "
+            f"tried, it has {MEANT[objective]}: {_figures(chosen)}."
+        )
+    beside = (tried for tried in attempts if tried.snapshot is chosen.snapshot and tried is not chosen)
+    return (yes, *(_why_not(tried) for tried in beside))
+
+
+def _why_not(tried: Attempt) -> str:
+    if tried.verdict.passed:
+        return f"Why not {tried.rung} there: it holds too, with {_figures(tried)}."
+    return f"Why not {tried.rung} there: it misses {', '.join(sorted(tried.missed))}, with {_figures(tried)}."
+
+
+def _figures(tried: Attempt) -> str:
+    p50 = quantity("latency_p50_ms", tried.figure("latency_p50_ms"))
+    return f"{percent(tried.accuracy)} on validation, {size(tried.size_bytes)}, p50 {p50}"

@@ -1,0 +1,124 @@
+"""The rungs of the ladder as stages: one float model into one file."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deployments.recipe import FineTune, Rung
+from deployments.techniques import AsItIs, Dynamic, Half, Mixed, PostTraining, QuantizationAware, WeightOnly
+from model_compression.dynamic import quantize_dynamically
+from model_compression.half import convert_to_half
+from model_compression.mixed import quantize_mixed
+from model_compression.ptq import quantize_after_training
+from model_compression.qat import train_quantized
+from model_compression.weight_only import quantize_weights
+from tasks.export import FILE, ModelFile, Trained, export_snapshot
+from tasks.intake import Parent
+from tasks.job import Job
+from tasks.progress import steps
+from tasks.samples import some_rows
+
+logger = logging.getLogger("edgewright")
+CODE = ("model_compression",)
+
+
+def make_file(job: Job, parent: Parent, teacher: Path, snapshot: Trained, rung: Rung, *, saturates: bool) -> ModelFile:
+    """Make the file of a snapshot or student by one rung.
+
+    `teacher` is the file of the parent's outputs on the training rows; `saturates` keeps weights to 7 bits.
+    """
+    if isinstance(rung, QuantizationAware):
+        return _trained(job, parent, snapshot, teacher, rung.fine_tune, reduce_range=saturates)
+    source = export_snapshot(job, parent, snapshot)
+    match rung:
+        case AsItIs():
+            return source
+        case PostTraining():
+            return quantize_ptq(job, source, method=rung.calibration, reduce_range=saturates)
+        case Mixed():
+            return _mixed(job, source, rung, reduce_range=saturates)
+        case Half():
+            return _stage(job, "fp16", source, {}, convert_to_half)
+        case WeightOnly():
+            return _stage(job, "int4", source, {"block_size": rung.block_size}, quantize_weights)
+        case Dynamic():
+            settings = {"reduce_range": saturates, "table_bits": rung.table_bits}
+            return _stage(job, "dynamic", source, settings, quantize_dynamically)
+
+
+def quantize_ptq(job: Job, source: ModelFile, *, method: str, reduce_range: bool) -> ModelFile:
+    """Quantize a float file with calibration rows."""
+    settings = {"method": method, "reduce_range": reduce_range}
+
+    def make(source: Path, path: Path, **settings: Any) -> None:
+        quantize_after_training(source, job.splits["calibration"].inputs, path, **settings)
+
+    return _stage(job, "ptq", source, settings, make, **job.digests("calibration"))
+
+
+def _mixed(job: Job, source: ModelFile, rung: Mixed, *, reduce_range: bool) -> ModelFile:
+    validation = some_rows(job.splits["validation"])
+
+    def score(outputs: np.ndarray) -> float:
+        return float(job.workload.score(outputs, validation.targets).mean())
+
+    def make(source: Path, path: Path, **settings: Any) -> None:
+        calibration = job.splits["calibration"].inputs
+        found = quantize_mixed(source, calibration, validation.inputs, score, path, **settings)
+        in_float = ", ".join(found.in_float) or "nothing"
+        logger.info("%s: %s in float, score %.4f of %.4f", rung.title, in_float, found.score, found.whole)
+
+    settings = {"method": rung.calibration, "at_most": rung.at_most, "tolerance": rung.tolerance}
+    digests = job.digests("calibration", "validation")
+    return _stage(job, "mixed", source, settings | {"reduce_range": reduce_range}, make, **digests)
+
+
+def _stage(
+    job: Job, name: str, source: ModelFile, settings: dict[str, Any], make: Callable[..., object], **digests: Any
+) -> ModelFile:
+    """Make a file of a float file; `make` takes both paths and the settings."""
+
+    def produce(folder: Path) -> dict[str, Any]:
+        make(source.path, folder / FILE, **settings)
+        return settings
+
+    inputs = {"source": source.digest, **settings, **digests}
+    return ModelFile.of(job.workspace.store.run(name, inputs, CODE, produce))
+
+
+def _trained(
+    job: Job, parent: Parent, snapshot: Trained, teacher: Path, settings: FineTune, *, reduce_range: bool
+) -> ModelFile:
+    """Train a snapshot with fake quantization, the parent teaching."""
+
+    def produce(folder: Path) -> dict[str, int]:
+        train = job.splits["train"]
+        with steps(f"QAT of {snapshot.title}") as progress:
+            train_quantized(
+                snapshot.load(parent),
+                parent.example,
+                job.splits["calibration"].inputs,
+                train.inputs,
+                train.targets,
+                np.load(teacher),
+                job.workload.loss,
+                settings.settings(),
+                reduce_range=reduce_range,
+                names=parent.names,
+                path=folder / FILE,
+                progress=progress,
+                validate=job.validation_score,
+            )
+        return {"rows": len(train)}
+
+    inputs = {
+        "parent": parent.digest,
+        "snapshot": snapshot.digest,
+        "settings": settings.model_dump(),
+        "reduce_range": reduce_range,
+        **job.digests("train", "calibration", "validation"),
+    }
+    return ModelFile.of(job.workspace.store.run("qat", inputs, CODE, produce))

@@ -1,0 +1,106 @@
+"""The search over models and rungs together: cheap files first, then training where it promises something."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from deployments.recipe import Rung
+from deployments.techniques import Search
+from tasks.attempts import Attempt, Climb, Model, attempt, closest, float_failures
+from tasks.baseline import Baseline
+from tasks.choice import best_of, why_chosen
+from tasks.front import better, front
+from tasks.references import References
+
+logger = logging.getLogger("edgewright")
+
+
+def search(references: References, baseline: Baseline, models: Sequence[Model], settings: Search) -> Climb:
+    """Spend the budget of files, then that of trainings, and choose by the objective among what holds on validation.
+
+    First the cheapest rung on every model whose float answers do not fail a gate themselves, then the other cheap
+    rungs, the models on the Pareto front first, then the rungs that train on the models that would beat the best so
+    far. Where nothing holds, the attempt that misses the fewest gates goes on to be refused.
+    """
+    return _Search(references, baseline, models, settings).run()
+
+
+class _Search:
+    """The state of one search."""
+
+    def __init__(
+        self, references: References, baseline: Baseline, models: Sequence[Model], settings: Search
+    ) -> None:  # fmt: skip
+        self.references, self.baseline, self.settings = references, baseline, settings
+        self.models = self._promising(models)
+        rungs = references.job.recipe.rungs(references.device)
+        self.cheap = [rung for rung in rungs if not rung.trains]
+        self.dear = [rung for rung in rungs if rung.trains]
+        self.attempts: list[Attempt] = []
+
+    def run(self) -> Climb:
+        """Spend both budgets."""
+        for model, rung in self._cheap_order():
+            if len(self.attempts) == self.settings.files:
+                break
+            self._try(model, rung)
+        trained = 0
+        while trained < self.settings.trainings and (following := next(self._worth_training(), None)):
+            self._try(*following)
+            trained += 1
+        objective = self.settings.objective
+        held = [tried for tried in self.attempts if tried.verdict.passed]
+        chosen = best_of(held, objective) if held else closest(self.attempts)
+        return Climb(tuple(self.attempts), chosen, bool(held), why_chosen(chosen, self.attempts, objective))
+
+    def _promising(self, models: Sequence[Model]) -> list[Model]:
+        """The models whose float answers fail no gate, the most accurate one where all do."""
+        kept = []
+        for model in models:
+            failed = float_failures(self.references, model)
+            if failed:
+                logger.info(
+                    "%s: %s fails %s in float already, so no file is made of it",
+                    self.references.device.name, model.title, ", ".join(failed),
+                )  # fmt: skip
+            else:
+                kept.append(model)
+        return kept or [max(models, key=lambda model: model.accuracy)]
+
+    def _cheap_order(self) -> Iterator[tuple[Model, Rung]]:
+        """The second half of the order depends on what came of the first."""
+        for model in self.models:
+            yield from ((model, rung) for rung in self.cheap[:1])
+        on_front = {id(tried.snapshot) for tried in front(self.attempts)}
+        for model in sorted(self.models, key=lambda model: id(model) not in on_front):
+            yield from ((model, rung) for rung in self.cheap[1:])
+
+    def _worth_training(self) -> Iterator[tuple[Model, Rung]]:
+        """What is not tried and would be the best if training held the float model's accuracy, most promising first."""
+        held = [tried for tried in self.attempts if tried.verdict.passed]
+        objective = self.settings.objective
+        best = best_of(held, objective).figure(objective) if held else None
+        tried = {(id(each.snapshot), each.rung) for each in self.attempts}
+        promises = [(self._promise(model), model) for model in self.models]
+        order = sorted(
+            (promise for promise in promises if better(promise[0], best, objective)),
+            key=lambda promise: promise[0] or 0.0,
+            reverse=objective == "accuracy",
+        )
+        for _, model in order:
+            yield from ((model, rung) for rung in self.dear if (id(model), rung.title) not in tried)
+
+    def _promise(self, model: Model) -> float | None:
+        """The objective's figure if INT8 cost no accuracy; None where integers miss a budget, which training keeps."""
+        if self.settings.objective == "accuracy":
+            return model.accuracy
+        integers = [
+            tried
+            for tried in self.attempts
+            if tried.snapshot is model and tried.rung.startswith("PTQ") and not tried.misses_resources_only
+        ]
+        return integers[0].figure(self.settings.objective) if integers else None
+
+    def _try(self, model: Model, rung: Rung) -> None:
+        tried = attempt(self.references, self.baseline, model, rung)
+        logger.info("%s: %s: %s", self.references.device.name, tried.title, tried.reason)
+        self.attempts.append(tried)
