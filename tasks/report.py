@@ -26,11 +26,12 @@ from quality_gates.report import (
 from quality_gates.representativeness import Representativeness
 from quality_gates.slices import in_slice
 from quality_gates.verdict import Verdict
+from tasks.confusion import confusion, mistakes
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
 from tasks.ladder import Attempt, Climb
 from tasks.layers import LayerLosses
-from tasks.ledger import ledger, mistakes
+from tasks.ledger import ledger
 from tasks.outcome import accuracy, critical_slices, resource
 from tasks.prune import Trajectory
 from tasks.registry import EdgeModels, Runs
@@ -69,6 +70,7 @@ def report_content(
         layers=layers.rows,
         layers_note=_layers_note(climb.chosen, layers),
         mistakes=mistakes(job, evidence.candidate, reference),
+        confusion=confusion(evidence.candidate, reference),
         history=until_now(past, candidate_row(job, verdict, evidence, climb.chosen)),
         critical=str(critical[0]) if critical else None,
         slices=tuple(_slices(job, evidence)),

@@ -1,13 +1,14 @@
 """What a gate report says: plain values, gathered by the pipeline, drawn by `render`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
 
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
+Matrix: TypeAlias = tuple[tuple[NonNegativeInt, ...], ...]
 
 
 class _Frozen(BaseModel):
@@ -86,6 +87,25 @@ class Mistake(_Frozen):
     reference: int = Field(ge=0)
 
 
+class Confusion(_Frozen):
+    """Test rows by label (lines) and by what they are taken for (columns), both in the order of `classes`.
+
+    `reference` is None where nothing that the candidate could be compared with was measured.
+    """
+
+    classes: tuple[str, ...] = Field(min_length=1)
+    candidate: Matrix
+    reference: Matrix | None = None
+
+    @model_validator(mode="after")
+    def _a_line_and_a_column_per_class(self) -> Self:
+        size = len(self.classes)
+        for matrix in (self.candidate, self.reference or self.candidate):
+            if len(matrix) != size or any(len(line) != size for line in matrix):
+                raise ValueError(f"expected {size} lines of {size} counts, got {[len(line) for line in matrix]}")
+        return self
+
+
 class HistoryRow(_Frozen):
     """What came of one upstream version on this device; figures are the candidate's on the test rows it was held on.
 
@@ -131,10 +151,10 @@ class ReportContent(_Frozen):
     """Everything that one gate report says about one model version on one device.
 
     `decision` tells in words what happened to the candidate. `flips_against` names the reference of the flipped rows:
-    the deployed model or, on a first deployment, the parent; `mistakes` are counted against the same. `flips_total`
-    counts all flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with
-    the parent; `layers_note` says how the layers were looked at, or why they were not. `history` ends with this
-    version, and `critical` names the slice of its figures.
+    the deployed model or, on a first deployment, the parent; `mistakes` and `confusion` are counted against the same.
+    `flips_total` counts all flipped rows, `flips` may hold fewer; None says that the rows could not be compared.
+    `ledger` begins with the parent; `layers_note` says how the layers were looked at, or why they were not. `history`
+    ends with this version, and `critical` names the slice of its figures.
     """
 
     model: str
@@ -152,6 +172,7 @@ class ReportContent(_Frozen):
     layers: tuple[LayerRow, ...] = ()
     layers_note: str = ""
     mistakes: tuple[Mistake, ...] = ()
+    confusion: Confusion | None = None
     history: tuple[HistoryRow, ...] = ()
     critical: str | None = None
     slices: tuple[SliceRow, ...] = ()

@@ -5,6 +5,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from quality_gates.report import quantities
+from quality_gates.report.confusion import confusion_picture
 from quality_gates.report.content import ReportContent
 from quality_gates.report.frontier import frontier_picture
 from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
@@ -34,6 +35,7 @@ def render_html(content: ReportContent) -> str:
             frontier=frontier_picture(content.points, content.size_budget_bytes),
             slice_lines=slice_lines(content.slices),
             ledger=ledger_of(content.ledger),
+            confusion=confusion_picture(content.confusion, content.flips_against),
             comparison_lines=comparison_lines(content.representativeness),
             max_findings=MAX_FINDINGS,
             history=history_pictures(content.history),

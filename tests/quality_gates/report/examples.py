@@ -9,6 +9,7 @@ from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence, Resources
 from quality_gates.policy import Gate, GatePolicy, Limit, NonInferiority, SliceCondition
 from quality_gates.report import (
+    Confusion,
     FlippedRow,
     HistoryRow,
     LedgerRow,
@@ -164,7 +165,8 @@ def _content(verdict: Verdict, **values: object) -> ReportContent:
             "size_budget_bytes": 20_000.0,
             "rungs": _rungs(),
             "ledger": _ledger(),
-            "mistakes": (Mistake(label="8", prediction="1", candidate=26, reference=1),),
+            "mistakes": (Mistake(label="8", prediction="3", candidate=26, reference=0),),
+            "confusion": _confusion(),
             "history": _history(),
             "critical": "label = 8",
             "lineage": (("Source", "digits version 3"), ("Recipe digest", "sha256:4f5cf2a1"), ("Device", "mcu-large")),
@@ -214,6 +216,17 @@ def _ledger() -> tuple[LedgerRow, ...]:
         )
         for stage, accuracy, eight in stages
     )  # fmt: skip
+
+
+def _confusion() -> Confusion:
+    """Ten digits of 42 rows each; the candidate takes 26 of the eights for threes."""
+    rows = [[42 if line == column else 0 for column in range(10)] for line in range(10)]
+    rows[3][3], rows[3][5], rows[9][9], rows[9][4] = 40, 2, 41, 1
+    deployed = [row.copy() for row in rows]
+    deployed[8][8], deployed[8][1] = 41, 1
+    rows[8][8], rows[8][3] = 16, 26
+    candidate, reference = (tuple(map(tuple, counts)) for counts in (rows, deployed))
+    return Confusion(classes=tuple("0123456789"), candidate=candidate, reference=reference)
 
 
 def _history() -> tuple[HistoryRow, ...]:
