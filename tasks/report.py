@@ -18,7 +18,6 @@ from quality_gates.report import (
     ReportContent,
     RungRow,
     Side,
-    SizePoint,
     SliceRow,
     SliceValue,
     png_base64,
@@ -27,6 +26,7 @@ from quality_gates.representativeness import Representativeness
 from quality_gates.slices import in_slice
 from quality_gates.verdict import Verdict
 from tasks.confusion import confusion, mistakes
+from tasks.frontier import frontier
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
 from tasks.ladder import Attempt, Climb
@@ -36,7 +36,6 @@ from tasks.outcome import accuracy, critical_slices, resource
 from tasks.prune import Trajectory
 from tasks.registry import EdgeModels, Runs
 from tasks.stages import libraries
-from tasks.students import Student
 
 SHOWN_FLIPS = 24
 RESOURCES = ("size_bytes", "peak_rss_mb", "load_ms", "latency_p50_ms", "latency_p99_ms")
@@ -63,7 +62,7 @@ def report_content(
         deployed_version=deployed,
         decision=decision(verdict, deployed),
         sides=tuple(_sides(job, climb, evidence, deployed)),
-        points=tuple(_points(trajectory, climb)),
+        points=tuple(frontier(trajectory, climb, evidence.validation, deployed)),
         size_budget_bytes=device.budgets.size_bytes,
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),
         ledger=tuple(ledger(job, trajectory, climb.chosen)),
@@ -115,38 +114,6 @@ def _side(role: str, name: str, job: Job, model: ModelEvidence | None) -> Side:
     slices = tuple(SliceValue(name=str(c), value=accuracy(model, c)) for c in critical_slices(job))
     figures = {figure: resource(model, figure) for figure in RESOURCES}
     return Side.model_validate({"role": role, "name": name, "accuracy": accuracy(model), "slices": slices, **figures})
-
-
-def _points(trajectory: Trajectory, climb: Climb) -> Iterator[SizePoint]:
-    for snapshot in (*trajectory.snapshots, *trajectory.undone):
-        note = f"{snapshot.parameters:,} parameters, FP32"
-        note += ", undone: it broke a floor" if snapshot in trajectory.undone else ""
-        yield SizePoint(
-            label=snapshot.title,
-            kind="parent" if snapshot.folder is None else "snapshot",
-            size_bytes=snapshot.file_bytes,
-            accuracy=snapshot.accuracy,
-            note=note,
-        )
-    for student in {attempt.snapshot.title: attempt.snapshot for attempt in climb.attempts}.values():
-        if isinstance(student, Student):
-            note = f"{student.parameters:,} parameters, FP32, taught by the parent"
-            yield SizePoint(
-                label=student.title,
-                kind="student",
-                size_bytes=student.file_bytes,
-                accuracy=student.accuracy,
-                note=note,
-            )
-    for attempt in climb.attempts:
-        yield SizePoint(
-            label=f"{attempt.rung}, {attempt.snapshot.title}",
-            kind="rung",
-            size_bytes=attempt.size_bytes,
-            accuracy=attempt.accuracy,
-            chosen=attempt is climb.chosen,
-            note=attempt.reason,
-        )
 
 
 def _rung(attempt: Attempt) -> RungRow:

@@ -37,10 +37,13 @@ class Side(_Frozen):
 
 
 class SizePoint(_Frozen):
-    """One model of the size/accuracy picture, accuracy on the validation split; snapshots in the order of pruning."""
+    """One model of the size/accuracy picture, accuracy on the validation split; snapshots in the order of pruning.
+
+    `deployed` is what ran on the device when the gates decided, measured again on the same rows.
+    """
 
     label: str
-    kind: Literal["parent", "snapshot", "student", "rung"]
+    kind: Literal["parent", "snapshot", "student", "rung", "deployed"]
     size_bytes: float | None = None
     accuracy: float | None = None
     chosen: bool = False

@@ -116,7 +116,11 @@ def first_deployment() -> ReportContent:
         flips_total=0,
         flips_against="the parent",
     )
-    return content.model_copy(update={"sides": tuple(s for s in content.sides if s.role != "deployed")})
+    sides, points = (
+        (s for s in content.sides if s.role != "deployed"),
+        (p for p in content.points if p.kind != "deployed"),
+    )
+    return content.model_copy(update={"sides": tuple(sides), "points": tuple(points)})
 
 
 def undecided() -> ReportContent:
@@ -204,6 +208,7 @@ def _points() -> tuple[SizePoint, ...]:
         ),
         SizePoint(label="PTQ min-max", kind="rung", size_bytes=13_720, accuracy=0.955, note="lost 2.9 pp"),
         SizePoint(label="QAT", kind="rung", size_bytes=13_824, accuracy=0.983, chosen=True, note="holds on validation"),
+        SizePoint(label="deployed", kind="deployed", size_bytes=14_210, accuracy=0.986, note="version 2"),
     )
 
 
