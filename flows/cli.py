@@ -193,7 +193,8 @@ def plan_gates(
             table.add_row(escape(line.name), rows, needed, escape(line.answer))
         console.print(table)
     console.print(
-        f"Needed: rows with which two equal models that disagree on {discordance:.1%} of the rows pass 4 times in 5."
+        f"Rows: those in test that decide. Needed: rows of the same mix with which two equal models that disagree on "
+        f"{discordance:.1%} of them pass 4 times in 5. What depends on the answers themselves is not known before."
     )
 
 
