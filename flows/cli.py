@@ -93,6 +93,26 @@ def report(
 
 
 @app.command()
+def frontier(
+    subject: Annotated[
+        str, typer.Argument(metavar="MODEL[/VERSION]", help="The newest answered version if not given.")
+    ],
+    device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
+) -> None:
+    """Show every model that the search made for a device: accuracy, bytes, latency, memory, and which was chosen."""
+    prepare(HOME)
+    from flows.frontier import frontier_table
+    from flows.reports import stored_reports
+
+    model, _, version = subject.partition("/")
+    for stored in stored_reports(model, version or None, device):
+        console.print(frontier_table(stored.content))
+        for sentence in stored.content.why:
+            console.print(escape(sentence))
+        console.print()
+
+
+@app.command()
 def history(
     model: Annotated[str, typer.Argument(help="Name of the registered model.")],
     device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
@@ -193,7 +213,8 @@ def plan_gates(
             table.add_row(escape(line.name), rows, needed, escape(line.answer))
         console.print(table)
     console.print(
-        f"Needed: rows with which two equal models that disagree on {discordance:.1%} of the rows pass 4 times in 5."
+        f"Rows: those in test that decide. Needed: rows of the same mix with which two equal models that disagree on "
+        f"{discordance:.1%} of them pass 4 times in 5. What depends on the answers themselves is not known before."
     )
 
 

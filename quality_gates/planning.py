@@ -1,5 +1,6 @@
 """How many rows a gate needs before it can decide."""
 
+import math
 from bisect import bisect_left
 from functools import lru_cache
 
@@ -28,6 +29,18 @@ def rows_for_share(share: float, at_most: float, confidence: float, power: float
         if top > MOST:
             return None
     return bisect_left(range(top + 1), True, lo=top // 2, key=suffices)
+
+
+def rows_without_a_miss(at_least: float, confidence: float) -> int | None:
+    """Return the fewest rows whose exact lower bound is above `at_least` where all of them are right; None for never.
+
+    With no miss in n rows the bound is (1 - confidence) ** (1 / n).
+    """
+    if at_least <= 0:
+        return 1
+    if at_least >= 1:
+        return None
+    return math.floor(math.log(1 - confidence) / math.log(at_least)) + 1
 
 
 def _most(n: int, at_most: float, confidence: float) -> int:

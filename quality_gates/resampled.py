@@ -139,7 +139,7 @@ def _errors(metric: str, rows: pd.DataFrame) -> Resampled:
 
 def _ranking(choice: MetricChoice, rows: pd.DataFrame) -> Resampled:
     target, remedy = target_of(rows), "Let Workload.probabilities return a column for the class."
-    positive = np.array([_is(value, choice.of) for value in target], dtype=bool)
+    positive = np.array([is_class(value, choice.of) for value in target], dtype=bool)
     if positive.all() or not positive.any():
         which = "every row is" if positive.all() else "no row is"
         raise EvidenceError(f"AUROC needs rows of class {choice.of!r} and others; {which} of it.", "Correct `of`.")
@@ -158,7 +158,8 @@ def _numbers(rows: pd.DataFrame, column: str, lowest: float, highest: float, rem
     return rows[column].to_numpy(dtype=float)
 
 
-def _is(value: object, of: object) -> bool:
+def is_class(value: object, of: object) -> bool:
+    """Whether a right answer is the class that a policy names: 1 is not true."""
     return bool(value == of) and isinstance(value, bool | np.bool_) == isinstance(of, bool)
 
 

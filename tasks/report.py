@@ -9,6 +9,7 @@ from prefect.runtime import deployment, flow_run
 
 from deployments.device import DeviceProfile
 from edge_runtime.files import sha256_of
+from model_compression.operators import optimized_operators
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.flips import flipped_rows, slice_table
@@ -18,7 +19,6 @@ from quality_gates.report import (
     ReportContent,
     RungRow,
     Side,
-    SizePoint,
     SliceRow,
     SliceValue,
     png_base64,
@@ -27,15 +27,16 @@ from quality_gates.representativeness import Representativeness
 from quality_gates.slices import in_slice
 from quality_gates.verdict import Verdict
 from tasks.attempts import Attempt, Climb
+from tasks.confusion import confusion, mistakes
+from tasks.frontier import frontier
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
 from tasks.layers import LayerLosses
-from tasks.ledger import ledger, mistakes
+from tasks.ledger import ledger
 from tasks.outcome import accuracy, critical_slices, resource
 from tasks.prune import Trajectory
 from tasks.registry import EdgeModels, Runs
 from tasks.stages import libraries
-from tasks.students import Student
 
 SHOWN_FLIPS = 24
 RESOURCES = ("size_bytes", "peak_rss_mb", "load_ms", "latency_p50_ms", "latency_p99_ms")
@@ -62,13 +63,15 @@ def report_content(
         deployed_version=deployed,
         decision=decision(verdict, deployed),
         sides=tuple(_sides(job, climb, evidence, deployed)),
-        points=tuple(_points(trajectory, climb)),
+        points=tuple(frontier(trajectory, climb, evidence.validation, deployed)),
         size_budget_bytes=device.budgets.size_bytes,
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),
+        why=climb.why,
         ledger=tuple(ledger(job, trajectory, climb.chosen)),
         layers=layers.rows,
         layers_note=_layers_note(climb.chosen, layers),
         mistakes=mistakes(job, evidence.candidate, reference),
+        confusion=confusion(evidence.candidate, reference),
         history=until_now(past, candidate_row(job, verdict, evidence, climb.chosen)),
         critical=str(critical[0]) if critical else None,
         slices=tuple(_slices(job, evidence)),
@@ -115,38 +118,6 @@ def _side(role: str, name: str, job: Job, model: ModelEvidence | None) -> Side:
     return Side.model_validate({"role": role, "name": name, "accuracy": accuracy(model), "slices": slices, **figures})
 
 
-def _points(trajectory: Trajectory, climb: Climb) -> Iterator[SizePoint]:
-    for snapshot in (*trajectory.snapshots, *trajectory.undone):
-        note = f"{snapshot.parameters:,} parameters, FP32"
-        note += ", undone: it broke a floor" if snapshot in trajectory.undone else ""
-        yield SizePoint(
-            label=snapshot.title,
-            kind="parent" if snapshot.folder is None else "snapshot",
-            size_bytes=snapshot.file_bytes,
-            accuracy=snapshot.accuracy,
-            note=note,
-        )
-    for student in {attempt.snapshot.title: attempt.snapshot for attempt in climb.attempts}.values():
-        if isinstance(student, Student):
-            note = f"{student.parameters:,} parameters, FP32, taught by the parent"
-            yield SizePoint(
-                label=student.title,
-                kind="student",
-                size_bytes=student.file_bytes,
-                accuracy=student.accuracy,
-                note=note,
-            )
-    for attempt in climb.attempts:
-        yield SizePoint(
-            label=f"{attempt.rung}, {attempt.snapshot.title}",
-            kind="rung",
-            size_bytes=attempt.size_bytes,
-            accuracy=attempt.accuracy,
-            chosen=attempt is climb.chosen,
-            note=attempt.reason,
-        )
-
-
 def _rung(attempt: Attempt) -> RungRow:
     return RungRow(
         name=attempt.rung,
@@ -154,8 +125,10 @@ def _rung(attempt: Attempt) -> RungRow:
         outcome=attempt.verdict.outcome,
         accuracy=attempt.accuracy,
         size_bytes=attempt.size_bytes,
+        latency_p50_ms=attempt.figure("latency_p50_ms"),
         seconds=attempt.seconds,
         reason=attempt.reason,
+        operators=", ".join(f"{count} {name}" for name, count in optimized_operators(attempt.file.path).items()),
     )
 
 

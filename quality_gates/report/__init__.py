@@ -1,6 +1,7 @@
 """The gate report that a release owner reads: one page per model version and device."""
 
 from quality_gates.report.content import (
+    Confusion,
     FlippedRow,
     HistoryRow,
     LayerRow,
@@ -19,6 +20,7 @@ from quality_gates.report.text import render_text
 from quality_gates.report.thumbnails import ThumbnailError, png_base64
 
 __all__ = [
+    "Confusion",
     "FlippedRow",
     "HistoryRow",
     "LayerRow",

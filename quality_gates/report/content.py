@@ -1,13 +1,14 @@
 """What a gate report says: plain values, gathered by the pipeline, drawn by `render`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
 
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
+Matrix: TypeAlias = tuple[tuple[NonNegativeInt, ...], ...]
 
 
 class _Frozen(BaseModel):
@@ -36,26 +37,39 @@ class Side(_Frozen):
 
 
 class SizePoint(_Frozen):
-    """One model of the size/accuracy picture, accuracy on the validation split; snapshots in the order of pruning."""
+    """One model of the size/accuracy picture, accuracy on the validation split; snapshots in the order of pruning.
+
+    `deployed` is what ran on the device when the gates decided, measured again on the same rows. `holds` says whether
+    a file keeps every gate there, `front` whether no other file tried is as good in everything and better in something.
+    """
 
     label: str
-    kind: Literal["parent", "snapshot", "student", "rung"]
+    kind: Literal["parent", "snapshot", "student", "rung", "deployed"]
     size_bytes: float | None = None
     accuracy: float | None = None
+    latency_p50_ms: float | None = None
+    peak_rss_mb: float | None = None
+    holds: bool | None = None
+    front: bool = False
     chosen: bool = False
     note: str = ""
 
 
 class RungRow(_Frozen):
-    """One rung of the ladder that was tried: accuracy on validation, cost in seconds, why it stopped or went on."""
+    """One rung of the ladder that was tried: accuracy on validation, cost in seconds, why it stopped or went on.
+
+    `operators` counts what ONNX Runtime runs of its file after its own optimization.
+    """
 
     name: str
     snapshot: str
     outcome: str
     accuracy: float | None = None
     size_bytes: float | None = None
+    latency_p50_ms: float | None = None
     seconds: float | None = None
     reason: str = ""
+    operators: str = ""
 
 
 class LedgerRow(_Frozen):
@@ -84,6 +98,25 @@ class Mistake(_Frozen):
     prediction: str
     candidate: int = Field(ge=0)
     reference: int = Field(ge=0)
+
+
+class Confusion(_Frozen):
+    """Test rows by label (lines) and by what they are taken for (columns), both in the order of `classes`.
+
+    `reference` is None where nothing that the candidate could be compared with was measured.
+    """
+
+    classes: tuple[str, ...] = Field(min_length=1)
+    candidate: Matrix
+    reference: Matrix | None = None
+
+    @model_validator(mode="after")
+    def _a_line_and_a_column_per_class(self) -> Self:
+        size = len(self.classes)
+        for matrix in (self.candidate, self.reference or self.candidate):
+            if len(matrix) != size or any(len(line) != size for line in matrix):
+                raise ValueError(f"expected {size} lines of {size} counts, got {[len(line) for line in matrix]}")
+        return self
 
 
 class HistoryRow(_Frozen):
@@ -130,11 +163,12 @@ class FlippedRow(_Frozen):
 class ReportContent(_Frozen):
     """Everything that one gate report says about one model version on one device.
 
-    `decision` tells in words what happened to the candidate. `flips_against` names the reference of the flipped rows:
-    the deployed model or, on a first deployment, the parent; `mistakes` are counted against the same. `flips_total`
-    counts all flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with
-    the parent; `layers_note` says how the layers were looked at, or why they were not. `history` ends with this
-    version, and `critical` names the slice of its figures.
+    `decision` tells in words what happened to the candidate, `why` how it was chosen among the rungs.
+    `flips_against` names the reference of the flipped rows: the deployed model or, on a first deployment, the
+    parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped rows, `flips`
+    may hold fewer; None says that the rows could not be compared. `ledger` begins with the parent; `layers_note`
+    says how the layers were looked at, or why they were not. `history` ends with this version, and `critical` names
+    the slice of its figures.
     """
 
     model: str
@@ -148,10 +182,12 @@ class ReportContent(_Frozen):
     points: tuple[SizePoint, ...] = ()
     size_budget_bytes: float | None = Field(default=None, gt=0)
     rungs: tuple[RungRow, ...] = ()
+    why: tuple[str, ...] = ()
     ledger: tuple[LedgerRow, ...] = ()
     layers: tuple[LayerRow, ...] = ()
     layers_note: str = ""
     mistakes: tuple[Mistake, ...] = ()
+    confusion: Confusion | None = None
     history: tuple[HistoryRow, ...] = ()
     critical: str | None = None
     slices: tuple[SliceRow, ...] = ()

@@ -99,11 +99,12 @@ def _size_ticks(scale: Scale) -> tuple[float, ...]:
 
 
 def _labels(points: list[SizePoint], places: list[tuple[float, float]], budget_x: float | None) -> list[Label | None]:
-    importance = {"parent": 1, "rung": 2, "student": 3, "snapshot": 4}
+    importance = {"deployed": 1, "parent": 2, "rung": 3, "student": 4, "snapshot": 5}
     order = sorted(range(len(points)), key=lambda i: 0 if points[i].chosen else importance[points[i].kind])
     frame = Box(LEFT, TOP, WIDTH, HEIGHT - BOTTOM)
     line = [] if budget_x is None else [Box(budget_x - 2, TOP, budget_x + 2, HEIGHT - BOTTOM)]
-    return place_labels([point.label for point in points], places, order, frame, line)
+    essential = [index for index, point in enumerate(points) if point.chosen or point.kind == "deployed"]
+    return place_labels([point.label for point in points], places, order, frame, line, essential)
 
 
 def _title(point: SizePoint) -> str:

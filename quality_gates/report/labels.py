@@ -1,6 +1,6 @@
 """Labels beside points that neither cover a point nor each other."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,17 +46,27 @@ def place_labels(
     order: Sequence[int],
     frame: Box,
     obstacles: Sequence[Box] = (),
+    essential: Collection[int] = (),
 ) -> list[Label | None]:
-    """Greedy placement in the given order of importance; None for a label that fits on no side of its point."""
-    taken = [*obstacles, *(_around(x, y) for x, y in places)]
+    """Greedy placement in the given order of importance; None for a label that fits on no side of its point.
+
+    An essential one rather crosses an obstacle than being left out.
+    """
+    taken = [_around(x, y) for x, y in places]
     labels: list[Label | None] = [None] * len(texts)
     for index in order:
-        for label, box in _options(texts[index], *places[index]):
-            if box.within(frame) and not any(box.overlaps(other) for other in taken):
-                labels[index] = label
-                taken.append(box)
-                break
+        options = [(label, box) for label, box in _options(texts[index], *places[index]) if box.within(frame)]
+        found = _free(options, [*obstacles, *taken])
+        if found is None and index in essential:
+            found = _free(options, taken)
+        if found is not None:
+            labels[index] = found[0]
+            taken.append(found[1])
     return labels
+
+
+def _free(options: Sequence[tuple[Label, Box]], taken: Sequence[Box]) -> tuple[Label, Box] | None:
+    return next((option for option in options if not any(option[1].overlaps(other) for other in taken)), None)
 
 
 def _around(x: float, y: float) -> Box:

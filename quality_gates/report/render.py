@@ -5,6 +5,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from quality_gates.report import quantities
+from quality_gates.report.confusion import confusion_picture
 from quality_gates.report.content import ReportContent
 from quality_gates.report.frontier import frontier_picture
 from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
@@ -34,6 +35,7 @@ def render_html(content: ReportContent) -> str:
             frontier=frontier_picture(content.points, content.size_budget_bytes),
             slice_lines=slice_lines(content.slices),
             ledger=ledger_of(content.ledger),
+            confusion=confusion_picture(content.confusion, content.flips_against),
             comparison_lines=comparison_lines(content.representativeness),
             max_findings=MAX_FINDINGS,
             history=history_pictures(content.history),
@@ -55,6 +57,7 @@ def _environment() -> Environment:
     environment.filters["xy"] = lambda value: f"{value:.1f}"
     for name in ("percent", "points", "size", "duration"):
         environment.filters[name] = getattr(quantities, name)
+    environment.filters["megabytes"] = lambda value: quantities.quantity("peak_rss_mb", value)
     environment.filters["milliseconds"] = lambda value: quantities.quantity("latency_p50_ms", value)
     environment.globals["outcome_words"] = OUTCOME_WORDS
     return environment

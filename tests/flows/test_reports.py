@@ -55,7 +55,7 @@ def test_open_writes_the_page_and_opens_it(
     assert shown.exit_code == 0, shown.output
     page = tmp_path / "reports" / "tiny-v1-taken.html"
     assert opened == [page.as_uri()]
-    assert "The loss ledger" in page.read_text() and "Confusion" in page.read_text()
+    assert "The loss ledger" in page.read_text() and "Change against the parent" in page.read_text()
 
 
 def test_history_has_a_line_per_answer(answered: Workspace) -> None:

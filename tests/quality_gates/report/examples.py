@@ -9,6 +9,7 @@ from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence, Resources
 from quality_gates.policy import Gate, GatePolicy, Limit, NonInferiority, SliceCondition
 from quality_gates.report import (
+    Confusion,
     FlippedRow,
     HistoryRow,
     LedgerRow,
@@ -115,7 +116,11 @@ def first_deployment() -> ReportContent:
         flips_total=0,
         flips_against="the parent",
     )
-    return content.model_copy(update={"sides": tuple(s for s in content.sides if s.role != "deployed")})
+    sides, points = (
+        (s for s in content.sides if s.role != "deployed"),
+        (p for p in content.points if p.kind != "deployed"),
+    )
+    return content.model_copy(update={"sides": tuple(sides), "points": tuple(points)})
 
 
 def undecided() -> ReportContent:
@@ -164,7 +169,8 @@ def _content(verdict: Verdict, **values: object) -> ReportContent:
             "size_budget_bytes": 20_000.0,
             "rungs": _rungs(),
             "ledger": _ledger(),
-            "mistakes": (Mistake(label="8", prediction="1", candidate=26, reference=1),),
+            "mistakes": (Mistake(label="8", prediction="3", candidate=26, reference=0),),
+            "confusion": _confusion(),
             "history": _history(),
             "critical": "label = 8",
             "lineage": (("Source", "digits version 3"), ("Recipe digest", "sha256:4f5cf2a1"), ("Device", "mcu-large")),
@@ -202,6 +208,7 @@ def _points() -> tuple[SizePoint, ...]:
         ),
         SizePoint(label="PTQ min-max", kind="rung", size_bytes=13_720, accuracy=0.955, note="lost 2.9 pp"),
         SizePoint(label="QAT", kind="rung", size_bytes=13_824, accuracy=0.983, chosen=True, note="holds on validation"),
+        SizePoint(label="deployed", kind="deployed", size_bytes=14_210, accuracy=0.986, note="version 2"),
     )
 
 
@@ -214,6 +221,17 @@ def _ledger() -> tuple[LedgerRow, ...]:
         )
         for stage, accuracy, eight in stages
     )  # fmt: skip
+
+
+def _confusion() -> Confusion:
+    """Ten digits of 42 rows each; the candidate takes 26 of the eights for threes."""
+    rows = [[42 if line == column else 0 for column in range(10)] for line in range(10)]
+    rows[3][3], rows[3][5], rows[9][9], rows[9][4] = 40, 2, 41, 1
+    deployed = [row.copy() for row in rows]
+    deployed[8][8], deployed[8][1] = 41, 1
+    rows[8][8], rows[8][3] = 16, 26
+    candidate, reference = (tuple(map(tuple, counts)) for counts in (rows, deployed))
+    return Confusion(classes=tuple("0123456789"), candidate=candidate, reference=reference)
 
 
 def _history() -> tuple[HistoryRow, ...]:

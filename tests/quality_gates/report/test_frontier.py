@@ -2,7 +2,7 @@
 
 import pytest
 
-from quality_gates.report import SizePoint
+from quality_gates.report import SizePoint, render_html
 from quality_gates.report.frontier import (
     BOTTOM,
     HEIGHT,
@@ -44,9 +44,9 @@ def test_everything_lies_within_the_frame() -> None:
     assert picture.x_ticks and picture.y_ticks
 
 
-def test_the_trajectory_runs_along_the_snapshots_and_leaves_out_the_rungs() -> None:
+def test_the_trajectory_runs_along_the_snapshots_and_leaves_out_the_rungs_and_what_is_deployed() -> None:
     picture = drawn(POINTS)
-    expected = [(mark.x, mark.y) for mark in picture.marks if mark.point.kind != "rung"]
+    expected = [(mark.x, mark.y) for mark in picture.marks if mark.point.kind in ("parent", "snapshot")]
     assert list(picture.trajectory) == expected
     assert len(expected) == 5
 
@@ -55,7 +55,7 @@ def test_the_budget_line_splits_what_fits_from_what_does_not() -> None:
     picture = drawn(POINTS, 20_000.0)
     assert picture.budget_x is not None
     fits = {mark.point.label for mark in picture.marks if mark.x <= picture.budget_x}
-    assert fits == {"PTQ min-max", "QAT"}
+    assert fits == {"PTQ min-max", "QAT", "deployed"}
 
 
 def test_a_budget_far_off_is_left_out() -> None:
@@ -79,3 +79,18 @@ def test_a_single_point_is_drawn() -> None:
 def test_the_title_names_size_accuracy_and_choice() -> None:
     titles = [mark.title for mark in drawn(POINTS).marks]
     assert "QAT, chosen: 13.8 kB, 98.3 % on validation – holds on validation" in titles
+
+
+def test_what_is_deployed_has_a_label_before_all_but_the_chosen_one() -> None:
+    crowd = [SizePoint(label=f"round {i}", kind="snapshot", size_bytes=1e4 + i, accuracy=0.9) for i in range(12)]
+    deployed = SizePoint(label="deployed", kind="deployed", size_bytes=1e4, accuracy=0.9)
+    marks = {mark.point.label: mark for mark in drawn((*crowd, deployed)).marks}
+    assert marks["deployed"].label is not None
+    assert marks["round 3"].label is None
+
+
+def test_the_page_marks_what_is_deployed_and_says_on_which_rows_only_where_something_is() -> None:
+    replacing, first = (render_html(example()) for example in (examples.refused, examples.first_deployment))
+    assert replacing.count('class="mark deployed"') == 2  # in the picture and in its legend
+    assert "the one deployed until now, measured again on the same rows" in replacing
+    assert 'class="mark deployed"' not in first and "deployed until now" not in first

@@ -36,3 +36,13 @@ def test_what_is_more_important_is_placed_first_and_the_rest_yields() -> None:
 def test_boxes_that_only_touch_do_not_overlap() -> None:
     assert not Box(0, 0, 10, 10).overlaps(Box(10, 0, 20, 10))
     assert Box(0, 0, 10, 10).overlaps(Box(9, 9, 20, 20))
+
+
+def test_an_essential_label_crosses_an_obstacle_but_no_other_label_or_point() -> None:
+    line = Box(200.0, 0.0, 240.0, 300.0)
+    text, place = ["a label that fits on the right only"], [(10.0, 100.0)]
+    frame = Box(0.0, 80.0, 420.0, 120.0)
+    assert place_labels(text, place, [0], frame, [line]) == [None]
+    (label,) = place_labels(text, place, [0], frame, [line], essential=[0])
+    assert label is not None and label.anchor == "start"
+    assert place_labels([*text, "x"], [*place, (220.0, 100.0)], [0], frame, [line], essential=[0])[0] is None

@@ -1,0 +1,53 @@
+"""Which models stand between size and accuracy, and on which rows their figures were taken."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quality_gates.evidence import Evidence, ModelEvidence, Resources
+from quality_gates.report import SizePoint
+from tasks.frontier import frontier
+from tasks.prune import Trajectory
+from tasks.snapshots import Snapshot
+
+WHOLE = Snapshot(0, "digest 0", None, 100, 400, 0.95, Path("outputs"), 0.0)
+
+
+def measured(right: int, size: int) -> ModelEvidence:
+    score = (np.arange(10) < right).astype(float)
+    figures = {"load_ms": 1.0, "peak_rss_mb": 1.0, "latency_p50_ms": 1.0, "latency_p99_ms": 1.0}
+    rows = pd.DataFrame({"row_id": np.arange(10), "prediction": score, "score": score})
+    return ModelEvidence(rows, Resources(size_bytes=size, **figures))
+
+
+def points(validation: Evidence | None, deployed: str | None) -> dict[str, SizePoint]:
+    chosen = SimpleNamespace(rung="PTQ", snapshot=WHOLE, size_bytes=120, accuracy=0.9, reason="holds")
+    climb: Any = SimpleNamespace(attempts=(chosen,), chosen=chosen)
+    return {point.kind: point for point in frontier(Trajectory((WHOLE,), (), "done", ()), climb, validation, deployed)}
+
+
+def test_what_is_deployed_stands_at_its_figures_on_validation() -> None:
+    found = points(Evidence(measured(9, 120), measured(10, 400), measured(8, 150)), "2")
+    assert list(found) == ["parent", "rung", "deployed"]
+    assert (found["deployed"].label, found["deployed"].size_bytes, found["deployed"].accuracy) == (
+        "deployed",
+        150,
+        0.8,
+    )
+    assert found["deployed"].note == "version 2, measured again on the same rows"
+    assert found["rung"].chosen and not found["deployed"].chosen
+
+
+def test_before_the_first_deployment_there_is_no_such_point() -> None:
+    assert list(points(Evidence(measured(9, 120), measured(10, 400), None), None)) == ["parent", "rung"]
+    assert list(points(None, "2")) == ["parent", "rung"]
+
+
+def test_a_deployed_model_that_could_not_be_measured_says_so() -> None:
+    broken = ModelEvidence(None, None, "its file is gone")
+    found = points(Evidence(measured(9, 120), measured(10, 400), broken), "2")["deployed"]
+    assert (found.size_bytes, found.accuracy) == (None, None)
+    assert found.note == "version 2, could not be measured: its file is gone"
