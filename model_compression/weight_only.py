@@ -1,8 +1,10 @@
 """Weights and tables in blocks of 4 bits, activations in float: for matrix products whose bytes are what costs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
+from onnx import helper, numpy_helper
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from model_compression.compact import compact
@@ -22,7 +24,7 @@ def quantize_weights(source: Path, path: Path, *, block_size: int) -> Path:
     """
     try:
         with quiet("", "onnxruntime"):
-            model = packed(onnx.load(source), tuple(PACKED), block_size)
+            model = packed(products(onnx.load(source)), tuple(PACKED), block_size)
     except Exception as error:  # onnxruntime's exceptions share no base class below Exception
         raise QuantizationError(
             f"expected the weights of {source.name} to pack into 4 bits, got {cause_of(error)}; drop `int4` from the "
@@ -34,6 +36,40 @@ def quantize_weights(source: Path, path: Path, *, block_size: int) -> Path:
             "weights; drop `int4` from the ladder"
         )
     return save_onnx(compact(strip(model)), path)
+
+
+def products(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Turn every Gemm of a constant matrix into MatMul and Add, which packing knows, in place; returns the model."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        nodes += _product(node, constants, model.graph) if _is_plain(node, constants) else [node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+def _is_plain(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether a Gemm multiplies by a constant and neither scales nor transposes the other side."""
+    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    scaled = (given.get("alpha", 1.0), given.get("beta", 1.0), given.get("transA", 0)) != (1.0, 1.0, 0)
+    return node.op_type == "Gemm" and node.input[1] in constants and not scaled
+
+
+def _product(
+    node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto], graph: onnx.GraphProto
+) -> list[onnx.NodeProto]:
+    matrix, output = node.input[1], node.output[0]
+    if any(attribute.name == "transB" and attribute.i for attribute in node.attribute):
+        values, matrix = numpy_helper.to_array(constants[matrix]), f"{matrix}_of_{output}"
+        graph.initializer.append(numpy_helper.from_array(values.T.copy(), matrix))
+    if len(node.input) < len(("rows", "matrix", "bias")):
+        return [helper.make_node("MatMul", [node.input[0], matrix], [output], f"{output}_product")]
+    product = f"{output}_product"
+    return [
+        helper.make_node("MatMul", [node.input[0], matrix], [product], product),
+        helper.make_node("Add", [product, node.input[2]], [output], f"{output}_sum"),
+    ]
 
 
 def packed(model: onnx.ModelProto, operators: tuple[str, ...], block_size: int) -> onnx.ModelProto:

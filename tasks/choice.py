@@ -1,6 +1,6 @@
 """Why this file and not another, in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from deployments.techniques import Objective
 from quality_gates.report.quantities import percent, quantity, size
@@ -26,8 +26,10 @@ def best_of(attempts: Sequence[Attempt], objective: Objective) -> Attempt:
     return max(attempts, key=merit)
 
 
-def why_chosen(chosen: Attempt, attempts: Sequence[Attempt], objective: Objective) -> tuple[str, ...]:
-    """Why the chosen one, then why not each other rung that was tried on the same model."""
+def why_chosen(
+    chosen: Attempt, attempts: Sequence[Attempt], objective: Objective, refused: Iterable[Exception]
+) -> tuple[str, ...]:
+    """Why the chosen one, why not each other rung that was tried on the same model, and what could not be tried."""
     held = [tried for tried in attempts if tried.verdict.passed]
     if not held:
         yes = (
@@ -40,7 +42,8 @@ def why_chosen(chosen: Attempt, attempts: Sequence[Attempt], objective: Objectiv
             f"tried, it has {MEANT[objective]}: {_figures(chosen)}."
         )
     beside = (tried for tried in attempts if tried.snapshot is chosen.snapshot and tried is not chosen)
-    return (yes, *(_why_not(tried) for tried in beside))
+    passed_over = dict.fromkeys(f"Passed over: {error}." for error in refused)
+    return (yes, *(_why_not(tried) for tried in beside), *passed_over)
 
 
 def _why_not(tried: Attempt) -> str:

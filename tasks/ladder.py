@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.device import SIZE_BUDGET, DeviceProfile
+from model_compression.errors import QuantizationError
 from quality_gates.decide import decide
 from quality_gates.evidence import ComparedRows, Evidence
 from quality_gates.verdict import Verdict
@@ -36,20 +37,25 @@ def climb(references: References, baseline: Baseline, trajectory: Trajectory, st
     settings = references.job.recipe.search
     if settings is not None:
         return search(references, baseline, [*trajectory.snapshots, *([student] if student else [])], settings)
-    attempts = _climb_trajectory(references, baseline, trajectory)
+    refused: list[QuantizationError] = []
+    attempts = _climb_trajectory(references, baseline, trajectory, refused)
     if student is not None:
-        attempts += _climb_snapshot(references, baseline, student)
+        attempts += _climb_snapshot(references, baseline, student, refused)
+    if not attempts:
+        raise refused[0]
     held = [tried for tried in attempts if tried.verdict.passed]
     chosen = closest(held or attempts)
-    return Climb(tuple(attempts), chosen, bool(held), why_chosen(chosen, attempts, "accuracy"))
+    return Climb(tuple(attempts), chosen, bool(held), why_chosen(chosen, attempts, "accuracy", refused))
 
 
-def _climb_trajectory(references: References, baseline: Baseline, trajectory: Trajectory) -> list[Attempt]:
+def _climb_trajectory(
+    references: References, baseline: Baseline, trajectory: Trajectory, refused: list[QuantizationError]
+) -> list[Attempt]:
     attempts: list[Attempt] = []
     for snapshot in _fitting(trajectory, baseline, references.device):
-        tried = list(_climb_snapshot(references, baseline, snapshot))
+        tried = list(_climb_snapshot(references, baseline, snapshot, refused))
         attempts += tried
-        if tried[-1].verdict.passed or not any(each.misses_resources_only for each in tried):
+        if not tried or tried[-1].verdict.passed or not any(each.misses_resources_only for each in tried):
             break
     return attempts
 
@@ -59,10 +65,18 @@ def _fitting(trajectory: Trajectory, baseline: Baseline, device: DeviceProfile) 
     return fits or [trajectory.snapshots[-1]]
 
 
-def _climb_snapshot(references: References, baseline: Baseline, snapshot: Model) -> Iterator[Attempt]:
+def _climb_snapshot(
+    references: References, baseline: Baseline, snapshot: Model, refused: list[QuantizationError]
+) -> Iterator[Attempt]:
+    """Yield the attempts; a rung that this model does not take is passed over and its error kept in `refused`."""
     rungs = references.job.recipe.rungs(references.device)
     for position, rung in enumerate(rungs):
-        tried = attempt(references, baseline, snapshot, rung)
+        try:
+            tried = attempt(references, baseline, snapshot, rung)
+        except QuantizationError as error:
+            logger.warning("%s: %s is passed over: %s", references.device.name, rung.title, error)
+            refused.append(error)
+            continue
         stop = tried.verdict.passed or position == len(rungs) - 1
         cause = None if stop else _no_dearer_rung(references, tried)
         tried = tried.saying("" if stop else cause or f"Next rung: {rungs[position + 1].title}.")

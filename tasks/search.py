@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from deployments.recipe import Rung
 from deployments.techniques import Search
+from model_compression.errors import QuantizationError
 from tasks.attempts import Attempt, Climb, Model, attempt, closest, float_failures
 from tasks.baseline import Baseline
 from tasks.choice import best_of, why_chosen
@@ -19,7 +20,8 @@ def search(references: References, baseline: Baseline, models: Sequence[Model], 
 
     First the cheapest rung on every model whose float answers do not fail a gate themselves, then the other cheap
     rungs, the models on the Pareto front first, then the rungs that train on the models that would beat the best so
-    far. Where nothing holds, the attempt that misses the fewest gates goes on to be refused.
+    far. Where nothing holds, the attempt that misses the fewest gates goes on to be refused. A rung that the models do
+    not take is passed over. Raises QuantizationError where they take none.
     """
     return _Search(references, baseline, models, settings).run()
 
@@ -36,6 +38,7 @@ class _Search:
         self.cheap = [rung for rung in rungs if not rung.trains]
         self.dear = [rung for rung in rungs if rung.trains]
         self.attempts: list[Attempt] = []
+        self.refused: dict[str, QuantizationError] = {}
 
     def run(self) -> Climb:
         """Spend both budgets."""
@@ -43,6 +46,8 @@ class _Search:
             if len(self.attempts) == self.settings.files:
                 break
             self._try(model, rung)
+        if not self.attempts and self.refused:
+            raise next(iter(self.refused.values()))
         trained = 0
         while trained < self.settings.trainings and (following := next(self._worth_training(), None)):
             self._try(*following)
@@ -50,7 +55,8 @@ class _Search:
         objective = self.settings.objective
         held = [tried for tried in self.attempts if tried.verdict.passed]
         chosen = best_of(held, objective) if held else closest(self.attempts)
-        return Climb(tuple(self.attempts), chosen, bool(held), why_chosen(chosen, self.attempts, objective))
+        why = why_chosen(chosen, self.attempts, objective, self.refused.values())
+        return Climb(tuple(self.attempts), chosen, bool(held), why)
 
     def _promising(self, models: Sequence[Model]) -> list[Model]:
         """The models whose float answers fail no gate, the most accurate one where all do."""
@@ -87,7 +93,10 @@ class _Search:
             reverse=objective == "accuracy",
         )
         for _, model in order:
-            yield from ((model, rung) for rung in self.dear if (id(model), rung.title) not in tried)
+            yield from ((model, rung) for rung in self._dear_left() if (id(model), rung.title) not in tried)
+
+    def _dear_left(self) -> list[Rung]:
+        return [rung for rung in self.dear if rung.title not in self.refused]
 
     def _promise(self, model: Model) -> float | None:
         """The objective's figure if INT8 cost no accuracy; None where integers miss a budget, which training keeps."""
@@ -101,6 +110,13 @@ class _Search:
         return integers[0].figure(self.settings.objective) if integers else None
 
     def _try(self, model: Model, rung: Rung) -> None:
-        tried = attempt(self.references, self.baseline, model, rung)
+        if rung.title in self.refused:
+            return
+        try:
+            tried = attempt(self.references, self.baseline, model, rung)
+        except QuantizationError as error:
+            logger.warning("%s: %s is passed over: %s", self.references.device.name, rung.title, error)
+            self.refused[rung.title] = error
+            return
         logger.info("%s: %s: %s", self.references.device.name, tried.title, tried.reason)
         self.attempts.append(tried)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -41,6 +42,18 @@ def test_a_table_of_4_bits_goes_with_dynamic_products(source: Path, tmp_path: Pa
     counts = optimized_operators(path)
     assert counts["GatherBlockQuantized"] >= 1
     assert sum(count for name, count in counts.items() if is_integer(name) and "Gather" not in name) >= 12
+
+
+def test_linears_on_plain_rows_are_packed_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 96), nn.ReLU(), nn.Linear(96, 32, bias=False))
+    inputs = np.random.default_rng(0).normal(size=(10, 64)).astype(np.float32)
+    source = export_onnx(model, (torch.zeros(2, 64),), ("x",), tmp_path / "float.onnx")
+    path = quantize_weights(source, tmp_path / "int4.onnx", block_size=32)
+    assert path.stat().st_size < 0.3 * source.stat().st_size
+    expected = run(source, inputs)
+    assert 0 < abs(run(path, inputs) - expected).max() < 0.25 * abs(expected).max()
+    assert optimized_operators(path)["MatMulNBits"] == 2
 
 
 def test_a_model_without_matrices_and_a_file_that_is_none(tmp_path: Path) -> None:
