@@ -7,35 +7,34 @@ import torch.nn.functional as F
 
 from flows.demo.networks import resnet
 from model_compression.footprint import parameters
-from tests.benchmarks.trajectory import cuts
 from tests.benchmarks.trajectory.__main__ import main
+from tests.benchmarks.trajectory.cuts import Cutter, Ours, TheirsGlobal
 from tests.benchmarks.trajectory.parent import SHIFT, augmented
-from tests.benchmarks.trajectory.pruning import SIDES, _targets
+from tests.benchmarks.trajectory.pruning import PEERS, _targets
 
 
 def test_targets_fall_to_each_fraction_in_its_rounds() -> None:
-    targets = _targets(1200)
-    assert [fraction for _, fraction in targets] == [None, None, None, 4, None, 8, None, 15]
-    sizes = [size for size, _ in targets]
+    sizes = _targets(1200)
     assert (sizes[3], sizes[5], sizes[7]) == (300, 150, 80)
     assert sizes == sorted(sizes, reverse=True)
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_each_side_cuts_to_the_target_and_the_model_still_answers(side: str) -> None:
+@pytest.mark.parametrize("side", [Ours, *PEERS.values()])
+def test_each_side_cuts_again_and_again_and_the_model_still_answers(side: type[Cutter]) -> None:
     torch.manual_seed(0)
     model = resnet(8)
     images = np.random.default_rng(0).random((4, 1, 28, 28), dtype=np.float32)
-    target = parameters(model) * 4 // 5
-    SIDES[side](model, target, (images,), np.arange(4))
-    assert 0 < parameters(model) <= target
-    assert model.eval()(torch.from_numpy(images)).shape == (4, 10)
+    cutter, whole = side(model, (images,), np.arange(4)), parameters(model)
+    for target in (whole * 4 // 5, whole * 3 // 5):
+        cutter.cut(target)
+        assert 0 < parameters(model) <= target
+        assert model.eval()(torch.from_numpy(images)).shape == (4, 10)
 
 
 def test_torch_pruning_that_does_not_reach_the_target_is_an_error() -> None:
     images = np.random.default_rng(0).random((4, 1, 28, 28), dtype=np.float32)
     with pytest.raises(ValueError, match="expected at most 1 parameters"):
-        cuts.theirs_global(resnet(8), 1, (images,), np.arange(4))
+        TheirsGlobal(resnet(8), (images,), np.arange(4)).cut(1)
 
 
 def test_every_augmented_image_is_its_original_moved_or_mirrored() -> None:

@@ -1,4 +1,6 @@
-"""One round's cut of channels down to a number of parameters: ours, and torch-pruning's own pruner."""
+"""Cuts of channels down to a number of parameters: ours, and torch-pruning's own iterative pruner."""
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
@@ -16,49 +18,73 @@ from model_compression.units import protected_units, units_of
 CALIBRATION_ROWS = 512
 BATCH = 64
 ROUND_TO = 4
-SMALL_CUT = 0.06  # of the parameters, between two scorings
+SMALL_CUT = 0.06  # of the parameters, between two scorings of ours
 THEIR_STEPS = 100
 THEIR_RATIO = 0.95  # of the channels, after all of their steps; stopped when the size is reached
 
 
-def ours(model: nn.Module, target: int, inputs: Arrays, labels: np.ndarray) -> None:
-    """Cut in place to at most `target` parameters."""
-    example = (torch.from_numpy(inputs[0][:2]),)
-    protected = protected_units(model, example, ("channels",))
-    while parameters(model) > target:
-        scores = unit_scores(model, batches(inputs, labels, BATCH), F.cross_entropy)
-        units = units_of(model, example, ("channels",), protected)
-        costs = costs_of(model, example, "bytes")
-        remove_units(model, example, units, scores, SMALL_CUT, round_to=ROUND_TO, costs=costs)
+class Cutter(ABC):
+    """Cuts one model in place, again and again; both sides score anew before every small cut, on the same rows."""
+
+    def __init__(self, model: nn.Module, inputs: Arrays, labels: np.ndarray) -> None:
+        self.model, self.inputs, self.labels = model, inputs, labels
+        self.example = (torch.from_numpy(inputs[0][:2]),)
+
+    def cut(self, target: int) -> None:
+        """Cut to at most `target` parameters."""
+        while parameters(self.model) > target:
+            self._small_cut(target)
+
+    @abstractmethod
+    def _small_cut(self, target: int) -> None: ...
 
 
-def theirs_by_layer(model: nn.Module, target: int, inputs: Arrays, labels: np.ndarray) -> None:
-    """The same with torch-pruning, one ratio for all layers."""
-    _theirs(model, target, inputs, labels, global_pruning=False)
+class Ours(Cutter):
+    """Taylor by the bytes that a channel frees."""
+
+    def __init__(self, model: nn.Module, inputs: Arrays, labels: np.ndarray) -> None:
+        super().__init__(model, inputs, labels)
+        self.protected = protected_units(model, self.example, ("channels",))
+
+    def _small_cut(self, target: int) -> None:
+        scores = unit_scores(self.model, batches(self.inputs, self.labels, BATCH), F.cross_entropy)
+        units = units_of(self.model, self.example, ("channels",), self.protected)
+        costs = costs_of(self.model, self.example, "bytes")
+        remove_units(self.model, self.example, units, scores, SMALL_CUT, round_to=ROUND_TO, costs=costs)
 
 
-def theirs_global(model: nn.Module, target: int, inputs: Arrays, labels: np.ndarray) -> None:
-    """The same with torch-pruning, one ranking of all channels."""
-    _theirs(model, target, inputs, labels, global_pruning=True)
+class Theirs(Cutter):
+    """One pruner for the whole trajectory, as its authors use it: gradients of the rows, then a step."""
+
+    global_pruning = False
+
+    def __init__(self, model: nn.Module, inputs: Arrays, labels: np.ndarray) -> None:
+        super().__init__(model, inputs, labels)
+        self.pruner = tp.pruner.BasePruner(
+            model,
+            self.example[0],
+            tp.importance.GroupTaylorImportance(),
+            global_pruning=self.global_pruning,
+            pruning_ratio=THEIR_RATIO,
+            iterative_steps=THEIR_STEPS,
+            round_to=ROUND_TO,
+            ignored_layers=[layer for layer in model.modules() if isinstance(layer, nn.Linear)],
+        )
+
+    def _small_cut(self, target: int) -> None:
+        if self.pruner.current_step >= THEIR_STEPS:
+            raise ValueError(
+                f"expected at most {target} parameters of torch-pruning, got {parameters(self.model)} when its steps "
+                "were over"
+            )
+        self.model.eval().zero_grad()
+        for rows, labels in batches(self.inputs, self.labels, BATCH):
+            F.cross_entropy(self.model(*rows), labels).backward()
+        self.pruner.step()
+        self.model.zero_grad()
 
 
-def _theirs(model: nn.Module, target: int, inputs: Arrays, labels: np.ndarray, global_pruning: bool) -> None:
-    """As torch-pruning's own benchmarks do it: gradients once, then steps until the size is reached."""
-    pruner = tp.pruner.BasePruner(
-        model,
-        torch.from_numpy(inputs[0][:1]),
-        tp.importance.GroupTaylorImportance(),
-        global_pruning=global_pruning,
-        pruning_ratio=THEIR_RATIO,
-        iterative_steps=THEIR_STEPS,
-        round_to=ROUND_TO,
-        ignored_layers=[layer for layer in model.modules() if isinstance(layer, nn.Linear)],
-    )
-    model.eval().zero_grad()
-    for rows, targets in batches(inputs, labels, BATCH):
-        F.cross_entropy(model(*rows), targets).backward()
-    while parameters(model) > target and pruner.current_step < THEIR_STEPS:
-        pruner.step()
-    model.zero_grad()
-    if parameters(model) > target:
-        raise ValueError(f"expected at most {target} parameters of torch-pruning, got {parameters(model)}")
+class TheirsGlobal(Theirs):
+    """The same with one ranking of all channels."""
+
+    global_pruning = True

@@ -1,107 +1,115 @@
 """Pruning against torch-pruning's own iterative pruner: equal sizes, steps, rows, teacher and fine-tuning.
 
-Only which channels go differs. Ours: Taylor by the parameters that a channel frees, scored anew after every small cut.
-Theirs: GroupTaylorImportance in both of its ways, one ratio for all layers (its default) and one global ranking.
+Only which channels go differs. Theirs is GroupTaylorImportance in both of its ways, one ratio for all layers (its
+default) and one global ranking. Their pruner's steps decide the sizes: after each round ours has at most the
+parameters of the smaller of them.
 """
 
 import copy
-from collections.abc import Callable
+import statistics
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import nn
 
 from deployments.workload import Split
 from deployments.workloads.fashion_mnist import FashionMnist
 from model_compression.footprint import parameters
-from model_compression.training import Arrays, FineTuning, fine_tune, predict
+from model_compression.training import FineTuning, fine_tune, predict
 from tests.benchmarks.record import Figure
-from tests.benchmarks.trajectory import cuts
 from tests.benchmarks.trajectory.cache import STORE, console
+from tests.benchmarks.trajectory.cuts import CALIBRATION_ROWS, Cutter, Ours, Theirs, TheirsGlobal
 from tests.benchmarks.trajectory.parent import parent
 
 FRACTIONS = (4, 8, 15)
 ROUNDS = (4, 2, 2)  # to each of them, geometrically
-ROWS = 13_500  # a quarter of an epoch a round
-SIDES: dict[str, Callable[[nn.Module, int, Arrays, np.ndarray], None]] = {
-    "ours": cuts.ours,
-    "theirs, one ratio": cuts.theirs_by_layer,
-    "theirs, global": cuts.theirs_global,
-}
+ROWS = 9_000  # a sixth of an epoch a round
+FINAL_ROWS = 27_000  # half an epoch at each size; the trajectory goes on from before it
+SEEDS = (0, 1, 2)
+PEERS: dict[str, type[Cutter]] = {"torch-pruning, one ratio": Theirs, "torch-pruning, global": TheirsGlobal}
 CODE = ("model_compression", "tests.benchmarks.trajectory.cuts", "tests.benchmarks.trajectory.pruning")
 
 
+class Found(TypedDict):
+    """Of one trajectory: parameters after each round, and test accuracy at each fraction."""
+
+    sizes: list[int]
+    accuracies: list[float]
+
+
 def pruning() -> list[Figure]:
-    """Test accuracy at each size, ours minus the better of theirs, in points."""
-    found = {side: side_accuracies(side) for side in SIDES}
+    """Test accuracy at each size, ours minus the better peer's of the same seed, in points, mean of the seeds."""
+    seeds = [_seed(seed) for seed in SEEDS]
     figures = []
     for index, fraction in enumerate(FRACTIONS):
-        best = max(values[index] for side, values in found.items() if side != "ours")
         title = f"Fashion-MNIST ResNet at 1/{fraction} of the parameters: lead over torch-pruning's own pruner"
-        figures.append(Figure(title, 100 * (found["ours"][index] - best), 0, "points", "at_least"))
+        lead = statistics.mean(100 * leads[index] for leads in seeds)
+        figures.append(Figure(title, lead, 0, "points", "at_least"))
     return figures
 
 
-def side_accuracies(side: str) -> list[float]:
-    """Test accuracy of one side at 1/4, 1/8 and 1/15 of the parameters."""
+def _seed(seed: int) -> list[float]:
+    """The lead at each fraction with one seed."""
     data = FashionMnist()
     train, test = data.split("train"), data.split("test")
-    teacher = parent(train)
-    answers, whole = predict(teacher, train.inputs), parameters(teacher)
-    model, digest, accuracies = teacher, "parent", []
-    for number, (target, fraction) in enumerate(_targets(whole)):
-        model, digest = _round(side, number, target, model, digest, train, answers)
-        if fraction:
-            accuracies.append(_finished(side, fraction, model, digest, train, answers, test))
-            console.print(f"{side}: {parameters(model):,} parameters, test accuracy {accuracies[-1]:.4f}")
-    return accuracies
+    whole = parent(train)
+    answers = predict(whole, train.inputs)
+    targets = _targets(parameters(whole))
+    peers = [_trajectory(name, cut, seed, targets, whole, train, test, answers) for name, cut in PEERS.items()]
+    sizes = [min(each) for each in zip(*(peer["sizes"] for peer in peers), strict=True)]
+    ours = _trajectory("ours", Ours, seed, sizes, whole, train, test, answers)
+    best = (max(each) for each in zip(*(peer["accuracies"] for peer in peers), strict=True))
+    return [mine - theirs for mine, theirs in zip(ours["accuracies"], best, strict=True)]
 
 
-def _targets(whole: int) -> list[tuple[int, int | None]]:
-    """Parameters after each round, and which fraction is reached with it."""
-    targets: list[tuple[int, int | None]] = []
+def _targets(whole: int) -> list[int]:
+    """Parameters after each round."""
+    targets: list[int] = []
     before = 1.0
     for fraction, rounds in zip(FRACTIONS, ROUNDS, strict=True):
-        for index in range(1, rounds + 1):
-            share = before * (1 / fraction / before) ** (index / rounds)
-            targets.append((int(whole * share), fraction if index == rounds else None))
+        shares = (before * (1 / fraction / before) ** (index / rounds) for index in range(1, rounds + 1))
+        targets += [int(whole * share) for share in shares]
         before = 1 / fraction
     return targets
 
 
-def _round(
-    side: str, number: int, target: int, model: nn.Module, digest: str, train: Split, answers: np.ndarray
-) -> tuple[nn.Module, str]:
-    rows = np.random.default_rng(number).choice(len(train), ROWS, replace=False)
+def _trajectory(
+    side: str, cutter: type[Cutter], seed: int, targets: list[int], whole: nn.Module, train: Split, test: Split,
+    answers: np.ndarray,
+) -> Found:  # fmt: skip
+    ends = [sum(ROUNDS[: index + 1]) for index in range(len(ROUNDS))]
+    generator = np.random.default_rng(seed)
 
-    def produce(folder: Path) -> list[int]:
-        smaller = copy.deepcopy(model)
-        calibration = np.arange(cuts.CALIBRATION_ROWS)
-        SIDES[side](smaller, target, (train.inputs[0][calibration],), train.targets[calibration])
-        _learn(smaller, train, answers, rows, epochs=1, seed=number)
-        torch.save(smaller, folder / "model.pt")
-        return [layer.out_channels for layer in smaller.modules() if isinstance(layer, nn.Conv2d)]
+    def produce(_: Path) -> Found:
+        model, found = copy.deepcopy(whole), Found(sizes=[], accuracies=[])
+        calibration = generator.choice(len(train), CALIBRATION_ROWS, replace=False)
+        cut = cutter(model, (train.inputs[0][calibration],), train.targets[calibration])
+        for number, target in enumerate(targets, 1):
+            cut.cut(target)
+            rows = generator.choice(len(train), ROWS, replace=False)
+            _learn(model, train, answers, rows, seed + number)
+            found["sizes"].append(parameters(model))
+            if number in ends:
+                found["accuracies"].append(_finished(model, train, answers, test, seed))
+        return found
 
-    stage = STORE.run("prune-round", {"side": side, "last": digest, "target": target}, CODE, produce)
-    console.print(f"{side}: round {number + 1}, widths {stage.value}")
-    return torch.load(stage.folder / "model.pt", weights_only=False), stage.digest
-
-
-def _finished(
-    side: str, fraction: int, model: nn.Module, digest: str, train: Split, answers: np.ndarray, test: Split
-) -> float:
-    """Test accuracy after two more epochs on all rows; the trajectory goes on from before them."""
-
-    def produce(_: Path) -> float:
-        final = copy.deepcopy(model)
-        _learn(final, train, answers, np.arange(len(train)), epochs=2, seed=fraction)
-        return float((predict(final, test.inputs).argmax(1) == test.targets).mean())
-
-    return float(STORE.run("prune-final", {"side": side, "last": digest}, CODE, produce).value)
+    stage = STORE.run("pruning", {"side": side, "seed": seed, "targets": targets}, CODE, produce)
+    for number, accuracy in zip(ends, stage.value["accuracies"], strict=True):
+        size = stage.value["sizes"][number - 1]
+        console.print(f"seed {seed}, {side}: {size:,} parameters, test accuracy {accuracy:.4f}")
+    return stage.value
 
 
-def _learn(model: nn.Module, train: Split, answers: np.ndarray, rows: np.ndarray, epochs: int, seed: int) -> None:
-    settings = FineTuning(epochs, 64, 2e-3, 1e-4, temperature=4, distillation_weight=0.7, seed=seed, device="cpu")
+def _finished(model: nn.Module, train: Split, answers: np.ndarray, test: Split, seed: int) -> float:
+    """Test accuracy after a final training of a copy."""
+    final = copy.deepcopy(model)
+    rows = np.random.default_rng(seed).choice(len(train), FINAL_ROWS, replace=False)
+    _learn(final, train, answers, rows, seed)
+    return float((predict(final, test.inputs).argmax(1) == test.targets).mean())
+
+
+def _learn(model: nn.Module, train: Split, answers: np.ndarray, rows: np.ndarray, seed: int) -> None:
+    settings = FineTuning(1, 64, 2e-3, 1e-4, temperature=4, distillation_weight=0.7, seed=seed, device="cpu")
     fine_tune(model, (train.inputs[0][rows],), train.targets[rows], answers[rows], F.cross_entropy, settings)
