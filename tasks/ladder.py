@@ -14,8 +14,9 @@ from quality_gates.evidence import ComparedRows, Evidence, ModelEvidence
 from quality_gates.policy import GatePolicy
 from quality_gates.verdict import Verdict
 from tasks.baseline import Baseline
+from tasks.emulation.answers import measure_for
 from tasks.export import ModelFile, export_snapshot, quantize_dynamic, quantize_ptq, quantize_qat
-from tasks.measure import answer_rows, measure_on
+from tasks.measure import answer_rows
 from tasks.parity import parity
 from tasks.prune import Trajectory
 from tasks.references import References
@@ -81,7 +82,8 @@ def _climb_trajectory(references: References, baseline: Baseline, trajectory: Tr
     for snapshot in _fitting(trajectory, baseline, references.device):
         tried = list(_climb_snapshot(references, baseline, snapshot))
         attempts += tried
-        if tried[-1].verdict.passed or not any(attempt.misses_resources_only for attempt in tried):
+        unanswered = tried[-1].measured.unanswered is not None
+        if unanswered or tried[-1].verdict.passed or not any(attempt.misses_resources_only for attempt in tried):
             break
     return attempts
 
@@ -96,10 +98,10 @@ def _climb_snapshot(references: References, baseline: Baseline, snapshot: Snapsh
     rungs = [rung for rung in job.recipe.ladder if rung.precision in device.precisions]
     for position, rung in enumerate(rungs):
         file = _make(references, baseline, snapshot, rung)
-        measured = measure_on(job, references.parent, device, file.path, "validation")
+        measured = measure_for(job, references.parent, device, file.path, "validation")
         verdict = decide(job.recipe.search_policy(device), _searched(references, file, snapshot, measured))
         stop = verdict.passed or position == len(rungs) - 1
-        cause = None if stop else _no_dearer_rung(references, snapshot, verdict)
+        cause = None if stop else _no_dearer_rung(references, snapshot, measured, verdict)
         following = "" if stop else f" Next rung: {rungs[position + 1].title}."
         reason = f"{verdict.headline}{f' {cause}' if cause else following}"
         logger.info("%s: %s on %s: %s", device.name, rung.title, snapshot.title, reason)
@@ -125,9 +127,13 @@ def _make(references: References, baseline: Baseline, snapshot: Snapshot | Stude
             return quantize_qat(job, parent, snapshot, baseline.teacher, rung.fine_tune, reduce_range=saturates)
 
 
-def _no_dearer_rung(references: References, snapshot: Snapshot | Student, verdict: Verdict) -> str | None:
-    """Say why no dearer rung can mend it: only the file is too large, or the float snapshot fails the gates itself."""
+def _no_dearer_rung(
+    references: References, snapshot: Snapshot | Student, measured: ModelEvidence, verdict: Verdict
+) -> str | None:
+    """Say why no dearer rung can mend it: no answers can be had, the file is too large, or the float snapshot fails."""
     job = references.job
+    if measured.unanswered is not None:
+        return "Answers cannot be taken on the device's CPU, which no dearer rung would mend."
     if {gate.name for gate in verdict.gates if gate.blocking and gate.outcome != "pass"} == {SIZE_BUDGET}:
         return "Only the file is too large: a dearer rung makes none smaller, so none is tried."
     gates = job.recipe.answer_gates
@@ -152,7 +158,7 @@ def judge(
     references: References, chosen: Attempt, representativeness: ComparedRows | None = None
 ) -> tuple[Verdict, Evidence]:
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it."""
-    measured = measure_on(references.job, references.parent, references.device, chosen.file.path, "test")
+    measured = measure_for(references.job, references.parent, references.device, chosen.file.path, "test")
     evidence = replace(
         references.beside(measured, "test"),
         validation=references.beside(chosen.measured, "validation"),

@@ -26,6 +26,7 @@ from quality_gates.report import (
 from quality_gates.representativeness import Representativeness
 from quality_gates.slices import in_slice
 from quality_gates.verdict import Verdict
+from tasks.emulation.available import answering_of
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
 from tasks.ladder import Attempt, Climb
@@ -61,6 +62,7 @@ def report_content(
         published=verdict.passed,
         deployed_version=deployed,
         decision=decision(verdict, deployed),
+        answers=_answers(device, evidence.candidate),
         sides=tuple(_sides(job, climb, evidence, deployed)),
         points=tuple(_points(trajectory, climb)),
         size_budget_bytes=device.budgets.size_bytes,
@@ -87,6 +89,14 @@ def decision(verdict: Verdict, deployed: str | None) -> str:
         return f"{how}; replaces version {deployed}." if deployed else f"{how}; the first model on this device."
     stays = f"version {deployed} stays deployed" if deployed else "nothing is deployed on this device yet"
     return f"Refused; {stays}."
+
+
+def _answers(device: DeviceProfile, candidate: ModelEvidence) -> str:
+    """On which CPU the rows were answered, in words."""
+    missing = candidate.unanswered
+    if missing is None:
+        return answering_of(device).sentence
+    return f"No answers were taken on the device's CPU: {missing.reason} {missing.remedy}"
 
 
 def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
