@@ -1,6 +1,7 @@
 """How the ladder is climbed: which snapshot, which rung, when it stops and what it says."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import tasks.ladder
 from deployments.recipe import Recipe, read_recipe
-from quality_gates.evidence import Evidence, ModelEvidence, Resources
+from quality_gates.evidence import Evidence, ModelEvidence, Resources, Unanswered
 from tasks.export import ModelFile
 from tasks.ladder import Climb
 from tasks.prune import Trajectory
@@ -66,7 +67,7 @@ def climb(
         return evidence(int(file.stem.rsplit("-", 1)[1]), file.stat().st_size)
 
     monkeypatch.setattr(tasks.ladder, "_make", make)
-    monkeypatch.setattr(tasks.ladder, "measure_on", measure)
+    monkeypatch.setattr(tasks.ladder, "measure_for", measure)
     monkeypatch.setattr(tasks.ladder, "answer_rows", lambda _, __, right: answers(right))
     monkeypatch.setattr(Snapshot, "validation_outputs", property(lambda self: int(str(self.outputs))))
     device = recipe.devices[0]
@@ -133,6 +134,23 @@ def test_where_nothing_holds_the_best_attempt_goes_to_the_gates(
     found = climb(monkeypatch, tmp_path, recipe, [snapshot(1, 7_000, 290)], made)
     assert not found.held
     assert found.chosen.rung == "QAT" and found.chosen.accuracy == pytest.approx(250 / ROWS)
+
+
+def test_without_answers_neither_a_dearer_rung_nor_a_smaller_snapshot_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recipe: Recipe
+) -> None:
+    missing = Unanswered("expected an emulator, got none.", "Install it.")
+    monkeypatch.setattr(
+        f"{__name__}.evidence",
+        lambda right, size, known=evidence: (
+            known(right, size) if size == 10 else replace(known(right, size), rows=None, unanswered=missing)
+        ),
+    )
+    made = {(1, "ptq"): (290, 9_500)}
+    found = climb(monkeypatch, tmp_path, recipe, [snapshot(1, 7_000, 290), snapshot(2, 3_000, 290)], made)
+    assert not found.held and len(found.attempts) == 1
+    assert found.chosen.verdict.outcome == "fail"  # the size budget is decided all the same
+    assert found.chosen.reason.endswith("Answers cannot be taken on the device's CPU, which no dearer rung would mend.")
 
 
 def test_the_smallest_snapshot_is_tried_where_none_fits(

@@ -65,6 +65,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SplitName]]:
         return flawless(job, split)
 
     monkeypatch.setattr(module, "measure_on", answering)
+    monkeypatch.setattr(module, "measure_for", answering)
     return seen
 
 
