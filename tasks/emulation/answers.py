@@ -54,7 +54,7 @@ def emulated_outputs(job: Job, device: DeviceProfile, cpu: Cpu, file: Path, spli
     rows = job.splits[split]
 
     def produce(folder: Path) -> dict[str, Any]:
-        logger.info("%s: %d %s rows on an emulated %s; this takes minutes", device.name, len(rows), split, cpu.name)
+        logger.info("%s: %d %s rows on an emulated %s; this can take minutes", device.name, len(rows), split, cpu.name)
         asked = request(device, file, rows.inputs, latency_warmup=0, latency_repeats=1)
         seen = emulator.measure(replace(asked, memory_limit_mb=None), _timeout(device))
         np.save(folder / "outputs.npy", seen.outputs[0])
