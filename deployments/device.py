@@ -1,19 +1,16 @@
 """The device profile: what an edge device has, and how to measure on one."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deployments.errors import ConfigurationError
+from deployments.instruction_sets import CPUS, SATURATING, CpuName, InstructionSet
 from deployments.yaml_file import Frozen, read_yaml, written_as
 from quality_gates.policy import Limit
 
 DEVICES = Path(__file__).parent / "devices"
-
-InstructionSet = Literal["avx2", "avx512", "avx512_vnni", "neon", "neon_dotprod"]
-SATURATING: frozenset[InstructionSet] = frozenset({"avx2", "avx512"})
-"""Instruction sets whose 8-bit dot product saturates at 16 bits: weights must keep to 7 bits there."""
 
 BUDGETS = {
     "size_bytes": "file size budget",
@@ -62,6 +59,23 @@ class LocalProcess(Frozen):
     repeats: Annotated[int, Field(ge=20)]
 
 
+class NativeAnswers(Frozen):
+    """Take the answers from the measured process, on this machine's CPU whatever the device's is."""
+
+    kind: Literal["native"]
+
+
+class EmulatedAnswers(Frozen):
+    """Take the answers from an emulated CPU of the device's class, where this machine is of another."""
+
+    kind: Literal["emulated"]
+    cpu: CpuName
+    timeout_s: Positive
+
+
+Answers: TypeAlias = Annotated[NativeAnswers | EmulatedAnswers, Field(discriminator="kind")]
+
+
 class DeviceProfile(Frozen):
     """One class of edge devices."""
 
@@ -74,6 +88,19 @@ class DeviceProfile(Frozen):
     max_batch: Annotated[int, Field(ge=1)]
     budgets: Budgets
     measure: LocalProcess
+    answers: Answers
+
+    @model_validator(mode="after")
+    def _emulates_itself(self) -> "DeviceProfile":
+        answers = self.answers
+        if isinstance(answers, EmulatedAnswers) and CPUS[answers.cpu].instruction_set != self.instruction_set:
+            fitting = [cpu.name for cpu in CPUS.values() if cpu.instruction_set == self.instruction_set]
+            raise ValueError(
+                f"key `answers.cpu`: expected a CPU that has {self.instruction_set} as the device has, got "
+                f"{answers.cpu} with {CPUS[answers.cpu].instruction_set}; "
+                + (f"take {' or '.join(fitting)}" if fitting else "none can be emulated: set `answers` to kind native")
+            )
+        return self
 
     @property
     def saturates(self) -> bool:

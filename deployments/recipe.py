@@ -10,7 +10,7 @@ from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
 from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, Prune, QuantizationAware, Rung, Search
 from deployments.yaml_file import Frozen, read_mapping, validated, written_as
-from quality_gates.policy import BY_ANSWERS, DECIDED_ONCE, Gate, GatePolicy
+from quality_gates.policy import BY_ANSWERS, DECIDED_ONCE, Gate, GatePolicy, Parity
 from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
@@ -68,12 +68,21 @@ class Recipe(Frozen):
             )
         for device in self.devices:
             self.policy(device)
+            self._can_be_emulated(device)
             if not self.rungs(device):
                 raise ValueError(
                     f"key `ladder`: expected a rung of a precision that device {device.name} allows "
                     f"({', '.join(device.precisions)}), got none; add one"
                 )
         return self
+
+    def _can_be_emulated(self, device: DeviceProfile) -> None:
+        asked = [gate for gate in self.gates if isinstance(gate, Parity) and gate.check == "emulated_native"]
+        if asked and device.answers.kind != "emulated":
+            raise ValueError(
+                f"key `gates`: expected emulated answers on every device for {asked[0].name!r}, got native ones on "
+                f"{device.name}; remove the gate, or give the profile `answers` of kind emulated"
+            )
 
     @property
     def digest(self) -> str:

@@ -82,16 +82,17 @@ def _path(item: ErrorDetails, model: type[BaseModel]) -> Iterator[str]:
         location = (*location[:-1], str(item["input"]))
     kinds = _kinds(model, location)
     for before, part in zip((None, *location), location, strict=False):
-        if not (isinstance(before, int) and part in kinds):
+        if not ((isinstance(before, int) or before == location[0]) and part in kinds):
             yield str(part)
     if item["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         yield "kind"
 
 
 def _kinds(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The kinds of entry that the list at the beginning of a location may hold."""
+    """The kinds that the key at the beginning of a location may be, or the entries of its list."""
     properties: dict[str, Any] = model.model_json_schema()["properties"]
-    entries = properties.get(str(location[0]), {}).get("items", {}) if location else {}
+    key = properties.get(str(location[0]), {}) if location else {}
+    entries = key.get("items", key)
     return list(entries.get("discriminator", {}).get("mapping", {}))
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_runtime.child_process import Ended, run_child
@@ -16,9 +17,17 @@ __all__ = ["MeasureRequest", "Measurement", "MeasurementFailed", "measure"]
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
 
-def measure(request: MeasureRequest, timeout_s: float, python: str = sys.executable) -> Measurement:
+def measure(
+    request: MeasureRequest,
+    timeout_s: float,
+    python: str = sys.executable,
+    *,
+    emulator: Sequence[str] = (),
+    packages: Sequence[Path] = (),
+) -> Measurement:
     """Predict every row and take the figures in a fresh process, run by the interpreter `python`.
 
+    `emulator` is a command that runs it where it is of another CPU; its own numpy and onnxruntime are in `packages`.
     Raises MeasurementFailed, with one sentence, for a model that is missing, does not load or does not take the rows,
     for a limit of memory or time that was passed, a crash, and a result that is missing or garbled.
     """
@@ -28,21 +37,22 @@ def measure(request: MeasureRequest, timeout_s: float, python: str = sys.executa
         folder = Path(name)
         try:
             write_request(folder, request)
-            command = [python, "-m", "edge_runtime.measure", str(folder / REQUEST)]
-            ended = run_child(command, folder, _environment(request.settings.threads), timeout_s)
+            command = [*emulator, python, "-m", "edge_runtime.measure", str(folder / REQUEST)]
+            ended = run_child(command, folder, _environment(request.settings.threads, packages), timeout_s)
         except (OSError, ValueError) as error:
             raise MeasurementFailed(f"The measuring process of {request.model} cannot start: {error}.") from error
         _check_ending(ended, request, timeout_s)
         return _read(folder, ended, request)
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
+    paths = (*packages, Path(__file__).resolve().parents[1])
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return kept | {
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONSAFEPATH": "1",
     }
 

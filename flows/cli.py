@@ -175,8 +175,24 @@ def devices() -> None:
         figures = (budgets.peak_rss_mb, "MB"), (budgets.latency_p50_ms, "ms"), (budgets.latency_p99_ms, "ms")
         limits = ["-" if value is None else f"{value:g} {unit}" for value, unit in figures]
         size = f"{budgets.size_kb:g} KB"
-        table.add_row(device.name, device.description, str(device.threads), device.instruction_set, size, *limits)
+        cpu = device.instruction_set + (", emulated" if device.answers.kind == "emulated" else "")
+        table.add_row(device.name, device.description, str(device.threads), cpu, size, *limits)
     console.print(table)
+
+
+@app.command()
+def targets(
+    prepare_them: Annotated[
+        bool, typer.Option("--prepare", help="Fetch what is missing but the emulator itself: apt and pip, no root.")
+    ] = False,
+) -> None:
+    """List the CPUs that a device's answers can be taken on here, emulated."""
+    from flows.targets import prepare_targets, targets_table
+
+    home = HOME.resolve()
+    if prepare_them:
+        prepare_targets(home, console)
+    console.print(targets_table(home))
 
 
 @recipes.command("check")

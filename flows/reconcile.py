@@ -67,5 +67,5 @@ def unanswered(recipe: Recipe, workspace: Workspace) -> list[str]:
     fresh = [version for version in versions if int(version) > newest_answered]
     if fresh or not versions:
         return fresh
-    key = run_key(recipe.model, versions[-1], recipe, load_workload(recipe.workload))
+    key = run_key(recipe.model, versions[-1], recipe, load_workload(recipe.workload), workspace.home)
     return [] if runs.find_answer(versions[-1], key) else [versions[-1]]

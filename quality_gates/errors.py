@@ -24,6 +24,10 @@ class EvidenceError(GateError):
         self.remedy = remedy
 
 
+class UnansweredError(EvidenceError):
+    """Answers that could not be taken where they count. Inconclusive, and blocking whatever a gate allows."""
+
+
 class EmptySliceError(EvidenceError):
     """A slice that no measured row is in."""
 

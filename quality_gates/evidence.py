@@ -7,13 +7,22 @@ from typing import Protocol, TypeAlias
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from quality_gates.errors import EvidenceError
+from quality_gates.errors import EvidenceError, UnansweredError
 from quality_gates.frames import MEASURE_AGAIN, check_right_or_wrong, check_rows
 from quality_gates.pairing import is_reserved, paired
 from quality_gates.policy import ParityCheck, Reference
 from quality_gates.slices import SliceIndex
 
-__all__ = ["BatchLatency", "Evidence", "ModelEvidence", "PairedRows", "ParityMeasurement", "Resources", "paired"]
+__all__ = [
+    "BatchLatency",
+    "Evidence",
+    "ModelEvidence",
+    "PairedRows",
+    "ParityMeasurement",
+    "Resources",
+    "Unanswered",
+    "paired",
+]
 
 RowsMetric: TypeAlias = Callable[[pd.DataFrame], float]
 
@@ -58,6 +67,14 @@ class ParityMeasurement:
     failure: str | None = None
 
 
+@dataclass(frozen=True)
+class Unanswered:
+    """Why answers could not be taken on the device's CPU, and what to do, each in a sentence."""
+
+    reason: str
+    remedy: str
+
+
 @dataclass(frozen=True, eq=False)
 class ModelEvidence:
     """One model, measured: rows (row_id, prediction, score, slice columns), resources, or why it failed.
@@ -65,16 +82,20 @@ class ModelEvidence:
     Rows may have more that metrics need: target, confidence and p(k), see quality_gates.frames.
 
     `failure` is a sentence when the measurement crashed or ran out of time; whatever else is there then counts for
-    nothing.
+    nothing. `answered_on` names the CPU that the answers are from; `unanswered` says why there are none although the
+    model runs here, so that its resources still count.
     """
 
     rows: pd.DataFrame | None
     resources: Resources | None
     failure: str | None = None
+    answered_on: str | None = None
+    unanswered: Unanswered | None = None
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
         """Return the checked rows, or raise EvidenceError."""
         self._check_not_failed(whose)
+        self.check_answered(whose)
         if self.rows is None:
             raise EvidenceError(f"The {whose} was not measured row by row.", MEASURE_AGAIN)
         check_rows(self.rows, whose)
@@ -86,6 +107,11 @@ class ModelEvidence:
         if self.resources is None:
             raise EvidenceError(f"The {whose}'s resources were not measured.", MEASURE_AGAIN)
         return self.resources
+
+    def check_answered(self, whose: str) -> None:
+        """Raise UnansweredError where the answers could not be taken on the device's CPU."""
+        if self.unanswered is not None:
+            raise UnansweredError(f"The {whose} was not answered: {self.unanswered.reason}", self.unanswered.remedy)
 
     def _check_not_failed(self, whose: str) -> None:
         if self.failure is not None:

@@ -16,6 +16,7 @@ TITLES: dict[ParityCheck, str] = {
     "batched_single": "Batches against single rows",
     "optimized_plain": "The optimized graph against the plain one",
     "reloaded_original": "The file loaded again in a fresh process against the session that was open",
+    "emulated_native": "The file on the device's CPU, emulated, against the same file on this machine's",
 }
 
 
@@ -25,6 +26,7 @@ def evaluate(gate: Parity, evidence: Evidence) -> GateResult:
 
 
 def _decide(gate: Parity, evidence: Evidence) -> GateResult:
+    evidence.candidate.check_answered("candidate")
     seen = _measured(gate.check, evidence)
     share = seen.differing / seen.rows
     holds = seen.largest <= gate.at_most and share <= gate.rows_at_most

@@ -29,7 +29,9 @@ __all__ = [
 
 Reference: TypeAlias = Literal["parent", "deployed"]
 OnInconclusive: TypeAlias = Literal["fail", "warn"]
-ParityCheck: TypeAlias = Literal["torch_onnx", "batched_single", "optimized_plain", "reloaded_original"]
+ParityCheck: TypeAlias = Literal[
+    "torch_onnx", "batched_single", "optimized_plain", "reloaded_original", "emulated_native"
+]
 Name: TypeAlias = Annotated[str, Field(min_length=1)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 

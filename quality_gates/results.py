@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from quality_gates.errors import reason_and_remedy
+from quality_gates.errors import UnansweredError, reason_and_remedy
 from quality_gates.verdict import GateOutcome, GateResult
 
 
 def decided(name: str, title: str, decide: Callable[[], GateResult], **facts: Any) -> GateResult:
     """Return what `decide` finds; whatever stops it is a failed gate that says why, never an exception.
 
+    Answers that could not be taken on the device's CPU are inconclusive instead, and block whatever the policy allows.
     `facts` are the fields of the result that are known all the same.
     """
     try:
@@ -17,7 +18,8 @@ def decided(name: str, title: str, decide: Callable[[], GateResult], **facts: An
     except Exception as error:  # whatever stops a gate from being decided must read as a failed gate, never as no gate
         reason, remedy = reason_and_remedy(error)
         sentence = f"{title} could not be decided. {reason}"
-        return GateResult(name=name, outcome="fail", blocking=True, sentence=sentence, remedy=remedy, **facts)
+        outcome: GateOutcome = "inconclusive" if isinstance(error, UnansweredError) else "fail"
+        return GateResult(name=name, outcome=outcome, blocking=True, sentence=sentence, remedy=remedy, **facts)
 
 
 def not_applicable(name: str, title: str, **facts: Any) -> GateResult:

@@ -8,8 +8,9 @@ from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import GatePolicy
 from quality_gates.verdict import Verdict
 from tasks.baseline import Baseline
+from tasks.emulation.answers import measure_for
 from tasks.export import ModelFile
-from tasks.measure import answer_rows, measure_on
+from tasks.measure import answer_rows
 from tasks.parity import parity
 from tasks.quantize import make_file
 from tasks.references import References
@@ -81,7 +82,7 @@ def attempt(references: References, baseline: Baseline, snapshot: Model, rung: R
     """Make a file, measure it on the device over the validation rows, and hold it against the gates."""
     job, device = references.job, references.device
     file = make_file(job, references.parent, baseline.teacher, snapshot, rung, saturates=device.saturates)
-    measured = measure_on(job, references.parent, device, file.path, "validation")
+    measured = measure_for(job, references.parent, device, file.path, "validation")
     verdict = decide(job.recipe.search_policy(device), _searched(references, file, snapshot, measured))
     return Attempt(snapshot, rung.title, file, measured, verdict, file.seconds, verdict.headline)
 

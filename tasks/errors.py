@@ -25,6 +25,19 @@ class PublishError(EdgewrightError):
     """What was to be published may not be."""
 
 
+class TargetError(EdgewrightError):
+    """What emulates a target could not be prepared."""
+
+
+class EmulatorMissing(EdgewrightError):  # noqa: N818 - it names a state, which a person can change
+    """A CPU that cannot be emulated here; `remedy` says how it could be."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason} {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
 def one_line(error: BaseException) -> str:
     """Another library's error as part of a sentence: its kind and the beginning of what it says."""
     said = " ".join(str(error).split())

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from torch import nn
 
@@ -10,6 +11,8 @@ from deployments.functions import Function, functions_digest, load_functions
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import predict
+from tasks.emulation.available import emulators_for
+from tasks.errors import EmulatorMissing
 from tasks.stages import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
 
@@ -36,7 +39,7 @@ class Job:
     @cached_property
     def run_key(self) -> str:
         """Digest of the version, the recipe with its devices, the workload, the pipeline's code and its libraries."""
-        return run_key(self.model, self.version, self.recipe, self.workload)
+        return run_key(self.model, self.version, self.recipe, self.workload, self.workspace.home)
 
     def validation_score(self, model: nn.Module) -> float:
         """Mean score of a module on the validation rows."""
@@ -48,8 +51,9 @@ class Job:
         return {name: self.splits[name].digest for name in splits} | {"workload": code_digest(self.workload)}
 
 
-def run_key(model: str, version: str, recipe: Recipe, workload: Workload) -> str:
-    """Digest of everything whose change asks for a new answer to the same version."""
+def run_key(model: str, version: str, recipe: Recipe, workload: Workload, home: Path) -> str:
+    """Digest of everything whose change asks for a new answer to the same version; a new emulator is such a change."""
+    emulators = emulators_for(recipe.devices, home)
     return digest_of(
         {
             "model": model,
@@ -59,5 +63,9 @@ def run_key(model: str, version: str, recipe: Recipe, workload: Workload) -> str
             "functions": functions_digest(load_functions(recipe.gates).values()),
             "code": code_digests(PIPELINE),
             "libraries": libraries(),
+            "emulators": {
+                name: "missing" if isinstance(found, EmulatorMissing) else found.identity
+                for name, found in emulators.items()
+            },
         }
     )[:32]

@@ -15,7 +15,7 @@ from quality_gates.verdict import Verdict
 from tasks.attempts import Attempt, Climb, Model, attempt, closest, float_failures
 from tasks.baseline import Baseline
 from tasks.choice import why_chosen
-from tasks.measure import measure_on
+from tasks.emulation.answers import measure_for
 from tasks.parity import parity
 from tasks.prune import Trajectory
 from tasks.references import References
@@ -55,7 +55,9 @@ def _climb_trajectory(
     for snapshot in _fitting(trajectory, baseline, references.device):
         tried = list(_climb_snapshot(references, baseline, snapshot, refused))
         attempts += tried
-        if not tried or tried[-1].verdict.passed or not any(each.misses_resources_only for each in tried):
+        if not tried or tried[-1].verdict.passed or tried[-1].measured.unanswered is not None:
+            break
+        if not any(each.misses_resources_only for each in tried):
             break
     return attempts
 
@@ -87,7 +89,9 @@ def _climb_snapshot(
 
 
 def _no_dearer_rung(references: References, tried: Attempt) -> str | None:
-    """Say why no dearer rung can mend it: only the file is too large, or the float model fails the gates itself."""
+    """Say why no dearer rung can mend it: no answers can be had, the file is too large, or the float model fails."""
+    if tried.measured.unanswered is not None:
+        return "Answers cannot be taken on the device's CPU, which no dearer rung would mend."
     if tried.missed == {SIZE_BUDGET}:
         return "Only the file is too large: a dearer rung makes none smaller, so none is tried."
     failed = float_failures(references, tried.snapshot)
@@ -104,7 +108,7 @@ def judge(
     references: References, chosen: Attempt, representativeness: ComparedRows | None = None
 ) -> tuple[Verdict, Evidence]:
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it."""
-    measured = measure_on(references.job, references.parent, references.device, chosen.file.path, "test")
+    measured = measure_for(references.job, references.parent, references.device, chosen.file.path, "test")
     evidence = replace(
         references.beside(measured, "test"),
         validation=references.beside(chosen.measured, "validation"),

@@ -55,6 +55,7 @@ class DeviceOutcome(_Plain):
     report: str
     held_against: str | None = None  # version of the edge model that was deployed then
     approval: Approval | None = None
+    answered_on: str | None = None  # the CPU that the candidate's answers are from
 
     def approved(self, verdict: Verdict) -> Self:
         """The same with an overridden verdict."""
@@ -106,6 +107,7 @@ def device_outcome(
         edge_version=edge_version,
         report=report,
         held_against=held_against,
+        answered_on=evidence.candidate.answered_on,
     )
 
 

@@ -16,6 +16,9 @@ from model_compression.training import predict
 from quality_gates.evidence import ParityMeasurement
 from quality_gates.policy import Parity, ParityCheck
 from tasks.digests import digest_of
+from tasks.emulation.answers import emulated_outputs
+from tasks.emulation.available import answering_of, emulators_for
+from tasks.emulation.emulator import Emulator
 from tasks.export import ModelFile, Trained, export_snapshot
 from tasks.measure import machine, request, session_settings
 from tasks.references import References
@@ -23,13 +26,15 @@ from tasks.references import References
 logger = logging.getLogger("edgewright")
 ROWS = 256
 SEVERAL = 8  # at a time, for a device that takes one row at a time
-CODE = ("edge_runtime", "tasks.parity", "tasks.measure", "tasks.export")
+CODE = ("edge_runtime", "tasks.parity", "tasks.measure", "tasks.export", "tasks.emulation")
 
 
 def parity(
     references: References, file: ModelFile, trained: Trained, split: SplitName
 ) -> tuple[ParityMeasurement, ...]:
     """Measure what the recipe's parity gates ask for, on up to 256 rows; a run that fails is a measurement of its own.
+
+    All but emulated against native run on this machine's CPU.
 
     torch against ONNX is held on the float model that the file was quantized from: torch does not run the file itself.
     """
@@ -54,6 +59,7 @@ def _measured(
         "split": split,
         "device": digest_of(references.device.model_dump(mode="json")),
         "machine": machine(),
+        "emulator": _emulator(references) if check == "emulated_native" else None,
         **job.digests(split),
     }
     try:
@@ -115,9 +121,25 @@ def _torch_onnx(references: References, _: ModelFile, trained: Trained, split: S
     return answers, _fresh(references, exported.path, split, references.device.max_batch, "all")
 
 
+def _emulated_native(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
+    device, where = references.device, answering_of(references.device)
+    native = _fresh(references, file.path, split, device.max_batch, "all")
+    if where.emulated is not None:
+        return emulated_outputs(references.job, device, where.emulated, file.path, split)[:ROWS], native
+    return _fresh(
+        references, file.path, split, device.max_batch, "all"
+    ), native  # this machine is of the device's class
+
+
+def _emulator(references: References) -> dict[str, str | None] | None:
+    found = emulators_for([references.device], references.job.workspace.home).get(references.device.name)
+    return found.identity if isinstance(found, Emulator) else None
+
+
 _RUNS: dict[ParityCheck, Callable[[References, ModelFile, Trained, SplitName], tuple[np.ndarray, ...]]] = {
     "torch_onnx": _torch_onnx,
     "batched_single": _batched_single,
     "optimized_plain": _optimized_plain,
     "reloaded_original": _reloaded_original,
+    "emulated_native": _emulated_native,
 }

@@ -1,5 +1,6 @@
 """Everything that can be wrong with model, recipe and workload is said before any long work starts."""
 
+import logging
 from pathlib import Path
 
 from prefect import task
@@ -12,11 +13,13 @@ from deployments.workload import DeploymentSample, Split, SplitName, Workload, l
 from quality_gates.errors import PolicyError
 from quality_gates.policy import GatePolicy, Limit
 from quality_gates.slices import check_slices
-from tasks.errors import PreflightError
+from tasks.emulation.available import emulators_for
+from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job
 from tasks.registry import Upstream
 from tasks.workspace import Workspace
 
+logger = logging.getLogger("edgewright")
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
 
@@ -34,6 +37,9 @@ def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> J
         )
     Upstream(workspace.tracking_uri).check(model, version)
     workload, splits, sample = _data(recipe, read)
+    for device, found in emulators_for(read.devices, workspace.home).items():
+        if isinstance(found, EmulatorMissing):
+            logger.warning("%s: its gates on answers will be inconclusive: %s", device, found)
     return Job(model, version, read, workload, splits, workspace, sample)
 
 

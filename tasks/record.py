@@ -82,7 +82,9 @@ def record_device(
         child,
         params={"device": device.name, "rung": chosen.rung, "snapshot": chosen.snapshot.title},
         metrics=_metrics(job, evidence) | _gate_metrics(verdict),
-        tags=decision_tags(content) | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
+        tags=decision_tags(content)
+        | {"edgewright.answers": content.answers}
+        | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
     )
     runs.text(child, REPORT, render_html(content))
     runs.text(child, CONTENT, content.model_dump_json())

@@ -7,6 +7,7 @@ from deployments.device import DeviceProfile
 from deployments.workload import SplitName
 from quality_gates.evidence import Evidence, ModelEvidence
 from tasks.baseline import Baseline
+from tasks.emulation.answers import measure_for
 from tasks.errors import RegistryError
 from tasks.intake import Parent
 from tasks.job import Job
@@ -27,7 +28,10 @@ class References:
     deployed_failure: str | None
 
     def beside(self, candidate: ModelEvidence, split: SplitName) -> Evidence:
-        """Lay a candidate's measurement beside those of its references on the same rows, measured by the same code."""
+        """Lay a candidate's measurement beside those of its references on the same rows, measured by the same code.
+
+        The parent, in float, answers on this machine, as upstream knows it; what is deployed answers as on the device.
+        """
         parent = measure_on(self.job, self.parent, self.device, self.parent_file, split)
         return Evidence(candidate, parent, self._deployed(split), functions=self.job.functions)
 
@@ -36,7 +40,7 @@ class References:
             return None
         if self.deployed_file is None:
             return ModelEvidence(rows=None, resources=None, failure=self.deployed_failure)
-        return measure_on(self.job, self.parent, self.device, self.deployed_file, split)
+        return measure_for(self.job, self.parent, self.device, self.deployed_file, split)
 
 
 def references(job: Job, parent: Parent, baseline: Baseline, device: DeviceProfile) -> References:

@@ -28,6 +28,7 @@ from quality_gates.slices import in_slice
 from quality_gates.verdict import Verdict
 from tasks.attempts import Attempt, Climb
 from tasks.confusion import confusion, mistakes
+from tasks.emulation.available import answering_of
 from tasks.frontier import frontier
 from tasks.history import candidate_row, history, until_now
 from tasks.job import Job
@@ -62,6 +63,7 @@ def report_content(
         published=verdict.passed,
         deployed_version=deployed,
         decision=decision(verdict, deployed),
+        answers=_answers(device, evidence.candidate),
         sides=tuple(_sides(job, climb, evidence, deployed)),
         points=tuple(frontier(trajectory, climb, evidence.validation, deployed)),
         size_budget_bytes=device.budgets.size_bytes,
@@ -90,6 +92,14 @@ def decision(verdict: Verdict, deployed: str | None) -> str:
         return f"{how}; replaces version {deployed}." if deployed else f"{how}; the first model on this device."
     stays = f"version {deployed} stays deployed" if deployed else "nothing is deployed on this device yet"
     return f"Refused; {stays}."
+
+
+def _answers(device: DeviceProfile, candidate: ModelEvidence) -> str:
+    """On which CPU the rows were answered, in words."""
+    missing = candidate.unanswered
+    if missing is None:
+        return answering_of(device).sentence
+    return f"No answers were taken on the device's CPU: {missing.reason} {missing.remedy}"
 
 
 def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:

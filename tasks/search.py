@@ -43,13 +43,17 @@ class _Search:
     def run(self) -> Climb:
         """Spend both budgets."""
         for model, rung in self._cheap_order():
-            if len(self.attempts) == self.settings.files:
+            if len(self.attempts) == self.settings.files or self._unanswered():
                 break
             self._try(model, rung)
         if not self.attempts and self.refused:
             raise next(iter(self.refused.values()))
         trained = 0
-        while trained < self.settings.trainings and (following := next(self._worth_training(), None)):
+        while (
+            trained < self.settings.trainings
+            and not self._unanswered()
+            and (following := next(self._worth_training(), None))
+        ):
             self._try(*following)
             trained += 1
         objective = self.settings.objective
@@ -108,6 +112,10 @@ class _Search:
             if tried.snapshot is model and tried.rung.startswith("PTQ") and not tried.misses_resources_only
         ]
         return integers[0].figure(self.settings.objective) if integers else None
+
+    def _unanswered(self) -> bool:
+        """Whether answers cannot be had on the device's CPU: no other file would have them."""
+        return bool(self.attempts) and self.attempts[-1].measured.unanswered is not None
 
     def _try(self, model: Model, rung: Rung) -> None:
         if rung.title in self.refused:

@@ -34,6 +34,7 @@ def render_text(content: ReportContent) -> RenderableType:
         Text(f"{content.model} version {content.version} on {content.device}", style="bold"),
         Text(f"{_SYMBOLS[outcome]} {content.verdict.headline}", style=_STYLES[outcome]),
         Text(content.decision),
+        *([Text(content.answers)] if content.answers else []),
         *_approval(content.verdict),
         _gates_table(content.verdict.gates),
     ]

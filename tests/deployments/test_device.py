@@ -41,6 +41,19 @@ def test_old_instruction_sets_saturate(instruction_set: str, saturates: bool) ->
         ("repeats: 20", "repeats: 5", "key `measure.repeats`: expected a number of at least 20, got 5"),
         ("threads: 1", "threads: true", "key `threads`: expected a whole number, got True"),
         ("name: bench", "name: Bench 1", "expected lower-case letters, digits and dashes, such as line-camera, got"),
+        ("\nanswers:\n  kind: native", "", "key `answers` is missing; add it, it has no default"),
+        ("native", "guessed", "key `answers.kind`: expected one of native, emulated, got 'guessed'"),
+        ("native", "emulated\n  timeout_s: 60", "key `answers.cpu` is missing; add it"),
+        (
+            "native",
+            "emulated\n  timeout_s: 60\n  cpu: i386",
+            "key `answers.cpu`: expected Haswell, Skylake-Client, EPYC,",
+        ),
+        (
+            "native",
+            "emulated\n  timeout_s: 60\n  cpu: cortex-a72",
+            "expected a CPU that has avx2 as the device has, got cortex-a72 with neon; take Haswell or Sky",
+        ),
         ("threads: 1\n", "", "key `threads` is missing; add it"),
         ("max_batch: 2", "max_batch: 2\ncores: 4", "key `cores` is not known"),
     ],
@@ -60,7 +73,7 @@ def test_an_unknown_device_names_the_places_and_the_shipped_ones(tmp_path: Path)
     with pytest.raises(ConfigurationError) as caught:
         read_device("toaster", tmp_path)
     assert f"expected toaster.yaml in {tmp_path} or " in str(caught.value)
-    assert "(shipped are camera, gateway, kiosk, sensor-hub)" in str(caught.value)
+    assert "(shipped are arm-board, camera, gateway, haswell, kiosk, sensor-hub)" in str(caught.value)
 
 
 def test_a_profile_cannot_be_changed() -> None:

@@ -34,6 +34,16 @@ def test_every_row_is_predicted_and_the_figures_are_plausible(model: Path, batch
     assert seen.peak_rss_mb < 150
 
 
+def test_an_emulator_runs_the_interpreter_and_its_packages_come_first(model: Path, tmp_path: Path) -> None:
+    own = tmp_path / "packages"
+    own.mkdir()
+    told = tmp_path / "told.txt"
+    (own / "sitecustomize.py").write_text(f"import sys; open({str(told)!r}, 'w').write(sys.path[0])")
+    seen = measure(_request(model), timeout_s=30, emulator=("/usr/bin/env", "THROUGH=emulator"), packages=[own])
+    np.testing.assert_allclose(seen.outputs[0], _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
+    assert told.read_text() == str(own)
+
+
 def test_the_answers_are_those_of_the_runtime_itself(tmp_path: Path) -> None:
     model = two_headed_model(tmp_path / "two.onnx")
     inputs = {name: np.random.default_rng(3).standard_normal((6, 2), dtype=np.float32) for name in ("b", "a")}

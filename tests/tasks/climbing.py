@@ -70,7 +70,7 @@ def climb(
         return ModelFile(path, path.name, 0.5)
 
     monkeypatch.setattr(tasks.attempts, "make_file", make)
-    monkeypatch.setattr(tasks.attempts, "measure_on", lambda _, __, ___, file, ____: seen[file])
+    monkeypatch.setattr(tasks.attempts, "measure_for", lambda _, __, ___, file, ____: seen[file])
     monkeypatch.setattr(tasks.attempts, "answer_rows", lambda _, __, right: answers(right))
     monkeypatch.setattr(Snapshot, "validation_outputs", property(lambda self: int(str(self.outputs))))
     device = recipe.devices[0]

@@ -1,12 +1,15 @@
 """How the ladder is climbed: which snapshot, which rung, when it stops and what it says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import tests.tasks.climbing
 from deployments.recipe import Recipe
+from quality_gates.evidence import Unanswered
 from tests.flows.test_compress import QAT
-from tests.tasks.climbing import ROWS, climb, recipe_of, snapshot
+from tests.tasks.climbing import ROWS, climb, evidence, recipe_of, snapshot
 
 
 @pytest.fixture
@@ -65,6 +68,24 @@ def test_where_nothing_holds_the_best_attempt_goes_to_the_gates(
     found = climb(monkeypatch, tmp_path, recipe, [snapshot(1, 7_000, 290)], made)
     assert not found.held
     assert found.chosen.rung == "QAT" and found.chosen.accuracy == pytest.approx(250 / ROWS)
+
+
+def test_without_answers_neither_a_dearer_rung_nor_a_smaller_snapshot_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recipe: Recipe
+) -> None:
+    missing = Unanswered("expected an emulator, got none.", "Install it.")
+    monkeypatch.setattr(
+        tests.tasks.climbing,
+        "evidence",
+        lambda right, size, milliseconds=1.0, known=evidence: (
+            known(right, size) if size == 10 else replace(known(right, size), rows=None, unanswered=missing)
+        ),
+    )
+    made = {(1, "PTQ minmax"): (290, 9_500)}
+    found = climb(monkeypatch, tmp_path, recipe, [snapshot(1, 7_000, 290), snapshot(2, 3_000, 290)], made)
+    assert not found.held and len(found.attempts) == 1
+    assert found.chosen.verdict.outcome == "fail"  # the size budget is decided all the same
+    assert found.chosen.reason.endswith("Answers cannot be taken on the device's CPU, which no dearer rung would mend.")
 
 
 def test_the_smallest_snapshot_is_tried_where_none_fits(

@@ -7,6 +7,7 @@ import pytest
 
 from deployments.errors import ConfigurationError
 from edge_runtime.errors import EdgewrightError
+from tasks.emulation import available
 from tasks.errors import PreflightError, RegistryError, RegistryUnavailable
 from tasks.job import Job
 from tasks.preflight import check_recipe, preflight
@@ -53,6 +54,18 @@ def test_what_fits_becomes_a_job(recipe: Path, workspace: Workspace) -> None:
     job = check(recipe, workspace)
     assert (job.model, job.version, job.recipe.name) == ("tiny", "1", "tiny")
     assert {name: len(split) for name, split in job.splits.items()} == ROWS
+
+
+def test_an_emulator_that_is_missing_is_said_before_any_long_work(
+    recipe: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, warned: list[str]
+) -> None:
+    monkeypatch.setattr(available, "instruction_set_here", lambda: "avx512_vnni")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    profile = recipe.parents[1] / "devices" / "bench.yaml"
+    changed(profile, "kind: native", "kind: emulated\n  cpu: Haswell\n  timeout_s: 60")
+    check(recipe, workspace)
+    assert len(warned) == 1 and warned[0].startswith("bench: its gates on answers will be inconclusive: expected qemu-")
+    assert "Install qemu-user-static" in warned[0]
 
 
 def test_a_recipe_is_checked_before_any_model_is_there(recipe: Path) -> None:

@@ -65,6 +65,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SplitName]]:
         return flawless(job, split)
 
     monkeypatch.setattr(module, "measure_on", answering)
+    monkeypatch.setattr(module, "measure_for", answering)
     return seen
 
 
@@ -100,6 +101,21 @@ def test_the_deployed_model_is_fetched_and_measured_on_the_same_rows(
     evidence = found.beside(flawless(field.job, "test"), "test")
     assert measured == [(sha256_of(field.parent_file), "test"), (edge.file_sha256, "test")]
     assert decide(against_deployed(), evidence).passed
+
+
+def test_what_is_deployed_answers_as_on_the_device_and_the_parent_here(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge, answered = field.deploy("2"), {}
+    for name in ("measure_on", "measure_for"):
+
+        def answering(job: Job, _: object, __: object, file: Path, split: SplitName, how: str = name) -> ModelEvidence:
+            answered[sha256_of(file)] = how
+            return flawless(job, split)
+
+        monkeypatch.setattr(module, name, answering)
+    field.references().beside(flawless(field.job, "test"), "test")
+    assert answered == {sha256_of(field.parent_file): "measure_on", edge.file_sha256: "measure_for"}
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])

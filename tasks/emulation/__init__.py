@@ -1,0 +1,1 @@
+"""Answers on the device's own instruction set, where this machine has another: emulated, and never timed."""

@@ -1,0 +1,34 @@
+"""A version that could not be answered for want of an emulator is asked for again when there is one."""
+
+from pathlib import Path
+
+import pytest
+
+from deployments.device import DeviceProfile
+from tasks.emulation.available import emulators_for
+from tasks.errors import EmulatorMissing
+from tasks.job import Job, run_key
+from tests.tasks.emulation import needed
+from tests.tasks.tiny import device, recipe
+
+
+def key(job: Job, profile: DeviceProfile, home: Path) -> str:
+    return run_key("tiny", "1", recipe(devices=(profile,)), job.workload, home)
+
+
+def test_only_devices_that_need_an_emulator_here_are_looked_at(
+    emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = emulators_for([device(name="plain"), emulated], tmp_path)
+    assert list(found) == ["bench"] and isinstance(found["bench"], EmulatorMissing)
+
+
+@needed.haswell
+def test_an_emulator_that_is_there_now_asks_for_a_new_answer(
+    tiny: Job, emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain, answered = key(tiny, device(), tmp_path), key(tiny, emulated, tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert key(tiny, emulated, tmp_path) != answered
+    assert key(tiny, device(), tmp_path) == plain
