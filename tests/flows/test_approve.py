@@ -45,9 +45,12 @@ class Refused:
         edge = self.models.deployed(self.name)
         return None if edge is None else edge.version
 
+    def bundle(self) -> Path:
+        (folder,) = (self.world.target / "tiny" / self.name).iterdir()
+        return folder
+
     def manifest(self) -> Manifest:
-        (folder,) = (path for path in (self.world.target / "tiny" / self.name).iterdir() if path.is_dir())
-        return read_bundle(folder).manifest
+        return read_bundle(self.bundle()).manifest
 
 
 def test_an_approval_publishes_what_was_refused_and_everything_says_so(world: Workspace, variant: Variant) -> None:
@@ -82,6 +85,25 @@ def test_nothing_undoes_it_and_the_version_stays_answered(
     approval = again.devices[0].approval
     assert approval is not None and approval.reason == "The press stands still."
     assert refused.approve(until=date(2999, 2, 1)).approval.until == date(2999, 2, 1)  # type: ignore[union-attr]
+
+
+def test_a_second_approval_is_a_newer_record_of_the_same_release(world: Workspace, variant: Variant) -> None:
+    refused = Refused(world, variant, "prolonged")
+    refused.approve()
+    first, deployed = refused.bundle(), refused.deployed()
+    refused.approve()
+    assert refused.bundle() == first  # the same words are the same bundle
+    refused.approve(name="Grace Hopper", reason="It still does.", until=date(2999, 2, 1))
+    assert refused.bundle() != first
+    assert refused.manifest().approval == {
+        "approved_by": "Grace Hopper",
+        "approval_reason": "It still does.",
+        "approved_until": "2999-02-01",
+        "approved_verdict": refused.runs.tags(refused.run)["edgewright.verdict_sha256"],
+    }
+    assert refused.deployed() == deployed and refused.models.previous(refused.name) is None
+    edge = refused.models.deployed(refused.name)
+    assert edge is not None and edge.approved_until == "2999-02-01"
 
 
 def test_an_approval_that_has_ended_is_said_out_loud(
