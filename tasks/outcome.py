@@ -93,7 +93,7 @@ def device_outcome(
         version=job.version,
         device=device.name,
         verdict=verdict.outcome,
-        published=verdict.passed,
+        published=verdict.releases,
         rung=chosen.rung,
         snapshot=chosen.snapshot.title,
         accuracy=_of_three(evidence, None),
@@ -106,6 +106,7 @@ def device_outcome(
         edge_version=edge_version,
         report=report,
         held_against=held_against,
+        approval=verdict.approval,
     )
 
 
