@@ -14,6 +14,7 @@ from tasks.intake import Parent, resolve
 from tasks.job import Job
 from tasks.ladder import climb, judge
 from tasks.layers import layer_losses
+from tasks.on_record import with_recorded_approval
 from tasks.outcome import DeviceOutcome, Outcome, device_outcome
 from tasks.preflight import preflight
 from tasks.prune import Trajectory, prune
@@ -73,12 +74,13 @@ def _for_device(
     deployed = beside.deployed.source_version if beside.deployed else None
     found = climb(beside, baseline, trajectory, distil(job, parent, baseline, device))
     verdict, evidence = judge(beside, found.chosen, representativeness)
+    verdict = with_recorded_approval(job, runs, run, device, found.chosen.file.path, verdict)
     layers = layer_losses(job, parent, device, found.chosen)
     content = report_content(
         job, device, trajectory, found, verdict, evidence, deployed, runs, run, layers, representativeness
     )
     edge, report = record_device(job, runs, run, device, found, verdict, evidence, content)
-    if verdict.passed:
+    if verdict.releases:
         publish(job, device, verdict, found.chosen.file.path, edge)
     logger.info("%s: %s %s", device.name, content.decision, verdict.headline)
     return device_outcome(

@@ -28,6 +28,22 @@ def approve(verdict: Verdict, *, name: str, reason: str, given: date, until: dat
     return Verdict.of(verdict.gates, approval)
 
 
+def reinstate(verdict: Verdict, approval: Approval, *, run_key: str, file: str, on: date) -> Verdict:
+    """Return a verdict that was decided again, overridden by the approval that was given for it before.
+
+    Raises ApprovalError unless it is of exactly this verdict, run and file's sha256, and still counts on this day.
+    """
+    decided = Verdict.of(verdict.gates)
+    if (approval.run_key, approval.verdict_sha256) != (run_key, decided.sha256):
+        raise ApprovalError(
+            f"expected the approval of {approval.name} to be of this verdict, with sha256 {decided.sha256}, got one of "
+            f"{approval.verdict_sha256}; approve the version again"
+        )
+    overridden = Verdict.of(verdict.gates, approval)
+    check_release(overridden, file, on)
+    return overridden
+
+
 def check_release(verdict: Verdict, file: str, on: date) -> None:
     """Raise ApprovalError unless a file of this sha256 may be published with this verdict on this day."""
     if not verdict.releases:

@@ -9,7 +9,7 @@ from quality_gates import wording
 from quality_gates.evidence import Evidence, PairedRows
 from quality_gates.policy import Calibration
 from quality_gates.resampled import calibration
-from quality_gates.results import at_most, blocks, decided
+from quality_gates.results import at_most, concluded, decided
 from quality_gates.verdict import GateOutcome, GateResult
 
 _WORST: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
@@ -60,18 +60,17 @@ def _decide(gate: Calibration, evidence: Evidence) -> GateResult:
 def _result(gate: Calibration, parts: list[_Part], n: int) -> GateResult:
     outcome = min((part.outcome for part in parts), key=_WORST.index)
     tightest = min(parts, key=lambda part: (_WORST.index(part.outcome), part.limit - part.upper))
-    return GateResult(
-        name=gate.name,
-        outcome=outcome,
-        blocking=blocks(outcome, gate.on_inconclusive),
+    return concluded(
+        gate,
+        outcome,
+        f"{_title(gate)} over {gate.bins} bins on {wording.rows(n)}, {wording.percent(gate.confidence)} "
+        f"bounds: {'; '.join(map(str, parts))}.",
+        lambda: _REMEDY,
         estimate=tightest.value,
         lower=tightest.lower,
         upper=tightest.upper,
         n=n,
         findings=tuple(map(str, parts)),
-        sentence=f"{_title(gate)} over {gate.bins} bins on {wording.rows(n)}, {wording.percent(gate.confidence)} "
-        f"bounds: {'; '.join(map(str, parts))}.",
-        remedy=None if outcome == "pass" else _REMEDY,
         **(_facts(gate) | {"threshold": tightest.limit}),
     )
 

@@ -39,6 +39,20 @@ class Comparison:
     gained: int | None = None
     lost: int | None = None
 
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The fields of a gate's result that say what was seen."""
+        return {
+            "estimate": self.gain,
+            "lower": self.lower,
+            "upper": self.upper,
+            "n": self.n,
+            "gained": self.gained,
+            "lost": self.lost,
+            "candidate_value": self.candidate,
+            "reference_value": self.reference,
+        }
+
 
 class Bounded(Protocol):
     """A metric of both models whose bounds can be asked for."""

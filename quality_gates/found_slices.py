@@ -10,7 +10,7 @@ from quality_gates.conditions import SliceCondition
 from quality_gates.errors import EmptySliceError, EvidenceError
 from quality_gates.evidence import Evidence, PairedRows
 from quality_gates.policy import FoundSlices
-from quality_gates.results import decided, not_applicable
+from quality_gates.results import concluded, decided, not_applicable
 from quality_gates.slice_search import Region, weakest
 from quality_gates.verdict import GateResult
 
@@ -99,13 +99,12 @@ def _result(gate: FoundSlices, tested: list[_Tested], columns: tuple[str, ...], 
         said = f"{_title(gate)}: {looked}; {verdict} than {100 * gate.margin:g} points. {worst}."
         figures = {"n": worst.n, "gained": worst.gained, "lost": worst.lost, "estimate": -worst.loss}
         figures |= {"lower": lower, "upper": upper, "slice": str(worst.region.condition)}
-    return GateResult(
-        name=gate.name,
-        outcome="fail" if shown else "pass",
-        blocking=True,
+    return concluded(
+        gate,
+        "fail" if shown else "pass",
+        said,
+        lambda: _remedy(shown),
         findings=tuple(map(str, tested)),
-        sentence=said,
-        remedy=_remedy(shown) if shown else None,
         **(_facts(gate) | figures),
     )
 

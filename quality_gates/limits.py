@@ -9,7 +9,7 @@ from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, Resources
 from quality_gates.frames import MEASURE_AGAIN
 from quality_gates.policy import Limit
-from quality_gates.results import at_least, at_most, blocks, decided
+from quality_gates.results import at_least, at_most, concluded, decided
 from quality_gates.verdict import GateResult
 
 _NAMES: dict[str, tuple[str, str, str]] = {
@@ -45,13 +45,12 @@ def _resource(gate: Limit, evidence: Evidence, facts: dict[str, Any]) -> GateRes
         raise EvidenceError(f"The candidate's {gate.resource} was measured as {value}, which cannot be.", MEASURE_AGAIN)
     held, (_, unit, _) = value <= bound, _NAMES[str(gate.resource)]
     where = f"{'within' if held else 'over'} the limit of {wording.figure(bound)}"
-    return GateResult(
-        name=gate.name,
-        outcome="pass" if held else "fail",
-        blocking=True,
+    return concluded(
+        gate,
+        "pass" if held else "fail",
+        f"{_title(gate)}: {wording.figure(value)} {unit}, {where}.",
+        lambda: _remedy(gate, value, bound),
         candidate_value=value,
-        sentence=f"{_title(gate)}: {wording.figure(value)} {unit}, {where}.",
-        remedy=None if held else _remedy(gate, value, bound),
         **facts,
     )
 
@@ -79,18 +78,17 @@ def _metric(gate: Limit, evidence: Evidence, facts: dict[str, Any]) -> GateResul
     bound, higher = float(facts["threshold"]), choice.sign > 0
     outcome = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
     said, low, high, limit = (wording.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
-    return GateResult(
-        name=gate.name,
-        outcome=outcome,
-        blocking=blocks(outcome, gate.on_inconclusive),
+    return concluded(
+        gate,
+        outcome,
+        f"{choice.described}: {said} ({wording.percent(confidence)} bounds {low} to {high}) on "
+        f"{wording.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for.",
+        lambda: _more(outcome, higher, value, bound),
         estimate=value,
         lower=lower,
         upper=upper,
         n=int(n),
         candidate_value=value,
-        sentence=f"{choice.described}: {said} ({wording.percent(confidence)} bounds {low} to {high}) on "
-        f"{wording.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for.",
-        remedy=None if outcome == "pass" else _more(outcome, higher, value, bound),
         **facts,
     )
 

@@ -7,7 +7,7 @@ from quality_gates.comparison import POWER, share_bounds
 from quality_gates.evidence import Evidence
 from quality_gates.planning import rows_for_share
 from quality_gates.policy import Flips
-from quality_gates.results import at_most, blocks, decided, not_applicable
+from quality_gates.results import at_most, concluded, decided, not_applicable
 from quality_gates.verdict import GateResult
 
 
@@ -35,10 +35,13 @@ def _result(gate: Flips, lost: int, gained: int, n: int) -> GateResult:
     outcome = at_most(gate.at_most, lower, upper)
     # Without a flip so far, reckon with half a row: a share of exactly zero would promise too much.
     needed = rows_for_share(max(lost, 0.5) / n, gate.at_most, gate.confidence, POWER)
-    return GateResult(
-        name=gate.name,
-        outcome=outcome,
-        blocking=blocks(outcome, gate.on_inconclusive),
+    return concluded(
+        gate,
+        outcome,
+        f"{_title(gate)}: {wording.rows(lost)} of {n:,} flipped from right to wrong, {100 * lost / n:.2f} % "
+        f"({wording.percent(gate.confidence)} upper bound {100 * upper:.2f} %); at most "
+        f"{100 * gate.at_most:g} % is allowed. {gained:,} flipped from wrong to right.",
+        lambda: _remedy(gate, lost, n, needed, outcome),
         estimate=lost / n,
         lower=lower,
         upper=upper,
@@ -46,10 +49,6 @@ def _result(gate: Flips, lost: int, gained: int, n: int) -> GateResult:
         gained=gained,
         lost=lost,
         rows_needed=needed,
-        sentence=f"{_title(gate)}: {wording.rows(lost)} of {n:,} flipped from right to wrong, {100 * lost / n:.2f} % "
-        f"({wording.percent(gate.confidence)} upper bound {100 * upper:.2f} %); at most "
-        f"{100 * gate.at_most:g} % is allowed. {gained:,} flipped from wrong to right.",
-        remedy=None if outcome == "pass" else _remedy(gate, lost, n, needed, outcome),
         **_facts(gate),
     )
 

@@ -6,7 +6,7 @@ from quality_gates import exact, wording
 from quality_gates.comparison import Comparison, compare
 from quality_gates.evidence import Evidence
 from quality_gates.policy import NonInferiority
-from quality_gates.results import at_least, blocks, decided, not_applicable
+from quality_gates.results import at_least, concluded, decided, not_applicable
 from quality_gates.verdict import GateOutcome, GateResult
 
 
@@ -26,21 +26,13 @@ def _decide(gate: NonInferiority, evidence: Evidence) -> GateResult:
 
 def _result(gate: NonInferiority, seen: Comparison) -> GateResult:
     outcome = at_least(-gate.margin, seen.lower, seen.upper)
-    return GateResult(
-        name=gate.name,
-        outcome=outcome,
-        blocking=blocks(outcome, gate.on_inconclusive),
-        estimate=seen.gain,
-        lower=seen.lower,
-        upper=seen.upper,
-        n=seen.n,
-        gained=seen.gained,
-        lost=seen.lost,
-        candidate_value=seen.candidate,
-        reference_value=seen.reference,
+    return concluded(
+        gate,
+        outcome,
+        _sentence(gate, seen),
+        lambda: _remedy(gate, seen, outcome),
         rows_needed=seen.rows_needed,
-        sentence=_sentence(gate, seen),
-        remedy=None if outcome == "pass" else _remedy(gate, seen, outcome),
+        **seen.figures,
         **_facts(gate),
     )
 

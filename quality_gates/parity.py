@@ -8,7 +8,7 @@ from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, ParityMeasurement
 from quality_gates.frames import MEASURE_AGAIN
 from quality_gates.policy import Parity, ParityCheck
-from quality_gates.results import decided
+from quality_gates.results import concluded, decided
 from quality_gates.verdict import GateResult
 
 TITLES: dict[ParityCheck, str] = {
@@ -30,17 +30,16 @@ def _decide(gate: Parity, evidence: Evidence) -> GateResult:
     seen = _measured(gate.check, evidence)
     share = seen.differing / seen.rows
     holds = seen.largest <= gate.at_most and share <= gate.rows_at_most
-    return GateResult(
-        name=gate.name,
-        outcome="pass" if holds else "fail",
-        blocking=True,
+    return concluded(
+        gate,
+        "pass" if holds else "fail",
+        f"{TITLES[gate.check]}: the largest difference is {seen.largest:.3g} of the largest output (at most "
+        f"{gate.at_most:g} is allowed), and {seen.differing:,} of {wording.rows(seen.rows)} are answered otherwise "
+        f"(at most {100 * gate.rows_at_most:g} %).",
+        lambda: "Look for the operator that differs: run both on one row, output by output.",
         n=seen.rows,
         candidate_value=seen.largest,
         estimate=share,
-        sentence=f"{TITLES[gate.check]}: the largest difference is {seen.largest:.3g} of the largest output (at most "
-        f"{gate.at_most:g} is allowed), and {seen.differing:,} of {wording.rows(seen.rows)} are answered otherwise "
-        f"(at most {100 * gate.rows_at_most:g} %).",
-        remedy=None if holds else "Look for the operator that differs: run both on one row, output by output.",
         **_facts(gate),
     )
 

@@ -6,7 +6,7 @@ from quality_gates import wording
 from quality_gates.comparison import compare
 from quality_gates.evidence import Evidence
 from quality_gates.policy import Plausibility
-from quality_gates.results import decided
+from quality_gates.results import concluded, decided
 from quality_gates.verdict import GateResult
 
 _REMEDY = (
@@ -25,26 +25,18 @@ def _decide(gate: Plausibility, evidence: Evidence) -> GateResult:
     seen = compare(gate, laid, "parent", -gate.gain_at_most, gate.confidence, evidence)
     plausible = not seen.lower > gate.gain_at_most
     write = wording.differences(gate.is_proportion, gate.gain_at_most, seen.lower)
-    return GateResult(
-        name=gate.name,
-        outcome="pass" if plausible else "fail",
-        blocking=True,
-        estimate=seen.gain,
-        lower=seen.lower,
-        upper=seen.upper,
-        n=seen.n,
-        gained=seen.gained,
-        lost=seen.lost,
-        candidate_value=seen.candidate,
-        reference_value=seen.reference,
-        sentence=f"{_title(gate)}: {write.signed(seen.gain, unit=True)} ({wording.percent(gate.confidence)} lower "
+    return concluded(
+        gate,
+        "pass" if plausible else "fail",
+        f"{_title(gate)}: {write.signed(seen.gain, unit=True)} ({wording.percent(gate.confidence)} lower "
         f"bound {write.signed(seen.lower)}) on {wording.rows(seen.n)}; "
         + (
             f"not shown to be more than the plausible {write.amount(gate.gain_at_most)}."
             if plausible
             else f"more than the plausible {write.amount(gate.gain_at_most)}: a leak is likelier."
         ),
-        remedy=None if plausible else _REMEDY,
+        lambda: _REMEDY,
+        **seen.figures,
         **_facts(gate),
     )
 

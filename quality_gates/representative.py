@@ -3,7 +3,7 @@
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence
 from quality_gates.policy import Representative
-from quality_gates.results import blocks, decided
+from quality_gates.results import concluded, decided
 from quality_gates.verdict import GateOutcome, GateResult
 
 _OUTCOMES = {"alike", "differs", "undecided"}
@@ -28,15 +28,13 @@ def _decide(gate: Representative, evidence: Evidence) -> GateResult:
     differs = tuple(comparison.sentence for comparison in seen.comparisons if comparison.outcome == "differs")
     undecided = sum(comparison.outcome == "undecided" for comparison in seen.comparisons)
     outcome: GateOutcome = "fail" if differs else "inconclusive" if undecided else "pass"
-    return GateResult(
-        name=gate.name,
+    return concluded(
+        gate,
+        outcome,
+        f"{len(differs)} of {len(seen.comparisons)} comparisons with the deployment sites differ"
+        f"{f', {undecided} for want of rows undecided' if undecided else ''}. {' '.join(differs[:1])}".strip(),
+        lambda: "Train and calibrate on rows of the sites that differ.",
         kind=gate.kind,
         metric="representativeness",
-        outcome=outcome,
-        blocking=blocks(outcome, gate.on_inconclusive),
-        n=None,
         findings=differs,
-        sentence=f"{len(differs)} of {len(seen.comparisons)} comparisons with the deployment sites differ"
-        f"{f', {undecided} for want of rows undecided' if undecided else ''}. {' '.join(differs[:1])}".strip(),
-        remedy=None if outcome == "pass" else "Train and calibrate on rows of the sites that differ.",
     )

@@ -1,10 +1,31 @@
 """What all gates say alike: results without figures, and how bounds decide."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from quality_gates.errors import UnansweredError, reason_and_remedy
 from quality_gates.verdict import GateOutcome, GateResult
+
+
+class Named(Protocol):
+    """A gate of the policy."""
+
+    @property
+    def name(self) -> str: ...
+
+
+def concluded(
+    gate: Named, outcome: GateOutcome, sentence: str, remedy: Callable[[], str], **figures: Any
+) -> GateResult:
+    """Return the result of a gate that was decided: what did not pass has a remedy, and blocks unless it only warns."""
+    return GateResult(
+        name=gate.name,
+        outcome=outcome,
+        blocking=_blocks(outcome, getattr(gate, "on_inconclusive", "fail")),  # without that choice it always blocks
+        sentence=sentence,
+        remedy=None if outcome == "pass" else remedy(),
+        **figures,
+    )
 
 
 def decided(name: str, title: str, decide: Callable[[], GateResult], **facts: Any) -> GateResult:
@@ -42,6 +63,5 @@ def at_most(threshold: float, lower: float, upper: float) -> GateOutcome:
     return "fail" if lower > threshold else "inconclusive"
 
 
-def blocks(outcome: GateOutcome, on_inconclusive: str) -> bool:
-    """Whether an outcome may stop the release."""
+def _blocks(outcome: GateOutcome, on_inconclusive: str) -> bool:
     return not (outcome == "inconclusive" and on_inconclusive == "warn")

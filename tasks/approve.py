@@ -15,6 +15,7 @@ from quality_gates.report import ReportContent, render_html
 from quality_gates.verdict import Verdict
 from tasks.errors import RegistryError
 from tasks.history import until_now, why
+from tasks.on_record import record_approval
 from tasks.outcome import DeviceOutcome, Outcome
 from tasks.publish import decision_of, put_in_place
 from tasks.record import CONTENT, REPORT, decision_tags, description, record_answer
@@ -23,7 +24,6 @@ from tasks.report import decision
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
-APPROVAL = "approval.json"
 COMPRESS_AGAIN = "compress the version again"
 
 
@@ -70,7 +70,7 @@ def approve_version(
 def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> DeviceOutcome:
     recipe, line = _recipe(recorded), recorded.line
     file = recorded.models.fetch(recorded.edge)
-    recorded.runs.text(recorded.run, APPROVAL, verdict.model_dump_json(include={"approval"}, indent=2))
+    record_approval(recorded.runs, recorded.run, verdict)
     _place(workspace, recorded, verdict, recipe, file)
     _tell(workspace, recorded, verdict)
     logger.warning("%s: version %s was published against its gates. %s", line.device, line.version, verdict.headline)

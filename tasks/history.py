@@ -1,11 +1,11 @@
 """What came of the versions of a model: when, with which figures, what is deployed now, what was refused and why."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from quality_gates.evidence import Evidence
 from quality_gates.report import HistoryRow
-from quality_gates.verdict import Verdict
+from quality_gates.verdict import Approval, Verdict
 from tasks.attempts import Attempt
 from tasks.job import Job
 from tasks.outcome import DeviceOutcome, Outcome, accuracy, critical_slices, resource
@@ -26,7 +26,8 @@ def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterat
 
 def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryRow, ...]:
     """Put the version that is being decided behind the past ones; published, it takes the deployed one's place."""
-    if not current.published:
+    past = tuple(past)
+    if not current.published or all(row.now != "deployed" for row in past):  # none, or this one is it already
         return (*past, current)
     after = {"deployed": "previous", "previous": "", "": ""}
     return (*(row.model_copy(update={"now": after[row.now]}) for row in past), current)
@@ -52,9 +53,13 @@ def history_row(line: DeviceOutcome, started_ms: int, now: str = "") -> HistoryR
 
 def why(line: DeviceOutcome) -> str:
     """In words: who answers for it, what stood in the way, or how it was made."""
-    if line.approval is not None:
-        return f"{line.approval.name}, until {line.approval.until}: {line.approval.reason} {line.reasons[0]}"
-    return line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}"
+    return _why(line.approval, line.reasons, f"{line.rung} on {line.snapshot}")
+
+
+def _why(approval: Approval | None, reasons: Sequence[str], made: str) -> str:
+    if approval is not None:
+        return f"{approval.name}, until {approval.until}: {approval.reason} {reasons[0]}"
+    return reasons[0] if reasons else made
 
 
 def _aliases(models: EdgeModels, device: str) -> dict[str, str]:
@@ -69,13 +74,14 @@ def candidate_row(job: Job, verdict: Verdict, evidence: Evidence, chosen: Attemp
     return HistoryRow(
         version=job.version,
         when=_when(datetime.now(UTC)),
-        published=verdict.passed,
-        now="deployed" if verdict.passed else "",
+        published=verdict.releases,
+        overridden=verdict.approval is not None,
+        now="deployed" if verdict.releases else "",
         accuracy=accuracy(evidence.candidate),
         critical=accuracy(evidence.candidate, critical[0]) if critical else None,
         size_bytes=resource(evidence.candidate, "size_bytes"),
         latency_p50_ms=resource(evidence.candidate, "latency_p50_ms"),
-        why=verdict.reasons[0] if verdict.reasons else f"{chosen.rung} on {chosen.snapshot.title}",
+        why=_why(verdict.approval, verdict.reasons, f"{chosen.rung} on {chosen.snapshot.title}"),
     )
 
 

@@ -94,7 +94,7 @@ def device_outcome(
         version=job.version,
         device=device.name,
         verdict=verdict.outcome,
-        published=verdict.passed,
+        published=verdict.releases,
         rung=chosen.rung,
         snapshot=chosen.snapshot.title,
         accuracy=_of_three(evidence, None),
@@ -108,6 +108,7 @@ def device_outcome(
         report=report,
         held_against=held_against,
         answered_on=evidence.candidate.answered_on,
+        approval=verdict.approval,
     )
 
 

@@ -19,6 +19,7 @@ from tasks.errors import PublishError
 from tasks.job import Job
 from tasks.measure import session_settings
 from tasks.registry import EdgeModels, EdgeVersion
+from tasks.releases import supersede
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
@@ -39,7 +40,10 @@ def put_in_place(
     workspace: Workspace, model: str, device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVersion,
     origin: Mapping[str, str],
 ) -> Path:  # fmt: skip
-    """Publish a registered candidate with what is known of its origin; as `publish`."""
+    """Publish a registered candidate with what is known of its origin; as `publish`.
+
+    Published again with another decision, such as a newer approval, it is the one bundle of its content.
+    """
     _check_verdict(f"{model} version {edge.source_version} on {device.name}", verdict, edge)
     _check_file(file, edge)
     settings = session_settings(device)
@@ -58,6 +62,7 @@ def put_in_place(
     )
     read_bundle(bundle)  # what a device will do, before anything names it
     EdgeModels(workspace.tracking_uri, model).deploy(edge, device.name)
+    supersede(bundle)
     logger.info("%s: published version %s as %s", device.name, edge.source_version, bundle.name[:12])
     return bundle
 

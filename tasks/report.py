@@ -60,7 +60,7 @@ def report_content(
         version=job.version,
         device=device.name,
         verdict=verdict,
-        published=verdict.passed,
+        published=verdict.releases,
         deployed_version=deployed,
         decision=decision(verdict, deployed),
         answers=_answers(device, evidence.candidate),

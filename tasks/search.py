@@ -86,6 +86,8 @@ class _Search:
 
     def _worth_training(self) -> Iterator[tuple[Model, Rung]]:
         """What is not tried and would be the best if training held the float model's accuracy, most promising first."""
+        if self._unanswered():
+            return
         held = [tried for tried in self.attempts if tried.verdict.passed]
         objective = self.settings.objective
         best = best_of(held, objective).figure(objective) if held else None

@@ -141,6 +141,11 @@ class Runs:
                     "run edgewright compress again"
                 ) from error
 
+    def find_text(self, run: str, name: str) -> str | None:
+        """Return a text artifact, None where the run has none; raises RegistryError where it cannot be read."""
+        there = any(item.path == name for item in self.client.list_artifacts(run))
+        return self.read_text(run, name) if there else None
+
     def _read_outcome(self, run: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             return json.loads(Path(self.client.download_artifacts(run, OUTCOME, scratch)).read_text())

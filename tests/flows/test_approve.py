@@ -45,9 +45,12 @@ class Refused:
         edge = self.models.deployed(self.name)
         return None if edge is None else edge.version
 
+    def bundle(self) -> Path:
+        (folder,) = (self.world.target / "tiny" / self.name).iterdir()
+        return folder
+
     def manifest(self) -> Manifest:
-        (folder,) = (path for path in (self.world.target / "tiny" / self.name).iterdir() if path.is_dir())
-        return read_bundle(folder).manifest
+        return read_bundle(self.bundle()).manifest
 
 
 def test_an_approval_publishes_what_was_refused_and_everything_says_so(world: Workspace, variant: Variant) -> None:
@@ -82,6 +85,87 @@ def test_nothing_undoes_it_and_the_version_stays_answered(
     approval = again.devices[0].approval
     assert approval is not None and approval.reason == "The press stands still."
     assert refused.approve(until=date(2999, 2, 1)).approval.until == date(2999, 2, 1)  # type: ignore[union-attr]
+
+
+def test_a_second_approval_is_a_newer_record_of_the_same_release(world: Workspace, variant: Variant) -> None:
+    refused = Refused(world, variant, "prolonged")
+    refused.approve()
+    first, deployed = refused.bundle(), refused.deployed()
+    refused.approve()
+    assert refused.bundle() == first  # the same words are the same bundle
+    refused.approve(name="Grace Hopper", reason="It still does.", until=date(2999, 2, 1))
+    assert refused.bundle() != first
+    assert refused.manifest().approval == {
+        "approved_by": "Grace Hopper",
+        "approval_reason": "It still does.",
+        "approved_until": "2999-02-01",
+        "approved_verdict": refused.runs.tags(refused.run)["edgewright.verdict_sha256"],
+    }
+    assert refused.deployed() == deployed and refused.models.previous(refused.name) is None
+    edge = refused.models.deployed(refused.name)
+    assert edge is not None and edge.approved_until == "2999-02-01"
+
+
+def lose_outcome(refused: Refused) -> None:
+    (file,) = Path(refused.world.home).rglob(f"artifacts/edgewright-tiny/{refused.outcome.run_id}/**/outcome.json")
+    file.unlink()
+
+
+def test_an_answer_that_was_lost_finds_its_approval_again(world: Workspace, variant: Variant) -> None:
+    refused = Refused(world, variant, "lost")
+    approved = refused.approve()
+    bundle = refused.bundle()
+    lose_outcome(refused)
+    again = flows.compress.compress("tiny", "1", refused.recipe, world)
+    assert (again.reused, again.answer) == (False, "published")
+    (line,) = again.devices
+    assert (line.verdict, line.approval, line.published) == ("overridden", approved.approval, True)
+    assert refused.bundle() == bundle and refused.deployed() == line.edge_version == approved.edge_version
+    content = ReportContent.model_validate_json(refused.runs.read_text(refused.run, "report.json"))
+    assert content.published and content.decision.startswith("Published by approval against its gates")
+    this = content.history[-1]
+    assert (this.overridden, this.now) == (True, "deployed") and this.why.startswith("Ada Lovelace, until 2999-01-01")
+    assert refused.runs.tags(refused.run)["edgewright.verdict"] == "overridden"
+    assert json.loads(refused.runs.read_text(refused.run, "verdict.json"))["outcome"] == "fail"
+    assert refused.approve(until=date(2999, 2, 1)).published  # what was recorded again can be approved again
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"until": "2001-01-01", "given": "2000-01-01"}, "that ended with 2001-01-01"),
+        ({"verdict_sha256": "c" * 64}, "to be of this verdict"),
+        ({"name": " "}, "expected an approval in approval.json"),
+    ],
+)
+def test_a_recorded_approval_that_does_not_count_leaves_the_refusal_and_says_so(
+    world: Workspace, variant: Variant, caplog: pytest.LogCaptureFixture, changes: dict[str, str], says: str
+) -> None:
+    refused = Refused(world, variant, "lost-in-vain")
+    deployed = refused.approve().edge_version
+    stored = json.loads(refused.runs.read_text(refused.run, "approval.json"))
+    stored["approval"] |= changes
+    refused.runs.text(refused.run, "approval.json", json.dumps(stored))
+    lose_outcome(refused)
+    with caplog.at_level("WARNING", logger="edgewright"):
+        again = flows.compress.compress("tiny", "1", refused.recipe, world)
+    assert (again.answer, again.devices[0].verdict, again.devices[0].approval) == ("refused", "fail", None)
+    assert any(says in message and "which does not count" in message for message in caplog.messages)
+    assert refused.deployed() == deployed  # nothing is taken from a device that has nothing better
+
+
+def test_a_recorded_approval_does_not_replace_what_came_later(
+    world: Workspace, variant: Variant, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = Refused(world, variant, "lost-and-overtaken")
+    refused.approve()
+    later = flows.compress.compress("tiny", "1", variant("lost-and-overtaken"), world)
+    assert later.answer == "published" and refused.deployed() == later.devices[0].edge_version
+    lose_outcome(refused)
+    with caplog.at_level("WARNING", logger="edgewright"):
+        again = flows.compress.compress("tiny", "1", variant("lost-and-overtaken", device=SMALL), world)
+    assert again.answer == "refused" and refused.deployed() == later.devices[0].edge_version
+    assert any("expected what was approved to be deployed still" in message for message in caplog.messages)
 
 
 def test_an_approval_that_has_ended_is_said_out_loud(

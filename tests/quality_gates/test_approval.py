@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
-from quality_gates.approval import approve, check_release
+from quality_gates.approval import approve, check_release, reinstate
 from quality_gates.decide import decide
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
@@ -119,3 +119,24 @@ def test_a_pass_cannot_carry_one() -> None:
     assert approval is not None
     with pytest.raises(ValidationError, match="needs no approval"):
         Verdict.of(passed.gates, approval.model_copy(update={"verdict_sha256": passed.sha256}))
+
+
+def test_a_verdict_that_is_decided_again_finds_its_approval() -> None:
+    verdict = approved()
+    assert verdict.approval is not None
+    assert reinstate(LOST, verdict.approval, run_key="k", file=FILE, on=LATER) == verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"verdict": decide(policy(), evidence(candidate=model(rows(wrong=range(61)))))}, "to be of this verdict"),
+        ({"run_key": "other"}, "to be of this verdict"),
+        ({"file": "b" * 64}, "expected the file that Ada approved"),
+        ({"on": date(2026, 4, 2)}, "ended with 2026-04-01"),
+    ],
+)
+def test_an_approval_of_anything_else_does_not_count_again(changes: dict[str, object], says: str) -> None:
+    given = {"verdict": LOST, "approval": approved().approval, "run_key": "k", "file": FILE, "on": LATER} | changes
+    with pytest.raises(ApprovalError, match=says):
+        reinstate(**given)  # type: ignore[arg-type]

@@ -20,3 +20,8 @@ def test_a_published_version_takes_the_deployed_ones_place() -> None:
 
 def test_a_refused_version_changes_nothing() -> None:
     assert until_now(PAST, row("5", published=False)) == (*PAST, row("5", published=False))
+
+
+def test_a_version_that_is_decided_again_while_it_is_deployed_takes_no_place() -> None:
+    past = PAST[:3]  # the fourth one's answer was lost, and the aliases name it already
+    assert until_now(past, row("4", "deployed")) == (*past, row("4", "deployed"))

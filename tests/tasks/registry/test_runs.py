@@ -189,3 +189,10 @@ def test_answered_versions_are_those_of_any_recipe(runs: Runs) -> None:
 def test_a_server_that_is_down_is_an_error(unreachable: str) -> None:
     with pytest.raises(RegistryUnavailable, match=f"MLflow at {unreachable}"):
         Runs(unreachable, "digits")
+
+
+def test_a_text_that_is_not_there_is_no_text(runs: Runs) -> None:
+    run = runs.parent("1", "key", "m v1", {})
+    assert runs.find_text(run, "note.json") is None
+    runs.text(run, "note.json", "{}")
+    assert runs.find_text(run, "note.json") == "{}"
