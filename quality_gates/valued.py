@@ -1,5 +1,7 @@
 """Metrics of numbers: errors, rankings, and how far confidences are from the truth."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +34,8 @@ def mean_errors(name: str) -> Figure:
 
 def auroc(positive: Truths, score: Floats) -> float:
     """Area under the receiver operating characteristic: how often a positive row outranks a negative one."""
-    return float(placements(positive, score)[positive].mean())
+    placed = placements(positive, score)[positive]
+    return math.fsum(placed) / len(placed)  # exact, so that it does not depend on the order of the rows
 
 
 def placements(positive: Truths, score: Floats) -> Floats:

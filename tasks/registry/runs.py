@@ -66,7 +66,7 @@ class Runs:
         the tag `edgewright.again.NAME`.
         """
         now = int(time.time() * 1000)
-        figures = {_metric_name(key): value for key, value in (metrics or {}).items() if value is not None}
+        figures = {_allowed(key): value for key, value in (metrics or {}).items() if value is not None}
         given = {key: str(value)[:6000] for key, value in (params or {}).items()}
         known = self.client.get_run(run).data.params if given else {}
         again = {f"edgewright.again.{key}": value for key, value in given.items() if known.get(key, value) != value}
@@ -74,7 +74,7 @@ class Runs:
             run,
             metrics=[Metric(key, float(value), now, step) for key, value in figures.items()],
             params=[Param(key, value) for key, value in given.items() if key not in known],
-            tags=[RunTag(key, str(value)[:8000]) for key, value in {**(tags or {}), **again}.items()],
+            tags=[RunTag(_allowed(key), str(value)[:8000]) for key, value in {**(tags or {}), **again}.items()],
         )
 
     def text(self, run: str, name: str, content: str) -> None:
@@ -166,6 +166,6 @@ class Runs:
         )
 
 
-def _metric_name(name: str) -> str:
+def _allowed(name: str) -> str:
     """MLflow takes letters, digits and a few signs: a slice's value may have others."""
     return re.sub(r"[^\w.\- ]", "_", name)[:250]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import tasks.layers
+import tasks.samples
 from deployments.workload import Split
 from quality_gates.conditions import SliceCondition
 from quality_gates.policy import NonInferiority
@@ -92,8 +93,8 @@ def test_seven_bits_of_a_saturating_device_change_the_answers_more(clouds: Job) 
 
 
 def test_at_most_so_many_rows_are_looked_at_evenly_spread(clouds: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.layers, "ROWS", 7)
-    kept = tasks.layers._some_rows(clouds.splits["validation"])
+    monkeypatch.setattr(tasks.samples, "ROWS", 7)
+    kept = tasks.samples.some_rows(clouds.splits["validation"])
     whole = clouds.splits["validation"]
     places = [int(np.flatnonzero((whole.inputs[0] == row).all(axis=1))[0]) for row in kept.inputs[0]]
     assert (places[0], places[-1], len(kept)) == (0, len(whole) - 1, 7)
@@ -126,5 +127,5 @@ def test_what_cannot_be_quantized_says_why(clouds: Job, warned: list[str]) -> No
     narrow = Split((split.inputs[0][:, :2],), split.targets, split.slices)
     found = losses(replace(clouds, splits={**clouds.splits, "calibration": narrow}), network())
     assert found.rows == () and found.validation_rows == ROWS["validation"]
-    assert found.failure is not None and "expected the layers of model.onnx to quantize one at a time" in found.failure
+    assert found.failure is not None and "expected model.onnx to quantize with 24 calibration rows" in found.failure
     assert any(found.failure in message for message in warned)
