@@ -13,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle r8 test test-unit test-slow test-browser bench-trajectory \
-	bench-gates bench-targets targets lint clean
+	bench-frontier bench-gates bench-targets targets lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,14 @@ bench-gates: setup ## How well the gates decide, by simulation, and what they co
 
 targets: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian package qemu-user-static)
 	$(BIN)/edgewright targets --prepare
+
+bench-frontier: setup .venv-peers/installed ## The whole pipeline against other tools, about 40 minutes (Debian package dataset-fashion-mnist)
+	$(BIN)/python -m tests.benchmarks.frontier
+
+.venv-peers/installed: tests/benchmarks/frontier/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off -r $<
+	@touch $@
 
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

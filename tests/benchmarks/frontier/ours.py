@@ -1,0 +1,55 @@
+"""The pipeline itself on a parent: register, prune, search, choose on validation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from deployments.recipe import Recipe, read_recipe
+from deployments.workload import load_workload, read_splits
+from tasks.attempts import Climb
+from tasks.baseline import Baseline, measure_baseline
+from tasks.errors import RegistryError
+from tasks.intake import Parent, resolve
+from tasks.job import Job
+from tasks.ladder import climb
+from tasks.prune import Trajectory, prune
+from tasks.references import references
+from tasks.registry import Upstream, register_upstream
+from tasks.workspace import Workspace
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What the pipeline had and made."""
+
+    job: Job
+    parent: Parent
+    baseline: Baseline
+    trajectory: Trajectory
+    climb: Climb
+
+
+def run(name: str, model: nn.Module, home: Path) -> Ours:
+    """Answer one model with the benchmark's recipe of this name; what was computed before is not computed again."""
+    recipe = read_recipe(RECIPES / f"{name}.yaml")
+    workload = load_workload(recipe.workload)
+    splits = read_splits(workload)
+    workspace = Workspace.at(home)
+    rows = tuple(array[:2] for array in splits["train"].inputs)
+    job = Job(recipe.model, _version(workspace, recipe, model, rows), recipe, workload, splits, workspace)
+    parent = resolve.fn(job)
+    baseline = measure_baseline.fn(job, parent)
+    trajectory = prune.fn(job, parent, baseline)
+    beside = references(job, parent, baseline, recipe.devices[0])
+    return Ours(job, parent, baseline, trajectory, climb.fn(beside, baseline, trajectory))
+
+
+def _version(workspace: Workspace, recipe: Recipe, model: nn.Module, rows: tuple[np.ndarray, ...]) -> str:
+    try:
+        return Upstream(workspace.tracking_uri).versions(recipe.model)[-1]
+    except RegistryError:
+        return register_upstream(workspace.tracking_uri, recipe.model, model, rows, {})
