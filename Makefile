@@ -13,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle r8 test test-unit test-slow test-browser bench-trajectory \
-	bench-frontier bench-gates bench-targets targets lint clean
+	bench-frontier bench-gates bench-targets bench-text targets lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -81,6 +81,9 @@ targets: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian pa
 
 bench-frontier: setup .venv-peers/installed ## The whole pipeline against other tools, about 40 minutes (Debian package dataset-fashion-mnist)
 	$(BIN)/python -m tests.benchmarks.frontier
+
+bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes
+	$(BIN)/python -m tests.benchmarks.text
 
 .venv-peers/installed: tests/benchmarks/frontier/peers.txt
 	$(PYTHON) -m venv .venv-peers

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.frontier.calibrate SOURCE ROWS METHOD`: MB that calibrating takes above what was there."""
+"""`python -m tests.benchmarks.frontier.calibrate SOURCE ROWS METHOD`: the megabytes that calibrating takes."""
 
 import sys
 from pathlib import Path

@@ -14,7 +14,7 @@ TURNS = 3  # the files are timed in turn, so that a busy moment does not meet on
 
 @dataclass(frozen=True)
 class Seen:
-    """Test accuracy overall and by label, bytes, milliseconds for one row, and MB above a bare runtime."""
+    """Test accuracy overall and by the first slice column, bytes, milliseconds for one row, and MB above a bare runtime."""
 
     accuracy: float
     by_label: Mapping[str, float]
@@ -37,7 +37,7 @@ def seen(files: Mapping[str, Path], device: DeviceProfile, workload: Workload, t
 def _measured(file: Path, device: DeviceProfile, workload: Workload, rows: Split) -> Seen:
     found = measure(request(device, file, rows.inputs), device.measure.timeout_s)
     scores = workload.score(found.outputs[0], rows.targets)
-    labels = rows.slices["label"].astype(str)
+    labels = rows.slices.iloc[:, 0].astype(str)
     by_label = {label: float(scores[(labels == label).to_numpy()].mean()) for label in sorted(set(labels))}
     return Seen(float(scores.mean()), by_label, found.size_bytes, found.latency_p50_ms, found.model_rss_mb)
 

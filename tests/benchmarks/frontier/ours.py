@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from deployments.recipe import Recipe, read_recipe
+from deployments.recipe import Recipe
 from deployments.workload import load_workload, read_splits
 from tasks.attempts import Climb
 from tasks.baseline import Baseline, measure_baseline
@@ -18,8 +18,6 @@ from tasks.prune import Trajectory, prune
 from tasks.references import references
 from tasks.registry import Upstream, register_upstream
 from tasks.workspace import Workspace
-
-RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,8 @@ class Ours:
     climb: Climb
 
 
-def run(name: str, model: nn.Module, home: Path) -> Ours:
-    """Answer one model with the benchmark's recipe of this name; what was computed before is not computed again."""
-    recipe = read_recipe(RECIPES / f"{name}.yaml")
+def run(recipe: Recipe, model: nn.Module, home: Path) -> Ours:
+    """Answer one model with a recipe; what was computed before is not computed again."""
     workload = load_workload(recipe.workload)
     splits = read_splits(workload)
     workspace = Workspace.at(home)
