@@ -88,8 +88,10 @@ def _scale(values: Sequence[float], bottom: float, ceiling: float | None) -> Sca
 
 
 def _versions(rows: Sequence[HistoryRow], places: Sequence[float]) -> tuple[AxisTick, ...]:
+    """Not every one of many, but always the last: it is the version that the page is about."""
     every = -(-len(rows) // MOST_LABELS)
-    return tuple(AxisTick(place, f"v{row.version}") for place, row in list(zip(places, rows, strict=True))[::every])
+    named = list(zip(places, rows, strict=True))[::-every][::-1]
+    return tuple(AxisTick(place, f"v{row.version}") for place, row in named)
 
 
 def _deployed(rows: Sequence[HistoryRow], places: Sequence[float], step: float) -> tuple[tuple[float, float], ...]:

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.browser, pytest.mark.timeout(6
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".edgewright" / "screenshots"
 SLOW_MS = 60_000
+SHEET = 688  # what is left of A4 between the page's own margins, in pixels
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -99,7 +100,9 @@ def test_the_registered_model_says_why(
     page.get_by_text("report.html", exact=True).first.wait_for(timeout=SLOW_MS)
 
 
-@pytest.mark.parametrize(("name", "width", "scheme"), [("phone", 390, "light"), ("desk", 1200, "dark")])
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"), [("phone", 390, "light"), ("small", 320, "dark"), ("desk", 1200, "dark")]
+)
 def test_the_page_itself_fits_a_phone_and_a_dark_room(
     answered: tuple[Runs, list[DeviceOutcome]], browser: "playwright.Browser", name: str, width: int, scheme: str,
     tmp_path: Path,
@@ -147,8 +150,10 @@ def test_history_is_drawn_and_the_page_prints(
 ) -> None:
     runs, (published, _) = answered
     content = ReportContent.model_validate_json(runs.read_text(published.report.split("/")[1], "report.json"))
-    (only,) = content.history
-    later = only.model_copy(update={"version": "2", "published": False, "now": "", "why": "Refused for the test."})
+    *_, only = content.history  # the server keeps what the tests before this one left there
+    later = only.model_copy(
+        update={"version": str(int(only.version) + 1), "published": False, "now": "", "why": "Refused for the test."}
+    )
     file = tmp_path / "history.html"
     file.write_text(render_html(content.model_copy(update={"history": (only, later)})))
     page = browser.new_page(viewport={"width": 1200, "height": 900})
@@ -156,5 +161,10 @@ def test_history_is_drawn_and_the_page_prints(
     section = page.locator("section", has=page.get_by_role("heading", name="History on this device"))
     assert section.locator("svg.plot").count() == 3
     section.screenshot(path=SCREENSHOTS / "history.png")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": SHEET, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= SHEET
+    assert page.locator("table.stories thead").last.is_visible()  # a sheet is no phone, whose tables are cards
+    assert page.locator("table.heat").count() == 2
     page.pdf(path=SCREENSHOTS / "report.pdf")
     assert (SCREENSHOTS / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -7,6 +7,7 @@ import pytest
 import flows.compress
 from edge_runtime.bundle import read_bundle
 from model_compression.errors import CompressionError
+from quality_gates.report import ReportContent
 from tasks.errors import PreflightError, RegistryError
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
@@ -36,6 +37,20 @@ def test_a_candidate_that_holds_is_published_and_reported(world: Workspace, vari
     runs = Runs(world.tracking_uri, "tiny")
     report = Path(runs.client.download_artifacts(device.report.split("/")[1], "report.html")).read_text()
     assert "the first model on this device" in report
+
+
+def test_what_is_deployed_stands_in_the_report_at_its_figures_on_validation(world: Workspace, variant: Variant) -> None:
+    (first,) = flows.compress.compress("tiny", "1", variant("replaced"), world).devices
+    again = variant("replaced", {"ladder": [{"kind": "ptq", "calibration": "percentile"}]})
+    (second,) = flows.compress.compress("tiny", "1", again, world).devices
+    text = Runs(world.tracking_uri, "tiny").read_text(second.report.split("/")[1], "report.json")
+    points = {point.kind: point for point in ReportContent.model_validate_json(text).points}
+    assert points["deployed"].size_bytes == first.size_bytes.candidate
+    was = ReportContent.model_validate_json(
+        Runs(world.tracking_uri, "tiny").read_text(first.report.split("/")[1], "report.json")
+    )
+    (chosen,) = (point for point in was.points if point.chosen)
+    assert points["deployed"].accuracy == chosen.accuracy  # the same file on the same validation rows
 
 
 def test_runs_can_be_searched_by_what_the_gates_saw(world: Workspace, variant: Variant) -> None:

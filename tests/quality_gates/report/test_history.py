@@ -2,8 +2,9 @@
 
 import pytest
 
-from quality_gates.report import HistoryRow
+from quality_gates.report import HistoryRow, render_html
 from quality_gates.report.history import HistoryPicture, history_pictures
+from tests.quality_gates.report import examples
 
 
 def row(version: int, accuracy: float | None, critical: float | None = None, published: bool = True) -> HistoryRow:
@@ -43,6 +44,7 @@ def test_many_versions_do_not_crowd_the_axis() -> None:
     picture = history_picture([row(version, 0.9) for version in range(1, 101)])
     assert picture is not None
     assert len(picture.lines[0].dots) == 100 and len(picture.x_ticks) <= 12
+    assert picture.x_ticks[-1].label == "v100" and picture.x_ticks[-1].at == picture.lines[0].dots[-1].x
 
 
 @pytest.mark.parametrize("rows", [[], [row(1, 0.9)], [row(1, None), row(2, float("nan"))]])
@@ -67,3 +69,12 @@ def test_it_shows_what_was_deployed_from_when_to_when() -> None:
     assert picture.deployed[0] == (first, third) and picture.deployed[1][0] == third
     nothing = history_picture([row(1, 0.8, published=False), row(2, 0.7, published=False)])
     assert nothing is not None and nothing.deployed == ()
+
+
+@pytest.mark.parametrize(("published", "key", "other"), [(True, "deployed", "refused"), (False, "refused", "deployed")])
+def test_the_legend_names_what_is_drawn(published: bool, key: str, other: str) -> None:
+    rows = tuple(row(version, 0.9, published=published) for version in (1, 2))
+    html = render_html(examples.refused().model_copy(update={"history": rows}))
+    legend = html[html.index('id="history"') :]
+    legend = legend[legend.index("<figcaption") : legend.index("</figcaption>")]
+    assert f"</svg>{key}</span>" in legend and f"</svg>{other}</span>" not in legend

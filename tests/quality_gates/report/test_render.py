@@ -12,7 +12,7 @@ from quality_gates.report import LayerRow, ReportContent, Side, SizePoint, Slice
 from quality_gates.report.render import MAX_FLIPS
 from tests.quality_gates.report import examples
 
-VOID = {"meta", "img", "br", "hr", "link", "input"}
+VOID = {"meta", "img", "br", "hr", "link", "input", "wbr"}
 SVG_VOID = {"line", "rect", "circle", "path", "polyline"}
 EXAMPLES = [
     examples.refused,
@@ -258,4 +258,7 @@ def test_layers_have_a_line_each_or_a_reason() -> None:
     assert page.text.count("−1.0 pp") >= 2
     meters = [a["width"] for tag, a in page.tags if tag == "rect" and a.get("class") == "bar"][-2:]
     assert meters == ["100.0", "50.0"]
+    long = LayerRow(layer="blocks_1.<b>conv", output_change=0.1)
+    html = render_html(content.model_copy(update={"layers": (long,)}))
+    assert "blocks_<wbr>1.<wbr>&lt;b&gt;conv" in html  # breaks where a reader would, and is escaped all the same
     assert "Could not." in Page(render_html(content.model_copy(update={"layers_note": "Could not."}))).text
