@@ -1,5 +1,6 @@
 """From torch to an ONNX file that ships."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from model_compression.errors import ExportError, cause_of
 from model_compression.quiet import quiet
 
 OPSET = 20
+SPARE, FEW_NUMBERS = 0.01, 4096  # shapes, masks and positions that the exporter writes down
 
 
 def export_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str], path: Path) -> Path:
@@ -51,6 +53,17 @@ def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequenc
     if program is None:
         raise ExportError("expected an ONNX program from the exporter, got none; report this with the model's graph")
     return program.model_proto
+
+
+def check_shrunk(model: nn.Module, path: Path) -> None:
+    """Raise ExportError where a file holds more numbers than the model: one that was pruned must not ship in full."""
+    own = sum(tensor.numel() for tensor in [*model.parameters(), *model.buffers()])
+    held = sum(math.prod(tensor.dims) for tensor in onnx.load(path).graph.initializer)
+    if held > own * (1 + SPARE) + FEW_NUMBERS:
+        raise ExportError(
+            f"expected {path.name} to hold the {own:,} numbers of the model, got {held:,}; report this with the "
+            "model's graph: what was removed is still in the file"
+        )
 
 
 def save_onnx(model: onnx.ModelProto, path: Path) -> Path:

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from model_compression.errors import ExportError
-from model_compression.export import export_onnx, strip
+from model_compression.export import check_shrunk, export_onnx, strip
 from model_compression.training import predict
 from tests.model_compression.toys import digits, float_file, pruned, run, trained
 
@@ -106,3 +106,11 @@ class TestRefusals:
 
         with pytest.raises(ExportError, match="expected the model to export to ONNX opset"):
             export_onnx(Branching(), (torch.rand(2, 3),), ["x"], tmp_path / "model.onnx")
+
+
+def test_a_file_that_still_holds_what_was_removed_is_refused(tmp_path: Path) -> None:
+    whole = float_file("resnet", tmp_path)
+    check_shrunk(trained("resnet"), whole)
+    check_shrunk(pruned("resnet"), float_file("resnet", tmp_path, smaller=True))
+    with pytest.raises(ExportError, match=r"resnet\.onnx to hold the [\d,]+ numbers of the model, got [\d,]+"):
+        check_shrunk(pruned("resnet"), whole)

@@ -14,7 +14,7 @@ TURNS = 3  # the files are timed in turn, so that a busy moment does not meet on
 
 @dataclass(frozen=True)
 class Seen:
-    """Test accuracy, overall and by the first slice column; bytes, milliseconds for one row, MB above a bare runtime."""
+    """Test accuracy, overall and by the first slice column; bytes, ms for one row, MB above a bare runtime."""
 
     accuracy: float
     by_label: Mapping[str, float]
