@@ -11,6 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from torch import nn
 
+from deployments.techniques import Search
 from model_compression.costs import NOTHING, Resource, costs_of
 from model_compression.errors import PruningError
 from model_compression.footprint import int8_weight_bytes, parameters
@@ -84,7 +85,12 @@ def prune(job: Job, parent: Parent, baseline: Baseline) -> Trajectory:
 
 
 def _enough(job: Job, parent: Parent, baseline: Baseline, last: Snapshot) -> str | None:
-    """Why no further round is needed or allowed; the smallest file budget is looked at first, for it costs nothing."""
+    """Why no further round is needed or allowed; the smallest file budget is looked at first, for it costs nothing.
+
+    A search for anything but accuracy goes on below the budgets, to the floor.
+    """
+    if _goes_on_below(job.recipe.search):
+        return f"all {last.index} rounds are done" if last.index == job.recipe.prune.max_rounds else None
     size = min(device.budgets.size_bytes for device in job.recipe.devices)
     if last.weight_bytes + baseline.graph_bytes <= size:
         missed = missed_budgets(job, parent, last)
@@ -94,6 +100,10 @@ def _enough(job: Job, parent: Parent, baseline: Baseline, last: Snapshot) -> str
     if last.index == job.recipe.prune.max_rounds:
         return f"all {last.index} rounds are done"
     return None
+
+
+def _goes_on_below(search: Search | None) -> bool:
+    return search is not None and search.objective != "accuracy"
 
 
 def _prunable(job: Job, parent: Parent) -> Prunable:

@@ -5,6 +5,7 @@ import pytest
 
 import tasks.prune
 from deployments.device import DeviceProfile
+from deployments.recipe import Search
 from quality_gates.conditions import SliceCondition
 from quality_gates.policy import NonInferiority
 from tasks.baseline import Baseline, measure_baseline
@@ -48,6 +49,16 @@ def test_a_budget_that_is_missed_as_measured_asks_for_another_round(workspace: W
     changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0) | {"devices": (slow,)}
     trajectory = prune.fn(*started(tiny.job(workspace, **changed)))
     assert (len(trajectory.snapshots), trajectory.stopped) == (2, "all 1 rounds are done")
+
+
+@pytest.mark.parametrize(("objective", "rounds"), [("size_bytes", 1), ("accuracy", 0)])
+def test_a_search_for_the_smallest_goes_on_below_the_budgets(
+    workspace: Workspace, registered: str, objective: str, rounds: int
+) -> None:
+    search = Search.model_validate({"objective": objective, "files": 1, "trainings": 0})
+    changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0) | {"devices": (with_budgets(size_kb=1000),)}
+    trajectory = prune.fn(*started(tiny.job(workspace, search=search, **changed)))
+    assert len(trajectory.snapshots) == 1 + rounds
 
 
 def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(

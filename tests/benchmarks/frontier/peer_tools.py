@@ -61,6 +61,7 @@ def neural_compressor(source: str, rows: np.ndarray, target: str) -> None:
         target,
         config.StaticQuantConfig(calibration_data_reader=reader, quant_format=QuantFormat.QDQ, per_channel=True),
     )
+    onnx.save(onnx.load(target), target)  # one file: it keeps the weights beside the graph
 
 
 TOOLS: dict[str, Callable[[str, np.ndarray, str], None]] = {
