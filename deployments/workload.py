@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.special import softmax
 from torch import Tensor, nn
 
@@ -84,6 +85,19 @@ class Workload(ABC):
         Only for programs that cannot be rebuilt; the program's weights are loaded into it strictly by name.
         """
         return None
+
+    def augment(self, inputs: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return other rows of the same meaning for one training step, drawn by `generator`; shapes stay.
+
+        Unless overridden rows are trained on as they are, and the parent's answers to them are computed once. Where it
+        is, the parent answers in every step, which costs time and teaches more.
+        """
+        return inputs
+
+    @property
+    def augments(self) -> bool:
+        """Whether the workload makes other rows for training."""
+        return type(self).augment is not Workload.augment
 
     def build_student(self, interface: Interface, width: int, depth: int) -> nn.Module:
         """Return a fresh network to be taught by the parent, for a recipe whose `distil` says `family: own`.

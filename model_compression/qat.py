@@ -22,7 +22,17 @@ from model_compression.intake import rebuild
 from model_compression.integer_bias import quantize_biases
 from model_compression.qat_quantizer import DROPOUTS, OnnxRuntimeQuantizer
 from model_compression.quiet import quiet
-from model_compression.training import Arrays, FineTuning, LossFunction, Progress, Validate, batches, fine_tune
+from model_compression.training import (
+    Arrays,
+    Augment,
+    FineTuning,
+    LossFunction,
+    Progress,
+    Teacher,
+    Validate,
+    batches,
+    fine_tune,
+)
 
 CALIBRATION_BATCH = 256
 
@@ -33,7 +43,7 @@ def train_quantized(
     calibration: Arrays,
     inputs: Arrays,
     targets: np.ndarray,
-    teacher_outputs: np.ndarray | None,
+    teacher: Teacher | None,
     loss: LossFunction,
     settings: FineTuning,
     *,
@@ -42,6 +52,7 @@ def train_quantized(
     path: Path,
     progress: Progress | None = None,
     validate: Validate | None = None,
+    augment: Augment | None = None,
 ) -> Path:
     """Train a float snapshot with fake quantization and export it as INT8 QDQ ONNX; returns the path.
 
@@ -49,7 +60,7 @@ def train_quantized(
     """
     prepared = prepare_for_qat(model, example, calibration, reduce_range=reduce_range)
     exact = replace(settings, precision="float32")  # another rounding would hide the one that is trained for
-    fine_tune(prepared, inputs, targets, teacher_outputs, loss, exact, progress, validate)
+    fine_tune(prepared, inputs, targets, teacher, loss, exact, progress, validate, augment)
     quantized = quantize_biases(to_onnx(convert(prepared), example, names))
     return save_onnx(compact(quantized), path)
 

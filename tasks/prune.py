@@ -28,6 +28,7 @@ from tasks.intake import Parent
 from tasks.job import Job
 from tasks.progress import steps
 from tasks.snapshots import Snapshot
+from tasks.teaching import Teaching, teaching
 
 logger = logging.getLogger("edgewright")
 CODE = ("model_compression", "tasks.prune")
@@ -158,7 +159,7 @@ def _compute(
 ) -> dict[str, Any]:  # fmt: skip
     model, before = last.load(parent), last.history
     history = before + _remove(job, parent, model, prunable, before, ratio, weigh_by)
-    _fine_tune(job, model, baseline.teacher_outputs, last.index + 1)
+    _fine_tune(job, model, teaching(job, parent, baseline.teacher), last.index + 1)
     save_snapshot(folder, model, history)
     outputs = predict(model, job.splits["validation"].inputs)
     np.save(folder / "outputs.npy", outputs)
@@ -197,14 +198,15 @@ def _trim(job: Job, parent: Parent, model: nn.Module, before: History) -> Round:
     return {"vocabulary": trim_vocabulary(model, parent.example, rows, **vocabulary.model_dump())}
 
 
-def _fine_tune(job: Job, model: nn.Module, teacher: np.ndarray, index: int) -> None:
+def _fine_tune(job: Job, model: nn.Module, by: Teaching, index: int) -> None:
     train = job.splits["train"]
     settings = job.recipe.prune.fine_tune.settings()
     settings = replace(settings, seed=settings.seed + index)
     with steps(f"fine-tuning round {index}") as progress:
         fine_tune(
-            model, train.inputs, train.targets, teacher, job.workload.loss, settings, progress, job.validation_score
-        )
+            model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress, job.validation_score,
+            by.augment,
+        )  # fmt: skip
 
 
 def _report(snapshot: Snapshot, rounds: int) -> None:

@@ -20,6 +20,7 @@ from tasks.intake import Parent
 from tasks.job import Job
 from tasks.progress import steps
 from tasks.samples import some_rows
+from tasks.teaching import teaching
 
 logger = logging.getLogger("edgewright")
 CODE = ("model_compression",)
@@ -95,7 +96,7 @@ def _trained(
     """Train a snapshot with fake quantization, the parent teaching."""
 
     def produce(folder: Path) -> dict[str, int]:
-        train = job.splits["train"]
+        train, by = job.splits["train"], teaching(job, parent, teacher)
         with steps(f"QAT of {snapshot.title}") as progress:
             train_quantized(
                 snapshot.load(parent),
@@ -103,7 +104,7 @@ def _trained(
                 job.splits["calibration"].inputs,
                 train.inputs,
                 train.targets,
-                np.load(teacher),
+                by.teacher,
                 job.workload.loss,
                 settings.settings(),
                 reduce_range=reduce_range,
@@ -111,6 +112,7 @@ def _trained(
                 path=folder / FILE,
                 progress=progress,
                 validate=job.validation_score,
+                augment=by.augment,
             )
         return {"rows": len(train)}
 

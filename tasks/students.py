@@ -29,6 +29,7 @@ from tasks.job import Job
 from tasks.measure import machine, measure_resources
 from tasks.progress import steps
 from tasks.stages import digest_of
+from tasks.teaching import teaching
 
 logger = logging.getLogger("edgewright")
 CODE = ("model_compression", "edge_runtime", "tasks.students", "tasks.measure")
@@ -166,10 +167,11 @@ def _taught(
 
     def produce(folder: Path) -> dict[str, Any]:
         model = _build(parent, architecture, interface, settings.seed)
+        by = teaching(job, parent, baseline.teacher)
         with steps(f"teaching {architecture}") as progress:
             fine_tune(
-                model, train.inputs, train.targets, baseline.teacher_outputs, job.workload.loss, settings, progress,
-                job.validation_score,
+                model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress,
+                job.validation_score, by.augment,
             )  # fmt: skip
         save_snapshot(folder, model, [])
         np.save(folder / "outputs.npy", predict(model, job.splits["validation"].inputs))

@@ -1,14 +1,16 @@
 """Fine-tuning as people run it: ground truth plus the parent's answers, on whatever device there is."""
 
-from model_compression.training.loop import Progress, Trained, Validate, fine_tune
+from model_compression.training.loop import Augment, Progress, Teacher, Trained, Validate, fine_tune
 from model_compression.training.rows import Arrays, batches, predict, tensors
 from model_compression.training.settings import FineTuning, LossFunction
 
 __all__ = [
     "Arrays",
+    "Augment",
     "FineTuning",
     "LossFunction",
     "Progress",
+    "Teacher",
     "Trained",
     "Validate",
     "batches",

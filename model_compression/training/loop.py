@@ -22,6 +22,10 @@ from model_compression.training.settings import FineTuning, LossFunction
 Progress = Callable[[int, int, float, float | None], None]
 """Called after each step with (step, steps, loss, validation score of the last epoch that ended)."""
 Validate = Callable[[nn.Module], float]
+Teacher = np.ndarray | nn.Module
+"""The parent's answers to the training rows, or the parent itself, which answers rows as they come."""
+Augment = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]
+"""Makes other rows of the same meaning out of a batch's inputs."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +42,28 @@ def fine_tune(
     model: nn.Module,
     inputs: Arrays,
     targets: np.ndarray,
-    teacher_outputs: np.ndarray | None,
+    teacher: Teacher | None,
     loss: LossFunction,
     settings: FineTuning,
     progress: Progress | None = None,
     validate: Validate | None = None,
+    augment: Augment | None = None,
 ) -> Trained:
     """Train in place on the ground truth and the parent's answers to the same rows.
 
-    `teacher_outputs` are computed once by the caller, shape (rows, classes); None trains on the ground truth alone.
+    `teacher` is the answers, computed once by the caller, shape (rows, classes), or the parent itself, which `augment`
+    needs: no answers are known to rows that are new in every epoch. None trains on the ground truth alone.
     `validate` scores the model after each epoch, higher is better. AdamW with one cosine decay. The model is left in
     evaluation mode on the device it came on, the global random state as it was.
     Raises DivergedError when the loss is not finite (the weights are then those before that step), TrainingError for
     fewer than 2 rows, for arrays of different lengths, when a GPU is missing, and when memory does not do for two rows.
     """
-    _check(inputs, targets, teacher_outputs, settings, validate)
+    _check(inputs, targets, teacher, settings, validate, augment)
     home, device = device_of(model), settings.torch_device()
     with _training(model, settings.seed, device), channels_last(model):
         try:
-            return _Loop(model.to(device), inputs, targets, teacher_outputs, loss, settings).run(progress, validate)
+            loop = _Loop(model.to(device), inputs, targets, teacher, loss, settings, augment)
+            return loop.run(progress, validate)
         finally:
             model.to(home)
 
@@ -65,15 +72,18 @@ class _Loop:
     """The state of one training."""
 
     def __init__(
-        self, model: nn.Module, inputs: Arrays, targets: np.ndarray, teacher: np.ndarray | None, loss: LossFunction,
-        settings: FineTuning,
+        self, model: nn.Module, inputs: Arrays, targets: np.ndarray, teacher: Teacher | None, loss: LossFunction,
+        settings: FineTuning, augment: Augment | None,
     ) -> None:  # fmt: skip
         self.model, self.loss, self.settings = model, loss, settings
         self.device = device_of(model)
         self.forward = spread(model, gpu_numbers(self.device, settings.gpus))
         self.rows, (self.labels,) = tensors(inputs), tensors((targets,))
         self.autocasts = settings.autocasts(model, self.device, self.rows[0].shape[1:])
-        self.teacher = None if teacher is None else tensors((teacher,))[0]
+        self.teacher = tensors((teacher,))[0] if isinstance(teacher, np.ndarray) else teacher
+        if isinstance(self.teacher, nn.Module):
+            self.teacher = self.teacher.eval().to(self.device)
+        self.augment, self.generator = augment, torch.Generator().manual_seed(settings.seed)
         self.epochs = _orders(len(targets), settings)
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True
@@ -112,10 +122,13 @@ class _Loop:
         return value
 
     def _backward(self, part: Tensor, rows: int) -> float:
+        inputs = tuple(row[part] for row in self.rows)
+        inputs = inputs if self.augment is None else self.augment(inputs, self.generator)
+        inputs = tuple(each.to(self.device) for each in inputs)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocasts):
-            outputs = self.forward(*(self._take(row, part) for row in self.rows))
+            outputs = self.forward(*inputs)
             outputs = outputs.float() if outputs.dtype is torch.bfloat16 else outputs  # the loss keeps its digits
-            teacher = None if self.teacher is None else self._take(self.teacher, part)
+            teacher = self._answers(inputs, part)
             value = self._value(outputs, self._take(self.labels, part), teacher)
         number = float(value.detach())
         if not math.isfinite(number):
@@ -126,6 +139,13 @@ class _Loop:
         share = len(part) / rows
         (value if share == 1 else value * share).backward()
         return number * share
+
+    def _answers(self, inputs: tuple[Tensor, ...], part: Tensor) -> Tensor | None:
+        """The parent's, looked up or asked for."""
+        if isinstance(self.teacher, nn.Module):
+            with torch.no_grad():
+                return self.teacher(*inputs).float()
+        return None if self.teacher is None else self._take(self.teacher, part)
 
     def _value(self, outputs: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
         share = 0.0 if teacher is None else self.settings.distillation_weight
@@ -173,14 +193,20 @@ def _deterministic(device: torch.device) -> Iterator[None]:
 
 
 def _check(
-    inputs: Arrays, targets: np.ndarray, teacher: np.ndarray | None, settings: FineTuning, validate: Validate | None
-) -> None:
+    inputs: Arrays, targets: np.ndarray, teacher: Teacher | None, settings: FineTuning, validate: Validate | None,
+    augment: Augment | None,
+) -> None:  # fmt: skip
     if len(targets) < 2:
         raise TrainingError(f"expected at least 2 training rows, got {len(targets)}; give the workload a train split")
     if settings.patience is not None and validate is None:
         raise TrainingError("expected a validation score for `patience`, got none; pass `validate` or drop `patience`")
+    if augment is not None and isinstance(teacher, np.ndarray):
+        raise TrainingError(
+            "expected the parent itself as the teacher of augmented rows, got its answers to the rows as they are; "
+            "pass the module"
+        )
     lengths = {f"input {index}": len(array) for index, array in enumerate(inputs)}
-    if teacher is not None:
+    if isinstance(teacher, np.ndarray):
         lengths["the parent's outputs"] = len(teacher)
     for name, length in lengths.items():
         if length != len(targets):

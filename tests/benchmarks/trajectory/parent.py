@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deployments.workload import Split
+from deployments.workloads.fashion_mnist import moved
 from flows.demo.networks import resnet
 from model_compression.training import tensors
 from tests.benchmarks.trajectory.cache import CACHE, console
@@ -18,7 +19,6 @@ BATCH = 128
 PEAK_RATE = 5e-3
 PLAIN_RATE = 1e-3
 WEIGHT_DECAY = 2e-2
-SHIFT = 2  # pixels, either way
 FILE = CACHE / "fashion-resnet-308k.pt"
 
 
@@ -48,7 +48,7 @@ def _cycle(model: nn.Module, images: Tensor, labels: Tensor, name: str, epochs: 
     for epoch in range(_resume(checkpoint, parts), epochs):
         generator = torch.Generator().manual_seed(epoch)
         for batch in torch.randperm(len(images), generator=generator).split(BATCH):
-            rows = augmented(images[batch], generator) if name == "moved" else images[batch]
+            rows = moved(images[batch], generator) if name == "moved" else images[batch]
             _step(model, optimizer, rows, labels[batch])
             schedule.step()
         _save(checkpoint, {"epoch": epoch + 1} | {key: part.state_dict() for key, part in parts.items()})
@@ -61,17 +61,6 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, la
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-
-
-def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Images moved by up to `SHIFT` pixels and half of them mirrored."""
-    rows, _, height, width = images.shape
-    padded = F.pad(images, (SHIFT,) * 4)
-    down = torch.randint(0, 2 * SHIFT + 1, (rows, 1), generator=generator) + torch.arange(height)
-    right = torch.randint(0, 2 * SHIFT + 1, (rows, 1), generator=generator) + torch.arange(width)
-    mirrored = torch.rand(rows, 1, generator=generator) < 0.5
-    right = torch.where(mirrored, right.flip(1), right)
-    return padded[torch.arange(rows)[:, None, None], :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _resume(checkpoint: Path, parts: dict) -> int:
