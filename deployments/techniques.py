@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from deployments.yaml_file import Frozen
 from model_compression.costs import Resource
 from model_compression.importance import Criterion
+from model_compression.static_quantizer import Activations
 from model_compression.training import FineTuning
 from model_compression.training.settings import Device, Precision
 from model_compression.units import Kind
@@ -128,17 +129,18 @@ class Half(_Rung):
 
 
 class PostTraining(_Rung):
-    """Rung: static post-training quantization."""
+    """Rung: static post-training quantization. int8 activations are slow on x86; other devices may like them."""
 
     kind: Literal["ptq"]
     calibration: Calibration
+    activations: Activations = "uint8"
     precision: Literal["int8"] = "int8"
     cost = 3
 
     @property
     def title(self) -> str:
         """What reports call this rung."""
-        return f"PTQ {self.calibration}"
+        return f"PTQ {self.calibration}{'' if self.activations == 'uint8' else ', int8 activations'}"
 
 
 class Dynamic(_Rung):

@@ -4,19 +4,27 @@ from pathlib import Path
 
 from model_compression.compact import compact
 from model_compression.export import save_onnx, strip
-from model_compression.static_quantizer import static_quantizer
+from model_compression.static_quantizer import Activations, static_quantizer
 from model_compression.training import Arrays
 
 REMEDY = "check that the calibration split fits the model, or drop `ptq` from the ladder"
 
 
-def quantize_after_training(source: Path, calibration: Arrays, path: Path, *, method: str, reduce_range: bool) -> Path:
-    """Quantize an FP32 ONNX file to INT8 (QDQ, per-channel weights, uint8 activations); returns the path.
+def quantize_after_training(
+    source: Path,
+    calibration: Arrays,
+    path: Path,
+    *,
+    method: str,
+    reduce_range: bool,
+    activations: Activations = "uint8",
+) -> Path:
+    """Quantize an FP32 ONNX file to INT8 (QDQ, per-channel weights); returns the path.
 
-    `method` and `reduce_range` as in static_quantizer(). Raises QuantizationError; `path` is then not written.
+    The settings as in static_quantizer(). Raises QuantizationError; `path` is then not written.
     """
     with static_quantizer(
-        source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY
-    ) as quantizer:  # fmt: skip
+        source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY, activations=activations
+    ) as quantizer:
         model = quantizer.quantized()
     return save_onnx(compact(strip(model)), path)

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -15,20 +16,24 @@ from model_compression.errors import CompressionError, QuantizationError, cause_
 from model_compression.quiet import quiet
 from model_compression.training import Arrays
 
+Activations = Literal["uint8", "int8"]
+TYPES: dict[Activations, QuantType] = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BATCH_ROWS = 256
 
 
 class StaticQuantizer:
-    """Makes QDQ graphs with per-channel int8 weights and uint8 activations; see static_quantizer()."""
+    """Makes QDQ graphs with per-channel int8 weights; see static_quantizer()."""
 
-    def __init__(self, source: Path, calibration: Arrays, folder: Path, method: str, reduce_range: bool) -> None:
+    def __init__(
+        self, source: Path, calibration: Arrays, folder: Path, method: str, reduce_range: bool, activations: Activations
+    ) -> None:  # fmt: skip
         self.prepared, self._cache, self._made = (folder / n for n in ("prepared.onnx", "ranges.json", "made.onnx"))
         quant_pre_process(source, self.prepared, skip_symbolic_shape=True)
         self.graph = onnx.load(self.prepared)
         ranges = observe_ranges(self.graph, calibration, method)
         save_tensors_data(ranges, self._cache)
-        self._method, self._reduce_range = ranges.calibration_method, reduce_range
+        self._method, self._reduce_range, self._activations = ranges.calibration_method, reduce_range, activations
 
     def layers(self) -> dict[str, str]:
         """Map every layer with constant weights, called as its weight is, to its node, in the graph's order."""
@@ -49,7 +54,7 @@ class StaticQuantizer:
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=self._reduce_range,
-            activation_type=QuantType.QUInt8,
+            activation_type=TYPES[self._activations],
             weight_type=QuantType.QInt8,
             calibrate_method=self._method,
             calibration_cache_path=self._cache,
@@ -59,17 +64,23 @@ class StaticQuantizer:
 
 @contextmanager
 def static_quantizer(
-    source: Path, calibration: Arrays, *, method: str, reduce_range: bool, remedy: str
+    source: Path,
+    calibration: Arrays,
+    *,
+    method: str,
+    reduce_range: bool,
+    remedy: str,
+    activations: Activations = "uint8",
 ) -> Iterator[StaticQuantizer]:
     """Open a float ONNX file for static quantization; its work folder lives as long as the context.
 
-    `method` is minmax, percentile or entropy. uint8 activations because ONNX Runtime's int8 ones were slower than
-    FP32 on x86. `reduce_range` keeps weights within -64 to 64, for CPUs whose 8-bit dot product saturates (AVX2 and
-    AVX-512 without VNNI). Everything that goes wrong inside is a QuantizationError that ends with `remedy`.
+    `method` is minmax, percentile or entropy. ONNX Runtime's int8 activations were slower than FP32 on x86: they are
+    for other devices. `reduce_range` keeps weights within -64 to 64, for CPUs whose 8-bit dot product saturates (AVX2
+    and AVX-512 without VNNI). Everything that goes wrong inside is a QuantizationError that ends with `remedy`.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="edgewright-static-") as folder, quiet("", "onnxruntime"):
-            yield StaticQuantizer(source, calibration, Path(folder), method, reduce_range)
+            yield StaticQuantizer(source, calibration, Path(folder), method, reduce_range, activations)
     except CompressionError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no base class below Exception

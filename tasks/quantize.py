@@ -14,6 +14,7 @@ from model_compression.half import convert_to_half
 from model_compression.mixed import quantize_mixed
 from model_compression.ptq import quantize_after_training
 from model_compression.qat import train_quantized
+from model_compression.static_quantizer import Activations
 from model_compression.weight_only import quantize_weights
 from tasks.export import FILE, ModelFile, Trained, export_snapshot
 from tasks.intake import Parent
@@ -38,7 +39,9 @@ def make_file(job: Job, parent: Parent, teacher: Path, snapshot: Trained, rung: 
         case AsItIs():
             return source
         case PostTraining():
-            return quantize_ptq(job, source, method=rung.calibration, reduce_range=saturates)
+            return quantize_ptq(
+                job, source, method=rung.calibration, reduce_range=saturates, activations=rung.activations
+            )
         case Mixed():
             return _mixed(job, source, rung, reduce_range=saturates)
         case Half():
@@ -50,9 +53,11 @@ def make_file(job: Job, parent: Parent, teacher: Path, snapshot: Trained, rung: 
             return _stage(job, "dynamic", source, settings, quantize_dynamically)
 
 
-def quantize_ptq(job: Job, source: ModelFile, *, method: str, reduce_range: bool) -> ModelFile:
+def quantize_ptq(
+    job: Job, source: ModelFile, *, method: str, reduce_range: bool, activations: Activations = "uint8"
+) -> ModelFile:
     """Quantize a float file with calibration rows."""
-    settings = {"method": method, "reduce_range": reduce_range}
+    settings = {"method": method, "reduce_range": reduce_range, "activations": activations}
 
     def make(source: Path, path: Path, **settings: Any) -> None:
         quantize_after_training(source, job.splits["calibration"].inputs, path, **settings)

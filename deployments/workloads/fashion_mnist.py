@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,7 +16,6 @@ FOLDER = Path("/usr/share/datasets/fashion-mnist")
 CLASSES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot")
 VALIDATION_FROM = 54_000
 CALIBRATION_ROWS = 512
-SHIFT = 2  # pixels, either way
 
 
 class FashionMnist(Workload):
@@ -38,20 +36,6 @@ class FashionMnist(Workload):
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(outputs, targets)
-
-    def augment(self, inputs: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
-        return (moved(inputs[0], generator),)
-
-
-def moved(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Images moved by up to `SHIFT` pixels and half of them mirrored."""
-    rows, _, height, width = images.shape
-    padded = F.pad(images, (SHIFT,) * 4)
-    down = torch.randint(0, 2 * SHIFT + 1, (rows, 1), generator=generator) + torch.arange(height)
-    right = torch.randint(0, 2 * SHIFT + 1, (rows, 1), generator=generator) + torch.arange(width)
-    mirrored = torch.rand(rows, 1, generator=generator) < 0.5
-    right = torch.where(mirrored, right.flip(1), right)
-    return padded[torch.arange(rows)[:, None, None], :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _read(name: str) -> tuple[np.ndarray, np.ndarray]:

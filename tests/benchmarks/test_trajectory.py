@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from flows.demo.networks import resnet
 from model_compression.footprint import parameters
 from tests.benchmarks.trajectory.__main__ import main
 from tests.benchmarks.trajectory.cuts import Cutter, Ours, TheirsGlobal
+from tests.benchmarks.trajectory.parent import SHIFT, moved
 from tests.benchmarks.trajectory.pruning import PEERS, _targets
 
 
@@ -33,6 +35,14 @@ def test_torch_pruning_that_does_not_reach_the_target_is_an_error() -> None:
     images = np.random.default_rng(0).random((4, 1, 28, 28), dtype=np.float32)
     with pytest.raises(ValueError, match="expected at most 1 parameters"):
         TheirsGlobal(resnet(8), (images,), np.arange(4)).cut(1)
+
+
+def test_every_image_is_its_original_moved_or_mirrored() -> None:
+    images = torch.rand(8, 1, 12, 12)
+    changed = moved(images, torch.Generator().manual_seed(0))
+    for image, found in zip(F.pad(images, (SHIFT,) * 4), changed, strict=True):
+        windows = image.unfold(1, 12, 1).unfold(2, 12, 1).flatten(0, 2)
+        assert any(torch.equal(window, found[0]) or torch.equal(window.flip(1), found[0]) for window in windows)
 
 
 def test_a_figure_that_does_not_exist_is_refused_before_any_work() -> None:

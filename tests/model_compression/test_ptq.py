@@ -120,3 +120,15 @@ class TestRefusals:
         (tmp_path / "broken.onnx").write_bytes(b"no graph")
         with pytest.raises(QuantizationError, match=r"broken\.onnx"):
             quantize(tmp_path / "broken.onnx")
+
+
+def test_activations_are_int8_where_asked(tmp_path: Path) -> None:
+    source = float_file("cnn", tmp_path)
+    path = quantize_after_training(
+        source, CALIBRATION, tmp_path / "int8.onnx", method="minmax", reduce_range=False, activations="int8"
+    )
+    graph = onnx.load(path).graph
+    zero_points = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear"}
+    types = {tensor.data_type for tensor in graph.initializer if tensor.name in zero_points}
+    assert types == {TensorProto.INT8}
+    assert accuracy(run(path, ROWS)) > accuracy(run(source, ROWS)) - 0.02

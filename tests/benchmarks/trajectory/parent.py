@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deployments.workload import Split
-from deployments.workloads.fashion_mnist import moved
 from flows.demo.networks import resnet
 from model_compression.training import tensors
 from tests.benchmarks.trajectory.cache import CACHE, console
@@ -19,6 +18,7 @@ BATCH = 128
 PEAK_RATE = 5e-3
 PLAIN_RATE = 1e-3
 WEIGHT_DECAY = 2e-2
+SHIFT = 2  # pixels, either way
 FILE = CACHE / "fashion-resnet-308k.pt"
 
 
@@ -61,6 +61,17 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, la
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+
+
+def moved(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Images moved by up to `SHIFT` pixels and half of them mirrored."""
+    rows, _, height, width = images.shape
+    padded = F.pad(images, (SHIFT,) * 4)
+    down = torch.randint(0, 2 * SHIFT + 1, (rows, 1), generator=generator) + torch.arange(height)
+    right = torch.randint(0, 2 * SHIFT + 1, (rows, 1), generator=generator) + torch.arange(width)
+    mirrored = torch.rand(rows, 1, generator=generator) < 0.5
+    right = torch.where(mirrored, right.flip(1), right)
+    return padded[torch.arange(rows)[:, None, None], :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _resume(checkpoint: Path, parts: dict) -> int:
