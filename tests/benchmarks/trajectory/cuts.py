@@ -50,7 +50,8 @@ class Ours(Cutter):
         scores = unit_scores(self.model, batches(self.inputs, self.labels, BATCH), F.cross_entropy)
         units = units_of(self.model, self.example, ("channels",), self.protected)
         costs = costs_of(self.model, self.example, "bytes")
-        remove_units(self.model, self.example, units, scores, SMALL_CUT, round_to=ROUND_TO, costs=costs)
+        left = 1 - target / parameters(self.model)
+        remove_units(self.model, self.example, units, scores, min(SMALL_CUT, left), round_to=ROUND_TO, costs=costs)
 
 
 class Theirs(Cutter):
