@@ -19,7 +19,7 @@ from tasks.intake import Parent
 from tasks.job import Job
 from tasks.measure import answer_rows
 from tasks.outcome import accuracy, critical_slices
-from tasks.samples import some_rows
+from tasks.samples import rows_with_slices
 
 logger = logging.getLogger("edgewright")
 CALIBRATION = "minmax"
@@ -28,7 +28,7 @@ OUTPUTS = "outputs.npy"
 
 @dataclass(frozen=True)
 class LayerLosses:
-    """One line per layer, on so many validation rows; `failure` says why there are none."""
+    """One line per layer, on so many validation rows and some of each critical slice; `failure` says why none."""
 
     rows: tuple[LayerRow, ...]
     validation_rows: int
@@ -38,7 +38,7 @@ class LayerLosses:
 @task(name="layer losses", cache_policy=NO_CACHE)
 def layer_losses(job: Job, parent: Parent, device: DeviceProfile, chosen: Attempt) -> LayerLosses:
     """Quantize one layer of the chosen float model at a time; what cannot be quantized so says why."""
-    validation = some_rows(job.splits["validation"])
+    validation, spread = rows_with_slices(job.splits["validation"], critical_slices(job))
     source = export_snapshot(job, parent, chosen.snapshot)
 
     def produce(folder: Path) -> dict[str, list[object]]:
@@ -54,23 +54,26 @@ def layer_losses(job: Job, parent: Parent, device: DeviceProfile, chosen: Attemp
         stage = job.workspace.store.run("layers", inputs, ("model_compression", "tasks.layers"), produce)
     except CompressionError as error:
         logger.warning("%s: %s", device.name, error)
-        return LayerLosses((), len(validation), str(error))
+        return LayerLosses((), int(spread.sum()), str(error))
     judge = replace(job, splits={**job.splits, "validation": validation})
     whole, *outputs = (
         ModelEvidence(answer_rows(judge, "validation", each), None) for each in np.load(stage.folder / OUTPUTS)
     )
     named = zip(stage.value["layers"], stage.value["changes"], outputs, strict=True)
-    return LayerLosses(
-        tuple(_row(job, layer, change, whole, answers) for layer, change, answers in named), len(validation)
-    )
+    rows = tuple(_row(job, layer, change, whole, answers, spread) for layer, change, answers in named)
+    return LayerLosses(rows, int(spread.sum()))
 
 
-def _row(job: Job, layer: str, change: float, whole: ModelEvidence, answers: ModelEvidence) -> LayerRow:
+def _row(
+    job: Job, layer: str, change: float, whole: ModelEvidence, answers: ModelEvidence, spread: np.ndarray
+) -> LayerRow:
+    """Overall by the evenly spread rows alone: with the rare ones besides it would be another mean."""
     slices = tuple(
         SliceValue(name=str(condition), value=_lost(accuracy(whole, condition), accuracy(answers, condition)))
         for condition in critical_slices(job)
     )
-    return LayerRow(layer=layer, change=_lost(accuracy(whole), accuracy(answers)), slices=slices, output_change=change)
+    before, after = (float(each.rows["score"][spread].mean()) for each in (whole, answers) if each.rows is not None)
+    return LayerRow(layer=layer, change=after - before, slices=slices, output_change=change)
 
 
 def _lost(before: float | None, after: float | None) -> float | None:

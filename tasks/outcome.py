@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from deployments.device import DeviceProfile
+from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import NonInferiority, SliceCondition
 from quality_gates.slices import in_slice
@@ -119,10 +120,13 @@ def critical_slices(job: Job) -> list[SliceCondition]:
 
 
 def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
-    """Mean score of a model over all rows or over a slice; None where it was not measured."""
+    """Mean score of a model over all rows or over a slice; None where it was not measured or no row is."""
     if model is None or model.rows is None:
         return None
-    rows = model.rows if condition is None else model.rows[in_slice(model.rows, condition)]
+    try:
+        rows = model.rows if condition is None else model.rows[in_slice(model.rows, condition)]
+    except EmptySliceError:
+        return None
     return float(rows["score"].mean()) if len(rows) else None
 
 

@@ -110,7 +110,8 @@ def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
     return (
         f"{chosen.snapshot.title.capitalize()} in float with one layer at a time quantized after training (min-max), "
         f"the others left as they are, on {layers.validation_rows:,} validation rows: what the layer alone costs, and "
-        "by how much the answers change in size. Losses of layers do not add up to that of the whole file."
+        "by how much the answers change in size; slices have rows of their own besides. Losses of layers do not add up "
+        "to that of the whole file."
     )
 
 

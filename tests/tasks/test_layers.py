@@ -104,6 +104,17 @@ def test_at_most_so_many_rows_are_looked_at_evenly_spread(clouds: Job, monkeypat
     assert found.validation_rows == 7 and len(found.rows) == 3
 
 
+def test_a_slice_that_an_even_spread_misses_has_its_rows_besides(clouds: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.samples, "ROWS", 3)
+    rare = SliceCondition(column="label", equals="b")
+    whole = clouds.splits["validation"]
+    kept, spread = tasks.samples.rows_with_slices(whole, [rare])
+    assert "b" not in set(kept.slices["label"][spread]) or spread.sum() == 3
+    assert (kept.slices["label"] == "b").sum() == (whole.slices["label"] == "b").sum()
+    missing = SliceCondition(column="label", equals="nowhere")
+    assert len(tasks.samples.rows_with_slices(whole, [missing])[0]) == 3
+
+
 def test_a_second_look_computes_nothing(clouds: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     first = losses(clouds, network(SWALLOWED))
     monkeypatch.setattr(tasks.layers, "one_layer_at_a_time", lambda *_, **__: pytest.fail("computed again"))
