@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 
+from deployments.device import BUDGETS
 from deployments.recipe import Rung
 from deployments.techniques import Search
 from model_compression.errors import QuantizationError
@@ -105,15 +106,16 @@ class _Search:
         return [rung for rung in self.dear if rung.title not in self.refused]
 
     def _promise(self, model: Model) -> float | None:
-        """The objective's figure if INT8 cost no accuracy; None where integers miss a budget, which training keeps."""
-        if self.settings.objective == "accuracy":
-            return model.accuracy
+        """The objective's figure if INT8 cost no accuracy; None where integers miss a budget, which no training mends."""
         integers = [
             tried
             for tried in self.attempts
-            if tried.snapshot is model and tried.rung.startswith("PTQ") and not tried.misses_resources_only
+            if tried.snapshot is model and tried.rung.startswith("PTQ") and not tried.missed & set(BUDGETS.values())
         ]
-        return integers[0].figure(self.settings.objective) if integers else None
+        if not integers:
+            return None
+        objective = self.settings.objective
+        return model.accuracy if objective == "accuracy" else integers[0].figure(objective)
 
     def _unanswered(self) -> bool:
         """Whether answers cannot be had on the device's CPU: no other file would have them."""

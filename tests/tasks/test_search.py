@@ -89,6 +89,12 @@ def test_training_is_spent_on_what_would_be_the_best(monkeypatch: pytest.MonkeyP
     assert any(sentence.startswith("Why not PTQ minmax there: it misses accuracy") for sentence in found.why)
 
 
+def test_what_misses_a_budget_is_not_trained_for_its_accuracy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = {(0, "PTQ minmax"): (290, 9_500), (1, "PTQ minmax"): (280, 4_500), (1, "QAT"): (288, 4_600)}
+    found = climb(monkeypatch, tmp_path, recipe(PTQ, QAT, objective="accuracy", trainings=2), SNAPSHOTS[:2], made)
+    assert tried(found)[2:] == [(1, "QAT")]
+
+
 def test_nothing_is_trained_where_the_best_holds_already(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made = {(0, "PTQ minmax"): (240, 8_000), (1, "PTQ minmax"): (288, 4_500)}
     found = climb(monkeypatch, tmp_path, recipe(PTQ, QAT, trainings=3), SNAPSHOTS[:2], made)
