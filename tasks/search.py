@@ -106,7 +106,7 @@ class _Search:
         return [rung for rung in self.dear if rung.title not in self.refused]
 
     def _promise(self, model: Model) -> float | None:
-        """The objective's figure if INT8 cost no accuracy; None where integers miss a budget, which no training mends."""
+        """The objective's figure if INT8 cost no accuracy; None where integers miss a budget, trained or not."""
         integers = [
             tried
             for tried in self.attempts
