@@ -36,6 +36,9 @@ def why_chosen(
             f"Why {chosen.title}: none of {len(attempts)} files holds every gate on validation; this one misses the "
             f"fewest ({', '.join(sorted(chosen.missed))})."
         )
+    elif len(held) == 1:
+        yes = f"Why {chosen.title}: the only one of {len(attempts)} files that holds every gate on validation, with "
+        yes += f"{_figures(chosen)}."
     else:
         yes = (
             f"Why {chosen.title}: of {len(held)} files that hold every gate on validation, out of {len(attempts)} "
