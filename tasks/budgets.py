@@ -7,9 +7,9 @@ from deployments.device import DeviceProfile
 from model_compression.costs import Resource
 from quality_gates.evidence import ModelEvidence
 from tasks.export import ModelFile, Trained, export_snapshot
-from tasks.intake import Parent
 from tasks.job import Job
 from tasks.measure import measure_on
+from tasks.parents import Parent
 from tasks.quantize import quantize_ptq
 
 logger = logging.getLogger("edgewright")
