@@ -52,10 +52,9 @@ def graph_inputs(model: ModelProto) -> list[GraphInput]:
 
 
 def _input(value: ValueInfoProto) -> GraphInput:
-    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
+    if not value.type.HasField("tensor_type"):
         raise IntakeError(
-            f"expected tensors of known rank as the model's inputs, got `{value.name}` without; export it again with "
-            "its shape"
+            f"expected tensors as the model's inputs, got `{value.name}` of another type; export it with tensors only"
         )
     tensor = value.type.tensor_type
     sizes = tuple(size.dim_value if size.dim_value > 0 else None for size in tensor.shape.dim)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model_compression.compact import compact
 from model_compression.export import save_onnx, strip
-from model_compression.static_quantizer import static_quantizer
+from model_compression.static_quantizer import check_quantized, static_quantizer
 from model_compression.training import Arrays
 
 REMEDY = "check that the calibration split fits the model, or drop `ptq` from the ladder"
@@ -13,10 +13,12 @@ REMEDY = "check that the calibration split fits the model, or drop `ptq` from th
 def quantize_after_training(source: Path, calibration: Arrays, path: Path, *, method: str, reduce_range: bool) -> Path:
     """Quantize an FP32 ONNX file to INT8 (QDQ, per-channel weights, uint8 activations); returns the path.
 
-    `method` and `reduce_range` as in static_quantizer(). Raises QuantizationError; `path` is then not written.
+    `method` and `reduce_range` as in static_quantizer(). Raises QuantizationError, also for a model without such
+    an operator; `path` is then not written.
     """
     with static_quantizer(
         source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY
     ) as quantizer:  # fmt: skip
         model = quantizer.quantized()
+    check_quantized(model, source.name, "drop `ptq` from the ladder")
     return save_onnx(compact(strip(model)), path)

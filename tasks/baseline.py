@@ -8,11 +8,11 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.expected_file import check_some_rung, expected_file
 from tasks.export import export_snapshot
 from tasks.job import Job
 from tasks.parent_outputs import split_outputs
 from tasks.parents import Parent, TorchParent
-from tasks.quantize import quantize_ptq
 from tasks.snapshots import Snapshot
 
 logger = logging.getLogger("edgewright")
@@ -38,7 +38,8 @@ def measure_baseline(job: Job, parent: Parent) -> Baseline:
     accuracy = float(job.workload.score(outputs, split.targets).mean())
     whole = Snapshot.original(parent.digest, *parent.footprint(), accuracy, validation)
     onnx = export_snapshot(job, parent, whole)
-    quantized = quantize_ptq(job, onnx, method="minmax", reduce_range=False)
-    graph_bytes = max(0, quantized.path.stat().st_size - whole.weight_bytes)
+    check_some_rung(job, parent, whole)
+    expected = expected_file(job, onnx, reduce_range=False)
+    graph_bytes = max(0, expected.path.stat().st_size - whole.weight_bytes)
     logger.info("parent: %s parameters, validation accuracy %.3f", f"{whole.parameters:,}", accuracy)
     return Baseline(whole, onnx.path, graph_bytes)

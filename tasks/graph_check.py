@@ -44,9 +44,10 @@ def _answers(parent: OnnxParent, names: list[str], rows: Arrays, batch_size: int
     try:
         return measure(asked, TIMEOUT_S).outputs[0]
     except MeasurementFailed as error:
+        said = " ".join(str(error).split())  # ONNX Runtime's own words have lines
         raise IntakeError(
             f"expected the registered ONNX file to answer the workload's rows, {asked.batch_size} at a time, in ONNX "
-            f"Runtime {ort.__version__}, got: {error}; export it again with a dynamic first axis, and with operators "
+            f"Runtime {ort.__version__}, got: {said}; export it again with a dynamic first axis, and with operators "
             "and an opset that this ONNX Runtime has"
         ) from error
 
