@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import onnx
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, inliner
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, inliner, version_converter
 
 from model_compression.errors import IntakeError, cause_of
+from model_compression.export import strip
 from model_compression.footprint import graph_parameters
 
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "Integer", "DynamicQuantize", "NBits", "BlockQuantized")
 OTHER_FLOATS = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+PER_CHANNEL_OPSET = 13
 FIRST_IR_WITH_OWN_INITIALIZERS = 4  # before it, every initializer is listed as an input too
 
 
@@ -26,9 +28,10 @@ class GraphInput(NamedTuple):
 def read_graph(path: Path) -> ModelProto:
     """Read a file with the weights beside it and put it into one form; the batch size of 1 is opened.
 
-    Initializers are no inputs, constants are initializers, functions are inlined, every node has a name: what finds
-    weights by these would pass over other forms. Raises IntakeError for a damaged or incomplete file, for a graph
-    that is not of float32, that is quantized already, or that has several outputs or another fixed batch size.
+    Initializers are no inputs, constants are initializers, functions are inlined, old opsets are raised, every node has
+    a name: what finds weights by these would pass over other forms. Raises IntakeError for a damaged or incomplete
+    file, for a graph that is not of float32, that is quantized already, or that has several outputs or another fixed
+    batch size.
     """
     try:
         model = onnx.load(path)
@@ -39,6 +42,8 @@ def read_graph(path: Path) -> ModelProto:
             f"{path.name}: expected a valid ONNX model with all of its weights, got {cause_of(error)}; register it "
             "again with mlflow.onnx.log_model"
         ) from error
+    model = _of_today(model)
+    strip(model)  # also the shapes that an exporter noted, which its own rewriting may have left wrong
     _bring_into_form(model)
     _check_output(model)
     _check_numbers(model)
@@ -59,6 +64,20 @@ def _input(value: ValueInfoProto) -> GraphInput:
     tensor = value.type.tensor_type
     sizes = tuple(size.dim_value if size.dim_value > 0 else None for size in tensor.shape.dim)
     return GraphInput(value.name, str(helper.tensor_dtype_to_np_dtype(tensor.elem_type)), sizes)
+
+
+def _of_today(model: ModelProto) -> ModelProto:
+    """Raise an old opset to the one that has scales per channel, without which INT8 files do not load."""
+    opset = next((opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")), PER_CHANNEL_OPSET)
+    if opset >= PER_CHANNEL_OPSET:
+        return model
+    try:
+        return version_converter.convert_version(model, PER_CHANNEL_OPSET)
+    except Exception as error:  # the converter's errors have no base of their own
+        raise IntakeError(
+            f"expected a model of opset {PER_CHANNEL_OPSET} or newer, got opset {opset}, which does not convert: "
+            f"{cause_of(error)}; export it again with a newer opset"
+        ) from error
 
 
 def _bring_into_form(model: ModelProto) -> None:

@@ -62,10 +62,12 @@ def _check_finite(outputs: np.ndarray) -> None:
 
 
 def _check_same(together: np.ndarray, alone: np.ndarray) -> None:
-    difference = float(np.abs(together - alone).max() / max(1e-12, float(np.abs(alone).max())))
-    if together.shape != alone.shape or difference > SAME:
+    difference = np.inf
+    if together.shape == alone.shape:
+        difference = float(np.abs(together.astype(float) - alone).max() / max(1e-12, float(np.abs(alone).max())))
+    if difference > SAME:
         raise IntakeError(
-            f"expected the registered ONNX file to answer a row the same alone as among {TOGETHER} rows, got a "
-            f"difference of {difference:.3g} of the largest answer; export it again in evaluation mode and with a "
-            "dynamic first axis"
+            f"expected the registered ONNX file to answer a row the same alone as among others, got answers of shape "
+            f"{alone.shape} and {together.shape} that differ by {difference:.3g} of the largest; export it again in "
+            "evaluation mode and with a dynamic first axis"
         )

@@ -44,3 +44,9 @@ def across_rows() -> ModelProto:
     axes = helper.make_node("Constant", [], ["axes"], value=numpy_helper.from_array(np.array([0]), "axes"))
     product = helper.make_node("MatMul", ["x", "w"], ["y_"])
     return graph([axes, product, mean, helper.make_node("Sub", ["y_", "mean"], ["y"])])
+
+
+def against_rows() -> ModelProto:
+    """A graph whose answer has a column for each row of the batch."""
+    turned = helper.make_node("Transpose", ["x"], ["turned"], perm=[1, 0])
+    return graph([turned, helper.make_node("MatMul", ["x", "turned"], ["y"])])

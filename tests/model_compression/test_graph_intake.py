@@ -8,8 +8,11 @@ import onnxruntime as ort
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from model_compression.dynamic import quantize_dynamically
 from model_compression.errors import IntakeError
+from model_compression.export import save_onnx
 from model_compression.graph_intake import graph_inputs, read_graph
+from model_compression.ptq import quantize_after_training
 from tests.model_compression.graphs import CLASSES, FEATURES, PRODUCT, WEIGHTS, graph
 
 ROWS = np.random.default_rng(1).normal(size=(5, FEATURES)).astype(np.float32)
@@ -55,6 +58,30 @@ def test_every_way_to_write_a_product_comes_to_one_form(make: object, tmp_path: 
     assert [node.op_type for node in model.graph.node] == ["MatMul"]
     assert model.graph.node[0].name and model.graph.node[0].input[1] in {w.name for w in model.graph.initializer}
     onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize("opset", [9, 11, 12])
+def test_an_old_opset_is_raised_to_one_whose_int8_files_load(opset: int, tmp_path: Path) -> None:
+    source = save_onnx(read(graph(opset=opset, ir_version=4), tmp_path), tmp_path / "source.onnx")
+    quantized = quantize_after_training(source, (ROWS,), tmp_path / "q.onnx", method="minmax", reduce_range=False)
+    np.testing.assert_allclose(answers(onnx.load(quantized)), ROWS @ WEIGHTS, atol=0.1)
+
+
+def test_an_old_opset_that_does_not_convert_is_refused(tmp_path: Path) -> None:
+    product = helper.make_node("MatMul", ["x", "w"], ["p"])
+    model = graph([product, helper.make_node("Add", ["p", "p"], ["y"], broadcast=1, axis=0)], opset=6, ir_version=4)
+    with pytest.raises(
+        IntakeError, match=r"opset 13 or newer, got opset 6, which does not convert: .*; export it again"
+    ):
+        read(model, tmp_path)
+
+
+def test_shapes_that_an_exporter_noted_wrong_do_not_stop_the_quantizers(tmp_path: Path) -> None:
+    model = graph([helper.make_node("MatMul", ["x", "w"], ["p"]), helper.make_node("Relu", ["p"], ["y"])])
+    model.graph.value_info.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, ["rows", CLASSES + 7]))
+    source = save_onnx(read(model, tmp_path), tmp_path / "source.onnx")
+    quantized = quantize_dynamically(source, tmp_path / "q.onnx", reduce_range=False)
+    np.testing.assert_allclose(answers(onnx.load(quantized)), np.maximum(ROWS @ WEIGHTS, 0), atol=0.1)
 
 
 def test_names_that_nodes_have_are_kept_and_new_ones_are_free(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tasks.workspace import Workspace
 from tests.end_to_end.tiny.onnx_upstream import register_graph
 from tests.flows.test_compress import QAT
 from tests.flows.test_students import distil as distilling
-from tests.model_compression.graphs import CLASSES, FEATURES, WEIGHTS, across_rows, graph, reshaped_to_one
+from tests.model_compression.graphs import CLASSES, FEATURES, WEIGHTS, across_rows, against_rows, graph, reshaped_to_one
 from tests.tasks.climbing import recipe_of
 from tests.tasks.registry.versions import add_version
 from tests.tasks.tiny import Blobs, job
@@ -88,10 +88,11 @@ def not_finite() -> ModelProto:
             reshaped_to_one,
             r"to answer the workload's rows, 24 at a time, .*; export it again with a dynamic first axis",
         ),
-        (across_rows, r"the same alone as among .* rows, got a difference of .*; export it again in evaluation mode"),
+        (across_rows, r"the same alone as among others, got .* that differ by .*; export it again in evaluation mode"),
+        (against_rows, r"got answers of shape \(8, 1\) and \(8, 24\) that differ by inf of the largest; export it"),
         (not_finite, r"got NaN or infinity from the registered ONNX file in 24 of 24 rows"),
     ],
-    ids=["custom operator", "opset", "fixed batch", "reshape", "across rows", "not finite"],
+    ids=["custom operator", "opset", "fixed batch", "reshape", "across rows", "a column for each row", "not finite"],
 )
 def test_what_onnx_runtime_cannot_answer_with_is_refused(
     make: Callable[[], ModelProto], says: str, workspace: Workspace, tmp_path: Path
