@@ -10,12 +10,13 @@ from edge_runtime.errors import EdgewrightError
 from quality_gates.representativeness import Representativeness
 from tasks.baseline import Baseline, measure_baseline
 from tasks.errors import RegistryUnavailable
-from tasks.intake import Parent, resolve
+from tasks.intake import resolve
 from tasks.job import Job
 from tasks.ladder import climb, judge
 from tasks.layers import layer_losses
 from tasks.on_record import with_recorded_approval
 from tasks.outcome import DeviceOutcome, Outcome, device_outcome
+from tasks.parents import Parent
 from tasks.preflight import preflight
 from tasks.prune import Trajectory, prune
 from tasks.publish import publish
@@ -72,7 +73,7 @@ def _for_device(
 ) -> DeviceOutcome:  # fmt: skip
     beside = references(job, parent, baseline, device)
     deployed = beside.deployed.source_version if beside.deployed else None
-    found = climb(beside, baseline, trajectory, distil(job, parent, baseline, device))
+    found = climb(beside, baseline, trajectory, distil(job, parent, device))
     verdict, evidence = judge(beside, found.chosen, representativeness)
     verdict = with_recorded_approval(job, runs, run, device, found.chosen.file.path, verdict)
     layers = layer_losses(job, parent, device, found.chosen)

@@ -1,5 +1,8 @@
 """What a model weighs."""
 
+import math
+
+from onnx import ModelProto, TensorProto
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -30,3 +33,8 @@ def _int8_bytes(module: nn.Module) -> int:
     if isinstance(module, nn.Embedding):
         return module.weight.numel()
     return FLOAT * sum(parameter.numel() for parameter in module.parameters(recurse=False))
+
+
+def graph_parameters(model: ModelProto, kind: int = TensorProto.FLOAT) -> int:
+    """Count the numbers of one type among a graph's constants, float32 unless another is asked for."""
+    return sum(math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == kind)

@@ -10,7 +10,7 @@ import onnx
 from model_compression.compact import compact
 from model_compression.export import save_onnx, strip
 from model_compression.sensitivity import layer_answers
-from model_compression.static_quantizer import StaticQuantizer, answers, static_quantizer
+from model_compression.static_quantizer import StaticQuantizer, answers, check_quantized, static_quantizer
 from model_compression.training import Arrays
 
 REMEDY = "check that the calibration split fits the model, or drop `mixed` from the ladder"
@@ -42,13 +42,15 @@ def quantize_mixed(
 
     Layers are ordered by how much each, quantized alone, changes the answers to `rows`; from the most sensitive one
     on they stay in float until `score` of the answers is at most `tolerance` below the float graph's, or `at_most`
-    layers are out: of these files the best goes. Raises QuantizationError; `path` is then not written.
+    layers are out: of these files the best goes. Raises QuantizationError, also where nothing is quantized; `path` is
+    then not written.
     """
     with static_quantizer(source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY) as quantizer:
         floats, alone = layer_answers(quantizer, rows)
         whole = score(floats)
         order = [each.layer for each in sorted(alone, key=lambda each: each.output_change, reverse=True)]
         model, found = _fewest(quantizer, order[:at_most], rows, score, whole, tolerance)
+    check_quantized(model, source.name, "drop `mixed` from the ladder")
     save_onnx(compact(strip(model)), path)
     return found
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model_compression.compact import compact
 from model_compression.export import save_onnx, strip
-from model_compression.static_quantizer import Activations, static_quantizer
+from model_compression.static_quantizer import Activations, check_quantized, static_quantizer
 from model_compression.training import Arrays
 
 REMEDY = "check that the calibration split fits the model, or drop `ptq` from the ladder"
@@ -21,10 +21,12 @@ def quantize_after_training(
 ) -> Path:
     """Quantize an FP32 ONNX file to INT8 (QDQ, per-channel weights); returns the path.
 
-    The settings as in static_quantizer(). Raises QuantizationError; `path` is then not written.
+    The settings as in static_quantizer(). Raises QuantizationError, also for a model without such an operator; `path`
+    is then not written.
     """
     with static_quantizer(
         source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY, activations=activations
     ) as quantizer:
         model = quantizer.quantized()
+    check_quantized(model, source.name, "drop `ptq` from the ladder")
     return save_onnx(compact(strip(model)), path)

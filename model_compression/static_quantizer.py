@@ -20,6 +20,7 @@ Activations = Literal["uint8", "int8"]
 TYPES: dict[Activations, QuantType] = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BATCH_ROWS = 256
+MADE = ("QuantizeLinear", "DequantizeLinear")
 
 
 class StaticQuantizer:
@@ -88,6 +89,14 @@ def static_quantizer(
             f"expected {source.name} to quantize with {len(calibration[0])} calibration rows, got {cause_of(error)}; "
             f"{remedy}"
         ) from error
+
+
+def check_quantized(model: onnx.ModelProto, name: str, remedy: str) -> None:
+    """Raise QuantizationError for a graph in which nothing was quantized: ONNX Runtime hands it back as it was."""
+    if not any(node.op_type in MADE for node in model.graph.node):
+        raise QuantizationError(
+            f"expected {name} to have operators that ONNX Runtime quantizes statically, found none; {remedy}"
+        )
 
 
 def answers(model: onnx.ModelProto | Path, rows: Arrays) -> np.ndarray:

@@ -7,7 +7,6 @@ from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import GatePolicy
 from quality_gates.verdict import Verdict
-from tasks.baseline import Baseline
 from tasks.emulation.answers import measure_for
 from tasks.export import ModelFile
 from tasks.measure import answer_rows
@@ -78,10 +77,10 @@ class Climb:
     why: tuple[str, ...] = ()
 
 
-def attempt(references: References, baseline: Baseline, snapshot: Model, rung: Rung) -> Attempt:
+def attempt(references: References, snapshot: Model, rung: Rung) -> Attempt:
     """Make a file, measure it on the device over the validation rows, and hold it against the gates."""
     job, device = references.job, references.device
-    file = make_file(job, references.parent, baseline.teacher, snapshot, rung, saturates=device.saturates)
+    file = make_file(job, references.parent, snapshot, rung, saturates=device.saturates)
     measured = measure_for(job, references.parent, device, file.path, "validation")
     verdict = decide(job.recipe.search_policy(device), _searched(references, file, snapshot, measured))
     return Attempt(snapshot, rung.title, file, measured, verdict, file.seconds, verdict.headline)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from deployments.device import DeviceProfile
 from model_compression.costs import Resource
 from quality_gates.evidence import ModelEvidence
-from tasks.export import ModelFile, Trained, export_snapshot
-from tasks.intake import Parent
+from tasks.expected_file import expected_file
+from tasks.export import Trained, export_snapshot
 from tasks.job import Job
 from tasks.measure import measure_on
-from tasks.quantize import quantize_ptq
+from tasks.parents import Parent
 
 logger = logging.getLogger("edgewright")
 RESOURCES: dict[str, Resource] = {
@@ -48,7 +48,6 @@ def _uses(job: Job, parent: Parent, model: Trained) -> Iterator[tuple[DeviceProf
 
 
 def _measured(job: Job, parent: Parent, model: Trained, device: DeviceProfile) -> ModelEvidence:
-    """The cheapest INT8 file: the ladder's first rung often needs the same, which is then not made again."""
-    source: ModelFile = export_snapshot(job, parent, model)
-    quantized = quantize_ptq(job, source, method="minmax", reduce_range=device.saturates)
-    return measure_on(job, parent, device, quantized.path, "validation")
+    """The cheapest file: the ladder's first rung often needs the same, which is then not made again."""
+    file = expected_file(job, export_snapshot(job, parent, model), reduce_range=device.saturates)
+    return measure_on(job, parent, device, file.path, "validation")

@@ -14,8 +14,8 @@ from edge_runtime.settings import SessionSettings
 from model_compression.errors import ExportError
 from model_compression.export import check_shrunk, export_onnx
 from model_compression.training import predict
-from tasks.intake import Parent
 from tasks.job import Job
+from tasks.parents import OnnxParent, Parent, TorchParent
 from tasks.stages import StageResult
 
 logger = logging.getLogger("edgewright")
@@ -32,7 +32,7 @@ class Trained(Protocol):
     def digest(self) -> str: ...
     @property
     def title(self) -> str: ...
-    def load(self, parent: Parent) -> nn.Module: ...
+    def load(self, parent: TorchParent) -> nn.Module: ...
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,14 @@ class ModelFile:
 
 
 def export_snapshot(job: Job, parent: Parent, snapshot: Trained) -> ModelFile:
-    """Export a float snapshot.
+    """Export a float snapshot; of an ONNX upstream that is its own file, which intake has checked.
 
     Raises ExportError when the file holds what was removed from the model, and when ONNX Runtime in a clean process
     answers otherwise than torch.
     """
+
+    if isinstance(parent, OnnxParent):
+        return ModelFile(parent.file, parent.digest, 0.0)
 
     def produce(folder: Path) -> dict[str, float]:
         model = snapshot.load(parent)
@@ -67,7 +70,7 @@ def export_snapshot(job: Job, parent: Parent, snapshot: Trained) -> ModelFile:
     return ModelFile.of(job.workspace.store.run("export", inputs, ("model_compression", "tasks.export"), produce))
 
 
-def _parity(path: Path, parent: Parent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
+def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
     """The largest difference between torch here and the file in a process of its own, to the largest output."""
     inputs = dict(zip(parent.names, rows, strict=True))
     asked = MeasureRequest(path, inputs, SessionSettings(threads=1), len(expected), latency_warmup=0, latency_repeats=1)

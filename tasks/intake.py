@@ -1,63 +1,39 @@
-"""From a registered version to a module that can be pruned, without its source code."""
+"""From a registered version to a parent: modules that can be pruned, without their source code, or an ONNX file."""
 
 import shutil
 import warnings
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from torch import Tensor, nn
-from torch.export import ExportedProgram
+from torch import Tensor
 
-from deployments.errors import ConfigurationError
-from deployments.workload import Workload
-from model_compression.intake import check_equal, input_specs, load_into, load_program, rebuild
+from model_compression.export import save_onnx
+from model_compression.graph_intake import read_graph
+from model_compression.intake import check_equal
 from model_compression.training import tensors
 from tasks.errors import RegistryError, one_line
+from tasks.graph_check import checked
 from tasks.job import Job
+from tasks.parents import OnnxParent, Parent, TorchParent
 from tasks.registry import RegisteredModel, Upstream
 from tasks.signature import check_signature
 
 PROGRAM = "program.pt2"
+GRAPH = "graph.onnx"
 CHECKED_ROWS = 64
 EXAMPLE_ROWS = 4
-
-
-@dataclass(frozen=True)
-class Parent:
-    """The upstream model: its program on disk, and modules rebuilt from it."""
-
-    program: Path
-    digest: str
-    workload: Workload
-    example: tuple[Tensor, ...]
-
-    @cached_property
-    def exported(self) -> ExportedProgram:
-        """The program, read once; what is built from it has copies of its weights."""
-        return load_program(self.program)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Names of the model's inputs."""
-        return tuple(str(name) for name, *_ in input_specs(self.exported))
-
-    def build(self) -> nn.Module:
-        """Return a fresh module with the parent's weights, in evaluation mode."""
-        module = _own_architecture(self.workload)
-        return (rebuild(self.exported) if module is None else load_into(self.exported, module)).eval()
 
 
 @task(name="resolve", cache_policy=NO_CACHE)
 def resolve(job: Job) -> Parent:
     """Fetch the registered program, rebuild it into modules and show that they answer the same on real rows.
 
-    Raises RegistryError for a form that is not taken, PreflightError for rows that the model does not take, and
-    CompressionError for a program that cannot be rebuilt.
+    An ONNX file is put into one form and shown to answer them. Raises RegistryError for a form that is not taken,
+    PreflightError for rows that the model does not take, and CompressionError for a program that cannot be rebuilt or
+    a file that ONNX Runtime does not take.
     """
     upstream = Upstream(job.workspace.tracking_uri)
     inputs = {
@@ -70,23 +46,29 @@ def resolve(job: Job) -> Parent:
     stage = job.workspace.store.run(
         "program",
         inputs,
-        ("tasks.intake",),
-        lambda folder: _fetch(job, upstream.fetch(job.model, job.version), folder / PROGRAM),
+        ("tasks.intake", "model_compression.graph_intake"),
+        lambda folder: _fetch(job, upstream.fetch(job.model, job.version), folder),
     )
-    parent = Parent(stage.folder / PROGRAM, stage.digest, job.workload, _rows(job, EXAMPLE_ROWS))
+    if stage.value["form"] == "onnx":
+        return checked(job, OnnxParent(stage.folder / GRAPH, stage.digest))
+    parent = TorchParent(stage.folder / PROGRAM, stage.digest, job.workload, _rows(job, EXAMPLE_ROWS))
     check_signature(job, parent.exported)
     check_equal(parent.exported, parent.build(), _rows(job, CHECKED_ROWS))
     return parent
 
 
-def _fetch(job: Job, registered: RegisteredModel, path: Path) -> dict[str, str]:
+def _fetch(job: Job, registered: RegisteredModel, folder: Path) -> dict[str, str]:
     if registered.program is not None:
-        shutil.copyfile(registered.program, path)
+        shutil.copyfile(registered.program, folder / PROGRAM)
         return {"form": "pt2"}
+    if registered.graph is not None:
+        save_onnx(read_graph(registered.graph), folder / GRAPH)
+        return {"form": "onnx"}
     if registered.pickled is None:
         raise RegistryError(
-            f"model `{job.model}` version {job.version}: expected data/model.pt2, got neither that nor a pickled "
-            "module; log it again with mlflow.pytorch.log_model and an input_example of 2 or more rows"
+            f"model `{job.model}` version {job.version}: expected a program (data/model.pt2), a pickled "
+            "module or an ONNX file, got none of them; log it again with mlflow.pytorch.log_model and an input_example "
+            "of 2 or more rows"
         )
     if not job.recipe.trust_pickled_modules:
         raise RegistryError(
@@ -94,7 +76,7 @@ def _fetch(job: Job, registered: RegisteredModel, path: Path) -> dict[str, str]:
             "which runs its author's code when loaded; register it in MLflow's default pt2 form, or set "
             "`trust_pickled_modules: true` in the recipe if everyone who can write to this registry is trusted"
         )
-    _export_pickled(registered.pickled, _rows(job, EXAMPLE_ROWS), path)
+    _export_pickled(registered.pickled, _rows(job, EXAMPLE_ROWS), folder / PROGRAM)
     return {"form": "pickle"}
 
 
@@ -112,22 +94,6 @@ def _export_pickled(source: Path, example: tuple[Tensor, ...], path: Path) -> No
             f"{one_line(error)}; install what its code imports, see that the workload's rows fit it, or register it in "
             "MLflow's default pt2 form"
         ) from error
-
-
-def _own_architecture(workload: Workload) -> nn.Module | None:
-    try:
-        module = workload.build_model()
-    except Exception as error:  # user code
-        raise ConfigurationError(
-            f"{type(workload).__name__}.build_model(): expected a torch module, got {one_line(error)}; "
-            "correct it in the workload"
-        ) from error
-    if module is not None and not isinstance(module, nn.Module):
-        raise ConfigurationError(
-            f"{type(workload).__name__}.build_model(): expected a torch module or None, got {type(module).__name__}; "
-            "return the architecture itself"
-        )
-    return module
 
 
 def _rows(job: Job, count: int) -> tuple[Tensor, ...]:

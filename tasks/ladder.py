@@ -22,6 +22,7 @@ from tasks.references import References
 from tasks.search import search
 from tasks.snapshots import Snapshot
 from tasks.students import Student
+from tasks.untrainable import not_done, rungs_for
 
 logger = logging.getLogger("edgewright")
 
@@ -34,13 +35,19 @@ def climb(references: References, baseline: Baseline, trajectory: Trajectory, st
     the best attempt goes there all the same: they will refuse it and say by how much.
     A recipe with a `search` looks at models and rungs together instead.
     """
+    found = _found(references, baseline, trajectory, student)
+    left_out = not_done(references.job, references.parent, references.device)
+    return replace(found, why=(*found.why, *left_out))
+
+
+def _found(references: References, baseline: Baseline, trajectory: Trajectory, student: Student | None) -> Climb:
     settings = references.job.recipe.search
     if settings is not None:
-        return search(references, baseline, [*trajectory.snapshots, *([student] if student else [])], settings)
+        return search(references, [*trajectory.snapshots, *([student] if student else [])], settings)
     refused: list[QuantizationError] = []
     attempts = _climb_trajectory(references, baseline, trajectory, refused)
     if student is not None:
-        attempts += _climb_snapshot(references, baseline, student, refused)
+        attempts += _climb_snapshot(references, student, refused)
     if not attempts:
         raise refused[0]
     held = [tried for tried in attempts if tried.verdict.passed]
@@ -53,7 +60,7 @@ def _climb_trajectory(
 ) -> list[Attempt]:
     attempts: list[Attempt] = []
     for snapshot in _fitting(trajectory, baseline, references.device):
-        tried = list(_climb_snapshot(references, baseline, snapshot, refused))
+        tried = list(_climb_snapshot(references, snapshot, refused))
         attempts += tried
         if not tried or tried[-1].verdict.passed or tried[-1].measured.unanswered is not None:
             break
@@ -67,14 +74,12 @@ def _fitting(trajectory: Trajectory, baseline: Baseline, device: DeviceProfile) 
     return fits or [trajectory.snapshots[-1]]
 
 
-def _climb_snapshot(
-    references: References, baseline: Baseline, snapshot: Model, refused: list[QuantizationError]
-) -> Iterator[Attempt]:
+def _climb_snapshot(references: References, snapshot: Model, refused: list[QuantizationError]) -> Iterator[Attempt]:
     """Yield the attempts; a rung that this model does not take is passed over and its error kept in `refused`."""
-    rungs = references.job.recipe.rungs(references.device)
+    rungs = rungs_for(references.job, references.parent, references.device)
     for position, rung in enumerate(rungs):
         try:
-            tried = attempt(references, baseline, snapshot, rung)
+            tried = attempt(references, snapshot, rung)
         except QuantizationError as error:
             logger.warning("%s: %s is passed over: %s", references.device.name, rung.title, error)
             refused.append(error)

@@ -15,10 +15,10 @@ from quality_gates.evidence import ModelEvidence
 from quality_gates.report import LayerRow, SliceValue
 from tasks.attempts import Attempt
 from tasks.export import export_snapshot
-from tasks.intake import Parent
 from tasks.job import Job
 from tasks.measure import answer_rows
 from tasks.outcome import accuracy, critical_slices
+from tasks.parents import Parent
 from tasks.samples import rows_with_slices
 
 logger = logging.getLogger("edgewright")

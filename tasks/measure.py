@@ -24,8 +24,8 @@ from quality_gates.evidence import BatchLatency, ModelEvidence, Resources
 from quality_gates.policy import Limit
 from tasks.answers import more_answers
 from tasks.errors import one_line
-from tasks.intake import Parent
 from tasks.job import Job
+from tasks.parents import Parent
 from tasks.stages import digest_of
 
 logger = logging.getLogger("edgewright")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from tasks.emulation.available import answering_of, emulators_for
 from tasks.emulation.emulator import Emulator
 from tasks.export import ModelFile, Trained, export_snapshot
 from tasks.measure import machine, request, session_settings
+from tasks.parents import OnnxParent
 from tasks.references import References
 
 logger = logging.getLogger("edgewright")
@@ -37,6 +38,8 @@ def parity(
     All but emulated against native run on this machine's CPU.
 
     torch against ONNX is held on the float model that the file was quantized from: torch does not run the file itself.
+    Where upstream is an ONNX file there is no torch: that file as it is written, without ONNX Runtime's optimizations,
+    is held against itself as the device runs it.
     """
     checks = dict.fromkeys(gate.check for gate in references.job.recipe.gates if isinstance(gate, Parity))
     return tuple(_measured(references, check, file, trained, split) for check in checks)
@@ -103,22 +106,31 @@ def _optimized_plain(references: References, file: ModelFile, _: Trained, split:
     return tuple(_fresh(references, file.path, split, references.device.max_batch, level) for level in levels)
 
 
-def _reloaded_original(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
+def _here(references: References, path: Path, split: SplitName, optimization: Optimization) -> np.ndarray:
+    """Outputs of a file that this process loads."""
     batch = references.device.max_batch
-    rows = request(references.device, file.path, _rows(references, split)).inputs
-    session = EdgeModel.load(file.path, session_settings(references.device))
+    rows = request(references.device, path, _rows(references, split)).inputs
+    session = EdgeModel.load(path, replace(session_settings(references.device), optimization=optimization))
     count = len(next(iter(rows.values())))
     parts = [
         session.predict({name: array[start : start + batch] for name, array in rows.items()})[0]
         for start in range(0, count, batch)
     ]
-    return np.concatenate(parts), _fresh(references, file.path, split, batch, "all")
+    return np.concatenate(parts)
+
+
+def _reloaded_original(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
+    fresh = _fresh(references, file.path, split, references.device.max_batch, "all")
+    return _here(references, file.path, split, "all"), fresh
 
 
 def _torch_onnx(references: References, _: ModelFile, trained: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
-    exported = export_snapshot(references.job, references.parent, trained)
-    answers = predict(trained.load(references.parent), _rows(references, split))
-    return answers, _fresh(references, exported.path, split, references.device.max_batch, "all")
+    parent = references.parent
+    exported = export_snapshot(references.job, parent, trained)
+    fresh = _fresh(references, exported.path, split, references.device.max_batch, "all")
+    if isinstance(parent, OnnxParent):
+        return _here(references, exported.path, split, "off"), fresh
+    return predict(trained.load(parent), _rows(references, split)), fresh
 
 
 def _emulated_native(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:

@@ -13,6 +13,7 @@ from deployments.workload import DeploymentSample, Split, SplitName, Workload, l
 from quality_gates.errors import PolicyError
 from quality_gates.policy import GatePolicy, Limit
 from quality_gates.slices import check_slices
+from tasks.calibration_classes import warn_of_missing_classes
 from tasks.emulation.available import emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job
@@ -55,6 +56,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
         sample = read_sample(workload, splits) if recipe.representativeness else None
+        warn_of_missing_classes(workload, splits)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     for gate in recipe.gates:

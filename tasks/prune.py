@@ -24,11 +24,12 @@ from model_compression.vocabulary import trim_vocabulary
 from tasks.baseline import Baseline
 from tasks.budgets import binding_resource, missed_budgets
 from tasks.floors import broken_floor
-from tasks.intake import Parent
 from tasks.job import Job
+from tasks.parents import OnnxParent, Parent, TorchParent
 from tasks.progress import steps
 from tasks.snapshots import Snapshot
 from tasks.teaching import Teaching, teaching
+from tasks.untrainable import UNTRAINABLE
 
 logger = logging.getLogger("edgewright")
 CODE = ("model_compression", "tasks.prune")
@@ -60,8 +61,10 @@ def prune(job: Job, parent: Parent, baseline: Baseline) -> Trajectory:
     """Prune in rounds until every device's budgets hold, a floor breaks, or nothing is left to remove.
 
     A round that breaks the accuracy floor, or loses more on a critical slice than its gate allows, is undone and tried
-    once more with half of the ratio; if that breaks it too, the trajectory ends.
+    once more with half of the ratio; if that breaks it too, the trajectory ends. An ONNX upstream stays whole.
     """
+    if isinstance(parent, OnnxParent):
+        return Trajectory((baseline.snapshot,), (), UNTRAINABLE, ())
     settings = job.recipe.prune
     prunable = _prunable(job, parent)
     snapshots, undone, ratio = [baseline.snapshot], list[Snapshot](), settings.ratio
@@ -85,7 +88,7 @@ def prune(job: Job, parent: Parent, baseline: Baseline) -> Trajectory:
     return Trajectory(tuple(snapshots), tuple(undone), stop, prunable.protected)
 
 
-def _enough(job: Job, parent: Parent, baseline: Baseline, last: Snapshot) -> str | None:
+def _enough(job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot) -> str | None:
     """Why no further round is needed or allowed; the smallest file budget is looked at first, for it costs nothing.
 
     A search for anything but accuracy goes on below the budgets, to the floor.
@@ -107,7 +110,7 @@ def _goes_on_below(search: Search | None) -> bool:
     return search is not None and search.objective != "accuracy"
 
 
-def _prunable(job: Job, parent: Parent) -> Prunable:
+def _prunable(job: Job, parent: TorchParent) -> Prunable:
     """Found once per program, by trial."""
     kinds = job.recipe.prune.units
 
@@ -128,7 +131,9 @@ def _prunable(job: Job, parent: Parent) -> Prunable:
     return found
 
 
-def _round(job: Job, parent: Parent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float) -> Snapshot:
+def _round(
+    job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float
+) -> Snapshot:
     settings = job.recipe.prune
     weigh_by = binding_resource(job, parent, last) if settings.weigh_by == "binding" else settings.weigh_by
     inputs = {
@@ -154,12 +159,12 @@ def _round(job: Job, parent: Parent, baseline: Baseline, last: Snapshot, prunabl
 
 
 def _compute(
-    job: Job, parent: Parent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float,
+    job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float,
     weigh_by: Resource | str, folder: Path,
 ) -> dict[str, Any]:  # fmt: skip
     model, before = last.load(parent), last.history
     history = before + _remove(job, parent, model, prunable, before, ratio, weigh_by)
-    _fine_tune(job, model, teaching(job, parent, baseline.teacher), last.index + 1)
+    _fine_tune(job, model, teaching(job, parent), last.index + 1)
     save_snapshot(folder, model, history)
     outputs = predict(model, job.splits["validation"].inputs)
     np.save(folder / "outputs.npy", outputs)
@@ -171,7 +176,7 @@ def _compute(
 
 
 def _remove(
-    job: Job, parent: Parent, model: nn.Module, prunable: Prunable, before: History, ratio: float,
+    job: Job, parent: TorchParent, model: nn.Module, prunable: Prunable, before: History, ratio: float,
     weigh_by: Resource | str,
 ) -> History:  # fmt: skip
     settings, calibration = job.recipe.prune, job.splits["calibration"]
@@ -189,7 +194,7 @@ def _remove(
     return [trimmed | removed]
 
 
-def _trim(job: Job, parent: Parent, model: nn.Module, before: History) -> Round:
+def _trim(job: Job, parent: TorchParent, model: nn.Module, before: History) -> Round:
     """The table of tokens is cut in the first round."""
     vocabulary = job.recipe.prune.vocabulary
     if vocabulary is None or before:

@@ -10,6 +10,7 @@ import numpy as np
 from deployments.recipe import FineTune, Rung
 from deployments.techniques import AsItIs, Dynamic, Half, Mixed, PostTraining, QuantizationAware, WeightOnly
 from model_compression.dynamic import quantize_dynamically
+from model_compression.errors import QuantizationError
 from model_compression.half import convert_to_half
 from model_compression.mixed import quantize_mixed
 from model_compression.ptq import quantize_after_training
@@ -17,23 +18,26 @@ from model_compression.qat import train_quantized
 from model_compression.static_quantizer import Activations
 from model_compression.weight_only import quantize_weights
 from tasks.export import FILE, ModelFile, Trained, export_snapshot
-from tasks.intake import Parent
 from tasks.job import Job
+from tasks.parents import OnnxParent, Parent, TorchParent
 from tasks.progress import steps
 from tasks.samples import some_rows
 from tasks.teaching import teaching
+from tasks.untrainable import REMEDY
 
 logger = logging.getLogger("edgewright")
 CODE = ("model_compression",)
 
 
-def make_file(job: Job, parent: Parent, teacher: Path, snapshot: Trained, rung: Rung, *, saturates: bool) -> ModelFile:
-    """Make the file of a snapshot or student by one rung.
+def make_file(job: Job, parent: Parent, snapshot: Trained, rung: Rung, *, saturates: bool) -> ModelFile:
+    """Make the file of a snapshot or student by one rung; `saturates` keeps weights to 7 bits.
 
-    `teacher` is the file of the parent's outputs on the training rows; `saturates` keeps weights to 7 bits.
+    Raises QuantizationError where the model does not take the rung.
     """
     if isinstance(rung, QuantizationAware):
-        return _trained(job, parent, snapshot, teacher, rung.fine_tune, reduce_range=saturates)
+        if isinstance(parent, OnnxParent):
+            raise QuantizationError(f"expected a torch program for {rung.title}, got an ONNX file; {REMEDY}")
+        return _trained(job, parent, snapshot, rung.fine_tune, reduce_range=saturates)
     source = export_snapshot(job, parent, snapshot)
     match rung:
         case AsItIs():
@@ -95,13 +99,11 @@ def _stage(
     return ModelFile.of(job.workspace.store.run(name, inputs, CODE, produce))
 
 
-def _trained(
-    job: Job, parent: Parent, snapshot: Trained, teacher: Path, settings: FineTune, *, reduce_range: bool
-) -> ModelFile:
+def _trained(job: Job, parent: TorchParent, snapshot: Trained, settings: FineTune, *, reduce_range: bool) -> ModelFile:
     """Train a snapshot with fake quantization, the parent teaching."""
 
     def produce(folder: Path) -> dict[str, int]:
-        train, by = job.splits["train"], teaching(job, parent, teacher)
+        train, by = job.splits["train"], teaching(job, parent)
         with steps(f"QAT of {snapshot.title}") as progress:
             train_quantized(
                 snapshot.load(parent),

@@ -9,9 +9,9 @@ from quality_gates.evidence import Evidence, ModelEvidence
 from tasks.baseline import Baseline
 from tasks.emulation.answers import measure_for
 from tasks.errors import RegistryError
-from tasks.intake import Parent
 from tasks.job import Job
 from tasks.measure import measure_on
+from tasks.parents import Parent
 from tasks.registry import EdgeModels, EdgeVersion
 
 

@@ -139,8 +139,15 @@ def _rung(attempt: Attempt) -> RungRow:
         latency_p50_ms=attempt.figure("latency_p50_ms"),
         seconds=attempt.seconds,
         reason=attempt.reason,
-        operators=", ".join(f"{count} {name}" for name, count in optimized_operators(attempt.file.path).items()),
+        operators=_operators(attempt),
     )
+
+
+def _operators(attempt: Attempt) -> str:
+    """Of a file that could be measured only: one that crashed ONNX Runtime there would crash it here."""
+    if attempt.measured.failure is not None:
+        return ""
+    return ", ".join(f"{count} {name}" for name, count in optimized_operators(attempt.file.path).items())
 
 
 def _slices(job: Job, evidence: Evidence) -> Iterator[SliceRow]:

@@ -8,10 +8,11 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.workload import SplitName
 from quality_gates.representativeness import Representativeness, RepresentativenessPolicy, Sample, hold_against
-from tasks.baseline import Baseline, stored_outputs
+from tasks.baseline import Baseline
 from tasks.errors import RepresentativenessError
-from tasks.intake import Parent
 from tasks.job import Job
+from tasks.parent_outputs import split_outputs, stored_outputs
+from tasks.parents import Parent
 from tasks.registry import Runs
 
 logger = logging.getLogger("edgewright")
@@ -47,7 +48,7 @@ def check_representativeness(
 
 def _seen(job: Job, parent: Parent, name: SplitName) -> Sample:
     split = job.splits[name]
-    outputs = np.load(stored_outputs(job, parent, split.inputs, job.digests(name)))
+    outputs = np.load(split_outputs(job, parent, name))
     return Sample(outputs, job.workload.predictions(outputs), split.targets, split.slices)
 
 

@@ -8,15 +8,15 @@ from deployments.recipe import Rung
 from deployments.techniques import Search
 from model_compression.errors import QuantizationError
 from tasks.attempts import Attempt, Climb, Model, attempt, closest, float_failures
-from tasks.baseline import Baseline
 from tasks.choice import best_of, why_chosen
 from tasks.front import better, front
 from tasks.references import References
+from tasks.untrainable import rungs_for
 
 logger = logging.getLogger("edgewright")
 
 
-def search(references: References, baseline: Baseline, models: Sequence[Model], settings: Search) -> Climb:
+def search(references: References, models: Sequence[Model], settings: Search) -> Climb:
     """Spend the budget of files, then that of trainings, and choose by the objective among what holds on validation.
 
     First the cheapest rung on every model whose float answers do not fail a gate themselves, then the other cheap
@@ -24,18 +24,16 @@ def search(references: References, baseline: Baseline, models: Sequence[Model], 
     far. Where nothing holds, the attempt that misses the fewest gates goes on to be refused. A rung that the models do
     not take is passed over. Raises QuantizationError where they take none.
     """
-    return _Search(references, baseline, models, settings).run()
+    return _Search(references, models, settings).run()
 
 
 class _Search:
     """The state of one search."""
 
-    def __init__(
-        self, references: References, baseline: Baseline, models: Sequence[Model], settings: Search
-    ) -> None:  # fmt: skip
-        self.references, self.baseline, self.settings = references, baseline, settings
+    def __init__(self, references: References, models: Sequence[Model], settings: Search) -> None:
+        self.references, self.settings = references, settings
         self.models = self._promising(models)
-        rungs = references.job.recipe.rungs(references.device)
+        rungs = rungs_for(references.job, references.parent, references.device)
         self.cheap = [rung for rung in rungs if not rung.trains]
         self.dear = [rung for rung in rungs if rung.trains]
         self.attempts: list[Attempt] = []
@@ -125,7 +123,7 @@ class _Search:
         if rung.title in self.refused:
             return
         try:
-            tried = attempt(self.references, self.baseline, model, rung)
+            tried = attempt(self.references, model, rung)
         except QuantizationError as error:
             logger.warning("%s: %s is passed over: %s", self.references.device.name, rung.title, error)
             self.refused[rung.title] = error

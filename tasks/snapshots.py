@@ -8,7 +8,7 @@ from torch import nn
 
 from model_compression.pruning import History
 from model_compression.snapshot import load_snapshot, read_history
-from tasks.intake import Parent
+from tasks.parents import TorchParent
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,6 @@ class Snapshot:
         """Which channels were removed."""
         return [] if self.folder is None else read_history(self.folder)
 
-    def load(self, parent: Parent) -> nn.Module:
+    def load(self, parent: TorchParent) -> nn.Module:
         """Return the module in evaluation mode."""
         return parent.build() if self.folder is None else load_snapshot(self.folder, parent.build, parent.example)

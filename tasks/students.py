@@ -22,11 +22,10 @@ from model_compression.training import FineTuning, fine_tune, predict
 from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import GatePolicy
-from tasks.baseline import Baseline
 from tasks.export import FILE
-from tasks.intake import Parent
 from tasks.job import Job
 from tasks.measure import machine, measure_resources
+from tasks.parents import OnnxParent, Parent, TorchParent
 from tasks.progress import steps
 from tasks.stages import digest_of
 from tasks.teaching import teaching
@@ -66,7 +65,7 @@ class Student:
         """The float model's outputs on the validation rows."""
         return np.load(self.outputs)
 
-    def load(self, parent: Parent) -> nn.Module:
+    def load(self, parent: TorchParent) -> nn.Module:
         """Return the module in evaluation mode."""
         return load_snapshot(
             self.folder,
@@ -78,19 +77,20 @@ class Student:
 def check_students(job: Job, parent: Parent) -> None:
     """Build the smallest student before any long work. Raises StudentError or ConfigurationError."""
     settings = job.recipe.distil
-    if settings is not None:
+    if settings is not None and isinstance(parent, TorchParent):
         smallest = Architecture(settings.family, settings.widths[0], settings.depths[0])
         _build(parent, smallest, Interface.of(parent.build(), parent.example), settings.fine_tune.seed)
 
 
 @task(name="distil", cache_policy=NO_CACHE)
-def distil(job: Job, parent: Parent, baseline: Baseline, device: DeviceProfile) -> Student | None:
-    """Teach the best of the students that fit a device; None where the recipe asks for none or none fits.
+def distil(job: Job, parent: Parent, device: DeviceProfile) -> Student | None:
+    """Teach the best of the students that fit a device; None where the recipe asks for none, none fits,
+    or the upstream is an ONNX file.
 
     Of several depths, one epoch each on the training rows tells on the validation rows which is trained in full.
     """
     settings = job.recipe.distil
-    if settings is None:
+    if settings is None or isinstance(parent, OnnxParent):
         return None
     interface = Interface.of(parent.build(), parent.example)
     fitting = [found for depth in settings.depths if (found := _fitted(job, parent, interface, device, depth))]
@@ -100,8 +100,8 @@ def distil(job: Job, parent: Parent, baseline: Baseline, device: DeviceProfile) 
     full = settings.fine_tune.settings()
     if len(fitting) > 1:
         trial = replace(full, epochs=1, patience=None)
-        fitting.sort(key=lambda architecture: _taught(job, parent, baseline, interface, architecture, trial).accuracy)
-    student = _taught(job, parent, baseline, interface, fitting[-1], full)
+        fitting.sort(key=lambda architecture: _taught(job, parent, interface, architecture, trial).accuracy)
+    student = _taught(job, parent, interface, fitting[-1], full)
     logger.info(
         "%s: %s, %s parameters, validation accuracy %.3f (%.1f s)",
         device.name,
@@ -113,12 +113,14 @@ def distil(job: Job, parent: Parent, baseline: Baseline, device: DeviceProfile) 
     return student
 
 
-def _build(parent: Parent, architecture: Architecture, interface: Interface, seed: int) -> nn.Module:
+def _build(parent: TorchParent, architecture: Architecture, interface: Interface, seed: int) -> nn.Module:
     own = parent.workload.build_student if architecture.family == "own" else None
     return build_student(architecture, interface, seed, own)
 
 
-def _fitted(job: Job, parent: Parent, interface: Interface, device: DeviceProfile, depth: int) -> Architecture | None:
+def _fitted(
+    job: Job, parent: TorchParent, interface: Interface, device: DeviceProfile, depth: int
+) -> Architecture | None:
     """The widest of one depth that keeps the device's budgets as an INT8 file, measured with fresh weights."""
     settings: Distil = job.recipe.distil  # type: ignore[assignment]  # asked for by the caller
 
@@ -148,7 +150,7 @@ def _fitted(job: Job, parent: Parent, interface: Interface, device: DeviceProfil
     return None if width is None else Architecture(settings.family, width, depth)
 
 
-def _missed_budgets(job: Job, parent: Parent, model: nn.Module, device: DeviceProfile, folder: Path) -> list[str]:
+def _missed_budgets(job: Job, parent: TorchParent, model: nn.Module, device: DeviceProfile, folder: Path) -> list[str]:
     rows = tuple(array[:SAMPLE_ROWS] for array in job.splits["calibration"].inputs)
     export_onnx(model, parent.example, parent.names, folder / "float.onnx")
     quantize_after_training(folder / "float.onnx", rows, folder / FILE, method="minmax", reduce_range=device.saturates)
@@ -161,13 +163,13 @@ def _missed_budgets(job: Job, parent: Parent, model: nn.Module, device: DevicePr
 
 
 def _taught(
-    job: Job, parent: Parent, baseline: Baseline, interface: Interface, architecture: Architecture, settings: FineTuning
+    job: Job, parent: TorchParent, interface: Interface, architecture: Architecture, settings: FineTuning
 ) -> Student:
     train = job.splits["train"]
 
     def produce(folder: Path) -> dict[str, Any]:
         model = _build(parent, architecture, interface, settings.seed)
-        by = teaching(job, parent, baseline.teacher)
+        by = teaching(job, parent)
         with steps(f"teaching {architecture}") as progress:
             fine_tune(
                 model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress,

@@ -16,9 +16,9 @@ from quality_gates.evidence import ModelEvidence, Unanswered
 from tasks.emulation.available import answering_of
 from tasks.emulation.emulator import find_emulator
 from tasks.errors import EmulatorMissing
-from tasks.intake import Parent
 from tasks.job import Job
 from tasks.measure import answer_rows, measure_on, request
+from tasks.parents import Parent
 from tasks.stages import StageResult
 
 logger = logging.getLogger("edgewright")

@@ -21,12 +21,13 @@ READY = "READY"
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A version of a registered torch model, on local disk: as a program, as a pickled module, or as neither."""
+    """A version of a registered model, on local disk: a program, a pickled module, an ONNX file, or none of them."""
 
     model: str
     version: str
     program: Path | None
     pickled: Path | None
+    graph: Path | None = None
 
 
 class Upstream:
@@ -64,7 +65,7 @@ class Upstream:
         return f"{found.source} {found.creation_timestamp}"
 
     def fetch(self, model: str, version: str) -> RegisteredModel:
-        """Download a version; nothing of it is executed. Raises RegistryError for what is not a torch model."""
+        """Download a version; nothing of it is executed. Raises RegistryError for other flavours."""
         self.check(model, version)
         try:
             uri = self.client.get_model_version_download_uri(model, version)
@@ -75,11 +76,14 @@ class Upstream:
                 f"model `{model}` version {version}: expected its files in the registry at {self.tracking_uri}, got "
                 f"{one_line(error)}; restore the artifact store, or register the model again"
             ) from error
-        if "pytorch" not in flavors:
+        if "pytorch" not in flavors and "onnx" not in flavors:
             raise RegistryError(
-                f"model `{model}` version {version}: expected MLflow's pytorch flavour, got "
-                f"{', '.join(sorted(flavors))}; log it with mlflow.pytorch.log_model"
+                f"model `{model}` version {version}: expected MLflow's pytorch or onnx flavour, got "
+                f"{', '.join(sorted(flavors))}; log it with mlflow.pytorch.log_model or mlflow.onnx.log_model"
             )
+        if "pytorch" not in flavors:
+            graph = folder / flavors["onnx"].get("data", "model.onnx")
+            return RegisteredModel(model, version, None, None, graph if graph.is_file() else None)
         data = folder / flavors["pytorch"].get("model_data", "data")
         program, pickled = data / "model.pt2", data / "model.pth"
         return RegisteredModel(

@@ -101,12 +101,17 @@ def test_slice_columns_must_be_the_same_in_validation_and_test() -> None:
     check_splits(dict.fromkeys(SPLITS, good()) | {"train": other})
 
 
-def test_types_must_be_the_same_in_every_split() -> None:
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("test", r"float32 with 2 .* in validation .*float64 with 2 .* in test; convert"),
+        ("calibration", r"float32 with 2 .* in train .*float64 with 2 .* in calibration; convert"),
+    ],
+)
+def test_types_must_be_the_same_in_every_split(name: str, says: str) -> None:
     other = replace(good(), inputs=(good().inputs[0].astype(np.float64), good().inputs[1]))
-    with pytest.raises(
-        ConfigurationError, match=r"float32 with 2 .* in validation .*float64 with 2 .* in test; convert"
-    ):
-        check_splits(dict.fromkeys(SPLITS, good()) | {"test": other})
+    with pytest.raises(ConfigurationError, match=says):
+        check_splits(dict.fromkeys(SPLITS, good()) | {name: other})
 
 
 def test_the_digest_follows_every_part() -> None:

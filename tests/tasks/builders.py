@@ -4,19 +4,19 @@ from pathlib import Path
 
 from quality_gates.verdict import GateOutcome, GateResult, Verdict
 from tasks.baseline import Baseline
-from tasks.intake import Parent
 from tasks.job import Job
+from tasks.parents import TorchParent
 from tasks.snapshots import Snapshot
 
 
-def parent(job: Job, program: Path) -> Parent:
+def parent(job: Job, program: Path) -> TorchParent:
     """A parent that nothing is asked of but to be passed on."""
-    return Parent(program, "0" * 64, job.workload, ())
+    return TorchParent(program, "0" * 64, job.workload, ())
 
 
 def baseline(onnx: Path) -> Baseline:
     """A baseline whose file is all that matters."""
-    return Baseline(Snapshot.original("0" * 64, 1, 1, 0.9, onnx), onnx, onnx, 0)
+    return Baseline(Snapshot.original("0" * 64, 1, 1, 0.9, onnx), onnx, 0)
 
 
 def verdict(outcome: GateOutcome = "pass") -> Verdict:

@@ -60,7 +60,7 @@ def climb(
     """Climb over files that are `made`; any other is a KeyError, and rungs `refusing` the models raise."""
     seen: dict[Path, ModelEvidence] = {}
 
-    def make(_: Any, __: Any, ___: Any, of: Snapshot, rung: Any, *, saturates: bool) -> ModelFile:
+    def make(_: Any, __: Any, of: Snapshot, rung: Any, *, saturates: bool) -> ModelFile:
         if rung.title in refusing:
             raise QuantizationError(f"{rung.title} is not for this model")
         right, size, *milliseconds = made[of.index, rung.title]
@@ -81,6 +81,6 @@ def climb(
         parent=None,
         beside=lambda candidate, _: Evidence(candidate, evidence(PARENT_RIGHT, 10), None),
     )
-    baseline = SimpleNamespace(graph_bytes=GRAPH, teacher=None)
+    baseline = SimpleNamespace(graph_bytes=GRAPH)
     trajectory = Trajectory(tuple(snapshots), (), "done", ())
     return tasks.ladder.climb.fn(references, baseline, trajectory)  # type: ignore[arg-type]

@@ -16,8 +16,9 @@ from deployments.errors import ConfigurationError
 from deployments.workload import Split, SplitName
 from model_compression.errors import IntakeError, RebuildError
 from tasks.errors import PreflightError, RegistryError
-from tasks.intake import Parent, resolve
+from tasks.intake import resolve
 from tasks.job import Job
+from tasks.parents import TorchParent
 from tasks.registry import Upstream, register_upstream
 from tasks.workspace import Workspace
 from tests.tasks.registry.versions import add_version, model_folder
@@ -83,7 +84,7 @@ def stages(job: Job) -> list[str]:
     return sorted(path.name for path in job.workspace.store.root.iterdir())
 
 
-def answers(parent: Parent, job: Job) -> Tensor:
+def answers(parent: TorchParent, job: Job) -> Tensor:
     with torch.no_grad():
         return parent.build()(torch.from_numpy(job.splits["test"].inputs[0]))
 
@@ -198,16 +199,9 @@ def test_an_architecture_that_answers_otherwise_is_refused(workspace: Workspace,
         resolve.fn(job(workspace, scaled, workload=Building(Plain())))
 
 
-def test_an_onnx_model_is_refused_with_the_remedy(workspace: Workspace, tmp_path: Path) -> None:
-    folder = model_folder(tmp_path / "onnx", ("onnx", "python_function"), {"model.onnx": b"onnx"})
-    version = add_version(workspace.tracking_uri, "graph", folder)
-    with pytest.raises(RegistryError, match=r"pytorch flavour, got onnx, python_function; log it with mlflow\.pytorch"):
-        resolve.fn(job(workspace, "graph", version))
-
-
 def test_a_version_without_a_model_is_refused_with_the_remedy(workspace: Workspace, tmp_path: Path) -> None:
     version = add_version(workspace.tracking_uri, "hollow", model_folder(tmp_path / "hollow", ("pytorch",), {}))
-    with pytest.raises(RegistryError, match=r"expected data/model\.pt2, got neither that nor a pickled module; log it"):
+    with pytest.raises(RegistryError, match=r"expected a program \(data/model\.pt2\), .* got none of them; log it"):
         resolve.fn(job(workspace, "hollow", version))
 
 

@@ -10,6 +10,7 @@ import torch
 from quality_gates.policy import Parity, ParityCheck
 from tasks import parity as module
 from tasks.export import ModelFile
+from tasks.parents import OnnxParent
 from tasks.parity import parity
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
@@ -39,6 +40,22 @@ def test_a_sound_model_answers_the_same_both_ways(tmp_path: Path, check: ParityC
     (seen,) = parity(references(tmp_path, check), file(tmp_path), trained(), "test")
     assert (seen.check, seen.rows, seen.differing, seen.failure) == (check, ROWS["test"], 0, None)
     assert seen.largest < 1e-4
+
+
+def test_an_onnx_upstream_is_held_against_its_own_file_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, made = references(tmp_path, "torch_onnx"), file(tmp_path)
+    other = linear_model(tmp_path / "upstream.onnx", FEATURES, 5)  # five answers a row, where the made file has three
+    asked.parent = OnnxParent(other, "p")
+    levels: list[str] = []
+    here = module._here
+    monkeypatch.setattr(module, "_here", lambda *given: (levels.append(given[3]), here(*given))[1])
+    (seen,) = parity(asked, made, trained(), "test")
+    assert (seen.rows, seen.differing, seen.failure, levels) == (ROWS["test"], 0, None, ["off"])
+    monkeypatch.setattr(module, "_here", lambda *given: -here(*given))
+    (seen,) = parity(asked, ModelFile(made.path, "another", 0.0), trained(), "test")
+    assert seen.largest == pytest.approx(2.0)
 
 
 def test_only_what_gates_ask_for_is_measured(tmp_path: Path) -> None:

@@ -10,15 +10,16 @@ from quality_gates.conditions import SliceCondition
 from quality_gates.policy import NonInferiority
 from tasks.baseline import Baseline, measure_baseline
 from tasks.floors import broken_floor
-from tasks.intake import Parent, resolve
+from tasks.intake import resolve
 from tasks.job import Job
+from tasks.parents import TorchParent
 from tasks.prune import prune
 from tasks.snapshots import Snapshot
 from tasks.workspace import Workspace
 from tests.tasks import tiny
 
 
-def started(job: Job) -> tuple[Job, Parent, Baseline]:
+def started(job: Job) -> tuple[Job, TorchParent, Baseline]:
     parent = resolve.fn(job)
     return job, parent, measure_baseline.fn(job, parent)
 
@@ -67,7 +68,9 @@ def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
     ratios: list[float] = []
     honest = tasks.prune._round
 
-    def watched(job: Job, parent: Parent, baseline: Baseline, last: Snapshot, prunable: object, ratio: float) -> object:
+    def watched(
+        job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot, prunable: object, ratio: float
+    ) -> object:
         ratios.append(ratio)
         return honest(job, parent, baseline, last, prunable, ratio)  # type: ignore[arg-type]
 

@@ -1,5 +1,6 @@
 """The facts of the report: what happened in words, which rows are shown, and that damage does not break the page."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import SliceCondition
 from quality_gates.verdict import GateResult, Verdict
 from tasks import report
+from tests.edge_runtime.models import linear_model
 from tests.end_to_end.tiny.workload import Tiny
 
 
@@ -57,6 +59,17 @@ def test_flipped_rows_of_the_critical_slice_come_first_with_their_pictures(job: 
     eights = int((labels == 8).sum())
     assert [row.label for row in shown[:eights]] == ["8"] * min(eights, report.SHOWN_FLIPS)
     assert all(row.image_png_base64 for row in shown)
+
+
+def test_operators_are_counted_of_files_that_could_be_measured_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SimpleNamespace(path=linear_model(tmp_path / "model.onnx"))
+    measured = SimpleNamespace(file=file, measured=ModelEvidence(None, None))
+    assert report._operators(measured) == "1 MatMul"  # type: ignore[arg-type]
+    monkeypatch.setattr(report, "optimized_operators", lambda _: pytest.fail("a file that crashes was loaded here"))
+    crashed = SimpleNamespace(file=file, measured=ModelEvidence(None, None, "it crashed"))
+    assert report._operators(crashed) == ""  # type: ignore[arg-type]
 
 
 def test_no_flip_shows_no_row(job: Any) -> None:

@@ -11,9 +11,10 @@ from deployments.workload import load_workload, read_splits
 from tasks.attempts import Climb
 from tasks.baseline import Baseline, measure_baseline
 from tasks.errors import RegistryError
-from tasks.intake import Parent, resolve
+from tasks.intake import resolve
 from tasks.job import Job
 from tasks.ladder import climb
+from tasks.parents import TorchParent
 from tasks.prune import Trajectory, prune
 from tasks.references import references
 from tasks.registry import Upstream, register_upstream
@@ -25,7 +26,7 @@ class Ours:
     """What the pipeline had and made."""
 
     job: Job
-    parent: Parent
+    parent: TorchParent
     baseline: Baseline
     trajectory: Trajectory
     climb: Climb

@@ -19,7 +19,7 @@ def qat_after_an_eighth(ours: Ours) -> list[Figure]:
     job, whole = ours.job, ours.baseline.snapshot.parameters
     snapshot = min(ours.trajectory.snapshots, key=lambda each: abs(np.log(each.parameters / whole / SHARE)))
     rung = next(rung for rung in job.recipe.ladder if isinstance(rung, QuantizationAware))
-    file = make_file(job, ours.parent, ours.baseline.teacher, snapshot, rung, saturates=False)
+    file = make_file(job, ours.parent, snapshot, rung, saturates=False)
     test = job.splits["test"]
     outputs = predict(snapshot.load(ours.parent), test.inputs)
     before = float(job.workload.score(outputs, test.targets).mean())

@@ -110,11 +110,30 @@ def test_a_version_that_does_not_exist_is_not_fetched(upstream: Upstream, regist
 
 
 def test_another_flavour_is_named_with_the_remedy(upstream: Upstream, tmp_path: Path) -> None:
-    folder = model_folder(tmp_path / "onnx", ("onnx", "python_function"), {"model.onnx": b"onnx"})
-    version = add_version(upstream.tracking_uri, "graph", folder)
-    says = r"expected MLflow's pytorch flavour, got onnx, python_function; log it with mlflow\.pytorch\.log_model"
+    folder = model_folder(tmp_path / "keras", ("keras", "python_function"), {"model.keras": b"keras"})
+    version = add_version(upstream.tracking_uri, "layers", folder)
+    says = (
+        r"expected MLflow's pytorch or onnx flavour, got keras, python_function; log it with mlflow\.pytorch\.log_model"
+    )
     with pytest.raises(RegistryError, match=says):
-        upstream.fetch("graph", version)
+        upstream.fetch("layers", version)
+
+
+def test_an_onnx_file_is_found_and_a_lost_one_is_none(upstream: Upstream, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "onnx", ("onnx", "python_function"), {})
+    (folder / "model.onnx").write_bytes(b"onnx")
+    version = add_version(upstream.tracking_uri, "graph", folder)
+    found = upstream.fetch("graph", version)
+    assert (found.program, found.pickled, found.graph) == (None, None, folder / "model.onnx")
+    (folder / "model.onnx").unlink()
+    assert upstream.fetch("graph", version).graph is None
+
+
+def test_of_both_flavours_the_program_is_taken(upstream: Upstream, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "both", ("onnx", "pytorch"), {"model.pt2": b"program"})
+    (folder / "model.onnx").write_bytes(b"onnx")
+    found = upstream.fetch("both", add_version(upstream.tracking_uri, "both", folder))
+    assert (found.program, found.graph) == (folder / "data" / "model.pt2", None)
 
 
 def test_a_pickled_module_and_a_folder_of_neither_are_told_apart(upstream: Upstream, tmp_path: Path) -> None:
