@@ -65,7 +65,7 @@ def _check_same(together: np.ndarray, alone: np.ndarray) -> None:
     difference = np.inf
     if together.shape == alone.shape:
         difference = float(np.abs(together.astype(float) - alone).max() / max(1e-12, float(np.abs(alone).max())))
-    if difference > SAME:
+    if not difference <= SAME:  # NaN is none
         raise IntakeError(
             f"expected the registered ONNX file to answer a row the same alone as among others, got answers of shape "
             f"{alone.shape} and {together.shape} that differ by {difference:.3g} of the largest; export it again in "

@@ -84,8 +84,7 @@ def check_students(job: Job, parent: Parent) -> None:
 
 @task(name="distil", cache_policy=NO_CACHE)
 def distil(job: Job, parent: Parent, device: DeviceProfile) -> Student | None:
-    """Teach the best of the students that fit a device; None where the recipe asks for none, none fits,
-    or the upstream is an ONNX file.
+    """Teach the best of the students that fit a device; None where none is asked for, fits or can be taught.
 
     Of several depths, one epoch each on the training rows tells on the validation rows which is trained in full.
     """
