@@ -9,6 +9,8 @@ import pandas as pd
 
 from quality_gates.evidence import Evidence, ModelEvidence, Resources
 from quality_gates.report import SizePoint
+from tasks.attempts import Attempt
+from tasks.export import ModelFile
 from tasks.frontier import frontier
 from tasks.prune import Trajectory
 from tasks.snapshots import Snapshot
@@ -23,14 +25,17 @@ def measured(right: int, size: int) -> ModelEvidence:
     return ModelEvidence(rows, Resources(size_bytes=size, **figures))
 
 
-def points(validation: Evidence | None, deployed: str | None) -> dict[str, SizePoint]:
-    chosen = SimpleNamespace(rung="PTQ", snapshot=WHOLE, size_bytes=120, accuracy=0.9, reason="holds")
+def points(tmp_path: Path, validation: Evidence | None, deployed: str | None) -> dict[str, SizePoint]:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"0" * 120)
+    verdict: Any = SimpleNamespace(passed=True)
+    chosen = Attempt(WHOLE, "PTQ", ModelFile(path, "f", 0.0), measured(9, 120), verdict, 0.0, "holds")
     climb: Any = SimpleNamespace(attempts=(chosen,), chosen=chosen)
     return {point.kind: point for point in frontier(Trajectory((WHOLE,), (), "done", ()), climb, validation, deployed)}
 
 
-def test_what_is_deployed_stands_at_its_figures_on_validation() -> None:
-    found = points(Evidence(measured(9, 120), measured(10, 400), measured(8, 150)), "2")
+def test_what_is_deployed_stands_at_its_figures_on_validation(tmp_path: Path) -> None:
+    found = points(tmp_path, Evidence(measured(9, 120), measured(10, 400), measured(8, 150)), "2")
     assert list(found) == ["parent", "rung", "deployed"]
     assert (found["deployed"].label, found["deployed"].size_bytes, found["deployed"].accuracy) == (
         "deployed",
@@ -41,13 +46,13 @@ def test_what_is_deployed_stands_at_its_figures_on_validation() -> None:
     assert found["rung"].chosen and not found["deployed"].chosen
 
 
-def test_before_the_first_deployment_there_is_no_such_point() -> None:
-    assert list(points(Evidence(measured(9, 120), measured(10, 400), None), None)) == ["parent", "rung"]
-    assert list(points(None, "2")) == ["parent", "rung"]
+def test_before_the_first_deployment_there_is_no_such_point(tmp_path: Path) -> None:
+    assert list(points(tmp_path, Evidence(measured(9, 120), measured(10, 400), None), None)) == ["parent", "rung"]
+    assert list(points(tmp_path, None, "2")) == ["parent", "rung"]
 
 
-def test_a_deployed_model_that_could_not_be_measured_says_so() -> None:
+def test_a_deployed_model_that_could_not_be_measured_says_so(tmp_path: Path) -> None:
     broken = ModelEvidence(None, None, "its file is gone")
-    found = points(Evidence(measured(9, 120), measured(10, 400), broken), "2")["deployed"]
+    found = points(tmp_path, Evidence(measured(9, 120), measured(10, 400), broken), "2")["deployed"]
     assert (found.size_bytes, found.accuracy) == (None, None)
     assert found.note == "version 2, could not be measured: its file is gone"
