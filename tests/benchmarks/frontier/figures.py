@@ -7,7 +7,6 @@ from pathlib import Path
 from deployments.device import DeviceProfile
 from deployments.workload import Split, Workload
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement import Measurement
 from edge_runtime.measuring import measure
 from tasks.measure import request
 from tests.benchmarks.trajectory.cache import console
@@ -39,13 +38,6 @@ def seen(files: Mapping[str, Path], device: DeviceProfile, workload: Workload, t
         for name, first in list(answers.items()):
             answers[name] = _faster(first, _measured(files[name], device, workload, few))
     return answers
-
-
-def timed(file: Path, device: DeviceProfile, rows: Split) -> Measurement:
-    """The fastest of several measurements of one file on some rows."""
-    few = tuple(array[:64] for array in rows.inputs)
-    asked = request(device, file, few)
-    return min((measure(asked, device.measure.timeout_s) for _ in range(TURNS)), key=lambda each: each.latency_p50_ms)
 
 
 def _measured(file: Path, device: DeviceProfile, workload: Workload, rows: Split) -> Seen:

@@ -34,13 +34,12 @@ NOTES = """devices: processor time of one pruning trajectory with its fine-tunin
 for the hardest of them, on the demo's digits, each in an empty stage store, both in one run. step: median processor
 time of a step of 64 images of the 78,000-parameter ResNet over a bare torch loop that asks the same teacher in every
 step. pruning: mean of two seeds; sides differ in which channels go, all else is the same: the parent (308,074
-parameters, .932 on test), a sixth of an epoch a round (8 rounds), half an epoch at each size, the distilling fine-
-tuning, 512 rows to score on before every small cut. torch-pruning's GroupTaylorImportance, one pruner for the whole trajectory,
-with one ratio for all layers and with one global ranking; ours is held against each at no more than its parameters, and
-the worse of the two leads counts. language: the recipe's own pruning of reuters-r8; memory at 8 rows is mostly that of
-activations. students: mean accuracy on the test rows over three seeds,
-the recipe's student taught by the parent minus the same student trained on the ground truth alone, the same rows, steps
-and schedule."""
+parameters, .932 on test), a sixth of an epoch a round (8 rounds), half an epoch at each size, the distilling
+fine-tuning, 512 rows to score on before every small cut. torch-pruning's GroupTaylorImportance, one pruner for the
+whole trajectory, with one ratio for all layers and with one global ranking; ours is held against each at no more than
+its parameters, and the worse of the two leads counts. language: the recipe's own pruning of reuters-r8; memory at 8
+rows is mostly that of activations. students: mean accuracy on the test rows over three seeds, the recipe's student
+taught by the parent minus the same student trained on the ground truth alone, the same rows, steps and schedule."""
 
 
 def main(names: Sequence[str]) -> None:
