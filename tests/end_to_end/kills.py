@@ -27,7 +27,7 @@ RECIPE = str(Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml")
 POINTS = {
     "parent export": ("tasks.export", "export_onnx"),
     "fine-tuning": ("tasks.prune", "fine_tune"),
-    "quantization": ("tasks.export", "quantize_after_training"),
+    "quantization": ("tasks.quantize", "quantize_after_training"),
     "measurement": ("tasks.measure", "measure"),
     "bundle": ("tasks.publish", "write_bundle"),
     "aliases": ("tasks.registry.edge_models", "EdgeModels.deploy"),
