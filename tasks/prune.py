@@ -89,20 +89,25 @@ def prune(job: Job, parent: Parent, baseline: Baseline) -> Trajectory:
 
 
 def _enough(job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot) -> str | None:
-    """Why no further round is needed or allowed; the smallest file budget is looked at first, for it costs nothing.
+    """Why no further round is needed or allowed.
 
     A search for anything but accuracy goes on below the budgets, to the floor.
     """
-    if _goes_on_below(job.recipe.search):
-        return f"all {last.index} rounds are done" if last.index == job.recipe.prune.max_rounds else None
+    if not _goes_on_below(job.recipe.search) and (kept := _keeps_budgets(job, parent, baseline, last)):
+        return kept
+    if last.index == job.recipe.prune.max_rounds:
+        return f"all {last.index} rounds are done"
+    return None
+
+
+def _keeps_budgets(job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot) -> str | None:
+    """Say so where every budget holds as measured; the smallest file budget is looked at first, for it is free."""
     size = min(device.budgets.size_bytes for device in job.recipe.devices)
     if last.weight_bytes + baseline.graph_bytes <= size:
         missed = missed_budgets(job, parent, last)
         if not missed:
             return f"{last.title} keeps every device's budgets"
         logger.info("%s: one more round, for as INT8 it misses %s", last.title, "; ".join(missed))
-    if last.index == job.recipe.prune.max_rounds:
-        return f"all {last.index} rounds are done"
     return None
 
 

@@ -9,7 +9,7 @@ from deployments.techniques import Search
 from model_compression.errors import QuantizationError
 from tasks.attempts import Attempt, Climb, Model, attempt, closest, float_failures
 from tasks.choice import best_of, why_chosen
-from tasks.front import better, front
+from tasks.front import HIGHER_IS_BETTER, better, front
 from tasks.references import References
 from tasks.untrainable import rungs_for
 
@@ -95,7 +95,7 @@ class _Search:
         order = sorted(
             (promise for promise in promises if better(promise[0], best, objective)),
             key=lambda promise: promise[0] or 0.0,
-            reverse=objective == "accuracy",
+            reverse=objective in HIGHER_IS_BETTER,
         )
         for _, model in order:
             yield from ((model, rung) for rung in self._dear_left() if (id(model), rung.title) not in tried)
