@@ -38,7 +38,8 @@ class Costs:
             return float(len(attention.heads[0].columns))
         count = len(attention.heads)
         makers = sum(self.taken.get(maker, 0.0) for maker in attention.makers) / count
-        core = self.taken.get(attention.core.name, 0.0) / count
+        between = {_name(node) for node in (*attention.heads_at, *attention.operators)} - {*attention.makers}
+        core = sum(self.taken.get(name, 0.0) for name in between) / count
         return makers + core + (self.taken.get(attention.name, 0.0) / count if self.inputs_too else 0.0)
 
     def of_layer(self, layer: Residual, inside: Collection[Candidates]) -> float:
@@ -84,9 +85,13 @@ def _alive_at_peak(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, f
     peak = max(alive, key=lambda living: sum(sizes[node] for node in living))
     taken: dict[str, float] = {}
     for node in peak:
-        name = str(node.target) if node.op == "call_module" else node.name
-        taken[name] = taken.get(name, 0.0) + sizes[node]
+        taken[_name(node)] = taken.get(_name(node), 0.0) + sizes[node]
     return taken
+
+
+def _name(node: fx.Node) -> str:
+    """What a node's share is kept by: its module, or itself."""
+    return str(node.target) if node.op == "call_module" else node.name
 
 
 def _last_uses(nodes: list[fx.Node]) -> dict[fx.Node, int]:

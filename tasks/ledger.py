@@ -18,7 +18,7 @@ def ledger(job: Job, trajectory: Trajectory, chosen: Attempt) -> Iterator[Ledger
     for model in _way_to(trajectory, chosen.snapshot):
         answers = ModelEvidence(answer_rows(job, "validation", model.validation_outputs), resources=None)
         yield _row(job, model.title, answers, model.file_bytes, model.seconds or None)
-    yield _row(job, f"{chosen.rung} (INT8)", chosen.measured, chosen.size_bytes, chosen.seconds)
+    yield _row(job, chosen.rung, chosen.measured, chosen.size_bytes, chosen.seconds)
 
 
 def _way_to(trajectory: Trajectory, last: Snapshot | Student) -> list[Snapshot | Student]:

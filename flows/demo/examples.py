@@ -39,7 +39,7 @@ def examples() -> dict[str, Example]:
 
     return {
         "fashion": Example("fashion-mnist", resnet, 4, 4e-3),
-        "mobilenet": Example("fashion-mobilenet", mobilenet, 4, 4e-3),
+        "mobilenet": Example("fashion-mobilenet", mobilenet, 8, 4e-3),
         "shuttle": Example("shuttle", telemetry_network, 12, 4e-3),
         "r8": Example("reuters-r8", minilm, 2, 2e-4, batch_size=16, weight_decay=1e-2, precision="bfloat16"),
     }

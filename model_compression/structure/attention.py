@@ -26,7 +26,8 @@ class Head:
 class Attention:
     """The heads of one attention, by the name of the layer that reads them.
 
-    `heads_at` says for each node between those layers which head an element belongs to; `core` is where they meet.
+    `heads_at` says for each node between those layers which head an element belongs to; `core` is where they meet, the
+    last of the `operators` that mix the places.
     Heads that share keys and values (grouped queries) are one.
     """
 
@@ -34,6 +35,7 @@ class Attention:
     core: fx.Node
     heads: tuple[Head, ...]
     heads_at: dict[fx.Node, Any]
+    operators: tuple[fx.Node, ...]
 
     @property
     def makers(self) -> list[str]:
@@ -75,7 +77,7 @@ def _attention(model: fx.GraphModule, values: Values, core: Core, rows: dict[fx.
     }
     heads = tuple(_head(number, owners, read) for number in range(int(place_heads.max()) + 1))
     masks = heads_of_masks(model, values, core, place_heads)
-    return Attention(str(reader.target), core.node, heads, {**before, **masks, **after})
+    return Attention(str(reader.target), core.node, heads, {**before, **masks, **after}, core.operators)
 
 
 def _maker(model: fx.GraphModule, values: Values, core: Core, side: str, rows: dict[fx.Node, Any]) -> fx.Node:

@@ -13,6 +13,8 @@ from model_compression.structure.observation import layer_of
 PRODUCTS = {aten.matmul.default, aten.bmm.default}
 PRODUCT_AND_SUM = aten.baddbmm.default
 SOFTMAX = {aten.softmax.int, aten._softmax.default}
+OPERATORS = {aten.scaled_dot_product_attention.default, PRODUCT_AND_SUM, *PRODUCTS, *SOFTMAX}
+"""What attention spends its time in, between its layers."""
 ELEMENTWISE = {
     aten.add.Tensor,
     aten.add_.Tensor,
@@ -39,7 +41,7 @@ ELEMENTWISE = {
 class Core:
     """One attention: what it takes and gives. Features are the last dimension, of the key the last but one if so told.
 
-    `masks` are what is added to or put into the scores.
+    `masks` are what is added to or put into the scores, `operators` the products and the softmax; `node` is the last.
     """
 
     node: fx.Node
@@ -48,6 +50,7 @@ class Core:
     value: fx.Node
     key_is_transposed: bool
     masks: tuple[fx.Node, ...]
+    operators: tuple[fx.Node, ...]
 
 
 def cores(model: fx.GraphModule) -> Iterator[Core]:
@@ -57,12 +60,12 @@ def cores(model: fx.GraphModule) -> Iterator[Core]:
             arguments: list[Any] = list(node.args)
             query, key, value, *rest = arguments
             mask = rest[0] if rest else node.kwargs.get("attn_mask")
-            yield Core(node, query, key, value, False, (mask,) if isinstance(mask, fx.Node) else ())
+            yield Core(node, query, key, value, False, (mask,) if isinstance(mask, fx.Node) else (), (node,))
         elif node.target in PRODUCTS and (softmax := _softmax_behind(model, node.args[0])) is not None:
             scores, masks = _scores(softmax.args[0])
             if scores is not None:
                 query, key, value = [*scores.args[-2:], node.args[1]]
-                yield Core(node, query, key, value, True, masks)  # type: ignore[arg-type]
+                yield Core(node, query, key, value, True, masks, (scores, softmax, node))  # type: ignore[arg-type]
 
 
 def _softmax_behind(model: fx.GraphModule, node: Any) -> fx.Node | None:

@@ -121,6 +121,17 @@ class TestCosts:
         assert sum(costs.taken.values()) == pytest.approx(1)
         assert all(share > 0 for share in costs.taken.values())
 
+    @pytest.mark.parametrize(("name", "operators"), [("bert", 1), ("bert by hand", 3), ("with weights", 3)])
+    def test_a_head_frees_its_share_of_the_products(self, name: str, operators: int) -> None:
+        model, rows = built(name), MODELS[name].rows
+        attention, *_ = units_of(model, rows, ("heads",), protected_units(model, rows, ("heads",))).attentions
+        costs = costs_of(model, rows, "latency")
+        assert len(attention.operators) == operators
+        names = [str(node.target) if node.op == "call_module" else node.name for node in attention.operators]
+        products = sum(costs.taken[name] for name in names)
+        layers = sum(costs.taken[name] for name in (*attention.makers, attention.name))
+        assert costs.of_head(attention) == pytest.approx((products + layers) / len(attention.heads))
+
     def test_what_frees_more_bytes_goes_before_its_equal(self) -> None:
         wide, narrow = nn.Linear(64, 8), nn.Linear(8, 8)
         model = nn.Sequential(wide, nn.ReLU(), narrow, nn.ReLU(), nn.Linear(8, 3)).eval()
