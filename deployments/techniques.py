@@ -129,18 +129,23 @@ class Half(_Rung):
 
 
 class PostTraining(_Rung):
-    """Rung: static post-training quantization. int8 activations are slow on x86; other devices may like them."""
+    """Rung: static post-training quantization. int8 activations are slow on x86; other devices may like them.
+
+    With `float_where_faster` the layers that were measured to be slower in integers stay in float.
+    """
 
     kind: Literal["ptq"]
     calibration: Calibration
     activations: Activations = "uint8"
+    float_where_faster: bool = False
     precision: Literal["int8"] = "int8"
     cost = 3
 
     @property
     def title(self) -> str:
         """What reports call this rung."""
-        return f"PTQ {self.calibration}{'' if self.activations == 'uint8' else ', int8 activations'}"
+        activations = "" if self.activations == "uint8" else ", int8 activations"
+        return f"PTQ {self.calibration}{activations}{', float where faster' if self.float_where_faster else ''}"
 
 
 class Dynamic(_Rung):

@@ -44,8 +44,9 @@ def make_file(job: Job, parent: Parent, snapshot: Trained, rung: Rung, *, satura
             return source
         case PostTraining():
             return quantize_ptq(
-                job, source, method=rung.calibration, reduce_range=saturates, activations=rung.activations
-            )
+                job, source, method=rung.calibration, reduce_range=saturates, activations=rung.activations,
+                float_where_faster=rung.float_where_faster,
+            )  # fmt: skip
         case Mixed():
             return _mixed(job, source, rung, reduce_range=saturates)
         case Half():
@@ -58,10 +59,16 @@ def make_file(job: Job, parent: Parent, snapshot: Trained, rung: Rung, *, satura
 
 
 def quantize_ptq(
-    job: Job, source: ModelFile, *, method: str, reduce_range: bool, activations: Activations = "uint8"
-) -> ModelFile:
+    job: Job, source: ModelFile, *, method: str, reduce_range: bool, activations: Activations = "uint8",
+    float_where_faster: bool = False,
+) -> ModelFile:  # fmt: skip
     """Quantize a float file with calibration rows."""
-    settings = {"method": method, "reduce_range": reduce_range, "activations": activations}
+    settings = {
+        "method": method,
+        "reduce_range": reduce_range,
+        "activations": activations,
+        "float_where_faster": float_where_faster,
+    }
 
     def make(source: Path, path: Path, **settings: Any) -> None:
         quantize_after_training(source, job.splits["calibration"].inputs, path, **settings)
