@@ -10,7 +10,15 @@ from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
 from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, Prune, QuantizationAware, Rung, Search
 from deployments.yaml_file import Frozen, read_mapping, validated, written_as
-from quality_gates.policy import BY_ANSWERS, DECIDED_ONCE, Gate, GatePolicy, Parity
+from quality_gates.policy import (
+    BY_ANSWERS,
+    DECIDED_ONCE,
+    Gate,
+    GatePolicy,
+    NonInferiority,
+    Parity,
+    SliceCondition,
+)
 from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
@@ -54,6 +62,7 @@ class Recipe(Frozen):
     devices: Annotated[tuple[DeviceProfile, ...], Field(min_length=1, strict=False)]
     prune: Prune
     distil: Distil | None = None
+    critical_weight: Annotated[float, Field(ge=1)] = 1  # how often a critical slice's rows are trained on, to others
     representativeness: RepresentativenessPolicy | None = None
     search: Search | None = None
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1, strict=False)]
@@ -88,6 +97,12 @@ class Recipe(Frozen):
     def digest(self) -> str:
         """sha256 of everything that the recipe says, its device profiles included."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @property
+    def critical_slices(self) -> list[SliceCondition]:
+        """The slices that have gates of their own, in the recipe's order."""
+        conditions = [gate.slice for gate in self.gates if isinstance(gate, NonInferiority) and gate.slice]
+        return list(dict.fromkeys(conditions))
 
     def policy(self, device: DeviceProfile) -> GatePolicy:
         """The recipe's gates and the device's budgets."""

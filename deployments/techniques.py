@@ -199,14 +199,19 @@ class Mixed(_Rung):
 
 
 class QuantizationAware(_Rung):
-    """Rung: quantization-aware training, distilling from the parent."""
+    """Rung: quantization-aware training, distilling from the parent; `float_where_faster` as for `ptq`."""
 
     kind: Literal["qat"]
     fine_tune: FineTune
+    float_where_faster: bool = False
     precision: Literal["int8"] = "int8"
     cost = 10
     trains = True
-    title: ClassVar[str] = "QAT"
+
+    @property
+    def title(self) -> str:
+        """What reports call this rung."""
+        return "QAT, float where faster" if self.float_where_faster else "QAT"
 
 
 Rung = Annotated[

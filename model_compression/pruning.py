@@ -1,6 +1,5 @@
 """Structured pruning of channels, attention heads and residual layers: the module really gets smaller."""
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -39,12 +38,12 @@ def remove_units(
 
     `ratio` is of all that the units take of the resource that `costs` weighs by. Channels that depend on each other
     (residual adds, depthwise convolutions) count once and go together; widths that shrink become multiples of
-    `round_to`. `at_most` bounds the number of units of a kind; half of the layers stay. Raises PruningError when
-    nothing is left to remove.
+    `round_to`. `at_most` bounds the number of units of a kind; where it says nothing of layers, half of them
+    stay. Raises PruningError when nothing is left to remove.
     """
     named = list(_candidates(units, scores, round_to, costs))
     bounds = dict(at_most or {})
-    bounds["layers"] = min(bounds.get("layers", math.inf), len(units.layers) // 2)
+    bounds.setdefault("layers", len(units.layers) // 2)
     chosen = choose([candidates for _, candidates in named], ratio, bounds, normalise=scores.criterion != "taylor")
     kinds = {name: (candidates.kind, gone) for (name, candidates), gone in zip(named, chosen, strict=True) if gone}
     removed = _round(units, kinds)

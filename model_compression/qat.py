@@ -50,24 +50,28 @@ def train_quantized(
     reduce_range: bool,
     names: Sequence[str],
     path: Path,
+    in_float: Sequence[str] = (),
     progress: Progress | None = None,
     validate: Validate | None = None,
     augment: Augment | None = None,
+    weights: np.ndarray | None = None,
 ) -> Path:
     """Train a float snapshot with fake quantization and export it as INT8 QDQ ONNX; returns the path.
 
-    The model stays as it is. Raises QuantizationError, TrainingError and ExportError.
+    The layers called `in_float` stay so. The model stays as it is. Raises QuantizationError, TrainingError and
+    ExportError.
     """
-    prepared = prepare_for_qat(model, example, calibration, reduce_range=reduce_range)
+    prepared = prepare_for_qat(model, example, calibration, reduce_range=reduce_range, in_float=in_float)
     exact = replace(settings, precision="float32")  # another rounding would hide the one that is trained for
-    fine_tune(prepared, inputs, targets, teacher, loss, exact, progress, validate, augment)
+    fine_tune(prepared, inputs, targets, teacher, loss, exact, progress, validate, augment, weights)
     quantized = quantize_biases(to_onnx(convert(prepared), example, names))
     return save_onnx(compact(quantized), path)
 
 
 def prepare_for_qat(
-    model: nn.Module, example: tuple[Tensor, ...], calibration: Arrays, *, reduce_range: bool
-) -> GraphModule:
+    model: nn.Module, example: tuple[Tensor, ...], calibration: Arrays, *, reduce_range: bool,
+    in_float: Sequence[str] = (),
+) -> GraphModule:  # fmt: skip
     """Copy a float model into one with fake quantization, its ranges observed on calibration rows.
 
     Batch norms become parts of other layers first: what is trained is what ships.
@@ -80,7 +84,9 @@ def prepare_for_qat(
             copied = copy.deepcopy(model) if isinstance(model, GraphModule) else rebuild(_export(model, example))
             plain = freeze_batch_norm(fold_batch_norm(copied, example), example)
             program = _export(plain, example)
-            prepared = prepare_qat_pt2e(program.module(check_guards=False), OnnxRuntimeQuantizer(reduce_range))
+            prepared = prepare_qat_pt2e(
+                program.module(check_guards=False), OnnxRuntimeQuantizer(reduce_range, in_float)
+            )
     except Exception as error:  # torch.export and torchao raise of all kinds
         raise QuantizationError(
             f"expected the model to take fake quantization, got {cause_of(error)}; drop `qat` from the recipe's ladder"

@@ -5,6 +5,7 @@ quantize/dequantize pair, so that is what is annotated. Operators that only move
 between input and output, or ONNX Runtime would compute in float between them.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -83,14 +84,20 @@ REDUCED = 64  # of 127: two products with uint8 then fit into 16 bits, where CPU
 
 
 class OnnxRuntimeQuantizer(Quantizer):
-    """uint8 per-tensor activations, int8 symmetric per-channel weights, within -64 to 64 with `reduce_range`."""
+    """uint8 per-tensor activations, int8 symmetric per-channel weights, within -64 to 64 with `reduce_range`.
 
-    def __init__(self, reduce_range: bool) -> None:
+    The weighted layers called `in_float` are left out.
+    """
+
+    def __init__(self, reduce_range: bool, in_float: Sequence[str] = ()) -> None:
         super().__init__()
+        self.in_float = frozenset(f"{name}.weight" for name in in_float)
         self.weight = replace(WEIGHT, quant_min=-REDUCED, quant_max=REDUCED) if reduce_range else WEIGHT
 
     def annotate(self, model: GraphModule) -> GraphModule:
         for node in model.graph.nodes:
+            if node.target in WEIGHTED and node.args[1].target in self.in_float:
+                continue
             if node.target in WEIGHTED:
                 _quantize_input(node.args[0], node, ACTIVATION)
                 _quantize_input(node.args[1], node, self.weight)

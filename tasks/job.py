@@ -48,7 +48,11 @@ class Job:
 
     def digests(self, *splits: SplitName) -> dict[str, str]:
         """What a stage that reads these splits depends on."""
-        return {name: self.splits[name].digest for name in splits} | {"workload": code_digest(self.workload)}
+        found = {name: self.splits[name].digest for name in splits} | {"workload": code_digest(self.workload)}
+        if "train" in splits and self.recipe.critical_weight != 1:
+            critical = [str(condition) for condition in self.recipe.critical_slices]
+            found["critical"] = digest_of([self.recipe.critical_weight, *critical])
+        return found
 
 
 def run_key(model: str, version: str, recipe: Recipe, workload: Workload, home: Path) -> str:

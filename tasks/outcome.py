@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from deployments.device import DeviceProfile
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.policy import NonInferiority, SliceCondition
+from quality_gates.policy import SliceCondition
 from quality_gates.slices import in_slice
 from quality_gates.verdict import Approval, Verdict
 from quality_gates.verdict import Outcome as VerdictOutcome
@@ -115,8 +115,7 @@ def device_outcome(
 
 def critical_slices(job: Job) -> list[SliceCondition]:
     """The slices that have gates of their own, in the recipe's order."""
-    conditions = [gate.slice for gate in job.recipe.gates if isinstance(gate, NonInferiority) and gate.slice]
-    return list(dict.fromkeys(conditions))
+    return job.recipe.critical_slices
 
 
 def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:

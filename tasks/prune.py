@@ -215,7 +215,7 @@ def _fine_tune(job: Job, model: nn.Module, by: Teaching, index: int) -> None:
     with steps(f"fine-tuning round {index}") as progress:
         fine_tune(
             model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress, job.validation_score,
-            by.augment,
+            by.augment, by.weights,
         )  # fmt: skip
 
 

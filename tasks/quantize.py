@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from deployments.recipe import FineTune, Rung
+from deployments.recipe import Rung
 from deployments.techniques import AsItIs, Dynamic, Half, Mixed, PostTraining, QuantizationAware, WeightOnly
 from model_compression.dynamic import quantize_dynamically
 from model_compression.errors import QuantizationError
+from model_compression.faster_in_float import faster_in_float_of
 from model_compression.half import convert_to_half
 from model_compression.mixed import quantize_mixed
 from model_compression.ptq import quantize_after_training
@@ -37,7 +38,7 @@ def make_file(job: Job, parent: Parent, snapshot: Trained, rung: Rung, *, satura
     if isinstance(rung, QuantizationAware):
         if isinstance(parent, OnnxParent):
             raise QuantizationError(f"expected a torch program for {rung.title}, got an ONNX file; {REMEDY}")
-        return _trained(job, parent, snapshot, rung.fine_tune, reduce_range=saturates)
+        return _trained(job, parent, snapshot, rung, reduce_range=saturates)
     source = export_snapshot(job, parent, snapshot)
     match rung:
         case AsItIs():
@@ -106,34 +107,42 @@ def _stage(
     return ModelFile.of(job.workspace.store.run(name, inputs, CODE, produce))
 
 
-def _trained(job: Job, parent: TorchParent, snapshot: Trained, settings: FineTune, *, reduce_range: bool) -> ModelFile:
+def _trained(
+    job: Job, parent: TorchParent, snapshot: Trained, rung: QuantizationAware, *, reduce_range: bool
+) -> ModelFile:
     """Train a snapshot with fake quantization, the parent teaching."""
+    calibration = job.splits["calibration"].inputs
 
-    def produce(folder: Path) -> dict[str, int]:
+    def produce(folder: Path) -> dict[str, Any]:
         train, by = job.splits["train"], teaching(job, parent)
+        source = export_snapshot(job, parent, snapshot).path
+        in_float = faster_in_float_of(source, calibration) if rung.float_where_faster else ()
         with steps(f"QAT of {snapshot.title}") as progress:
             train_quantized(
                 snapshot.load(parent),
                 parent.example,
-                job.splits["calibration"].inputs,
+                calibration,
                 train.inputs,
                 train.targets,
                 by.teacher,
                 job.workload.loss,
-                settings.settings(),
+                rung.fine_tune.settings(),
                 reduce_range=reduce_range,
                 names=parent.names,
                 path=folder / FILE,
+                in_float=in_float,
                 progress=progress,
                 validate=job.validation_score,
                 augment=by.augment,
+                weights=by.weights,
             )
-        return {"rows": len(train)}
+        return {"rows": len(train), "in_float": list(in_float)}
 
     inputs = {
         "parent": parent.digest,
         "snapshot": snapshot.digest,
-        "settings": settings.model_dump(),
+        "settings": rung.fine_tune.model_dump(),
+        "float_where_faster": rung.float_where_faster,
         "reduce_range": reduce_range,
         **job.digests("train", "calibration", "validation"),
     }

@@ -172,7 +172,7 @@ def _taught(
         with steps(f"teaching {architecture}") as progress:
             fine_tune(
                 model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress,
-                job.validation_score, by.augment,
+                job.validation_score, by.augment, by.weights,
             )  # fmt: skip
         save_snapshot(folder, model, [])
         np.save(folder / "outputs.npy", predict(model, job.splits["validation"].inputs))

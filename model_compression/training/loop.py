@@ -48,21 +48,23 @@ def fine_tune(
     progress: Progress | None = None,
     validate: Validate | None = None,
     augment: Augment | None = None,
+    weights: np.ndarray | None = None,
 ) -> Trained:
     """Train in place on the ground truth and the parent's answers to the same rows.
 
     `teacher` is the answers, computed once by the caller, shape (rows, classes), or the parent itself, which `augment`
     needs: no answers are known to rows that are new in every epoch. None trains on the ground truth alone.
+    `weights`, shape (rows,), is how often each row is drawn, in relation to others; an epoch has as many rows as ever.
     `validate` scores the model after each epoch, higher is better. AdamW with one cosine decay. The model is left in
     evaluation mode on the device it came on, the global random state as it was.
     Raises DivergedError when the loss is not finite (the weights are then those before that step), TrainingError for
     fewer than 2 rows, for arrays of different lengths, when a GPU is missing, and when memory does not do for two rows.
     """
-    _check(inputs, targets, teacher, settings, validate, augment)
+    _check(inputs, targets, teacher, settings, validate, augment, weights)
     home, device = device_of(model), settings.torch_device()
     with _training(model, settings.seed, device), channels_last(model):
         try:
-            loop = _Loop(model.to(device), inputs, targets, teacher, loss, settings, augment)
+            loop = _Loop(model.to(device), inputs, targets, teacher, loss, settings, augment, weights)
             return loop.run(progress, validate)
         finally:
             model.to(home)
@@ -73,7 +75,7 @@ class _Loop:
 
     def __init__(
         self, model: nn.Module, inputs: Arrays, targets: np.ndarray, teacher: Teacher | None, loss: LossFunction,
-        settings: FineTuning, augment: Augment | None,
+        settings: FineTuning, augment: Augment | None, weights: np.ndarray | None,
     ) -> None:  # fmt: skip
         self.model, self.loss, self.settings = model, loss, settings
         self.device = device_of(model)
@@ -84,7 +86,7 @@ class _Loop:
         if isinstance(self.teacher, nn.Module):
             self.teacher = self.teacher.eval().to(self.device)
         self.augment, self.generator = augment, torch.Generator().manual_seed(settings.seed)
-        self.epochs = _orders(len(targets), settings)
+        self.epochs = _orders(len(targets), settings, weights)
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True
         )
@@ -194,7 +196,7 @@ def _deterministic(device: torch.device) -> Iterator[None]:
 
 def _check(
     inputs: Arrays, targets: np.ndarray, teacher: Teacher | None, settings: FineTuning, validate: Validate | None,
-    augment: Augment | None,
+    augment: Augment | None, weights: np.ndarray | None,
 ) -> None:  # fmt: skip
     if len(targets) < 2:
         raise TrainingError(f"expected at least 2 training rows, got {len(targets)}; give the workload a train split")
@@ -208,6 +210,8 @@ def _check(
     lengths = {f"input {index}": len(array) for index, array in enumerate(inputs)}
     if isinstance(teacher, np.ndarray):
         lengths["the parent's outputs"] = len(teacher)
+    if weights is not None:
+        lengths["the weights"] = len(weights)
     for name, length in lengths.items():
         if length != len(targets):
             raise TrainingError(
@@ -216,8 +220,21 @@ def _check(
             )
 
 
-def _orders(rows: int, settings: FineTuning) -> list[list[Tensor]]:
+def _orders(rows: int, settings: FineTuning, weights: np.ndarray | None) -> list[list[Tensor]]:
     """Shuffled row indices of every step of every epoch; a last batch of one row is dropped, batch norm needs two."""
     generator = torch.Generator().manual_seed(settings.seed)
-    epochs = [torch.randperm(rows, generator=generator).split(settings.batch_size) for _ in range(settings.epochs)]
+    orders = [_order(rows, weights, generator) for _ in range(settings.epochs)]
+    epochs = [order.split(settings.batch_size) for order in orders]
     return [[batch for batch in epoch if len(batch) > 1] for epoch in epochs]
+
+
+def _order(rows: int, weights: np.ndarray | None, generator: torch.Generator) -> Tensor:
+    """Row indices of one epoch, `rows` of them: each as often as its weight says to within one (systematic)."""
+    shuffled = torch.randperm(rows, generator=generator)
+    if weights is None:
+        return shuffled
+    expected = torch.from_numpy(weights).double()[shuffled]
+    ends = (expected.cumsum(0) * (rows / expected.sum()) + torch.rand(1, generator=generator)).floor()
+    ends[-1] = rows  # whatever the sums were rounded to
+    drawn = torch.repeat_interleave(shuffled, ends.diff(prepend=ends.new_zeros(1)).long())
+    return drawn[torch.randperm(rows, generator=generator)]
