@@ -254,3 +254,22 @@ class TestRefusals:
                 path=tmp_path / "int8.onnx",
             )
         assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_can_stay_in_float(tmp_path: Path) -> None:
+    path = train_quantized(
+        trained("resnet"),
+        EXAMPLE,
+        CALIBRATION,
+        (TRAIN.images[:256],),
+        TRAIN.labels[:256],
+        None,
+        F.cross_entropy,
+        replace(TUNING, epochs=1, learning_rate=1e-5),
+        reduce_range=False,
+        names=["image"],
+        path=tmp_path / "int8.onnx",
+        in_float=["stem.0"],
+    )
+    assert kernels(path)["QLinearConv"] == quantized("pruned resnet").kernels["QLinearConv"] - 1
+    assert accuracy(run(path, ROWS)) > float_accuracy(trained("resnet")) - 0.03

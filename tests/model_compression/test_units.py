@@ -60,6 +60,15 @@ def test_bounds_hold_over_kinds() -> None:
     assert removed_units(history) == {"heads": 2, "layers": 0, "channels": 0}
 
 
+@pytest.mark.parametrize(("bounds", "gone"), [({}, 1), ({"layers": 3.0}, 3)], ids=["half stay", "as many as told"])
+def test_half_of_the_layers_stay_unless_told_otherwise(bounds: dict[str, float], gone: int) -> None:
+    model, rows = built("bert"), MODELS["bert"].rows
+    units = units_of(model, rows, ("layers",))
+    scores = unit_scores(model, [(rows, torch.arange(4))], F.cross_entropy, layers=units.layers)
+    history = remove_units(model, rows, units, scores, 1.0, round_to=1, at_most=bounds)
+    assert removed_units(history)["layers"] == gone
+
+
 def gate(model: nn.Module, layer: Residual, rows: tuple[torch.Tensor, ...], targets: torch.Tensor) -> float:
     """dLoss/dgate by moving the output of a layer a little towards its input."""
     losses = []

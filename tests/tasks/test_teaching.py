@@ -5,9 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
+from quality_gates.policy import NonInferiority, SliceCondition
 from tasks.teaching import teaching
 from tasks.workspace import Workspace
 from tests.tasks.tiny import Blobs, job, network
@@ -35,3 +37,36 @@ def test_new_rows_are_for_the_parent_itself(tmp_path: Path) -> None:
     assert isinstance(found.teacher, torch.nn.Module)
     (rows,) = found.augment((torch.zeros(1),), torch.Generator())
     assert float(rows) == np.float32(0.01)
+
+
+CRITICAL = NonInferiority.model_validate(
+    {
+        "kind": "non_inferiority",
+        "name": "b",
+        "metric": "accuracy",
+        "against": "parent",
+        "margin": 0.1,
+        "confidence": 0.95,
+        "slice": {"column": "label", "equals": "b"},
+    }
+)
+
+
+def test_rows_of_critical_slices_are_drawn_more_often(tmp_path: Path) -> None:
+    parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda rows: np.eye(3))
+    plain = job(Workspace.at(tmp_path, "sqlite:///unused"), gates=(CRITICAL,))
+    weighed = job(plain.workspace, gates=(CRITICAL,), critical_weight=2.5)
+    assert teaching(plain, parent).weights is None
+    labels = weighed.splits["train"].slices["label"]
+    assert np.array_equal(teaching(weighed, parent).weights, np.where(labels == "b", 2.5, 1))
+    assert plain.digests("validation") == weighed.digests("validation")
+    assert plain.digests("train") != weighed.digests("train")
+
+
+def test_a_critical_slice_without_training_rows_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nobody = SliceCondition.model_validate({"column": "label", "equals": "z"})
+    gate = CRITICAL.model_copy(update={"slice": nobody})
+    parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda rows: np.eye(3))
+    weighed = job(Workspace.at(tmp_path, "sqlite:///unused"), gates=(gate,), critical_weight=2)
+    assert (teaching(weighed, parent).weights == 1).all()
+    assert "no training row has" in caplog.text

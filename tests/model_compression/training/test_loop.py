@@ -253,3 +253,34 @@ class TestPrecision:
         assert np.mean(losses[-16:]) < 0.5 * np.mean(losses[:16])
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
         assert losses != tune(linear(), LONG)
+
+
+class TestWeights:
+    def drawn(self, weights: np.ndarray | None) -> np.ndarray:
+        """How often one epoch draws each of 500 rows."""
+        seen: list[int] = []
+
+        def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+            seen.extend(targets.tolist())
+            return outputs.square().mean()
+
+        once = replace(QUICK, epochs=1, distillation_weight=0)
+        rows = np.arange(500)
+        fine_tune(linear(), (TRAIN.images[:500],), rows, None, loss, once, weights=weights)
+        return np.bincount(seen, minlength=500)
+
+    def test_an_epoch_has_as_many_rows_and_draws_some_more_often(self) -> None:
+        weights = np.where(np.arange(500) < 100, 3.0, 1.0)
+        counts = self.drawn(weights)
+        assert counts.sum() == 500
+        expected = weights * 500 / weights.sum()
+        assert np.abs(counts - expected).max() < 1
+        assert counts[:100].sum() == pytest.approx(expected[:100].sum(), abs=15)
+
+    @pytest.mark.parametrize("weights", [None, np.full(500, 2.5)], ids=["none", "equal"])
+    def test_equal_ones_draw_every_row_once(self, weights: np.ndarray | None) -> None:
+        assert (self.drawn(weights) == 1).all()
+
+    def test_one_for_each_row(self) -> None:
+        with pytest.raises(TrainingError, match=r"expected 500 rows as there are targets, got 3 in the weights"):
+            self.drawn(np.ones(3))
