@@ -53,13 +53,14 @@ def run(example: Example, home: Path, console: Console) -> None:
 
     show_progress(console)
     workspace = Workspace.at(home)
-    _register_once(example, workspace, console)
+    registered(example, workspace, console)
     outcomes = reconcile([example.recipe], workspace)
     console.print(outcome_table(outcomes) if outcomes else "The registered version has its answer already.")
     console.print(f"The reports: make ui DEMO={home}")
 
 
-def _register_once(example: Example, workspace: "Workspace", console: Console) -> None:
+def registered(example: Example, workspace: "Workspace", console: Console) -> str:
+    """The last version of the example's model, trained and registered where the registry has none."""
     from deployments.recipe import read_recipe
     from deployments.workload import load_workload
     from tasks.errors import RegistryError
@@ -67,14 +68,13 @@ def _register_once(example: Example, workspace: "Workspace", console: Console) -
 
     recipe = read_recipe(Path(example.recipe))
     try:
-        if Upstream(workspace.tracking_uri).versions(recipe.model):
-            return
+        return Upstream(workspace.tracking_uri).versions(recipe.model)[-1]
     except RegistryError:
         pass
     workload = load_workload(recipe.workload)
     model = trained(example, workload, workspace.store, console)
     rows = tuple(array[:2] for array in workload.split("train").inputs)
-    register_upstream(workspace.tracking_uri, recipe.model, model, rows, {"epochs": example.epochs})
+    return register_upstream(workspace.tracking_uri, recipe.model, model, rows, {"epochs": example.epochs})
 
 
 def trained(example: Example, workload: "Workload", store: "StageStore", console: Console) -> nn.Module:

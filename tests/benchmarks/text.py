@@ -7,8 +7,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from rich.markdown import Markdown
 
 from deployments.recipe import read_recipe
-from deployments.workload import load_workload
-from flows.demo.examples import examples, trained
+from flows.demo.examples import examples, registered
 from tasks.workspace import Workspace
 from tests.benchmarks.frontier.figures import Seen, seen
 from tests.benchmarks.frontier.ours import run
@@ -23,9 +22,8 @@ def main() -> None:
     """Measure and record the table."""
     example = examples()["r8"]
     recipe = read_recipe(Path(example.recipe))
-    home = CACHE / "r8"
-    model = trained(example, load_workload(recipe.workload), Workspace.at(home).store, console)
-    ours = run(recipe, model, home)
+    workspace = Workspace.at(CACHE / "r8")
+    ours = run(recipe, registered(example, workspace, console), workspace)
     alone = CACHE / "dynamic-alone.onnx"
     quantize_dynamic(ours.baseline.onnx, alone, per_channel=True, weight_type=QuantType.QInt8)
     files = {"parent": ours.baseline.onnx, "ours": ours.climb.chosen.file.path, ALONE: alone}

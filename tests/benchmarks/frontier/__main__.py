@@ -16,10 +16,11 @@ from model_compression.export import export_onnx
 from model_compression.training import FineTuning
 from tasks.prune import Trajectory
 from tasks.snapshots import Snapshot
+from tasks.workspace import Workspace
 from tests.benchmarks.frontier.calibration_memory import memory_growth
 from tests.benchmarks.frontier.chained import chained
 from tests.benchmarks.frontier.figures import Seen, seen
-from tests.benchmarks.frontier.ours import Ours, run
+from tests.benchmarks.frontier.ours import Ours, registered, run
 from tests.benchmarks.frontier.peers import TOOLS, peer_files
 from tests.benchmarks.frontier.qat import qat_after_an_eighth
 from tests.benchmarks.record import Figure, record
@@ -36,9 +37,11 @@ FASTER = 6.2
 
 def main() -> None:
     """Measure, print every file, and record the table."""
-    model = parent(FashionMnist().split("train"))
+    train = FashionMnist().split("train")
+    model, workspace = parent(train), Workspace.at(CACHE / "frontier")
     recipe = read_recipe(RECIPE)
-    ours = run(recipe.model_copy(update={"devices": (_device(recipe, model),)}), model, CACHE / "frontier")
+    recipe = recipe.model_copy(update={"devices": (_device(recipe, model),)})
+    ours = run(recipe, registered(recipe, model, (train.inputs[0][:2],), workspace), workspace)
     chosen = ours.climb.chosen
     console.print(*ours.climb.why, sep="\n")
     folder = CACHE / "peers"

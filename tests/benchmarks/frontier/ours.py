@@ -1,7 +1,6 @@
 """The pipeline itself on a parent: register, prune, search, choose on validation."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -32,21 +31,24 @@ class Ours:
     climb: Climb
 
 
-def run(recipe: Recipe, model: nn.Module, home: Path) -> Ours:
-    """Answer one model with a recipe; what was computed before is not computed again."""
-    workload = load_workload(recipe.workload)
-    splits = read_splits(workload)
-    workspace = Workspace.at(home)
-    rows = tuple(array[:2] for array in splits["train"].inputs)
-    job = Job(recipe.model, _version(workspace, recipe, model, rows), recipe, workload, splits, workspace)
-    parent = resolve.fn(job)
-    baseline = measure_baseline.fn(job, parent)
-    trajectory = prune.fn(job, parent, baseline)
+def run(recipe: Recipe, version: str, workspace: Workspace) -> Ours:
+    """Answer one registered model with a recipe; what was computed before is not computed again."""
+    job, parent, baseline, trajectory = pruned(recipe, version, workspace)
     beside = references(job, parent, baseline, recipe.devices[0])
     return Ours(job, parent, baseline, trajectory, climb.fn(beside, baseline, trajectory))
 
 
-def _version(workspace: Workspace, recipe: Recipe, model: nn.Module, rows: tuple[np.ndarray, ...]) -> str:
+def pruned(recipe: Recipe, version: str, workspace: Workspace) -> tuple[Job, TorchParent, Baseline, Trajectory]:
+    """Do the first half of it: up to the smallest snapshot."""
+    workload = load_workload(recipe.workload)
+    job = Job(recipe.model, version, recipe, workload, read_splits(workload), workspace)
+    parent = resolve.fn(job)
+    baseline = measure_baseline.fn(job, parent)
+    return job, parent, baseline, prune.fn(job, parent, baseline)
+
+
+def registered(recipe: Recipe, model: nn.Module, rows: tuple[np.ndarray, ...], workspace: Workspace) -> str:
+    """The version of a model, registered where it is not yet."""
     try:
         return Upstream(workspace.tracking_uri).versions(recipe.model)[-1]
     except RegistryError:

@@ -19,14 +19,13 @@ from tests.benchmarks.trajectory.devices import five_devices
 from tests.benchmarks.trajectory.language import language
 from tests.benchmarks.trajectory.pruning import pruning
 from tests.benchmarks.trajectory.step import distilling_step
-from tests.benchmarks.trajectory.students import student_lead
+from tests.benchmarks.trajectory.students import ARCHITECTURES, student_lead
 
 MEASURES: dict[str, Callable[[], list[Figure]]] = {
     "devices": five_devices,
     "step": distilling_step,
     "pruning": pruning,
-    "mobilenet": partial(student_lead, "mobilenet"),
-    "shuttle": partial(student_lead, "shuttle"),
+    **{name: partial(student_lead, name) for name in ARCHITECTURES},
     "language": language,
 }
 

@@ -4,21 +4,16 @@ from pathlib import Path
 
 from deployments.device import DeviceProfile
 from deployments.recipe import read_recipe
-from deployments.workload import load_workload, read_splits
 from edge_runtime.measuring import measure
-from flows.demo.examples import examples, trained
+from flows.demo.examples import examples, registered
 from model_compression.pruning import removed_units
 from model_compression.units import units_of
-from tasks.baseline import measure_baseline
-from tasks.errors import RegistryError
 from tasks.export import export_snapshot
-from tasks.intake import resolve
 from tasks.job import Job
 from tasks.measure import measure_on, request
 from tasks.outcome import accuracy
-from tasks.prune import prune
-from tasks.registry import Upstream, register_upstream
 from tasks.workspace import Workspace
+from tests.benchmarks.frontier.ours import pruned
 from tests.benchmarks.record import Figure
 from tests.benchmarks.trajectory.cache import CACHE, console
 
@@ -29,12 +24,9 @@ ROWS = 64  # memory does not depend on how many
 def language() -> list[Figure]:
     """Prune as the recipe says and measure the parent's and the last snapshot's FP32 files on the recipe's device."""
     recipe = read_recipe(Path("reuters-r8"))
-    workload = load_workload(recipe.workload)
     workspace = Workspace.at(CACHE / "r8")
-    job = Job(recipe.model, _registered(workspace), recipe, workload, read_splits(workload), workspace)
-    parent = resolve.fn(job)
-    baseline = measure_baseline.fn(job, parent)
-    last = prune.fn(job, parent, baseline).snapshots[-1]
+    job, parent, baseline, trajectory = pruned(recipe, registered(examples()["r8"], workspace, console), workspace)
+    last = trajectory.snapshots[-1]
     files = [export_snapshot(job, parent, each).path for each in (baseline.snapshot, last)]
     before, after = (measure_on(job, parent, recipe.devices[0], file, "test") for file in files)
     whole, gone = units_of(parent.build(), parent.example, ("heads", "layers")), removed_units(last.history)
@@ -65,15 +57,3 @@ def _memory_ratio(job: Job, device: DeviceProfile, files: list[Path], batch: int
     )
     console.print(f"{batch} at a time, memory above a bare runtime's: parent {whole:.1f} MB, pruned {pruned:.1f} MB")
     return batch, pruned / whole
-
-
-def _registered(workspace: Workspace) -> str:
-    """The parent's version, trained and registered where it is not yet."""
-    example = examples()["r8"]
-    try:
-        return Upstream(workspace.tracking_uri).versions(example.recipe)[-1]
-    except RegistryError:
-        workload = load_workload(read_recipe(Path(example.recipe)).workload)
-        model = trained(example, workload, workspace.store, console)
-        rows = tuple(array[:2] for array in workload.split("train").inputs)
-        return register_upstream(workspace.tracking_uri, example.recipe, model, rows, {"epochs": example.epochs})
