@@ -16,12 +16,18 @@ TURNS, RUNS, WARMUP = 3, 100, 10
 REMEDY = "drop `float_where_faster` from the ladder"
 
 
-def faster_in_float(quantizer: StaticQuantizer, row: Arrays) -> tuple[str, ...]:
-    """Measure which layers to leave in float, by their names: on this machine, one thread, one row.
+def faster_in_float(source: Path, calibration: Arrays) -> tuple[str, ...]:
+    """Measure which layers of a float ONNX file to leave in float: on this machine, one thread, one row; their names.
 
     A layer counts where the graph with it alone in float is faster; they are taken from the largest gain on while the
-    graph gets faster. What it costs to convert between the two is so part of what is measured.
+    graph gets faster. What it costs to convert between the two is so part of what is measured. Raises
+    QuantizationError.
     """
+    with static_quantizer(source, calibration, method="minmax", reduce_range=False, remedy=REMEDY) as quantizer:
+        return _measured(quantizer, calibration)
+
+
+def _measured(quantizer: StaticQuantizer, row: Arrays) -> tuple[str, ...]:
     nodes = quantizer.layers()
     graphs = {layer: quantizer.quantized(without=[node]) for layer, node in nodes.items()}
     (whole, *alone) = _seconds([quantizer.quantized(), *graphs.values()], row)
@@ -35,12 +41,6 @@ def faster_in_float(quantizer: StaticQuantizer, row: Arrays) -> tuple[str, ...]:
         if new < old * (1 - GAIN):
             chosen = more
     return chosen
-
-
-def faster_in_float_of(source: Path, calibration: Arrays) -> tuple[str, ...]:
-    """Do the same for a float ONNX file. Raises QuantizationError."""
-    with static_quantizer(source, calibration, method="minmax", reduce_range=False, remedy=REMEDY) as quantizer:
-        return faster_in_float(quantizer, calibration)
 
 
 def _seconds(graphs: Sequence[ModelProto], row: Arrays) -> list[float]:

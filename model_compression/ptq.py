@@ -1,10 +1,10 @@
 """Post-training quantization with ONNX Runtime."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from model_compression.compact import compact
 from model_compression.export import save_onnx, strip
-from model_compression.faster_in_float import faster_in_float
 from model_compression.static_quantizer import Activations, check_quantized, static_quantizer
 from model_compression.training import Arrays
 
@@ -19,19 +19,17 @@ def quantize_after_training(
     method: str,
     reduce_range: bool,
     activations: Activations = "uint8",
-    float_where_faster: bool = False,
+    in_float: Sequence[str] = (),
 ) -> Path:
     """Quantize an FP32 ONNX file to INT8 (QDQ, per-channel weights); returns the path.
 
-    The settings as in static_quantizer(); with `float_where_faster` the layers that are slower in integers, as measured
-    on this machine, stay in float. Raises QuantizationError, also for a model without such an operator; `path`
-    is then not written.
+    The settings as in static_quantizer(); the layers called `in_float` stay so. Raises QuantizationError, also for a
+    model without such an operator; `path` is then not written.
     """
     with static_quantizer(
         source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY, activations=activations
     ) as quantizer:
         nodes = quantizer.layers()
-        kept = faster_in_float(quantizer, calibration) if float_where_faster else ()
-        model = quantizer.quantized(without=[nodes[layer] for layer in kept])
+        model = quantizer.quantized(without=[nodes[layer] for layer in in_float])
     check_quantized(model, source.name, "drop `ptq` from the ladder")
     return save_onnx(compact(strip(model)), path)

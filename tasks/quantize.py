@@ -1,7 +1,7 @@
 """The rungs of the ladder as stages: one float model into one file."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from deployments.recipe import Rung
 from deployments.techniques import AsItIs, Dynamic, Half, Mixed, PostTraining, QuantizationAware, WeightOnly
 from model_compression.dynamic import quantize_dynamically
 from model_compression.errors import QuantizationError
-from model_compression.faster_in_float import faster_in_float_of
+from model_compression.faster_in_float import faster_in_float
 from model_compression.half import convert_to_half
 from model_compression.mixed import quantize_mixed
 from model_compression.ptq import quantize_after_training
@@ -20,6 +20,7 @@ from model_compression.static_quantizer import Activations
 from model_compression.weight_only import quantize_weights
 from tasks.export import FILE, ModelFile, Trained, export_snapshot
 from tasks.job import Job
+from tasks.measure import machine
 from tasks.parents import OnnxParent, Parent, TorchParent
 from tasks.progress import steps
 from tasks.samples import some_rows
@@ -44,9 +45,10 @@ def make_file(job: Job, parent: Parent, snapshot: Trained, rung: Rung, *, satura
         case AsItIs():
             return source
         case PostTraining():
+            in_float = _faster_in_float(job, source) if rung.float_where_faster else ()
             return quantize_ptq(
                 job, source, method=rung.calibration, reduce_range=saturates, activations=rung.activations,
-                float_where_faster=rung.float_where_faster,
+                in_float=in_float,
             )  # fmt: skip
         case Mixed():
             return _mixed(job, source, rung, reduce_range=saturates)
@@ -61,20 +63,32 @@ def make_file(job: Job, parent: Parent, snapshot: Trained, rung: Rung, *, satura
 
 def quantize_ptq(
     job: Job, source: ModelFile, *, method: str, reduce_range: bool, activations: Activations = "uint8",
-    float_where_faster: bool = False,
+    in_float: Sequence[str] = (),
 ) -> ModelFile:  # fmt: skip
     """Quantize a float file with calibration rows."""
     settings = {
         "method": method,
         "reduce_range": reduce_range,
         "activations": activations,
-        "float_where_faster": float_where_faster,
+        "in_float": list(in_float),
     }
 
     def make(source: Path, path: Path, **settings: Any) -> None:
         quantize_after_training(source, job.splits["calibration"].inputs, path, **settings)
 
     return _stage(job, "ptq", source, settings, make, **job.digests("calibration"))
+
+
+def _faster_in_float(job: Job, source: ModelFile) -> tuple[str, ...]:
+    """The layers of a float file that this machine computes faster in float, measured once."""
+
+    def produce(_: Path) -> list[str]:
+        return list(faster_in_float(source.path, job.splits["calibration"].inputs))
+
+    inputs = {"source": source.digest, "machine": machine(), **job.digests("calibration")}
+    layers = job.workspace.store.run("faster-in-float", inputs, CODE, produce).value
+    logger.info("faster in float than in integers: %s", ", ".join(layers) or "nothing")
+    return tuple(layers)
 
 
 def _mixed(job: Job, source: ModelFile, rung: Mixed, *, reduce_range: bool) -> ModelFile:
@@ -112,11 +126,10 @@ def _trained(
 ) -> ModelFile:
     """Train a snapshot with fake quantization, the parent teaching."""
     calibration = job.splits["calibration"].inputs
+    in_float = _faster_in_float(job, export_snapshot(job, parent, snapshot)) if rung.float_where_faster else ()
 
-    def produce(folder: Path) -> dict[str, Any]:
+    def produce(folder: Path) -> dict[str, int]:
         train, by = job.splits["train"], teaching(job, parent)
-        source = export_snapshot(job, parent, snapshot).path
-        in_float = faster_in_float_of(source, calibration) if rung.float_where_faster else ()
         with steps(f"QAT of {snapshot.title}") as progress:
             train_quantized(
                 snapshot.load(parent),
@@ -136,7 +149,7 @@ def _trained(
                 augment=by.augment,
                 weights=by.weights,
             )
-        return {"rows": len(train), "in_float": list(in_float)}
+        return {"rows": len(train)}
 
     inputs = {
         "parent": parent.digest,

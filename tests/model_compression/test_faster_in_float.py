@@ -1,15 +1,16 @@
 """Layers that stay in float where that is faster; the clock is replaced but for one test."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from onnx import ModelProto
 
 from model_compression import faster_in_float as measuring
+from model_compression.errors import QuantizationError
 from model_compression.faster_in_float import faster_in_float
 from model_compression.ptq import quantize_after_training
-from model_compression.static_quantizer import StaticQuantizer, static_quantizer
+from model_compression.static_quantizer import static_quantizer
 from tests.model_compression.toys import accuracy, digits, float_file, kernels, run
 
 CALIBRATION = (digits("train").images[:100],)
@@ -17,10 +18,14 @@ Seconds = Callable[[set[str]], float]
 
 
 @pytest.fixture
-def quantizer(tmp_path: Path) -> Iterator[StaticQuantizer]:
-    source = float_file("resnet", tmp_path)
+def source(tmp_path: Path) -> Path:
+    return float_file("resnet", tmp_path)
+
+
+@pytest.fixture
+def layers(source: Path) -> list[str]:
     with static_quantizer(source, CALIBRATION, method="minmax", reduce_range=False, remedy="none") as opened:
-        yield opened
+        return list(opened.layers())
 
 
 @pytest.fixture
@@ -48,38 +53,41 @@ def _in_float(graph: ModelProto) -> set[str]:
     return {name.removesuffix(".weight") for name in used & weights}
 
 
-def test_what_saves_time_stays_in_float(quantizer: StaticQuantizer, clock: Callable[[Seconds], list[set[str]]]) -> None:
-    first, second, *_ = quantizer.layers()
-    asked = clock(lambda layers: 1 - 0.1 * (first in layers) - 0.2 * (second in layers))
-    assert faster_in_float(quantizer, CALIBRATION) == (second, first)
+def test_what_saves_time_stays_in_float(
+    source: Path, layers: list[str], clock: Callable[[Seconds], list[set[str]]]
+) -> None:
+    first, second, *_ = layers
+    asked = clock(lambda kept: 1 - 0.1 * (first in kept) - 0.2 * (second in kept))
+    assert faster_in_float(source, CALIBRATION) == (second, first)
     assert {first, second} in asked
 
 
 def test_two_that_do_not_add_up_are_not_both_taken(
-    quantizer: StaticQuantizer, clock: Callable[[Seconds], list[set[str]]]
+    source: Path, layers: list[str], clock: Callable[[Seconds], list[set[str]]]
 ) -> None:
-    first, second, *_ = quantizer.layers()
-    clock(lambda layers: 0.8 if layers & {first, second} else 1.0)
-    assert faster_in_float(quantizer, CALIBRATION) == (first,)
+    first, second, *_ = layers
+    clock(lambda kept: 0.8 if kept & {first, second} else 1.0)
+    assert faster_in_float(source, CALIBRATION) == (first,)
 
 
-def test_noise_is_no_gain(quantizer: StaticQuantizer, clock: Callable[[Seconds], list[set[str]]]) -> None:
-    clock(lambda layers: 0.98 if layers else 1.0)
-    assert faster_in_float(quantizer, CALIBRATION) == ()
+def test_noise_is_no_gain(source: Path, layers: list[str], clock: Callable[[Seconds], list[set[str]]]) -> None:
+    clock(lambda kept: 0.98 if kept else 1.0)
+    assert faster_in_float(source, CALIBRATION) == ()
 
 
-def test_the_file_has_them_in_float(
-    tmp_path: Path, quantizer: StaticQuantizer, clock: Callable[[Seconds], list[set[str]]]
-) -> None:
-    first, *_ = quantizer.layers()
-    clock(lambda layers: 0.5 if first in layers else 1.0)
-    source, path = float_file("resnet", tmp_path), tmp_path / "int8.onnx"
-    settings = {"method": "minmax", "reduce_range": False}
-    quantize_after_training(source, CALIBRATION, path, **settings, float_where_faster=True)  # type: ignore[arg-type]
+def test_a_file_has_them_in_float(source: Path, layers: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "int8.onnx"
+    quantize_after_training(source, CALIBRATION, path, method="minmax", reduce_range=False, in_float=layers[:1])
     assert kernels(path)["QLinearConv"] == 5
     rows = digits("test").images
     assert accuracy(run(path, rows)) > accuracy(run(source, rows)) - 0.02
 
 
-def test_the_real_clock_names_layers(quantizer: StaticQuantizer) -> None:
-    assert set(faster_in_float(quantizer, CALIBRATION)) <= set(quantizer.layers())
+def test_the_real_clock_names_layers(source: Path, layers: list[str]) -> None:
+    assert set(faster_in_float(source, CALIBRATION)) <= set(layers)
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"no graph")
+    with pytest.raises(QuantizationError, match="drop `float_where_faster`"):
+        faster_in_float(tmp_path / "broken.onnx", CALIBRATION)
