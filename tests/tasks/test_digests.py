@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import digests
-from tasks.digests import code_digests, digest_of, libraries, stage_key
+from tasks.store import cache_keys as digests
+from tasks.store.cache_keys import code_digests, digest_of, libraries, stage_key
 
 
 @pytest.fixture
@@ -57,15 +57,15 @@ def test_code_that_is_not_there_is_an_error() -> None:
 
 
 def test_another_name_input_code_or_library_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    key = stage_key("prune", {"ratio": 0.2}, ["tasks.digests"])
-    assert stage_key("prune", {"ratio": 0.2}, ["tasks.digests"]) == key
+    key = stage_key("prune", {"ratio": 0.2}, ["tasks.store.cache_keys"])
+    assert stage_key("prune", {"ratio": 0.2}, ["tasks.store.cache_keys"]) == key
     others = {
-        stage_key("ptq", {"ratio": 0.2}, ["tasks.digests"]),
-        stage_key("prune", {"ratio": 0.3}, ["tasks.digests"]),
+        stage_key("ptq", {"ratio": 0.2}, ["tasks.store.cache_keys"]),
+        stage_key("prune", {"ratio": 0.3}, ["tasks.store.cache_keys"]),
         stage_key("prune", {"ratio": 0.2}, ["tasks.errors"]),
     }
     monkeypatch.setattr(digests, "_libraries", lambda: (("torch", "0.1"),))
-    others.add(stage_key("prune", {"ratio": 0.2}, ["tasks.digests"]))
+    others.add(stage_key("prune", {"ratio": 0.2}, ["tasks.store.cache_keys"]))
     assert len(others | {key}) == 5
 
 

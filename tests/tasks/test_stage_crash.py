@@ -3,16 +3,16 @@
 import signal
 from pathlib import Path
 
-from tasks.stages import StageStore, clean_leftovers
+from tasks.store import StageStore, clean_leftovers
 from tests.tasks.processes import line, running
 
-CODE = ("tasks.stages",)
+CODE = ("tasks.store.stage_store",)
 KEY = {"ratio": 0.2}
 
 HALF_WAY = """
     import sys
     from pathlib import Path
-    from tasks.stages import StageStore
+    from tasks.store.stage_store import StageStore
 
     def produce(folder):
         (folder / "half.bin").write_bytes(b"half")
@@ -21,7 +21,7 @@ HALF_WAY = """
         (folder / "half.bin").write_bytes(b"whole")
         return {"by": sys.argv[2]}
 
-    result = StageStore(Path(sys.argv[1])).run("work", {"ratio": 0.2}, ("tasks.stages",), produce)
+    result = StageStore(Path(sys.argv[1])).run("work", {"ratio": 0.2}, ("tasks.store.stage_store",), produce)
     print(result.value["by"], result.digest, flush=True)
 """
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import digests
-from tasks.stages import RESULT, StageResult, StageStore, clean_leftovers
+from tasks.store import cache_keys as digests
+from tasks.store.stage_store import RESULT, StageResult, StageStore, clean_leftovers
 
-CODE = ("tasks.stages",)
+CODE = ("tasks.store.stage_store",)
 
 
 class Stage:
