@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
-from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, Prune, QuantizationAware, Rung, Search
+from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
+from deployments.techniques import Distil, FineTune, Prune, Search
 from deployments.yaml_file import Frozen, read_mapping, validated, written_as
 from quality_gates.policy import (
     BY_ANSWERS,

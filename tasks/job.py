@@ -13,6 +13,7 @@ from deployments.workload import DeploymentSample, Split, SplitName, Workload, c
 from model_compression.training import predict
 from tasks.emulation import emulators_for
 from tasks.errors import EmulatorMissing
+from tasks.registry import Lineage
 from tasks.store import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
 
@@ -21,7 +22,7 @@ PIPELINE = ("model_compression", "quality_gates", "edge_runtime", "deployments",
 
 @dataclass(frozen=True)
 class Job:
-    """What one `compress` works on."""
+    """One `compress`: the version, the recipe for it, and its data."""
 
     model: str
     version: str
@@ -33,7 +34,7 @@ class Job:
 
     @cached_property
     def functions(self) -> dict[str, Function]:
-        """The metrics of the user's own that the gates name."""
+        """The custom metrics that the gates name."""
         return load_functions(self.recipe.gates)
 
     @cached_property
@@ -41,13 +42,19 @@ class Job:
         """Digest of the version, the recipe with its devices, the workload, the pipeline's code and its libraries."""
         return run_key(self.model, self.version, self.recipe, self.workload, self.workspace.home)
 
+    @property
+    def lineage(self) -> Lineage:
+        """The origin of the edge models that come of this job."""
+        recipe = self.recipe
+        return Lineage(self.version, self.model, recipe.name, recipe.digest, self.run_key)
+
     def validation_score(self, model: nn.Module) -> float:
         """Mean score of a module on the validation rows."""
         rows = self.splits["validation"]
         return float(self.workload.score(predict(model, rows.inputs), rows.targets).mean())
 
     def digests(self, *splits: SplitName) -> dict[str, str]:
-        """What a stage that reads these splits depends on."""
+        """Return the digests that a stage which reads these splits depends on."""
         found = {name: self.splits[name].digest for name in splits} | {"workload": code_digest(self.workload)}
         if "train" in splits and self.recipe.critical_weight != 1:
             critical = [str(condition) for condition in self.recipe.critical_slices]
