@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from deployments.errors import ConfigurationError
 from deployments.instruction_sets import CPUS, SATURATING, CpuName, InstructionSet
-from deployments.yaml_file import Frozen, read_yaml, written_as
+from deployments.yaml_file import Frozen, WrittenAs, read_yaml
 from quality_gates.policy import Limit
 
 DEVICES = Path(__file__).parent / "devices"
@@ -23,7 +23,7 @@ BUDGETS = {
 SIZE_BUDGET = BUDGETS["size_bytes"]
 
 Positive = Annotated[float, Field(gt=0)]
-Name = Annotated[str, written_as(r"[a-z0-9][a-z0-9-]*", "lower-case letters, digits and dashes, such as line-camera")]
+Name = Annotated[str, WrittenAs(r"[a-z0-9][a-z0-9-]*", "lower-case letters, digits and dashes, such as line-camera")]
 
 
 class Budgets(Frozen):

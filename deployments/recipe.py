@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
 from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, Prune, QuantizationAware, Rung, Search
-from deployments.yaml_file import Frozen, read_mapping, validated, written_as
+from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
 from quality_gates.policy import (
     BY_ANSWERS,
     DECIDED_ONCE,
@@ -38,14 +38,14 @@ __all__ = [
 RECIPES = Path(__file__).parent / "recipes"
 ModelName = Annotated[
     str,
-    written_as(
+    WrittenAs(
         r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
         "the name of a registered model, of letters, digits, dots, dashes and underscores",
     ),
 ]
 WorkloadReference = Annotated[
     str,
-    written_as(
+    WrittenAs(
         r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*",
         "package.module:Class, such as deployments.workloads.digits:Digits",
     ),

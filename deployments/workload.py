@@ -15,8 +15,7 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
-from deployments.sample import DeploymentSample, check_sample
-from deployments.split import SPLITS, Split, SplitName, check_splits
+from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from edge_runtime.errors import EdgewrightError
 from model_compression.students import Interface
 
