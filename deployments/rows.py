@@ -43,15 +43,15 @@ class Split:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of all arrays and slice columns."""
+        """The sha256 of all arrays and slice columns."""
         return _digest((*self.inputs, self.targets), self.slices)
 
 
 @dataclass(frozen=True)
 class DeploymentSample:
-    """Rows from the sites that no split has: inputs as in a Split, its slice columns, and labels where they are known.
+    """Rows from the deployment sites that no split has: inputs as in a Split, slice columns, and labels where known.
 
-    `slices` may lack columns of the splits, but has none that they lack. Rows should be drawn as the model meets them.
+    `slices` may lack columns of the splits but has no others. Rows should be drawn as the model meets them.
     """
 
     inputs: tuple[np.ndarray, ...]
@@ -68,12 +68,16 @@ class DeploymentSample:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of all arrays and slice columns."""
+        """The sha256 of all arrays and slice columns."""
         return _digest(self.arrays, self.slices)
 
 
 def check_splits(splits: Mapping[SplitName, Split]) -> None:
-    """Raise ConfigurationError unless every split is usable and they fit each other."""
+    """Check that every split is usable and that they fit each other.
+
+    Raises:
+        ConfigurationError: the first thing that is wrong, with its remedy.
+    """
     for name, split in splits.items():
         _check_types(name, split)
         _check_lengths(name, split)
@@ -151,7 +155,11 @@ def _check_same_columns(validation: Split, test: Split) -> None:
 
 
 def check_sample(sample: object, splits: Mapping[SplitName, Split]) -> DeploymentSample:
-    """Return the sample; raises ConfigurationError unless it is whole and has rows like those of the splits."""
+    """Return the sample if it is whole and has rows like those of the splits.
+
+    Raises:
+        ConfigurationError: the first thing that is wrong, with its remedy.
+    """
     if not isinstance(sample, DeploymentSample) or not _is_sample(sample):
         raise ConfigurationError(
             "expected a DeploymentSample of a tuple of numpy arrays (one per model input), a pandas DataFrame of slice "

@@ -1,4 +1,4 @@
-"""The techniques of a recipe and their parameters, as they are written in YAML."""
+"""The techniques of a recipe and their parameters, as they are written in YAML: training, pruning, students, rungs."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
@@ -20,68 +20,86 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class FineTune(Frozen):
-    """How long and how hard to train, and how much of the loss is the parent's answer."""
+    """A training: how long, how hard, and how much of the loss comes from the parent's answers."""
 
     epochs: Annotated[int, Field(ge=1)]
+    """Passes over the training rows."""
     batch_size: Annotated[int, Field(ge=2)]
+    """Rows of one training step."""
     learning_rate: Annotated[float, Field(gt=0)]
+    """Learning rate of the first step; it falls to 0 along a cosine."""
     weight_decay: Annotated[float, Field(ge=0)]
+    """Weight decay of the optimizer."""
     temperature: Annotated[float, Field(gt=0)]
+    """Temperature that softens the parent's and the candidate's outputs for distillation."""
     distillation_weight: Share
+    """Share of the loss that compares with the parent's answers; the rest compares with the ground truth."""
     seed: int
-    patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better validation score, then it stops
+    """Seed of the order of rows and of everything else that is random."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better validation score after which training stops; the best epoch is kept."""
     device: Device = "auto"
+    """Hardware to train on. `auto` is a GPU where there is one, else the processor."""
     precision: Precision = "auto"
+    """Precision of matrix products. `auto` is bfloat16 where the hardware has it and the model gains by it."""
     gpus: Annotated[int, Field(ge=1)] = 1
+    """GPUs that share each batch."""
 
     def settings(self) -> FineTuning:
-        """The same as the training loop takes it."""
+        """Return the same settings as the training loop takes them."""
         return FineTuning(**self.model_dump())
 
 
 class Vocabulary(Frozen):
-    """Cut tables of tokens to those that occur in `seen` places or more of the training rows.
-
-    All others share the row of the token `unknown`.
-    """
+    """Cut tables of tokens to the tokens that the training rows use; all others share one row."""
 
     unknown: Annotated[int, Field(ge=0)]
+    """Number of the token whose row the others share."""
     seen: Annotated[int, Field(ge=1)]
+    """Places in the training rows at which a token must occur to keep its row."""
 
 
 class Prune(Frozen):
-    """Remove units in rounds until every device's budgets hold, the accuracy floor, or nothing is left to remove.
+    """Remove units in rounds, with a fine-tuning after each.
 
-    `ratio` is the share that a round frees of what the units take of the resource that they are weighed by: their
-    number of channels, the bytes of their weights, the activation memory at its peak, or their measured latency.
-    `binding` takes in each round the one whose budget is furthest away.
+    It ends when every device's budgets hold, at the accuracy floor, or when nothing is left to remove.
     """
 
     kind: Literal["structured"]
+    """`structured`: whole units go, so that the model gets smaller on any hardware."""
     units: Annotated[tuple[Kind, ...], Field(min_length=1, strict=False)]
+    """Units that may go: channels, attention heads, whole residual layers."""
     importance: Criterion
+    """Measure of a unit's importance: first-order change of the loss, gradient times weight, or size of the weights."""
     weigh_by: Literal["channels", "binding"] | Resource
+    """Resource that importance is divided by. `binding` takes in each round the budget that is furthest away."""
     ratio: Annotated[float, Field(gt=0, le=0.5)]
+    """Share of that resource that a round frees."""
     max_rounds: Annotated[int, Field(ge=1)]
+    """Most rounds."""
     round_to: Annotated[int, Field(ge=1)]
+    """Widths stay multiples of this number, which some hardware prefers."""
     vocabulary: Vocabulary | None = None
-    accuracy_floor: Share  # the most validation accuracy a snapshot may lose against the parent
-    at_most: Mapping[Kind, Share] = Field(
-        default_factory=dict
-    )  # of the parent's units of a kind, that all rounds together remove
+    """Cut tables of tokens in the first round."""
+    accuracy_floor: Share
+    """Most validation accuracy that a snapshot may lose against the parent."""
+    at_most: Mapping[Kind, Share] = Field(default_factory=dict)
+    """Largest share of the parent's units of a kind that all rounds together remove."""
     fine_tune: FineTune
+    """Training after each round."""
 
 
 class Distil(Frozen):
-    """A student made for each device: the widest of each depth that was measured to fit, taught by the parent.
-
-    `family` own is what the workload's build_student() returns.
-    """
+    """A student for each device: the widest of each depth that was measured to fit, trained on the parent's answers."""
 
     family: Literal["depthwise_cnn", "signal_net", "text_net", "own"]
+    """Architecture of the student. `own` is the network that the workload's build_student() returns."""
     widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, strict=False)]
+    """Widths to try, ascending."""
     depths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, strict=False)]
+    """Depths to try, ascending."""
     fine_tune: FineTune
+    """Training of the student, from scratch."""
 
     @field_validator("widths", "depths")
     @classmethod
@@ -92,26 +110,30 @@ class Distil(Frozen):
 
 
 class Search(Frozen):
-    """What may be spent on finding each device's file, and what is the best of those whose gates hold on validation.
+    """A budget for the search of each device's file, and the objective that chooses among those that hold.
 
-    Without it the ladder ends at the first rung that holds on the largest model that fits.
+    Candidates are held against the gates on validation rows.
     """
 
     objective: Objective
-    files: Annotated[int, Field(ge=1)]  # at most so many made by rungs that train nothing
-    trainings: Annotated[int, Field(ge=0)]  # at most so many made by rungs that train
+    """Figure by which the best file is chosen: the smallest, or the highest accuracy."""
+    files: Annotated[int, Field(ge=1)]
+    """Most files made by rungs that train nothing."""
+    trainings: Annotated[int, Field(ge=0)]
+    """Most files made by rungs that train."""
 
 
 class _Rung(Frozen):
-    """One way to make a file of a float model. `cost` orders the rungs; `trains` tells the dear ones."""
+    """One way to make a file of a float model. `cost` orders the rungs; `trains` marks the dear ones."""
 
     precision: Precisions = "int8"
+    """Precision that the device must allow; each rung has one."""
     cost: ClassVar[int]
     trains: ClassVar[bool] = False
 
 
 class AsItIs(_Rung):
-    """Rung: the float file, for graphs so small that integers take longer."""
+    """The float file: for graphs so small that integers take longer."""
 
     kind: Literal["float"]
     precision: Literal["fp32"] = "fp32"
@@ -120,7 +142,7 @@ class AsItIs(_Rung):
 
 
 class Half(_Rung):
-    """Rung: half precision, half of the bytes."""
+    """Half precision: half of the bytes."""
 
     kind: Literal["fp16"]
     precision: Literal["fp16"] = "fp16"
@@ -129,88 +151,89 @@ class Half(_Rung):
 
 
 class PostTraining(_Rung):
-    """Rung: static post-training quantization. int8 activations are slow on x86; other devices may like them.
-
-    With `float_where_faster` the layers that were measured to be slower in integers stay in float.
-    """
+    """Static post-training quantization: INT8 weights and activations, with ranges from the calibration rows."""
 
     kind: Literal["ptq"]
     calibration: Calibration
+    """Rule for the range of an activation: all values, a percentile of them, or the least loss of entropy."""
     activations: Activations = "uint8"
+    """Type of activations. int8 is slow on x86 and may be faster on other devices."""
     float_where_faster: bool = False
+    """True leaves in float the layers that were measured to be slower in integers."""
     precision: Literal["int8"] = "int8"
     cost = 3
 
     @property
     def title(self) -> str:
-        """What reports call this rung."""
+        """Name of this rung in reports."""
         activations = "" if self.activations == "uint8" else ", int8 activations"
         return f"PTQ {self.calibration}{activations}{', float where faster' if self.float_where_faster else ''}"
 
 
 class Dynamic(_Rung):
-    """Rung: dynamic quantization, for transformers: weights ahead, activations by each row's own range.
-
-    Tables of tokens may be packed into 4 bits, for they are read and not multiplied.
-    """
+    """Dynamic quantization, for transformers: INT8 weights, and activations by the range of each row."""
 
     kind: Literal["dynamic"]
     table_bits: Literal[4, 8] = 8
+    """Bits of a token's row in its table. 4 is possible because tables are read and not multiplied."""
     precision: Literal["int8"] = "int8"
     cost = 2
 
     @property
     def title(self) -> str:
-        """What reports call this rung."""
+        """Name of this rung in reports."""
         return "dynamic" if self.table_bits == 8 else "dynamic, 4-bit tables"
 
 
 class WeightOnly(_Rung):
-    """Rung: matrices and tables in blocks of 4 bits, activations in float."""
+    """Weight-only quantization: matrices and tables in blocks of 4 bits, activations in float."""
 
     kind: Literal["int4"]
     block_size: Literal[16, 32, 64, 128, 256]
+    """Weights that share one scale."""
     precision: Literal["int4"] = "int4"
     cost = 2
 
     @property
     def title(self) -> str:
-        """What reports call this rung."""
+        """Name of this rung in reports."""
         return f"INT4 in blocks of {self.block_size}"
 
 
 class Mixed(_Rung):
-    """Rung: static quantization with the fewest of the most sensitive layers in float.
-
-    So many that the validation score is at most `tolerance` below the float model's, and never more than `at_most`.
-    """
+    """Static post-training quantization that leaves the most sensitive layers in float, as few as possible."""
 
     kind: Literal["mixed"]
     calibration: Calibration
+    """Rule for the range of an activation, as for `ptq`."""
     at_most: Annotated[int, Field(ge=1)]
+    """Most layers that stay in float."""
     tolerance: Share
+    """Validation score that the file may lose against the float model; no more layers stay in float than that needs."""
     precision: Literal["int8"] = "int8"
     cost = 5
 
     @property
     def title(self) -> str:
-        """What reports call this rung."""
+        """Name of this rung in reports."""
         return f"mixed {self.calibration}"
 
 
 class QuantizationAware(_Rung):
-    """Rung: quantization-aware training, distilling from the parent; `float_where_faster` as for `ptq`."""
+    """Quantization-aware training: the model is trained with its rounding, on the parent's answers too."""
 
     kind: Literal["qat"]
     fine_tune: FineTune
+    """The training."""
     float_where_faster: bool = False
+    """True leaves in float the layers that were measured to be slower in integers."""
     precision: Literal["int8"] = "int8"
     cost = 10
     trains = True
 
     @property
     def title(self) -> str:
-        """What reports call this rung."""
+        """Name of this rung in reports."""
         return "QAT, float where faster" if self.float_where_faster else "QAT"
 
 

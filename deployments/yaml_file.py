@@ -77,7 +77,7 @@ class WrittenAs:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key written twice, of which YAML would silently keep the last, and takes 1e-3 for a number."""
+    """Loader that refuses a key written twice (YAML silently keeps the last) and reads 1e-3 as a number."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -95,12 +95,20 @@ _Loader.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
 
 
 def read_yaml(path: Path, model: type[Model]) -> Model:
-    """Read one YAML file into `model`; raises ConfigurationError naming the file, the key and the remedy."""
+    """Read one YAML file into `model`.
+
+    Raises:
+        ConfigurationError: the file cannot be read or is not valid; the message names file, key and remedy.
+    """
     return validated(path, read_mapping(path), model)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Read the keys and values of one YAML file; raises ConfigurationError."""
+    """Read the keys and values of one YAML file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not a mapping.
+    """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
@@ -118,7 +126,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def validated(path: Path, content: dict[str, Any], model: type[Model]) -> Model:
-    """Check what a file says against `model`; raises ConfigurationError."""
+    """Check the content of a file against `model`.
+
+    Raises:
+        ConfigurationError: one sentence for each key that is wrong.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -177,7 +189,7 @@ def _remedy(item: ErrorDetails) -> str:
 
 
 def _path(item: ErrorDetails, model: type[BaseModel]) -> Iterator[str]:
-    """The keys as they are written in the file: pydantic also names the kind that it took an entry for."""
+    """Yield the keys as they are written in the file: pydantic also names the kind that it took an entry for."""
     location = item["loc"][:-1] if _is_branch(item) else item["loc"]
     if item["type"] == "invalid_key":
         location = (*location[:-1], str(item["input"]))
@@ -190,7 +202,7 @@ def _path(item: ErrorDetails, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _kinds(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The kinds that the key at the beginning of a location may be, or the entries of its list."""
+    """Return the kinds that the key at the beginning of a location may be, or the entries of its list."""
     properties: dict[str, Any] = model.model_json_schema()["properties"]
     key = properties.get(str(location[0]), {}) if location else {}
     entries = key.get("items", key)
@@ -202,5 +214,5 @@ def _is_branch(item: ErrorDetails) -> bool:
 
 
 def _follows_from_others(item: ErrorDetails) -> bool:
-    """A list whose entries are all wrong is also reported as too short."""
+    """Tell a list whose entries are all wrong: pydantic reports it as too short as well."""
     return item["type"] == "too_short" and bool(item["input"])

@@ -2,15 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from deployments.errors import ConfigurationError
-from deployments.rows import SPLITS, DeploymentSample, Split, check_sample, check_splits
+from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from deployments.workload import read_sample
 from tests.deployments.example_rows import Rows, good
+
+
+def altered(rows: Any, **parts: Any) -> Any:
+    """Return rows of which some parts are others, of any type."""
+    return replace(rows, **parts)
 
 
 def test_good_splits_are_taken_with_different_numbers_of_rows() -> None:
@@ -18,7 +24,7 @@ def test_good_splits_are_taken_with_different_numbers_of_rows() -> None:
 
 
 def test_a_split_without_slice_columns_is_good() -> None:
-    bare = replace(good(), slices=pd.DataFrame(index=range(6)))
+    bare = altered(good(), slices=pd.DataFrame(index=range(6)))
     check_splits(dict.fromkeys(SPLITS, bare))
 
 
@@ -29,52 +35,52 @@ def with_nan(split: Split) -> Split:
     return replace(split, inputs=(images, split.inputs[1]))
 
 
-CASES: dict[str, tuple[Callable[[Split], object], str]] = {
-    "nothing": (lambda split: None, "got NoneType; correct Workload.split"),
+CASES: dict[str, tuple[Callable[[Split], Any], str]] = {
+    "nothing": (lambda _: None, "got NoneType; correct Workload.split"),
     "a bare tuple": (lambda split: (split.inputs, split.targets), "got tuple; correct"),
     "an array for the inputs": (
-        lambda split: replace(split, inputs=split.inputs[0]),
+        lambda split: altered(split, inputs=split.inputs[0]),
         "expected a Split of a tuple of numpy arrays (one per model input)",
     ),
-    "no input": (lambda split: replace(split, inputs=()), "got inputs [], targets ndarray"),
-    "lists": (lambda split: replace(split, targets=[0] * 6), "targets list, slices DataFrame; correct"),
-    "slices of a dict": (lambda split: replace(split, slices={"label": split.targets}), "slices dict; correct"),
-    "a single number": (lambda split: replace(split, targets=np.array(3)), "a numpy array of targets"),
+    "no input": (lambda split: altered(split, inputs=()), "got inputs [], targets ndarray"),
+    "lists": (lambda split: altered(split, targets=[0] * 6), "targets list, slices DataFrame; correct"),
+    "slices of a dict": (lambda split: altered(split, slices={"label": split.targets}), "slices dict; correct"),
+    "a single number": (lambda split: altered(split, targets=np.array(3)), "a numpy array of targets"),
     "no row": (
         lambda split: Split(tuple(array[:0] for array in split.inputs), split.targets[:0], split.slices[:0]),
         "expected at least one row and the same number of rows everywhere, got 0 input 0, 0 input 1, 0 targets, 0",
     ),
     "a target too few": (
-        lambda split: replace(split, targets=split.targets[:-1]),
+        lambda split: altered(split, targets=split.targets[:-1]),
         "got 6 input 0, 6 input 1, 5 targets, 6 slices",
     ),
     "a slice row too many": (
-        lambda split: replace(split, slices=good(8).slices),
+        lambda split: altered(split, slices=good(8).slices),
         "got 6 input 0, 6 input 1, 6 targets, 8 slices",
     ),
     "an input too short": (
-        lambda split: replace(split, inputs=(split.inputs[0], split.inputs[1][:2])),
+        lambda split: altered(split, inputs=(split.inputs[0], split.inputs[1][:2])),
         "got 6 input 0, 2 input 1, 6 targets, 6 slices",
     ),
     "NaN rows": (with_nan, "got NaN or infinity in 2 of 6 rows; clean or drop them in Workload.split"),
     "NaN targets": (
-        lambda split: replace(split, targets=np.array([0, 1, np.nan, 0, 1, 0])),
+        lambda split: altered(split, targets=np.array([0, 1, np.nan, 0, 1, 0])),
         "got NaN or infinity in 1 of 6 rows",
     ),
     "text targets": (
-        lambda split: replace(split, targets=np.array(["a", "b"] * 3)),
+        lambda split: altered(split, targets=np.array(["a", "b"] * 3)),
         "expected arrays of numbers, got dtype <U1; encode them",
     ),
     "a reserved column": (
-        lambda split: replace(split, slices=split.slices.rename(columns={"site": "score"})),
+        lambda split: altered(split, slices=split.slices.rename(columns={"site": "score"})),
         "got ['label', 'score']; rename them in Workload.split",
     ),
     "a column name that is no text": (
-        lambda split: replace(split, slices=pd.DataFrame({0: split.targets})),
+        lambda split: altered(split, slices=pd.DataFrame({0: split.targets})),
         "expected slice columns with names of their own, as text",
     ),
     "a column twice": (
-        lambda split: replace(split, slices=split.slices.set_axis(["label", "label"], axis=1)),
+        lambda split: altered(split, slices=split.slices.set_axis(["label", "label"], axis=1)),
         "got ['label', 'label']; rename them",
     ),
 }
@@ -82,7 +88,7 @@ CASES: dict[str, tuple[Callable[[Split], object], str]] = {
 
 @pytest.mark.parametrize("name", SPLITS)
 @pytest.mark.parametrize(("damage", "says"), CASES.values(), ids=CASES.keys())
-def test_an_unfit_split_is_named(name: str, damage: Callable[[Split], object], says: str) -> None:
+def test_an_unfit_split_is_named(name: SplitName, damage: Callable[[Split], Any], says: str) -> None:
     splits = dict.fromkeys(SPLITS, good()) | {name: damage(good())}
     with pytest.raises(ConfigurationError) as caught:
         check_splits(splits)
@@ -91,7 +97,7 @@ def test_an_unfit_split_is_named(name: str, damage: Callable[[Split], object], s
 
 
 def test_slice_columns_must_be_the_same_in_validation_and_test() -> None:
-    other = replace(good(), slices=good().slices.rename(columns={"site": "sensor"}))
+    other = altered(good(), slices=good().slices.rename(columns={"site": "sensor"}))
     with pytest.raises(ConfigurationError, match=r"got \['label', 'site'\] and \['label', 'sensor'\]; gates search"):
         check_splits(dict.fromkeys(SPLITS, good()) | {"test": other})
     check_splits(dict.fromkeys(SPLITS, good()) | {"train": other})
@@ -104,8 +110,8 @@ def test_slice_columns_must_be_the_same_in_validation_and_test() -> None:
         ("calibration", r"float32 with 2 .* in train .*float64 with 2 .* in calibration; convert"),
     ],
 )
-def test_types_must_be_the_same_in_every_split(name: str, says: str) -> None:
-    other = replace(good(), inputs=(good().inputs[0].astype(np.float64), good().inputs[1]))
+def test_types_must_be_the_same_in_every_split(name: SplitName, says: str) -> None:
+    other = altered(good(), inputs=(good().inputs[0].astype(np.float64), good().inputs[1]))
     with pytest.raises(ConfigurationError, match=says):
         check_splits(dict.fromkeys(SPLITS, good()) | {name: other})
 
@@ -113,12 +119,12 @@ def test_types_must_be_the_same_in_every_split(name: str, says: str) -> None:
 def test_the_digest_follows_every_part() -> None:
     split = good()
     changed = [
-        replace(split, inputs=(split.inputs[0] * 2, split.inputs[1])),
-        replace(split, inputs=split.inputs[::-1]),
-        replace(split, targets=1 - split.targets),
-        replace(split, targets=split.targets.astype(np.int32)),
-        replace(split, slices=split.slices.assign(site="n")),
-        replace(split, slices=split.slices.rename(columns={"site": "place"})),
+        altered(split, inputs=(split.inputs[0] * 2, split.inputs[1])),
+        altered(split, inputs=split.inputs[::-1]),
+        altered(split, targets=1 - split.targets),
+        altered(split, targets=split.targets.astype(np.int32)),
+        altered(split, slices=split.slices.assign(site="n")),
+        altered(split, slices=split.slices.rename(columns={"site": "place"})),
     ]
     assert good().digest == split.digest
     assert len({split.digest, *(other.digest for other in changed)}) == 1 + len(changed)
@@ -126,12 +132,12 @@ def test_the_digest_follows_every_part() -> None:
 
 def test_the_digest_does_not_follow_the_layout_in_memory() -> None:
     split = good()
-    strided = replace(split, inputs=(np.asfortranarray(split.inputs[0]), split.inputs[1]))
+    strided = altered(split, inputs=(np.asfortranarray(split.inputs[0]), split.inputs[1]))
     assert strided.digest == split.digest
 
 
 SPLIT = good()
-SPLITS_OF_IT: dict[str, Split] = dict.fromkeys(SPLITS, SPLIT)
+SPLITS_OF_IT: dict[SplitName, Split] = dict.fromkeys(SPLITS, SPLIT)
 
 
 def sample(labels: bool = True) -> DeploymentSample:
@@ -139,10 +145,10 @@ def sample(labels: bool = True) -> DeploymentSample:
 
 
 def test_a_whole_sample_is_taken_with_and_without_labels_and_columns() -> None:
-    fewer = replace(sample(), slices=SPLIT.slices[["site"]])
-    bare = replace(sample(), slices=pd.DataFrame(index=range(len(SPLIT))))
+    fewer = altered(sample(), slices=SPLIT.slices[["site"]])
+    bare = altered(sample(), slices=pd.DataFrame(index=range(len(SPLIT))))
     for given in (sample(), sample(labels=False), fewer, bare):
-        assert check_sample(given, SPLITS_OF_IT) is given  # type: ignore[arg-type]
+        assert check_sample(given, SPLITS_OF_IT) is given
 
 
 def sample_with_nan(given: DeploymentSample) -> DeploymentSample:
@@ -151,44 +157,44 @@ def sample_with_nan(given: DeploymentSample) -> DeploymentSample:
     return replace(given, inputs=(images, given.inputs[1]))
 
 
-SAMPLE_CASES: dict[str, tuple[Callable[[DeploymentSample], object], str]] = {
-    "a split": (lambda given: SPLIT, "targets or None, got Split; correct Workload.deployment_sample"),
+SAMPLE_CASES: dict[str, tuple[Callable[[DeploymentSample], Any], str]] = {
+    "a split": (lambda _: SPLIT, "targets or None, got Split; correct Workload.deployment_sample"),
     "an array for the inputs": (
-        lambda given: replace(given, inputs=given.inputs[0]),
+        lambda given: altered(given, inputs=given.inputs[0]),
         "expected a DeploymentSample of a tuple of numpy arrays (one per model input)",
     ),
-    "no input": (lambda given: replace(given, inputs=()), "got inputs [], slices DataFrame, targets ndarray"),
-    "no slices": (lambda given: replace(given, slices=None), "slices NoneType"),
+    "no input": (lambda given: altered(given, inputs=()), "got inputs [], slices DataFrame, targets ndarray"),
+    "no slices": (lambda given: altered(given, slices=None), "slices NoneType"),
     "no row": (
         lambda given: DeploymentSample(tuple(array[:0] for array in given.inputs), given.slices[:0]),
         "expected at least one row and the same number of rows everywhere, got 0 input 0, 0 input 1, 0 slices;",
     ),
-    "a label too few": (lambda given: replace(given, targets=given.targets[:-1]), "6 slices, 5 targets"),
+    "a label too few": (lambda given: altered(given, targets=SPLIT.targets[:-1]), "6 slices, 5 targets"),
     "another dtype": (
-        lambda given: replace(given, inputs=(given.inputs[0].astype(np.float64), given.inputs[1])),
+        lambda given: altered(given, inputs=(given.inputs[0].astype(np.float64), given.inputs[1])),
         "as in the train split, got inputs (float64 with 2 axes, int64 with 1 axes)",
     ),
     "other labels": (
-        lambda given: replace(given, targets=given.targets.astype(float)),
+        lambda given: altered(given, targets=SPLIT.targets.astype(float)),
         "and int64 targets as in the train split, got",
     ),
-    "an input too many": (lambda given: replace(given, inputs=given.inputs * 2), "as in the train split, got inputs"),
+    "an input too many": (lambda given: altered(given, inputs=given.inputs * 2), "as in the train split, got inputs"),
     "NaN rows": (sample_with_nan, "got NaN or infinity in 2 of 6 rows; clean them as the device does"),
     "another column": (
-        lambda given: replace(given, slices=given.slices.rename(columns={"site": "plant"})),
+        lambda given: altered(given, slices=given.slices.rename(columns={"site": "plant"})),
         "expected slice columns that the splits have, each once (label, site), got label, plant;",
     ),
     "a column twice": (
-        lambda given: replace(given, slices=given.slices.set_axis(["site", "site"], axis=1)),
+        lambda given: altered(given, slices=given.slices.set_axis(["site", "site"], axis=1)),
         "got site, site;",
     ),
 }
 
 
 @pytest.mark.parametrize(("damage", "says"), SAMPLE_CASES.values(), ids=SAMPLE_CASES.keys())
-def test_a_damaged_sample_is_said(damage: Callable[[DeploymentSample], object], says: str) -> None:
+def test_a_damaged_sample_is_said(damage: Callable[[DeploymentSample], Any], says: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        check_sample(damage(sample()), SPLITS_OF_IT)  # type: ignore[arg-type]
+        check_sample(damage(sample()), SPLITS_OF_IT)
     assert says in str(caught.value)
     assert "Workload.deployment_sample" in str(caught.value)
 
@@ -229,10 +235,10 @@ def test_a_workload_has_no_sample_unless_it_says_so() -> None:
 def test_the_digest_of_a_sample_follows_every_part() -> None:
     given = sample()
     changed = [
-        replace(given, inputs=given.inputs[::-1]),
-        replace(given, targets=None),
-        replace(given, targets=1 - SPLIT.targets),
-        replace(given, slices=given.slices.assign(site="n")),
+        altered(given, inputs=given.inputs[::-1]),
+        altered(given, targets=None),
+        altered(given, targets=1 - SPLIT.targets),
+        altered(given, slices=given.slices.assign(site="n")),
     ]
     assert sample().digest == given.digest
     assert len({given.digest, *(other.digest for other in changed)}) == 1 + len(changed)
