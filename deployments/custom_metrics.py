@@ -1,4 +1,4 @@
-"""Custom metrics: the user's own functions, named in a recipe's gates as `package.module:function`."""
+"""Custom metrics: Python functions of the user, named in a recipe's gates as `package.module:function`."""
 
 import hashlib
 import importlib

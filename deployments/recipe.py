@@ -70,13 +70,13 @@ class Recipe(Frozen):
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
     critical_weight: Annotated[float, Field(ge=1)] = 1
-    """How many times as often a row of a critical slice is trained on; a slice with a gate of its own is critical."""
+    """Factor by which rows of critical slices are trained on more often; a slice with a gate of its own is critical."""
     representativeness: RepresentativenessPolicy | None = None
     """Compare the training and calibration rows with the workload's sample from the deployment sites."""
     search: Search | None = None
     """Look at models and rungs together. Without it, the ladder ends at the first rung that holds."""
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1, strict=False)]
-    """Ways of quantization to try, in any order: they are climbed from cheap to dear."""
+    """Ways of quantization to try, in any order: they are climbed from cheap to costly."""
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
     """Gates that a release must hold, beside the budgets of the device. All must pass."""
 
@@ -126,7 +126,7 @@ class Recipe(Frozen):
         return GatePolicy(gates=(*gates, *device.budgets.limits()))
 
     def rungs(self, device: DeviceProfile) -> list[Rung]:
-        """Return the rungs whose precision a device allows, from cheap to dear."""
+        """Return the rungs whose precision a device allows, from cheap to costly."""
         return sorted((rung for rung in self.ladder if rung.precision in device.precisions), key=lambda rung: rung.cost)
 
     @property

@@ -124,7 +124,7 @@ class Search(Frozen):
 
 
 class _Rung(Frozen):
-    """One way to make a file of a float model. `cost` orders the rungs; `trains` marks the dear ones."""
+    """One way to make a file of a float model. `cost` orders the rungs; `trains` marks the costly ones."""
 
     precision: Precisions = "int8"
     """Precision that the device must allow; each rung has one."""

@@ -1,4 +1,4 @@
-"""What a recipe says of a technique reaches the algorithm as it is written."""
+"""Techniques: the settings of a recipe reach the algorithm as they are written."""
 
 import pytest
 from pydantic import ValidationError
