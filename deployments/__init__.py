@@ -1,7 +1,8 @@
 """Configuration: recipes, device profiles and workloads, and the models that read them.
 
-In come YAML files and the user's Python classes; out go frozen models that are valid as a whole, or a ConfigurationError
-of one sentence that names file, key and remedy. Other rooms and users' code import from these modules:
+In come YAML files and the user's Python classes. Out go frozen models that are valid as a whole, or a
+ConfigurationError of one sentence that names file, key and remedy. Other rooms and users' code import from these
+modules:
 
 - `recipe`: Recipe, read_recipe, and the techniques in `techniques` (Prune, Distil, Search, the union Rung)
 - `device`: DeviceProfile, read_device; `instruction_sets`: the CPUs that can be emulated

@@ -13,7 +13,7 @@ from model_compression.training import FineTuning
 from model_compression.training.settings import Device, Precision
 from model_compression.units import Kind
 
-Calibration = Literal["minmax", "entropy", "percentile"]
+RangeMethod = Literal["minmax", "entropy", "percentile"]
 Precisions = Literal["int8", "int4", "fp16", "fp32"]
 Objective = Literal["size_bytes", "latency_p50_ms", "peak_rss_mb", "accuracy"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -154,7 +154,7 @@ class PostTraining(_Rung):
     """Static post-training quantization: INT8 weights and activations, with ranges from the calibration rows."""
 
     kind: Literal["ptq"]
-    calibration: Calibration
+    calibration: RangeMethod
     """Rule for the range of an activation: all values, a percentile of them, or the least loss of entropy."""
     activations: Activations = "uint8"
     """Type of activations. int8 is slow on x86 and may be faster on other devices."""
@@ -204,7 +204,7 @@ class Mixed(_Rung):
     """Static post-training quantization that leaves the most sensitive layers in float, as few as possible."""
 
     kind: Literal["mixed"]
-    calibration: Calibration
+    calibration: RangeMethod
     """Rule for the range of an activation, as for `ptq`."""
     at_most: Annotated[int, Field(ge=1)]
     """Most layers that stay in float."""
