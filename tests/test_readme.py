@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import typer
+import yaml
+from jsonschema import Draft202012Validator
 from typer.core import TyperGroup
 
+from deployments.reference import DOCUMENTS, schema
+from deployments.workload import SPLITS, load_workload, read_splits
 from flows.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +29,9 @@ MAKE = sorted(
 LINES = re.findall(r"^ +\.venv/bin/edgewright (.+?)(?: +#.*)?$", ALL, re.MULTILINE)
 INLINE = re.findall(r"`(?:\.venv/bin/)?edgewright ([^`]+)`", ALL)
 CALLS = sorted({*LINES, *INLINE})
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SNIPPETS = [(name, text) for name in TEXTS for kind, text in BLOCK.findall(TEXTS[name]) if kind == "yaml"]
+WORKLOADS = {name: text for name in TEXTS for kind, text in BLOCK.findall(TEXTS[name]) if kind == "python"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -86,3 +95,35 @@ def _anchors(path: Path) -> set[str]:
     """Return the anchors of a page's headings, as mkdocs and GitHub make them."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def _partial(whole: Any) -> Any:
+    """Return a schema that takes a part of a file too."""
+    if isinstance(whole, dict):
+        return {key: _partial(value) for key, value in whole.items() if key != "required"}
+    return [_partial(value) for value in whole] if isinstance(whole, list) else whole
+
+
+@pytest.mark.parametrize(("name", "text"), SNIPPETS)
+def test_parts_of_yaml_files_are_valid(name: str, text: str) -> None:
+    content = yaml.safe_load(text)
+    schemas = [Draft202012Validator(_partial(schema(document))) for document in DOCUMENTS]
+    assert content and any(validator.is_valid(content) for validator in schemas), f"{name}: {text}"
+
+
+def test_a_part_of_a_yaml_file_with_a_wrong_key_is_found() -> None:
+    assert not Draft202012Validator(_partial(schema("recipe"))).is_valid({"prune": {"kind": "structured", "ration": 1}})
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_the_workload_that_is_shown_is_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split in SPLITS:
+        images, labels = np.ones((4, 1, 8, 8), np.float32), np.array([0, 1, 0, 1])
+        np.savez(tmp_path / f"{split}.npz", images=images, labels=labels, defect=labels, line=labels)
+    module = f"defects_of_{Path(name).stem}".lower()
+    (tmp_path / f"{module}.py").write_text(WORKLOADS[name].replace("/data/defects", str(tmp_path)))
+    monkeypatch.syspath_prepend(tmp_path)
+    workload = load_workload(f"{module}:Defects")
+    splits = read_splits(workload)
+    assert list(splits["test"].slices.columns) == ["defect", "line"]
+    assert workload.loss(torch.zeros(4, 2), torch.from_numpy(splits["test"].targets)).item() > 0
