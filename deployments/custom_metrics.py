@@ -9,8 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from deployments.errors import ConfigurationError
-from quality_gates.metric_choice import NAMED
-from quality_gates.policy import Gate
+from quality_gates.policy import NAMED, Gate
 
 CustomMetric = Callable[[pd.DataFrame], float]
 """Takes the rows of one model (row_id, target, prediction, score, slice columns) and returns a number."""

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from deployments.errors import ConfigurationError
-from quality_gates.frames import OPTIONAL, REQUIRED
-from quality_gates.pairing import is_reserved
+from quality_gates.evidence import OPTIONAL, REQUIRED, is_reserved
 
 SplitName = Literal["train", "calibration", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)

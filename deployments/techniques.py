@@ -6,12 +6,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from deployments.yaml_file import Frozen
-from model_compression.costs import Resource
-from model_compression.importance import Criterion
-from model_compression.static_quantizer import Activations
-from model_compression.training import FineTuning
-from model_compression.training.settings import Device, Precision
-from model_compression.units import Kind
+from model_compression.pruning import Criterion, Kind, Resource
+from model_compression.quantization import Activations
+from model_compression.training import Device, FineTuning, Precision
 
 RangeMethod = Literal["minmax", "entropy", "percentile"]
 Precisions = Literal["int8", "int4", "fp16", "fp32"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
+from edge_runtime.bundle import TensorSpec
 from edge_runtime.errors import SessionError, SessionMemoryError
-from edge_runtime.manifest import TensorSpec
 from edge_runtime.settings import Optimization, SessionSettings
 
 __all__ = ["EdgeModel", "Optimization", "SessionError", "SessionMemoryError", "SessionSettings"]

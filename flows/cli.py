@@ -212,7 +212,7 @@ def check_recipe(
 ) -> None:
     """Check a recipe, its device profiles, its workload and its slices, without training anything."""
     prepare(HOME)
-    from tasks.preflight import check_recipe as check
+    from tasks.upstream import check_recipe as check
 
     recipe, splits = check(file)
     rows = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
@@ -231,7 +231,7 @@ def plan_gates(
 ) -> None:
     """Say, without training anything, which gates the test rows can decide at all."""
     prepare(HOME)
-    from tasks.plan import plan_of
+    from tasks.upstream import plan_of
 
     for device, lines in plan_of(file, discordance):
         table = Table("gate", "rows", "needed", "can decide", title=f"{file} on {device}", title_justify="left")

@@ -8,24 +8,24 @@ from prefect import flow
 from deployments.device import DeviceProfile
 from edge_runtime.errors import EdgewrightError
 from quality_gates.representativeness import Representativeness
-from tasks.baseline import Baseline, measure_baseline
+from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
+from tasks.delivery import publish, with_recorded_approval
 from tasks.errors import RegistryUnavailable
-from tasks.intake import resolve
 from tasks.job import Job
-from tasks.ladder import climb, judge
-from tasks.layers import layer_losses
-from tasks.on_record import with_recorded_approval
-from tasks.outcome import DeviceOutcome, Outcome, device_outcome
-from tasks.parents import Parent
-from tasks.preflight import preflight
-from tasks.prune import Trajectory, prune
-from tasks.publish import publish
-from tasks.record import open_run, record_device, record_outcome, record_search
-from tasks.references import references
 from tasks.registry import Runs
-from tasks.report import report_content
-from tasks.representativeness import check_representativeness
-from tasks.students import check_students, distil
+from tasks.reporting import (
+    DeviceOutcome,
+    Outcome,
+    device_outcome,
+    layer_losses,
+    open_run,
+    record_device,
+    record_outcome,
+    record_search,
+    report_content,
+)
+from tasks.selection import climb, judge, references
+from tasks.upstream import Parent, check_representativeness, preflight, resolve
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
@@ -58,7 +58,7 @@ def _compress(job: Job, runs: Runs, run: str) -> tuple[DeviceOutcome, ...]:
     parent = resolve(job)
     check_students(job, parent)
     baseline = measure_baseline(job, parent)
-    representativeness = check_representativeness(job, parent, baseline, runs, run)
+    representativeness = check_representativeness(job, parent, runs, run)
     trajectory = prune(job, parent, baseline)
     record_search(job, runs, run, baseline, trajectory)
     return tuple(

@@ -9,7 +9,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from flows.environment import quiet_libraries
-from tasks.outcome import DeviceOutcome, Outcome
+from tasks.reporting import DeviceOutcome, Outcome
 
 
 def show_progress(console: Console, level: int = logging.INFO) -> None:

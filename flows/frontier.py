@@ -3,8 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
-from quality_gates.report import ReportContent, SizePoint
-from quality_gates.report.quantities import percent, quantity, size
+from quality_gates.report import ReportContent, SizePoint, percent, quantity, size
 
 COLUMNS = ("accuracy", "size", "p50", "peak RSS")
 

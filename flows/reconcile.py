@@ -13,8 +13,8 @@ from edge_runtime.errors import EdgewrightError
 from flows.compress import compress
 from tasks.errors import RegistryError
 from tasks.job import run_key
-from tasks.outcome import Outcome
 from tasks.registry import EdgeModels, Runs, Upstream
+from tasks.reporting import Outcome
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")

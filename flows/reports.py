@@ -9,14 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from quality_gates.errors import ApprovalError
-from quality_gates.report import HistoryRow, ReportContent, render_html
-from quality_gates.report.quantities import percent, quantity, size
-from tasks.approve import approve_version
+from quality_gates.report import HistoryRow, ReportContent, percent, quantity, render_html, size
+from tasks.delivery import approve_version
 from tasks.errors import RegistryError
-from tasks.history import history
-from tasks.outcome import DeviceOutcome, Outcome
-from tasks.record import CONTENT
 from tasks.registry import EdgeModels, Runs, Upstream
+from tasks.reporting import CONTENT, DeviceOutcome, Outcome, history
 from tasks.workspace import Workspace
 
 

@@ -7,9 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deployments.instruction_sets import CPUS
-from tasks.emulation.emulator import find_emulator
-from tasks.emulation.here import instruction_set_here
-from tasks.emulation.root import DEBIAN, prepare_root, read_root
+from tasks.emulation import DEBIAN, find_emulator, instruction_set_here, prepare_root, read_root
 from tasks.errors import EmulatorMissing
 
 

@@ -11,9 +11,9 @@ from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import predict
-from tasks.emulation.available import emulators_for
+from tasks.emulation import emulators_for
 from tasks.errors import EmulatorMissing
-from tasks.stages import code_digests, digest_of, libraries
+from tasks.store import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
 
 PIPELINE = ("model_compression", "quality_gates", "edge_runtime", "deployments", "tasks")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.stages import StageStore, clean_leftovers
+from tasks.store import StageStore, clean_leftovers
 
 logger = logging.getLogger("edgewright")
 

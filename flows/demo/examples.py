@@ -14,7 +14,7 @@ from flows.environment import prepare
 
 if TYPE_CHECKING:  # mlflow and prefect read the environment, which prepare() sets, when they are imported
     from deployments.workload import Workload
-    from tasks.stages import StageStore
+    from tasks.store import StageStore
     from tasks.workspace import Workspace
 
 WEIGHTS = "weights.safetensors"

@@ -13,9 +13,9 @@ from flows.compress import compress
 from flows.console import outcome_table
 from flows.demo.upstream import VERSIONS, DigitsNet, train
 from flows.reconcile import reconcile
-from tasks.outcome import Outcome
 from tasks.progress import steps
 from tasks.registry import register_upstream
+from tasks.reporting import Outcome
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")

@@ -2,13 +2,15 @@
 
 from model_compression.training.loop import Augment, Progress, Teacher, Trained, Validate, fine_tune
 from model_compression.training.rows import Arrays, batches, predict, tensors
-from model_compression.training.settings import FineTuning, LossFunction
+from model_compression.training.settings import Device, FineTuning, LossFunction, Precision
 
 __all__ = [
     "Arrays",
     "Augment",
+    "Device",
     "FineTuning",
     "LossFunction",
+    "Precision",
     "Progress",
     "Teacher",
     "Trained",

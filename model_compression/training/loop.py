@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_compression.distillation import soft_label_loss
 from model_compression.errors import DivergedError, TrainingError
+from model_compression.training.distillation import soft_label_loss
 from model_compression.training.early_stopping import EarlyStopping
 from model_compression.training.memory_format import channels_last
 from model_compression.training.micro_batches import MicroBatches

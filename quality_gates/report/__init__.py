@@ -15,6 +15,7 @@ from quality_gates.report.content import (
     SliceValue,
 )
 from quality_gates.report.frames import report_tables
+from quality_gates.report.quantities import percent, quantity, size
 from quality_gates.report.render import render_html
 from quality_gates.report.text import render_text
 from quality_gates.report.thumbnails import ThumbnailError, png_base64
@@ -33,8 +34,11 @@ __all__ = [
     "SliceRow",
     "SliceValue",
     "ThumbnailError",
+    "percent",
     "png_base64",
+    "quantity",
     "render_html",
     "render_text",
     "report_tables",
+    "size",
 ]

@@ -3,8 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from quality_gates.report.intervals import IntervalAxis, IntervalPicture, interval_axis, interval_picture, is_drawable
-from quality_gates.report.limits import LimitPicture, limit_picture
+from quality_gates.report.charts import (
+    IntervalAxis,
+    IntervalPicture,
+    LimitPicture,
+    interval_axis,
+    interval_picture,
+    is_drawable,
+    limit_picture,
+)
 from quality_gates.report.quantities import finite, has_unit
 from quality_gates.report.units import DIFFERENCES, Unit, is_resource, unit_of
 from quality_gates.verdict import GateResult

@@ -5,11 +5,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from quality_gates.report import quantities
+from quality_gates.report.charts import frontier_picture, history_pictures
 from quality_gates.report.confusion import confusion_picture
 from quality_gates.report.content import ReportContent
-from quality_gates.report.frontier import frontier_picture
 from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
-from quality_gates.report.history import history_pictures
 from quality_gates.report.ledger import ledger_of
 from quality_gates.report.representativeness import comparison_lines
 from quality_gates.report.tables import deployed_words, side_rows, slice_lines

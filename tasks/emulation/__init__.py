@@ -1,1 +1,17 @@
 """Answers on the device's own instruction set, where this machine has another: emulated, and never timed."""
+
+from tasks.emulation.availability import answering_of, emulators_for
+from tasks.emulation.emulator import Emulator, find_emulator
+from tasks.emulation.host import instruction_set_here
+from tasks.emulation.sysroot import DEBIAN, prepare_root, read_root
+
+__all__ = [
+    "DEBIAN",
+    "Emulator",
+    "answering_of",
+    "emulators_for",
+    "find_emulator",
+    "instruction_set_here",
+    "prepare_root",
+    "read_root",
+]

@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from deployments.instruction_sets import Cpu
-from edge_runtime.measurement import Measurement, MeasureRequest
-from edge_runtime.measuring import measure
-from tasks.emulation.root import Root, read_root
+from edge_runtime.measurement import Measurement, MeasureRequest, measure
+from tasks.emulation.sysroot import Root, read_root
 from tasks.errors import EmulatorMissing
 
 PACKAGE = "qemu-user-static"

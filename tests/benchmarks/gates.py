@@ -10,11 +10,11 @@ import pandas as pd
 from rich.console import Console
 from rich.markdown import Markdown
 
-from quality_gates import exact
-from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.found_slices import evaluate
+from quality_gates.gates import decide
+from quality_gates.gates.found_slices import evaluate
 from quality_gates.policy import FoundSlices, GatePolicy
+from quality_gates.statistics import exact
 from tests.benchmarks.record import Figure, record
 
 ROWS = (30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)

@@ -17,19 +17,17 @@ from torch import nn
 from deployments.instruction_sets import CPUS, SATURATING, CpuName
 from deployments.workload import Split
 from deployments.workloads.fashion_mnist import FashionMnist
-from edge_runtime.measuring import MeasureRequest, measure
+from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 from flows.demo.networks import resnet
-from model_compression.export import export_onnx
-from model_compression.ptq import quantize_after_training
-from model_compression.qat import train_quantized
+from model_compression.onnx_files import export_onnx
+from model_compression.quantization import quantize_after_training, train_quantized
 from model_compression.training import FineTuning, fine_tune
-from quality_gates import parity
 from quality_gates.evidence import Evidence, ModelEvidence, ParityMeasurement
+from quality_gates.gates import parity
 from quality_gates.policy import Parity
-from tasks.emulation.emulator import find_emulator
-from tasks.emulation.here import instruction_set_here
-from tasks.parity import ROWS as PARITY_ROWS
+from tasks.emulation import find_emulator, instruction_set_here
+from tasks.selection.parity_runs import ROWS as PARITY_ROWS
 from tasks.workspace import Workspace
 from tests.benchmarks.record import Figure, record
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from flows.demo.networks import resnet
-from model_compression.footprint import parameters
+from model_compression.pruning import parameters
 from tests.benchmarks.trajectory.__main__ import main
 from tests.benchmarks.trajectory.cuts import Cutter, Ours, TheirsGlobal
 from tests.benchmarks.trajectory.parent import SHIFT, moved

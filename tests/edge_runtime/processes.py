@@ -24,7 +24,7 @@ def is_alive(pid: int) -> bool:
 
 
 def measuring_children(parent: int) -> list[int]:
-    """The processes below `parent` that run edge_runtime.measure."""
+    """The processes below `parent` that run edge_runtime.measurement.worker."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -34,6 +34,6 @@ def measuring_children(parent: int) -> list[int]:
             command = (folder / "cmdline").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(fields[1]) == parent and b"edge_runtime.measure" in command:
+        if int(fields[1]) == parent and b"edge_runtime.measurement.worker" in command:
             found.append(int(folder.name))
     return found

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import bundle_writer
 from edge_runtime.bundle import BundleError, TensorSpec, read_bundle, write_bundle
+from edge_runtime.bundle import writer as bundle_writer
 from edge_runtime.settings import SessionSettings
 
 

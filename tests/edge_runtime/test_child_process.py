@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.child_process import run_child
+from edge_runtime.measurement.child_process import run_child
 from tests.edge_runtime.processes import is_alive, wait_until
 
 

@@ -1,7 +1,7 @@
 import gc
 import time
 
-from edge_runtime.latency import MINIMUM_REPEATS, time_calls
+from edge_runtime.measurement.timing import MINIMUM_REPEATS, time_calls
 
 
 def test_every_repeat_is_timed_and_no_warm_up() -> None:

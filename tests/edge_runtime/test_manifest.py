@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from edge_runtime.bundle.manifest import Blob, Manifest, TensorSpec
 from edge_runtime.errors import BundleError
-from edge_runtime.manifest import Blob, Manifest, TensorSpec
 from edge_runtime.settings import SessionSettings
 
 APPROVED = {

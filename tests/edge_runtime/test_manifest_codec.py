@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from edge_runtime.bundle.codec import decode_manifest, digest_of, encode_manifest
+from edge_runtime.bundle.manifest import Blob
 from edge_runtime.errors import BundleError
-from edge_runtime.manifest import Blob
-from edge_runtime.manifest_codec import decode_manifest, digest_of, encode_manifest
 from tests.edge_runtime.test_manifest import MANIFEST
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.measuring import Measurement, MeasureRequest, measure
+from edge_runtime.measurement import Measurement, MeasureRequest, measure
 from edge_runtime.session import EdgeModel, SessionSettings
 from tests.edge_runtime.models import linear_model, two_headed_model, weights
 

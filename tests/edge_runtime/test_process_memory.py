@@ -24,7 +24,7 @@ def _run(script: str) -> object:
 def test_the_peak_follows_what_was_touched_and_begins_again_after_a_reset() -> None:
     script = """
 import json
-from edge_runtime import process_memory as memory
+from edge_runtime.measurement import memory
 first = memory.resident_mb()
 block = bytearray(b"x") * (100 << 20)
 peak = memory.peak_mb()
@@ -42,7 +42,7 @@ def test_the_parents_peak_is_not_inherited() -> None:
     script = """
 import json, os, subprocess, sys
 block = bytearray(b"x") * (150 << 20)
-code = "from edge_runtime import process_memory as memory; print(memory.peak_mb())"
+code = "from edge_runtime.measurement import memory; print(memory.peak_mb())"
 print(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 """
     assert 1 < float(_run(script)) < 60  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ print(subprocess.run([sys.executable, "-c", code], capture_output=True, text=Tru
 def test_growth_is_stopped_at_twice_the_limit_and_freed_again() -> None:
     script = """
 import json
-from edge_runtime import process_memory as memory
+from edge_runtime.measurement import memory
 def fits(mb):
     try:
         return bool(bytearray(mb << 20))

@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, save
 
-from edge_runtime.manifest import TensorSpec
+from edge_runtime.bundle import TensorSpec
 from edge_runtime.session import EdgeModel, SessionError, SessionMemoryError, SessionSettings, session_options
 from tests.edge_runtime.models import linear_model, two_headed_model, weights
 

@@ -18,18 +18,18 @@ from tests.end_to_end.without_prefect import remove_decorators
 remove_decorators()
 
 import flows.compress  # noqa: E402
-from tasks.registry.edge_models import EdgeModels  # noqa: E402
-from tasks.stages import StageStore  # noqa: E402
+from tasks.registry import EdgeModels  # noqa: E402
+from tasks.store import StageStore  # noqa: E402
 from tasks.workspace import Workspace  # noqa: E402
 from tests.end_to_end.tiny import upstream  # noqa: E402
 
 RECIPE = str(Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml")
 POINTS = {
-    "parent export": ("tasks.export", "export_onnx"),
-    "fine-tuning": ("tasks.prune", "fine_tune"),
-    "quantization": ("tasks.quantize", "quantize_after_training"),
-    "measurement": ("tasks.measure", "measure"),
-    "bundle": ("tasks.publish", "write_bundle"),
+    "parent export": ("tasks.compression.float_export", "export_onnx"),
+    "fine-tuning": ("tasks.compression.trajectory", "fine_tune"),
+    "quantization": ("tasks.compression.rungs", "quantize_after_training"),
+    "measurement": ("tasks.measurement.device_measurement", "measure"),
+    "bundle": ("tasks.delivery.publication", "write_bundle"),
     "aliases": ("tasks.registry.edge_models", "EdgeModels.deploy"),
     "answer": ("flows.compress", "record_outcome"),
 }

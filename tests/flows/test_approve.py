@@ -14,11 +14,11 @@ from deployments.recipe import read_recipe
 from edge_runtime.bundle import Manifest, read_bundle
 from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent
-from tasks import publish
-from tasks.approve import approve_version
+from tasks.delivery import approve_version
+from tasks.delivery import publication as publish
 from tasks.errors import PublishError, RegistryError
-from tasks.outcome import DeviceOutcome
 from tasks.registry import EdgeModels, Runs
+from tasks.reporting import DeviceOutcome
 from tasks.workspace import Workspace
 from tests.flows.conftest import Variant
 
@@ -248,7 +248,7 @@ def test_a_kill_in_between_is_completed_by_saying_it_again(
 ) -> None:
     refused = Refused(world, variant, "killed")
     with monkeypatch.context() as broken:
-        broken.setattr("tasks.approve._tell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr("tasks.delivery.approvals._tell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             refused.approve()
     assert refused.deployed() == refused.line.edge_version

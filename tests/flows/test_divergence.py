@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import flows.compress
-import tasks.prune
+import tasks.compression.trajectory
 from model_compression.errors import DivergedError
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.workload import Tiny
@@ -21,7 +21,7 @@ class Rounds:
     """Counts the rounds that are trained; the loss of round `diverging` is NaN."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, diverging: int) -> None:
-        self.trained, real, loss = 0, tasks.prune.fine_tune, Tiny.loss
+        self.trained, real, loss = 0, tasks.compression.trajectory.fine_tune, Tiny.loss
 
         def fine_tune(*arguments: Any, **named: Any) -> Any:
             self.trained += 1
@@ -36,7 +36,7 @@ class Rounds:
             return value * torch.nan if self.training and self.trained == diverging else value
 
         self.training = False
-        monkeypatch.setattr(tasks.prune, "fine_tune", fine_tune)
+        monkeypatch.setattr(tasks.compression.trajectory, "fine_tune", fine_tune)
         monkeypatch.setattr(Tiny, "loss", sick)
 
 

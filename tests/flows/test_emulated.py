@@ -7,9 +7,9 @@ import pytest
 import flows.compress
 from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
-from tasks.emulation import available
-from tasks.outcome import DeviceOutcome
+from tasks.emulation import availability as available
 from tasks.registry import EdgeModels, Runs
+from tasks.reporting import DeviceOutcome
 from tasks.workspace import Workspace
 from tests.flows.conftest import Variant
 from tests.tasks.emulation import needed

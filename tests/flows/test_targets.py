@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from deployments.instruction_sets import CPUS
 from flows import cli, targets
-from tasks.emulation.root import CONTENTS, Root, _pinned, root_folder
+from tasks.emulation.sysroot import CONTENTS, Root, _pinned, root_folder
 
 WIDE = {"COLUMNS": "300"}
 

@@ -9,8 +9,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from model_compression.calibration import BATCH_ROWS, METHODS, observe_ranges
 from model_compression.errors import QuantizationError
+from model_compression.quantization.ranges import BATCH_ROWS, METHODS, observe_ranges
 
 ALL = pytest.mark.parametrize("method", METHODS)
 

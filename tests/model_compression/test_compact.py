@@ -8,8 +8,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from model_compression.compact import compact
-from model_compression.export import save_onnx
+from model_compression.onnx_files import compact, save_onnx
 from tests.model_compression.test_integer_bias import linear, quantize_biases
 from tests.model_compression.toys import digits, float_file, kernels, run
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_compression.dependencies import Bundle, Dependencies
+from model_compression.pruning.dependencies import Bundle, Dependencies
 from tests.model_compression.intake.models import ARCHITECTURES, exported
 from tests.model_compression.toys import rebuild
 

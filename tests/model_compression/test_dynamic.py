@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from model_compression.dynamic import quantize_dynamically
 from model_compression.errors import QuantizationError
-from model_compression.export import export_onnx
+from model_compression.onnx_files import export_onnx
+from model_compression.quantization import quantize_dynamically
 from tests.model_compression.encoders import rebuilt, rows
 from tests.model_compression.toys import int8_weights, kernels, run
 

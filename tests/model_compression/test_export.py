@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from model_compression.errors import ExportError
-from model_compression.export import check_shrunk, export_onnx, strip
+from model_compression.onnx_files import check_shrunk, export_onnx, strip
 from model_compression.training import predict
 from tests.model_compression.toys import digits, float_file, pruned, run, trained
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from onnx import ModelProto
 
-from model_compression import faster_in_float as measuring
 from model_compression.errors import QuantizationError
-from model_compression.faster_in_float import faster_in_float
-from model_compression.ptq import quantize_after_training
-from model_compression.static_quantizer import static_quantizer
+from model_compression.quantization import faster_in_float, quantize_after_training
+from model_compression.quantization import faster_in_float as measuring
+from model_compression.quantization.static import static_quantizer
 from tests.model_compression.toys import accuracy, digits, float_file, kernels, run
 
 CALIBRATION = (digits("train").images[:100],)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_compression.folding import fold_batch_norm, freeze_batch_norm
 from model_compression.intake import rebuild
+from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
 from tests.model_compression.intake.models import ARCHITECTURES, exported
 from tests.model_compression.toys import untrained
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from model_compression.footprint import int8_weight_bytes, parameters
-from model_compression.ptq import quantize_after_training
+from model_compression.pruning import int8_weight_bytes, parameters
+from model_compression.quantization import quantize_after_training
 from tests.model_compression.toys import digits, float_file, pruned, trained
 
 

@@ -8,11 +8,10 @@ import onnxruntime as ort
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from model_compression.dynamic import quantize_dynamically
 from model_compression.errors import IntakeError
-from model_compression.export import save_onnx
-from model_compression.graph_intake import graph_inputs, read_graph
-from model_compression.ptq import quantize_after_training
+from model_compression.intake import graph_inputs, read_graph
+from model_compression.onnx_files import save_onnx
+from model_compression.quantization import quantize_after_training, quantize_dynamically
 from tests.model_compression.graphs import CLASSES, FEATURES, PRODUCT, WEIGHTS, graph
 
 ROWS = np.random.default_rng(1).normal(size=(5, FEATURES)).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 from onnx import numpy_helper
 
 from model_compression.errors import QuantizationError
-from model_compression.half import convert_to_half
+from model_compression.quantization import convert_to_half
 from tests.model_compression.toys import accuracy, digits, float_file, run
 
 ROWS = digits("test").images

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model_compression.dependencies import Bundle, Dependencies, Reader
 from model_compression.errors import TrainingError
-from model_compression.importance import Batch, by_input, unit_scores
 from model_compression.intake import rebuild
+from model_compression.pruning.dependencies import Bundle, Dependencies, Reader
+from model_compression.pruning.importance import Batch, by_input, unit_scores
 from tests.model_compression.intake.models import ARCHITECTURES, exported
 
 

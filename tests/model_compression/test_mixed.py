@@ -8,8 +8,8 @@ import pytest
 from onnx import numpy_helper
 
 from model_compression.errors import QuantizationError
-from model_compression.mixed import Mixed, quantize_mixed
-from model_compression.operators import optimized_operators
+from model_compression.onnx_files import optimized_operators
+from model_compression.quantization.mixed import Mixed, quantize_mixed
 from tests.model_compression.toys import accuracy, digits, float_file, run
 
 CALIBRATION = (digits("train").images[:200],)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from model_compression.operators import is_integer, optimized_operators
-from model_compression.ptq import quantize_after_training
+from model_compression.onnx_files.operators import is_integer, optimized_operators
+from model_compression.quantization import quantize_after_training
 from tests.model_compression.toys import digits, float_file
 
 

@@ -9,11 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_compression.errors import PruningError
-from model_compression.footprint import parameters
-from model_compression.importance import unit_scores
 from model_compression.intake import rebuild
-from model_compression.pruning import History, remove_units, replay
-from model_compression.units import Kind, Protected, protected_units, units_of
+from model_compression.pruning import Kind, Protected, parameters, protected_units, unit_scores, units_of
+from model_compression.pruning.rounds import History, remove_units, replay
 from tests.model_compression.intake.models import ARCHITECTURES, export, exported
 from tests.model_compression.toys import untrained
 

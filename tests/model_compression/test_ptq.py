@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from model_compression.calibration import METHODS
 from model_compression.errors import QuantizationError
-from model_compression.ptq import quantize_after_training
+from model_compression.quantization import quantize_after_training
+from model_compression.quantization.ranges import METHODS
 from tests.model_compression.toys import accuracy, digits, float_file, int8_weights, kernels, run
 
 CALIBRATION = (digits("train").images[:200],)

@@ -18,10 +18,9 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from model_compression import qat
 from model_compression.errors import QuantizationError, TrainingError
-from model_compression.ptq import quantize_after_training
-from model_compression.qat import convert, prepare_for_qat, train_quantized
+from model_compression.quantization import qat, quantize_after_training
+from model_compression.quantization.qat import convert, prepare_for_qat, train_quantized
 from model_compression.training import predict
 from tests.model_compression.test_folding import with_statistics
 from tests.model_compression.toys import (

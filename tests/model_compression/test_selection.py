@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_compression.selection import Candidates, choose
+from model_compression.pruning.selection import Candidates, choose
 
 
 def ranked(*scores: float, blocks: int = 1, step: int = 1, **more: Any) -> Candidates:

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from model_compression.errors import QuantizationError
-from model_compression.export import export_onnx
-from model_compression.sensitivity import one_layer_at_a_time
+from model_compression.onnx_files import export_onnx
+from model_compression.quantization import one_layer_at_a_time
 
 ROWS = (np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32),)
 

@@ -15,7 +15,7 @@ from torch import nn
 from model_compression.errors import SnapshotError
 from model_compression.intake import rebuild
 from model_compression.pruning import History
-from model_compression.snapshot import HISTORY, WEIGHTS, load_snapshot, read_history, save_snapshot
+from model_compression.pruning.snapshot import HISTORY, WEIGHTS, load_snapshot, read_history, save_snapshot
 from tests.model_compression.intake.models import ARCHITECTURES, exported
 from tests.model_compression.test_pruning import prune
 
@@ -58,7 +58,7 @@ OTHER_PROCESS = """
 import sys, torch
 from pathlib import Path
 from model_compression.intake import rebuild
-from model_compression.snapshot import load_snapshot
+from model_compression.pruning.snapshot import load_snapshot
 program, folder, rows, outputs = map(Path, sys.argv[1:])
 rows = torch.load(rows)
 model = load_snapshot(folder, lambda: rebuild(torch.export.load(program)), (rows,))

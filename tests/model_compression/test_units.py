@@ -8,12 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from model_compression.costs import costs_of
-from model_compression.footprint import parameters
-from model_compression.importance import unit_scores
-from model_compression.pruning import History, remove_units, removed_units, replay
-from model_compression.structure import Residual
-from model_compression.units import KINDS, protected_units, units_of
+from model_compression.pruning import costs_of, parameters, unit_scores
+from model_compression.pruning.rounds import History, remove_units, removed_units, replay
+from model_compression.pruning.structure import Residual
+from model_compression.pruning.units import KINDS, protected_units, units_of
 from tests.model_compression.intake.models import SmallResNet
 from tests.model_compression.structure.models import MODELS, OneAttention, built
 from tests.model_compression.test_pruning import prune

@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_compression.errors import PruningError
-from model_compression.export import export_onnx
-from model_compression.footprint import int8_weight_bytes, parameters
-from model_compression.ptq import quantize_after_training
-from model_compression.qat import train_quantized
+from model_compression.onnx_files import export_onnx
+from model_compression.pruning import int8_weight_bytes, parameters
+from model_compression.pruning.vocabulary import Trim, TrimmedTable, replay_trim, trim_vocabulary
+from model_compression.quantization import quantize_after_training, train_quantized
 from model_compression.training import FineTuning, fine_tune
-from model_compression.vocabulary import Trim, TrimmedTable, replay_trim, trim_vocabulary
 from tests.model_compression.encoders import PADDING, TOKENS, UNKNOWN, WIDTH, rebuilt, rows, small_bert
 from tests.model_compression.toys import run
 

@@ -17,13 +17,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from model_compression.export import save_onnx, to_onnx
-from model_compression.importance import unit_scores
 from model_compression.intake import rebuild
-from model_compression.operators import optimized_operators
-from model_compression.pruning import remove_units
+from model_compression.onnx_files import optimized_operators, save_onnx, to_onnx
+from model_compression.pruning import protected_units, remove_units, unit_scores, units_of
 from model_compression.training import FineTuning, batches, fine_tune, predict
-from model_compression.units import protected_units, units_of
 from tests.model_compression.intake.models import SmallResNet, export
 
 SETTINGS = FineTuning(

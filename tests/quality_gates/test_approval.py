@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from quality_gates.approval import approve, check_release, reinstate
-from quality_gates.decide import decide
 from quality_gates.errors import ApprovalError
+from quality_gates.gates import decide
 from quality_gates.verdict import Verdict
 from tests.quality_gates.builders import evidence, failed, limit, model, policy, rows
 

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from quality_gates.conditions import SliceCondition
 from quality_gates.errors import EvidenceError
-from quality_gates.slices import SliceIndex, in_slice
+from quality_gates.evidence import SliceIndex, in_slice
+from quality_gates.policy import SliceCondition
 
 FRAME = pd.DataFrame(
     {"heat": [1.0, 5.0, 10.0, 20.0], "site": ["n", "s", "n", "s"], "night": [True, False, True, False]}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.exact import bounds
+from quality_gates.gates import decide
+from quality_gates.statistics.exact import bounds
 from quality_gates.verdict import Verdict
 from tests.quality_gates.builders import against, eights, evidence, failed, limit, model, policy, resources, rows
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import gammaln, xlogy
 
-from quality_gates import exact, tango
+from quality_gates.statistics import exact, tango
 
 
 @cache

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.errors import EvidenceError
-from quality_gates.flips import MOST_VALUES, flipped_rows, slice_table
+from quality_gates.evidence.flips import MOST_VALUES, flipped_rows, slice_table
 from tests.quality_gates.builders import rows
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.evidence import Evidence
-from quality_gates.found_slices import evaluate
+from quality_gates.gates.found_slices import evaluate
 from quality_gates.policy import FoundSlices
 from tests.quality_gates.classed import seen
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.errors import EvidenceError
-from quality_gates.frames import check_right_or_wrong, check_rows, slice_columns
+from quality_gates.evidence.rows import check_right_or_wrong, check_rows, slice_columns
 from tests.quality_gates.builders import rows
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from quality_gates import limits
 from quality_gates.evidence import ModelEvidence
+from quality_gates.gates import limit as limits
 from tests.quality_gates.builders import evidence, failed, limit, resources
 
 

@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sklearn
 
-from quality_gates.comparison import compare
-from quality_gates.decide import decide
-from quality_gates.metric_choice import MetricChoice
-from quality_gates.non_inferiority import evaluate
-from quality_gates.policy import GatePolicy, NonInferiority
+from quality_gates.gates import decide
+from quality_gates.gates.non_inferiority import evaluate
+from quality_gates.policy import GatePolicy, MetricChoice, NonInferiority
+from quality_gates.statistics import compare
 from quality_gates.verdict import GateResult
 from tests.quality_gates.classed import answers, seen
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from quality_gates.decide import decide
 from quality_gates.evidence import BatchLatency, Evidence, ModelEvidence, ParityMeasurement
+from quality_gates.gates import decide
 from quality_gates.policy import GatePolicy
 from quality_gates.verdict import GateResult
 from tests.quality_gates.builders import failed, resources

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from quality_gates import exact, tango
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.non_inferiority import evaluate
+from quality_gates.gates.non_inferiority import evaluate
+from quality_gates.statistics import exact, tango
 from tests.quality_gates.builders import against, eights, evidence, failed, model, rows
 
 LOST_EIGHTS = [8 + 10 * i for i in range(13)]

@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quality_gates import tango
-from quality_gates.comparison import own_value
-from quality_gates.plan import PlanLine, plan
-from quality_gates.planning import rows_for_share, rows_without_a_miss
+from quality_gates.gates import PlanLine, plan
 from quality_gates.policy import Flips, GatePolicy, Limit
+from quality_gates.statistics import own_value, rows_for_share, rows_without_a_miss, tango
 from tests.quality_gates.builders import against, eights, limit, policy, rows
 from tests.quality_gates.classed import answers, seen
 

@@ -8,8 +8,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence, ParityMeasurement
+from quality_gates.gates import decide
 from quality_gates.policy import GatePolicy
 from tests.quality_gates.builders import resources
 from tests.quality_gates.classed import answers

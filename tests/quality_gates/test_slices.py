@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from quality_gates.errors import EvidenceError, PolicyError
+from quality_gates.evidence import check_slices, in_slice
 from quality_gates.policy import SliceCondition
-from quality_gates.slices import check_slices, in_slice
 from tests.quality_gates.builders import against, eights, limit, policy, rows
 
 

@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammaln, xlogy
 
 from quality_gates.errors import GateError
-from quality_gates.tango import lower_bound, most_lost, rows_needed, score_interval
+from quality_gates.statistics.tango import lower_bound, most_lost, rows_needed, score_interval
 
 # Two-sided intervals as printed; one-sided bounds at 0.975 make a 95 % interval.
 PUBLISHED = [

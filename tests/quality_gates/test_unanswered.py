@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from quality_gates.approval import undecided_gates
-from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence, Unanswered
+from quality_gates.gates import decide
 from quality_gates.policy import GatePolicy
 from quality_gates.verdict import Verdict
 from tests.quality_gates.builders import resources

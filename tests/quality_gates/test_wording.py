@@ -1,6 +1,6 @@
 import pytest
 
-from quality_gates import wording
+from quality_gates.gates import wording
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from quality_gates.verdict import GateOutcome, GateResult, Verdict
-from tasks.baseline import Baseline
+from tasks.compression import Baseline, Snapshot
 from tasks.job import Job
-from tasks.parents import TorchParent
-from tasks.snapshots import Snapshot
+from tasks.upstream import TorchParent
 
 
 def parent(job: Job, program: Path) -> TorchParent:

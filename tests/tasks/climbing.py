@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import tasks.attempts
-import tasks.ladder
+import tasks.selection.attempts
+import tasks.selection.ladder
 from deployments.recipe import Recipe, read_recipe
 from model_compression.errors import QuantizationError
 from quality_gates.evidence import Evidence, ModelEvidence, Resources
-from tasks.attempts import Climb
-from tasks.export import ModelFile
-from tasks.prune import Trajectory
-from tasks.snapshots import Snapshot
+from tasks.compression import ModelFile, Snapshot, Trajectory
+from tasks.selection import Climb
 from tests.flows.conftest import TINY
 
 ROWS = 300
@@ -69,9 +67,9 @@ def climb(
         seen[path] = evidence(int(right), int(size), *milliseconds)
         return ModelFile(path, path.name, 0.5)
 
-    monkeypatch.setattr(tasks.attempts, "make_file", make)
-    monkeypatch.setattr(tasks.attempts, "measure_for", lambda _, __, ___, file, ____: seen[file])
-    monkeypatch.setattr(tasks.attempts, "answer_rows", lambda _, __, right: answers(right))
+    monkeypatch.setattr(tasks.selection.attempts, "make_file", make)
+    monkeypatch.setattr(tasks.selection.attempts, "measure_for", lambda _, __, ___, file, ____: seen[file])
+    monkeypatch.setattr(tasks.selection.attempts, "answer_rows", lambda _, __, right: answers(right))
     monkeypatch.setattr(Snapshot, "validation_outputs", property(lambda self: int(str(self.outputs))))
     device = recipe.devices[0]
     assert device.budgets.size_bytes == BUDGET
@@ -83,4 +81,4 @@ def climb(
     )
     baseline = SimpleNamespace(graph_bytes=GRAPH)
     trajectory = Trajectory(tuple(snapshots), (), "done", ())
-    return tasks.ladder.climb.fn(references, baseline, trajectory)  # type: ignore[arg-type]
+    return tasks.selection.ladder.climb.fn(references, baseline, trajectory)  # type: ignore[arg-type]

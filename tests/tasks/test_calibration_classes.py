@@ -9,8 +9,8 @@ import pytest
 
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, read_splits
-from tasks.calibration_classes import SHOWN, warn_of_missing_classes
-from tasks.preflight import check_recipe
+from tasks.upstream import check_recipe
+from tasks.upstream.calibration_classes import SHOWN, warn_of_missing_classes
 from tests.tasks.tiny import RECIPE, Blobs
 
 

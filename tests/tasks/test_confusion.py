@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.evidence import ModelEvidence
-from tasks.confusion import MOST_CLASSES, SHOWN_MISTAKES, confusion, mistakes
+from tasks.reporting.confusions import MOST_CLASSES, SHOWN_MISTAKES, confusion, mistakes
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 2, 3])
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-import tasks.export
+import tasks.compression.float_export
 from model_compression.errors import ExportError
-from model_compression.export import export_onnx
-from tasks.export import export_snapshot
+from model_compression.onnx_files import export_onnx
+from tasks.compression import export_snapshot
 from tasks.workspace import Workspace
 from tests.tasks.tiny import FEATURES, example, job, network
 
@@ -30,7 +30,7 @@ def put_in_its_place(monkeypatch: pytest.MonkeyPatch, other: nn.Module) -> list[
         written.append(path)
         return export_onnx(other, rows, names, path)
 
-    monkeypatch.setattr(tasks.export, "export_onnx", write)
+    monkeypatch.setattr(tasks.compression.float_export, "export_onnx", write)
     return written
 
 
@@ -55,6 +55,6 @@ def test_a_file_of_full_size_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_file_that_no_other_process_can_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.export, "TIMEOUT_S", 0.001)
+    monkeypatch.setattr(tasks.compression.float_export, "TIMEOUT_S", 0.001)
     with pytest.raises(ExportError, match=r"expected it to answer in a process of its own, got: .* was killed"):
         export(tmp_path)

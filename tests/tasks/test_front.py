@@ -3,9 +3,9 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from tasks.attempts import Attempt
-from tasks.export import ModelFile
-from tasks.front import better, front
+from tasks.compression import ModelFile
+from tasks.selection import Attempt
+from tasks.selection.pareto import better, front
 from tests.tasks.climbing import evidence
 
 

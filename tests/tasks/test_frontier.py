@@ -9,11 +9,9 @@ import pandas as pd
 
 from quality_gates.evidence import Evidence, ModelEvidence, Resources
 from quality_gates.report import SizePoint
-from tasks.attempts import Attempt
-from tasks.export import ModelFile
-from tasks.frontier import frontier
-from tasks.prune import Trajectory
-from tasks.snapshots import Snapshot
+from tasks.compression import ModelFile, Snapshot, Trajectory
+from tasks.reporting.size_points import frontier
+from tasks.selection import Attempt
 
 WHOLE = Snapshot(0, "digest 0", None, 100, 400, 0.95, Path("outputs"), 0.0)
 

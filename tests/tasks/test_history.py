@@ -1,7 +1,7 @@
 """What the history says of the version that is being decided."""
 
 from quality_gates.report import HistoryRow
-from tasks.history import until_now
+from tasks.reporting import until_now
 
 
 def row(version: str, now: str = "", published: bool = True) -> HistoryRow:

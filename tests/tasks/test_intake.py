@@ -16,10 +16,9 @@ from deployments.errors import ConfigurationError
 from deployments.workload import Split, SplitName
 from model_compression.errors import IntakeError, RebuildError
 from tasks.errors import PreflightError, RegistryError
-from tasks.intake import resolve
 from tasks.job import Job
-from tasks.parents import TorchParent
 from tasks.registry import Upstream, register_upstream
+from tasks.upstream import TorchParent, resolve
 from tasks.workspace import Workspace
 from tests.tasks.registry.versions import add_version, model_folder
 from tests.tasks.tiny import FEATURES, Blobs, example, job, network

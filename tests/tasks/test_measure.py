@@ -9,11 +9,10 @@ import pytest
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, SplitName
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement import Measurement, MeasureRequest
-from edge_runtime.measuring import measure
-from tasks import measure as module
+from edge_runtime.measurement import Measurement, MeasureRequest, measure
 from tasks.job import Job
-from tasks.measure import FIGURES, answer_rows, machine, measure_on, session_settings
+from tasks.measurement import device_measurement as module
+from tasks.measurement.device_measurement import FIGURES, answer_rows, machine, measure_on, session_settings
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model, two_headed_model, weights
 from tests.tasks.builders import parent

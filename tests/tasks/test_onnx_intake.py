@@ -12,15 +12,10 @@ from onnx import ModelProto, helper
 
 from deployments.workload import Split, SplitName
 from model_compression.errors import IntakeError, QuantizationError
-from tasks.baseline import measure_baseline
+from tasks.compression import check_students, distil, make_file, measure_baseline, prune
 from tasks.errors import PreflightError, RegistryError
-from tasks.intake import resolve
 from tasks.job import Job
-from tasks.parents import OnnxParent
-from tasks.prune import prune
-from tasks.quantize import make_file
-from tasks.students import check_students, distil
-from tasks.untrainable import not_done, rungs_for
+from tasks.upstream import OnnxParent, not_done, resolve, rungs_for
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.onnx_upstream import register_graph
 from tests.flows.test_compress import QAT

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from quality_gates.policy import Parity, ParityCheck
-from tasks import parity as module
-from tasks.export import ModelFile
-from tasks.parents import OnnxParent
-from tasks.parity import parity
+from tasks.compression import ModelFile
+from tasks.selection import parity_runs as module
+from tasks.selection.parity_runs import parity
+from tasks.upstream import OnnxParent
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
 from tests.tasks.tiny import FEATURES, ROWS, device, example, job, network

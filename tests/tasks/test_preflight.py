@@ -7,10 +7,10 @@ import pytest
 
 from deployments.errors import ConfigurationError
 from edge_runtime.errors import EdgewrightError
-from tasks.emulation import available
+from tasks.emulation import availability as available
 from tasks.errors import PreflightError, RegistryError, RegistryUnavailable
 from tasks.job import Job
-from tasks.preflight import check_recipe, preflight
+from tasks.upstream import check_recipe, preflight
 from tasks.workspace import Workspace
 from tests.tasks.tiny import RECIPE, ROWS
 

@@ -3,18 +3,14 @@
 import numpy as np
 import pytest
 
-import tasks.prune
+import tasks.compression.trajectory
 from deployments.device import DeviceProfile
 from deployments.recipe import Search
-from quality_gates.conditions import SliceCondition
-from quality_gates.policy import NonInferiority
-from tasks.baseline import Baseline, measure_baseline
-from tasks.floors import broken_floor
-from tasks.intake import resolve
+from quality_gates.policy import NonInferiority, SliceCondition
+from tasks.compression import Baseline, Snapshot, measure_baseline, prune
+from tasks.compression.floors import broken_floor
 from tasks.job import Job
-from tasks.parents import TorchParent
-from tasks.prune import prune
-from tasks.snapshots import Snapshot
+from tasks.upstream import TorchParent, resolve
 from tasks.workspace import Workspace
 from tests.tasks import tiny
 
@@ -66,7 +62,7 @@ def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
     workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ratios: list[float] = []
-    honest = tasks.prune._round
+    honest = tasks.compression.trajectory._round
 
     def watched(
         job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot, prunable: object, ratio: float
@@ -74,8 +70,8 @@ def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
         ratios.append(ratio)
         return honest(job, parent, baseline, last, prunable, ratio)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(tasks.prune, "_round", watched)
-    monkeypatch.setattr(tasks.prune, "broken_floor", lambda job, parent, after: "it broke")
+    monkeypatch.setattr(tasks.compression.trajectory, "_round", watched)
+    monkeypatch.setattr(tasks.compression.trajectory, "broken_floor", lambda job, parent, after: "it broke")
     trajectory = prune.fn(*started(tiny.job(workspace, **settings(ratio=0.4, round_to=1))))
     assert ratios == [0.4, 0.2]
     assert (len(trajectory.snapshots), len(trajectory.undone), trajectory.stopped) == (1, 2, "it broke")
@@ -84,7 +80,7 @@ def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
 def test_nothing_is_computed_again(workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch) -> None:
     job = tiny.job(workspace, **settings(max_rounds=2, round_to=1, accuracy_floor=1.0))
     first = prune.fn(*started(job))
-    monkeypatch.setattr(tasks.prune, "_compute", lambda *_: pytest.fail("a round was computed again"))
+    monkeypatch.setattr(tasks.compression.trajectory, "_compute", lambda *_: pytest.fail("a round was computed again"))
     assert prune.fn(*started(job)) == first
 
 

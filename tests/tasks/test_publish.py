@@ -9,9 +9,9 @@ from edge_runtime.bundle import read_bundle
 from edge_runtime.errors import EdgewrightError
 from edge_runtime.files import sha256_of
 from quality_gates.verdict import GateOutcome
+from tasks.delivery import publish
 from tasks.errors import PublishError
 from tasks.job import Job
-from tasks.publish import publish
 from tasks.registry import EdgeModels, EdgeVersion, Runs
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model

@@ -3,12 +3,10 @@
 import onnx
 import pytest
 
-import tasks.quantize
+import tasks.compression.rungs
 from deployments.techniques import PostTraining, QuantizationAware
-from tasks.baseline import measure_baseline
-from tasks.export import ModelFile
-from tasks.intake import resolve
-from tasks.quantize import make_file
+from tasks.compression import ModelFile, make_file, measure_baseline
+from tasks.upstream import resolve
 from tasks.workspace import Workspace
 from tests.tasks import tiny
 
@@ -32,7 +30,7 @@ def test_layers_that_are_faster_in_float_stay_there(
         asked.append(arguments)
         return faster
 
-    monkeypatch.setattr(tasks.quantize, "faster_in_float", measured)
+    monkeypatch.setattr(tasks.compression.rungs, "faster_in_float", measured)
     job = tiny.job(workspace)
     parent = resolve.fn(job)
     snapshot = measure_baseline.fn(job, parent).snapshot

@@ -7,15 +7,15 @@ import pytest
 
 from deployments.workload import SplitName
 from edge_runtime.files import sha256_of
-from quality_gates.decide import decide
 from quality_gates.evidence import ModelEvidence, Resources
+from quality_gates.gates import decide
 from quality_gates.policy import GatePolicy, NonInferiority
-from tasks import references as module
 from tasks.errors import RegistryUnavailable
 from tasks.job import Job
-from tasks.measure import answer_rows
-from tasks.references import References, references
+from tasks.measurement import answer_rows
 from tasks.registry import EdgeModels, EdgeVersion, Runs
+from tasks.selection import reference_models as module
+from tasks.selection.reference_models import References, references
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
 from tests.tasks.builders import baseline, parent

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-import tasks.releases
+import tasks.delivery.destinations as destinations
 from edge_runtime.bundle import TensorSpec, read_bundle, write_bundle
 from edge_runtime.settings import SessionSettings
-from tasks.releases import supersede
+from tasks.delivery.destinations import supersede
 from tests.edge_runtime.models import linear_model
 
 ORIGIN = {"source_version": "1", "run_key": "k"}
@@ -83,7 +83,7 @@ def test_a_kill_in_the_middle_leaves_no_part_that_could_be_read(
 ) -> None:
     older, newer = written(file, APPROVED), written(file, APPROVED | {"approved_by": "Grace"})
     with monkeypatch.context() as broken:
-        broken.setattr(tasks.releases.shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr(destinations.shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             supersede(newer)
     (left,) = beside(newer) - {newer}

@@ -11,7 +11,7 @@ import pytest
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import SliceCondition
 from quality_gates.verdict import GateResult, Verdict
-from tasks import report
+from tasks.reporting import gate_report as report
 from tests.edge_runtime.models import linear_model
 from tests.end_to_end.tiny.workload import Tiny
 

@@ -11,7 +11,7 @@ from torch.export import Dim, ExportedProgram, export
 from deployments.workload import Split, SplitName
 from tasks.errors import PreflightError
 from tasks.job import Job
-from tasks.signature import check_signature
+from tasks.upstream.input_check import check_signature
 from tasks.workspace import Workspace
 from tests.tasks.tiny import Blobs, job
 

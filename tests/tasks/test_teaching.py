@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from quality_gates.policy import NonInferiority, SliceCondition
-from tasks.teaching import teaching
+from tasks.compression.distillation_targets import teaching
 from tasks.workspace import Workspace
 from tests.tasks.tiny import Blobs, job, network
 

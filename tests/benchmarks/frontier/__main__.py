@@ -12,10 +12,9 @@ from deployments.device import DeviceProfile
 from deployments.recipe import Recipe, read_recipe
 from deployments.techniques import QuantizationAware
 from deployments.workloads.fashion_mnist import FashionMnist
-from model_compression.export import export_onnx
+from model_compression.onnx_files import export_onnx
 from model_compression.training import FineTuning
-from tasks.prune import Trajectory
-from tasks.snapshots import Snapshot
+from tasks.compression import Snapshot, Trajectory
 from tasks.workspace import Workspace
 from tests.benchmarks.frontier.calibration_memory import memory_growth
 from tests.benchmarks.frontier.chained import chained

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime import process_memory
-from model_compression.ptq import quantize_after_training
+from edge_runtime.measurement import memory as process_memory
+from model_compression.quantization import quantize_after_training
 
 
 def main(source: str, file: str, method: str) -> None:

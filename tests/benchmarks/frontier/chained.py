@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from model_compression.export import export_onnx
-from model_compression.footprint import parameters
+from model_compression.onnx_files import export_onnx
+from model_compression.pruning import parameters
 from model_compression.training import FineTuning, fine_tune, predict
 from tests.benchmarks.frontier.ours import Ours
 from tests.benchmarks.trajectory.cache import STORE, console

@@ -7,8 +7,8 @@ from pathlib import Path
 from deployments.device import DeviceProfile
 from deployments.workload import Split, Workload
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measuring import measure
-from tasks.measure import request
+from edge_runtime.measurement import measure
+from tasks.measurement import request
 from tests.benchmarks.trajectory.cache import console
 
 TURNS = 3  # the files are timed in turn, so that a busy moment does not meet one of them alone

@@ -7,16 +7,12 @@ from torch import nn
 
 from deployments.recipe import Recipe
 from deployments.workload import load_workload, read_splits
-from tasks.attempts import Climb
-from tasks.baseline import Baseline, measure_baseline
+from tasks.compression import Baseline, Trajectory, measure_baseline, prune
 from tasks.errors import RegistryError
-from tasks.intake import resolve
 from tasks.job import Job
-from tasks.ladder import climb
-from tasks.parents import TorchParent
-from tasks.prune import Trajectory, prune
-from tasks.references import references
 from tasks.registry import Upstream, register_upstream
+from tasks.selection import Climb, climb, references
+from tasks.upstream import TorchParent, resolve
 from tasks.workspace import Workspace
 
 

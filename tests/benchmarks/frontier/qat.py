@@ -4,9 +4,9 @@ import numpy as np
 
 from deployments.techniques import QuantizationAware
 from model_compression.training import predict
-from tasks.measure import measure_on
-from tasks.outcome import accuracy
-from tasks.quantize import make_file
+from tasks.compression import make_file
+from tasks.measurement import measure_on
+from tasks.reporting.outcomes import accuracy
 from tests.benchmarks.frontier.ours import Ours
 from tests.benchmarks.record import Figure
 from tests.benchmarks.trajectory.cache import console

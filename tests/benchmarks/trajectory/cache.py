@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from tasks.stages import StageStore
+from tasks.store import StageStore
 from tests.benchmarks.record import ROOT
 
 CACHE = ROOT / ".edgewright" / "bench" / "cache"

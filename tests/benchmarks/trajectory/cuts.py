@@ -8,12 +8,8 @@ import torch.nn.functional as F
 import torch_pruning as tp
 from torch import nn
 
-from model_compression.costs import costs_of
-from model_compression.footprint import parameters
-from model_compression.importance import unit_scores
-from model_compression.pruning import remove_units
+from model_compression.pruning import costs_of, parameters, protected_units, remove_units, unit_scores, units_of
 from model_compression.training import Arrays, batches
-from model_compression.units import protected_units, units_of
 
 CALIBRATION_ROWS = 512
 BATCH = 64

@@ -7,11 +7,10 @@ from pathlib import Path
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import load_workload, read_splits
 from flows.demo import upstream
-from tasks.baseline import measure_baseline
-from tasks.intake import resolve
+from tasks.compression import measure_baseline, prune
 from tasks.job import Job
-from tasks.prune import prune
 from tasks.registry import register_upstream
+from tasks.upstream import resolve
 from tasks.workspace import Workspace
 from tests.benchmarks.record import Figure
 

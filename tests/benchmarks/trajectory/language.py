@@ -4,14 +4,13 @@ from pathlib import Path
 
 from deployments.device import DeviceProfile
 from deployments.recipe import read_recipe
-from edge_runtime.measuring import measure
+from edge_runtime.measurement import measure
 from flows.demo.examples import examples, registered
-from model_compression.pruning import removed_units
-from model_compression.units import units_of
-from tasks.export import export_snapshot
+from model_compression.pruning import removed_units, units_of
+from tasks.compression import export_snapshot
 from tasks.job import Job
-from tasks.measure import measure_on, request
-from tasks.outcome import accuracy
+from tasks.measurement import measure_on, request
+from tasks.reporting.outcomes import accuracy
 from tasks.workspace import Workspace
 from tests.benchmarks.frontier.ours import pruned
 from tests.benchmarks.record import Figure

@@ -15,7 +15,7 @@ from torch import nn
 
 from deployments.workload import Split
 from deployments.workloads.fashion_mnist import FashionMnist
-from model_compression.footprint import parameters
+from model_compression.pruning import parameters
 from model_compression.training import FineTuning, fine_tune, predict
 from tests.benchmarks.record import Figure
 from tests.benchmarks.trajectory.cache import STORE, console

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from flows.demo.networks import resnet
-from model_compression.distillation import soft_label_loss
 from model_compression.training import FineTuning, fine_tune, predict, tensors
+from model_compression.training.distillation import soft_label_loss
 from tests.benchmarks.record import Figure
 
 STEPS = 30

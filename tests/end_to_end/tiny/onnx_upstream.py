@@ -4,7 +4,7 @@ import mlflow
 import torch
 from onnx import ModelProto
 
-from model_compression.export import to_onnx
+from model_compression.onnx_files import to_onnx
 from tests.end_to_end.tiny import upstream
 
 

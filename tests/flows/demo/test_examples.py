@@ -12,7 +12,7 @@ from deployments.errors import ConfigurationError
 from deployments.recipe import read_recipe, shipped_recipes
 from flows.demo import networks
 from flows.demo.examples import Example, examples, trained
-from tasks.stages import StageStore
+from tasks.store import StageStore
 from tests.end_to_end.tiny.upstream import small_network
 from tests.end_to_end.tiny.workload import Tiny
 

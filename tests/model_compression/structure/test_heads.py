@@ -7,10 +7,9 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from model_compression.export import export_onnx
-from model_compression.footprint import parameters
-from model_compression.structure import Attention, attentions, remove_heads
-from model_compression.structure.observation import observe
+from model_compression.onnx_files import export_onnx
+from model_compression.pruning import parameters
+from model_compression.pruning.structure import Attention, attentions, observe, remove_heads
 from tests.model_compression.structure.models import MODELS, WIDTH, OneAttention, built
 from tests.model_compression.toys import run, untrained
 

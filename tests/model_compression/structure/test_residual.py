@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from model_compression.errors import PruningError
-from model_compression.footprint import parameters
 from model_compression.intake import rebuild
-from model_compression.structure import remove_residual, residuals
-from model_compression.structure.observation import observe
+from model_compression.pruning import parameters
+from model_compression.pruning.structure import observe, remove_residual, residuals
 from tests.model_compression.intake.models import ARCHITECTURES, exported
 from tests.model_compression.structure.models import MODELS, built
 from tests.model_compression.toys import untrained

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_compression.errors import StudentError
-from model_compression.export import export_onnx
-from model_compression.footprint import parameters
-from model_compression.ptq import quantize_after_training
+from model_compression.onnx_files import export_onnx
+from model_compression.pruning import parameters
+from model_compression.quantization import quantize_after_training
 from model_compression.students import FAMILIES, Architecture, Interface, build_student
 from model_compression.training import Arrays, FineTuning, fine_tune, predict, tensors
 

@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from quality_gates.decide import decide
 from quality_gates.evidence import Evidence, ModelEvidence, Resources
+from quality_gates.gates import decide
 from quality_gates.policy import Gate, GatePolicy, Limit, NonInferiority, SliceCondition
 from quality_gates.report import (
     Confusion,

@@ -3,7 +3,7 @@
 import pytest
 
 from quality_gates.report import SizePoint, render_html
-from quality_gates.report.frontier import (
+from quality_gates.report.charts.scatter import (
     BOTTOM,
     HEIGHT,
     LEFT,

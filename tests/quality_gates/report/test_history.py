@@ -3,7 +3,7 @@
 import pytest
 
 from quality_gates.report import HistoryRow, render_html
-from quality_gates.report.history import HistoryPicture, history_pictures
+from quality_gates.report.charts.timeline import HistoryPicture, history_pictures
 from tests.quality_gates.report import examples
 
 

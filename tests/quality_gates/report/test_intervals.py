@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from quality_gates.report.intervals import (
+from quality_gates.report.charts.intervals import (
     PADDING,
     TICK_GAP,
     WIDTH,

@@ -1,6 +1,6 @@
 """Labels beside points."""
 
-from quality_gates.report.labels import Box, place_labels
+from quality_gates.report.charts.labels import Box, place_labels
 
 FRAME = Box(0.0, 0.0, 400.0, 300.0)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quality_gates.report.limits import ARROW, CLIP_AT, PADDING, WIDTH, LimitPicture, limit_picture
+from quality_gates.report.charts.bars import ARROW, CLIP_AT, PADDING, WIDTH, LimitPicture, limit_picture
 from quality_gates.verdict import GateResult
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quality_gates.report.scales import Scale, linear_ticks, round_values, spaced
+from quality_gates.report.charts.scales import Scale, linear_ticks, round_values, spaced
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deployments.device import DeviceProfile, EmulatedAnswers
-from tasks.emulation import available
+from tasks.emulation import availability as available
 from tasks.job import Job
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model

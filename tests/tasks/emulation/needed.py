@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.emulation.root import CONTENTS, root_folder
+from tasks.emulation.sysroot import CONTENTS, root_folder
 
 HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright")).resolve()
 

@@ -9,11 +9,10 @@ import pytest
 from deployments.device import DeviceProfile
 from deployments.instruction_sets import CPUS
 from edge_runtime.measurement import Measurement, MeasureRequest
-from tasks.emulation import answers as module
-from tasks.emulation.answers import measure_for
 from tasks.emulation.emulator import Emulator
 from tasks.job import Job
-from tasks.measure import measure_on
+from tasks.measurement import device_answers as module
+from tasks.measurement import measure_for, measure_on
 from tests.tasks.builders import parent
 from tests.tasks.emulation import needed
 from tests.tasks.tiny import device

@@ -4,7 +4,7 @@ import pytest
 
 from deployments.device import EmulatedAnswers, read_device
 from deployments.instruction_sets import InstructionSet
-from tasks.emulation.choice import answering
+from tasks.emulation.answering import answering
 from tests.tasks.tiny import device
 
 HASWELL = EmulatedAnswers(kind="emulated", cpu="Haswell", timeout_s=60)

@@ -8,10 +8,10 @@ import pytest
 
 from deployments.device import DeviceProfile
 from quality_gates.policy import Parity
-from tasks.emulation import available
-from tasks.export import ModelFile
+from tasks.compression import ModelFile
+from tasks.emulation import availability as available
 from tasks.job import Job
-from tasks.parity import parity
+from tasks.selection.parity_runs import parity
 from tests.tasks.emulation import needed
 from tests.tasks.tiny import recipe
 

@@ -7,7 +7,7 @@ import pytest
 
 from deployments.instruction_sets import CPUS
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measuring import MeasureRequest
+from edge_runtime.measurement import MeasureRequest
 from edge_runtime.settings import SessionSettings
 from tasks.emulation.emulator import Emulator, arm_cpuinfo, find_emulator
 from tasks.errors import EmulatorMissing

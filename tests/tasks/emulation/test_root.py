@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.emulation import root as module
-from tasks.emulation.root import CONTENTS, prepare_root, read_root, root_folder
+from tasks.emulation import sysroot as module
+from tasks.emulation.sysroot import CONTENTS, prepare_root, read_root, root_folder
 from tasks.errors import EmulatorMissing, TargetError
 
 

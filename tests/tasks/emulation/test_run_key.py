@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deployments.device import DeviceProfile
-from tasks.emulation.available import emulators_for
+from tasks.emulation.availability import emulators_for
 from tasks.errors import EmulatorMissing
 from tasks.job import Job, run_key
 from tests.tasks.emulation import needed

@@ -1,0 +1,87 @@
+"""Bundles as a device reads them: verified in full before anything in them is used."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.bundle.codec import decode_manifest
+from edge_runtime.bundle.manifest import Blob, Manifest
+from edge_runtime.errors import BundleError
+from edge_runtime.files import sha256_of
+
+MANIFEST = "manifest.json"
+BLOBS = "blobs"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was verified: where it lies, its digest, and what it says about itself."""
+
+    path: Path
+    digest: str
+    manifest: Manifest
+
+    @property
+    def entry_path(self) -> Path:
+        """The ONNX graph to run."""
+        return self.blob_path(self.manifest.entry)
+
+    def blob_path(self, name: str) -> Path:
+        """Return where a blob of the manifest lies; an unknown name is a BundleError."""
+        for blob in self.manifest.blobs:
+            if blob.name == name:
+                return self.path / BLOBS / blob.sha256
+        raise BundleError(
+            f"The bundle {self.digest} has no blob {name!r}, only {[b.name for b in self.manifest.blobs]}."
+        )
+
+
+def read_bundle(path: Path | str) -> Bundle:
+    """Verify a bundle in full and return it; every blob is hashed, for a damaged one can be silently wrong.
+
+    Raises BundleError when the folder's name is not the manifest's sha256, for a manifest that this runtime does not
+    understand, and for a blob that is missing, no regular file, of another size or of another sha256.
+    """
+    folder = Path(path).resolve()
+    data = _manifest_bytes(folder)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != folder.name:
+        raise BundleError(
+            f"The bundle {folder} is damaged or renamed: its manifest has the digest {digest}, "
+            f"the folder is named {folder.name}. Fetch or publish it again."
+        )
+    manifest = decode_manifest(data)
+    for blob in manifest.blobs:
+        _check_blob(folder / BLOBS / blob.sha256, blob)
+    return Bundle(folder, digest, manifest)
+
+
+def _manifest_bytes(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder} is no bundle: its {MANIFEST} cannot be read ({error.strerror}).") from error
+
+
+def _check_blob(path: Path, blob: Blob) -> None:
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleError(f"The blob {blob.name} ({path}) must be a regular file; fetch the bundle again.")
+        if status.st_size != blob.size:
+            raise BundleError(
+                f"The blob {blob.name} ({path}) has {status.st_size} bytes, the manifest says {blob.size}: "
+                "it is damaged, fetch or publish the bundle again."
+            )
+        found = sha256_of(path)
+    except OSError as error:
+        raise BundleError(
+            f"The blob {blob.name} ({path}) cannot be read ({error.strerror}): fetch or publish the bundle again."
+        ) from error
+    if found != blob.sha256:
+        raise BundleError(
+            f"The blob {blob.name} has the sha256 {found}, the manifest says {blob.sha256}: "
+            "it is damaged, fetch or publish the bundle again."
+        )

@@ -1,0 +1,124 @@
+"""Writing a bundle so that no reader ever sees a part of one, whatever moment the writer dies at."""
+
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_runtime.bundle.codec import digest_of, encode_manifest
+from edge_runtime.bundle.manifest import Blob, Manifest, TensorSpec
+from edge_runtime.bundle.reader import BLOBS, MANIFEST, read_bundle
+from edge_runtime.errors import BundleError
+from edge_runtime.files import copy_synced, fsync_directory, make_directories, sha256_of, write_synced
+from edge_runtime.settings import SessionSettings
+
+_TEMPORARY = ".tmp-"
+_log = logging.getLogger(__name__)
+
+
+def write_bundle(
+    target: Path | str,
+    *,
+    model: str,
+    version: str,
+    device: str,
+    entry: str,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    session: SessionSettings,
+    lineage: Mapping[str, str],
+    files: Mapping[str, Path],
+) -> Path:
+    """Write `<target>/<model>/<device>/<digest>/` from files by blob name, and return that folder.
+
+    The content is synced under a temporary name on the same file system, renamed, and the rename synced. The same
+    bundle again is verified and left as it is; one that is found damaged is renamed away, replaced by the intact copy
+    and logged as a warning. What a killed writer of the same device left is removed. One writer per device at a time.
+    Raises BundleError for names that are no path components, a file that is missing or changes, and a failing disk.
+    """
+    try:
+        manifest = Manifest(
+            model, version, device, entry, _describe(files), tuple(inputs), tuple(outputs), session, dict(lineage)
+        )
+        folder = Path(target) / model / device
+        make_directories(folder)
+        with _only_writer(folder):
+            _remove_leftovers(folder)
+            return _install(folder, manifest, files)
+    except OSError as error:
+        raise BundleError(
+            f"The bundle of {model} for {device} cannot be written to {target}: {error}. "
+            "What was there before is untouched; cure the cause and publish again."
+        ) from error
+
+
+def _describe(files: Mapping[str, Path]) -> tuple[Blob, ...]:
+    return tuple(Blob(name, sha256_of(path), Path(path).stat().st_size) for name, path in sorted(files.items()))
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel lets go of it when a writer is killed
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.glob(_TEMPORARY + "*"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+
+
+def _install(folder: Path, manifest: Manifest, files: Mapping[str, Path]) -> Path:
+    final = folder / digest_of(manifest)
+    if os.path.lexists(final) and _is_intact(final):
+        fsync_directory(folder)  # the writer before may have died between its rename and this
+        return final
+    temporary = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    try:
+        _write_contents(temporary, manifest, files)
+        _rename(temporary, final)
+    finally:
+        _remove_leftovers(folder)
+    return final
+
+
+def _is_intact(final: Path) -> bool:
+    try:
+        read_bundle(final)
+    except BundleError as error:
+        _log.warning("Replacing a damaged bundle by an intact copy; look after the disk. %s", error)
+        return False
+    return not final.is_symlink()
+
+
+def _write_contents(temporary: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
+    blobs = temporary / BLOBS
+    blobs.mkdir(parents=True)
+    for blob in manifest.blobs:
+        path = blobs / blob.sha256
+        if path.exists():
+            continue  # two names for one content
+        if copy_synced(files[blob.name], path) != blob.sha256:
+            raise BundleError(f"The file {files[blob.name]} changed while it was published; publish it again.")
+        path.chmod(0o444)
+    write_synced(temporary / MANIFEST, encode_manifest(manifest))
+    (temporary / MANIFEST).chmod(0o444)
+    fsync_directory(blobs)
+    fsync_directory(temporary)
+
+
+def _rename(temporary: Path, final: Path) -> None:
+    if os.path.lexists(final):
+        final.rename(final.with_name(f"{_TEMPORARY}damaged-{secrets.token_hex(8)}"))
+    temporary.rename(final)
+    fsync_directory(final.parent)

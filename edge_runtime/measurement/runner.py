@@ -1,0 +1,104 @@
+"""Measuring a model in a process of its own: a crash or a time-out there is a measurement that failed, no more."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement.child_process import Ended, run_child
+from edge_runtime.measurement.protocol import REQUEST, RESULT, read_result, write_request
+from edge_runtime.measurement.records import Measurement, MeasureRequest
+
+__all__ = ["MeasureRequest", "Measurement", "MeasurementFailed", "measure"]
+
+_KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+def measure(
+    request: MeasureRequest,
+    timeout_s: float,
+    python: str = sys.executable,
+    *,
+    emulator: Sequence[str] = (),
+    packages: Sequence[Path] = (),
+) -> Measurement:
+    """Predict every row and take the figures in a fresh process, run by the interpreter `python`.
+
+    `emulator` is a command that runs it where it is of another CPU; its own numpy and onnxruntime are in `packages`.
+    Raises MeasurementFailed, with one sentence, for a model that is missing, does not load or does not take the rows,
+    for a limit of memory or time that was passed, a crash, and a result that is missing or garbled.
+    """
+    if not request.model.is_file():
+        raise MeasurementFailed(f"There is no model file at {request.model}; give the path of an ONNX graph.")
+    with tempfile.TemporaryDirectory(prefix="edgewright-measure-") as name:
+        folder = Path(name)
+        try:
+            write_request(folder, request)
+            command = [*emulator, python, "-m", "edge_runtime.measurement.worker", str(folder / REQUEST)]
+            ended = run_child(command, folder, _environment(request.settings.threads, packages), timeout_s)
+        except (OSError, ValueError) as error:
+            raise MeasurementFailed(f"The measuring process of {request.model} cannot start: {error}.") from error
+        _check_ending(ended, request, timeout_s)
+        return _read(folder, ended, request)
+
+
+def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
+    paths = (*packages, Path(__file__).resolve().parents[1])
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    return kept | {
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        "PYTHONSAFEPATH": "1",
+    }
+
+
+def _check_ending(ended: Ended, request: MeasureRequest, timeout_s: float) -> None:
+    if ended.returncode is None:
+        raise MeasurementFailed(
+            f"Measuring {request.model} took longer than its {timeout_s:g} s and was killed; "
+            "allow more time, fewer rows or fewer repeats." + _said(ended)
+        )
+    if ended.returncode < 0:
+        limit = "" if request.memory_limit_mb is None else f" under the memory limit of {request.memory_limit_mb:g} MB"
+        raise MeasurementFailed(
+            f"The process that measured {request.model} was ended by {_signal(-ended.returncode)}{limit}; "
+            "the kernel's own cause would be in its log." + _said(ended)
+        )
+
+
+def _read(folder: Path, ended: Ended, request: MeasureRequest) -> Measurement:
+    try:
+        measurement = read_result(folder, request)
+    except FileNotFoundError as error:
+        raise MeasurementFailed(
+            f"The process that measured {request.model} ended with status {ended.returncode} and left no complete "
+            f"{RESULT}." + _said(ended)
+        ) from error
+    except (ValueError, TypeError, OSError) as error:
+        raise MeasurementFailed(
+            f"The {RESULT} of measuring {request.model} is garbled ({error}); measure again." + _said(ended)
+        ) from error
+    except MeasurementFailed as error:
+        raise MeasurementFailed(f"Measuring {request.model} failed. {error}") from error
+    if ended.returncode != 0:
+        raise MeasurementFailed(
+            f"The process that measured {request.model} ended with status {ended.returncode} after its result; "
+            "its figures are not used." + _said(ended)
+        )
+    return measurement
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _said(ended: Ended) -> str:
+    return f" Its last lines were: {ended.last_lines}" if ended.last_lines else " It wrote nothing to stderr."

@@ -1,0 +1,128 @@
+"""`python -m edge_runtime.measurement.worker REQUEST.json`: a model measured in its own process, as on the device.
+
+Started by edge_runtime.measurement.runner; the result and the outputs are written beside the request.
+"""
+
+import ctypes
+import functools
+import resource
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.errors import EdgewrightError, MeasurementFailed, SessionMemoryError
+from edge_runtime.measurement import memory as process_memory
+from edge_runtime.measurement.protocol import Job, read_job, write_failure, write_figures
+from edge_runtime.measurement.row_files import RowReader, RowWriter
+from edge_runtime.measurement.timing import time_calls
+from edge_runtime.session import EdgeModel
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Measure as the request says; 0 when there are figures, 1 when the result tells of a failure."""
+    _die_with_parent()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    job = read_job(Path(arguments[0]).absolute())
+    try:
+        _measure(job)
+    except (MemoryError, SessionMemoryError) as error:
+        process_memory.lift_limit()
+        write_failure(job, f"{_over_limit(job)} {error}")
+    except EdgewrightError as error:
+        process_memory.lift_limit()
+        write_failure(job, str(error))
+    else:
+        return 0
+    return 1
+
+
+def _measure(job: Job) -> None:
+    readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
+    bare_mb = process_memory.resident_mb()
+    process_memory.reset_peak()
+    _apply_limit(job, bare_mb)
+    model, load_ms = _load(job)
+    _check_peak(job)
+    _predict_all(job, model, readers)
+    milliseconds = _time(job, model, readers)
+    peak_mb = _check_peak(job)
+    p50, p99 = np.percentile(milliseconds, [50, 99])
+    process_memory.lift_limit()
+    figures = {
+        "load_ms": load_ms,
+        "peak_rss_mb": peak_mb,
+        "model_rss_mb": max(peak_mb - bare_mb, 0.0),
+        "latency_p50_ms": float(p50),
+        "latency_p99_ms": float(p99),
+    }
+    write_figures(job, figures, len(model.outputs))
+
+
+def _apply_limit(job: Job, bare_mb: float) -> None:
+    if job.memory_limit_mb is None:
+        return
+    if job.memory_limit_mb <= bare_mb:
+        raise MeasurementFailed(
+            f"The memory limit of {job.memory_limit_mb:.0f} MB is taken by the bare runtime alone, "
+            f"which has {bare_mb:.0f} MB before a model is loaded; no model can fit this limit."
+        )
+    process_memory.limit_growth(job.memory_limit_mb - bare_mb, job.settings.threads)
+
+
+def _check_peak(job: Job) -> float:
+    peak_mb = process_memory.peak_mb()
+    if job.memory_limit_mb is not None and peak_mb > job.memory_limit_mb:
+        raise MeasurementFailed(f"{_over_limit(job)} Its resident memory reached {peak_mb:.1f} MB.")
+    return peak_mb
+
+
+def _over_limit(job: Job) -> str:
+    if job.memory_limit_mb is None:
+        return "The model ran out of memory on this machine; no memory limit was set."
+    return f"The model does not fit the memory limit of {job.memory_limit_mb:.0f} MB."
+
+
+def _load(job: Job) -> tuple[EdgeModel, float]:
+    loaded: list[EdgeModel] = []
+    (load_ms,) = time_calls(
+        lambda: loaded.append(EdgeModel.load(job.model, job.settings)), warmup=0, repeats=1, seconds=1
+    )
+    return loaded[0], load_ms
+
+
+def _predict_all(job: Job, model: EdgeModel, readers: dict[str, RowReader]) -> None:
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(RowWriter(job.output(index), spec.name, job.rows))
+            for index, spec in enumerate(model.outputs)
+        ]
+        for start in range(0, job.rows, job.batch_size):
+            stop = min(start + job.batch_size, job.rows)
+            batch = {name: reader.read(start, stop) for name, reader in readers.items()}
+            for writer, output in zip(writers, model.predict(batch), strict=True):
+                writer.append(output, stop - start)
+
+
+def _time(job: Job, model: EdgeModel, readers: dict[str, RowReader]) -> list[float]:
+    size = job.latency_batch_size
+    chosen = np.arange(size) % job.rows  # fewer rows than a batch: they come round again
+    batch = {name: reader.read(0, size)[chosen] for name, reader in readers.items()}
+    return time_calls(
+        functools.partial(model.predict, batch),
+        warmup=job.latency_warmup,
+        repeats=job.latency_repeats,
+        seconds=job.latency_seconds,
+    )
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

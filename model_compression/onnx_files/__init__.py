@@ -1,0 +1,18 @@
+"""TODO."""
+
+from model_compression.onnx_files.export import check_shrunk, export_onnx, save_onnx, strip, to_onnx, to_traced_onnx
+from model_compression.onnx_files.operators import optimized_operators
+from model_compression.onnx_files.size import graph_parameters
+from model_compression.onnx_files.slimming import compact
+
+__all__ = [
+    "check_shrunk",
+    "compact",
+    "export_onnx",
+    "graph_parameters",
+    "optimized_operators",
+    "save_onnx",
+    "strip",
+    "to_onnx",
+    "to_traced_onnx",
+]

@@ -1,0 +1,131 @@
+"""Residual layers: parts of a graph that can be left out, for what goes in has the shape of what comes out."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, fx
+
+from model_compression.errors import PruningError
+from model_compression.intake import aten, drop_dead_code
+from model_compression.pruning.structure.cores import cores
+from model_compression.pruning.structure.observation import Values
+from model_compression.pruning.structure.postdominators import trunk
+
+ADDS = {aten.add.Tensor, aten.add_.Tensor}
+Inside = Callable[[fx.Node, fx.Node], frozenset[fx.Node]]
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A layer around which a residual path leads: `start` goes in, `end` comes out, of one shape.
+
+    `name` is the module that all its layers stand in, or the name of its last node. `nodes` are what goes with it.
+    """
+
+    name: str
+    start: fx.Node
+    end: fx.Node
+    nodes: frozenset[fx.Node]
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that it calls."""
+        return sorted({str(node.target) for node in self.nodes if node.op == "call_module"})
+
+
+def residuals(model: fx.GraphModule, values: Values) -> list[Residual]:
+    """Find the residual layers of a graph that was observed, in the order in which they run.
+
+    Where there is attention, a layer is an attention and all that follows until the next: what papers call a layer.
+    Elsewhere it is what lies between a split of the residual stream and the sum that ends it.
+    """
+    attending = {core.node for core in cores(model)}
+    inside = cache(_inside)  # for this search only: graphs change, and a longer one would keep their weights alive
+    found: dict[tuple[fx.Node, fx.Node], Residual] = {}
+    for chain in trunk(model, values):
+        for start, end in _spans(chain, attending, inside):
+            if _shape(values, start) == _shape(values, end) is not None:
+                nodes = inside(start, end)
+                found.setdefault((start, end), Residual(_name(model, nodes, end), start, end, nodes))
+    whole = [layer for layer in found.values() if not any(layer.nodes < other.nodes for other in found.values())]
+    return _unique(sorted(whole, key=lambda layer: list(model.graph.nodes).index(layer.end)))
+
+
+def remove_residual(model: fx.GraphModule, layer: Residual) -> None:
+    """Remove a layer, in place: what went into it takes the place of what came out.
+
+    Raises PruningError where something else reads what the layer computes; the model is then unusable.
+    """
+    layer.end.replace_all_uses_with(layer.start)
+    drop_dead_code(model)
+    left = [node.name for node in model.graph.nodes if node in layer.nodes]
+    if left:
+        raise PruningError(
+            f"expected nothing outside {layer.name} to read what it computes, got {', '.join(left[:3])}; leave it in"
+        )
+
+
+def _spans(chain: list[fx.Node], attending: Collection[fx.Node], inside: Inside) -> Iterator[tuple[fx.Node, fx.Node]]:
+    """Pairs of a layer's start and end among nodes through which everything flows."""
+    steps = list(pairwise(chain))
+    residual = [end.target in ADDS and len(inside(start, end)) > 1 for start, end in steps]
+    starts = [
+        index for index, (start, end) in enumerate(steps) if residual[index] and inside(start, end) & set(attending)
+    ]
+    ends = [*starts[1:], _last_end(starts, residual)] if starts else []
+    for first, last in zip(starts, ends, strict=True):
+        yield chain[first], chain[last]
+    for index, (start, end) in enumerate(steps):
+        if residual[index] and not any(first <= index < last for first, last in zip(starts, ends, strict=True)):
+            yield start, end
+
+
+def _last_end(starts: list[int], residual: list[bool]) -> int:
+    """Where the last attention layer ends: it is as long as the one before it, or ends with the last sum in a row."""
+    if len(starts) > 1:
+        return min(2 * starts[-1] - starts[-2], len(residual))
+    sums = [index for index in range(starts[-1], len(residual)) if residual[index]]
+    return sums[-1] + 1
+
+
+def _inside(start: fx.Node, end: fx.Node) -> frozenset[fx.Node]:
+    """What is computed from `start` on the way to `end`, `end` included."""
+    from_start: set[fx.Node] = {start}
+    for node in start.graph.nodes:
+        if node > start and node <= end and any(source in from_start for source in node.all_input_nodes):
+            from_start.add(node)
+    to_end, pending = set(), [end]
+    while pending:
+        node = pending.pop()
+        if node in from_start and node is not start and node not in to_end:
+            to_end.add(node)
+            pending.extend(node.all_input_nodes)
+    return frozenset(to_end)
+
+
+def _shape(values: Values, node: fx.Node) -> tuple[int, ...] | None:
+    value: Any = values[node]
+    return tuple(value.shape) if isinstance(value, Tensor) else None
+
+
+def _name(model: fx.GraphModule, nodes: Collection[fx.Node], end: fx.Node) -> str:
+    """The innermost module that all layers with weights stand in."""
+    called = [str(node.target) for node in nodes if node.op == "call_module"]
+    paths = [path.split(".") for path in called if any(True for _ in model.get_submodule(path).parameters())]
+    common = []
+    for names in zip(*paths, strict=False):
+        if len(set(names)) > 1:
+            break
+        common.append(names[0])
+    return ".".join(common) if len(paths) > 1 and common else end.name
+
+
+def _unique(layers: list[Residual]) -> list[Residual]:
+    names = [layer.name for layer in layers]
+    return [
+        layer if names.count(layer.name) == 1 else Residual(layer.end.name, layer.start, layer.end, layer.nodes)
+        for layer in layers
+    ]

@@ -1,0 +1,172 @@
+"""What may be removed from a model: channels, attention heads, residual layers; and what has to stay, and why."""
+
+import copy
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor, fx, nn
+
+from model_compression.errors import cause_of
+from model_compression.pruning.dependencies import Bundle, Dependencies
+from model_compression.pruning.importance import by_input
+from model_compression.pruning.structure import (
+    Attention,
+    Residual,
+    attentions,
+    observe,
+    remove_heads,
+    remove_residual,
+    residuals,
+)
+
+Kind: TypeAlias = Literal["channels", "heads", "layers"]
+KINDS: tuple[Kind, ...] = ("channels", "heads", "layers")
+TOLERANCE = 1e-3  # of the largest output: float kernels differ in summation order
+
+
+@dataclass(frozen=True)
+class Protected:
+    """A unit that stays, by the name of its layer, and why."""
+
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of one model, as it is now; not those of its copies."""
+
+    bundles: tuple[Bundle, ...]
+    attentions: tuple[Attention, ...]
+    layers: tuple[Residual, ...]
+
+    def count(self, kind: Kind) -> int:
+        """How many units of a kind there are."""
+        match kind:
+            case "channels":
+                return sum(bundle.width for bundle in self.bundles)
+            case "heads":
+                return sum(len(attention.heads) for attention in self.attentions)
+            case "layers":
+                return len(self.layers)
+
+
+def units_of(
+    model: nn.Module, example: tuple[Tensor, ...], kinds: Collection[Kind], protected: Sequence[Protected] = ()
+) -> Units:
+    """Find the units of some kinds that are not protected. Heads and layers are found in rebuilt programs only."""
+    kept = {protection.layer for protection in protected}
+    heads, layers, _ = _structure(model, example)
+    made_of_heads = {maker for attention in heads for maker in attention.makers}
+    channels: Iterator[Bundle] = iter(())
+    if "channels" in kinds:
+        names = {name for name, _ in model.named_modules()}
+        channels = Dependencies(model, example).bundles(kept=(kept | made_of_heads) & names)
+    return Units(
+        tuple(channels),
+        tuple(each for each in heads if "heads" in kinds and each.name not in kept and len(each.heads) > 1),
+        tuple(each for each in layers if "layers" in kinds and each.name not in kept),
+    )
+
+
+def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Collection[Kind] = KINDS) -> list[Protected]:
+    """Find what must stay: it is the model's output, or the model does not do without a unit of it.
+
+    Found by trial on copies, so that no annotation is needed.
+    """
+    units = units_of(model, example, kinds)
+    reasons: list[tuple[str, str | None]] = []
+    reasons += [(each.layer, _trial(model, example, each.layer, _without_channels(each))) for each in units.bundles]
+    reasons += [(each.name, _trial(model, example, each.name, _without_head(each))) for each in units.attentions]
+    reasons += [(each.name, _trial(model, example, each.name, _without_layer(each))) for each in units.layers]
+    found = [Protected(name, reason) for name, reason in reasons if reason]
+    if "heads" in kinds:
+        _, _, unknown = _structure(model, example)
+        found += [Protected(name, f"its heads stay: {reason}") for name, reason in unknown.items()]
+    if not isinstance(model, fx.GraphModule) and {"heads", "layers"} & set(kinds):
+        found.append(Protected("the model", "heads and layers are found in a rebuilt program, not in build_model()'s"))
+    return found
+
+
+Trial = Callable[[nn.Module, tuple[Tensor, ...]], tuple[nn.Module, nn.Module | None]]
+"""Makes of a copy what is left without one unit, and what that must answer as, where that can be told."""
+
+
+def _structure(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Attention], list[Residual], dict[str, str]]:
+    if not isinstance(model, fx.GraphModule):
+        return [], [], {}
+    values = observe(model, example)
+    found, unknown = attentions(model, values)
+    return found, residuals(model, values), unknown
+
+
+@torch.no_grad()
+def _trial(model: nn.Module, example: tuple[Tensor, ...], name: str, trial: "str | Trial") -> str | None:
+    """Why a unit must stay; None where the model does without it."""
+    if isinstance(trial, str):
+        return trial
+    try:
+        smaller, silenced = trial(copy.deepcopy(model).eval(), example)
+        got = smaller(*example)
+    except Exception as error:  # whatever the model or the graph raises is the reason
+        return f"the model does not run without a unit of it: {cause_of(error)}"
+    expected = (model if silenced is None else silenced).eval()(*example)
+    if got.shape != expected.shape:
+        return f"its channels are the model's output: {list(expected.shape)} became {list(got.shape)}"
+    if silenced is not None and (got - expected).abs().max() > TOLERANCE * expected.abs().max():
+        return "removing a unit of it changes what the model makes of the others"
+    return None
+
+
+def _without_channels(bundle: Bundle) -> "str | Trial":
+    if bundle.width <= bundle.blocks:
+        return f"it has only {bundle.width} channels in {bundle.blocks} groups"
+    first_of_each_block = set(range(0, bundle.width, bundle.width // bundle.blocks))
+
+    def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
+        silenced = None if bundle.mixes else _silenced(copy.deepcopy(model), bundle, first_of_each_block)
+        with torch.enable_grad():
+            Dependencies(model, example).remove(bundle.layer, sorted(first_of_each_block))
+        return model, silenced
+
+    return trial
+
+
+def _without_head(attention: Attention) -> Trial:
+    def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
+        silenced = copy.deepcopy(model)
+        weight: Any = silenced.get_submodule(attention.name).weight
+        weight[:, attention.heads[0].columns] = 0
+        remove_heads(model, example, attention.name, [0])  # type: ignore[arg-type]
+        return model, silenced
+
+    return trial
+
+
+def _without_layer(layer: Residual) -> Trial:
+    def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
+        remove_layer(model, example, layer.name)
+        return model, None
+
+    return trial
+
+
+def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> None:
+    """Remove a residual layer by its name, in place. Raises ValueError where there is none, PruningError as it does."""
+    layers = {layer.name: layer for layer in _structure(model, example)[1]}
+    if name not in layers:
+        raise ValueError(f"expected a residual layer of {', '.join(layers) or 'none'}, got {name}")
+    remove_residual(model, layers[name])  # type: ignore[arg-type]
+
+
+def _silenced(model: nn.Module, bundle: Bundle, channels: set[int]) -> nn.Module:
+    """Make the readers of a bundle deaf to some of its channels, in place: what removing these must come to."""
+    for reader in bundle.readers:
+        layer = model.get_submodule(reader.layer)
+        weight = by_input(layer, layer.weight)  # type: ignore[arg-type]
+        for index, channel in zip(reader.inputs, reader.channels, strict=True):
+            if channel in channels:
+                weight[index // weight.shape[2], :, index % weight.shape[2]] = 0
+    return model

@@ -1,0 +1,44 @@
+"""Half precision: the same graph with 16-bit weights and activations."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+from model_compression.errors import QuantizationError, cause_of
+from model_compression.onnx_files import compact, save_onnx, strip
+from model_compression.quiet import quiet
+
+LARGEST = float(np.finfo(np.float16).max)
+
+
+def convert_to_half(source: Path, path: Path) -> Path:
+    """Convert an FP32 ONNX file to FP16, inputs and outputs left as they are; returns the path.
+
+    A single number beyond 65,504, as masks are filled with, becomes that. Raises QuantizationError, also for weights
+    beyond it.
+    """
+    try:
+        with quiet("", "onnxruntime"):
+            model = onnx.load(source)
+            _check_weights(model, source.name)
+            half = convert_float_to_float16(model, keep_io_types=True)
+    except QuantizationError:
+        raise
+    except Exception as error:  # the converter raises of all kinds
+        raise QuantizationError(
+            f"expected {source.name} to convert to half precision, got {cause_of(error)}; drop `fp16` from the ladder"
+        ) from error
+    return save_onnx(compact(strip(half)), path)
+
+
+def _check_weights(model: onnx.ModelProto, name: str) -> None:
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor) if tensor.data_type == TensorProto.FLOAT else np.zeros(0)
+        if values.size > 1 and np.abs(values).max() > LARGEST:
+            raise QuantizationError(
+                f"expected the weights of {name} within {LARGEST:,.0f} for half precision, got larger ones in "
+                f"`{tensor.name}`; drop `fp16` from the ladder"
+            )

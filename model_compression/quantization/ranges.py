@@ -1,0 +1,128 @@
+"""The ranges of a float graph's tensors, seen on calibration rows and read as a stream."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnxruntime.quantization import CalibrationMethod, TensorsData
+
+from model_compression.errors import QuantizationError
+from model_compression.quantization.thresholds import Bounds, entropy_threshold, percentile_bounds
+from model_compression.training import Arrays
+
+METHODS = ("minmax", "percentile", "entropy")
+PERCENT = 99.99
+# finer bins for entropy are so thinly filled by some hundred rows that their noise passes for information
+BINS = {"percentile": 2048, "entropy": 512}
+BATCH_ROWS = 32
+
+Feed = dict[str, np.ndarray]
+
+
+def observe_ranges(model: onnx.ModelProto, rows: Arrays, method: str) -> TensorsData:
+    """Run a float graph over all rows and return the range of every float tensor, for ONNX Runtime's quantizer.
+
+    `minmax` takes every value in, `percentile` and `entropy` cut outliers off. One batch is in memory at a time:
+    ONNX Runtime's own calibrators keep every batch's tensors, or take minutes where a late outlier widens their
+    histogram. Raises QuantizationError for an unknown method, for no rows, and for rows or tensors that are not
+    finite.
+    """
+    if method not in METHODS:
+        raise QuantizationError(f"expected a calibration method of {', '.join(METHODS)}, got `{method}`")
+    named = _by_name(model, rows)
+    check_rows(named)
+    session = _with_every_tensor(model)
+    bounds = _extremes(session, _feeds(named))
+    if method != "minmax":
+        outputs = {value.name for value in model.graph.output}  # whole: two classes cut to one value would tie
+        inner = {name: span for name, span in bounds.items() if name not in outputs}
+        bounds |= _without_outliers(session, _feeds(named), inner, method)
+    values = {name: (np.float32(low), np.float32(high)) for name, (low, high) in bounds.items()}
+    return TensorsData(CalibrationMethod.MinMax, values)
+
+
+def _with_every_tensor(model: onnx.ModelProto) -> ort.InferenceSession:
+    open_model = onnx.ModelProto()
+    open_model.CopyFrom(model)
+    outputs = {value.name for value in model.graph.output}
+    inner = [name for node in model.graph.node for name in node.output if name and name not in outputs]
+    open_model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(open_model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _feeds(rows: Mapping[str, np.ndarray]) -> Iterator[Feed]:
+    for start in range(0, len(next(iter(rows.values()))), BATCH_ROWS):
+        yield {name: array[start : start + BATCH_ROWS] for name, array in rows.items()}
+
+
+def _tensors(session: ort.InferenceSession, feeds: Iterator[Feed]) -> Iterator[tuple[str, np.ndarray]]:
+    names = [value.name for value in session.get_outputs()]
+    for feed in feeds:
+        for name, tensor in [*feed.items(), *zip(names, session.run(None, feed), strict=True)]:
+            if tensor.dtype == np.float32 and tensor.size:
+                yield name, tensor
+
+
+def _extremes(session: ort.InferenceSession, feeds: Iterator[Feed]) -> dict[str, Bounds]:
+    bounds: dict[str, Bounds] = {}
+    for name, tensor in _tensors(session, feeds):
+        low, high = bounds.get(name, (np.inf, -np.inf))
+        bounds[name] = min(low, float(tensor.min())), max(high, float(tensor.max()))
+        if not np.isfinite(tensor).all():
+            raise QuantizationError(
+                f"expected finite values in every tensor, got NaN or infinity in `{name}`; look at the calibration "
+                "split for extreme rows"
+            )
+    return bounds
+
+
+def _without_outliers(
+    session: ort.InferenceSession, feeds: Iterator[Feed], extremes: dict[str, Bounds], method: str
+) -> dict[str, Bounds]:
+    """Count values, or for entropy their magnitudes, in bins over the range that the first run has seen."""
+    spans = {name: span if method == "percentile" else (0.0, max(map(abs, span))) for name, span in extremes.items()}
+    counts = {name: np.zeros(BINS[method], dtype=np.int64) for name in spans}
+    for name, tensor in _tensors(session, feeds):
+        if name in spans:
+            values = tensor if method == "percentile" else np.abs(tensor)
+            counts[name] += np.histogram(values, BINS[method], spans[name])[0]
+    return {name: _clipped(extremes[name], counts[name], spans[name], method) for name in spans}
+
+
+def _clipped(extremes: Bounds, counts: np.ndarray, span: Bounds, method: str) -> Bounds:
+    low, high = extremes
+    if low == high:
+        return extremes
+    edges = np.histogram_bin_edges([], len(counts), span)
+    if method == "percentile":
+        return percentile_bounds(counts, edges, PERCENT)
+    threshold = entropy_threshold(counts, edges)
+    return max(low, -threshold), min(high, threshold)
+
+
+def check_rows(rows: Mapping[str, np.ndarray]) -> None:
+    """Raise QuantizationError where an input has no calibration rows, or some with NaN or infinity."""
+    for name, array in rows.items():
+        if not len(array):
+            raise QuantizationError(
+                f"expected calibration rows in input `{name}`, got none; give the workload a calibration split"
+            )
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            broken = int((~np.isfinite(array.reshape(len(array), -1)).all(axis=1)).sum())
+            raise QuantizationError(
+                f"expected finite calibration rows, got {broken} of {len(array)} with NaN or infinity in input "
+                f"`{name}`; clean the calibration split"
+            )
+
+
+def _by_name(model: onnx.ModelProto, rows: Arrays) -> dict[str, np.ndarray]:
+    names = [value.name for value in model.graph.input]
+    if len(names) != len(rows):
+        raise QuantizationError(
+            f"expected calibration rows for the inputs {', '.join(names)}, got {len(rows)} arrays; make the "
+            "calibration split like the training split"
+        )
+    return dict(zip(names, rows, strict=True))

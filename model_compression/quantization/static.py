@@ -1,0 +1,112 @@
+"""One float graph, its ranges seen once, made into INT8 graphs of all kinds."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static, save_tensors_data
+
+from model_compression.errors import CompressionError, QuantizationError, cause_of
+from model_compression.quantization.ranges import observe_ranges
+from model_compression.quiet import quiet
+from model_compression.training import Arrays
+
+Activations = Literal["uint8", "int8"]
+TYPES: dict[Activations, QuantType] = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+BATCH_ROWS = 256
+MADE = ("QuantizeLinear", "DequantizeLinear")
+
+
+class StaticQuantizer:
+    """Makes QDQ graphs with per-channel int8 weights; see static_quantizer()."""
+
+    def __init__(
+        self, source: Path, calibration: Arrays, folder: Path, method: str, reduce_range: bool, activations: Activations
+    ) -> None:  # fmt: skip
+        self.prepared, self._cache, self._made = (folder / n for n in ("prepared.onnx", "ranges.json", "made.onnx"))
+        quant_pre_process(source, self.prepared, skip_symbolic_shape=True)
+        self.graph = onnx.load(self.prepared)
+        ranges = observe_ranges(self.graph, calibration, method)
+        save_tensors_data(ranges, self._cache)
+        self._method, self._reduce_range, self._activations = ranges.calibration_method, reduce_range, activations
+
+    def layers(self) -> dict[str, str]:
+        """Map every layer with constant weights, called as its weight is, to its node, in the graph's order."""
+        weights = {weight.name for weight in self.graph.graph.initializer}
+        return {
+            node.input[1].removesuffix(".weight"): node.name
+            for node in self.graph.graph.node
+            if node.op_type in WEIGHTED and node.name and len(node.input) > 1 and node.input[1] in weights
+        }
+
+    def quantized(self, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> onnx.ModelProto:
+        """Quantize all nodes, `only` those named, or all but those `without`."""
+        quantize_static(
+            self.prepared,
+            self._made,
+            nodes_to_quantize=list(only) or None,
+            nodes_to_exclude=list(without) or None,
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=self._reduce_range,
+            activation_type=TYPES[self._activations],
+            weight_type=QuantType.QInt8,
+            calibrate_method=self._method,
+            calibration_cache_path=self._cache,
+        )
+        return onnx.load(self._made)
+
+
+@contextmanager
+def static_quantizer(
+    source: Path,
+    calibration: Arrays,
+    *,
+    method: str,
+    reduce_range: bool,
+    remedy: str,
+    activations: Activations = "uint8",
+) -> Iterator[StaticQuantizer]:
+    """Open a float ONNX file for static quantization; its work folder lives as long as the context.
+
+    `method` is minmax, percentile or entropy. ONNX Runtime's int8 activations were slower than FP32 on x86: they are
+    for other devices. `reduce_range` keeps weights within -64 to 64, for CPUs whose 8-bit dot product saturates (AVX2
+    and AVX-512 without VNNI). Everything that goes wrong inside is a QuantizationError that ends with `remedy`.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="edgewright-static-") as folder, quiet("", "onnxruntime"):
+            yield StaticQuantizer(source, calibration, Path(folder), method, reduce_range, activations)
+    except CompressionError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions share no base class below Exception
+        raise QuantizationError(
+            f"expected {source.name} to quantize with {len(calibration[0])} calibration rows, got {cause_of(error)}; "
+            f"{remedy}"
+        ) from error
+
+
+def check_quantized(model: onnx.ModelProto, name: str, remedy: str) -> None:
+    """Raise QuantizationError for a graph in which nothing was quantized: ONNX Runtime hands it back as it was."""
+    if not any(node.op_type in MADE for node in model.graph.node):
+        raise QuantizationError(
+            f"expected {name} to have operators that ONNX Runtime quantizes statically, found none; {remedy}"
+        )
+
+
+def answers(model: onnx.ModelProto | Path, rows: Arrays) -> np.ndarray:
+    """The first output of a graph for all rows, on this machine."""
+    content = str(model) if isinstance(model, Path) else model.SerializeToString()
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
+    return np.concatenate(
+        [
+            session.run(None, {name: a[start : start + BATCH_ROWS] for name, a in zip(names, rows, strict=True)})[0]
+            for start in range(0, len(rows[0]), BATCH_ROWS)
+        ]
+    )

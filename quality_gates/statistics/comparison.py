@@ -1,0 +1,156 @@
+"""One metric of the candidate and one reference on the rows of a gate, with the bounds of the difference."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from scipy.stats import beta
+
+from quality_gates.errors import EvidenceError
+from quality_gates.evidence import Evidence, PairedRows
+from quality_gates.policy import MetricChoice
+from quality_gates.statistics import exact, tango
+from quality_gates.statistics.counted import ClassTable
+from quality_gates.statistics.custom_metric import OwnFunction
+from quality_gates.statistics.resampled import resampled, target_of
+
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both models on `n` rows: their values, and the candidate's gain (positive is better) with one-sided bounds.
+
+    `gained` and `lost` count the rows that only the candidate or only the reference has right, where the metric is a
+    share of rows. `rows_needed` is how many such rows decide in 4 of 5 cases if the models are truly equal, None for a
+    margin of 0.
+    """
+
+    n: int
+    candidate: float
+    reference: float
+    gain: float
+    lower: float
+    upper: float
+    rows_needed: int | None
+    gained: int | None = None
+    lost: int | None = None
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The fields of a gate's result that say what was seen."""
+        return {
+            "estimate": self.gain,
+            "lower": self.lower,
+            "upper": self.upper,
+            "n": self.n,
+            "gained": self.gained,
+            "lost": self.lost,
+            "candidate_value": self.candidate,
+            "reference_value": self.reference,
+        }
+
+
+class Bounded(Protocol):
+    """A metric of both models whose bounds can be asked for."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def values(self) -> tuple[float, float]: ...
+    def gain_bounds(self, confidence: float) -> tuple[float, float]: ...
+    def own_bounds(self, confidence: float) -> tuple[float, float]: ...
+    def gain_spread(self) -> float: ...
+
+
+def compare(
+    choice: MetricChoice, laid: PairedRows, against: str, margin: float, confidence: float, evidence: Evidence
+) -> Comparison:
+    """Compare on the rows of the metric's slice; the bounds are exact at a loss of `margin` where they can be.
+
+    Raises EvidenceError for rows that lack what the metric needs.
+    """
+    shares = _as_shares(choice, laid, against)
+    if shares is not None:
+        return _compare_shares(*shares, margin, confidence)
+    metric = bounded(choice, laid, evidence)
+    candidate, reference = metric.values
+    gain = choice.sign * (candidate - reference)
+    lower, upper = metric.gain_bounds(confidence)
+    needed = _rows_needed(metric, margin, confidence)
+    return Comparison(metric.n, candidate, reference, gain, min(lower, gain), max(upper, gain), needed)
+
+
+def own_value(choice: MetricChoice, laid: PairedRows, confidence: float, evidence: Evidence) -> tuple[float, ...]:
+    """Return the candidate's value, its one-sided lower and upper bound, and the number of rows."""
+    shares = _as_shares(choice, laid, "candidate")
+    if shares is not None:
+        right, n = int(shares[0].sum()), len(shares[0])
+        return right / n, *share_bounds(right, n, confidence), n
+    metric = bounded(choice, laid, evidence)
+    value, (lower, upper) = metric.values[0], metric.own_bounds(confidence)
+    return value, min(lower, value), max(upper, value), metric.n
+
+
+def share_bounds(count: int, n: int, confidence: float) -> tuple[float, float]:
+    """Return the exact one-sided bounds of a share of rows.
+
+    Source: Clopper CJ, Pearson ES. The use of confidence or fiducial limits illustrated in the case of the binomial.
+    Biometrika 1934;26:404-413.
+    """
+    lower = 0.0 if count == 0 else float(beta.ppf(1 - confidence, count, n - count + 1))
+    upper = 1.0 if count == n else float(beta.ppf(confidence, count + 1, n - count))
+    return lower, upper
+
+
+def bounded(choice: MetricChoice, laid: PairedRows, evidence: Evidence) -> Bounded:
+    """Prepare a metric that is no share of rows; raises EvidenceError."""
+    rows = _in(laid, choice)
+    if not choice.is_function:
+        return resampled(choice, rows)
+    function = evidence.functions.get(choice.metric)
+    if function is None:
+        raise EvidenceError(
+            f"The metric {choice.metric} is not known: no such function was given.",
+            "Correct the name in the policy, or put its module on the path.",
+        )
+    return OwnFunction(function, choice.metric, choice.sign, rows)
+
+
+def _as_shares(choice: MetricChoice, laid: PairedRows, against: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which rows the candidate and the reference have right, where the metric is a share of rows."""
+    if choice.metric == "accuracy":
+        laid.check_right_or_wrong(against)
+        rows = _in(laid, choice)
+        return rows["candidate_score"].to_numpy() == 1, rows["reference_score"].to_numpy() == 1
+    if choice.metric != "recall":
+        return None
+    rows = _in(laid, choice)
+    table = ClassTable.of(target_of(rows), rows["candidate_prediction"], rows["reference_prediction"])
+    of_class = np.repeat(table.cells, table.counts, axis=0)
+    of_class = of_class[of_class[:, 0] == table.code(choice.of)]
+    return of_class[:, 1] == of_class[:, 0], of_class[:, 2] == of_class[:, 0]
+
+
+def _in(laid: PairedRows, choice: MetricChoice) -> pd.DataFrame:
+    return laid.rows if choice.slice is None else laid.rows[laid.index.mask(choice.slice)]
+
+
+def _compare_shares(candidate: np.ndarray, reference: np.ndarray, margin: float, confidence: float) -> Comparison:
+    gained, lost, n = int((candidate & ~reference).sum()), int((reference & ~candidate).sum()), len(candidate)
+    lower, upper = exact.bounds(gained, lost, n, margin, confidence)
+    # Without a discordant row so far, reckon with one: a share of exactly zero would promise too much.
+    needed = tango.rows_needed(max(gained + lost, 1) / n, margin, confidence, POWER) if 0 <= margin < 1 else None
+    return Comparison(
+        n, int(candidate.sum()) / n, int(reference.sum()) / n, (gained - lost) / n, lower, upper, needed, gained, lost
+    )
+
+
+def _rows_needed(metric: Bounded, margin: float, confidence: float) -> int | None:
+    if margin <= 0:
+        return None
+    spread = NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)
+    return math.floor(metric.n * (spread * metric.gain_spread() / margin) ** 2) + 1

@@ -1,0 +1,201 @@
+"""Students: the widest that a device was measured to take, taught by the parent."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from torch import nn
+
+from deployments.device import DeviceProfile
+from deployments.techniques import Distil
+from edge_runtime.errors import MeasurementFailed
+from model_compression.onnx_files import export_onnx
+from model_compression.pruning import int8_weight_bytes, load_snapshot, parameters, save_snapshot
+from model_compression.quantization import quantize_after_training
+from model_compression.students import Architecture, Interface, build_student, widest
+from model_compression.training import FineTuning, fine_tune, predict
+from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.gates import decide
+from quality_gates.policy import GatePolicy
+from tasks.compression.distillation_targets import teaching
+from tasks.compression.float_export import FILE
+from tasks.job import Job
+from tasks.measurement import machine, measure_resources
+from tasks.progress import steps
+from tasks.store import digest_of
+from tasks.upstream import OnnxParent, Parent, TorchParent
+
+logger = logging.getLogger("edgewright")
+CODE = ("model_compression", "edge_runtime", "tasks.compression.students", "tasks.measurement.device_measurement")
+SAMPLE_ROWS = 32  # enough to quantize and to time; what they answer is of no interest yet
+
+
+@dataclass(frozen=True)
+class Student:
+    """A trained student; to the ladder it is one more snapshot. `outputs` are the float model's on validation."""
+
+    architecture: Architecture
+    interface: Interface
+    seed: int
+    digest: str
+    folder: Path
+    parameters: int
+    weight_bytes: int  # as INT8, without the graph
+    accuracy: float  # on validation
+    outputs: Path
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        """What reports call this student."""
+        return f"student {self.architecture.family} {self.architecture.width}x{self.architecture.depth}"
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the float weights."""
+        return 4 * self.parameters
+
+    @property
+    def validation_outputs(self) -> np.ndarray:
+        """The float model's outputs on the validation rows."""
+        return np.load(self.outputs)
+
+    def load(self, parent: TorchParent) -> nn.Module:
+        """Return the module in evaluation mode."""
+        return load_snapshot(
+            self.folder,
+            lambda: _build(parent, self.architecture, self.interface, self.seed),
+            parent.example,
+        )
+
+
+def check_students(job: Job, parent: Parent) -> None:
+    """Build the smallest student before any long work. Raises StudentError or ConfigurationError."""
+    settings = job.recipe.distil
+    if settings is not None and isinstance(parent, TorchParent):
+        smallest = Architecture(settings.family, settings.widths[0], settings.depths[0])
+        _build(parent, smallest, Interface.of(parent.build(), parent.example), settings.fine_tune.seed)
+
+
+@task(name="distil", cache_policy=NO_CACHE)
+def distil(job: Job, parent: Parent, device: DeviceProfile) -> Student | None:
+    """Teach the best of the students that fit a device; None where none is asked for, fits or can be taught.
+
+    Of several depths, one epoch each on the training rows tells on the validation rows which is trained in full.
+    """
+    settings = job.recipe.distil
+    if settings is None or isinstance(parent, OnnxParent):
+        return None
+    interface = Interface.of(parent.build(), parent.example)
+    fitting = [found for depth in settings.depths if (found := _fitted(job, parent, interface, device, depth))]
+    if not fitting:
+        logger.warning("%s: no student of width %d or more fits its budgets", device.name, settings.widths[0])
+        return None
+    full = settings.fine_tune.settings()
+    if len(fitting) > 1:
+        trial = replace(full, epochs=1, patience=None)
+        fitting.sort(key=lambda architecture: _taught(job, parent, interface, architecture, trial).accuracy)
+    student = _taught(job, parent, interface, fitting[-1], full)
+    logger.info(
+        "%s: %s, %s parameters, validation accuracy %.3f (%.1f s)",
+        device.name,
+        student.title,
+        f"{student.parameters:,}",
+        student.accuracy,
+        student.seconds,
+    )
+    return student
+
+
+def _build(parent: TorchParent, architecture: Architecture, interface: Interface, seed: int) -> nn.Module:
+    own = parent.workload.build_student if architecture.family == "own" else None
+    return build_student(architecture, interface, seed, own)
+
+
+def _fitted(
+    job: Job, parent: TorchParent, interface: Interface, device: DeviceProfile, depth: int
+) -> Architecture | None:
+    """The widest of one depth that keeps the device's budgets as an INT8 file, measured with fresh weights."""
+    settings: Distil = job.recipe.distil  # type: ignore[assignment]  # asked for by the caller
+
+    def produce(folder: Path) -> dict[str, Any]:
+        tried: list[dict[str, Any]] = []
+
+        def fits(width: int) -> bool:
+            architecture = Architecture(settings.family, width, depth)
+            model = _build(parent, architecture, interface, settings.fine_tune.seed)
+            missed = _missed_budgets(job, parent, model, device, folder)
+            tried.append({"width": width, "missed": missed})
+            return not missed
+
+        return {"width": widest(settings.widths, fits), "tried": tried}
+
+    inputs = {
+        "interface": repr(interface),
+        "family": settings.family,
+        "widths": list(settings.widths),
+        "depth": depth,
+        "seed": settings.fine_tune.seed,
+        "device": digest_of(device.model_dump(mode="json")),
+        "machine": machine(),
+        **job.digests("calibration"),
+    }
+    width = job.workspace.store.run("student-fit", inputs, CODE, produce).value["width"]
+    return None if width is None else Architecture(settings.family, width, depth)
+
+
+def _missed_budgets(job: Job, parent: TorchParent, model: nn.Module, device: DeviceProfile, folder: Path) -> list[str]:
+    rows = tuple(array[:SAMPLE_ROWS] for array in job.splits["calibration"].inputs)
+    export_onnx(model, parent.example, parent.names, folder / "float.onnx")
+    quantize_after_training(folder / "float.onnx", rows, folder / FILE, method="minmax", reduce_range=device.saturates)
+    try:
+        seen = measure_resources(device, folder / FILE, rows)
+    except MeasurementFailed as error:
+        return [str(error)]
+    budgets = decide(GatePolicy(gates=device.budgets.limits()), Evidence(ModelEvidence(None, seen), None, None))
+    return [gate.name for gate in budgets.gates if gate.outcome != "pass"]
+
+
+def _taught(
+    job: Job, parent: TorchParent, interface: Interface, architecture: Architecture, settings: FineTuning
+) -> Student:
+    train = job.splits["train"]
+
+    def produce(folder: Path) -> dict[str, Any]:
+        model = _build(parent, architecture, interface, settings.seed)
+        by = teaching(job, parent)
+        with steps(f"teaching {architecture}") as progress:
+            fine_tune(
+                model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress,
+                job.validation_score, by.augment, by.weights,
+            )  # fmt: skip
+        save_snapshot(folder, model, [])
+        np.save(folder / "outputs.npy", predict(model, job.splits["validation"].inputs))
+        return {
+            "parameters": parameters(model),
+            "weight_bytes": int8_weight_bytes(model),
+            "accuracy": job.validation_score(model),
+        }
+
+    inputs = {
+        "parent": parent.digest,
+        "interface": repr(interface),
+        "architecture": repr(architecture),
+        "settings": repr(settings),
+        **job.digests("train", "validation"),
+    }
+    stage = job.workspace.store.run("student", inputs, ("model_compression", "tasks.compression.students"), produce)
+    return Student(
+        architecture=architecture,
+        interface=interface,
+        seed=settings.seed,
+        digest=stage.digest,
+        folder=stage.folder,
+        outputs=stage.folder / "outputs.npy",
+        seconds=stage.seconds,
+        **stage.value,
+    )

@@ -1,0 +1,239 @@
+"""One pruning trajectory for all devices: a round removes units, the parent teaches the rest."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from torch import nn
+
+from deployments.techniques import Search
+from model_compression.errors import PruningError
+from model_compression.pruning import (
+    NOTHING,
+    History,
+    Protected,
+    Resource,
+    Round,
+    costs_of,
+    int8_weight_bytes,
+    parameters,
+    protected_units,
+    remove_units,
+    removed_units,
+    save_snapshot,
+    trim_vocabulary,
+    unit_scores,
+    units_of,
+)
+from model_compression.training import batches, fine_tune, predict
+from tasks.compression.budgets import binding_resource, missed_budgets
+from tasks.compression.distillation_targets import Teaching, teaching
+from tasks.compression.floors import broken_floor
+from tasks.compression.parent_baseline import Baseline
+from tasks.compression.snapshots import Snapshot
+from tasks.job import Job
+from tasks.progress import steps
+from tasks.upstream import UNTRAINABLE, OnnxParent, Parent, TorchParent
+
+logger = logging.getLogger("edgewright")
+CODE = ("model_compression", "tasks.compression.trajectory")
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Snapshots from the parent to the smallest, all above the floors; why it stopped; what stays whole.
+
+    `undone` are rounds that broke a floor and were taken back.
+    """
+
+    snapshots: tuple[Snapshot, ...]
+    undone: tuple[Snapshot, ...]
+    stopped: str
+    protected: tuple[Protected, ...]
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """What of the parent stays, and how many units of each kind may go."""
+
+    protected: tuple[Protected, ...]
+    counts: Mapping[str, int]
+
+
+@task(name="prune", cache_policy=NO_CACHE)
+def prune(job: Job, parent: Parent, baseline: Baseline) -> Trajectory:
+    """Prune in rounds until every device's budgets hold, a floor breaks, or nothing is left to remove.
+
+    A round that breaks the accuracy floor, or loses more on a critical slice than its gate allows, is undone and tried
+    once more with half of the ratio; if that breaks it too, the trajectory ends. An ONNX upstream stays whole.
+    """
+    if isinstance(parent, OnnxParent):
+        return Trajectory((baseline.snapshot,), (), UNTRAINABLE, ())
+    settings = job.recipe.prune
+    prunable = _prunable(job, parent)
+    snapshots, undone, ratio = [baseline.snapshot], list[Snapshot](), settings.ratio
+    while (stop := _enough(job, parent, baseline, snapshots[-1])) is None:
+        try:
+            after = _round(job, parent, baseline, snapshots[-1], prunable, ratio)
+        except PruningError as error:
+            stop = str(error)
+            break
+        _report(after, settings.max_rounds)
+        reason = broken_floor(job, baseline.snapshot, after)
+        if reason is None:
+            snapshots.append(after)
+            continue
+        undone.append(after)
+        if len(undone) > 1:
+            stop = reason
+            break
+        ratio /= 2
+        logger.info("%s: the round is undone and tried again at ratio %g", reason, ratio)
+    return Trajectory(tuple(snapshots), tuple(undone), stop, prunable.protected)
+
+
+def _enough(job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot) -> str | None:
+    """Why no further round is needed or allowed.
+
+    A search for anything but accuracy goes on below the budgets, to the floor.
+    """
+    if not _goes_on_below(job.recipe.search) and (kept := _keeps_budgets(job, parent, baseline, last)):
+        return kept
+    if last.index == job.recipe.prune.max_rounds:
+        return f"all {last.index} rounds are done"
+    return None
+
+
+def _keeps_budgets(job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot) -> str | None:
+    """Say so where every budget holds as measured; the smallest file budget is looked at first, for it is free."""
+    size = min(device.budgets.size_bytes for device in job.recipe.devices)
+    if last.weight_bytes + baseline.graph_bytes <= size:
+        missed = missed_budgets(job, parent, last)
+        if not missed:
+            return f"{last.title} keeps every device's budgets"
+        logger.info("%s: one more round, for as INT8 it misses %s", last.title, "; ".join(missed))
+    return None
+
+
+def _goes_on_below(search: Search | None) -> bool:
+    return search is not None and search.objective != "accuracy"
+
+
+def _prunable(job: Job, parent: TorchParent) -> Prunable:
+    """Found once per program, by trial."""
+    kinds = job.recipe.prune.units
+
+    def produce(folder: Path) -> dict[str, Any]:
+        model = parent.build()
+        protected = protected_units(model, parent.example, kinds)
+        units = units_of(model, parent.example, kinds, protected)
+        return {
+            "protected": [[each.layer, each.reason] for each in protected],
+            "counts": {kind: units.count(kind) for kind in kinds},
+        }
+
+    inputs = {"parent": parent.digest, "kinds": list(kinds), **job.digests("validation")}
+    value = job.workspace.store.run("prunable", inputs, CODE, produce).value
+    found = Prunable(tuple(Protected(*each) for each in value["protected"]), value["counts"])
+    if not any(found.counts.values()):
+        logger.warning("nothing of this model can be pruned; it is quantized as it is")
+    return found
+
+
+def _round(
+    job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float
+) -> Snapshot:
+    settings = job.recipe.prune
+    weigh_by = binding_resource(job, parent, last) if settings.weigh_by == "binding" else settings.weigh_by
+    inputs = {
+        "parent": parent.digest,
+        "last": last.digest,
+        "index": last.index + 1,
+        "ratio": ratio,
+        "weigh_by": weigh_by,
+        "settings": settings.model_dump(mode="json", exclude={"ratio", "weigh_by", "max_rounds", "accuracy_floor"}),
+        **job.digests("train", "calibration", "validation"),
+    }
+    stage = job.workspace.store.run(
+        "prune", inputs, CODE, lambda folder: _compute(job, parent, baseline, last, prunable, ratio, weigh_by, folder)
+    )
+    return Snapshot(
+        index=last.index + 1,
+        digest=stage.digest,
+        folder=stage.folder,
+        outputs=stage.folder / "outputs.npy",
+        seconds=stage.seconds,
+        **stage.value,
+    )
+
+
+def _compute(
+    job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float,
+    weigh_by: Resource | str, folder: Path,
+) -> dict[str, Any]:  # fmt: skip
+    model, before = last.load(parent), last.history
+    history = before + _remove(job, parent, model, prunable, before, ratio, weigh_by)
+    _fine_tune(job, model, teaching(job, parent), last.index + 1)
+    save_snapshot(folder, model, history)
+    outputs = predict(model, job.splits["validation"].inputs)
+    np.save(folder / "outputs.npy", outputs)
+    return {
+        "parameters": parameters(model),
+        "weight_bytes": int8_weight_bytes(model),
+        "accuracy": float(job.workload.score(outputs, job.splits["validation"].targets).mean()),
+    }
+
+
+def _remove(
+    job: Job, parent: TorchParent, model: nn.Module, prunable: Prunable, before: History, ratio: float,
+    weigh_by: Resource | str,
+) -> History:  # fmt: skip
+    settings, calibration = job.recipe.prune, job.splits["calibration"]
+    trimmed = _trim(job, parent, model, before)
+    units = units_of(model, parent.example, settings.units, prunable.protected)
+    rows = batches(calibration.inputs, calibration.targets, settings.fine_tune.batch_size)
+    scores = unit_scores(model, rows, job.workload.loss, settings.importance, units.layers)
+    costs = NOTHING if weigh_by == "channels" else costs_of(model, parent.example, weigh_by)  # type: ignore[arg-type]
+    gone = removed_units(before)
+    bounds = {kind: share * prunable.counts.get(kind, 0) for kind, share in settings.at_most.items()}
+    left: dict[str, float] = {kind: bound - gone[kind] for kind, bound in bounds.items()}
+    (removed,) = remove_units(
+        model, parent.example, units, scores, ratio, round_to=settings.round_to, costs=costs, at_most=left
+    )
+    return [trimmed | removed]
+
+
+def _trim(job: Job, parent: TorchParent, model: nn.Module, before: History) -> Round:
+    """The table of tokens is cut in the first round."""
+    vocabulary = job.recipe.prune.vocabulary
+    if vocabulary is None or before:
+        return {}
+    rows = job.splits["train"].inputs
+    return {"vocabulary": trim_vocabulary(model, parent.example, rows, **vocabulary.model_dump())}
+
+
+def _fine_tune(job: Job, model: nn.Module, by: Teaching, index: int) -> None:
+    train = job.splits["train"]
+    settings = job.recipe.prune.fine_tune.settings()
+    settings = replace(settings, seed=settings.seed + index)
+    with steps(f"fine-tuning round {index}") as progress:
+        fine_tune(
+            model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress, job.validation_score,
+            by.augment, by.weights,
+        )  # fmt: skip
+
+
+def _report(snapshot: Snapshot, rounds: int) -> None:
+    logger.info(
+        "pruning round %d of at most %d: %s parameters, validation accuracy %.3f (%.1f s)",
+        snapshot.index,
+        rounds,
+        f"{snapshot.parameters:,}",
+        snapshot.accuracy,
+        snapshot.seconds,
+    )

@@ -1,0 +1,76 @@
+"""A file measured for a device: figures from this machine, answers from the device's own class of CPU."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deployments.device import DeviceProfile, EmulatedAnswers
+from deployments.instruction_sets import Cpu
+from deployments.workload import SplitName
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.files import sha256_of
+from quality_gates.evidence import ModelEvidence, Unanswered
+from tasks.emulation import answering_of, find_emulator
+from tasks.errors import EmulatorMissing
+from tasks.job import Job
+from tasks.measurement.device_measurement import answer_rows, measure_on, request
+from tasks.store import StageResult
+from tasks.upstream import Parent
+
+logger = logging.getLogger("edgewright")
+CODE = ("edge_runtime", "tasks.emulation", "tasks.measurement.device_measurement")
+
+
+def measure_for(job: Job, parent: Parent, device: DeviceProfile, file: Path, split: SplitName) -> ModelEvidence:
+    """Measure one edge file for a device: as measure_on does, with answers from an emulated CPU where one is due.
+
+    An emulator that is missing leaves the answers out and says why; a run that fails there is a failed measurement.
+    """
+    native = measure_on(job, parent, device, file, split)
+    where = answering_of(device)
+    if where.emulated is None or native.failure is not None:
+        return replace(native, answered_on=where.words)
+    try:
+        outputs = emulated_outputs(job, device, where.emulated, file, split)
+    except EmulatorMissing as error:
+        logger.warning("%s: %s", device.name, error)
+        return replace(native, rows=None, unanswered=Unanswered(error.reason, error.remedy))
+    except MeasurementFailed as error:
+        logger.warning("%s: on %s: %s", device.name, where.words, error)
+        return ModelEvidence(rows=None, resources=None, failure=f"On {where.words}: {error}")
+    return replace(native, rows=answer_rows(job, split, outputs), answered_on=where.words)
+
+
+def emulated_outputs(job: Job, device: DeviceProfile, cpu: Cpu, file: Path, split: SplitName) -> np.ndarray:
+    """Outputs of a file for all rows of a split on an emulated CPU, computed once.
+
+    Raises EmulatorMissing or MeasurementFailed.
+    """
+    emulator = find_emulator(cpu, job.workspace.home)
+    rows = job.splits[split]
+
+    def produce(folder: Path) -> dict[str, Any]:
+        logger.info("%s: %d %s rows on an emulated %s; this can take minutes", device.name, len(rows), split, cpu.name)
+        asked = request(device, file, rows.inputs, latency_warmup=0, latency_repeats=1)
+        seen = emulator.measure(replace(asked, memory_limit_mb=None), _timeout(device))
+        np.save(folder / "outputs.npy", seen.outputs[0])
+        return {"rows": len(rows)}  # and no figure: an emulated CPU tells nothing of time or memory
+
+    inputs = {
+        "file": sha256_of(file),
+        "threads": device.threads,
+        "batch_size": device.max_batch,
+        "execution_provider": device.execution_provider,
+        "split": split,
+        "emulator": emulator.identity,
+        **job.digests(split),
+    }
+    stage: StageResult = job.workspace.store.run("emulate", inputs, CODE, produce)
+    return np.load(stage.folder / "outputs.npy")
+
+
+def _timeout(device: DeviceProfile) -> float:
+    return device.answers.timeout_s if isinstance(device.answers, EmulatedAnswers) else device.measure.timeout_s

@@ -1,0 +1,155 @@
+"""Models as a device runs them: rows answered and resources taken, in a process of its own."""
+
+import json
+import logging
+import platform
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+
+from deployments.device import DeviceProfile
+from deployments.errors import ConfigurationError
+from deployments.workload import SplitName
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.files import sha256_of
+from edge_runtime.measurement import MeasureRequest, measure
+from edge_runtime.settings import Optimization, SessionSettings
+from model_compression.training import Arrays
+from quality_gates.evidence import BatchLatency, ModelEvidence, Resources
+from quality_gates.policy import Limit
+from tasks.errors import one_line
+from tasks.job import Job
+from tasks.measurement.answer_columns import more_answers
+from tasks.store import digest_of
+from tasks.upstream import Parent
+
+logger = logging.getLogger("edgewright")
+_MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
+CODE = ("edge_runtime", "tasks.measurement.device_measurement")
+FIGURES = ("size_bytes", "load_ms", "peak_rss_mb", "latency_p50_ms", "latency_p99_ms")
+
+
+def session_settings(device: DeviceProfile) -> SessionSettings:
+    """How the device runs a model."""
+    return SessionSettings(threads=device.threads, execution_provider=device.execution_provider)
+
+
+def measure_on(job: Job, parent: Parent, device: DeviceProfile, file: Path, split: SplitName) -> ModelEvidence:
+    """Measure one file on one device profile over a split; a failed measurement is evidence of its own."""
+
+    sizes = batch_sizes(job)
+
+    def produce(folder: Path) -> dict[str, Any]:
+        seen = measure(request(device, file, job.splits[split].inputs), device.measure.timeout_s)
+        np.save(folder / "outputs.npy", seen.outputs[0])
+        figures: dict[str, Any] = {name: value for name, value in asdict(seen).items() if name in FIGURES}
+        return figures | {"batches": [_batch(job, device, file, split, size) for size in sizes]}
+
+    inputs = {
+        "file": sha256_of(file),
+        "device": digest_of(json.loads(device.model_dump_json(include=_MEASURED))),
+        "split": split,
+        "batch_sizes": sizes,
+        "machine": machine(),
+        **job.digests(split),
+    }
+    try:
+        stage = job.workspace.store.run("measure", inputs, CODE, produce)
+    except MeasurementFailed as error:
+        logger.warning("%s: %s", device.name, error)
+        return ModelEvidence(rows=None, resources=None, failure=str(error))
+    batches = [BatchLatency(**batch) for batch in stage.value["batches"]]
+    resources = Resources(**{name: stage.value[name] for name in FIGURES}, batches=tuple(batches))
+    return ModelEvidence(answer_rows(job, split, np.load(stage.folder / "outputs.npy")), resources)
+
+
+def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Resources:
+    """Measure what a file takes on a device profile, on a few rows; raises MeasurementFailed."""
+    seen = measure(request(device, file, rows), device.measure.timeout_s)
+    return Resources(**{name: getattr(seen, name) for name in FIGURES})
+
+
+def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame:
+    """One line per row: row_id, prediction, score and the slice columns.
+
+    Raises ConfigurationError when the workload does not give one prediction and one score for every row.
+    """
+    rows = job.splits[split]
+    try:
+        answers = {"prediction": job.workload.predictions(outputs), "score": job.workload.score(outputs, rows.targets)}
+    except Exception as error:  # user code
+        raise ConfigurationError(
+            f"workload `{job.recipe.workload}`: expected predictions and scores for outputs of shape {outputs.shape}, "
+            f"got {one_line(error)}; correct Workload.predictions and Workload.score"
+        ) from error
+    for name, values in answers.items():
+        if np.shape(values) != (len(rows),):
+            raise ConfigurationError(
+                f"workload `{job.recipe.workload}`: expected one {name} for each of {len(rows)} rows, got an array of "
+                f"shape {np.shape(values)}; correct Workload.predictions and Workload.score"
+            )
+    frame = pd.DataFrame({"row_id": np.arange(len(rows)), **answers, **more_answers(job, split, outputs, answers)})
+    return pd.concat([frame, rows.slices.reset_index(drop=True)], axis=1)
+
+
+@cache
+def machine() -> str:
+    """What the figures were taken on: another processor asks for another measurement."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    kept = sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))})
+    return digest_of([platform.machine(), *kept])[:16]
+
+
+def batch_sizes(job: Job) -> list[int]:
+    """The numbers of rows at a time, beside one, at which a gate of the recipe holds the latency."""
+    asked = {gate.batch_size for gate in job.recipe.gates if isinstance(gate, Limit) and gate.batch_size is not None}
+    return sorted(asked - {1})
+
+
+def _batch(job: Job, device: DeviceProfile, file: Path, split: SplitName, size: int) -> dict[str, float]:
+    rows = tuple(array[:size] for array in job.splits[split].inputs)
+    seen = measure(request(device, file, rows, latency_batch_size=size), device.measure.timeout_s)
+    return {"batch_size": size, "latency_p50_ms": seen.latency_p50_ms, "latency_p99_ms": seen.latency_p99_ms}
+
+
+def request(
+    device: DeviceProfile, file: Path, rows: Arrays, optimization: Optimization = "all", **changes: int
+) -> MeasureRequest:
+    """What is asked of a measuring process that runs as the device does, but for `changes` of the request.
+
+    Raises MeasurementFailed for a file that does not take the rows.
+    """
+    asked = MeasureRequest(
+        model=file,
+        inputs=dict(zip(_input_names(file, len(rows)), rows, strict=True)),
+        settings=replace(session_settings(device), optimization=optimization),
+        batch_size=device.max_batch,
+        latency_warmup=device.measure.warmup,
+        latency_repeats=device.measure.repeats,
+        memory_limit_mb=device.measure.memory_limit_mb,
+    )
+    return replace(asked, **changes)  # type: ignore[arg-type]  # all of them are whole numbers
+
+
+def _input_names(file: Path, count: int) -> list[str]:
+    """The file's own names: a deployed model's may be others than those of the version that is to replace it."""
+    try:
+        graph = onnx.load(file, load_external_data=False).graph
+    except Exception as error:  # protobuf's errors have no base of their own
+        raise MeasurementFailed(f"{file.name}: expected an ONNX graph, got {error}; make the file again") from error
+    weights = {weight.name for weight in graph.initializer}
+    names = [str(value.name) for value in graph.input if value.name not in weights]
+    if len(names) != count:
+        raise MeasurementFailed(
+            f"{file.name}: expected a model of {count} inputs as the workload has, got the inputs {', '.join(names)}; "
+            "the model of another signature cannot be measured on these rows"
+        )
+    return names

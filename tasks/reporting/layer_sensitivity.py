@@ -1,0 +1,80 @@
+"""The layers' part of the loss ledger: what INT8 costs in each layer alone, overall and in the critical slices."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from deployments.device import DeviceProfile
+from model_compression.errors import CompressionError
+from model_compression.quantization import one_layer_at_a_time
+from quality_gates.evidence import ModelEvidence
+from quality_gates.report import LayerRow, SliceValue
+from tasks.compression import export_snapshot, rows_with_slices
+from tasks.job import Job
+from tasks.measurement import answer_rows
+from tasks.reporting.outcomes import accuracy, critical_slices
+from tasks.selection import Attempt
+from tasks.upstream import Parent
+
+logger = logging.getLogger("edgewright")
+CODE = ("model_compression", "tasks.reporting.layer_sensitivity")
+CALIBRATION = "minmax"
+OUTPUTS = "outputs.npy"
+
+
+@dataclass(frozen=True)
+class LayerLosses:
+    """One line per layer, on so many validation rows and some of each critical slice; `failure` says why none."""
+
+    rows: tuple[LayerRow, ...]
+    validation_rows: int
+    failure: str | None = None
+
+
+@task(name="layer losses", cache_policy=NO_CACHE)
+def layer_losses(job: Job, parent: Parent, device: DeviceProfile, chosen: Attempt) -> LayerLosses:
+    """Quantize one layer of the chosen float model at a time; what cannot be quantized so says why."""
+    validation, spread = rows_with_slices(job.splits["validation"], critical_slices(job))
+    source = export_snapshot(job, parent, chosen.snapshot)
+
+    def produce(folder: Path) -> dict[str, list[object]]:
+        whole, layers = one_layer_at_a_time(
+            source.path, job.splits["calibration"].inputs, validation.inputs, method=CALIBRATION,
+            reduce_range=device.saturates,
+        )  # fmt: skip
+        np.save(folder / OUTPUTS, np.stack([whole, *(layer.outputs for layer in layers)]))
+        return {"layers": [layer.layer for layer in layers], "changes": [layer.output_change for layer in layers]}
+
+    inputs = {"source": source.digest, "reduce_range": device.saturates, **job.digests("calibration", "validation")}
+    try:
+        stage = job.workspace.store.run("layers", inputs, CODE, produce)
+    except CompressionError as error:
+        logger.warning("%s: %s", device.name, error)
+        return LayerLosses((), int(spread.sum()), str(error))
+    judge = replace(job, splits={**job.splits, "validation": validation})
+    whole, *outputs = (
+        ModelEvidence(answer_rows(judge, "validation", each), None) for each in np.load(stage.folder / OUTPUTS)
+    )
+    named = zip(stage.value["layers"], stage.value["changes"], outputs, strict=True)
+    rows = tuple(_row(job, layer, change, whole, answers, spread) for layer, change, answers in named)
+    return LayerLosses(rows, int(spread.sum()))
+
+
+def _row(
+    job: Job, layer: str, change: float, whole: ModelEvidence, answers: ModelEvidence, spread: np.ndarray
+) -> LayerRow:
+    """Overall by the evenly spread rows alone: with the rare ones besides it would be another mean."""
+    slices = tuple(
+        SliceValue(name=str(condition), value=_lost(accuracy(whole, condition), accuracy(answers, condition)))
+        for condition in critical_slices(job)
+    )
+    before, after = (float(each.rows["score"][spread].mean()) for each in (whole, answers) if each.rows is not None)
+    return LayerRow(layer=layer, change=after - before, slices=slices, output_change=change)
+
+
+def _lost(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

@@ -1,0 +1,161 @@
+"""A store of finished stages, addressed by their cache keys: a stage that finished is never computed again."""
+
+import fcntl
+import json
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_synced
+from tasks.store.cache_keys import Json, digest_of, stage_key
+
+logger = logging.getLogger("edgewright.stages")
+
+RESULT = "result.json"
+UNFINISHED = ".tmp-"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A stage's result: a JSON value and files in a folder of its own."""
+
+    name: str
+    key: str
+    value: Json
+    folder: Path
+    digest: str  # of the value and the files; what the next stage's key is made of
+    seconds: float  # what it cost when it was computed
+    reused: bool
+
+
+class StageStore:
+    """Runs stages and keeps their results below one folder, `NAME/KEY/`.
+
+    A key is the digest of the stage's inputs, the source code it stands on and the library versions. A result becomes
+    visible by one rename, after everything in it is on disk; it counts only while every file still has its digest.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(
+        self, name: str, inputs: Mapping[str, Json], code: Sequence[str], produce: Callable[[Path], Json]
+    ) -> StageResult:
+        """Return the stored result for these inputs, or compute it: `produce` writes files and returns a JSON value."""
+        key = stage_key(name, inputs, code)
+        folder = self.root / name / key
+        found = self._read(name, key, folder)
+        if found is not None:
+            logger.debug("%s: found %s", name, key)
+            return found
+        return self._compute(name, key, folder, produce)
+
+    def _compute(self, name: str, key: str, folder: Path, produce: Callable[[Path], Json]) -> StageResult:
+        make_directories(folder.parent)
+        with _work_folder(folder) as work:
+            started = time.perf_counter()
+            value = produce(work)
+            seconds = time.perf_counter() - started
+            files = {str(path.relative_to(work)): sha256_of(path) for path in sorted(work.rglob("*")) if path.is_file()}
+            record = json.loads(json.dumps({"value": value, "files": files, "seconds": seconds}))
+            _sync(work)
+            write_synced(work / RESULT, json.dumps(record | {"digest": digest_of(record)}).encode())
+            fsync_directory(work)
+            _commit(work, folder)
+        stored = self._read(name, key, folder)
+        if stored is None:
+            raise OSError(f"{folder}: expected the result that was just written, got a damaged one; check the disk")
+        return replace(stored, reused=False)
+
+    def _read(self, name: str, key: str, folder: Path) -> StageResult | None:
+        if not folder.exists():
+            return None
+        try:
+            value, files, seconds = _intact(folder)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("%s: a stored result is damaged or incomplete (%s); computing it again", name, error)
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        digest = digest_of({"value": value, "files": files})
+        return StageResult(name, key, value, folder, digest, seconds, reused=True)
+
+
+def _intact(folder: Path) -> tuple[Json, dict[str, str], float]:
+    """Read a stored result; raises an error of some kind unless it and all its files are as they were written."""
+    record = json.loads((folder / RESULT).read_text())
+    digest = record.pop("digest")
+    if digest != digest_of(record):
+        raise ValueError(f"{RESULT} was changed")
+    for path, expected in record["files"].items():
+        if sha256_of(folder / path) != expected:
+            raise ValueError(f"{path} was changed")
+    return record["value"], record["files"], record["seconds"]
+
+
+@contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder`, locked while its process lives: so clean_leftovers knows work from leftovers."""
+    work, lock = _make_locked(folder)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(lock)
+
+
+def _make_locked(folder: Path) -> tuple[Path, int]:
+    while True:
+        work = folder.with_name(f"{UNFINISHED}{folder.name}-{secrets.token_hex(4)}")
+        work.mkdir()
+        lock = _lock(work)
+        if lock is not None and work.is_dir():
+            return work, lock
+        if lock is not None:  # taken for a leftover before it was locked
+            os.close(lock)
+
+
+def _lock(work: Path) -> int | None:
+    """Lock a folder; None when another process holds it or has removed it."""
+    try:
+        descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _sync(work: Path) -> None:
+    for path in work.rglob("*"):
+        if path.is_dir():
+            fsync_directory(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _commit(work: Path, folder: Path) -> None:
+    try:
+        work.rename(folder)
+    except OSError:  # another process was first: its result is as good
+        if not (folder / RESULT).is_file():
+            raise
+    fsync_directory(folder.parent)
+
+
+def clean_leftovers(root: Path) -> None:
+    """Remove the unfinished work of killed processes: that of processes that still run is locked, and kept."""
+    for work in root.glob(f"*/{UNFINISHED}*"):
+        lock = _lock(work)
+        if lock is not None:
+            shutil.rmtree(work, ignore_errors=True)
+            os.close(lock)

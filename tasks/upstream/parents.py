@@ -1,0 +1,90 @@
+"""The two kinds of upstream model: a torch program, which can be trained, and an ONNX file, which cannot."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from deployments.errors import ConfigurationError
+from deployments.workload import Workload
+from model_compression.intake import input_specs, load_into, load_program, rebuild
+from model_compression.onnx_files import graph_parameters
+from model_compression.pruning import int8_weight_bytes, parameters
+from model_compression.quantization import answers
+from model_compression.training import Arrays, predict
+from tasks.errors import one_line
+
+
+@dataclass(frozen=True)
+class TorchParent:
+    """An upstream model whose program is on disk, and modules rebuilt from it."""
+
+    program: Path
+    digest: str
+    workload: Workload
+    example: tuple[Tensor, ...]
+
+    @cached_property
+    def exported(self) -> ExportedProgram:
+        """The program, read once; what is built from it has copies of its weights."""
+        return load_program(self.program)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the model's inputs."""
+        return tuple(str(name) for name, *_ in input_specs(self.exported))
+
+    def build(self) -> nn.Module:
+        """Return a fresh module with the parent's weights, in evaluation mode."""
+        module = _own_architecture(self.workload)
+        return (rebuild(self.exported) if module is None else load_into(self.exported, module)).eval()
+
+    def answers(self, rows: Arrays) -> np.ndarray:
+        """The outputs for all rows."""
+        return predict(self.build(), rows)
+
+    def footprint(self) -> tuple[int, int]:
+        """Its number of parameters, and the bytes of their weights as INT8."""
+        model = self.build()
+        return parameters(model), int8_weight_bytes(model)
+
+
+@dataclass(frozen=True)
+class OnnxParent:
+    """An upstream model that is an ONNX file and nothing else: it is measured and quantized as it is."""
+
+    file: Path
+    digest: str
+
+    def answers(self, rows: Arrays) -> np.ndarray:
+        """The outputs for all rows."""
+        return answers(self.file, rows)
+
+    def footprint(self) -> tuple[int, int]:
+        """Its number of parameters, and their bytes as INT8: scales count as the graph's own."""
+        count = graph_parameters(onnx.load(self.file))
+        return count, count
+
+
+Parent: TypeAlias = TorchParent | OnnxParent
+
+
+def _own_architecture(workload: Workload) -> nn.Module | None:
+    try:
+        module = workload.build_model()
+    except Exception as error:  # user code
+        raise ConfigurationError(
+            f"{type(workload).__name__}.build_model(): expected a torch module, got {one_line(error)}; "
+            "correct it in the workload"
+        ) from error
+    if module is not None and not isinstance(module, nn.Module):
+        raise ConfigurationError(
+            f"{type(workload).__name__}.build_model(): expected a torch module or None, got {type(module).__name__}; "
+            "return the architecture itself"
+        )
+    return module

@@ -1,0 +1,102 @@
+"""From a registered version to a parent: modules that can be pruned, without their source code, or an ONNX file."""
+
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from torch import Tensor
+
+from model_compression.intake import check_equal, read_graph
+from model_compression.onnx_files import save_onnx
+from model_compression.training import tensors
+from tasks.errors import RegistryError, one_line
+from tasks.job import Job
+from tasks.registry import RegisteredModel, Upstream
+from tasks.upstream.input_check import check_signature
+from tasks.upstream.onnx_check import checked
+from tasks.upstream.parents import OnnxParent, Parent, TorchParent
+
+PROGRAM = "program.pt2"
+GRAPH = "graph.onnx"
+CHECKED_ROWS = 64
+EXAMPLE_ROWS = 4
+
+
+@task(name="resolve", cache_policy=NO_CACHE)
+def resolve(job: Job) -> Parent:
+    """Fetch the registered program, rebuild it into modules and show that they answer the same on real rows.
+
+    An ONNX file is put into one form and shown to answer them. Raises RegistryError for a form that is not taken,
+    PreflightError for rows that the model does not take, and CompressionError for a program that cannot be rebuilt or
+    a file that ONNX Runtime does not take.
+    """
+    upstream = Upstream(job.workspace.tracking_uri)
+    inputs = {
+        "model": job.model,
+        "version": job.version,
+        "identity": upstream.identity(job.model, job.version),
+        "trust_pickled_modules": job.recipe.trust_pickled_modules,
+        **job.digests("validation"),  # a pickled module is exported with example rows
+    }
+    stage = job.workspace.store.run(
+        "program",
+        inputs,
+        ("tasks.upstream.resolution", "model_compression.intake.onnx_graph"),
+        lambda folder: _fetch(job, upstream.fetch(job.model, job.version), folder),
+    )
+    if stage.value["form"] == "onnx":
+        return checked(job, OnnxParent(stage.folder / GRAPH, stage.digest))
+    parent = TorchParent(stage.folder / PROGRAM, stage.digest, job.workload, _rows(job, EXAMPLE_ROWS))
+    check_signature(job, parent.exported)
+    check_equal(parent.exported, parent.build(), _rows(job, CHECKED_ROWS))
+    return parent
+
+
+def _fetch(job: Job, registered: RegisteredModel, folder: Path) -> dict[str, str]:
+    if registered.program is not None:
+        shutil.copyfile(registered.program, folder / PROGRAM)
+        return {"form": "pt2"}
+    if registered.graph is not None:
+        save_onnx(read_graph(registered.graph), folder / GRAPH)
+        return {"form": "onnx"}
+    if registered.pickled is None:
+        raise RegistryError(
+            f"model `{job.model}` version {job.version}: expected a program (data/model.pt2), a pickled "
+            "module or an ONNX file, got none of them; log it again with mlflow.pytorch.log_model and an input_example "
+            "of 2 or more rows"
+        )
+    if not job.recipe.trust_pickled_modules:
+        raise RegistryError(
+            f"model `{job.model}` version {job.version}: expected an exported program (pt2), got a pickled module, "
+            "which runs its author's code when loaded; register it in MLflow's default pt2 form, or set "
+            "`trust_pickled_modules: true` in the recipe if everyone who can write to this registry is trusted"
+        )
+    _export_pickled(registered.pickled, _rows(job, EXAMPLE_ROWS), folder / PROGRAM)
+    return {"form": "pickle"}
+
+
+def _export_pickled(source: Path, example: tuple[Tensor, ...], path: Path) -> None:
+    """Turn a pickled module into a program; the one place that unpickles, behind the recipe's trust."""
+    shapes: Any = tuple({0: torch.export.Dim("batch")} for _ in example)
+    try:
+        module = torch.load(source, weights_only=False, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(torch.export.export(module.eval(), example, dynamic_shapes=shapes), path)
+    except Exception as error:  # the module's own code, and any of an exporter's dozens of types
+        raise RegistryError(
+            f"the pickled module {source.name}: expected to load it and export it with the workload's rows, got "
+            f"{one_line(error)}; install what its code imports, see that the workload's rows fit it, or register it in "
+            "MLflow's default pt2 form"
+        ) from error
+
+
+def _rows(job: Job, count: int) -> tuple[Tensor, ...]:
+    """The first validation rows; repeated where there are fewer than two, which an exporter would specialize on."""
+    inputs = job.splits["validation"].inputs
+    rows = tensors(tuple(array[:count] for array in inputs))
+    return rows if len(rows[0]) > 1 else tuple(torch.cat([row, row]) for row in rows)
