@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import Field
 
-from deployments.techniques import Calibration, FineTune, Share
+from deployments.techniques import FineTune, RangeMethod, Share
 from deployments.workload import SplitName
 from deployments.yaml_file import Frozen
 from model_compression.quantization import (
@@ -29,11 +29,11 @@ from model_compression.quantization import (
 from model_compression.training import Arrays, FineTuning
 
 logger = logging.getLogger("edgewright")
-Precision = Literal["int8", "int4", "fp16", "fp32"]
+Bits = Literal["int8", "int4", "fp16", "fp32"]
 
 
 class Train(Protocol):
-    """Train the float model with fake quantization, the parent teaching, and export it into a file."""
+    """Train the float model with fake quantization on the parent's answers too, and export it into a file."""
 
     def __call__(self, path: Path, settings: FineTuning, *, reduce_range: bool, in_float: Sequence[str]) -> object: ...
 
@@ -58,11 +58,12 @@ class FloatModel:
 class RungKind(Frozen, ABC):
     """One way to make a file of a float model.
 
-    `cost` orders the rungs; `trains` tells the dear ones; `static` says that activation ranges are fixed ahead by
-    calibration rows; `reads` names the splits that the file depends on, beside the float model; `maker` is the
-    algorithm, whose source code the cached file depends on.
+    `precision` is what the device must allow; `cost` orders the rungs; `trains` tells the costly ones. `static` says that
+    activation ranges are fixed ahead by calibration rows. `reads` names the splits that the file depends on beside the
+    float model. `maker` is the algorithm, whose source code the cached file depends on.
     """
 
+    precision: ClassVar[Bits]
     cost: ClassVar[int]
     trains: ClassVar[bool] = False
     static: ClassVar[bool] = False
@@ -85,10 +86,10 @@ class RungKind(Frozen, ABC):
 
 
 class AsItIs(RungKind):
-    """Rung: the float file, for graphs so small that integers take longer."""
+    """The float file: for graphs so small that integers take longer."""
 
     kind: Literal["float"]
-    precision: Literal["fp32"] = "fp32"
+    precision = "fp32"
     cost = 0
     maker = staticmethod(shutil.copyfile)
 
@@ -103,10 +104,10 @@ class AsItIs(RungKind):
 
 
 class Half(RungKind):
-    """Rung: half precision, half of the bytes."""
+    """Half precision: half of the bytes."""
 
     kind: Literal["fp16"]
-    precision: Literal["fp16"] = "fp16"
+    precision = "fp16"
     cost = 1
     maker = staticmethod(convert_to_half)
 
@@ -121,16 +122,16 @@ class Half(RungKind):
 
 
 class PostTraining(RungKind):
-    """Rung: static post-training quantization. int8 activations are slow on x86; other devices may like them.
-
-    With `float_where_faster` the layers that were measured to be slower in integers stay in float.
-    """
+    """Static post-training quantization: INT8 weights and activations, with ranges from the calibration rows."""
 
     kind: Literal["ptq"]
-    calibration: Calibration
+    calibration: RangeMethod
+    """Rule for the range of an activation: all values, a percentile of them, or the least loss of entropy."""
     activations: Activations = "uint8"
+    """Type of activations. int8 is slow on x86 and may be faster on other devices."""
     float_where_faster: bool = False
-    precision: Literal["int8"] = "int8"
+    """True leaves in float the layers that were measured to be slower in integers."""
+    precision = "int8"
     cost = 3
     static = True
     reads = ("calibration",)
@@ -151,14 +152,12 @@ class PostTraining(RungKind):
 
 
 class Dynamic(RungKind):
-    """Rung: dynamic quantization, for transformers: weights ahead, activations by each row's own range.
-
-    Tables of tokens may be packed into 4 bits, for they are read and not multiplied.
-    """
+    """Dynamic quantization, for transformers: INT8 weights, and activations by the range of each row."""
 
     kind: Literal["dynamic"]
     table_bits: Literal[4, 8] = 8
-    precision: Literal["int8"] = "int8"
+    """Bits of a token's row in its table. 4 is possible because tables are read and not multiplied."""
+    precision = "int8"
     cost = 2
     maker = staticmethod(quantize_dynamically)
 
@@ -173,11 +172,12 @@ class Dynamic(RungKind):
 
 
 class WeightOnly(RungKind):
-    """Rung: matrices and tables in blocks of 4 bits, activations in float."""
+    """Weight-only quantization: matrices and tables in blocks of 4 bits, activations in float."""
 
     kind: Literal["int4"]
     block_size: Literal[16, 32, 64, 128, 256]
-    precision: Literal["int4"] = "int4"
+    """Weights that share one scale."""
+    precision = "int4"
     cost = 2
     maker = staticmethod(quantize_weights)
 
@@ -192,16 +192,16 @@ class WeightOnly(RungKind):
 
 
 class Mixed(RungKind):
-    """Rung: static quantization with the fewest of the most sensitive layers in float.
-
-    So many that the validation score is at most `tolerance` below the float model's, and never more than `at_most`.
-    """
+    """Static post-training quantization that leaves the most sensitive layers in float, as few as possible."""
 
     kind: Literal["mixed"]
-    calibration: Calibration
+    calibration: RangeMethod
+    """Rule for the range of an activation: all values, a percentile of them, or the least loss of entropy."""
     at_most: Annotated[int, Field(ge=1)]
+    """Most layers that stay in float."""
     tolerance: Share
-    precision: Literal["int8"] = "int8"
+    """Validation score that the file may lose against the float model; no more layers stay in float than that needs."""
+    precision = "int8"
     cost = 5
     static = True
     reads = ("calibration", "validation")
@@ -224,12 +224,14 @@ class Mixed(RungKind):
 
 
 class QuantizationAware(RungKind):
-    """Rung: quantization-aware training, distilling from the parent; `float_where_faster` as for `ptq`."""
+    """Quantization-aware training: the model is trained with its rounding, on the parent's answers too."""
 
     kind: Literal["qat"]
     fine_tune: FineTune
+    """The training."""
     float_where_faster: bool = False
-    precision: Literal["int8"] = "int8"
+    """True leaves in float the layers that were measured to be slower in integers."""
+    precision = "int8"
     cost = 10
     trains = True
     static = True

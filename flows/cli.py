@@ -195,6 +195,17 @@ def targets(
     console.print(targets_table(home))
 
 
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Option(help="Folder to write into.")] = HOME / "schemas",
+) -> None:
+    """Write JSON Schemas of recipes and device profiles, from which editors complete and check these files."""
+    from deployments.reference import write_schemas
+
+    for path in write_schemas(folder):
+        console.print(f"{path}", soft_wrap=True)
+
+
 @recipes.command("check")
 def check_recipe(
     file: Annotated[Path, typer.Argument(help="Path of a recipe, or the name of a shipped one.")],

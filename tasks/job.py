@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from deployments.functions import Function, functions_digest, load_functions
+from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import predict
@@ -33,9 +33,9 @@ class Job:
     sample: DeploymentSample | None = None  # read where the recipe asks for it
 
     @cached_property
-    def functions(self) -> dict[str, Function]:
+    def functions(self) -> dict[str, CustomMetric]:
         """The custom metrics that the gates name."""
-        return load_functions(self.recipe.gates)
+        return load_custom_metrics(self.recipe.gates)
 
     @cached_property
     def run_key(self) -> str:
@@ -71,7 +71,7 @@ def run_key(model: str, version: str, recipe: Recipe, workload: Workload, home: 
             "version": version,
             "recipe": recipe.digest,
             "workload": code_digest(workload),
-            "functions": functions_digest(load_functions(recipe.gates).values()),
+            "functions": custom_metrics_digest(load_custom_metrics(recipe.gates).values()),
             "code": code_digests(PIPELINE),
             "libraries": libraries(),
             "emulators": {

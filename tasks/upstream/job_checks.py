@@ -9,8 +9,8 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from deployments.custom_metrics import load_custom_metrics
 from deployments.errors import ConfigurationError
-from deployments.functions import load_functions
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
@@ -67,7 +67,7 @@ def plan_of(path: Path, discordance: float) -> list[tuple[str, list[PlanLine]]]:
 
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:
     try:
-        load_functions(recipe.gates)
+        load_custom_metrics(recipe.gates)
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
         sample = read_sample(workload, splits) if recipe.representativeness else None

@@ -1,4 +1,4 @@
-"""Metrics of the user's own, named in a recipe's gates as `package.module:function`."""
+"""Custom metrics: Python functions of the user, named in a recipe's gates as `package.module:function`."""
 
 import hashlib
 import importlib
@@ -11,22 +11,27 @@ import pandas as pd
 from deployments.errors import ConfigurationError
 from quality_gates.policy import NAMED, Gate
 
-Function = Callable[[pd.DataFrame], float]
+CustomMetric = Callable[[pd.DataFrame], float]
+"""Takes the rows of one model (row_id, target, prediction, score, slice columns) and returns a number."""
 
 
-def load_functions(gates: Iterable[Gate]) -> dict[str, Function]:
-    """Import every function that the gates name; raises ConfigurationError."""
+def load_custom_metrics(gates: Iterable[Gate]) -> dict[str, CustomMetric]:
+    """Import every custom metric that the gates name.
+
+    Raises:
+        ConfigurationError: a module does not import, or has no such function.
+    """
     names = {metric for gate in gates if (metric := getattr(gate, "metric", None)) is not None}
     return {name: _load(name) for name in sorted(names - set(NAMED))}
 
 
-def functions_digest(functions: Iterable[Function]) -> str:
-    """sha256 of the source files of functions: another metric asks for another answer."""
-    files = sorted({inspect.getfile(inspect.unwrap(function)) for function in functions})
+def custom_metrics_digest(metrics: Iterable[CustomMetric]) -> str:
+    """Return the sha256 of the source files of custom metrics: a changed metric asks for a new answer."""
+    files = sorted({inspect.getfile(inspect.unwrap(metric)) for metric in metrics})
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
-def _load(name: str) -> Function:
+def _load(name: str) -> CustomMetric:
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -35,10 +40,10 @@ def _load(name: str) -> Function:
             f"metric `{name}`: expected module {module_name} to import, got {type(error).__name__}: {error}; put its "
             "folder on PYTHONPATH, or correct the gate's `metric`"
         ) from error
-    function = getattr(module, attribute, None)
-    if not inspect.isroutine(function):
+    metric: CustomMetric | None = getattr(module, attribute, None)
+    if metric is None or not inspect.isroutine(metric):
         raise ConfigurationError(
             f"metric `{name}`: expected a function of one model's rows, got "
-            f"{'nothing of that name' if function is None else repr(function)}; correct the gate's `metric`"
+            f"{'nothing of that name' if metric is None else repr(metric)}; correct the gate's `metric`"
         )
-    return function
+    return metric
