@@ -10,8 +10,6 @@ from edge_runtime.bundle import TensorSpec
 from edge_runtime.errors import SessionError, SessionMemoryError
 from edge_runtime.settings import Optimization, SessionSettings
 
-__all__ = ["EdgeModel", "Optimization", "SessionError", "SessionMemoryError", "SessionSettings"]
-
 _LEVELS: Mapping[Optimization, ort.GraphOptimizationLevel] = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,

@@ -1,4 +1,10 @@
-"""TODO."""
+"""Measurement: a model's answers and resource figures, taken in a process of its own.
+
+`measure` takes a `MeasureRequest` (the model, its rows, the session's settings, the repeats and limits) and returns a
+`Measurement`: the outputs of every row and the figures. It writes the request to a folder and starts
+`python -m edge_runtime.measurement.worker` on it, with another interpreter or under an emulator where asked.
+Everything that goes wrong there is a MeasurementFailed.
+"""
 
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 from edge_runtime.measurement.runner import measure

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from onnx import load, save
 
-from edge_runtime.measurement.runner import MeasurementFailed, MeasureRequest, measure
-from edge_runtime.session import SessionSettings
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement import MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.models import linear_model, summing_model, uneven_model
 from tests.edge_runtime.processes import is_alive, measuring_children, wait_until
 
@@ -108,12 +109,12 @@ def test_a_child_dies_with_the_process_that_measures(model: Path, tmp_path: Path
     script = f"""
 import numpy as np
 from pathlib import Path
-from edge_runtime.measurement.runner import MeasureRequest, measure
-from edge_runtime.session import SessionSettings
+from edge_runtime.measurement import MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
 rows = {{"x": np.zeros((4, 8), np.float32)}}
 measure(MeasureRequest(Path({str(model)!r}), rows, SessionSettings(1), latency_repeats=10**9, latency_seconds=3600), 60)
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script], env=environment) as parent:
         wait_until(lambda: bool(measuring_children(parent.pid)))
         (child,) = measuring_children(parent.pid)
