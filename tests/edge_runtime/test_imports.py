@@ -20,7 +20,9 @@ print(json.dumps(loaded))
 
 def _loaded_after(names: list[str]) -> dict[str, list[str]]:
     command = [sys.executable, "-c", _SCRIPT, *names]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    loaded: dict[str, list[str]] = json.loads(printed)
+    return loaded
 
 
 def test_no_module_loads_what_a_device_does_not_have() -> None:

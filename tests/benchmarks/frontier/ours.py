@@ -39,6 +39,8 @@ def pruned(recipe: Recipe, version: str, workspace: Workspace) -> tuple[Job, Tor
     workload = load_workload(recipe.workload)
     job = Job(recipe.model, version, recipe, workload, read_splits(workload), workspace)
     parent = resolve.fn(job)
+    if not isinstance(parent, TorchParent):
+        raise TypeError(f"expected a parent with a torch program, got {type(parent).__name__}")
     baseline = measure_baseline.fn(job, parent)
     return job, parent, baseline, prune.fn(job, parent, baseline)
 

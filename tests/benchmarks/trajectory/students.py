@@ -75,4 +75,5 @@ def _accuracy(name: str, recipe: Recipe, workload: Workload, parent: Path, seed:
         "settings": repr(settings),
         "taught": taught,
     }
-    return STORE.run(f"student-{name}", inputs, CODE, produce).value
+    kept: float = STORE.run(f"student-{name}", inputs, CODE, produce).value
+    return kept

@@ -34,8 +34,9 @@ MANIFEST = Manifest(
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../up", ".hidden", "a b", "a\n", "-option", "x" * 129, "é"])
 @pytest.mark.parametrize("field", ["model", "device"])
 def test_names_that_are_no_path_component_are_refused(field: str, name: str) -> None:
+    change: dict[str, Any] = {field: name}
     with pytest.raises(BundleError, match="cannot be part of a path"):
-        replace(MANIFEST, **{field: name})
+        replace(MANIFEST, **change)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,9 @@ def test_names_that_are_no_path_component_are_refused(field: str, name: str) -> 
         ({"lineage": {"verdict": "pass", **APPROVED}}, "must name no approval"),
     ],
 )
-def test_a_manifest_that_says_nonsense_is_refused(change: dict[str, object], sentence: str) -> None:
+def test_a_manifest_that_says_nonsense_is_refused(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BundleError, match=sentence):
-        replace(MANIFEST, **change)  # type: ignore[arg-type]
+        replace(MANIFEST, **change)
 
 
 @pytest.mark.parametrize(("sha256", "size"), [("a" * 63, 1), ("A" * 64, 1), ("a" * 64, -1), ("a" * 64, True)])

@@ -1,5 +1,6 @@
 """Real measuring processes give right answers and plausible figures, and a child ends within its time."""
 
+import functools
 import json
 import os
 import signal
@@ -88,6 +89,10 @@ def test_the_child_does_not_see_the_parents_environment(
     _check_plausible(measure(_request(model), timeout_s=30), model)
 
 
+def _is_gone(pid: int) -> bool:
+    return not is_alive(pid)
+
+
 def _shell(script: str, folder: Path, timeout_s: float = 10.0) -> tuple[int | None, str]:
     ended = run_child(["/bin/sh", "-c", script], folder, {"PATH": os.environ["PATH"]}, timeout_s)
     return ended.returncode, ended.last_lines
@@ -128,7 +133,7 @@ def test_a_time_out_kills_the_child_and_what_it_started(tmp_path: Path) -> None:
     assert alive == [True, True], "the child was not running when its time ran out"
     for name in ("child", "grandchild"):
         pid = int((tmp_path / name).read_text())
-        wait_until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+        wait_until(functools.partial(_is_gone, pid))
 
 
 def test_a_command_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ def write_variant(
     folder: Path, name: str, recipe: Mapping[str, Any] | None = None, device: Mapping[str, Any] | None = None
 ) -> str:
     """Write a recipe for one device, both of this name, with some keys changed; returns its path."""
-    profile = _read("devices") | {"name": name} | (device or {})
-    content = _read("recipes") | {"name": name, "devices": [name]} | (recipe or {})
+    profile = _read("devices") | {"name": name} | dict(device or {})
+    content = _read("recipes") | {"name": name, "devices": [name]} | dict(recipe or {})
     _write(folder / "devices" / f"{name}.yaml", profile)
     return str(_write(folder / "recipes" / f"{name}.yaml", content))
 
