@@ -122,7 +122,7 @@ def test_a_time_out_kills_the_child_and_what_it_started(tmp_path: Path) -> None:
     alive: list[bool] = []
 
     def look() -> None:
-        wait_until(lambda: (tmp_path / "ready").exists())
+        wait_until((tmp_path / "ready").exists)
         alive.extend(is_alive(int((tmp_path / name).read_text())) for name in ("child", "grandchild"))
 
     looker = threading.Thread(target=look)
