@@ -8,7 +8,7 @@ import pytest
 import tests.tasks.climbing
 from deployments.recipe import Recipe
 from quality_gates.evidence import Unanswered
-from tests.flows.test_compress import QAT
+from tests.end_to_end.tiny.variants import QAT
 from tests.tasks.climbing import ROWS, climb, evidence, recipe_of, snapshot
 
 
