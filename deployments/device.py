@@ -8,19 +8,10 @@ from pydantic import Field, model_validator
 from deployments.errors import ConfigurationError
 from deployments.instruction_sets import CPUS, SATURATING, CpuName, InstructionSet
 from deployments.yaml_file import Frozen, read_yaml, written_as
+from edge_runtime.measurement import RESOURCES
 from quality_gates.policy import Limit
 
 DEVICES = Path(__file__).parent / "devices"
-
-BUDGETS = {
-    "size_bytes": "file size budget",
-    "peak_rss_mb": "peak memory budget",
-    "load_ms": "load time budget",
-    "latency_p50_ms": "latency p50 budget",
-    "latency_p99_ms": "latency p99 budget",
-}
-"""Names of the gates that budgets become, by their resource."""
-SIZE_BUDGET = BUDGETS["size_bytes"]
 
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, written_as(r"[a-z0-9][a-z0-9-]*", "lower-case letters, digits and dashes, such as line-camera")]
@@ -44,7 +35,7 @@ class Budgets(Frozen):
         """Every budget as a gate."""
         figures = self.model_dump(exclude_none=True, exclude={"size_kb"}) | {"size_bytes": self.size_bytes}
         return tuple(
-            Limit.model_validate({"kind": "limit", "name": BUDGETS[resource], "resource": resource, "at_most": bound})
+            Limit(name=RESOURCES[resource].budget, resource=resource, at_most=bound)
             for resource, bound in figures.items()
         )
 

@@ -1,18 +1,24 @@
 """The techniques of a recipe and their parameters, as they are written in YAML."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
 from deployments.yaml_file import Frozen
+from edge_runtime.measurement import RESOURCES
 from model_compression.pruning import Criterion, Kind, Resource
 from model_compression.quantization import Activations
 from model_compression.training import Device, FineTuning, Precision
+from quality_gates.policy import one_of
 
 Calibration = Literal["minmax", "entropy", "percentile"]
 Precisions = Literal["int8", "int4", "fp16", "fp32"]
-Objective = Literal["size_bytes", "latency_p50_ms", "peak_rss_mb", "accuracy"]
+OBJECTIVES = {name: resource.objective for name, resource in RESOURCES.items() if resource.objective is not None} | {
+    "accuracy": "the best validation accuracy"
+}
+"""A description of the best file by each objective."""
+Objective: TypeAlias = Annotated[str, one_of(OBJECTIVES)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -172,7 +172,7 @@ def devices() -> None:
     table = Table("name", "description", "threads", "instructions", "size", "peak RSS", "p50", "p99")
     for device in shipped_devices():
         budgets = device.budgets
-        figures = (budgets.peak_rss_mb, "MB"), (budgets.latency_p50_ms, "ms"), (budgets.latency_p99_ms, "ms")
+        figures = (budgets.peak_rss_mb, "MiB"), (budgets.latency_p50_ms, "ms"), (budgets.latency_p99_ms, "ms")
         limits = ["-" if value is None else f"{value:g} {unit}" for value, unit in figures]
         size = f"{budgets.size_kb:g} KB"
         cpu = device.instruction_set + (", emulated" if device.answers.kind == "emulated" else "")

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 
 from deployments.device import DeviceProfile
+from edge_runtime.measurement import RESOURCES
 from model_compression.pruning import Resource
 from quality_gates.evidence import ModelEvidence
 from tasks.compression.expected_file import expected_file
@@ -13,11 +14,8 @@ from tasks.measurement import measure_on
 from tasks.upstream import Parent
 
 logger = logging.getLogger("edgewright")
-RESOURCES: dict[str, Resource] = {
-    "size_bytes": "bytes",
-    "peak_rss_mb": "memory",
-    "latency_p50_ms": "latency",
-    "latency_p99_ms": "latency",
+WEIGHED_AS: dict[str, Resource] = {
+    name: resource.weighed_as for name, resource in RESOURCES.items() if resource.weighed_as is not None
 }
 
 
@@ -36,15 +34,15 @@ def binding_resource(job: Job, parent: Parent, model: Trained) -> Resource:
         return "bytes"
     device, limit, share = max(uses, key=lambda use: use[2])
     logger.info("%s: %s binds, at %.2f of the budget of %s", model.title, limit, share, device.name)
-    return RESOURCES[limit]
+    return WEIGHED_AS[limit]
 
 
 def _uses(job: Job, parent: Parent, model: Trained) -> Iterator[tuple[DeviceProfile, str, float]]:
     for device in job.recipe.devices:
         seen = _measured(job, parent, model, device)
         for limit in device.budgets.limits():
-            if seen.resources is not None and limit.resource in RESOURCES:
-                yield device, limit.resource, getattr(seen.resources, limit.resource) / limit.at_most
+            if seen.resources is not None and limit.resource in WEIGHED_AS and limit.at_most is not None:
+                yield device, limit.resource, seen.resources.value(limit.resource) / limit.at_most
 
 
 def _measured(job: Job, parent: Parent, model: Trained, device: DeviceProfile) -> ModelEvidence:

@@ -17,10 +17,10 @@ from deployments.errors import ConfigurationError
 from deployments.workload import SplitName
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.files import sha256_of
-from edge_runtime.measurement import MeasureRequest, measure
+from edge_runtime.measurement import Figures, MeasureRequest, measure
 from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
-from quality_gates.evidence import BatchLatency, ModelEvidence, Resources
+from quality_gates.evidence import BatchLatency, ModelEvidence
 from quality_gates.policy import Limit
 from tasks.errors import one_line
 from tasks.job import Job
@@ -31,7 +31,6 @@ from tasks.upstream import Parent
 logger = logging.getLogger("edgewright")
 _MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
 CODE = ("edge_runtime", "tasks.measurement.device_measurement")
-FIGURES = ("size_bytes", "load_ms", "peak_rss_mb", "latency_p50_ms", "latency_p99_ms")
 
 
 def session_settings(device: DeviceProfile) -> SessionSettings:
@@ -47,8 +46,8 @@ def measure_on(job: Job, parent: Parent, device: DeviceProfile, file: Path, spli
     def produce(folder: Path) -> dict[str, Any]:
         seen = measure(request(device, file, job.splits[split].inputs), device.measure.timeout_s)
         np.save(folder / "outputs.npy", seen.outputs[0])
-        figures: dict[str, Any] = {name: value for name, value in asdict(seen).items() if name in FIGURES}
-        return figures | {"batches": [_batch(job, device, file, split, size) for size in sizes]}
+        batches = [_batch(job, device, file, split, size) for size in sizes]
+        return {"figures": asdict(seen.figures), "batches": batches}
 
     inputs = {
         "file": sha256_of(file),
@@ -63,15 +62,14 @@ def measure_on(job: Job, parent: Parent, device: DeviceProfile, file: Path, spli
     except MeasurementFailed as error:
         logger.warning("%s: %s", device.name, error)
         return ModelEvidence(rows=None, resources=None, failure=str(error))
-    batches = [BatchLatency(**batch) for batch in stage.value["batches"]]
-    resources = Resources(**{name: stage.value[name] for name in FIGURES}, batches=tuple(batches))
-    return ModelEvidence(answer_rows(job, split, np.load(stage.folder / "outputs.npy")), resources)
+    rows = answer_rows(job, split, np.load(stage.folder / "outputs.npy"))
+    batches = tuple(BatchLatency(**batch) for batch in stage.value["batches"])
+    return ModelEvidence(rows, Figures(**stage.value["figures"]), batches=batches)
 
 
-def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Resources:
+def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figures:
     """Measure what a file takes on a device profile, on a few rows; raises MeasurementFailed."""
-    seen = measure(request(device, file, rows), device.measure.timeout_s)
-    return Resources(**{name: getattr(seen, name) for name in FIGURES})
+    return measure(request(device, file, rows), device.measure.timeout_s).figures
 
 
 def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame:
@@ -116,7 +114,7 @@ def batch_sizes(job: Job) -> list[int]:
 
 def _batch(job: Job, device: DeviceProfile, file: Path, split: SplitName, size: int) -> dict[str, float]:
     rows = tuple(array[:size] for array in job.splits[split].inputs)
-    seen = measure(request(device, file, rows, latency_batch_size=size), device.measure.timeout_s)
+    seen = measure(request(device, file, rows, latency_batch_size=size), device.measure.timeout_s).figures
     return {"batch_size": size, "latency_p50_ms": seen.latency_p50_ms, "latency_p99_ms": seen.latency_p99_ms}
 
 

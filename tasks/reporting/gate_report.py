@@ -31,14 +31,13 @@ from tasks.registry import EdgeModels, Runs
 from tasks.reporting.confusions import confusion, mistakes
 from tasks.reporting.layer_sensitivity import LayerLosses
 from tasks.reporting.loss_ledger import ledger
-from tasks.reporting.outcomes import accuracy, critical_slices, resource
+from tasks.reporting.outcomes import accuracy, critical_slices, figures_of
 from tasks.reporting.size_points import frontier
 from tasks.reporting.version_history import candidate_row, history, until_now
 from tasks.selection import Attempt, Climb
 from tasks.store import libraries
 
 SHOWN_FLIPS = 24
-RESOURCES = ("size_bytes", "peak_rss_mb", "load_ms", "latency_p50_ms", "latency_p99_ms")
 
 
 def report_content(
@@ -123,8 +122,8 @@ def _sides(job: Job, climb: Climb, evidence: Evidence, deployed: str | None) -> 
 
 def _side(role: str, name: str, job: Job, model: ModelEvidence | None) -> Side:
     slices = tuple(SliceValue(name=str(c), value=accuracy(model, c)) for c in critical_slices(job))
-    figures = {figure: resource(model, figure) for figure in RESOURCES}
-    return Side.model_validate({"role": role, "name": name, "accuracy": accuracy(model), "slices": slices, **figures})
+    content = {"role": role, "name": name, "accuracy": accuracy(model), "slices": slices, "figures": figures_of(model)}
+    return Side.model_validate(content)
 
 
 def _rung(attempt: Attempt) -> RungRow:
@@ -134,7 +133,7 @@ def _rung(attempt: Attempt) -> RungRow:
         outcome=attempt.verdict.outcome,
         accuracy=attempt.accuracy,
         size_bytes=attempt.size_bytes,
-        latency_p50_ms=attempt.figure("latency_p50_ms"),
+        figures=attempt.measured.resources,
         seconds=attempt.seconds,
         reason=attempt.reason,
         operators=_operators(attempt),

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from deployments.device import DeviceProfile
+from edge_runtime.measurement import Figures
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
@@ -16,7 +17,7 @@ from tasks.selection import Climb
 
 
 class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class OfThree(_Plain):
@@ -27,11 +28,11 @@ class OfThree(_Plain):
     candidate: float | None
 
 
-class OfTwo(_Plain):
-    """One figure of the parent and the candidate."""
+class FiguresOfTwo(_Plain):
+    """Resource figures of the parent and the candidate."""
 
-    parent: float | None
-    candidate: float | None
+    parent: Figures | None
+    candidate: Figures | None
 
 
 class DeviceOutcome(_Plain):
@@ -46,9 +47,7 @@ class DeviceOutcome(_Plain):
     snapshot: str
     accuracy: OfThree
     critical_slice: OfThree | None
-    size_bytes: OfTwo
-    latency_p50_ms: OfTwo
-    peak_rss_mb: OfTwo
+    figures: FiguresOfTwo
     reasons: tuple[str, ...]
     deployed_version: str | None
     edge_version: str
@@ -99,9 +98,7 @@ def device_outcome(
         snapshot=chosen.snapshot.title,
         accuracy=_of_three(evidence, None),
         critical_slice=_of_three(evidence, critical[0]) if critical else None,
-        size_bytes=_of_two(evidence, "size_bytes"),
-        latency_p50_ms=_of_two(evidence, "latency_p50_ms"),
-        peak_rss_mb=_of_two(evidence, "peak_rss_mb"),
+        figures=FiguresOfTwo(parent=figures_of(evidence.parent), candidate=figures_of(evidence.candidate)),
         reasons=verdict.reasons,
         deployed_version=deployed,
         edge_version=edge_version,
@@ -128,9 +125,9 @@ def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = Non
     return float(rows["score"].mean()) if len(rows) else None
 
 
-def resource(model: ModelEvidence | None, name: str) -> float | None:
-    """One resource figure of a model; None where it was not measured."""
-    return None if model is None or model.resources is None else float(getattr(model.resources, name))
+def figures_of(model: ModelEvidence | None) -> Figures | None:
+    """Resource figures of a model; None where it was not measured."""
+    return None if model is None else model.resources
 
 
 def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
@@ -139,7 +136,3 @@ def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
         deployed=accuracy(evidence.deployed, condition),
         candidate=accuracy(evidence.candidate, condition),
     )
-
-
-def _of_two(evidence: Evidence, name: str) -> OfTwo:
-    return OfTwo(parent=resource(evidence.parent, name), candidate=resource(evidence.candidate, name))

@@ -1,5 +1,7 @@
 """What MLflow shows: the parent run of a version, its stages, its devices, and the edge model versions."""
 
+from dataclasses import asdict
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -10,8 +12,7 @@ from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Trajectory
 from tasks.job import Job
 from tasks.registry import APPROVED_UNTIL, EdgeModels, EdgeVersion, Runs, Upstream
-from tasks.reporting.gate_report import RESOURCES
-from tasks.reporting.outcomes import Outcome, accuracy, critical_slices, resource
+from tasks.reporting.outcomes import Outcome, accuracy, critical_slices, figures_of
 from tasks.selection import Climb
 from tasks.store import libraries
 
@@ -125,7 +126,8 @@ def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
         metrics[f"{name}.accuracy"] = accuracy(model)
         for condition in critical_slices(job):
             metrics[f"{name}.accuracy.{condition.key}"] = accuracy(model, condition)
-        metrics |= {f"{name}.{figure}": resource(model, figure) for figure in RESOURCES}
+        if (figures := figures_of(model)) is not None:
+            metrics |= {f"{name}.{figure}": value for figure, value in asdict(figures).items()}
     return metrics
 
 

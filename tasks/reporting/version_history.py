@@ -8,7 +8,7 @@ from quality_gates.report import HistoryRow
 from quality_gates.verdict import Approval, Verdict
 from tasks.job import Job
 from tasks.registry import EdgeModels, Runs
-from tasks.reporting.outcomes import DeviceOutcome, Outcome, accuracy, critical_slices, resource
+from tasks.reporting.outcomes import DeviceOutcome, Outcome, accuracy, critical_slices
 from tasks.selection import Attempt
 
 
@@ -44,8 +44,7 @@ def history_row(line: DeviceOutcome, started_ms: int, now: str = "") -> HistoryR
             "now": now,
             "accuracy": line.accuracy.candidate,
             "critical": line.critical_slice.candidate if line.critical_slice else None,
-            "size_bytes": line.size_bytes.candidate,
-            "latency_p50_ms": line.latency_p50_ms.candidate,
+            "figures": line.figures.candidate,
             "why": why(line),
         }
     )
@@ -79,8 +78,7 @@ def candidate_row(job: Job, verdict: Verdict, evidence: Evidence, chosen: Attemp
         now="deployed" if verdict.releases else "",
         accuracy=accuracy(evidence.candidate),
         critical=accuracy(evidence.candidate, critical[0]) if critical else None,
-        size_bytes=resource(evidence.candidate, "size_bytes"),
-        latency_p50_ms=resource(evidence.candidate, "latency_p50_ms"),
+        figures=evidence.candidate.resources,
         why=_why(verdict.approval, verdict.reasons, f"{chosen.rung} on {chosen.snapshot.title}"),
     )
 

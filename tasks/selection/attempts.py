@@ -56,7 +56,7 @@ class Attempt:
         """Accuracy, or a resource figure by its name; None where it was not measured."""
         if name == "accuracy":
             return self.accuracy
-        return None if self.measured.resources is None else float(getattr(self.measured.resources, name))
+        return None if self.measured.resources is None else self.measured.resources.value(name)
 
     def saying(self, following: str) -> "Attempt":
         """The same with what followed from it."""

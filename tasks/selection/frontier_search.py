@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Iterator, Sequence
 
-from deployments.device import BUDGETS
 from deployments.recipe import Rung
 from deployments.techniques import Search
+from edge_runtime.measurement import RESOURCES
 from model_compression.errors import QuantizationError
 from tasks.selection.attempts import Attempt, Climb, Model, attempt, closest, float_failures
 from tasks.selection.pareto import HIGHER_IS_BETTER, better, front
@@ -14,6 +14,7 @@ from tasks.selection.reference_models import References
 from tasks.upstream import rungs_for
 
 logger = logging.getLogger("edgewright")
+BUDGETS = {resource.budget for resource in RESOURCES.values()}
 
 
 def search(references: References, models: Sequence[Model], settings: Search) -> Climb:
@@ -108,7 +109,7 @@ class _Search:
         integers = [
             tried
             for tried in self.attempts
-            if tried.snapshot is model and tried.rung.startswith("PTQ") and not tried.missed & set(BUDGETS.values())
+            if tried.snapshot is model and tried.rung.startswith("PTQ") and not tried.missed & BUDGETS
         ]
         if not integers:
             return None

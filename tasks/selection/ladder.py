@@ -7,7 +7,8 @@ from dataclasses import replace
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from deployments.device import SIZE_BUDGET, DeviceProfile
+from deployments.device import DeviceProfile
+from edge_runtime.measurement import RESOURCES
 from model_compression.errors import QuantizationError
 from quality_gates.evidence import ComparedRows, Evidence
 from quality_gates.gates import decide
@@ -94,7 +95,7 @@ def _no_dearer_rung(references: References, tried: Attempt) -> str | None:
     """Say why no dearer rung can mend it: no answers can be had, the file is too large, or the float model fails."""
     if tried.measured.unanswered is not None:
         return "Answers cannot be taken on the device's CPU, which no dearer rung would mend."
-    if tried.missed == {SIZE_BUDGET}:
+    if tried.missed == {RESOURCES["size_bytes"].budget}:
         return "Only the file is too large: a dearer rung makes none smaller, so none is tried."
     failed = float_failures(references, tried.snapshot)
     if not failed:

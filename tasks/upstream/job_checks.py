@@ -12,7 +12,7 @@ from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
 from quality_gates.evidence import check_slices
-from quality_gates.policy import GatePolicy, Limit
+from quality_gates.policy import GatePolicy
 from tasks.emulation import emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job
@@ -59,12 +59,6 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         warn_of_missing_classes(workload, splits)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
-    for gate in recipe.gates:
-        if isinstance(gate, Limit) and gate.resource == "energy_mj":
-            raise PreflightError(
-                f"{path}: key `gates`: expected resources that can be measured, got energy_mj in {gate.name!r}; "
-                "nothing here reads a power sensor, so it could never pass: remove the gate"
-            )
     for name in SEARCHED_AND_JUDGED:
         try:
             check_slices(GatePolicy(gates=recipe.gates), splits[name].slices)

@@ -12,8 +12,9 @@ import pytest
 import tasks.selection.attempts
 import tasks.selection.ladder
 from deployments.recipe import Recipe, read_recipe
+from edge_runtime.measurement import Figures
 from model_compression.errors import QuantizationError
-from quality_gates.evidence import Evidence, ModelEvidence, Resources
+from quality_gates.evidence import Evidence, ModelEvidence
 from tasks.compression import ModelFile, Snapshot, Trajectory
 from tasks.selection import Climb
 from tests.flows.conftest import TINY
@@ -36,7 +37,7 @@ def answers(right: int) -> pd.DataFrame:
 def evidence(right: int, size: int, milliseconds: float = 1.0) -> ModelEvidence:
     """What is measured of a file."""
     figures = {"load_ms": 1.0, "peak_rss_mb": 1.0, "latency_p50_ms": milliseconds, "latency_p99_ms": milliseconds}
-    return ModelEvidence(answers(right), Resources(size_bytes=size, **figures))
+    return ModelEvidence(answers(right), Figures(size_bytes=size, **figures))
 
 
 def snapshot(index: int, weight_bytes: int, float_right: int) -> Snapshot:

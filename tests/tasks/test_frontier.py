@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quality_gates.evidence import Evidence, ModelEvidence, Resources
+from edge_runtime.measurement import Figures
+from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.report import SizePoint
 from tasks.compression import ModelFile, Snapshot, Trajectory
 from tasks.reporting.size_points import frontier
@@ -20,7 +21,7 @@ def measured(right: int, size: int) -> ModelEvidence:
     score = (np.arange(10) < right).astype(float)
     figures = {"load_ms": 1.0, "peak_rss_mb": 1.0, "latency_p50_ms": 1.0, "latency_p99_ms": 1.0}
     rows = pd.DataFrame({"row_id": np.arange(10), "prediction": score, "score": score})
-    return ModelEvidence(rows, Resources(size_bytes=size, **figures))
+    return ModelEvidence(rows, Figures(size_bytes=size, **figures))
 
 
 def points(tmp_path: Path, validation: Evidence | None, deployed: str | None) -> dict[str, SizePoint]:

@@ -1,5 +1,6 @@
 """Measurements: real ones are kept, failed ones are evidence and are tried again."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, SplitName
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement import Measurement, MeasureRequest, measure
+from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
 from tasks.job import Job
 from tasks.measurement import device_measurement as module
-from tasks.measurement.device_measurement import FIGURES, answer_rows, machine, measure_on, session_settings
+from tasks.measurement.device_measurement import answer_rows, machine, measure_on, session_settings
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model, two_headed_model, weights
 from tests.tasks.builders import parent
@@ -43,7 +44,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
 
 
 def fake(outputs: np.ndarray) -> Measurement:
-    return Measurement(1000, 2.0, 30.0, 3.0, 0.1, 0.2, [outputs])
+    return Measurement(Figures(1000, 30.0, 2.0, 0.1, 0.2), 27.0, [outputs])
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_file_is_measured_on_every_row_and_once(tiny: Job, file: Path, request
     assert evidence.rows["score"].tolist() == (expected == rows.targets).astype(float).tolist()
     assert evidence.resources is not None
     assert evidence.resources.size_bytes == file.stat().st_size
-    assert all(getattr(evidence.resources, figure) > 0 for figure in FIGURES)
+    assert all(figure > 0 for figure in asdict(evidence.resources).values())
 
     again = measure_on(tiny, parent(tiny, file), device(), file, "test")
     assert len(requests) == 1
@@ -116,7 +117,7 @@ def test_a_model_that_does_not_fit_the_devices_memory_is_evidence(tiny: Job, fil
     evidence = measure_on(tiny, parent(tiny, file), small, file, "test")
     assert (evidence.rows, evidence.resources) == (None, None)
     assert evidence.failure is not None
-    assert "The memory limit of 1 MB is taken by the bare runtime alone" in evidence.failure
+    assert "The memory limit of 1 MiB is taken by the bare runtime alone" in evidence.failure
     assert warned == [f"bench: {evidence.failure}"]
 
 

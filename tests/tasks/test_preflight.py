@@ -154,5 +154,5 @@ def test_a_recipe_that_is_wrong_is_refused_first(recipe: Path, workspace: Worksp
 
 def test_a_resource_that_nothing_measures_is_refused(recipe: Path, workspace: Workspace) -> None:
     energy = "gates:\n  - {kind: limit, name: energy, resource: energy_mj, at_most: 5}\n"
-    message = refused(PreflightError, changed(recipe, "gates:\n", energy), workspace)
-    assert "nothing here reads a power sensor" in message
+    message = refused(ConfigurationError, changed(recipe, "gates:\n", energy), workspace)
+    assert "nothing here reads a power sensor" in message and message.endswith("remove the gate")

@@ -7,7 +7,8 @@ import pytest
 
 from deployments.workload import SplitName
 from edge_runtime.files import sha256_of
-from quality_gates.evidence import ModelEvidence, Resources
+from edge_runtime.measurement import Figures
+from quality_gates.evidence import ModelEvidence
 from quality_gates.gates import decide
 from quality_gates.policy import GatePolicy, NonInferiority
 from tasks.errors import RegistryUnavailable
@@ -70,7 +71,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SplitName]]:
 
 
 def flawless(job: Job, split: SplitName) -> ModelEvidence:
-    resources = Resources(size_bytes=1, load_ms=1, peak_rss_mb=1, latency_p50_ms=1, latency_p99_ms=1)
+    resources = Figures(size_bytes=1, load_ms=1, peak_rss_mb=1, latency_p50_ms=1, latency_p99_ms=1)
     return ModelEvidence(answer_rows(job, split, np.eye(3)[job.splits[split].targets]), resources)
 
 
