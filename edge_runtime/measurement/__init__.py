@@ -1,9 +1,10 @@
 """Measurement: a model's answers and resource figures, taken in a process of its own.
 
-`measure` takes a `MeasureRequest` (the model, its rows, the session's settings, the repeats and limits) and returns a
-`Measurement`: the outputs of every row and the figures. It writes the request to a folder and starts
-`python -m edge_runtime.measurement.worker` on it, with another interpreter or under an emulator where asked.
-Everything that goes wrong there is a MeasurementFailed.
+`measure` takes a `MeasureRequest` (the model, its rows, the session's settings, the repeats and the limits) and returns
+a `Measurement`: the outputs of every row, and the `Figures` of the file. `RESOURCES` describes each figure to whoever
+shows, limits or compares it. `measure` writes the request to a folder and starts
+`python -m edge_runtime.measurement.worker` on it, on request by another interpreter or under an emulator.
+Every failure there is a MeasurementFailed.
 """
 
 from edge_runtime.measurement.figures import RESOURCES, Figures, Resource

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from onnx import load, save
 
+import edge_runtime
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.measurement import RESOURCES, MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
@@ -97,6 +98,11 @@ def test_a_kill_from_outside_is_named(model: Path) -> None:
     killer.join()
     assert len(killed) == 1
     assert "ended by SIGKILL under the memory limit of 500 MiB" in sentence
+
+
+def test_a_child_runs_the_code_that_started_it(model: Path, tmp_path: Path) -> None:
+    sentence = _failure(_request(model), python=_interpreter(tmp_path, "echo path $PYTHONPATH >&2; exit 3"))
+    assert f"path {Path(edge_runtime.__file__).parents[1]}" in sentence
 
 
 def test_a_crash_names_the_signal_and_the_last_lines(model: Path, tmp_path: Path) -> None:

@@ -1,7 +1,61 @@
 import gc
+import subprocess
+import sys
 import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from edge_runtime.measurement.timing import MINIMUM_REPEATS, time_calls
+import numpy as np
+import pytest
+
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement import MeasureRequest
+from edge_runtime.measurement.protocol import REQUEST, read_result, write_request
+from edge_runtime.measurement.worker import MINIMUM_REPEATS, time_calls
+from edge_runtime.settings import SessionSettings
+from tests.edge_runtime.models import weights
+
+_ROWS = np.random.default_rng(5).standard_normal((5, 8), dtype=np.float32)
+
+
+def _worker(folder: Path, request: MeasureRequest) -> int:
+    """Run the worker on a request, in the environment of the tests; returns its status."""
+    write_request(folder, request)
+    command = [sys.executable, "-W", "error", "-m", "edge_runtime.measurement.worker", str(folder / REQUEST)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stderr == ""
+    return ended.returncode
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "measuring").mkdir()
+    return tmp_path / "measuring"
+
+
+def test_figures_and_answers_lie_beside_the_request(model: Path, folder: Path) -> None:
+    request = MeasureRequest(model, {"x": _ROWS}, SessionSettings(1), batch_size=2, latency_batch_size=7)
+    assert _worker(folder, request) == 0
+    measured = read_result(folder, request)
+    np.testing.assert_allclose(measured.outputs[0], _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
+    assert measured.figures.size_bytes == model.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"inputs": {"image": _ROWS}}, "unknown .'image'"),
+        ({"memory_limit_mb": 4}, "memory limit of 4 MiB is taken by the bare runtime"),
+    ],
+)
+def test_a_failure_is_a_sentence_beside_the_request(
+    model: Path, folder: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    request = replace(MeasureRequest(model, {"x": _ROWS}, SessionSettings(1)), **changes)
+    assert _worker(folder, request) == 1
+    with pytest.raises(MeasurementFailed, match=sentence):
+        read_result(folder, request)
 
 
 def test_every_repeat_is_timed_and_no_warm_up() -> None:
