@@ -59,7 +59,12 @@ def _measure(job: MeasuringJob) -> None:
     model, load_ms = _load(job)
     _check_peak(job)
     _predict_all(job, model, readers)
-    milliseconds = _time(job, model, readers)
+    milliseconds = time_calls(
+        functools.partial(model.predict, _timed_rows(job, readers)),
+        warmup=job.latency_warmup,
+        repeats=job.latency_repeats,
+        seconds=job.latency_seconds,
+    )
     peak_mb = _check_peak(job)
     p50, p99 = np.percentile(milliseconds, [50, 99])
     process_memory.lift_limit()
@@ -118,16 +123,10 @@ def _predict_all(job: MeasuringJob, model: EdgeModel, readers: dict[str, RowRead
                 writer.append(output, stop - start)
 
 
-def _time(job: MeasuringJob, model: EdgeModel, readers: dict[str, RowReader]) -> list[float]:
+def _timed_rows(job: MeasuringJob, readers: dict[str, RowReader]) -> dict[str, np.ndarray]:
     size = job.latency_batch_size
     chosen = np.arange(size) % job.rows  # fewer rows than a batch: they come round again
-    batch = {name: reader.read(0, size)[chosen] for name, reader in readers.items()}
-    return time_calls(
-        functools.partial(model.predict, batch),
-        warmup=job.latency_warmup,
-        repeats=job.latency_repeats,
-        seconds=job.latency_seconds,
-    )
+    return {name: reader.read(0, size)[chosen] for name, reader in readers.items()}
 
 
 def time_calls(call: Callable[[], object], *, warmup: int, repeats: int, seconds: float) -> list[float]:
