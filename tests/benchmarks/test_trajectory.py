@@ -1,4 +1,4 @@
-"""What the trajectory's benchmark is made of, on a tiny network."""
+"""The parts of the trajectory's benchmark work on a tiny network."""
 
 import numpy as np
 import pytest

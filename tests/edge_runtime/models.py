@@ -9,7 +9,7 @@ Shape = list[int | str]
 
 
 def weights(inputs: int, outputs: int) -> np.ndarray:
-    """The weights that linear_model has, float32, (inputs, outputs)."""
+    """Return the weights of linear_model, float32, (inputs, outputs)."""
     return np.random.default_rng(0).standard_normal((inputs, outputs), dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What docker/edge.Dockerfile puts into its image, laid out in a folder and run with nothing else in reach."""
+"""The content of docker/edge.Dockerfile's image, laid out in a folder, runs with nothing else in reach."""
 
 import json
 import shutil

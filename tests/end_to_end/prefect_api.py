@@ -23,7 +23,7 @@ class PrefectApi:
         self.client.close()
 
     def deployment(self, name: str) -> dict[str, Any]:
-        """A deployment by `FLOW/NAME`."""
+        """Return a deployment by `FLOW/NAME`."""
         found: dict[str, Any] = self._json("GET", f"/deployments/name/{name}")
         return found
 
@@ -43,7 +43,7 @@ class PrefectApi:
         return run
 
     def runs_of(self, flow: str, state: str | None = None) -> list[dict[str, Any]]:
-        """All runs of a flow, or those in one state."""
+        """Return all runs of a flow, or those in one state."""
         states = {"flow_runs": {"state": {"type": {"any_": [state]}}}} if state else {}
         found: list[dict[str, Any]] = self._json(
             "POST", "/flow_runs/filter", flows={"name": {"any_": [flow]}}, **states
@@ -51,7 +51,7 @@ class PrefectApi:
         return found
 
     def planned(self, flow: str) -> list[dict[str, Any]]:
-        """Runs that the server's scheduler has made for later."""
+        """Return the runs that the server's scheduler has made for later."""
         return [run for run in self.runs_of(flow, "SCHEDULED") if run["auto_scheduled"]]
 
     def pause(self, name: str) -> None:
@@ -59,7 +59,7 @@ class PrefectApi:
         self._ask("POST", f"/deployments/{self.deployment(name)['id']}/pause_deployment").raise_for_status()
 
     def messages(self, run: str) -> list[str]:
-        """What a run logged."""
+        """Return what a run logged."""
         found = self._json("POST", "/logs/filter", logs={"flow_run_id": {"any_": [run]}})
         return [entry["message"] for entry in found]
 

@@ -32,7 +32,7 @@ CODE = ("model_compression", "tests.benchmarks.trajectory.cuts", "tests.benchmar
 
 
 class Found(TypedDict):
-    """Of one trajectory: parameters after each round, and test accuracy at each fraction."""
+    """Results of one trajectory: parameters after each round, and test accuracy at each fraction."""
 
     sizes: list[int]
     accuracies: list[float]

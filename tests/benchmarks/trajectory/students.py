@@ -1,4 +1,4 @@
-"""A recipe's student taught by its parent, against the same student that learns alone."""
+"""A recipe's student distilled from its parent, against the same student trained on the labels alone."""
 
 import statistics
 from dataclasses import replace
@@ -26,7 +26,7 @@ ARCHITECTURES = {
 
 
 def student_lead(name: str) -> list[Figure]:
-    """Mean accuracy on the test rows over the seeds, taught minus alone, in points."""
+    """Mean accuracy on the test rows over the seeds, distilled minus alone, in points."""
     example = examples()[name]
     recipe = read_recipe(Path(example.recipe))
     workload = load_workload(recipe.workload)

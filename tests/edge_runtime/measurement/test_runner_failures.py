@@ -1,4 +1,4 @@
-"""Whatever happens to a measuring process is a MeasurementFailed with a sentence, and leaves nothing running."""
+"""Every end of a measuring process but success is a MeasurementFailed with a sentence, and leaves nothing running."""
 
 import os
 import signal
