@@ -1,4 +1,4 @@
-"""The environment of every test: nothing phones home, nothing is unpickled by a library's default, and no CI is seen."""
+"""The environment of every test: nothing phones home, no library unpickles by default, and no CI is seen."""
 
 import os
 

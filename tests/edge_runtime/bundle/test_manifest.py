@@ -66,6 +66,12 @@ def test_a_blob_needs_a_real_digest_and_size(sha256: str, size: int) -> None:
         Blob("model.onnx", sha256, size)
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("", "float32"), ("x", ""), (3, "float32")])
+def test_a_tensor_needs_a_name_and_a_dtype(name: Any, dtype: str) -> None:
+    with pytest.raises(BundleError, match="needs a name and a dtype"):
+        TensorSpec(name, dtype, ())
+
+
 @pytest.mark.parametrize("shape", [(-1,), (1.5,), ("rows",)])
 def test_a_tensor_shape_holds_sizes_or_none(shape: tuple[object, ...]) -> None:
     with pytest.raises(BundleError, match="None if dynamic"):
