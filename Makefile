@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY := passive
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle r8 test test-unit test-slow test-browser bench-trajectory \
+.PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-browser bench-trajectory \
 	bench-frontier bench-gates bench-targets bench-text targets docs lint clean
 
 help: ## Show what there is
@@ -60,6 +60,9 @@ $(VENV)/shuttle $(VENV)/browser $(VENV)/reuters $(VENV)/docs: $(VENV)/%: $(VENV)
 
 test: setup ## Unit and end-to-end tests
 	$(BIN)/python -m pytest -m 'not slow and not browser'
+
+coverage: setup ## The tests of make test, measured: prints the lines that none of them runs
+	$(BIN)/python -m pytest -m 'not slow and not browser' --cov
 
 test-unit: setup ## Tests without servers
 	$(BIN)/python -m pytest -m 'not slow and not end_to_end'

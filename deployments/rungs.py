@@ -58,9 +58,9 @@ class FloatModel:
 class RungKind(Frozen, ABC):
     """One way to make a file of a float model.
 
-    `precision` is what the device must allow; `cost` orders the rungs; `trains` tells the costly ones. `static` says that
-    activation ranges are fixed ahead by calibration rows. `reads` names the splits that the file depends on beside the
-    float model. `maker` is the algorithm, whose source code the cached file depends on.
+    `precision` is what the device must allow; `cost` orders the rungs; `trains` tells the costly ones. `static` says
+    that activation ranges are fixed ahead by calibration rows. `reads` names the splits that the file depends on beside
+    the float model. `maker` is the algorithm, whose source code the cached file depends on.
     """
 
     precision: ClassVar[Bits]
@@ -81,7 +81,7 @@ class RungKind(Frozen, ABC):
 
     @property
     def leaves_in_float(self) -> bool:
-        """Whether layers stay in float where that was measured to be faster."""
+        """True where layers stay in float because that was measured to be faster."""
         return getattr(self, "float_where_faster", False)
 
 

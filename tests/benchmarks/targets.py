@@ -1,4 +1,4 @@
-"""`make bench-targets`: what the files that ship answer on other instruction sets, and what a naive file does."""
+"""`make bench-targets`: answers of shipped files and of naive files on other instruction sets."""
 
 import tempfile
 import time
@@ -45,7 +45,7 @@ console = Console()
 
 
 class File(NamedTuple):
-    """How a file was quantized, and whether its weights keep to 7 bits."""
+    """The technique that quantized a file; `reduced` if its weights keep to 7 bits."""
 
     technique: str
     reduced: bool
@@ -56,7 +56,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """What one file answered on one CPU, beside what it answered on this machine's."""
+    """Answers of one file on one CPU, beside its answers on this machine's CPU."""
 
     outputs: np.ndarray
     native: np.ndarray
@@ -69,7 +69,7 @@ class Seen:
 
     @property
     def points(self) -> float:
-        """What it gains on this CPU, in points of accuracy."""
+        """Accuracy gained on this CPU against this machine's, in points."""
         return 100 * (self.accuracy - self._accuracy(self.native))
 
     @property
@@ -83,7 +83,7 @@ class Seen:
 
     @property
     def parity(self) -> bool:
-        """What the pipeline's gate says on the rows that it looks at."""
+        """True if the pipeline's parity gate passes on the rows that it looks at."""
         measured = ParityMeasurement(
             "emulated_native", PARITY_ROWS, self._differing(PARITY_ROWS), self._largest(PARITY_ROWS)
         )
@@ -139,7 +139,7 @@ def _trained(images: np.ndarray, labels: np.ndarray) -> nn.Module:
 
 
 def _seen(rows: Split, name: File, path: Path) -> Iterator[tuple[str, Seen]]:
-    """What a file answers on each CPU, this machine's first."""
+    """Yield the answers of a file on each CPU, beginning with this machine's."""
     asked = MeasureRequest(
         path, {"x": rows.inputs[0]}, SessionSettings(1), batch_size=8, latency_warmup=0, latency_repeats=1
     )

@@ -28,7 +28,7 @@ def test_parity_is_what_the_gate_says_on_its_rows() -> None:
 
 def test_a_row_that_differs_where_the_gate_says_parity_misses_the_goal() -> None:
     files = [File(technique, reduced) for technique in ("PTQ", "QAT") for reduced in (False, True)]
-    same = {(target, file): seen() for target in TARGETS for file in files}
+    same: dict[tuple[str, File], Seen] = {(target, file): seen() for target in TARGETS for file in files}
     assert all(figure.holds for figure in targets._figures(same))
     late = same | {("cortex-a72", File("PTQ", False)): seen(wrong=1, first=ROWS - 1)}
     missed = [figure.figure for figure in targets._figures(late) if not figure.holds]

@@ -18,7 +18,7 @@ from tasks.workspace import Workspace
 
 @dataclass(frozen=True)
 class Ours:
-    """What the pipeline had and made."""
+    """The pipeline's inputs and everything that it made of them."""
 
     job: Job
     parent: TorchParent
@@ -39,12 +39,14 @@ def pruned(recipe: Recipe, version: str, workspace: Workspace) -> tuple[Job, Tor
     workload = load_workload(recipe.workload)
     job = Job(recipe.model, version, recipe, workload, read_splits(workload), workspace)
     parent = resolve.fn(job)
+    if not isinstance(parent, TorchParent):
+        raise TypeError(f"expected a parent with a torch program, got {type(parent).__name__}")
     baseline = measure_baseline.fn(job, parent)
     return job, parent, baseline, prune.fn(job, parent, baseline)
 
 
 def registered(recipe: Recipe, model: nn.Module, rows: tuple[np.ndarray, ...], workspace: Workspace) -> str:
-    """The version of a model, registered where it is not yet."""
+    """Return the version of a model; registers it if the registry has none."""
     try:
         return Upstream(workspace.tracking_uri).versions(recipe.model)[-1]
     except RegistryError:

@@ -1,4 +1,4 @@
-"""What one trajectory for five device profiles costs, to one for the hardest of them."""
+"""The cost of one trajectory for five device profiles, over that for the hardest of them."""
 
 import os
 import tempfile

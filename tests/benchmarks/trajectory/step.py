@@ -1,4 +1,4 @@
-"""What a step of fine-tuning with distillation costs, to the bare torch loop with the same teacher."""
+"""The cost of a fine-tuning step with distillation, over that of a bare torch loop with the same teacher."""
 
 import copy
 import statistics

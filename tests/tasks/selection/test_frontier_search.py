@@ -8,7 +8,7 @@ import pytest
 from deployments.recipe import Recipe
 from model_compression.errors import QuantizationError
 from tasks.selection import Climb
-from tests.flows.test_compress import QAT
+from tests.end_to_end.tiny.variants import QAT
 from tests.tasks.climbing import climbed, recipe_of, snapshot
 
 PTQ = {"kind": "ptq", "calibration": "minmax"}

@@ -6,7 +6,7 @@ import pytest
 
 from deployments.recipe import Recipe
 from quality_gates.evidence import Unanswered
-from tests.flows.test_compress import QAT
+from tests.end_to_end.tiny.variants import QAT
 from tests.tasks.climbing import ROWS, climbed, recipe_of, snapshot
 
 

@@ -18,8 +18,8 @@ from tasks.job import Job
 from tasks.upstream import OnnxParent, resolve
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.onnx_upstream import register_graph
-from tests.flows.test_compress import QAT
-from tests.flows.test_students import distil as distilling
+from tests.end_to_end.tiny.variants import QAT
+from tests.end_to_end.tiny.variants import distil as distilling
 from tests.model_compression.graphs import CLASSES, FEATURES, WEIGHTS, across_rows, against_rows, graph, reshaped_to_one
 from tests.tasks.builders import context, on
 from tests.tasks.climbing import recipe_of

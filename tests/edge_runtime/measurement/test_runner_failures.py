@@ -1,4 +1,4 @@
-"""Whatever happens to a measuring process is a MeasurementFailed with a sentence, and leaves nothing running."""
+"""Every end of a measuring process but success is a MeasurementFailed with a sentence, and leaves nothing running."""
 
 import os
 import signal
@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from onnx import load, save
 
-from edge_runtime.measurement import RESOURCES
-from edge_runtime.measurement.runner import MeasurementFailed, MeasureRequest, measure
-from edge_runtime.session import SessionSettings
+import edge_runtime
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement import RESOURCES, MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.models import linear_model, summing_model, uneven_model
 from tests.edge_runtime.processes import is_alive, measuring_children, wait_until
 
@@ -99,6 +100,11 @@ def test_a_kill_from_outside_is_named(model: Path) -> None:
     assert "ended by SIGKILL under the memory limit of 500 MiB" in sentence
 
 
+def test_a_child_runs_the_code_that_started_it(model: Path, tmp_path: Path) -> None:
+    sentence = _failure(_request(model), python=_interpreter(tmp_path, "echo path $PYTHONPATH >&2; exit 3"))
+    assert f"path {Path(edge_runtime.__file__).parents[1]}" in sentence
+
+
 def test_a_crash_names_the_signal_and_the_last_lines(model: Path, tmp_path: Path) -> None:
     python = _interpreter(tmp_path, "echo illegal instruction in kernel >&2; kill -ILL $$")
     sentence = _failure(_request(model), python=python)
@@ -110,13 +116,12 @@ def test_a_child_dies_with_the_process_that_measures(model: Path, tmp_path: Path
     script = f"""
 import numpy as np
 from pathlib import Path
-from edge_runtime.measurement import RESOURCES
-from edge_runtime.measurement.runner import MeasureRequest, measure
-from edge_runtime.session import SessionSettings
+from edge_runtime.measurement import MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
 rows = {{"x": np.zeros((4, 8), np.float32)}}
 measure(MeasureRequest(Path({str(model)!r}), rows, SessionSettings(1), latency_repeats=10**9, latency_seconds=3600), 60)
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script], env=environment) as parent:
         wait_until(lambda: bool(measuring_children(parent.pid)))
         (child,) = measuring_children(parent.pid)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import SessionError
-from edge_runtime.measurement.row_files import RowReader, RowWriter
+from edge_runtime.measurement.protocol import RowReader, RowWriter
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64", "uint8", "bool"])

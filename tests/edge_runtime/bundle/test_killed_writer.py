@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge_runtime.bundle import BundleError, TensorSpec, read_bundle, write_bundle
-from edge_runtime.settings import SessionSettings
+from edge_runtime.bundle import BundleError, read_bundle
+from tests.edge_runtime.bundle.writing import write
 
 # The child says "reached NAME" before its step number `stop`, and waits there to be killed.
 _CHILD = """
 import json, os, sys, time
-from tests.edge_runtime.test_bundle_crash import write
+from tests.edge_runtime.bundle.writing import write
 
 target, stop = sys.argv[1], int(sys.argv[2])
 steps = []
@@ -35,26 +35,8 @@ print("finished", json.dumps(steps), flush=True)
 """
 
 
-def write(target: Path | str, version: str) -> Path:
-    """Write a bundle of two files; called here and in the child."""
-    tensor = TensorSpec("x", "float32", (None, 8))
-    weights = Path(target).parent
-    return write_bundle(
-        target,
-        model="linear",
-        version=version,
-        device="gateway",
-        entry="a.onnx",
-        inputs=[tensor],
-        outputs=[tensor],
-        session=SessionSettings(threads=1),
-        lineage={},
-        files={"a.onnx": weights / "a.onnx", "b.onnx": weights / "b.onnx"},
-    )
-
-
 def _child(target: Path, stop: int) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", _CHILD, str(target), str(stop)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
@@ -64,7 +46,8 @@ def _steps(target: Path) -> list[str]:
         output, _ = child.communicate(timeout=60)
     word, _, steps = output.partition(" ")
     assert word == "finished"
-    return json.loads(steps)
+    counted: list[str] = json.loads(steps)
+    return counted
 
 
 def _kill_at(target: Path, stop: int, damaged: Path | None = None) -> str:

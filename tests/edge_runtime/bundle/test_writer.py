@@ -8,6 +8,7 @@ import pytest
 
 from edge_runtime.bundle import BundleError, TensorSpec, read_bundle, write_bundle
 from edge_runtime.bundle import writer as bundle_writer
+from edge_runtime.files import make_directories
 from edge_runtime.settings import SessionSettings
 
 
@@ -93,8 +94,6 @@ def test_a_missing_file_is_named(tmp_path: Path, model: Path) -> None:
 
 
 def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_directories = bundle_writer.make_directories
-
     def change_then_make(path: Path) -> None:
         model.write_bytes(b"x" * model.stat().st_size)
         make_directories(path)
@@ -110,7 +109,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
 ) -> None:
     before = _write(tmp_path, model)
 
-    def full(source: Path, target: Path) -> str:
+    def full(_source: Path, target: Path) -> str:
         raise OSError(28, "No space left on device", str(target))
 
     monkeypatch.setattr(bundle_writer, "copy_synced", full)

@@ -12,7 +12,11 @@ _ROWS = np.zeros((4, 8), np.float32)
 
 
 def _request(**changes: Any) -> MeasureRequest:
-    arguments = {"model": Path("m.onnx"), "inputs": {"x": _ROWS}, "settings": SessionSettings(threads=1)}
+    arguments: dict[str, Any] = {
+        "model": Path("m.onnx"),
+        "inputs": {"x": _ROWS},
+        "settings": SessionSettings(threads=1),
+    }
     return MeasureRequest(**arguments | changes)
 
 
