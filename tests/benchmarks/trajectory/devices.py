@@ -10,7 +10,8 @@ from flows.demo import upstream
 from tasks.compression import measure_baseline, prune
 from tasks.job import Job
 from tasks.registry import register_upstream
-from tasks.upstream import resolve
+from tasks.reporting import open_run
+from tasks.upstream import Context, resolve
 from tasks.workspace import Workspace
 from tests.benchmarks.record import Figure
 
@@ -44,8 +45,8 @@ def _seconds(home: Path, recipe: Recipe) -> float:
     model = upstream.train(upstream.VERSIONS["1"], lambda *_: None)
     version = register_upstream(workspace.tracking_uri, recipe.model, model, workload.split("train").inputs[0][:2], {})
     job = Job(recipe.model, version, recipe, workload, read_splits(workload), workspace)
-    parent = resolve.fn(job)
-    baseline = measure_baseline.fn(job, parent)
+    context = Context(job, resolve.fn(job), *open_run(job))
+    baseline = measure_baseline.fn(context)
     start = sum(os.times()[:4])  # with the processes that measure
-    prune.fn(job, parent, baseline)
+    prune.fn(context, baseline)
     return sum(os.times()[:4]) - start
