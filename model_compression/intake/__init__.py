@@ -4,10 +4,8 @@ from model_compression.intake.activations import ScaledDotProductAttention
 from model_compression.intake.equality import check_equal
 from model_compression.intake.nodes import aten, is_view
 from model_compression.intake.onnx_graph import graph_inputs, read_graph
-from model_compression.intake.program import load_program
+from model_compression.intake.program import InputSpec, check_dynamic_batch, input_specs, load_into, load_program
 from model_compression.intake.rebuilding import drop_dead_code, rebuild
-from model_compression.intake.signature import InputSpec, check_dynamic_batch, input_specs
-from model_compression.intake.weights import load_into
 
 __all__ = [
     "InputSpec",

@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 
 from model_compression.errors import IntakeError
 from model_compression.intake.nodes import arguments, aten, is_operator
-from model_compression.intake.signature import input_specs
+from model_compression.intake.program import input_specs
 
 _TRAINING_FLAGS = {"train": False, "training": False, "dropout_p": 0.0}
 

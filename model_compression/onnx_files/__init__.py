@@ -1,8 +1,7 @@
 """TODO."""
 
 from model_compression.onnx_files.export import check_shrunk, export_onnx, save_onnx, strip, to_onnx, to_traced_onnx
-from model_compression.onnx_files.operators import optimized_operators
-from model_compression.onnx_files.size import graph_parameters
+from model_compression.onnx_files.inspection import graph_parameters, optimized_operators
 from model_compression.onnx_files.slimming import compact
 
 __all__ = [

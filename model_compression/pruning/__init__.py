@@ -1,7 +1,6 @@
 """TODO."""
 
-from model_compression.pruning.costs import NOTHING, Resource, costs_of
-from model_compression.pruning.footprint import int8_weight_bytes, parameters
+from model_compression.pruning.costs import NOTHING, Resource, costs_of, int8_weight_bytes, parameters
 from model_compression.pruning.importance import Criterion, unit_scores
 from model_compression.pruning.rounds import History, Round, remove_units, removed_units
 from model_compression.pruning.snapshot import load_snapshot, read_history, save_snapshot

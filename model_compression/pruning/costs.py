@@ -1,17 +1,28 @@
 """What removing a unit frees of the resource that is short: bytes, activation memory, or measured latency."""
 
-from collections.abc import Collection, Mapping
+import ast
+import copy
+import json
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
+import onnx
+import onnxruntime as ort
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from model_compression.errors import PruningError
 from model_compression.intake import is_view
-from model_compression.pruning.dependencies import Bundle
-from model_compression.pruning.latency_profile import layer_seconds
-from model_compression.pruning.selection import Candidates
-from model_compression.pruning.structure import Attention, Residual, Values, observe
+from model_compression.onnx_files import to_traced_onnx
+from model_compression.pruning.dependencies import ChannelGroup
+from model_compression.pruning.structure import OPERATORS, Attention, Residual, Values, observe
+from model_compression.pruning.vocabulary import TrimmedTable
 
 Resource: TypeAlias = Literal["bytes", "memory", "latency"]
 INPUTS_TOO: tuple[Resource, ...] = ("bytes", "latency")  # a layer with fewer inputs has fewer weights and less to do
@@ -24,11 +35,11 @@ class Costs:
     taken: Mapping[str, float] = field(default_factory=dict)
     inputs_too: bool = True
 
-    def of_channel(self, bundle: Bundle) -> float:
-        """What a channel of a bundle frees, as a share of everything."""
+    def of_channel(self, group: ChannelGroup) -> float:
+        """What a channel of a group frees, as a share of everything."""
         if not self.taken:
             return 1.0
-        parts = [part for part in bundle.parts if part.of_outputs or self.inputs_too]
+        parts = [part for part in group.parts if part.of_outputs or self.inputs_too]
         return sum(self.taken.get(part.layer, 0.0) * part.share for part in parts)
 
     def of_head(self, attention: Attention) -> float:
@@ -41,10 +52,10 @@ class Costs:
         core = sum(self.taken.get(name, 0.0) for name in between) / count
         return makers + core + (self.taken.get(attention.name, 0.0) / count if self.inputs_too else 0.0)
 
-    def of_layer(self, layer: Residual, inside: Collection[Candidates]) -> float:
+    def of_layer(self, layer: Residual, inside: float) -> float:
         """What a layer frees; `inside` are the groups that go with it."""
         if not self.taken:
-            return sum(group.cost * len(group.scores) for group in inside) or 1.0
+            return inside or 1.0
         return sum(self.taken.get(name, 0.0) for name in (*layer.modules, *(node.name for node in layer.nodes)))
 
 
@@ -111,3 +122,105 @@ def _bytes(values: Values, node: fx.Node) -> int:
     if not isinstance(value, Tensor) or _views(node) or node.op in ("get_attr", "output"):
         return 0
     return value.numel() * value.element_size()
+
+
+RUNS = 30
+SCOPES = "pkg.torch.onnx.name_scopes"
+KERNEL = "_kernel_time"
+OPERATOR = "_operator_"  # before the name of a node that became a module
+
+
+def layer_seconds(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, float]:
+    """Measure the median time of each module's operators, by the module's name, for one row on one thread.
+
+    An attention's own products and softmax are there by the names of their nodes, where the model is a rebuilt program.
+    Other operators that belong to no module (sums, views) are not in it. Raises ExportError.
+    """
+    names = [f"input{index}" for index in range(len(example))]
+    proto = to_traced_onnx(_with_operators_as_modules(model), example, names)
+    modules = {node.name: _module(node) for node in proto.graph.node}
+    rows = {name: values[:1].numpy() for name, values in zip(names, example, strict=True)}
+    seconds: dict[str, float] = defaultdict(float)
+    for node, times in _profile(proto, rows).items():
+        if modules.get(node):
+            seconds[modules[node].removeprefix(OPERATOR)] += statistics.median(times) / 1e6
+    return dict(seconds)
+
+
+class _Operator(nn.Module):
+    """One operator of a graph, under a name that the exporter keeps."""
+
+    def __init__(self, target: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.target(*args, **kwargs)
+
+
+def _with_operators_as_modules(model: nn.Module) -> nn.Module:
+    """The exporter numbers operators anew and keeps the names of modules."""
+    if not isinstance(model, fx.GraphModule):
+        return model
+    named = copy.deepcopy(model)
+    for node in named.graph.nodes:
+        if node.target in OPERATORS:
+            name = f"{OPERATOR}{node.name}"
+            named.add_module(name, _Operator(node.target))
+            node.op, node.target = "call_module", name
+    named.recompile()
+    return named.eval()
+
+
+def _module(node: onnx.NodeProto) -> str:
+    """The module that a node came from, "" for the model's own operators."""
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "[]")
+    *modules, _ = ast.literal_eval(scopes) or [""]
+    return modules[-1] if modules else ""
+
+
+def _profile(proto: onnx.ModelProto, rows: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Microseconds of each run of each node, by its name."""
+    with tempfile.TemporaryDirectory(prefix="edgewright-profile-") as folder:
+        options = ort.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "run")
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        # what goes further renames and fuses nodes across modules
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        for _ in range(RUNS):
+            session.run(None, rows)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    times: dict[str, list[float]] = defaultdict(list)
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
+            times[event["name"].removesuffix(KERNEL)].append(float(event["dur"]))
+    return times
+
+
+FLOAT = 4
+PER_CHANNEL = 4 + 4 + 4  # the weights' scale, the int32 bias and its scale
+
+
+def parameters(model: nn.Module) -> int:
+    """Count the parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def int8_weight_bytes(model: nn.Module) -> int:
+    """Bytes of the weights of an INT8 file with per-channel scales, batch norms folded; the graph's own not counted."""
+    return sum(_int8_bytes(module) for module in model.modules())
+
+
+def _int8_bytes(module: nn.Module) -> int:
+    if isinstance(module, _BatchNorm):
+        return 0
+    if isinstance(module, (_ConvNd, nn.Linear)) and not isinstance(module, _ConvTransposeNd):
+        return module.weight.numel() + PER_CHANNEL * module.weight.shape[0]
+    if isinstance(module, TrimmedTable):
+        return module.rows.numel() * module.rows.element_size()
+    if isinstance(module, nn.Embedding):
+        return module.weight.numel()
+    return FLOAT * sum(parameter.numel() for parameter in module.parameters(recurse=False))

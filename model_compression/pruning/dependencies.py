@@ -18,7 +18,7 @@ MIXERS = (nn.LayerNorm, nn.GroupNorm)
 
 @dataclass(frozen=True)
 class Reader:
-    """A layer that takes the channels of a bundle: its input `inputs[i]` carries channel `channels[i]`."""
+    """A layer that takes the channels of a group: its input `inputs[i]` carries channel `channels[i]`."""
 
     layer: str
     inputs: list[int]
@@ -27,7 +27,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Part:
-    """A layer that loses a share of its outputs, or of its inputs, with each channel of a bundle."""
+    """A layer that loses a share of its outputs, or of its inputs, with each channel of a group."""
 
     layer: str
     of_outputs: bool
@@ -35,7 +35,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Bundle:
+class ChannelGroup:
     """Channels that can only be removed together (residual adds, depthwise convolutions), named by a layer of theirs.
 
     `blocks` equal parts must lose the same positions (grouped convolutions, group norms). Where it `mixes`, a norm
@@ -68,11 +68,11 @@ class Dependencies:
                     "`channels` out of the recipe's `units`"
                 ) from error
 
-    def bundles(self, kept: Collection[str] = ()) -> Iterator[Bundle]:
-        """Yield every bundle of which no layer is `kept`."""
+    def channel_groups(self, kept: Collection[str] = ()) -> Iterator[ChannelGroup]:
+        """Yield every group of which no layer is `kept`."""
         ignored = [self.model.get_submodule(name) for name in kept]
         for group in self._graph.get_all_groups(ignored_layers=ignored, root_module_types=ROOTS):
-            yield self._bundle(group)
+            yield self._channel_group(group)
 
     def remove(self, layer: str, channels: Sequence[int]) -> None:
         """Remove output channels of a layer, and whatever hangs on them, in place.
@@ -87,9 +87,9 @@ class Dependencies:
         group = self._graph.get_pruning_group(module, pruner.prune_out_channels, list(channels))
         group.prune(record_history=False)
 
-    def _bundle(self, group: Any) -> Bundle:
+    def _channel_group(self, group: Any) -> ChannelGroup:
         targets = [(item.dep.target.module, item.dep.handler) for item in group]
-        return Bundle(
+        return ChannelGroup(
             layer=self._names[targets[0][0]],
             width=len(group[0].idxs),
             blocks=math.lcm(*(self._blocks(module, prune) for module, prune in targets)),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import TrainingError
-from model_compression.pruning.dependencies import READERS, Bundle
+from model_compression.pruning.dependencies import READERS, ChannelGroup
 from model_compression.pruning.structure import Attention, Residual, Watching
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
@@ -28,13 +28,13 @@ class Scores:
     inputs: dict[str, Tensor]
     layers: dict[str, Tensor]
 
-    def channels(self, bundle: Bundle) -> Tensor | None:
-        """Score the channels of a bundle by all layers that read them; None where none does."""
+    def channels(self, group: ChannelGroup) -> Tensor | None:
+        """Score the channels of a group by all layers that read them; None where none does."""
         total: Tensor | None = None
-        for reader in bundle.readers:
+        for reader in group.readers:
             if reader.layer in self.inputs:
                 gates = self.inputs[reader.layer][:, reader.inputs]
-                total = gates.new_zeros(len(gates), bundle.width) if total is None else total
+                total = gates.new_zeros(len(gates), group.width) if total is None else total
                 total.index_add_(1, torch.tensor(reader.channels), gates)
         return None if total is None else self._over_batches(total)
 

@@ -1,6 +1,8 @@
 """Structured pruning of channels, attention heads and residual layers: the module really gets smaller."""
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,10 +11,111 @@ from model_compression.errors import PruningError
 from model_compression.pruning.costs import NOTHING, Costs
 from model_compression.pruning.dependencies import Dependencies
 from model_compression.pruning.importance import Scores
-from model_compression.pruning.selection import Candidates, choose
 from model_compression.pruning.structure import remove_heads
-from model_compression.pruning.units import Units, remove_layer
+from model_compression.pruning.units import PrunableUnits, remove_layer
 from model_compression.pruning.vocabulary import replay_trim
+
+SMALLEST_SHARE = 0.5  # of a group's units, that one round leaves standing
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The units of one group: the channels of a tied, the heads of an attention, or one residual layer.
+
+    A score for each unit and what each frees (`cost`). `blocks` equal parts must lose the same positions. What remains
+    is a multiple of `step`. A `whole` group leaves nothing behind; with it go the groups that it `covers`, by index.
+    """
+
+    kind: str
+    scores: Tensor
+    blocks: int = 1
+    cost: float = 1.0
+    step: int = 1
+    whole: bool = False
+    covers: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def total_cost(self) -> float:
+        """The cost of all units together."""
+        return self.cost * len(self.scores)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The next units that a group would lose, their mean score for what each frees, and what they free together."""
+
+    group: int
+    units: int
+    density: float
+    cost: float
+
+
+def choose(
+    groups: Sequence[Candidates], ratio: float, at_most: Mapping[str, float] | None = None, *, normalise: bool = False
+) -> list[list[int]]:
+    """Choose the units that lose least for what they free, until `ratio` of what all of them take is freed.
+
+    Returns the indices that each group loses. What remains of a group that loses any is a multiple of its step and at
+    least half of it, but for a whole one; so what is freed is the nearest to `ratio` that such steps allow,
+    but not nothing where a step is possible. `at_most` bounds the number of units of a kind. Scores are compared as
+    they are, each an estimate of what the loss would change by; with `normalise`, where a score is no such estimate,
+    in multiples of its kind's mean.
+    """
+    scale = _kind_means(groups) if normalise else {}
+    cuts = [cut for index, group in enumerate(groups) for cut in _cuts(index, group, scale.get(group.kind, 1.0))]
+    target = ratio * sum(group.total_cost for group in groups)
+    left = dict(at_most or {})
+    removed, covered, freed = [0] * len(groups), set[int](), 0.0
+    for cut in sorted(cuts, key=lambda cut: cut.density):
+        group = groups[cut.group]
+        if cut.group in covered or left.get(group.kind, math.inf) < cut.units:
+            continue
+        if freed and freed + cut.cost / 2 > target:
+            if group.whole:
+                continue  # a layer is large: something smaller may still fit
+            break
+        removed[cut.group] += cut.units
+        freed += cut.cost
+        covered |= group.covers
+        if group.kind in left:
+            left[group.kind] -= cut.units
+    return [
+        [] if index in covered else _least(group, count)
+        for index, (group, count) in enumerate(zip(groups, removed, strict=True))
+    ]
+
+
+def _cuts(index: int, group: Candidates, scale: float) -> Iterator[_Cut]:
+    width, step = len(group.scores), math.lcm(group.blocks, group.step)
+    scores = _by_position(group).sort().values
+    smallest = 0 if group.whole else math.ceil(width * SMALLEST_SHARE / step) * step
+    before = width
+    for after in range((width - 1) // step * step, smallest - 1, -step):
+        gone = scores[(width - before) // group.blocks : (width - after) // group.blocks]
+        units = before - after
+        yield _Cut(index, units, float(gone.mean()) / scale / (group.cost or math.ulp(1)), group.cost * units)
+        before = after
+
+
+def _kind_means(groups: Sequence[Candidates]) -> dict[str, float]:
+    """The mean score for what is freed, kind by kind."""
+    sums: dict[str, list[float]] = {}
+    for group in groups:
+        total = sums.setdefault(group.kind, [0.0, 0.0])
+        total[0] += float(group.scores.sum())
+        total[1] += group.total_cost
+    return {kind: score / cost for kind, (score, cost) in sums.items() if score and cost}
+
+
+def _least(group: Candidates, count: int) -> list[int]:
+    positions = _by_position(group).argsort(stable=True)[: count // group.blocks]
+    size = len(group.scores) // group.blocks
+    return sorted(int(position) + block * size for block in range(group.blocks) for position in positions)
+
+
+def _by_position(group: Candidates) -> Tensor:
+    return group.scores.view(group.blocks, -1).mean(0)
+
 
 Round = dict[str, Any]
 """What one round removed, by names and by indices before the round; only what it did remove is there.
@@ -26,7 +129,7 @@ History = list[Round]
 def remove_units(
     model: nn.Module,
     example: tuple[Tensor, ...],
-    units: Units,
+    units: PrunableUnits,
     scores: Scores,
     ratio: float,
     *,
@@ -88,11 +191,11 @@ def removed_units(history: History) -> dict[str, int]:
     return {"layers": layers, **{kind: sum(map(len, lists)) for kind, lists in by_layer.items()}}
 
 
-def _round(units: Units, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
-    """Write down what was chosen; a bundle goes by the name of a layer that is still there without the layers."""
+def _round(units: PrunableUnits, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
+    """Write down what was chosen; a channel group goes by the name of a layer that is not removed itself."""
     layers = [name for name, (kind, _) in chosen.items() if kind == "layers"]
     lost = {module for layer in units.layers if layer.name in layers for module in layer.modules}
-    makers = {bundle.layer: [name for name in bundle.makers if name not in lost] for bundle in units.bundles}
+    makers = {group.layer: [name for name in group.makers if name not in lost] for group in units.channel_groups}
     removed: Round = {"layers": layers} if layers else {}
     for name, (kind, gone) in chosen.items():
         if kind == "heads":
@@ -102,22 +205,22 @@ def _round(units: Units, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
     return removed
 
 
-def _candidates(units: Units, scores: Scores, round_to: int, costs: Costs) -> Iterator[tuple[str, Candidates]]:
-    groups: list[tuple[str, Candidates, Collection[str]]] = []
-    for bundle in units.bundles:
-        found = scores.channels(bundle)
-        if found is not None:
-            group = Candidates("channels", found, bundle.blocks, costs.of_channel(bundle), round_to)
-            groups.append((bundle.layer, group, [part.layer for part in bundle.parts if part.of_outputs]))
+def _candidates(units: PrunableUnits, scores: Scores, round_to: int, costs: Costs) -> Iterator[tuple[str, Candidates]]:
+    found: list[tuple[str, Candidates, Collection[str]]] = []
+    for group in units.channel_groups:
+        channels = scores.channels(group)
+        if channels is not None:
+            candidates = Candidates("channels", channels, group.blocks, costs.of_channel(group), round_to)
+            found.append((group.layer, candidates, [part.layer for part in group.parts if part.of_outputs]))
     for attention in units.attentions:
-        group = Candidates("heads", scores.heads(attention), cost=costs.of_head(attention))
-        groups.append((attention.name, group, attention.makers))
-    yield from ((name, group) for name, group, _ in groups)
+        candidates = Candidates("heads", scores.heads(attention), cost=costs.of_head(attention))
+        found.append((attention.name, candidates, attention.makers))
+    yield from ((name, candidates) for name, candidates, _ in found)
     for layer in units.layers:
         own = set(layer.modules)
-        inside = [index for index, (_, _, layers) in enumerate(groups) if set(layers) <= own]
+        inside = [index for index, (_, _, layers) in enumerate(found) if set(layers) <= own]
+        cost = costs.of_layer(layer, sum(found[index][1].total_cost for index in inside))
         yield (
             layer.name,
-            Candidates("layers", scores.layer(layer.name), cost=costs.of_layer(layer, [groups[i][1] for i in inside]),
-                       whole=True, covers=frozenset(inside)),
-        )  # fmt: skip
+            Candidates("layers", scores.layer(layer.name), cost=cost, whole=True, covers=frozenset(inside)),
+        )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import cause_of
-from model_compression.pruning.dependencies import Bundle, Dependencies
+from model_compression.pruning.dependencies import ChannelGroup, Dependencies
 from model_compression.pruning.importance import by_input
 from model_compression.pruning.structure import (
     Attention,
@@ -35,10 +35,10 @@ class Protected:
 
 
 @dataclass(frozen=True)
-class Units:
+class PrunableUnits:
     """The units of one model, as it is now; not those of its copies."""
 
-    bundles: tuple[Bundle, ...]
+    channel_groups: tuple[ChannelGroup, ...]
     attentions: tuple[Attention, ...]
     layers: tuple[Residual, ...]
 
@@ -46,7 +46,7 @@ class Units:
         """How many units of a kind there are."""
         match kind:
             case "channels":
-                return sum(bundle.width for bundle in self.bundles)
+                return sum(group.width for group in self.channel_groups)
             case "heads":
                 return sum(len(attention.heads) for attention in self.attentions)
             case "layers":
@@ -55,16 +55,16 @@ class Units:
 
 def units_of(
     model: nn.Module, example: tuple[Tensor, ...], kinds: Collection[Kind], protected: Sequence[Protected] = ()
-) -> Units:
+) -> PrunableUnits:
     """Find the units of some kinds that are not protected. Heads and layers are found in rebuilt programs only."""
     kept = {protection.layer for protection in protected}
     heads, layers, _ = _structure(model, example)
     made_of_heads = {maker for attention in heads for maker in attention.makers}
-    channels: Iterator[Bundle] = iter(())
+    channels: Iterator[ChannelGroup] = iter(())
     if "channels" in kinds:
         names = {name for name, _ in model.named_modules()}
-        channels = Dependencies(model, example).bundles(kept=(kept | made_of_heads) & names)
-    return Units(
+        channels = Dependencies(model, example).channel_groups(kept=(kept | made_of_heads) & names)
+    return PrunableUnits(
         tuple(channels),
         tuple(each for each in heads if "heads" in kinds and each.name not in kept and len(each.heads) > 1),
         tuple(each for each in layers if "layers" in kinds and each.name not in kept),
@@ -78,7 +78,9 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Collec
     """
     units = units_of(model, example, kinds)
     reasons: list[tuple[str, str | None]] = []
-    reasons += [(each.layer, _trial(model, example, each.layer, _without_channels(each))) for each in units.bundles]
+    reasons += [
+        (each.layer, _trial(model, example, each.layer, _without_channels(each))) for each in units.channel_groups
+    ]
     reasons += [(each.name, _trial(model, example, each.name, _without_head(each))) for each in units.attentions]
     reasons += [(each.name, _trial(model, example, each.name, _without_layer(each))) for each in units.layers]
     found = [Protected(name, reason) for name, reason in reasons if reason]
@@ -120,15 +122,15 @@ def _trial(model: nn.Module, example: tuple[Tensor, ...], name: str, trial: "str
     return None
 
 
-def _without_channels(bundle: Bundle) -> "str | Trial":
-    if bundle.width <= bundle.blocks:
-        return f"it has only {bundle.width} channels in {bundle.blocks} groups"
-    first_of_each_block = set(range(0, bundle.width, bundle.width // bundle.blocks))
+def _without_channels(group: ChannelGroup) -> "str | Trial":
+    if group.width <= group.blocks:
+        return f"it has only {group.width} channels in {group.blocks} groups"
+    first_of_each_block = set(range(0, group.width, group.width // group.blocks))
 
     def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
-        silenced = None if bundle.mixes else _silenced(copy.deepcopy(model), bundle, first_of_each_block)
+        silenced = None if group.mixes else _silenced(copy.deepcopy(model), group, first_of_each_block)
         with torch.enable_grad():
-            Dependencies(model, example).remove(bundle.layer, sorted(first_of_each_block))
+            Dependencies(model, example).remove(group.layer, sorted(first_of_each_block))
         return model, silenced
 
     return trial
@@ -161,9 +163,9 @@ def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> No
     remove_residual(model, layers[name])  # type: ignore[arg-type]
 
 
-def _silenced(model: nn.Module, bundle: Bundle, channels: set[int]) -> nn.Module:
-    """Make the readers of a bundle deaf to some of its channels, in place: what removing these must come to."""
-    for reader in bundle.readers:
+def _silenced(model: nn.Module, group: ChannelGroup, channels: set[int]) -> nn.Module:
+    """Make the readers of a group deaf to some of its channels, in place: what removing these must come to."""
+    for reader in group.readers:
         layer = model.get_submodule(reader.layer)
         weight = by_input(layer, layer.weight)  # type: ignore[arg-type]
         for index, channel in zip(reader.inputs, reader.channels, strict=True):

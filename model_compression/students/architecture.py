@@ -1,6 +1,6 @@
 """Which student: a family, a width and a depth, for the inputs and outputs of one parent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from edge_runtime.errors import EdgewrightError
 from model_compression.errors import StudentError, cause_of
-from model_compression.students.images import depthwise_cnn
-from model_compression.students.signals import signal_net
-from model_compression.students.texts import text_net
+from model_compression.students.networks import depthwise_cnn, signal_net, text_net
 
 Factory = Callable[["Interface", int, int], nn.Module]
 """Called with (interface, width, depth)."""
@@ -140,3 +138,20 @@ def _other_input(family: str, wanted: str, interface: Interface) -> StudentError
         f"expected for the student family {family} one input of {wanted}, got {got}; choose another `family` or write "
         "a factory of your own"
     )
+
+
+def widest(widths: Sequence[int], fits: Callable[[int], bool]) -> int | None:
+    """Find the largest of ascending widths that fits, by bisection; None when not even the first does.
+
+    `fits` builds and measures. Where noise makes a wider one fit and a narrower one not, the answer is still one that
+    was measured to fit.
+    """
+    best: int | None = None
+    low, high = 0, len(widths) - 1
+    while low <= high:
+        middle = (low + high) // 2
+        if fits(widths[middle]):
+            best, low = widths[middle], middle + 1
+        else:
+            high = middle - 1
+    return best

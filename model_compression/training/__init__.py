@@ -1,7 +1,7 @@
 """Fine-tuning as people run it: ground truth plus the parent's answers, on whatever device there is."""
 
-from model_compression.training.loop import Augment, Progress, Teacher, Trained, Validate, fine_tune
-from model_compression.training.rows import Arrays, batches, predict, tensors
+from model_compression.training.batching import Arrays, batches, predict, tensors
+from model_compression.training.loop import Augment, Progress, Teacher, TrainingResult, Validate, fine_tune
 from model_compression.training.settings import Device, FineTuning, LossFunction, Precision
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "Precision",
     "Progress",
     "Teacher",
-    "Trained",
+    "TrainingResult",
     "Validate",
     "batches",
     "fine_tune",

@@ -4,19 +4,23 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_compression.errors import DivergedError, TrainingError
-from model_compression.training.distillation import soft_label_loss
-from model_compression.training.early_stopping import EarlyStopping
-from model_compression.training.memory_format import channels_last
-from model_compression.training.micro_batches import MicroBatches
-from model_compression.training.parallel import gpu_numbers, spread
-from model_compression.training.rows import Arrays, device_of, tensors
+from model_compression.training.batching import (
+    Arrays,
+    MicroBatches,
+    channels_last,
+    device_of,
+    gpu_numbers,
+    spread,
+    tensors,
+)
 from model_compression.training.settings import FineTuning, LossFunction
 
 Progress = Callable[[int, int, float, float | None], None]
@@ -29,7 +33,7 @@ Augment = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What came of a training: `loss` is the last epoch's mean, `score` the kept weights' on validation."""
 
     loss: float
@@ -49,7 +53,7 @@ def fine_tune(
     validate: Validate | None = None,
     augment: Augment | None = None,
     weights: np.ndarray | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train in place on the ground truth and the parent's answers to the same rows.
 
     `teacher` is the answers, computed once by the caller, shape (rows, classes), or the parent itself, which `augment`
@@ -95,7 +99,7 @@ class _Loop:
         self.micro_batches = MicroBatches(settings.batch_size)
         self.step = 0
 
-    def run(self, progress: Progress | None, validate: Validate | None) -> Trained:
+    def run(self, progress: Progress | None, validate: Validate | None) -> TrainingResult:
         """Train epoch by epoch; stop early where the settings say so."""
         stopping = EarlyStopping(self.settings.patience)
         score: float | None = None
@@ -112,7 +116,7 @@ class _Loop:
                 break
         stopping.restore(self.model)
         kept = stopping.best if self.settings.patience is not None else score
-        return Trained(float(np.mean(losses)), done, kept, self.micro_batches.size)
+        return TrainingResult(float(np.mean(losses)), done, kept, self.micro_batches.size)
 
     def _step(self, batch: Tensor) -> float:
         self.step += 1
@@ -238,3 +242,46 @@ def _order(rows: int, weights: np.ndarray | None, generator: torch.Generator) ->
     ends[-1] = rows  # whatever the sums were rounded to
     drawn = torch.repeat_interleave(shuffled, ends.diff(prepend=ends.new_zeros(1)).long())
     return drawn[torch.randperm(rows, generator=generator)]
+
+
+@dataclass
+class EarlyStopping:
+    """Follows the score over epochs. Without `patience` it only looks on."""
+
+    patience: int | None
+    best: float | None = None
+    _waited: int = 0
+    _weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def seen(self, score: float | None, model: nn.Module) -> bool:
+        """Note an epoch's score; returns whether to stop."""
+        if score is None:
+            return False
+        if self.best is None or score > self.best:
+            self.best, self._waited = score, 0
+            if self.patience is not None:
+                self._weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            return False
+        self._waited += 1
+        return self.patience is not None and self._waited >= self.patience
+
+    def restore(self, model: nn.Module) -> None:
+        """Put the best epoch's weights back, where they were kept."""
+        if self._weights:
+            model.load_state_dict(self._weights)
+
+
+def soft_label_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the student's softened class probabilities from the teacher's.
+
+    Logits of shape (rows, classes); scaled by temperature^2 so that the gradient keeps its size.
+    Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015.
+    """
+    if student.shape != teacher.shape or student.dim() != 2:
+        raise TrainingError(
+            f"expected logits of one shape (rows, classes) from student and teacher, got {tuple(student.shape)} "
+            f"and {tuple(teacher.shape)}; distillation by soft labels needs a classifier"
+        )
+    log_student = F.log_softmax(student / temperature, dim=1)
+    log_teacher = F.log_softmax(teacher / temperature, dim=1)
+    return F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2

@@ -4,51 +4,51 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_compression.pruning.dependencies import Bundle, Dependencies
+from model_compression.pruning.dependencies import ChannelGroup, Dependencies
 from tests.model_compression.intake.models import ARCHITECTURES, exported
 from tests.model_compression.toys import rebuild
 
 
-def bundles(name: str, kept: tuple[str, ...] = ()) -> dict[str, Bundle]:
+def channel_groups(name: str, kept: tuple[str, ...] = ()) -> dict[str, ChannelGroup]:
     _, program = exported(name)
-    found = Dependencies(rebuild(program), (ARCHITECTURES[name].rows,)).bundles(kept)
-    return {bundle.layer: bundle for bundle in found}
+    found = Dependencies(rebuild(program), (ARCHITECTURES[name].rows,)).channel_groups(kept)
+    return {group.layer: group for group in found}
 
 
 def test_a_flattened_channel_is_read_by_every_place_it_covers() -> None:
-    (reader,) = bundles("cnn")["features.4"].readers
+    (reader,) = channel_groups("cnn")["features.4"].readers
     assert reader.layer == "hidden"
     assert reader.inputs == list(range(128))
     assert reader.channels == [channel for channel in range(32) for _ in range(4)]
 
 
 def test_a_residual_stream_is_one_bundle_with_all_of_its_readers() -> None:
-    found = bundles("resnet")
+    found = channel_groups("resnet")
     assert "layer1.0.conv2" not in found  # it adds to the stem's channels
     readers = {reader.layer for reader in found["stem.0"].readers}
     assert readers == {"layer1.0.conv1", "layer1.1.conv1", "layer1.1.downsample.0"}
 
 
 def test_a_depthwise_convolution_passes_channels_on_and_reads_none() -> None:
-    wide = next(bundle for bundle in bundles("mobilenet").values() if bundle.width == 32)
+    wide = next(group for group in channel_groups("mobilenet").values() if group.width == 32)
     assert {reader.layer for reader in wide.readers} == {"blocks.0.project.0", "blocks.0.excite.reduce"}
     assert wide.blocks == 1
 
 
 def test_group_norm_makes_blocks_and_mixes_them() -> None:
-    found = bundles("signal")
+    found = channel_groups("signal")
     assert (found["conv2"].blocks, found["conv2"].mixes) == (4, True)
     assert (found["conv1"].blocks, found["conv1"].mixes) == (1, False)
 
 
 def test_a_grouped_convolution_makes_blocks_on_both_of_its_sides() -> None:
     model = nn.Sequential(nn.Conv2d(1, 8, 1), nn.Conv2d(8, 12, 1, groups=4), nn.Conv2d(12, 2, 1))
-    found = {b.layer: b.blocks for b in Dependencies(model, (torch.zeros(2, 1, 4, 4),)).bundles()}
+    found = {b.layer: b.blocks for b in Dependencies(model, (torch.zeros(2, 1, 4, 4),)).channel_groups()}
     assert found == {"0": 4, "1": 4, "2": 1}
 
 
 def test_a_bundle_with_a_kept_layer_is_left_out() -> None:
-    assert set(bundles("resnet")) - set(bundles("resnet", kept=("layer1.0.conv2",))) == {"stem.0"}
+    assert set(channel_groups("resnet")) - set(channel_groups("resnet", kept=("layer1.0.conv2",))) == {"stem.0"}
 
 
 class TestRemove:

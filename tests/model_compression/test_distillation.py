@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model_compression.errors import TrainingError
-from model_compression.training.distillation import soft_label_loss
+from model_compression.training.loop import soft_label_loss
 
 
 def test_equals_the_divergence_computed_by_hand() -> None:

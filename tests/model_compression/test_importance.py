@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from model_compression.errors import TrainingError
 from model_compression.intake import rebuild
-from model_compression.pruning.dependencies import Bundle, Dependencies, Reader
+from model_compression.pruning.dependencies import ChannelGroup, Dependencies, Reader
 from model_compression.pruning.importance import Batch, by_input, unit_scores
 from tests.model_compression.intake.models import ARCHITECTURES, exported
 
@@ -30,7 +30,7 @@ def batch(*rows: float) -> Batch:
 
 def scores_of(model: nn.Module, *batches: Batch) -> dict[str, list[float]]:
     scores = unit_scores(model, batches, total)
-    found = {bundle.layer: scores.channels(bundle) for bundle in Dependencies(model, batches[0][0]).bundles()}
+    found = {group.layer: scores.channels(group) for group in Dependencies(model, batches[0][0]).channel_groups()}
     return {layer: score.tolist() for layer, score in found.items() if score is not None}
 
 
@@ -47,10 +47,10 @@ def test_squares_are_averaged_over_batches_so_that_signs_do_not_cancel() -> None
     assert scores_of(model, batch(1, -1)) == {"0": [0, 0, 0]}
 
 
-def gate_scores(model: nn.Module, bundle: Bundle, rows: Tensor, targets: Tensor) -> Tensor:
+def gate_scores(model: nn.Module, group: ChannelGroup, rows: Tensor, targets: Tensor) -> Tensor:
     """What Scores.channels claims, by gates of one that are really put before each reader."""
-    gate = torch.ones(bundle.width, requires_grad=True)
-    hooks = [_gated(model, reader, gate) for reader in bundle.readers]
+    gate = torch.ones(group.width, requires_grad=True)
+    hooks = [_gated(model, reader, gate) for reader in group.readers]
     F.cross_entropy(model.eval()(rows), targets).backward()
     for hook in hooks:
         hook.remove()
@@ -74,18 +74,18 @@ def test_equals_gates_on_every_bundle_of_each_architecture(name: str) -> None:
     model, rows = rebuild(program), ARCHITECTURES[name].rows
     targets = torch.arange(len(rows)) % model(rows).shape[1]
     scores = unit_scores(model, [((rows,), targets)], F.cross_entropy)
-    read = [bundle for bundle in Dependencies(model, (rows,)).bundles() if bundle.readers]
+    read = [group for group in Dependencies(model, (rows,)).channel_groups() if group.readers]
     assert len(read) >= 2
-    for bundle in read:
-        expected = gate_scores(model, bundle, rows, targets)
-        got = scores.channels(bundle)
+    for group in read:
+        expected = gate_scores(model, group, rows, targets)
+        got = scores.channels(group)
         assert expected.max() > 0
         torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-5 * float(expected.max()))
 
 
 def test_channels_that_no_layer_reads_have_no_score() -> None:
     scores = unit_scores(two_linears(), [batch(1)], total)
-    assert scores.channels(Bundle("2", 1, 1, False, ())) is None
+    assert scores.channels(ChannelGroup("2", 1, 1, False, ())) is None
 
 
 @pytest.mark.parametrize("training", [True, False])

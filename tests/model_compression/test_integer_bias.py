@@ -8,7 +8,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from model_compression.onnx_files import save_onnx
-from model_compression.quantization.integer_bias import quantize_biases
+from model_compression.quantization.qat import quantize_biases
 from tests.model_compression.toys import kernels, run
 
 RNG = np.random.default_rng(0)

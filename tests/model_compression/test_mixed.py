@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from model_compression.errors import QuantizationError
 from model_compression.onnx_files import optimized_operators
-from model_compression.quantization.mixed import Mixed, quantize_mixed
+from model_compression.quantization.mixed import MixedFile, quantize_mixed
 from tests.model_compression.toys import accuracy, digits, float_file, run
 
 CALIBRATION = (digits("train").images[:200],)
@@ -33,7 +33,7 @@ def fragile(tmp_path: Path) -> Path:
     return source
 
 
-def quantize(source: Path, **changes: float) -> tuple[Path, Mixed]:
+def quantize(source: Path, **changes: float) -> tuple[Path, MixedFile]:
     settings: dict = {"method": "minmax", "reduce_range": False, "at_most": 2, "tolerance": 0.02} | changes
     path = source.parent / "out" / "mixed.onnx"
     return path, quantize_mixed(source, CALIBRATION, (ROWS,), accuracy, path, **settings)

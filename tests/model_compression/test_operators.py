@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model_compression.onnx_files.operators import is_integer, optimized_operators
+from model_compression.onnx_files.inspection import is_integer, optimized_operators
 from model_compression.quantization import quantize_after_training
 from tests.model_compression.toys import digits, float_file
 

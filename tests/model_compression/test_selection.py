@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_compression.pruning.selection import Candidates, choose
+from model_compression.pruning.rounds import Candidates, choose
 
 
 def ranked(*scores: float, blocks: int = 1, step: int = 1, **more: Any) -> Candidates:
@@ -15,15 +15,15 @@ def ranked(*scores: float, blocks: int = 1, step: int = 1, **more: Any) -> Candi
 
 
 def test_the_least_important_go_wherever_they_are() -> None:
-    bundles = [ranked(5, 1, 6, 7), ranked(9, 2, 3, 8)]
-    assert choose(bundles, 0.25) == [[1], [1]]
-    assert choose(bundles, 0.375) == [[1], [1, 2]]
+    groups = [ranked(5, 1, 6, 7), ranked(9, 2, 3, 8)]
+    assert choose(groups, 0.25) == [[1], [1]]
+    assert choose(groups, 0.375) == [[1], [1, 2]]
 
 
 def test_what_remains_is_a_multiple_of_round_to() -> None:
-    bundles = [ranked(*range(10), step=4), ranked(*range(20, 36), step=4)]
-    assert choose(bundles, 0.1) == [[0, 1], []]  # 10 to 8; nothing of the dearer one
-    assert choose(bundles, 0.23) == [[0, 1], [0, 1, 2, 3]]
+    groups = [ranked(*range(10), step=4), ranked(*range(20, 36), step=4)]
+    assert choose(groups, 0.1) == [[0, 1], []]  # 10 to 8; nothing of the dearer one
+    assert choose(groups, 0.23) == [[0, 1], [0, 1, 2, 3]]
 
 
 def test_half_of_a_bundle_stays_however_little_it_matters() -> None:
@@ -39,9 +39,9 @@ def test_one_step_is_taken_even_where_it_is_more_than_the_ratio() -> None:
     assert choose([ranked(*range(16), step=8)], 0.05) == [[0, 1, 2, 3, 4, 5, 6, 7]]
 
 
-@pytest.mark.parametrize("bundles", [[], [ranked(1, step=8)], [ranked(*range(8), step=8)]])
-def test_nothing_goes_where_no_step_is_possible(bundles: list[Candidates]) -> None:
-    assert choose(bundles, 0.5) == [[] for _ in bundles]
+@pytest.mark.parametrize("groups", [[], [ranked(1, step=8)], [ranked(*range(8), step=8)]])
+def test_nothing_goes_where_no_step_is_possible(groups: list[Candidates]) -> None:
+    assert choose(groups, 0.5) == [[] for _ in groups]
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,8 +55,8 @@ def test_the_ratio_is_met_as_nearly_as_the_steps_allow(
     widths: list[int], ratio: float, round_to: int, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    bundles = [Candidates("channels", torch.rand(width, generator=generator), step=round_to) for width in widths]
-    chosen = choose(bundles, ratio)
+    groups = [Candidates("channels", torch.rand(width, generator=generator), step=round_to) for width in widths]
+    chosen = choose(groups, ratio)
     left = [width - len(gone) for width, gone in zip(widths, chosen, strict=True)]
     assert all(rest % round_to == 0 and rest >= width / 2 for rest, width in zip(left, widths, strict=True))
     assert all(len(set(gone)) == len(gone) for gone in chosen)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model_compression.quantization.thresholds import entropy_threshold, percentile_bounds
+from model_compression.quantization.ranges import entropy_threshold, percentile_bounds
 
 
 def histogram(values: np.ndarray, bins: int = 2048) -> tuple[np.ndarray, np.ndarray]:

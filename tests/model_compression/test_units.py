@@ -145,7 +145,7 @@ class TestCosts:
         rows = (torch.randn(16, 64),)
         units = units_of(model, rows, ("channels",), protected_units(model, rows, ("channels",)))
         costs = costs_of(model, rows, "bytes")
-        by_layer = {bundle.layer: costs.of_channel(bundle) for bundle in units.bundles}
+        by_layer = {group.layer: costs.of_channel(group) for group in units.channel_groups}
         assert by_layer["0"] == pytest.approx((65 + 8) / parameters(model), rel=0.05)
         assert by_layer["2"] == pytest.approx((9 + 3) / parameters(model), rel=0.05)
 

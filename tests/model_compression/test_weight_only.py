@@ -9,7 +9,7 @@ from torch import nn
 
 from model_compression.errors import QuantizationError
 from model_compression.onnx_files import export_onnx
-from model_compression.onnx_files.operators import is_integer, optimized_operators
+from model_compression.onnx_files.inspection import is_integer, optimized_operators
 from model_compression.quantization import quantize_dynamically, quantize_weights
 from tests.model_compression.encoders import rebuilt, rows
 from tests.model_compression.toys import run

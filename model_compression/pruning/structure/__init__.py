@@ -1,7 +1,6 @@
 """Units larger than a channel, found in a rebuilt program's graph: attention heads and residual layers."""
 
-from model_compression.pruning.structure.attention import Attention, attentions
-from model_compression.pruning.structure.cores import OPERATORS
+from model_compression.pruning.structure.attention import OPERATORS, Attention, attentions
 from model_compression.pruning.structure.heads import remove_heads
 from model_compression.pruning.structure.observation import Values, Watching, observe
 from model_compression.pruning.structure.residual import Residual, remove_residual, residuals

@@ -1,15 +1,110 @@
-"""Attention heads: which rows and columns of which layers each of them is."""
+"""Where attention happens: one operator, or the products around a softmax."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from model_compression.pruning.structure.cores import Core, cores
-from model_compression.pruning.structure.index_flow import features, follow, way_back
-from model_compression.pruning.structure.masks import heads_of_masks
-from model_compression.pruning.structure.observation import Values, calls, layer_of, reads_sizes_only
+from model_compression.intake import ScaledDotProductAttention, aten
+from model_compression.pruning.structure.observation import (
+    MOVES,
+    STAYS,
+    Values,
+    calls,
+    features,
+    follow,
+    layer_of,
+    reads_sizes_only,
+    way_back,
+)
+
+PRODUCTS = {aten.matmul.default, aten.bmm.default}
+PRODUCT_AND_SUM = aten.baddbmm.default
+SOFTMAX = {aten.softmax.int, aten._softmax.default}
+OPERATORS = {aten.scaled_dot_product_attention.default, PRODUCT_AND_SUM, *PRODUCTS, *SOFTMAX}
+"""What attention spends its time in, between its layers."""
+ELEMENTWISE = {
+    aten.add.Tensor,
+    aten.add_.Tensor,
+    aten.sub.Tensor,
+    aten.mul.Tensor,
+    aten.mul_.Tensor,
+    aten.div.Tensor,
+    aten.div_.Tensor,
+    aten.masked_fill.Scalar,
+    aten.masked_fill_.Scalar,
+    aten.where.self,
+    aten.where.ScalarOther,
+    aten.where.ScalarSelf,
+    aten.to.dtype,
+    aten.clamp.default,
+    aten.maximum.default,
+    aten.logical_not.default,
+    aten.logical_or.default,
+    aten.logical_and.default,
+}
+
+
+@dataclass(frozen=True)
+class Core:
+    """One attention: what it takes and gives. Features are the last dimension, of the key the last but one if so told.
+
+    `masks` are what is added to or put into the scores, `operators` the products and the softmax; `node` is the last.
+    """
+
+    node: fx.Node
+    query: fx.Node
+    key: fx.Node
+    value: fx.Node
+    key_is_transposed: bool
+    masks: tuple[fx.Node, ...]
+    operators: tuple[fx.Node, ...]
+
+
+def cores(model: fx.GraphModule) -> Iterator[Core]:
+    """Yield the attentions of a graph in the order in which they run."""
+    for node in model.graph.nodes:
+        if node.target is aten.scaled_dot_product_attention.default or layer_of(model, node, ScaledDotProductAttention):
+            arguments: list[Any] = list(node.args)
+            query, key, value, *rest = arguments
+            mask = rest[0] if rest else node.kwargs.get("attn_mask")
+            yield Core(node, query, key, value, False, (mask,) if isinstance(mask, fx.Node) else (), (node,))
+        elif node.target in PRODUCTS and (softmax := _softmax_behind(model, node.args[0])) is not None:
+            scores, masks = _scores(softmax.args[0])
+            if scores is not None:
+                query, key, value = [*scores.args[-2:], node.args[1]]
+                yield Core(node, query, key, value, True, masks, (scores, softmax, node))  # type: ignore[arg-type]
+
+
+def _softmax_behind(model: fx.GraphModule, node: Any) -> fx.Node | None:
+    while isinstance(node, fx.Node) and (layer_of(model, node, nn.Dropout) or node.target in (aten.to.dtype,)):
+        node = node.args[0]
+    if not isinstance(node, fx.Node):
+        return None
+    return node if node.target in SOFTMAX or layer_of(model, node, nn.Softmax) else None
+
+
+def _scores(node: Any) -> tuple[fx.Node | None, tuple[fx.Node, ...]]:
+    """The product of queries and keys before a softmax, and everything else that goes into its argument."""
+    masks: list[fx.Node] = []
+    while isinstance(node, fx.Node) and node.target in ELEMENTWISE | {aten.view.default, aten.reshape.default}:
+        ahead = next((each for each in node.all_input_nodes if _leads_to_product(each)), None)
+        masks += [each for each in node.all_input_nodes if each is not ahead]
+        node = ahead
+    if not isinstance(node, fx.Node) or node.target not in PRODUCTS | {PRODUCT_AND_SUM}:
+        return None, ()
+    if node.target is PRODUCT_AND_SUM:
+        masks.append(node.args[0])  # type: ignore[arg-type]
+    return node, tuple(masks)
+
+
+def _leads_to_product(node: fx.Node) -> bool:
+    while node.target in ELEMENTWISE and isinstance(node.args[0], fx.Node):
+        node = node.args[0]
+    return node.target in PRODUCTS | {PRODUCT_AND_SUM}
+
 
 SIDES = ("query", "key", "value")
 
@@ -157,3 +252,63 @@ def _by_owner(owner: Tensor, numbers: Any) -> Any:
 def _head(number: int, owners: dict[fx.Node, Tensor], read: Tensor) -> Head:
     rows = {str(maker.target): (owner == number).nonzero().flatten().tolist() for maker, owner in owners.items()}
     return Head(rows, (read == number).nonzero().flatten().tolist())
+
+
+def heads_of_masks(model: fx.GraphModule, values: Values, core: Core, place_heads: Tensor) -> dict[fx.Node, Any]:
+    """Which head each element belongs to at the nodes that spread a core's masks over its heads.
+
+    Empty where masks are the same for all heads by broadcasting.
+    """
+    found: dict[fx.Node, Any] = {}
+    for mask in core.masks:
+        behind = _behind(mask)
+        for node, dim in _spreads(values, behind):
+            shape = values[node].shape
+            numbers = torch.arange(shape[dim], dtype=torch.float64).view(-1, *[1] * (len(shape) - dim - 1))
+            reached = _through(model, values, {node: numbers.expand(shape)}, behind)
+            if mask in reached and _is_by_head(reached[mask], place_heads):
+                found |= reached
+    return found
+
+
+def _behind(mask: fx.Node) -> set[fx.Node]:
+    pending, behind = [mask], set()
+    while pending:
+        node = pending.pop()
+        if node not in behind and (node.target in MOVES or node.target in STAYS or node.target in ELEMENTWISE):
+            behind.add(node)
+            pending.extend(node.all_input_nodes)
+    return behind
+
+
+def _spreads(values: Values, nodes: set[fx.Node]) -> Iterator[tuple[fx.Node, int]]:
+    for node in nodes:
+        if node.target is not aten.expand.default:
+            continue
+        before, after = values[node.args[0]].shape, values[node].shape  # type: ignore[index]
+        new = len(after) - len(before)
+        for dim, size in enumerate(after):
+            if size > 1 and (dim < new or before[dim - new] == 1):
+                yield node, dim
+
+
+def _through(
+    model: fx.GraphModule, values: Values, seeds: dict[fx.Node, Any], nodes: set[fx.Node]
+) -> dict[fx.Node, Any]:
+    """Follow the numbers inside `nodes`, past sums with what is the same for all heads."""
+    reached = {node: numbers for node, numbers in follow(model, values, seeds).items() if node in nodes}
+    for node in model.graph.nodes:
+        sources = [each for each in node.all_input_nodes if each in reached]
+        if node in nodes and node not in reached and len(sources) == 1 and node.target in ELEMENTWISE:
+            spread = torch.broadcast_to(reached[sources[0]], values[node].shape)
+            return _through(model, values, {**reached, node: spread}, nodes)
+    return reached
+
+
+def _is_by_head(numbers: Tensor, place_heads: Tensor) -> bool:
+    """Whether the numbers tell the heads apart as the places of the attention do."""
+    places = numbers.reshape(-1, *numbers.shape[-2:]) if numbers.dim() > 2 else numbers[None]
+    if len(places) != len(place_heads) or not (places == places[:, :1, :1]).all():
+        return False
+    pairs = torch.stack([places[:, 0, 0].long(), place_heads], 1).unique(dim=0)
+    return len(pairs) == int(place_heads.max()) + 1 == len(pairs[:, 0].unique())

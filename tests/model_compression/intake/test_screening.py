@@ -5,8 +5,7 @@ import json
 import pytest
 
 from model_compression.errors import IntakeError
-from model_compression.intake.screening import screen
-from model_compression.intake.symbols import is_arithmetic
+from model_compression.intake.screening import is_arithmetic, screen
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch.export import Dim
 
 from model_compression.errors import IntakeError
 from model_compression.intake import InputSpec, input_specs, rebuild
-from model_compression.intake.signature import check_dynamic_batch
+from model_compression.intake.program import check_dynamic_batch
 from tests.model_compression.intake.models import Mlp, export
 
 

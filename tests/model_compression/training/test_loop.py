@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_compression.errors import DivergedError, TrainingError
-from model_compression.training import FineTuning, Trained, fine_tune, predict
+from model_compression.training import FineTuning, TrainingResult, fine_tune, predict
 from tests.model_compression.toys import SETTINGS, digits, float_accuracy, trained
 
 TRAIN = digits("train")
@@ -176,7 +176,7 @@ class TestRefusals:
 
 
 class TestValidation:
-    def run(self, scores: list[float], settings: FineTuning) -> tuple[Trained, list[float | None], nn.Module]:
+    def run(self, scores: list[float], settings: FineTuning) -> tuple[TrainingResult, list[float | None], nn.Module]:
         """Train while the model gets these scores, whatever it has learnt."""
         given, shown = iter(scores), []
         model = linear()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from model_compression.training.memory_format import channels_last
+from model_compression.training.batching import channels_last
 
 
 def _model() -> nn.Sequential:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from model_compression.errors import TrainingError
-from model_compression.training.micro_batches import MicroBatches, is_out_of_memory
+from model_compression.training.batching import MicroBatches, is_out_of_memory
 
 ON_THE_PROCESSOR = "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory"
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model_compression.errors import TrainingError
-from model_compression.training.parallel import Forward, gpu_numbers, spread
+from model_compression.training.batching import Forward, gpu_numbers, spread
 
 GPU = torch.device("cuda")
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from model_compression.training import precision
-from model_compression.training.precision import bfloat16_pays
+from model_compression.training.settings import bfloat16_pays
 
 CPU = torch.device("cpu")
 IMAGE, SMALL_IMAGE, SIGNAL, TOKENS = (1, 28, 28), (1, 8, 8), (9,), (64,)

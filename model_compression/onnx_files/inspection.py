@@ -1,15 +1,15 @@
 """Which operators ONNX Runtime really runs: the histogram of the graph after its own optimization."""
 
+import math
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
+from onnx import ModelProto, TensorProto
 
 from model_compression.quiet import quiet
-
-INTEGER = ("QLinear", "QGemm", "Integer", "QAttention", "DynamicQuantize", "NBits", "GatherBlock")
 
 
 def optimized_operators(path: Path) -> dict[str, int]:
@@ -24,6 +24,6 @@ def optimized_operators(path: Path) -> dict[str, int]:
     return dict(Counter(node.op_type for node in graph.node).most_common())
 
 
-def is_integer(operator: str) -> bool:
-    """Whether an operator of an optimized graph computes in integers."""
-    return any(part in operator for part in INTEGER)
+def graph_parameters(model: ModelProto, kind: int = TensorProto.FLOAT) -> int:
+    """Count the numbers of one type among a graph's constants, float32 unless another is asked for."""
+    return sum(math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == kind)
