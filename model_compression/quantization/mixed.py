@@ -124,7 +124,7 @@ def faster_in_float(source: Path, calibration: Arrays) -> tuple[str, ...]:
     graph gets faster. What it costs to convert between the two is so part of what is measured. Raises
     QuantizationError.
     """
-    with static_quantizer(source, calibration, method="minmax", reduce_range=False, remedy=FLOAT_REMEDY) as opened:
+    with static_quantizer(source, calibration, method="minmax", reduce_range=False, remedy=FLOAT_REMEDY) as quantizer:
         return _measured(quantizer, calibration)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model_compression.errors import IntakeError
 from model_compression.intake import check_equal, rebuild
-from tests.model_compression.intake.models import ARCHITECTURES, export, exported
+from tests.model_compression.architectures import ARCHITECTURES, export, exported
 
 ROWS = ARCHITECTURES["mlp"].rows
 

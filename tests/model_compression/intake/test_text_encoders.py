@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from model_compression.intake import check_equal, load_program, rebuild
 from model_compression.onnx_files import export_onnx
+from tests.model_compression.architectures import export
 from tests.model_compression.encoders import HEADS, TIME, TOKENS, WIDTH, rebuilt, rows, small_bert
-from tests.model_compression.intake.models import export
 from tests.model_compression.toys import run
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from model_compression.errors import TrainingError
 from model_compression.training import fine_tune, predict
-from tests.model_compression.toys import digits, trained
-from tests.model_compression.training.test_loop import QUICK, linear
+from tests.model_compression.toys import QUICK, digits, linear, trained
 
 TRAIN = digits("train")
 

@@ -10,16 +10,10 @@ from torch import Tensor, nn
 
 from model_compression.errors import DivergedError, TrainingError
 from model_compression.training import FineTuning, TrainingResult, fine_tune, predict
-from tests.model_compression.toys import SETTINGS, digits, float_accuracy, trained
+from tests.model_compression.toys import QUICK, SETTINGS, digits, float_accuracy, linear, trained
 
 TRAIN = digits("train")
-QUICK = replace(SETTINGS, epochs=2, batch_size=64)
 LONG = replace(SETTINGS, epochs=10, batch_size=32)
-
-
-def linear(dropout: float = 0.0) -> nn.Module:
-    torch.manual_seed(3)
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(dropout), nn.Linear(32, 10))
 
 
 def tune(

@@ -9,7 +9,7 @@ from model_compression.errors import TrainingError
 from model_compression.intake import rebuild
 from model_compression.pruning.dependencies import ChannelGroup, Dependencies, Reader
 from model_compression.pruning.importance import Batch, by_input, unit_scores
-from tests.model_compression.intake.models import ARCHITECTURES, exported
+from tests.model_compression.architectures import ARCHITECTURES, exported
 
 
 def two_linears() -> nn.Sequential:

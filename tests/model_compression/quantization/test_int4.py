@@ -9,10 +9,10 @@ from torch import nn
 
 from model_compression.errors import QuantizationError
 from model_compression.onnx_files import export_onnx
-from model_compression.onnx_files.inspection import is_integer, optimized_operators
+from model_compression.onnx_files.inspection import optimized_operators
 from model_compression.quantization import quantize_dynamically, quantize_weights
 from tests.model_compression.encoders import rebuilt, rows
-from tests.model_compression.toys import run
+from tests.model_compression.toys import is_integer, run
 
 ROWS = tuple(tensor.numpy() for tensor in rows(40))
 

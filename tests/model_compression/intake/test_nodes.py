@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model_compression.intake import check_equal, rebuild
-from tests.model_compression.intake.models import export
+from tests.model_compression.architectures import export
 
 
 class _Shaped(nn.Module):

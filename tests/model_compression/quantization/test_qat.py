@@ -22,7 +22,6 @@ from model_compression.errors import QuantizationError, TrainingError
 from model_compression.quantization import qat, quantize_after_training
 from model_compression.quantization.qat import convert, prepare_for_qat, train_quantized
 from model_compression.training import predict
-from tests.model_compression.test_folding import with_statistics
 from tests.model_compression.toys import (
     EXAMPLE,
     SETTINGS,
@@ -37,6 +36,7 @@ from tests.model_compression.toys import (
     run,
     trained,
     untrained,
+    with_statistics,
 )
 
 TRAIN, ROWS = digits("train"), digits("test").images

@@ -12,9 +12,9 @@ from model_compression.pruning import costs_of, parameters, unit_scores
 from model_compression.pruning.rounds import History, remove_units, removed_units, replay
 from model_compression.pruning.structure import Residual
 from model_compression.pruning.units import KINDS, protected_units, units_of
-from tests.model_compression.intake.models import SmallResNet
-from tests.model_compression.structure.models import MODELS, OneAttention, built
-from tests.model_compression.test_pruning import prune
+from tests.model_compression.architectures import SmallResNet
+from tests.model_compression.pruning.structure.attention_models import MODELS, OneAttention, built
+from tests.model_compression.toys import prune
 
 BOTH = pytest.mark.parametrize("name", ["norms first", "fused vit", "bert"])
 

@@ -16,8 +16,8 @@ from model_compression.errors import SnapshotError
 from model_compression.intake import rebuild
 from model_compression.pruning import History
 from model_compression.pruning.snapshot import HISTORY, WEIGHTS, load_snapshot, read_history, save_snapshot
-from tests.model_compression.intake.models import ARCHITECTURES, exported
-from tests.model_compression.test_pruning import prune
+from tests.model_compression.architectures import ARCHITECTURES, exported
+from tests.model_compression.toys import prune
 
 EXAMPLE = (ARCHITECTURES["cnn"].rows,)
 

@@ -9,7 +9,8 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from model_compression.onnx_files import compact, save_onnx
-from tests.model_compression.test_integer_bias import linear, quantize_biases
+from model_compression.quantization.qat import quantize_biases
+from tests.model_compression.graphs import quantized_linear
 from tests.model_compression.toys import digits, float_file, kernels, run
 
 ROWS = digits("test").images[:20]
@@ -99,7 +100,7 @@ def test_attributes_that_say_the_default_go_and_others_stay() -> None:
 
 
 def test_zero_points_of_int32_go_and_those_of_weights_stay(tmp_path: Path) -> None:
-    model = quantize_biases(linear())
+    model = quantize_biases(quantized_linear())
     bias = next(node for node in model.graph.node if node.op_type == "DequantizeLinear" and len(node.input) == 2)
     bias.input.append("bz")
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(3, np.int32), "bz"))

@@ -8,28 +8,14 @@ from torch import Tensor, nn
 
 from model_compression.intake import rebuild
 from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
-from tests.model_compression.intake.models import ARCHITECTURES, exported
-from tests.model_compression.toys import untrained
+from tests.model_compression.architectures import ARCHITECTURES, exported
+from tests.model_compression.toys import NORMS, untrained, with_statistics
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 IMAGES = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
 
 def norms(model: nn.Module) -> int:
     return sum(isinstance(part, NORMS) for part in model.modules())
-
-
-def with_statistics(model: nn.Module, rows: Tensor) -> nn.Module:
-    """Run a few batches, so that statistics and scales are not those of a fresh model."""
-    torch.manual_seed(0)
-    for part in model.modules():
-        if isinstance(part, NORMS) and part.affine:
-            nn.init.uniform_(part.weight, 0.5, 2)
-            nn.init.normal_(part.bias)
-    with torch.no_grad():
-        for _ in range(3):
-            model.train()(rows * 2 + 1)
-    return model
 
 
 @pytest.mark.parametrize(("name", "left"), [("cnn", 0), ("resnet", 0), ("mobilenet", 0), ("signal", 0), ("mlp", 0)])

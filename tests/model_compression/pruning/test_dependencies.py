@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from model_compression.pruning.dependencies import ChannelGroup, Dependencies
-from tests.model_compression.intake.models import ARCHITECTURES, exported
+from tests.model_compression.architectures import ARCHITECTURES, exported
 from tests.model_compression.toys import rebuild
 
 

@@ -13,7 +13,7 @@ from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
 from model_compression.intake import rebuild
 from model_compression.quantization import train_quantized
 from model_compression.quantization.qat_quantizer import ACTIVATION, ANNOTATION, OnnxRuntimeQuantizer
-from tests.model_compression.intake.models import ARCHITECTURES, export, exported
+from tests.model_compression.architectures import ARCHITECTURES, export, exported
 from tests.model_compression.toys import SETTINGS, kernels
 
 

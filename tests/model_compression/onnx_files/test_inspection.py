@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from model_compression.onnx_files.inspection import is_integer, optimized_operators
+from model_compression.onnx_files.inspection import optimized_operators
 from model_compression.quantization import quantize_after_training
-from tests.model_compression.toys import digits, float_file
+from tests.model_compression.toys import digits, float_file, is_integer
 
 
 def test_the_histogram_is_of_the_optimized_graph(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch.fx import GraphModule
 from model_compression.onnx_files import export_onnx
 from model_compression.pruning import parameters
 from model_compression.pruning.structure import Attention, attentions, observe, remove_heads
-from tests.model_compression.structure.models import MODELS, WIDTH, OneAttention, built
+from tests.model_compression.pruning.structure.attention_models import MODELS, WIDTH, OneAttention, built
 from tests.model_compression.toys import run, untrained
 
 ALL = pytest.mark.parametrize("name", MODELS)

@@ -1,5 +1,6 @@
 """Every family learns, exports, quantizes and answers in ONNX Runtime as in torch; wrong inputs get a sentence."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from model_compression.errors import StudentError
 from model_compression.onnx_files import export_onnx
 from model_compression.pruning import parameters
 from model_compression.quantization import quantize_after_training
-from model_compression.students import FAMILIES, Architecture, Interface, build_student
+from model_compression.students import FAMILIES, Architecture, Interface, build_student, widest
 from model_compression.training import Arrays, FineTuning, fine_tune, predict, tensors
 
 ROWS, CLASSES, VOCABULARY = 240, 3, 50
@@ -173,3 +174,39 @@ class TestRefusals:
             return nn.Sequential(nn.Flatten(), nn.Linear(144, width), nn.ReLU(), nn.Linear(width, CLASSES))
 
         assert parameters(build_student(Architecture("own", 8, 1), interface(images()[0]), 0, factory)) == 1187
+
+
+WIDTHS = range(8, 136, 8)
+
+
+@pytest.mark.parametrize("limit", [8, 9, 40, 63, 64, 128, 10_000])
+def test_it_finds_the_widest(limit: int) -> None:
+    assert widest(WIDTHS, lambda width: width <= limit) == max(width for width in WIDTHS if width <= limit)
+
+
+@pytest.mark.parametrize("widths", [WIDTHS, []])
+def test_none_fits(widths: Sequence[int]) -> None:
+    assert widest(widths, lambda width: False) is None
+
+
+def test_few_are_tried() -> None:
+    tried: list[int] = []
+
+    def fits(width: int) -> bool:
+        tried.append(width)
+        return width < 100
+
+    assert widest(WIDTHS, fits) == 96
+    assert len(tried) <= 5
+
+
+def test_what_is_returned_was_measured_to_fit_also_where_measurements_are_noisy() -> None:
+    seen: dict[int, bool] = {}
+
+    def fits(width: int) -> bool:
+        return seen.setdefault(width, width in (64, 128))
+
+    found = widest(WIDTHS, fits)
+    assert found == 64
+    assert seen[64]
+    assert False in seen.values()

@@ -10,8 +10,8 @@ from model_compression.errors import PruningError
 from model_compression.intake import rebuild
 from model_compression.pruning import parameters
 from model_compression.pruning.structure import observe, remove_residual, residuals
-from tests.model_compression.intake.models import ARCHITECTURES, exported
-from tests.model_compression.structure.models import MODELS, built
+from tests.model_compression.architectures import ARCHITECTURES, exported
+from tests.model_compression.pruning.structure.attention_models import MODELS, built
 from tests.model_compression.toys import untrained
 
 LAYERS = {

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from model_compression.errors import IntakeError, RebuildError
 from model_compression.intake import check_equal, rebuild
-from tests.model_compression.intake.models import ARCHITECTURES, Mlp, export, exported
+from tests.model_compression.architectures import ARCHITECTURES, Mlp, export, exported
 
 LEAVES = (nn.Conv1d, nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.Embedding)
 ALL = pytest.mark.parametrize("name", ARCHITECTURES)
