@@ -1,4 +1,8 @@
-"""Reads a node of a program: its arguments by name, the module that it came from, what it writes to."""
+"""Questions about one node of a program, and nodes rewritten without literal sizes.
+
+An exported program writes `view(x, [batch, 512])` where its author wrote flatten(x, 1). After pruning, 512 is wrong, so
+a literal size that pruning would break is replaced by one that is read when the model runs.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,10 +13,13 @@ from torch._ops import OpOverload
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 aten = torch.ops.aten
+Sizes = tuple[Any, ...]
+SizeReader = Callable[[fx.Node, int], fx.Node]
+_VIEWS = (aten.view.default, aten.reshape.default, aten._unsafe_view.default)
 
 
 def arguments(node: fx.Node) -> dict[str, Any]:
-    """The arguments of an ATen node by their names in the operator's schema, defaults included."""
+    """Return the arguments of an ATen node by their names in the operator's schema, defaults included."""
     schema = node.target._schema.arguments  # type: ignore[union-attr]
     named = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
     named.update({argument.name: value for argument, value in zip(schema, node.args, strict=False)})
@@ -20,7 +27,7 @@ def arguments(node: fx.Node) -> dict[str, Any]:
 
 
 def origin(node: fx.Node) -> tuple[str, str]:
-    """The path and the class of the innermost module that the node came from, ("", "") where unknown."""
+    """Return the path and the class of the innermost module that the node came from, ("", "") if unknown."""
     stack = node.meta.get("nn_module_stack") or {}
     path, kind = list(stack.values())[-1] if stack else ("", "")
     name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
@@ -28,22 +35,22 @@ def origin(node: fx.Node) -> tuple[str, str]:
 
 
 def size_of(node: fx.Node) -> tuple[Any, ...]:
-    """The shape that the node had when it was exported; a size that may change is a SymInt."""
+    """Return the shape that the node had when it was exported; a size that may change is a SymInt."""
     return tuple(node.meta["val"].shape)
 
 
 def is_operator(node: fx.Node) -> bool:
-    """Whether the node calls an ATen operator."""
+    """Tell whether the node calls an ATen operator."""
     return node.op == "call_function" and isinstance(node.target, OpOverload)
 
 
 def operator_name(node: fx.Node) -> str:
-    """The name of the node's ATen operator without its overload, "" for anything else."""
+    """Return the name of the node's ATen operator without its overload, "" for anything else."""
     return node.target._schema.name.removeprefix("aten::") if is_operator(node) else ""  # type: ignore[union-attr]
 
 
 def written_argument(node: fx.Node) -> fx.Node | None:
-    """The node whose tensor this one changes in place, if any."""
+    """Return the node whose tensor this one changes in place, or None."""
     if not is_operator(node):
         return None
     for argument in node.target._schema.arguments:  # type: ignore[union-attr]
@@ -54,7 +61,7 @@ def written_argument(node: fx.Node) -> fx.Node | None:
 
 
 def is_view(node: fx.Node) -> bool:
-    """Whether the node may return the memory of its first argument."""
+    """Tell whether the node may return the memory of its first argument."""
     if not is_operator(node):
         return node.op == "call_function"
     returns = node.target._schema.returns  # type: ignore[union-attr]
@@ -62,16 +69,16 @@ def is_view(node: fx.Node) -> bool:
 
 
 def memory_of(node: fx.Node) -> fx.Node:
-    """The node whose memory `node` may be a view of: itself, if it is no view."""
+    """Return the node whose memory `node` may be a view of: itself, if it is no view."""
     while is_view(node) and isinstance(node.args[0], fx.Node):
         node = node.args[0]
     return node
 
 
 def overwritten_is_free(node: fx.Node, written: fx.Node) -> bool:
-    """Whether nothing but `written` itself sees, after `node`, the memory that `node` writes to.
+    """Tell whether only `written` itself sees, after `node`, the memory that `node` writes to.
 
-    Then the write needs no memory of its own: later uses of `written` can take the result instead.
+    If so, the write needs no memory of its own: later uses of `written` can take the result instead.
     """
     root = memory_of(written)
     if root.op == "placeholder":
@@ -83,7 +90,7 @@ def overwritten_is_free(node: fx.Node, written: fx.Node) -> bool:
 
 
 def without_write(target: OpOverload) -> OpOverload | None:
-    """The operator that computes the same without writing in place: `add` for `add_`."""
+    """Return the operator that computes the same without writing in place: `add` for `add_`."""
     packet = target._schema.name.removeprefix("aten::")
     if not packet.endswith("_") or packet.endswith("__"):
         return None
@@ -92,9 +99,9 @@ def without_write(target: OpOverload) -> OpOverload | None:
 
 
 def live_nodes(graph: fx.Graph, output: fx.Node) -> set[fx.Node]:
-    """The nodes that `output` needs, and those that write in place to memory that it needs.
+    """Return the nodes that `output` needs, and those that write in place to memory that it needs.
 
-    Assertions and the bookkeeping of batch counters are not among them.
+    Assertions and the counters of batch norms are not among them.
     """
     needed = {output}
     for node in reversed(graph.nodes):
@@ -105,20 +112,15 @@ def live_nodes(graph: fx.Graph, output: fx.Node) -> set[fx.Node]:
     return needed
 
 
-Sizes = tuple[Any, ...]
-SizeReader = Callable[[fx.Node, int], fx.Node]
-_VIEWS = (aten.view.default, aten.reshape.default, aten._unsafe_view.default)
-
-
 class Rewritten(NamedTuple):
-    """What takes the place of a node's operator and of its arguments."""
+    """An operator and its arguments, which replace those of a node."""
 
     target: Any
     args: tuple[Any, ...]
 
 
 def without_literals(node: fx.Node, read_size: SizeReader) -> Rewritten | None:
-    """The same operation with as few literal sizes as its input's shape allows; None where there is nothing to do.
+    """Return the same operation with as few literal sizes as its input's shape allows, or None.
 
     `read_size(x, i)` makes the node that reads the size of `x` in dimension i when the model runs.
     """
@@ -151,7 +153,7 @@ def _view(node: fx.Node, read_size: SizeReader) -> Rewritten:
 
 
 def _unchanged(before: Sizes, after: Sizes) -> tuple[int, int]:
-    """How many leading and how many trailing sizes a view leaves as they are."""
+    """Count the leading and the trailing sizes that a view leaves unchanged."""
     shorter = min(len(before), len(after))
     head = 0
     while head < shorter and statically_known_true(before[head] == after[head]):

@@ -1,4 +1,7 @@
-"""The tensors that a program holds: parameters, buffers and constants, by the placeholder that stands for each."""
+"""Ownership of a program's tensors: each belongs to one layer, or to no layer.
+
+A tensor is a parameter, a buffer or a constant, and a placeholder of the program stands for it.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,6 +15,17 @@ from torch.export.graph_signature import InputKind, OutputKind
 from model_compression.errors import RebuildError
 from model_compression.intake.layers import Layer, build_layer, is_transpose
 from model_compression.intake.nodes import memory_of, operator_name, origin
+
+_REMEDY = (
+    "give the workload a build_model() that returns the same architecture; "
+    "the program's weights will be loaded into it strictly by name"
+)
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+_ELEMENTWISE = frozenset({
+    "add", "sub", "rsub", "mul", "div", "pow", "minimum", "maximum", "where", "lerp", "addcmul", "cat", "stack",
+    "expand_as", "add_", "sub_", "mul_", "div_",
+})  # fmt: skip
+"""Operators that may take a bare parameter, because they treat every element alike."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class Holding:
 
 
 def holdings(program: ExportedProgram) -> dict[fx.Node, Holding]:
-    """Every tensor that the program holds, by its placeholder. Raises RebuildError for what is no tensor."""
+    """Map the placeholder of each tensor that the program holds to it. Raises RebuildError for other objects."""
     aliases = _aliases(program)
     placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
     held = {}
@@ -51,7 +65,7 @@ def holdings(program: ExportedProgram) -> dict[fx.Node, Holding]:
 
 
 def fresh(holding: Holding) -> Tensor:
-    """A copy of the tensor that may be trained if it is a parameter, and stays as it is if not."""
+    """Copy the tensor: a parameter can be trained again, a buffer stays a buffer."""
     copy = holding.tensor.detach().clone()
     return nn.Parameter(copy, copy.is_floating_point()) if holding.is_parameter else copy
 
@@ -64,14 +78,8 @@ def _aliases(program: ExportedProgram) -> dict[str, list[str]]:
     return {name: names for names in by_memory.values() for name in names}
 
 
-_REMEDY = (
-    "give the workload a build_model() that returns the same architecture; "
-    "the program's weights will be loaded into it strictly by name"
-)
-
-
 def not_rebuilt(node: fx.Node, why: str, held: Iterable[Holding] = ()) -> RebuildError:
-    """The error for one node. `held` are the parameters that it takes."""
+    """Make the error for one node. `held` are the parameters that it takes."""
     names = ", ".join(str(holding) for holding in held)
     took = f", which takes {names}" if names else ""
     return RebuildError(
@@ -80,7 +88,7 @@ def not_rebuilt(node: fx.Node, why: str, held: Iterable[Holding] = ()) -> Rebuil
 
 
 def shared(holding: Holding, node: fx.Node, other: fx.Node) -> RebuildError:
-    """The error for a tensor that two different layers use."""
+    """Make the error for a tensor that two different layers use."""
     return RebuildError(
         f"expected every weight to belong to one layer, but {holding} is shared between {_described(other)} "
         f"and {_described(node)}: only one layer called twice with the same weights can stay shared; {_REMEDY}"
@@ -93,14 +101,6 @@ def _described(node: fx.Node) -> str:
     return f"node '{node.name}' ({node.target}){place}"
 
 
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_ELEMENTWISE = frozenset({
-    "add", "sub", "rsub", "mul", "div", "pow", "minimum", "maximum", "where", "lerp", "addcmul", "cat", "stack",
-    "expand_as", "add_", "sub_", "mul_", "div_",
-})  # fmt: skip
-"""Operators that may take a parameter as it is: they treat every element alike."""
-
-
 class _Use(NamedTuple):
     node: fx.Node
     path: str
@@ -108,7 +108,7 @@ class _Use(NamedTuple):
 
 
 class Ownership:
-    """The tensors that a program holds, and who uses each."""
+    """The tensors that a program holds, and the user of each."""
 
     def __init__(self, program: ExportedProgram) -> None:
         self.held: dict[fx.Node, Holding] = holdings(program)
@@ -117,14 +117,17 @@ class Ownership:
         _check_mutations(program)
 
     def can_own(self, layer: Layer) -> bool:
-        """Whether the layer's tensors are the program's: parameters where it trains them, buffers where not."""
+        """Tell whether the layer's tensors are the program's: parameters to train, buffers for statistics."""
         return all(
             tensor in self.held and self.held[tensor].is_parameter != name.startswith("running_")
             for name, tensor in layer.tensors.items()
         )
 
     def find(self, node: fx.Node, layer: Layer) -> str | None:
-        """The path of the layer if it was called before. Raises RebuildError if another one has its tensors."""
+        """Return the path of the layer if it was called before, else None.
+
+        Raises RebuildError if another layer has its tensors.
+        """
         uses = {tensor: self._uses[tensor] for tensor in layer.tensors.values() if tensor in self._uses}
         for tensor, use in uses.items():
             if use.layer is None or not use.layer.same_as(layer):
@@ -147,7 +150,10 @@ class Ownership:
         return use is None
 
     def is_inside_layer(self, node: fx.Node) -> bool:
-        """Whether the node only turns a weight for the layers that own it, as decomposed linear layers do."""
+        """Tell whether the node only transposes a weight for the layers that own it.
+
+        Decomposed linear layers are written so.
+        """
         if not is_transpose(node) or node.args[0] not in self._parameters:
             return False
         layers = [build_layer(user) for user in node.users]
@@ -159,7 +165,7 @@ class Ownership:
         taken = [source for source in tensors if source in self._parameters]
         parameters = [holding for source in taken for holding in self._parameters[source]]
         if taken and all(source in self._parameters or source in self.held for source in tensors):
-            self._parameters[node] = parameters  # computed from parameters alone: as good as one
+            self._parameters[node] = parameters  # computed from parameters alone, so it counts as one
         elif taken and operator_name(node) not in _ELEMENTWISE:
             has_layer = build_layer(node) is not None
             why = "its weight is computed while the model runs" if has_layer else "the operator has no layer here"

@@ -1,4 +1,4 @@
-"""Reads a `pt2` file without unpickling anything and without running code from it."""
+"""A registered `pt2` program: read without unpickling or running its code; its inputs, output, weights."""
 
 import json
 from collections.abc import Collection
@@ -24,22 +24,24 @@ _PAYLOADS = {
 }
 _RAW_PREFIXES = ("weight_", "tensor_")
 _REGISTER_AGAIN = "register the model again with mlflow.pytorch.log_model and its default serialization, `pt2`"
+_LOG_AGAIN = "register with an input_example of 2 or more rows"
+_SHOWN = 5
 
 
 def load_program(path: Path) -> ExportedProgram:
     """Load a program that `torch.export.save` wrote, as MLflow's `pt2` flavour does.
 
-    `torch.export.load` would unpickle sample inputs and flagged weights with `weights_only=False`, open bundled
-    shared objects and compile guards. This reads the graph (screened), the raw weights and the raw constants, and
-    nothing else: the program has no example inputs. Raises IntakeError for a file that is missing, no `pt2`,
-    truncated, or that holds anything pickled in the place of a tensor.
+    `torch.export.load` would unpickle sample inputs and flagged weights with `weights_only=False`, open bundled shared
+    objects and compile guards. This function reads the graph (screened), the raw weights and the raw constants, and
+    nothing else: the program has no example inputs. Raises IntakeError for a file that is missing, is no `pt2`, is
+    truncated, or holds a pickle in the place of a tensor.
     """
     archive = _open(path)
     try:
         return _read(archive)
     except IntakeError as error:
         raise IntakeError(f"{path}: {error}") from error
-    except Exception as error:  # torch answers a damaged archive with any of a dozen types
+    except Exception as error:  # torch raises any of a dozen types for a damaged archive
         raise IntakeError(
             f"{path}: expected a program of torch.export, but reading it failed: "
             f"{type(error).__name__}: {str(error)[:200]}; {_REGISTER_AGAIN}"
@@ -99,11 +101,8 @@ def _tensors(payload: dict[str, Tensor] | bytes) -> dict[str, Tensor]:
     return payload
 
 
-_LOG_AGAIN = "register with an input_example of 2 or more rows"
-
-
 class InputSpec(NamedTuple):
-    """One input: its name, its dtype, its shape with None for a size that may change."""
+    """One input: its name, its dtype, and its shape with None for a size that may change."""
 
     name: str
     dtype: torch.dtype
@@ -119,7 +118,7 @@ def input_specs(program: ExportedProgram) -> list[InputSpec]:
 
 
 def user_inputs(program: ExportedProgram) -> list[fx.Node]:
-    """The placeholders that a caller fills. Raises IntakeError for one that is no plain tensor argument."""
+    """Return the placeholders that a caller fills. Raises IntakeError for one that is no plain tensor."""
     placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
     pairs = zip(placeholders, program.graph_signature.input_specs, strict=True)
     inputs = [(node, spec.arg) for node, spec in pairs if spec.kind is InputKind.USER_INPUT]
@@ -144,7 +143,7 @@ def check_dynamic_batch(program: ExportedProgram) -> None:
 
 
 def output_node(program: ExportedProgram) -> fx.Node:
-    """The node of the program's one output tensor. Raises IntakeError for any other kind of output."""
+    """Return the node of the program's one output tensor. Raises IntakeError for any other kind of output."""
     results = program.graph.output_node().args[0]
     results = results if isinstance(results, (tuple, list)) else (results,)
     specs = program.graph_signature.output_specs
@@ -163,13 +162,10 @@ def _spec(name: str, value: Tensor) -> InputSpec:
     return InputSpec(name, value.dtype, shape)
 
 
-_SHOWN = 5
-
-
 def load_into(program: ExportedProgram, module: nn.Module) -> nn.Module:
-    """Load the program's parameters and persistent buffers into `module`, in place; returns it.
+    """Load the program's parameters and persistent buffers into `module` by name, in place; returns it.
 
-    Raises IntakeError that lists names that are missing or unexpected and shapes that differ.
+    Raises IntakeError that lists missing and unexpected names and shapes that differ.
     """
     given = program.state_dict
     wanted = module.state_dict()

@@ -1,4 +1,4 @@
-"""Turns an exported program back into modules that can be trained and pruned, without the model's source code."""
+"""Exported programs turned back into modules that can be trained and pruned."""
 
 import operator
 from collections.abc import Iterable
@@ -30,10 +30,10 @@ _BATCH_COUNTER = "num_batches_tracked"
 def rebuild(program: ExportedProgram) -> fx.GraphModule:
     """Rebuild a program as modules with fresh, trainable copies of its parameters; the program stays as it is.
 
-    Takes the program's inputs in their order and returns its one output tensor, bare. Modules and parameters have
-    the names of the original model; what the output does not need is left out. The result is in evaluation mode;
-    train() switches batch statistics and dropout on again, also where the program was exported without them.
-    Raises RebuildError for a node that cannot become a module, IntakeError for a program with a fixed batch size
+    The result takes the program's inputs in their order and returns its one output tensor, bare. Modules and parameters
+    have the names of the original model; everything that the output does not need is left out. The result is in
+    evaluation mode; train() switches batch statistics and dropout on again, also where the program was exported without
+    them. Raises RebuildError for a node that cannot become a module, IntakeError for a program with a fixed batch size
     or with another kind of input or output.
     """
     check_dynamic_batch(program)
@@ -41,7 +41,7 @@ def rebuild(program: ExportedProgram) -> fx.GraphModule:
 
 
 class _Rebuilding:
-    """Walks the program's graph once and writes the new one."""
+    """One walk over the program's graph, which writes the new graph."""
 
     def __init__(self, program: ExportedProgram) -> None:
         self.program = program
@@ -62,7 +62,7 @@ class _Rebuilding:
             elif node in live and node.op == "call_function":
                 self._visit(node)
         self.graph.output(self._copy(self.output, self.output))
-        # not GraphModule(root, graph): that would make every buffer a persistent one
+        # not GraphModule(root, graph), which would make every buffer persistent
         model = fx.GraphModule({}, fx.Graph())
         moved = self.places.fill(model)
         for node in self.graph.find_nodes(op="get_attr"):
@@ -105,7 +105,7 @@ class _Rebuilding:
         return path
 
     def _place(self, node: fx.Node) -> None:
-        """Put an operator without weights of its own into the graph: as a module if it has one, else as it is."""
+        """Add an operator without weights of its own to the graph: as a module if there is one, else as it is."""
         target: Any = node.target
         written = written_argument(node)
         if written is not None:
@@ -153,7 +153,7 @@ class _Rebuilding:
 
 
 def drop_dead_code(model: fx.GraphModule) -> None:
-    """Remove from a rebuilt model what its output does not need, weights included, in place."""
+    """Remove everything that a rebuilt model's output does not need, weights included, in place."""
     model.graph.eliminate_dead_code(is_impure_node=_has_effect)
     model.delete_all_unused_submodules()
     used = {str(node.target) for kind in ("get_attr", "call_module") for node in model.graph.find_nodes(op=kind)}
@@ -169,10 +169,10 @@ def _has_effect(node: fx.Node) -> bool:
 
 
 class Places:
-    """Gives every module a path, and builds the tree of modules from them.
+    """Paths for all modules, and the tree of modules that is built from them.
 
-    Layers with weights stand where their weights' names say; modules without weights where the original module of
-    the same class stood, or beside their node's name.
+    A layer with weights is placed where the names of its weights say. A module without weights is placed where the
+    original module of the same class was, or under its node's name.
     """
 
     def __init__(self, held: Iterable[Holding]) -> None:
@@ -205,7 +205,10 @@ class Places:
         return holding.name
 
     def fill(self, root: nn.Module) -> dict[str, str]:
-        """Put everything into `root`; returns the new paths of tensors that a layer's attribute left no room for."""
+        """Put everything into `root`; returns the new path of each tensor that had to move.
+
+        A tensor moves when a layer has an attribute of its name.
+        """
         for path in sorted(self.modules, key=lambda path: path.count(".")):
             _parent(root, path).add_module(path.rpartition(".")[2], self.modules[path])
         moved = {}

@@ -1,9 +1,8 @@
-"""What a program's text may say before torch reads it.
+"""Screening of a program's text before torch reads it.
 
-torch.export turns parts of an archive's JSON into running code: symbolic sizes go through `eval` (sympy), names
-go into generated Python source, operators are looked up by attribute path, tree specs import modules by name, and
-guards are compiled. Everything outside a narrow grammar is refused here, so that loading a program runs no code of
-its author's.
+torch.export turns parts of an archive's JSON into running code: symbolic sizes go through `eval` (sympy), names go into
+generated Python source, operators are looked up by attribute path, tree specs import modules by name, and guards are
+compiled. Everything outside a narrow grammar is refused here, so that loading a program runs no code of its author's.
 """
 
 import ast
@@ -48,10 +47,24 @@ _MAPS = {
     "treespec_namedtuple_fields",
 }
 """Fields whose keys are the program's own names, not field names."""
+_SYMBOL = re.compile(r"[a-z]+\d+", re.ASCII)
+_QUOTED = re.compile(r"[A-Za-z]\w*|[\d.]+", re.ASCII)
+_FUNCTIONS = frozenset({
+    "Abs", "Add", "And", "CeilDiv", "CeilToInt", "CleanDiv", "Eq", "Equality", "Float", "FloatPow", "FloatTrueDiv",
+    "FloorDiv", "FloorToInt", "Ge", "GreaterThan", "Gt", "Identity", "IntTrueDiv", "Integer",
+    "IsNonOverlappingAndDenseIndicator", "LShift", "Le", "LessThan", "Lt", "Max", "Min", "Mod", "ModularIndexing",
+    "Mul", "Ne", "Not", "Or", "Pow", "PowByNatural", "PythonMod", "RShift", "Rational", "RoundDecimal", "RoundToInt",
+    "StrictGreaterThan", "StrictLessThan", "Symbol", "ToFloat", "TruncToFloat", "TruncToInt", "Unequality", "Where",
+    "ceiling", "floor",
+})  # fmt: skip
+_STRUCTURE = (
+    ast.Expression, ast.Call, ast.keyword, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare,
+    ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
+)  # fmt: skip
 
 
 def screen(text: Any) -> None:
-    """Check parsed JSON of a `pt2` archive and drop the metadata of its nodes but their module path, in place.
+    """Check parsed JSON of a `pt2` archive, in place: of the nodes' metadata only the module path stays.
 
     Raises IntakeError that names the first entry outside the grammar.
     """
@@ -83,7 +96,7 @@ def _refuse(what: str, value: object, expected: str) -> IntakeError:
 
 
 def _check_name(key: str, value: Any) -> None:
-    # an empty name is how a nameless argument is written, null how a missing one is
+    # an argument without a name has an empty name, a missing argument has null
     if value and not (isinstance(value, str) and _IDENTIFIER.fullmatch(value)):
         raise _refuse(f"the name of a value ('{key}')", value, "a Python identifier")
 
@@ -98,7 +111,7 @@ def _check_dotted_name(key: str, value: Any) -> None:
         raise _refuse(f"'{key}'", value, "a dotted name")
 
 
-def _check_operator(key: str, value: Any) -> None:
+def _check_operator(_key: str, value: Any) -> None:
     if not (isinstance(value, str) and _OPERATOR.fullmatch(value)) or value.startswith(_OPENS_FILES):
         raise _refuse("an operator", value, "one of ATen's or torchvision's")
 
@@ -108,7 +121,7 @@ def _check_number(key: str, value: Any) -> None:
         raise _refuse(f"'{key}'", value, "a number")
 
 
-def _check_expression(key: str, value: Any) -> None:
+def _check_expression(_key: str, value: Any) -> None:
     if not is_arithmetic(value):
         raise _refuse("a symbolic size", value, "an arithmetic expression")
 
@@ -140,7 +153,7 @@ def _check_keys(key: str, context: Any) -> None:
         _check_names(key, keys)
 
 
-def _check_device(key: str, value: Any) -> None:
+def _check_device(_key: str, value: Any) -> None:
     kind = value.get("type") if isinstance(value, dict) else value
     if kind not in (None, "cpu"):
         raise IntakeError(
@@ -149,7 +162,7 @@ def _check_device(key: str, value: Any) -> None:
         )
 
 
-def _refuse_object(key: str, value: Any) -> None:
+def _refuse_object(_key: str, value: Any) -> None:
     raise IntakeError(
         f"expected a program of tensors, got a custom object ({str(value)[:80]!r}), which is stored as a pickle; "
         "register a model without torchbind or opaque objects"
@@ -180,24 +193,11 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
 }
 
 
-_SYMBOL = re.compile(r"[a-z]+\d+", re.ASCII)
-_QUOTED = re.compile(r"[A-Za-z]\w*|[\d.]+", re.ASCII)
-_FUNCTIONS = frozenset({
-    "Abs", "Add", "And", "CeilDiv", "CeilToInt", "CleanDiv", "Eq", "Equality", "Float", "FloatPow", "FloatTrueDiv",
-    "FloorDiv", "FloorToInt", "Ge", "GreaterThan", "Gt", "Identity", "IntTrueDiv", "Integer",
-    "IsNonOverlappingAndDenseIndicator", "LShift", "Le", "LessThan", "Lt", "Max", "Min", "Mod", "ModularIndexing",
-    "Mul", "Ne", "Not", "Or", "Pow", "PowByNatural", "PythonMod", "RShift", "Rational", "RoundDecimal", "RoundToInt",
-    "StrictGreaterThan", "StrictLessThan", "Symbol", "ToFloat", "TruncToFloat", "TruncToInt", "Unequality", "Where",
-    "ceiling", "floor",
-})  # fmt: skip
-_STRUCTURE = (
-    ast.Expression, ast.Call, ast.keyword, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare,
-    ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
-)  # fmt: skip
-
-
 def is_arithmetic(text: object) -> bool:
-    """Whether the text is made of numbers, symbols such as `s0`, operators and sympy's arithmetic functions only."""
+    """Tell whether a text is an arithmetic expression over symbolic sizes, before sympy evaluates it.
+
+    It may consist of numbers, symbols such as `s0`, operators and sympy's arithmetic functions.
+    """
     if not isinstance(text, str):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Which operators ONNX Runtime really runs: the histogram of the graph after its own optimization."""
+"""Figures read off ONNX files: the operators that ONNX Runtime really runs, and the size of constants."""
 
 import math
 import tempfile
@@ -15,7 +15,7 @@ from model_compression.quiet import quiet
 def optimized_operators(path: Path) -> dict[str, int]:
     """Count the operators of a file as this machine's ONNX Runtime optimizes it, most frequent first."""
     options = ort.SessionOptions()
-    options.log_severity_level = 3  # it warns that what it writes is for this processor: so it is meant
+    options.log_severity_level = 3  # hides a warning that the optimized file is for this processor alone
     with tempfile.TemporaryDirectory(prefix="edgewright-operators-") as folder, quiet("onnxruntime"):
         optimized = Path(folder) / "optimized.onnx"
         options.optimized_model_filepath = str(optimized)
@@ -25,5 +25,5 @@ def optimized_operators(path: Path) -> dict[str, int]:
 
 
 def graph_parameters(model: ModelProto, kind: int = TensorProto.FLOAT) -> int:
-    """Count the numbers of one type among a graph's constants, float32 unless another is asked for."""
+    """Count the numbers of one type, float32 by default, among a graph's constants."""
     return sum(math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == kind)

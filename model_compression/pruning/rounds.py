@@ -1,4 +1,7 @@
-"""Structured pruning of channels, attention heads and residual layers: the module really gets smaller."""
+"""Rounds of structured pruning: choose units by score and cost, remove them, record it, replay it.
+
+Channels, attention heads and residual layers are really removed, so the module gets smaller.
+"""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,15 +18,23 @@ from model_compression.pruning.structure import remove_heads
 from model_compression.pruning.units import PrunableUnits, remove_layer
 from model_compression.pruning.vocabulary import replay_trim
 
-SMALLEST_SHARE = 0.5  # of a group's units, that one round leaves standing
+SMALLEST_SHARE = 0.5  # of a group's units, which one round must leave
+Round = dict[str, Any]
+"""The units that one round removed, by name and by index before the round; kinds that lost nothing are absent.
+
+`layers`: names; `heads`: attention -> heads; `channels`: layer -> output channels; `vocabulary`: a trimmed table.
+"""
+History = list[Round]
+"""The removed units, round by round."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The units of one group: the channels of a tied, the heads of an attention, or one residual layer.
+    """The units of one group: a channel group's channels, an attention's heads, or one residual layer.
 
-    A score for each unit and what each frees (`cost`). `blocks` equal parts must lose the same positions. What remains
-    is a multiple of `step`. A `whole` group leaves nothing behind; with it go the groups that it `covers`, by index.
+    Each unit has a score and frees `cost`. `blocks` equal parts must lose the same positions. The number of units that
+    stay is a multiple of `step`. A `whole` group can only go as a whole, and with it go the groups whose indices it
+    `covers`.
     """
 
     kind: str
@@ -42,7 +53,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class _Cut:
-    """The next units that a group would lose, their mean score for what each frees, and what they free together."""
+    """The next units that a group would lose, their mean score per cost, and their cost together."""
 
     group: int
     units: int
@@ -53,24 +64,24 @@ class _Cut:
 def choose(
     groups: Sequence[Candidates], ratio: float, at_most: Mapping[str, float] | None = None, *, normalise: bool = False
 ) -> list[list[int]]:
-    """Choose the units that lose least for what they free, until `ratio` of what all of them take is freed.
+    """Choose the units that cost the loss least for what they free, until `ratio` of the total cost is freed.
 
-    Returns the indices that each group loses. What remains of a group that loses any is a multiple of its step and at
-    least half of it, but for a whole one; so what is freed is the nearest to `ratio` that such steps allow,
-    but not nothing where a step is possible. `at_most` bounds the number of units of a kind. Scores are compared as
-    they are, each an estimate of what the loss would change by; with `normalise`, where a score is no such estimate,
-    in multiples of its kind's mean.
+    Returns the indices that each group loses. A group that loses any keeps a multiple of its step and at least half of
+    its units, unless it goes as a whole. So the freed cost is the nearest to `ratio` that such steps allow, and at
+    least one step where one is possible. `at_most` bounds the number of units of a kind. Scores estimate a change of
+    the loss and are compared as they are. With `normalise`, scores are no such estimate and are compared in multiples
+    of their kind's mean.
     """
     scale = _kind_means(groups) if normalise else {}
     cuts = [cut for index, group in enumerate(groups) for cut in _cuts(index, group, scale.get(group.kind, 1.0))]
-    target = ratio * sum(group.total_cost for group in groups)
+    wanted = ratio * sum(group.total_cost for group in groups)
     left = dict(at_most or {})
     removed, covered, freed = [0] * len(groups), set[int](), 0.0
     for cut in sorted(cuts, key=lambda cut: cut.density):
         group = groups[cut.group]
         if cut.group in covered or left.get(group.kind, math.inf) < cut.units:
             continue
-        if freed and freed + cut.cost / 2 > target:
+        if freed and freed + cut.cost / 2 > wanted:
             if group.whole:
                 continue  # a layer is large: something smaller may still fit
             break
@@ -98,7 +109,7 @@ def _cuts(index: int, group: Candidates, scale: float) -> Iterator[_Cut]:
 
 
 def _kind_means(groups: Sequence[Candidates]) -> dict[str, float]:
-    """The mean score for what is freed, kind by kind."""
+    """Return the mean score per cost of each kind."""
     sums: dict[str, list[float]] = {}
     for group in groups:
         total = sums.setdefault(group.kind, [0.0, 0.0])
@@ -117,15 +128,6 @@ def _by_position(group: Candidates) -> Tensor:
     return group.scores.view(group.blocks, -1).mean(0)
 
 
-Round = dict[str, Any]
-"""What one round removed, by names and by indices before the round; only what it did remove is there.
-
-`layers`: names; `heads`: attention -> heads; `channels`: layer -> output channels; `vocabulary`: a trimmed table.
-"""
-History = list[Round]
-"""Everything that was removed, round by round."""
-
-
 def remove_units(
     model: nn.Module,
     example: tuple[Tensor, ...],
@@ -137,12 +139,12 @@ def remove_units(
     costs: Costs = NOTHING,
     at_most: Mapping[str, float] | None = None,
 ) -> History:
-    """Remove what costs the loss least for what it frees, in place; returns what was removed, as one round.
+    """Remove the units that cost the loss least for what they free, in place; returns them as one round.
 
-    `ratio` is of all that the units take of the resource that `costs` weighs by. Channels that depend on each other
-    (residual adds, depthwise convolutions) count once and go together; widths that shrink become multiples of
-    `round_to`. `at_most` bounds the number of units of a kind; where it says nothing of layers, half of them
-    stay. Raises PruningError when nothing is left to remove.
+    `ratio` is the share to free of everything that the units take of the resource behind `costs`. Channels that depend
+    on each other (residual sums, depthwise convolutions) count once and go together. Widths that shrink become
+    multiples of `round_to`. `at_most` bounds the number of units of a kind; by default at most half of the layers go.
+    Raises PruningError when nothing is left to remove.
     """
     named = list(_candidates(units, scores, round_to, costs))
     bounds = dict(at_most or {})
@@ -159,7 +161,7 @@ def remove_units(
 
 
 def replay(model: nn.Module, example: tuple[Tensor, ...], history: History) -> nn.Module:
-    """Remove the same again from a fresh copy of the same architecture, in place; returns the model.
+    """Remove a whole history from a fresh copy of the same architecture, in place; returns the model.
 
     Raises AttributeError or ValueError where the history is another architecture's.
     """
@@ -169,7 +171,7 @@ def replay(model: nn.Module, example: tuple[Tensor, ...], history: History) -> n
 
 
 def replay_round(model: nn.Module, example: tuple[Tensor, ...], removed: Round) -> Round:
-    """Remove what one round removed, in place; returns it."""
+    """Remove the units of one round, in place; returns the round."""
     if "vocabulary" in removed:
         replay_trim(model, removed["vocabulary"])
     for name in removed.get("layers", ()):
@@ -184,7 +186,7 @@ def replay_round(model: nn.Module, example: tuple[Tensor, ...], removed: Round) 
 
 
 def removed_units(history: History) -> dict[str, int]:
-    """Count what a history removed, kind by kind; channels of a removed layer are not among the channels."""
+    """Count the removed units of each kind; channels inside a removed layer are not counted."""
     by_layer = {kind: [gone for removed in history for gone in removed.get(kind, {}).values()]
                 for kind in ("channels", "heads")}  # fmt: skip
     layers = sum(len(removed.get("layers", ())) for removed in history)
@@ -192,7 +194,7 @@ def removed_units(history: History) -> dict[str, int]:
 
 
 def _round(units: PrunableUnits, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
-    """Write down what was chosen; a channel group goes by the name of a layer that is not removed itself."""
+    """Record the chosen units; a channel group gets the name of a maker that is not removed itself."""
     layers = [name for name, (kind, _) in chosen.items() if kind == "layers"]
     lost = {module for layer in units.layers if layer.name in layers for module in layer.modules}
     makers = {group.layer: [name for name in group.makers if name not in lost] for group in units.channel_groups}

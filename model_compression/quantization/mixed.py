@@ -1,4 +1,7 @@
-"""Mixed precision: static INT8 but for the few layers that cost the accuracy."""
+"""Layers that stay in float: measured one by one, by their effect on the answers or on the time.
+
+Mixed precision is static INT8 except for the few layers that cost the accuracy.
+"""
 
 import statistics
 import time
@@ -17,14 +20,17 @@ from model_compression.training import Arrays
 MIXED_REMEDY = "check that the calibration split fits the model, or drop `mixed` from the ladder"
 ALONE_REMEDY = "the layers are not looked at one by one"
 FLOAT_REMEDY = "drop `float_where_faster` from the ladder"
-GAIN = 0.04  # of the time of the whole graph that a layer must save to stay in float: less is noise
+GAIN = 0.04  # share of the whole graph's time that a layer must save to stay in float; less is noise
 TURNS, RUNS, WARMUP = 3, 100, 10
 Score = Callable[[np.ndarray], float]
 
 
 @dataclass(frozen=True)
 class MixedFile:
-    """Which layers stayed in float, most sensitive first, and the mean score on the rows; `whole` is the float's."""
+    """The layers that stayed in float, most sensitive first, with the mean score of the file on the rows.
+
+    `whole` is the score of the float file.
+    """
 
     in_float: tuple[str, ...]
     score: float
@@ -43,12 +49,12 @@ def quantize_mixed(
     at_most: int,
     tolerance: float,
 ) -> MixedFile:
-    """Quantize an FP32 ONNX file to INT8 with as few layers in float as keep the score, and write it to `path`.
+    """Quantize an FP32 ONNX file to INT8 with as few layers in float as keep the score; writes it to `path`.
 
-    Layers are ordered by how much each, quantized alone, changes the answers to `rows`; from the most sensitive one
-    on they stay in float until `score` of the answers is at most `tolerance` below the float graph's, or `at_most`
-    layers are out: of these files the best goes. Raises QuantizationError, also where nothing is quantized; `path` is
-    then not written.
+    Layers are ordered by how much each, quantized alone, changes the answers to `rows`. The most sensitive ones stay in
+    float, one more at a time, until `score` of the answers is at most `tolerance` below the float graph's or `at_most`
+    layers are in float. The best of these files is written. Raises QuantizationError, also where nothing is quantized;
+    `path` is then not written.
     """
     with static_quantizer(
         source, calibration, method=method, reduce_range=reduce_range, remedy=MIXED_REMEDY
@@ -65,7 +71,7 @@ def quantize_mixed(
 def _fewest(
     quantizer: StaticQuantizer, order: list[str], rows: Arrays, score: Score, whole: float, tolerance: float
 ) -> tuple[ModelProto, MixedFile]:
-    """The first file that keeps the score, else the best one."""
+    """Return the first file that keeps the score, else the best one."""
     nodes = quantizer.layers()
 
     def attempt(count: int) -> tuple[ModelProto, MixedFile]:
@@ -84,7 +90,7 @@ def _fewest(
 class LayerAnswer:
     """The model's answers with only this layer in INT8: its weights, its input and its output.
 
-    `output_change` is the change of the answers, as a share of their size: |quantized - float| / |float| (Frobenius).
+    `outputs` has shape (rows, ...). `output_change` is |quantized - float| / |float| in the Frobenius norm.
     """
 
     layer: str
@@ -95,10 +101,10 @@ class LayerAnswer:
 def one_layer_at_a_time(
     source: Path, calibration: Arrays, rows: Arrays, *, method: str, reduce_range: bool
 ) -> tuple[np.ndarray, tuple[LayerAnswer, ...]]:
-    """Answer `rows` with the float graph and with each weighted layer quantized alone, as `quantize_after_training`.
+    """Answer `rows` with the float graph, and with each weighted layer quantized alone.
 
-    The losses of layers do not add up to that of the whole graph: errors of one layer meet those of the next.
-    Raises QuantizationError.
+    The settings are those of quantize_after_training(). The effects of single layers do not add up to that of the whole
+    graph, because each layer also receives the errors of the layers before it. Raises QuantizationError.
     """
     with static_quantizer(
         source, calibration, method=method, reduce_range=reduce_range, remedy=ALONE_REMEDY
@@ -107,7 +113,7 @@ def one_layer_at_a_time(
 
 
 def layer_answers(quantizer: StaticQuantizer, rows: Arrays) -> tuple[np.ndarray, tuple[LayerAnswer, ...]]:
-    """Do what one_layer_at_a_time does, for a graph that is open already."""
+    """Answer as one_layer_at_a_time() does, for a graph that is open already."""
     whole = answers(quantizer.prepared, rows)
     found = []
     for layer, node in quantizer.layers().items():
@@ -118,10 +124,10 @@ def layer_answers(quantizer: StaticQuantizer, rows: Arrays) -> tuple[np.ndarray,
 
 
 def faster_in_float(source: Path, calibration: Arrays) -> tuple[str, ...]:
-    """Measure which layers of a float ONNX file to leave in float: on this machine, one thread, one row; their names.
+    """Name the layers of a float ONNX file that this machine computes faster in float, on one thread and one row.
 
-    A layer counts where the graph with it alone in float is faster; they are taken from the largest gain on while the
-    graph gets faster. What it costs to convert between the two is so part of what is measured. Raises
+    A layer counts where the graph with it alone in float is faster. Layers are added from the largest gain on, while
+    the graph gets faster, so conversions between float and integers are part of what is measured. Raises
     QuantizationError.
     """
     with static_quantizer(source, calibration, method="minmax", reduce_range=False, remedy=FLOAT_REMEDY) as quantizer:
@@ -145,7 +151,7 @@ def _measured(quantizer: StaticQuantizer, row: Arrays) -> tuple[str, ...]:
 
 
 def _seconds(graphs: Sequence[ModelProto], row: Arrays) -> list[float]:
-    """Median seconds of each graph, the best of several turns, so that a busy moment does not meet one alone."""
+    """Return the median seconds of each graph, the best of several turns, because a machine may be busy."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

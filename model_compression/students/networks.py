@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 IMAGE_KERNEL = 3
-SMALLEST_SIDE = 4  # pixels that the last stage leaves standing
-LARGE = 64  # pixels from which on the first convolution halves the image at once
+SMALLEST_SIDE = 4  # pixels of the image after the last stage
+LARGE = 64  # side in pixels from which the first convolution halves the image
 TIME_KERNEL = 5
 SHORTEST = 8  # samples that are left to the last layer
 NARROWEST = 8  # columns of a table of tokens
+Convolution = type[nn.Conv1d] | type[nn.Conv2d]
 
 
 def depthwise_cnn(channels: int, size: tuple[int, int], classes: int, width: int, depth: int) -> nn.Module:
@@ -51,9 +52,6 @@ class _Channels(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.unsqueeze(1) if x.dim() == 2 else x
-
-
-Convolution = type[nn.Conv1d] | type[nn.Conv2d]
 
 
 def _separable(kind: Convolution, channels: int, width: int, kernel: int, stride: int) -> Iterator[nn.Module]:
@@ -99,7 +97,7 @@ class TextNet(nn.Module):
         for block in self.blocks:
             x = block(x, present)
         mean = x.sum(2) / present.sum(2).clamp(min=1)
-        largest = x.amax(2)  # padding is 0 and so are its features: after a ReLU nothing is smaller
+        largest = x.amax(2)  # features of padding are 0, and after a ReLU nothing is smaller
         scores: Tensor = self.classifier(torch.cat([mean, largest], 1))
         return scores
 

@@ -1,4 +1,4 @@
-"""Rows of data as a model takes them."""
+"""Rows of data, as tensors and in batches: in parts that fit the memory, over several GPUs."""
 
 import logging
 import math
@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from model_compression.errors import TrainingError
 
 Arrays = tuple[np.ndarray, ...]
+logger = logging.getLogger("edgewright")
+SMALLEST = 2  # rows, because batch norm cannot train on one
+_SIGNS = ("out of memory", "not enough memory", "can't allocate memory")
+Forward = Callable[..., Tensor]
+Replicate = Callable[[nn.Module, Sequence[int]], Forward]
 
 
 def tensors(arrays: Arrays) -> tuple[Tensor, ...]:
@@ -28,7 +33,10 @@ def batches(inputs: Arrays, targets: np.ndarray, size: int) -> Iterator[tuple[tu
 
 
 def predict(model: nn.Module, inputs: Arrays, batch_size: int = 256) -> np.ndarray:
-    """Run the model in evaluation mode over all rows, on the device it is on; returns outputs of shape (rows, ...)."""
+    """Run the model in evaluation mode over all rows, on its own device; returns outputs of shape (rows, ...).
+
+    The model keeps its mode. Raises TrainingError for no rows.
+    """
     rows = tensors(inputs)
     if not len(rows[0]):
         raise TrainingError(
@@ -46,18 +54,13 @@ def predict(model: nn.Module, inputs: Arrays, batch_size: int = 256) -> np.ndarr
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device that a model's parameters are on; the processor where it has none."""
+    """Return the device of a model's parameters; the processor where it has none."""
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
 
 
-logger = logging.getLogger("edgewright")
-SMALLEST = 2  # rows: batch norm cannot train on one
-_SIGNS = ("out of memory", "not enough memory", "can't allocate memory")
-
-
 class MicroBatches:
-    """Runs steps in parts of at most `size` rows, and halves the parts when memory runs out."""
+    """Training steps in parts of at most `size` rows, which is halved when memory runs out."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -78,7 +81,7 @@ class MicroBatches:
                 self._halve(len(batch), error)
 
     def _parts(self, batch: Tensor) -> tuple[Tensor, ...]:
-        """Parts whose sizes differ by one at most, so that none is left with a single row."""
+        """Split a batch into parts whose sizes differ by one at most, so that none has a single row."""
         return batch.tensor_split(min(math.ceil(len(batch) / self.size), max(1, len(batch) // SMALLEST)))
 
     def _halve(self, rows: int, error: Exception) -> None:
@@ -95,18 +98,17 @@ class MicroBatches:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether torch ran out of memory: it says so by type on a GPU, and in words on the processor."""
+    """Tell whether torch ran out of memory: a type says so on a GPU, the message on the processor."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return any(sign in str(error) for sign in _SIGNS)
 
 
-Forward = Callable[..., Tensor]
-Replicate = Callable[[nn.Module, Sequence[int]], Forward]
-
-
 def gpu_numbers(device: torch.device, wanted: int) -> list[int]:
-    """The GPUs to train on, the first of them the model's own; none on a processor. Raises TrainingError."""
+    """List the GPUs to train on, the first of them the model's own; none on a processor.
+
+    Raises TrainingError where there are fewer than `wanted`.
+    """
     if device.type != "cuda" or wanted == 1:
         return []
     found = torch.cuda.device_count()
@@ -118,9 +120,10 @@ def gpu_numbers(device: torch.device, wanted: int) -> list[int]:
 
 
 def spread(model: nn.Module, gpus: Sequence[int], replicate: Replicate = nn.DataParallel) -> Forward:
-    """The model's forward pass over several GPUs; gradients add up on the first.
+    """Return the model's forward pass over several GPUs; gradients add up on the first.
 
-    A batch that would leave one of them with a single row, which batch norm cannot train on, stays on the first.
+    It is torch's DataParallel, which works in one process and needs no launcher. A batch that would leave one GPU with
+    a single row, on which batch norm cannot train, stays on the first.
     """
     if len(gpus) < 2:
         return model
@@ -133,16 +136,16 @@ def spread(model: nn.Module, gpus: Sequence[int], replicate: Replicate = nn.Data
 
 
 def _smallest_part(rows: int, gpus: int) -> int:
-    """Rows of the last part, as torch splits a batch: equal parts and what is left."""
+    """Count the rows of the last part: torch splits a batch into equal parts and a rest."""
     part = math.ceil(rows / gpus)
     return rows % part or part
 
 
 @contextmanager
 def channels_last(model: nn.Module) -> Iterator[None]:
-    """Lay out the weights of 2-D convolutions channels-last, in place, and as they usually are at the end.
+    """Lay out the weights of 2-D convolutions channels-last, in place, and contiguous again at the end.
 
-    Values stay the same; the activations follow the weights by themselves.
+    Convolutions on images then train up to twice as fast. Values stay the same; activations follow the weights.
     """
     _lay_out(model, torch.channels_last)
     try:

@@ -1,4 +1,8 @@
-"""Where attention happens: one operator, or the products around a softmax."""
+"""Attention heads: found in a graph, each with its rows and columns of the layers around it.
+
+An attention's core is one operator, or the products around a softmax. Numbers that stand for features are followed from
+the layers before it to the layer behind it, so a head is found however views and transposes were written.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +28,7 @@ PRODUCTS = {aten.matmul.default, aten.bmm.default}
 PRODUCT_AND_SUM = aten.baddbmm.default
 SOFTMAX = {aten.softmax.int, aten._softmax.default}
 OPERATORS = {aten.scaled_dot_product_attention.default, PRODUCT_AND_SUM, *PRODUCTS, *SOFTMAX}
-"""What attention spends its time in, between its layers."""
+"""Operators between an attention's layers, where it spends its time."""
 ELEMENTWISE = {
     aten.add.Tensor,
     aten.add_.Tensor,
@@ -45,13 +49,15 @@ ELEMENTWISE = {
     aten.logical_or.default,
     aten.logical_and.default,
 }
+SIDES = ("query", "key", "value")
 
 
 @dataclass(frozen=True)
 class Core:
-    """One attention: what it takes and gives. Features are the last dimension, of the key the last but one if so told.
+    """The operators of one attention, with the nodes that it takes. Features are in the last dimension.
 
-    `masks` are what is added to or put into the scores, `operators` the products and the softmax; `node` is the last.
+    Where `key_is_transposed`, the key has its features in the last dimension but one. `masks` are added to or put into
+    the scores. `operators` are the products and the softmax; `node` is the last of them.
     """
 
     node: fx.Node
@@ -87,7 +93,7 @@ def _softmax_behind(model: fx.GraphModule, node: Any) -> fx.Node | None:
 
 
 def _scores(node: Any) -> tuple[fx.Node | None, tuple[fx.Node, ...]]:
-    """The product of queries and keys before a softmax, and everything else that goes into its argument."""
+    """Return the product of queries and keys before a softmax, and all other inputs of its argument."""
     masks: list[fx.Node] = []
     while isinstance(node, fx.Node) and node.target in ELEMENTWISE | {aten.view.default, aten.reshape.default}:
         ahead = next((each for each in node.all_input_nodes if _leads_to_product(each)), None)
@@ -106,12 +112,9 @@ def _leads_to_product(node: fx.Node) -> bool:
     return node.target in PRODUCTS | {PRODUCT_AND_SUM}
 
 
-SIDES = ("query", "key", "value")
-
-
 @dataclass(frozen=True)
 class Head:
-    """Outputs (rows) of the layers that make a head's queries, keys and values; inputs of the layer that reads it."""
+    """One head: its outputs (rows) of the layers before it, and its inputs (columns) of the layer behind it."""
 
     rows: dict[str, list[int]]
     columns: list[int]
@@ -119,11 +122,10 @@ class Head:
 
 @dataclass(frozen=True)
 class Attention:
-    """The heads of one attention, by the name of the layer that reads them.
+    """The heads of one attention; `name` is the layer that reads them.
 
-    `heads_at` says for each node between those layers which head an element belongs to; `core` is where they meet, the
-    last of the `operators` that mix the places.
-    Heads that share keys and values (grouped queries) are one.
+    `heads_at` gives, for each node between the layers, the head that each element belongs to. `core` is the last of the
+    `operators`, where the heads' tokens meet. Heads that share keys and values (grouped queries) count as one.
     """
 
     name: str
@@ -139,13 +141,13 @@ class Attention:
 
 
 class NotFoundError(Exception):
-    """Why the heads of an attention cannot be told apart."""
+    """The heads of an attention cannot be told apart; the message says why."""
 
 
 def attentions(model: fx.GraphModule, values: Values) -> tuple[list[Attention], dict[str, str]]:
     """Find the heads of every attention in a graph that was observed.
 
-    Returns the attentions, and for those whose heads cannot be told apart the node's name and why.
+    Returns the attentions, and a reason for each attention whose heads cannot be told apart, by its node's name.
     """
     linears = [node for node in model.graph.nodes if layer_of(model, node, nn.Linear)]
     rows = follow(model, values, {node: features(values[node]) for node in linears})
@@ -185,8 +187,11 @@ def _maker(model: fx.GraphModule, values: Values, core: Core, side: str, rows: d
 
 
 def _rows_by_place(core: Core, side: str, rows: dict[fx.Node, Any]) -> Tensor:
-    """The layer's output for each feature, shape (places, features): a place is a head in a row of the batch."""
-    numbers = rows[getattr(core, side)]
+    """Return the maker's output row of each feature, shape (places, features).
+
+    A place is one head in one row of the batch.
+    """
+    numbers: Tensor = rows[getattr(core, side)]
     if side == "key" and core.key_is_transposed:
         numbers = numbers.transpose(-1, -2)
     numbers = numbers.reshape(-1, *numbers.shape[-2:])
@@ -196,7 +201,7 @@ def _rows_by_place(core: Core, side: str, rows: dict[fx.Node, Any]) -> Tensor:
 
 
 def _joined(made: list[Tensor]) -> Tensor:
-    """Number the heads: places that have a row in common are one head."""
+    """Assign numbers to the heads: places that share a row are one head. Shape (places,)."""
     places = len(made[0])
     if any(len(rows) != places for rows in made):
         raise NotFoundError("queries, keys and values differ in their number of heads")
@@ -209,7 +214,8 @@ def _joined(made: list[Tensor]) -> Tensor:
             )
             heads = first[rows].amin(1)
         if torch.equal(before, heads):
-            return torch.unique(heads, return_inverse=True)[1]
+            numbers: Tensor = torch.unique(heads, return_inverse=True)[1]
+            return numbers
 
 
 def _at_core(place_heads: Tensor, value: Tensor) -> Tensor:
@@ -220,7 +226,7 @@ def _at_core(place_heads: Tensor, value: Tensor) -> Tensor:
 
 
 def _reader(model: fx.GraphModule, after: dict[fx.Node, Any]) -> tuple[fx.Node, Tensor]:
-    """The linear layer that reads all heads, and which head each of its inputs is."""
+    """Return the linear layer that reads all heads, and the head of each of its inputs."""
     readers = {user for node in after for user in node.users if user not in after and not reads_sizes_only(user)}
     if len(readers) != 1:
         names = ", ".join(sorted(node.name for node in readers))
@@ -236,7 +242,7 @@ def _reader(model: fx.GraphModule, after: dict[fx.Node, Any]) -> tuple[fx.Node, 
 
 
 def _owners(values: Values, makers: list[fx.Node], made: list[Tensor], place_heads: Tensor) -> dict[fx.Node, Tensor]:
-    """Which head each output of each layer belongs to, -1 for none; a fused layer makes all three."""
+    """Map each maker to the head of each of its outputs, -1 for none; a fused layer makes all three."""
     owners = {maker: torch.full((values[maker].shape[-1],), -1) for maker in makers}
     for maker, rows in zip(makers, made, strict=True):
         owners[maker][rows.flatten()] = place_heads.repeat_interleave(rows.shape[1])
@@ -255,9 +261,9 @@ def _head(number: int, owners: dict[fx.Node, Tensor], read: Tensor) -> Head:
 
 
 def heads_of_masks(model: fx.GraphModule, values: Values, core: Core, place_heads: Tensor) -> dict[fx.Node, Any]:
-    """Which head each element belongs to at the nodes that spread a core's masks over its heads.
+    """Return the head of each element at the nodes that spread a core's masks over its heads.
 
-    Empty where masks are the same for all heads by broadcasting.
+    Empty where broadcasting makes the masks the same for all heads.
     """
     found: dict[fx.Node, Any] = {}
     for mask in core.masks:
@@ -295,7 +301,7 @@ def _spreads(values: Values, nodes: set[fx.Node]) -> Iterator[tuple[fx.Node, int
 def _through(
     model: fx.GraphModule, values: Values, seeds: dict[fx.Node, Any], nodes: set[fx.Node]
 ) -> dict[fx.Node, Any]:
-    """Follow the numbers inside `nodes`, past sums with what is the same for all heads."""
+    """Follow the numbers inside `nodes`, also through sums with values that are the same for all heads."""
     reached = {node: numbers for node, numbers in follow(model, values, seeds).items() if node in nodes}
     for node in model.graph.nodes:
         sources = [each for each in node.all_input_nodes if each in reached]
@@ -306,7 +312,7 @@ def _through(
 
 
 def _is_by_head(numbers: Tensor, place_heads: Tensor) -> bool:
-    """Whether the numbers tell the heads apart as the places of the attention do."""
+    """Tell whether the numbers separate the heads in the way that the attention's places do."""
     places = numbers.reshape(-1, *numbers.shape[-2:]) if numbers.dim() > 2 else numbers[None]
     if len(places) != len(place_heads) or not (places == places[:, :1, :1]).all():
         return False

@@ -1,4 +1,8 @@
-"""A graph run once on an example: what every node gave."""
+"""Observation of a graph: the value of every node on an example, and the way of single values through it.
+
+Numbers take the place of values and pass every operator that only moves values. So the rows and columns of a head are
+known however an attention was written with views, transposes and splits.
+"""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -10,50 +14,6 @@ from torch import Tensor, fx, nn
 from model_compression.intake import aten
 
 Values = dict[fx.Node, Any]
-
-
-def observe(model: fx.GraphModule, example: tuple[Tensor, ...]) -> Values:
-    """Run the model in evaluation mode without gradients; returns the value of every node."""
-    values: Values = {}
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            Watching(model, values.__setitem__).run(*example)
-    finally:
-        model.train(was_training)
-    return values
-
-
-class Watching(fx.Interpreter):
-    """Runs a graph and shows every node's value to `seen`."""
-
-    def __init__(self, model: fx.GraphModule, seen: Callable[[fx.Node, Any], None]) -> None:
-        super().__init__(model, garbage_collect_values=False)
-        self.seen = seen
-
-    def run_node(self, node: fx.Node) -> Any:
-        value = super().run_node(node)
-        self.seen(node, value)
-        return value
-
-
-def reads_sizes_only(node: fx.Node) -> bool:
-    """Whether a node takes another's shape, not its values."""
-    return node.target is aten.sym_size.int
-
-
-def layer_of(model: fx.GraphModule, node: fx.Node, kind: Any) -> Any:
-    """The module that a node calls, if it is of a kind; else None."""
-    module = model.get_submodule(str(node.target)) if node.op == "call_module" else None
-    return module if isinstance(module, kind) else None
-
-
-def calls(model: fx.GraphModule, target: str) -> int:
-    """How often a module is called."""
-    return sum(node.op == "call_module" and node.target == target for node in model.graph.nodes)
-
-
 MOVES = {
     aten.view.default,
     aten.reshape.default,
@@ -82,11 +42,54 @@ SCALARS = {aten.mul.Tensor, aten.div.Tensor, aten.mul.Scalar, aten.div.Scalar}
 SAME_PLACE = (nn.Dropout, nn.Identity)
 
 
+def observe(model: fx.GraphModule, example: tuple[Tensor, ...]) -> Values:
+    """Run the model in evaluation mode without gradients; returns the value of every node."""
+    values: Values = {}
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            Watching(model, values.__setitem__).run(*example)
+    finally:
+        model.train(was_training)
+    return values
+
+
+class Watching(fx.Interpreter):
+    """An interpreter of a graph that passes every node's value to `seen`."""
+
+    def __init__(self, model: fx.GraphModule, seen: Callable[[fx.Node, Any], None]) -> None:
+        super().__init__(model, garbage_collect_values=False)
+        self.seen = seen
+
+    def run_node(self, node: fx.Node) -> Any:
+        """Run a node and pass its value on."""
+        value = super().run_node(node)
+        self.seen(node, value)
+        return value
+
+
+def reads_sizes_only(node: fx.Node) -> bool:
+    """Tell whether a node takes another's shape and not its values."""
+    return node.target is aten.sym_size.int
+
+
+def layer_of(model: fx.GraphModule, node: fx.Node, kind: Any) -> Any:
+    """Return the module that a node calls, if it is of a kind, else None."""
+    module = model.get_submodule(str(node.target)) if node.op == "call_module" else None
+    return module if isinstance(module, kind) else None
+
+
+def calls(model: fx.GraphModule, target: str) -> int:
+    """Count the calls of a module."""
+    return sum(node.op == "call_module" and node.target == target for node in model.graph.nodes)
+
+
 def follow(model: fx.GraphModule, values: Values, seeds: Mapping[fx.Node, Any]) -> dict[fx.Node, Any]:
     """Send numbers from the seeds through all operators that only move values.
 
-    `seeds` are tensors of the shape of their node's value. Returns the numbers at each node reached, a tuple of
-    tensors where the operator gives several; where values are computed with others, the way ends.
+    `seeds` are tensors of the shape of their node's value. Returns the numbers at each node that they reach, a tuple of
+    tensors where the operator returns several. The way ends where values are computed with others.
     """
     reached: dict[fx.Node, Any] = dict(seeds)
     for node in model.graph.nodes:
@@ -102,7 +105,7 @@ def follow(model: fx.GraphModule, values: Values, seeds: Mapping[fx.Node, Any]) 
 
 
 def way_back(model: fx.GraphModule, values: Values, node: Any) -> list[fx.Node]:
-    """The nodes behind `node` up to the first that computes: that one is the last of the list."""
+    """Return the nodes behind `node` up to the first that computes, which is the last of the list."""
     path = []
     while isinstance(node, fx.Node):
         path.append(node)
@@ -113,12 +116,12 @@ def way_back(model: fx.GraphModule, values: Values, node: Any) -> list[fx.Node]:
 
 
 def features(value: Tensor) -> Tensor:
-    """Number the features (last dimension) of a value; in a float type, for operators that take no integers."""
+    """Enumerate the features (last dimension) of a value, in floats because some operators take no integers."""
     return torch.arange(value.shape[-1], dtype=torch.float64).expand(value.shape)
 
 
 def _stays(model: fx.GraphModule, node: fx.Node, values: Values) -> bool:
-    """Whether every value keeps its place: copies, dropout, a product with a single number."""
+    """Tell whether every value keeps its place: copies, dropout, a product with a single number."""
     if node.target in SCALARS:
         other = node.args[1]
         other = values[other] if isinstance(other, fx.Node) else other

@@ -16,7 +16,7 @@ from tests.benchmarks.record import Figure
 from tests.benchmarks.trajectory.cache import CACHE, STORE, console
 
 SEEDS = (0, 1, 2)
-CODE = ("model_compression.training", "model_compression.training.distillation", "model_compression.students")
+CODE = ("model_compression.training", "model_compression.students")
 ARCHITECTURES = {
     "mobilenet": Architecture("depthwise_cnn", 24, 1),
     "shuttle": Architecture("signal_net", 48, 1),
