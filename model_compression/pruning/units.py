@@ -1,7 +1,7 @@
 """Units that may be removed from a model: channels, heads, residual layers; and those that must stay."""
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -56,7 +56,7 @@ class PrunableUnits:
 
 
 def units_of(
-    model: nn.Module, example: tuple[Tensor, ...], kinds: Collection[Kind], protected: Sequence[Protected] = ()
+    model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind], protected: Sequence[Protected] = ()
 ) -> PrunableUnits:
     """Find the units of some kinds that are not protected.
 
@@ -76,7 +76,7 @@ def units_of(
     )
 
 
-def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Collection[Kind] = KINDS) -> list[Protected]:
+def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind] = KINDS) -> list[Protected]:
     """Find the units that must stay: they are the model's output, or the model does not run without them.
 
     Each is tried on a copy, so that no annotation is needed.

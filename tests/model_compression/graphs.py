@@ -64,14 +64,14 @@ def quantized_linear(
     axis: int = 0,
     weight: np.ndarray = INT8_WEIGHT,
     quantized_input: bool = True,
-    **attributes: float,
+    **attributes: Any,
 ) -> ModelProto:
-    """x -> uint8 and back -> Gemm with int8 weights and a float bias -> y."""
+    """Build x -> uint8 and back -> Gemm with int8 weights and a float bias -> y."""
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),
         helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["xd"]),
         helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=axis),
-        helper.make_node("Gemm", ["xd" if quantized_input else "x", "wd", "b"], ["y"], **{"transB": 1, **attributes}),
+        helper.make_node("Gemm", ["xd" if quantized_input else "x", "wd", "b"], ["y"], **({"transB": 1} | attributes)),
     ]
     constants = {
         "xs": np.float32(2 / 255),

@@ -1,4 +1,4 @@
-"""Small models that have learnt something, the rows they learnt from, and how to run what becomes of them."""
+"""Small trained and pruned models, their rows, and helpers that run and inspect their files."""
 
 import collections
 import copy
@@ -106,7 +106,7 @@ def _pruned(kind: str) -> GraphModule:
 
 
 def pruned(kind: str) -> GraphModule:
-    """A fresh copy of the same without 40 % of its channels, trained again."""
+    """A fresh copy of trained(kind) without 40 % of its channels, trained again."""
     return copy.deepcopy(_pruned(kind))
 
 
@@ -140,7 +140,7 @@ def prune(
     kinds: Sequence[Kind] = ("channels",),
     protected: Sequence[Protected] | None = None,
 ) -> History:
-    """One round on labels made up for the purpose."""
+    """Remove one round of units, scored on made-up labels."""
     targets = torch.arange(len(rows[0])) % model(*rows).shape[1]
     units = units_of(model, rows, kinds, protected_units(model, rows, kinds) if protected is None else protected)
     scores = unit_scores(model, [(rows, targets)], F.cross_entropy, layers=units.layers)
@@ -166,7 +166,7 @@ def accuracy(outputs: np.ndarray) -> float:
 
 
 def float_accuracy(model: nn.Module) -> float:
-    """The same for a module."""
+    """Share of the test rows that a module answers right."""
     return accuracy(predict(model, (digits("test").images,)))
 
 
@@ -177,7 +177,7 @@ def run(path: Path, *arrays: np.ndarray) -> np.ndarray:
 
 
 def kernels(path: Path) -> collections.Counter[str]:
-    """Which operators ONNX Runtime runs for a file, how often each, after all of its optimizations."""
+    """Count the operators that ONNX Runtime runs for a file, after all of its optimizations."""
     return collections.Counter(optimized_operators(path))
 
 

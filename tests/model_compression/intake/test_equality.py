@@ -1,4 +1,4 @@
-"""A rebuilt model is held against its program on real rows."""
+"""Comparison of a rebuilt model with its program on real rows."""
 
 import copy
 
@@ -16,7 +16,7 @@ ROWS = ARCHITECTURES["mlp"].rows
 def _changed(by: float) -> nn.Module:
     rebuilt = copy.deepcopy(rebuild(exported("mlp")[1]))
     with torch.no_grad():
-        rebuilt.get_submodule("out").bias += by
+        rebuilt.get_parameter("out.bias").add_(by)
     return rebuilt
 
 

@@ -1,4 +1,4 @@
-"""ONNX files as people export them, brought into the one form that every rung finds weights in, or refused."""
+"""ONNX files as people export them: brought into the form that every rung expects, or refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tied embeddings of a small language model: said with what to do, and the way out works."""
+"""Tied embeddings of a small language model: refused with a remedy, and the remedy works."""
 
 import pytest
 import torch
@@ -37,4 +37,4 @@ def test_the_way_out_answers_the_same(tokens: Tensor) -> None:
     program = torch.export.export(model, (tokens,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     built = load_into(program, LanguageModel()).eval()
     assert torch.equal(built(tokens), model(tokens))
-    assert built.head.weight is built.embedding.weight
+    assert built.get_parameter("head.weight") is built.get_parameter("embedding.weight")

@@ -1,4 +1,4 @@
-"""Reading `pt2` files: what MLflow saves, what is damaged, and what would run its author's code."""
+"""Programs: read from `pt2` files whole, damaged or hostile; their inputs; weights loaded by name."""
 
 import contextlib
 import os
@@ -54,7 +54,7 @@ def marker(tmp_path: Path) -> Path:
 
 
 def _unsafe_load(path: Path) -> None:
-    """What torch.export.load does with the same file; it may fail after the harm is done."""
+    """Load a file as torch.export.load does, which may fail after the harm is done."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(Exception):

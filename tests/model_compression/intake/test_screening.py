@@ -1,4 +1,4 @@
-"""What a program's JSON may say."""
+"""The grammar of a program's JSON: entries that pass and entries that are refused."""
 
 import json
 

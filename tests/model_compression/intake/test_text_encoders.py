@@ -36,7 +36,7 @@ def test_it_exports_for_any_batch(tmp_path: Path) -> None:
 
 
 class Classifier(nn.Module):
-    """What the example registers: tokens and mask in, class scores out."""
+    """The example's registered model: tokens and mask in, class scores out."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()

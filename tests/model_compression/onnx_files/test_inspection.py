@@ -1,4 +1,4 @@
-"""What ONNX Runtime runs."""
+"""The histogram of the operators that ONNX Runtime runs."""
 
 from pathlib import Path
 

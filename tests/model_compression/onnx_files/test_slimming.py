@@ -88,7 +88,11 @@ def test_bytes_that_are_another_type_stay_apart() -> None:
         helper.make_node("QuantizeLinear", ["d", "s", "unsigned"], ["p"]),
         helper.make_node("DequantizeLinear", ["p", "s", "unsigned"], ["output"]),
     ]
-    model = compact(model_of(nodes, {"s": np.float32(1), "signed": np.int8(0), "unsigned": np.uint8(0)}))
+    model = compact(
+        model_of(
+            nodes, {"s": np.array(1, np.float32), "signed": np.array(0, np.int8), "unsigned": np.array(0, np.uint8)}
+        )
+    )
     assert len(model.graph.initializer) == 3
     onnx.checker.check_model(model, full_check=True)
 

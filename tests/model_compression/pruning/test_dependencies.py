@@ -1,12 +1,12 @@
-"""What hangs together in each kind of architecture."""
+"""Channels that depend on each other, in each kind of architecture."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from model_compression.intake import rebuild
 from model_compression.pruning.dependencies import ChannelGroup, Dependencies
 from tests.model_compression.architectures import ARCHITECTURES, exported
-from tests.model_compression.toys import rebuild
 
 
 def channel_groups(name: str, kept: tuple[str, ...] = ()) -> dict[str, ChannelGroup]:
@@ -58,10 +58,10 @@ class TestRemove:
 
     def test_takes_the_rows_of_a_layer_and_the_columns_of_its_reader(self) -> None:
         model, graph = self.graph()
-        first, second = model[0].weight.clone(), model[2].weight.clone()
+        first, second = (model.get_parameter(name).clone() for name in ("0.weight", "2.weight"))
         graph.remove("0", [1, 3])
-        assert torch.equal(model[0].weight, first[[0, 2]])
-        assert torch.equal(model[2].weight, second[:, [0, 2]])
+        assert torch.equal(model.get_parameter("0.weight"), first[[0, 2]])
+        assert torch.equal(model.get_parameter("2.weight"), second[:, [0, 2]])
 
     @pytest.mark.parametrize("channels", [[4], [-1], [0, 1, 2, 3]])
     def test_channels_that_it_does_not_have_and_all_of_them_are_refused(self, channels: list[int]) -> None:

@@ -13,7 +13,7 @@ from tests.model_compression.architectures import ARCHITECTURES, exported
 
 
 def two_linears() -> nn.Sequential:
-    """x -> (x, -2x, 3x) -> relu -> 4a + 5b + 6c."""
+    """Build x -> (x, -2x, 3x) -> relu -> 4a + 5b + 6c."""
     model = nn.Sequential(nn.Linear(1, 3, bias=False), nn.ReLU(), nn.Linear(3, 1, bias=False))
     model[0].weight.data = torch.tensor([[1.0], [-2.0], [3.0]])
     model[2].weight.data = torch.tensor([[4.0, 5.0, 6.0]])
@@ -48,7 +48,7 @@ def test_squares_are_averaged_over_batches_so_that_signs_do_not_cancel() -> None
 
 
 def gate_scores(model: nn.Module, group: ChannelGroup, rows: Tensor, targets: Tensor) -> Tensor:
-    """What Scores.channels claims, by gates of one that are really put before each reader."""
+    """Compute the scores of a group by gates of one that are really put before each reader."""
     gate = torch.ones(group.width, requires_grad=True)
     hooks = [_gated(model, reader, gate) for reader in group.readers]
     F.cross_entropy(model.eval()(rows), targets).backward()
@@ -91,10 +91,10 @@ def test_channels_that_no_layer_reads_have_no_score() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_mode_and_statistics_stay_and_gradients_are_cleared(training: bool) -> None:
     model = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)).train(training)
-    before = model[1].running_mean.clone()
+    before = model.get_buffer("1.running_mean").clone()
     unit_scores(model, [batch(1, 2)], total)
     assert model.training is training
-    assert torch.equal(model[1].running_mean, before)
+    assert torch.equal(model.get_buffer("1.running_mean"), before)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -120,10 +120,11 @@ def test_gradients_that_are_not_finite_are_refused_by_layer() -> None:
     ids=str,
 )
 def test_by_input_finds_the_weights_that_read_an_input(layer: nn.Module) -> None:
-    rows = torch.randn(2, 6) if isinstance(layer, nn.Linear) else torch.randn(2, 6, *[5] * (layer.weight.dim() - 2))
+    weight = layer.get_parameter("weight")
+    rows = torch.randn(2, 6) if isinstance(layer, nn.Linear) else torch.randn(2, 6, *[5] * (weight.dim() - 2))
     rows[:, 4] = 0
     expected = layer(rows)
-    view = by_input(layer, layer.weight.data)
+    view = by_input(layer, weight.data)
     view[4 // view.shape[2], :, 4 % view.shape[2]] = 99
     torch.testing.assert_close(layer(rows), expected)
     rows[:, 4] = 1

@@ -1,4 +1,4 @@
-"""Pruning of every kind of architecture, started from a registered program as the pipeline does."""
+"""Rounds of pruning on every kind of architecture, and the choice of units by score and cost."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Snapshots on disk: what is loaded is what was saved, and nothing else is taken for one."""
+"""Snapshots on disk: loaded as they were saved; damaged or foreign ones are refused."""
 
 import copy
 import functools
@@ -106,8 +106,8 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "no history": lambda folder: (folder / HISTORY).unlink(),
     "no weights": lambda folder: (folder / WEIGHTS).unlink(),
     "history cut off": lambda folder: (folder / HISTORY).write_text((folder / HISTORY).read_text()[:-9]),
-    "history of another form": edit_history(lambda history: [["features.0", True, [1]]]),
-    "channels that are no numbers": edit_history(lambda history: [{"features.4": ["1"]}]),
+    "history of another form": edit_history(lambda _: [["features.0", True, [1]]]),
+    "channels that are no numbers": edit_history(lambda _: [{"features.4": ["1"]}]),
     "an unknown layer": edit_history(lambda history: history[0].update({"stem.9": [1]})),
     "channels that it does not have": edit_history(lambda history: history[0].update({"features.4": [99]})),
     "a round less": edit_history(lambda history: history[:-1]),

@@ -1,4 +1,4 @@
-"""Channels, heads and layers of one model: what is found, what stays and why, and what a round takes."""
+"""Channels, heads and layers of one model: found, protected with a reason, removed by a round."""
 
 import copy
 import json
@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.fx import GraphModule
 
 from model_compression.pruning import costs_of, parameters, unit_scores
 from model_compression.pruning.rounds import History, remove_units, removed_units, replay
@@ -14,7 +15,7 @@ from model_compression.pruning.structure import Residual
 from model_compression.pruning.units import KINDS, protected_units, units_of
 from tests.model_compression.architectures import SmallResNet
 from tests.model_compression.pruning.structure.attention_models import MODELS, OneAttention, built
-from tests.model_compression.toys import prune
+from tests.model_compression.toys import prune, untrained
 
 BOTH = pytest.mark.parametrize("name", ["norms first", "fused vit", "bert"])
 
@@ -67,7 +68,7 @@ def test_half_of_the_layers_stay_unless_told_otherwise(bounds: dict[str, float],
     assert removed_units(history)["layers"] == gone
 
 
-def gate(model: nn.Module, layer: Residual, rows: tuple[torch.Tensor, ...], targets: torch.Tensor) -> float:
+def gate(model: GraphModule, layer: Residual, rows: tuple[torch.Tensor, ...], targets: torch.Tensor) -> float:
     """dLoss/dgate by moving the output of a layer a little towards its input."""
     losses = []
     for step in (-1e-2, 1e-2):
@@ -95,7 +96,7 @@ def test_a_silent_head_goes_first_by_every_criterion(criterion: str) -> None:
     model, rows = built("bert"), MODELS["bert"].rows
     units = units_of(model, rows, ("heads",))
     with torch.no_grad():
-        model.get_submodule("layer.1.out").weight[:, units.attentions[1].heads[2].columns] = 0  # type: ignore[index]
+        model.get_parameter("layer.1.out.weight")[:, units.attentions[1].heads[2].columns] = 0
     scores = unit_scores(model, [(rows, torch.arange(4))], F.cross_entropy, criterion)  # type: ignore[arg-type]
     (removed,) = remove_units(model, rows, units, scores, 0.05, round_to=1)
     assert removed == {"heads": {"layer.1.out": [2]}}
@@ -112,8 +113,6 @@ def test_heads_that_cannot_be_told_apart_are_named() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.first(x)[:, None]
             return self.last(F.scaled_dot_product_attention(x.relu(), x, x)[:, 0].mean(1))
-
-    from tests.model_compression.toys import untrained
 
     rows = MODELS["one attention"].rows
     kept = protected_units(untrained(Same(), *rows), rows)
@@ -150,8 +149,6 @@ class TestCosts:
         assert by_layer["2"] == pytest.approx((9 + 3) / parameters(model), rel=0.05)
 
     def test_memory_is_what_is_alive_at_the_peak(self) -> None:
-        from tests.model_compression.toys import untrained
-
         model = untrained(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 100), nn.Linear(100, 3)), torch.randn(2, 4))
         costs = costs_of(model, (torch.randn(2, 4),), "memory")
         assert costs.taken == pytest.approx({"1": 100 / 108, "0": 8 / 108})

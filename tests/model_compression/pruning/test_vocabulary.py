@@ -1,4 +1,4 @@
-"""A trimmed table of tokens: smaller, exact on what was kept, and the same again from its record."""
+"""Trimmed token tables: smaller, exact on kept tokens, and repeatable from their record."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Dynamic quantization of a small encoder of text."""
+"""Dynamic quantization of a small text encoder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Folding: the same answers with fewer nodes, and hands off where they would differ."""
+"""Folding of batch norms: the same answers with fewer nodes, and no folding where they would differ."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ def test_answers_stay_and_no_batch_norm_is_left(name: str, left: int) -> None:
     assert not folded.training
 
 
-LAYERS: dict[str, Callable[[], nn.Module]] = {
+LAYERS: dict[str, Callable[[], nn.Conv2d | nn.ConvTranspose2d]] = {
     "with bias": lambda: nn.Conv2d(3, 8, 3),
     "grouped": lambda: nn.Conv2d(3, 8 * 3, 3, groups=3),
     "transposed": lambda: nn.ConvTranspose2d(3, 8, 3, bias=False),

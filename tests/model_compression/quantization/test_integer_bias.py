@@ -87,9 +87,9 @@ def test_one_scale_for_all_channels_is_taken_too(tmp_path: Path) -> None:
         model = quantized_linear()
         for tensor in model.graph.initializer:
             if tensor.name == "ws":
-                tensor.CopyFrom(numpy_helper.from_array(np.float32(0.01), "ws"))
+                tensor.CopyFrom(numpy_helper.from_array(np.array(0.01, np.float32), "ws"))
             if tensor.name == "wz":
-                tensor.CopyFrom(numpy_helper.from_array(np.int8(0), "wz"))
+                tensor.CopyFrom(numpy_helper.from_array(np.array(0, np.int8), "wz"))
         return model
 
     expected, got = answers(whole(), tmp_path), answers(quantize_biases(whole()), tmp_path)

@@ -1,7 +1,8 @@
-"""Mixed precision leaves out what costs the accuracy, and no more."""
+"""Layers in float: those that cost the accuracy or the time, measured one by one."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -39,7 +40,7 @@ def fragile(tmp_path: Path) -> Path:
 
 
 def quantize(source: Path, **changes: float) -> tuple[Path, MixedFile]:
-    settings: dict = {"method": "minmax", "reduce_range": False, "at_most": 2, "tolerance": 0.02} | changes
+    settings: dict[str, Any] = {"method": "minmax", "reduce_range": False, "at_most": 2, "tolerance": 0.02} | changes
     path = source.parent / "out" / "mixed.onnx"
     return path, quantize_mixed(source, CALIBRATION, (ROWS,), accuracy, path, **settings)
 
@@ -152,7 +153,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Seconds], list[set[str]]
     def replace(seconds: Seconds) -> list[set[str]]:
         asked: list[set[str]] = []
 
-        def measure(graphs: Sequence[ModelProto], row: object) -> list[float]:
+        def measure(graphs: Sequence[ModelProto], _row: object) -> list[float]:
             found = [_in_float(graph) for graph in graphs]
             asked.extend(found)
             return [seconds(layers) for layers in found]
@@ -187,7 +188,7 @@ def test_two_that_do_not_add_up_are_not_both_taken(
     assert faster_in_float(source, HUNDRED) == (first,)
 
 
-def test_noise_is_no_gain(source: Path, layers: list[str], clock: Callable[[Seconds], list[set[str]]]) -> None:
+def test_noise_is_no_gain(source: Path, clock: Callable[[Seconds], list[set[str]]]) -> None:
     clock(lambda kept: 0.98 if kept else 1.0)
     assert faster_in_float(source, HUNDRED) == ()
 

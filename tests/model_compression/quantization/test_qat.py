@@ -71,7 +71,7 @@ def quantized(kind: str) -> Result:
         modules.append(convert(prepared))
         return modules[-1]
 
-    teacher = predict(trained(kind.split()[-1]), (TRAIN.images,))
+    teacher = predict(trained(kind.rsplit(maxsplit=1)[-1]), (TRAIN.images,))
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(qat, "convert", kept):
         path = train_quantized(
             MODELS[kind](),
@@ -112,7 +112,7 @@ def test_every_convolution_linear_pool_and_residual_add_runs_in_integers(kind: s
     expected = {
         "cnn": {"QLinearConv": 2, "QGemm": 2, "QLinearAveragePool": 1, "NhwcMaxPool": 1},
         "resnet": {"QLinearConv": 6, "QGemm": 1, "QLinearAdd": 2},
-    }[kind.split()[-1]]
+    }[kind.rsplit(maxsplit=1)[-1]]
     counts = quantized(kind).kernels
     assert {name: counts[name] for name in expected} == expected
     assert not {"Conv", "FusedConv", "Gemm", "MatMul", "Add", "Relu", "MaxPool", "AveragePool"} & set(counts)
@@ -127,7 +127,7 @@ def test_the_file_stores_int8_weights_and_no_larger_one_than_ptqs(kind: str, tmp
     assert not any(array.dtype == np.float32 and array.ndim > 1 for array in arrays)
     assert not model.graph.value_info
     assert not any(node.metadata_props for node in model.graph.node)
-    source = float_file(kind.split()[-1], tmp_path, smaller=kind.startswith("pruned"))
+    source = float_file(kind.rsplit(maxsplit=1)[-1], tmp_path, smaller=kind.startswith("pruned"))
     rival = tmp_path / "ptq.onnx"
     quantize_after_training(source, CALIBRATION, rival, method="minmax", reduce_range=True)
     assert path.stat().st_size < 1.01 * rival.stat().st_size
@@ -137,7 +137,7 @@ def test_the_file_stores_int8_weights_and_no_larger_one_than_ptqs(kind: str, tmp
 @ALL
 def test_reduced_range_keeps_weights_to_seven_bits(kind: str, tmp_path: Path) -> None:
     weights = int8_weights(quantized(kind).save(tmp_path))
-    assert len(weights) == {"cnn": 4, "resnet": 7}[kind.split()[-1]]
+    assert len(weights) == {"cnn": 4, "resnet": 7}[kind.rsplit(maxsplit=1)[-1]]
     assert {int(np.abs(array.astype(int)).max()) for array in weights} == {64}
 
 

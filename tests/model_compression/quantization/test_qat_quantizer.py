@@ -1,4 +1,4 @@
-"""What is annotated, and what ONNX Runtime makes of it on other architectures than the digit classifiers."""
+"""Annotations, and the operators that ONNX Runtime makes of them on other models than the digit classifiers."""
 
 import collections
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Ranges seen on calibration rows."""
+"""Ranges observed on calibration rows, and thresholds that cut off outliers."""
 
 import weakref
 from typing import Any
@@ -33,7 +33,7 @@ TWICE = graph(helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Neg", ["
 
 def observe(source: onnx.ModelProto, rows: np.ndarray, method: str) -> dict[str, tuple[float, float]]:
     ranges = observe_ranges(source, (rows,), method)
-    return {name: tuple(float(bound) for bound in data.range_value) for name, data in ranges.items()}
+    return {name: (float(data.range_value[0]), float(data.range_value[1])) for name, data in ranges.items()}
 
 
 def rows(count: int = 1000) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Every family learns, exports, quantizes and answers in ONNX Runtime as in torch; wrong inputs get a sentence."""
+"""Students: every family learns, exports, quantizes and answers as in torch; the widest that fits."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -149,28 +149,28 @@ class TestRefusals:
             build_student(Architecture("text_net", 8, 1), Interface(((12,),), (True,), CLASSES, None), seed=0)
 
     def test_a_users_factory_that_fails(self) -> None:
-        def factory(interface: Interface, width: int, depth: int) -> nn.Module:
+        def factory(_interface: Interface, _width: int, _depth: int) -> nn.Module:
             raise KeyError("width")
 
         with pytest.raises(StudentError, match=r"own of width 8 .* to be built, got KeyError: 'width'"):
             build_student(Architecture("own", 8, 1), interface(images()[0]), 0, factory)
 
     def test_a_users_network_with_other_outputs(self) -> None:
-        def factory(interface: Interface, width: int, depth: int) -> nn.Module:
+        def factory(_interface: Interface, _width: int, _depth: int) -> nn.Module:
             return nn.Sequential(nn.Flatten(), nn.Linear(144, CLASSES + 1))
 
         with pytest.raises(StudentError, match=r"3 class scores a row, got shape \[2, 4\]"):
             build_student(Architecture("own", 8, 1), interface(images()[0]), 0, factory)
 
     def test_a_users_network_with_other_inputs(self) -> None:
-        def factory(interface: Interface, width: int, depth: int) -> nn.Module:
+        def factory(_interface: Interface, _width: int, _depth: int) -> nn.Module:
             return nn.Linear(7, CLASSES)
 
         with pytest.raises(StudentError, match=r"to take inputs of shapes \(\(1, 12, 12\),\), got RuntimeError"):
             build_student(Architecture("own", 8, 1), interface(images()[0]), 0, factory)
 
     def test_a_users_network_that_fits_is_taken(self) -> None:
-        def factory(interface: Interface, width: int, depth: int) -> nn.Module:
+        def factory(_interface: Interface, width: int, _depth: int) -> nn.Module:
             return nn.Sequential(nn.Flatten(), nn.Linear(144, width), nn.ReLU(), nn.Linear(width, CLASSES))
 
         assert parameters(build_student(Architecture("own", 8, 1), interface(images()[0]), 0, factory)) == 1187
@@ -186,7 +186,7 @@ def test_it_finds_the_widest(limit: int) -> None:
 
 @pytest.mark.parametrize("widths", [WIDTHS, []])
 def test_none_fits(widths: Sequence[int]) -> None:
-    assert widest(widths, lambda width: False) is None
+    assert widest(widths, lambda _: False) is None
 
 
 def test_few_are_tried() -> None:

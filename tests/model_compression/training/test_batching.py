@@ -1,4 +1,4 @@
-"""Rows as models take them: in batches, without copies, answered as a whole."""
+"""Rows in batches, in parts that fit the memory, over several GPUs, and channels-last weights."""
 
 from collections.abc import Iterator, Sequence
 
@@ -65,7 +65,9 @@ ON_THE_PROCESSOR = "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllo
 
 def sizes(size: int, rows: int, fits: int = 10**9) -> tuple[list[int], int]:
     """The parts that went through, and how often the gradients were dropped."""
-    micro_batches, seen, cleared = MicroBatches(size), [], []
+    micro_batches = MicroBatches(size)
+    seen: list[int] = []
+    cleared: list[int] = []
 
     def clear() -> None:
         seen.clear()
@@ -99,7 +101,7 @@ def test_two_rows_that_do_not_fit_are_an_error_with_a_remedy() -> None:
 
 
 def test_another_error_is_not_taken_for_memory() -> None:
-    def fail(part: Tensor) -> float:
+    def fail(_: Tensor) -> float:
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
@@ -170,8 +172,8 @@ def test_convolutions_lie_channels_last_inside_and_as_before_outside() -> None:
     model = _model()
     before = {name: (tensor.clone(), tensor.stride()) for name, tensor in model.state_dict().items()}
     with channels_last(model):
-        assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
-        assert not model[0].weight.is_contiguous()
+        assert model.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)
+        assert not model.get_parameter("0.weight").is_contiguous()
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name][0])
         assert tensor.stride() == before[name][1]
@@ -191,4 +193,4 @@ def test_an_error_inside_leaves_them_as_before() -> None:
     model = _model()
     with pytest.raises(RuntimeError, match="stop"), channels_last(model):
         raise RuntimeError("stop")
-    assert model[0].weight.is_contiguous()
+    assert model.get_parameter("0.weight").is_contiguous()

@@ -27,7 +27,7 @@ def tune(
         teacher,
         F.cross_entropy,
         settings,
-        lambda step, steps, loss, score: losses.append(loss),
+        lambda _step, _steps, loss, _score: losses.append(loss),
     )
     return losses
 
@@ -85,7 +85,7 @@ class TestRepetition:
         first, second = linear(), linear()
         tune(first)
         tune(second, replace(QUICK, seed=1))
-        assert not torch.equal(first[1].weight, second[1].weight)
+        assert not torch.equal(first.get_parameter("1.weight"), second.get_parameter("1.weight"))
 
     def test_the_global_random_state_stays(self) -> None:
         before = torch.get_rng_state()
@@ -103,7 +103,7 @@ class TestSteps:
             None,
             F.cross_entropy,
             replace(QUICK, batch_size=32),
-            lambda step, steps, loss, score: seen.append((step, steps)),
+            lambda step, steps, _loss, _score: seen.append((step, steps)),
         )
         assert seen == [(step, 8) for step in range(1, 9)]
 
@@ -181,8 +181,8 @@ class TestValidation:
             None,
             F.cross_entropy,
             settings,
-            lambda step, steps, loss, score: shown.append(score),
-            lambda model: next(given),
+            lambda _step, _steps, _loss, score: shown.append(score),
+            lambda _: next(given),
         )
         return got, shown, model
 
@@ -197,15 +197,15 @@ class TestValidation:
 
         def validate(model: nn.Module) -> float:
             assert not model.training
-            weights.append(model[1].weight.detach().clone())
+            weights.append(model.get_parameter("1.weight").detach().clone())
             return next(given)
 
         model = linear()
         settings = replace(QUICK, epochs=5, patience=2)
         got = fine_tune(model, (TRAIN.images,), TRAIN.labels, None, F.cross_entropy, settings, None, validate)
         assert (got.epochs, got.score) == (4, 0.9)
-        assert torch.equal(model[1].weight, weights[1])
-        assert not torch.equal(model[1].weight, weights[3])
+        assert torch.equal(model.get_parameter("1.weight"), weights[1])
+        assert not torch.equal(model.get_parameter("1.weight"), weights[3])
 
     def test_without_patience_the_last_weights_stay(self) -> None:
         got, _, _ = self.run([0.9, 0.5], QUICK)
@@ -251,7 +251,7 @@ class TestPrecision:
 
 class TestWeights:
     def drawn(self, weights: np.ndarray | None) -> np.ndarray:
-        """How often one epoch draws each of 500 rows."""
+        """Count the draws of each of 500 rows in one epoch."""
         seen: list[int] = []
 
         def loss(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where training runs, and in which precision."""
+"""Device and precision of a training; bfloat16 only where hardware and work gain by it."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from model_compression.errors import TrainingError
-from model_compression.training import settings
+from model_compression.training import Precision, settings
 from model_compression.training.settings import bfloat16_pays
 from tests.model_compression.toys import SETTINGS
 
@@ -32,7 +32,7 @@ def test_a_gpu_that_is_not_there_is_an_error_with_a_remedy(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("float32", False), ("bfloat16", True)])
-def test_precision_that_is_asked_for_is_taken(precision: str, expected: bool) -> None:
+def test_precision_that_is_asked_for_is_taken(precision: Precision, expected: bool) -> None:
     assert replace(SETTINGS, precision=precision).autocasts(nn.Linear(2, 2), CPU, torch.Size([2])) is expected
 
 

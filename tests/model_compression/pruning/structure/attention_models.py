@@ -145,7 +145,7 @@ class Bert(nn.Module):
 
 
 class WithAttention(NamedTuple):
-    """How to make a model, its rows, and how many heads each of its attentions has."""
+    """A function that builds a model, its rows, and the number of heads of each of its attentions."""
 
     build: Callable[[], nn.Module]
     rows: tuple[Tensor, ...]

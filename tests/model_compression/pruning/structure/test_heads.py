@@ -1,4 +1,4 @@
-"""Heads are found in every way of writing attention, and what is left without some answers as if they were silent."""
+"""Attention heads: found however attention is written, and removed as if they were silent."""
 
 import copy
 
@@ -23,11 +23,11 @@ def found_in(model: GraphModule, name: str) -> list[Attention]:
 
 
 def silenced(model: GraphModule, attention: Attention, gone: list[int]) -> GraphModule:
-    """A copy whose reading layer is deaf to some heads."""
+    """Copy a model and zero the weights that read some heads."""
     model = copy.deepcopy(model)
     columns = [column for number in gone for column in attention.heads[number].columns]
     with torch.no_grad():
-        model.get_submodule(attention.name).weight[:, columns] = 0  # type: ignore[index]
+        model.get_parameter(f"{attention.name}.weight")[:, columns] = 0
     return model
 
 
@@ -82,7 +82,7 @@ def test_heads_that_are_not_there_or_all_of_them_are_refused(gone: list[int]) ->
 
 
 class Watched(OneAttention):
-    """What the heads make is the answer too."""
+    """A model whose output includes what the heads compute."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)

@@ -1,4 +1,4 @@
-"""Residual layers are found by the shape of the graph, and leave nothing behind when they go."""
+"""Residual layers: found by the shape of the graph, and removed without a trace."""
 
 import copy
 
@@ -65,7 +65,7 @@ def test_a_plain_chain_has_none(name: str) -> None:
 
 
 class Tapped(nn.Module):
-    """What the layer computes is read outside of it."""
+    """A model in which something outside the layer reads what the layer computes."""
 
     def __init__(self) -> None:
         super().__init__()
