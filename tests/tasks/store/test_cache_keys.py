@@ -1,13 +1,14 @@
-"""What makes a stage's key another one, and what does not."""
+"""Cache keys: changes that give a stage another key, and changes that do not."""
 
 import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tasks.store import cache_keys as digests
-from tasks.store.cache_keys import code_digests, digest_of, libraries, stage_key
+from tasks.store.cache_keys import code_digests, digest_of, libraries, sources_of, stage_key
 
 
 @pytest.fixture
@@ -22,6 +23,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     digests._code_digest.cache_clear()
     yield folder
     digests._code_digest.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "changing"]:
+        del sys.modules[name]
 
 
 def fresh_digest(module: str) -> str:
@@ -72,3 +75,22 @@ def test_another_name_input_code_or_library_is_another_key(monkeypatch: pytest.M
 def test_the_libraries_that_compute_are_counted() -> None:
     assert {"torch", "onnxruntime", "torchao", "numpy"} <= libraries().keys()
     assert all(libraries().values())
+
+
+def test_a_module_of_the_algorithms_counts_with_what_it_imports_and_no_more() -> None:
+    pruning = sources_of("model_compression.pruning.rounds")
+    assert {"model_compression.pruning.importance", "model_compression.pruning.dependencies"} <= pruning.keys()
+    assert not [module for module in pruning if ".quantization" in module or module.startswith("tasks")]
+    ptq = sources_of("model_compression.quantization.ptq")
+    assert "model_compression.quantization.ranges" in ptq
+    assert not [module for module in ptq if module.endswith((".qat", ".int4")) or ".pruning" in module]
+
+
+def test_what_a_package_hands_on_counts_as_the_module_that_defines_it() -> None:
+    sources = sources_of("model_compression.pruning.vocabulary")
+    assert "model_compression.training.rows" in sources
+    assert "model_compression.training" not in sources  # its other modules would count with it
+
+
+def test_a_module_of_the_tasks_counts_alone() -> None:
+    assert list(sources_of("tasks.job")) == ["tasks.job"]
