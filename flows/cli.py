@@ -172,7 +172,7 @@ def devices() -> None:
     table = Table("name", "description", "threads", "instructions", "size", "peak RSS", "p50", "p99")
     for device in shipped_devices():
         budgets = device.budgets
-        figures = (budgets.peak_rss_mb, "MB"), (budgets.latency_p50_ms, "ms"), (budgets.latency_p99_ms, "ms")
+        figures = (budgets.peak_rss_mb, "MiB"), (budgets.latency_p50_ms, "ms"), (budgets.latency_p99_ms, "ms")
         limits = ["-" if value is None else f"{value:g} {unit}" for value, unit in figures]
         size = f"{budgets.size_kb:g} KB"
         cpu = device.instruction_set + (", emulated" if device.answers.kind == "emulated" else "")
@@ -193,6 +193,17 @@ def targets(
     if prepare_them:
         prepare_targets(home, console)
     console.print(targets_table(home))
+
+
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Option(help="Folder to write into.")] = HOME / "schemas",
+) -> None:
+    """Write JSON Schemas of recipes and device profiles, from which editors complete and check these files."""
+    from deployments.reference import write_schemas
+
+    for path in write_schemas(folder):
+        console.print(f"{path}", soft_wrap=True)
 
 
 @recipes.command("check")

@@ -48,8 +48,16 @@ def _cells(device: DeviceOutcome) -> tuple[str, ...]:
         "[green]published[/]" if device.published else "[red]refused[/]",
         _both(device.accuracy.parent, device.accuracy.candidate, "{:.3f}"),
         _both(critical.parent, critical.candidate, "{:.3f}") if critical else "",
-        _both(device.size_bytes.parent, device.size_bytes.candidate, "{:.0f}", 1 / 1000),
-        _both(device.latency_p50_ms.parent, device.latency_p50_ms.candidate, "{:.0f}", 1000),
+        _both(*_of_two(device, "size_bytes"), "{:.0f}", 1 / 1000),
+        _both(*_of_two(device, "latency_p50_ms"), "{:.0f}", 1000),
+    )
+
+
+def _of_two(device: DeviceOutcome, resource: str) -> tuple[float | None, float | None]:
+    parent, candidate = device.figures.parent, device.figures.candidate
+    return (
+        None if parent is None else parent.value(resource),
+        None if candidate is None else candidate.value(resource),
     )
 
 

@@ -3,7 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
-from quality_gates.report import ReportContent, SizePoint, percent, quantity, size
+from quality_gates.report import ReportContent, SizePoint, figure, percent, size
 
 COLUMNS = ("accuracy", "size", "p50", "peak RSS")
 
@@ -26,7 +26,7 @@ def frontier_table(content: ReportContent) -> Table:
 def _cells(point: SizePoint) -> list[Text]:
     label = f"{point.label} (chosen)" if point.chosen else point.label
     figures = percent(point.accuracy), size(point.size_bytes)
-    resources = quantity("latency_p50_ms", point.latency_p50_ms), quantity("peak_rss_mb", point.peak_rss_mb)
+    resources = figure(point.figures, "latency_p50_ms"), figure(point.figures, "peak_rss_mb")
     holds = "" if point.holds is None else "yes" if point.holds else "no"
     on_front = "yes" if point.front else "no" if point.kind == "rung" else ""
     return [Text(cell) for cell in (label, *figures, *resources, holds, on_front, point.note)]

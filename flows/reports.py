@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quality_gates.errors import ApprovalError
-from quality_gates.report import HistoryRow, ReportContent, percent, quantity, render_html, size
+from quality_gates.report import HistoryRow, ReportContent, figure, percent, render_html
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
 from tasks.registry import EdgeModels, Runs, Upstream
@@ -53,7 +53,7 @@ def stored_reports(model: str, version: str | None, device: str | None) -> Itera
             f"model {model}: expected an answer for version {wanted}{on}, got answers for {answered}; choose one"
         )
     for line in chosen:
-        content = runs.read_text(line.report.split("/")[1], CONTENT)
+        content = runs.read_text(line.run_id, CONTENT)
         yield StoredReport(ReportContent.model_validate_json(content))
 
 
@@ -84,9 +84,9 @@ def history_table(model: str, device: str | None) -> Table:
     for name, row in history(runs, EdgeModels(runs.client.tracking_uri, model), device):
         decision = "[green]published[/]" if row.published else "[red]refused[/]"
         decision = "[yellow]approved[/]" if row.overridden else decision
-        figures = (percent(row.accuracy), percent(row.critical), size(row.size_bytes))
-        p50 = quantity("latency_p50_ms", row.latency_p50_ms)
-        table.add_row(row.when, row.version, name, decision, row.now, *figures, p50, _why(row))
+        figures = (percent(row.accuracy), percent(row.critical))
+        resources = (figure(row.figures, "size_bytes"), figure(row.figures, "latency_p50_ms"))
+        table.add_row(row.when, row.version, name, decision, row.now, *figures, *resources, _why(row))
     if not table.row_count:
         raise RegistryError(
             f"model {model}: expected versions that have an answer{f' on {device}' if device else ''}, got none; run "

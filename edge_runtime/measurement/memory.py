@@ -9,18 +9,18 @@ from pathlib import Path
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
-_MB = 1 << 20
+_MIB = 1 << 20
 _HEADROOM = 2
-_DEFAULT_STACK = 8 * _MB
+_DEFAULT_STACK = 8 * _MIB
 
 
 def resident_mb() -> float:
-    """Return the resident memory of this process in MB."""
+    """Return the resident memory of this process in MiB."""
     return _status_mb("VmRSS")
 
 
 def peak_mb() -> float:
-    """Return the highest resident memory of this process since it began or since reset_peak, in MB."""
+    """Return the highest resident memory of this process since it began or since reset_peak, in MiB."""
     return _status_mb("VmHWM")
 
 
@@ -34,16 +34,16 @@ def reset_peak() -> bool:
 
 
 def limit_growth(growth_mb: float, threads: int) -> None:
-    """Let this process allocate about `growth_mb` more, so that a model far too big stops instead of filling the host.
+    """Let this process allocate about `growth_mb` MiB more, so that a model far too big cannot fill the host.
 
     The kernel no longer enforces a limit on resident memory, so this limits data mappings (RLIMIT_DATA). RLIMIT_AS also
-    counts what is only reserved (64 MB an allocator arena) and mapped weights, which a device can drop again.
+    counts what is only reserved (64 MiB an allocator arena) and mapped weights, which a device can drop again.
     Data mappings still are not resident memory: onnxruntime's arena grows in powers of two, and models of 12 to 64 MB
     needed 0.4 to 1.4 times their resident growth. Hence twice the growth here; the caller holds peak_mb to the limit.
     """
-    allowance = int(growth_mb * _HEADROOM * _MB) + (threads - 1) * _stack_bytes()
+    allowance = int(growth_mb * _HEADROOM * _MIB) + (threads - 1) * _stack_bytes()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = int(_status_mb("VmData") * _MB) + allowance
+    soft = int(_status_mb("VmData") * _MIB) + allowance
     resource.setrlimit(resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 

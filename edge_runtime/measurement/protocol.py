@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy as np
 
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.files import write_atomic
+from edge_runtime.measurement.figures import RESOURCES, Figures
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 from edge_runtime.settings import SessionSettings
 
 REQUEST = "request.json"
 RESULT = "result.json"
 MODEL = "model.onnx"
-_FIGURES = ("load_ms", "peak_rss_mb", "model_rss_mb", "latency_p50_ms", "latency_p99_ms")
+_BARE = "bare_rss_mb"
 _PLAIN = (
     "batch_size",
     "latency_warmup",
@@ -76,9 +77,10 @@ def read_job(path: Path) -> Job:
     return Job(folder=path.parent, settings=settings, **document)
 
 
-def write_figures(job: Job, figures: Mapping[str, float], outputs: int) -> None:
+def write_figures(job: Job, figures: Figures, bare_rss_mb: float, outputs: int) -> None:
     """Write the result of a measurement whose outputs lie in their files."""
-    write_atomic(job.folder / RESULT, json.dumps({"figures": dict(figures), "outputs": outputs}).encode())
+    document = {"figures": asdict(figures) | {_BARE: bare_rss_mb}, "outputs": outputs}
+    write_atomic(job.folder / RESULT, json.dumps(document).encode())
 
 
 def write_failure(job: Job, sentence: str) -> None:
@@ -97,11 +99,11 @@ def read_result(folder: Path, request: MeasureRequest) -> Measurement:
         raise ValueError(f"it has the keys {sorted(document)}")
     figures = _figures(document["figures"])
     outputs = [_output(folder, index, request.rows) for index in range(int(document["outputs"]))]
-    return Measurement(size_bytes=request.model.stat().st_size, outputs=outputs, **figures)
+    return Measurement(bare_rss_mb=figures.pop(_BARE), figures=Figures(**figures), outputs=outputs)
 
 
 def _figures(document: Any) -> dict[str, float]:
-    if not isinstance(document, dict) or set(document) != set(_FIGURES):
+    if not isinstance(document, dict) or set(document) != {*RESOURCES, _BARE}:
         raise ValueError(f"its figures are {document!r}")
     for name, value in document.items():
         if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:

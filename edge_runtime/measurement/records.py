@@ -1,4 +1,4 @@
-"""What a measurement asks for, and what it gives. One MB is 2**20 bytes, as the kernel counts resident memory."""
+"""The request of a measurement and its result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement.figures import Figures
 from edge_runtime.settings import SessionSettings
 
 
@@ -17,7 +18,7 @@ class MeasureRequest:
     `inputs` maps every input's name to an array of all rows (axis 0). `batch_size` rows are predicted at a time.
     Latency is that of `latency_batch_size` rows: after `latency_warmup` runs, `latency_repeats` are timed, or fewer
     when `latency_seconds` are over, though not below timing.MINIMUM_REPEATS where so many are asked for.
-    `memory_limit_mb` bounds the peak resident memory of the whole process, the runtime included.
+    `memory_limit_mb` bounds the peak resident memory of the whole process in MiB, the runtime included.
     Raises MeasurementFailed for rows that do not match and for numbers that are not positive.
     """
 
@@ -54,16 +55,17 @@ class MeasureRequest:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was seen: bytes of the file, milliseconds, megabytes, and every output's rows in the graph's order.
+    """Result of a measurement: the figures, and every output's rows in the graph's order.
 
-    `peak_rss_mb` is that of the whole process; `model_rss_mb` is what it grew by over the bare runtime (interpreter,
-    numpy and onnxruntime imported). It includes the few MB of onnxruntime's own code that a first model touches.
+    `bare_rss_mb` is the resident memory of the process in MiB before it loaded the model: interpreter, numpy and
+    onnxruntime.
     """
 
-    size_bytes: int
-    load_ms: float
-    peak_rss_mb: float
-    model_rss_mb: float
-    latency_p50_ms: float
-    latency_p99_ms: float
+    figures: Figures
+    bare_rss_mb: float
     outputs: list[np.ndarray]
+
+    @property
+    def model_rss_mb(self) -> float:
+        """Memory in MiB above the bare runtime, with the few MiB of onnxruntime's code that a first model touches."""
+        return max(self.figures.peak_rss_mb - self.bare_rss_mb, 0.0)

@@ -46,7 +46,7 @@ def measure(
 
 
 def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
-    paths = (*packages, Path(__file__).resolve().parents[1])
+    paths = (*packages, Path(__file__).resolve().parents[2])
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return kept | {
         "LANG": "C.UTF-8",
@@ -64,7 +64,7 @@ def _check_ending(ended: Ended, request: MeasureRequest, timeout_s: float) -> No
             "allow more time, fewer rows or fewer repeats." + _said(ended)
         )
     if ended.returncode < 0:
-        limit = "" if request.memory_limit_mb is None else f" under the memory limit of {request.memory_limit_mb:g} MB"
+        limit = "" if request.memory_limit_mb is None else f" under the memory limit of {request.memory_limit_mb:g} MiB"
         raise MeasurementFailed(
             f"The process that measured {request.model} was ended by {_signal(-ended.returncode)}{limit}; "
             "the kernel's own cause would be in its log." + _said(ended)

@@ -15,6 +15,7 @@ import numpy as np
 
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, SessionMemoryError
 from edge_runtime.measurement import memory as process_memory
+from edge_runtime.measurement.figures import Figures
 from edge_runtime.measurement.protocol import Job, read_job, write_failure, write_figures
 from edge_runtime.measurement.row_files import RowReader, RowWriter
 from edge_runtime.measurement.timing import time_calls
@@ -53,14 +54,14 @@ def _measure(job: Job) -> None:
     peak_mb = _check_peak(job)
     p50, p99 = np.percentile(milliseconds, [50, 99])
     process_memory.lift_limit()
-    figures = {
-        "load_ms": load_ms,
-        "peak_rss_mb": peak_mb,
-        "model_rss_mb": max(peak_mb - bare_mb, 0.0),
-        "latency_p50_ms": float(p50),
-        "latency_p99_ms": float(p99),
-    }
-    write_figures(job, figures, len(model.outputs))
+    figures = Figures(
+        size_bytes=job.model.stat().st_size,
+        peak_rss_mb=peak_mb,
+        load_ms=load_ms,
+        latency_p50_ms=float(p50),
+        latency_p99_ms=float(p99),
+    )
+    write_figures(job, figures, bare_mb, len(model.outputs))
 
 
 def _apply_limit(job: Job, bare_mb: float) -> None:
@@ -68,8 +69,8 @@ def _apply_limit(job: Job, bare_mb: float) -> None:
         return
     if job.memory_limit_mb <= bare_mb:
         raise MeasurementFailed(
-            f"The memory limit of {job.memory_limit_mb:.0f} MB is taken by the bare runtime alone, "
-            f"which has {bare_mb:.0f} MB before a model is loaded; no model can fit this limit."
+            f"The memory limit of {job.memory_limit_mb:.0f} MiB is taken by the bare runtime alone, "
+            f"which has {bare_mb:.0f} MiB before a model is loaded; no model can fit this limit."
         )
     process_memory.limit_growth(job.memory_limit_mb - bare_mb, job.settings.threads)
 
@@ -77,14 +78,14 @@ def _apply_limit(job: Job, bare_mb: float) -> None:
 def _check_peak(job: Job) -> float:
     peak_mb = process_memory.peak_mb()
     if job.memory_limit_mb is not None and peak_mb > job.memory_limit_mb:
-        raise MeasurementFailed(f"{_over_limit(job)} Its resident memory reached {peak_mb:.1f} MB.")
+        raise MeasurementFailed(f"{_over_limit(job)} Its resident memory reached {peak_mb:.1f} MiB.")
     return peak_mb
 
 
 def _over_limit(job: Job) -> str:
     if job.memory_limit_mb is None:
         return "The model ran out of memory on this machine; no memory limit was set."
-    return f"The model does not fit the memory limit of {job.memory_limit_mb:.0f} MB."
+    return f"The model does not fit the memory limit of {job.memory_limit_mb:.0f} MiB."
 
 
 def _load(job: Job) -> tuple[EdgeModel, float]:

@@ -8,7 +8,6 @@ from quality_gates.evidence.models import (
     ModelEvidence,
     PairedRows,
     ParityMeasurement,
-    Resources,
     Unanswered,
     paired,
 )
@@ -26,7 +25,6 @@ __all__ = [
     "ModelEvidence",
     "PairedRows",
     "ParityMeasurement",
-    "Resources",
     "SliceIndex",
     "Unanswered",
     "check_numbers",

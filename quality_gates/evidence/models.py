@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from edge_runtime.measurement import Figures
 from quality_gates.errors import EvidenceError, UnansweredError
 from quality_gates.evidence.pairing import is_reserved, paired
 from quality_gates.evidence.rows import MEASURE_AGAIN, check_right_or_wrong, check_rows
@@ -19,7 +19,6 @@ __all__ = [
     "ModelEvidence",
     "PairedRows",
     "ParityMeasurement",
-    "Resources",
     "Unanswered",
     "paired",
 ]
@@ -27,29 +26,13 @@ __all__ = [
 RowsMetric: TypeAlias = Callable[[pd.DataFrame], float]
 
 
-class BatchLatency(BaseModel):
-    """How long a number of rows at a time take."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+@dataclass(frozen=True)
+class BatchLatency:
+    """Latency of a number of rows that are predicted at a time."""
 
     batch_size: int
     latency_p50_ms: float
     latency_p99_ms: float
-
-
-class Resources(BaseModel):
-    """What one model took on one device profile: bytes, megabytes and milliseconds."""
-
-    # A broken figure (NaN, infinite) must reach the gate, which names it, and survive JSON on the way there.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-    size_bytes: int
-    load_ms: float
-    peak_rss_mb: float
-    latency_p50_ms: float  # of one row
-    latency_p99_ms: float
-    energy_mj: float | None = None  # of one row; nothing here reads a power sensor yet
-    batches: tuple[BatchLatency, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,9 +60,10 @@ class Unanswered:
 
 @dataclass(frozen=True, eq=False)
 class ModelEvidence:
-    """One model, measured: rows (row_id, prediction, score, slice columns), resources, or why it failed.
+    """One model, measured: rows (row_id, prediction, score, slice columns), resource figures, or why it failed.
 
-    Rows may have more that metrics need: target, confidence and p(k), see quality_gates.evidence.rows.
+    Rows may have more that metrics need: target, confidence and p(k), see quality_gates.evidence.rows. `batches` is the
+    latency of several rows at a time, where a gate asks for it.
 
     `failure` is a sentence when the measurement crashed or ran out of time; whatever else is there then counts for
     nothing. `answered_on` names the CPU that the answers are from; `unanswered` says why there are none although the
@@ -87,10 +71,11 @@ class ModelEvidence:
     """
 
     rows: pd.DataFrame | None
-    resources: Resources | None
+    resources: Figures | None
     failure: str | None = None
     answered_on: str | None = None
     unanswered: Unanswered | None = None
+    batches: tuple[BatchLatency, ...] = ()
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
         """Return the checked rows, or raise EvidenceError."""
@@ -101,7 +86,7 @@ class ModelEvidence:
         check_rows(self.rows, whose)
         return self.rows
 
-    def measured_resources(self, whose: str) -> Resources:
+    def measured_resources(self, whose: str) -> Figures:
         """Return the resource figures, or raise EvidenceError."""
         self._check_not_failed(whose)
         if self.resources is None:

@@ -3,22 +3,14 @@
 import math
 from typing import Any
 
+from edge_runtime.measurement import RESOURCES
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence import MEASURE_AGAIN, Evidence, Resources
+from quality_gates.evidence import MEASURE_AGAIN, Evidence, ModelEvidence
 from quality_gates.gates import wording
 from quality_gates.gates.results import at_least, at_most, concluded, decided
 from quality_gates.policy import Limit
 from quality_gates.statistics import own_value
 from quality_gates.verdict import GateResult
-
-_NAMES: dict[str, tuple[str, str, str]] = {
-    "size_bytes": ("File size", "bytes", "smaller"),
-    "peak_rss_mb": ("Peak memory", "MB", "smaller"),
-    "load_ms": ("Load time", "ms", "faster"),
-    "latency_p50_ms": ("Latency p50", "ms", "faster"),
-    "latency_p99_ms": ("Latency p99", "ms", "faster"),
-    "energy_mj": ("Energy", "mJ", "less"),
-}
 
 
 def evaluate(gate: Limit, evidence: Evidence) -> GateResult:
@@ -38,37 +30,33 @@ def evaluate(gate: Limit, evidence: Evidence) -> GateResult:
 
 
 def _resource(gate: Limit, evidence: Evidence, facts: dict[str, Any]) -> GateResult:
-    value, bound = _figure(gate, evidence.candidate.measured_resources("candidate")), float(gate.at_most or 0)
-    possible = math.isfinite(value) and (value > 0 or (value == 0 and gate.resource == "peak_rss_mb"))
-    if not possible:  # memory may round to nothing: it is what the model takes beyond a bare runtime
+    resource = RESOURCES[str(gate.resource)]
+    value, bound = _figure(gate, evidence.candidate), float(gate.at_most or 0)
+    possible = math.isfinite(value) and (value > 0 or (value == 0 and resource.may_be_zero))
+    if not possible:
         raise EvidenceError(f"The candidate's {gate.resource} was measured as {value}, which cannot be.", MEASURE_AGAIN)
-    held, (_, unit, _) = value <= bound, _NAMES[str(gate.resource)]
+    held = value <= bound
     where = f"{'within' if held else 'over'} the limit of {wording.figure(bound)}"
     return concluded(
         gate,
         "pass" if held else "fail",
-        f"{_title(gate)}: {wording.figure(value)} {unit}, {where}.",
+        f"{_title(gate)}: {wording.figure(value)} {resource.unit}, {where}.",
         lambda: _remedy(gate, value, bound),
         candidate_value=value,
         **facts,
     )
 
 
-def _figure(gate: Limit, seen: Resources) -> float:
+def _figure(gate: Limit, candidate: ModelEvidence) -> float:
+    figures = candidate.measured_resources("candidate")
     if gate.batch_size is not None and gate.batch_size != 1:
-        found = [batch for batch in seen.batches if batch.batch_size == gate.batch_size]
+        found = [batch for batch in candidate.batches if batch.batch_size == gate.batch_size]
         if not found:
             raise EvidenceError(
                 f"The candidate's {gate.resource} was not measured at {gate.batch_size} rows at a time.", MEASURE_AGAIN
             )
         return float(getattr(found[0], str(gate.resource)))
-    value = getattr(seen, str(gate.resource))
-    if value is None:
-        raise EvidenceError(
-            f"The candidate's {gate.resource} was not measured: nothing here reads a power sensor.",
-            "Remove the gate, or hold the latency: on one device energy follows it.",
-        )
-    return float(value)
+    return figures.value(str(gate.resource))
 
 
 def _metric(gate: Limit, evidence: Evidence, facts: dict[str, Any]) -> GateResult:
@@ -100,11 +88,13 @@ def _more(outcome: str, higher: bool, value: float, bound: float) -> str:
 
 
 def _title(gate: Limit) -> str:
-    title = _NAMES[str(gate.resource)][0]
+    title = RESOURCES[str(gate.resource)].title
     return title if gate.batch_size in (None, 1) else f"{title} of {gate.batch_size} rows"
 
 
 def _remedy(gate: Limit, value: float, bound: float) -> str:
-    _, unit, better = _NAMES[str(gate.resource)]
+    resource = RESOURCES[str(gate.resource)]
     excess, factor = wording.figure(value - bound), math.ceil(100 * value / bound) / 100
-    return f"{excess} {unit} too much: make it {factor:.2f} times {better}, or raise the device's budget."
+    return (
+        f"{excess} {resource.unit} too much: make it {factor:.2f} times {resource.less}, or raise the device's budget."
+    )

@@ -65,8 +65,6 @@ def _line(gate: Gate, rows: pd.DataFrame, index: SliceIndex, discordance: float)
             return PlanLine(gate.name, foresee(gate, rows, index).rows, None, _ONLY_SHOWN.format("gain"))
         case FoundSlices():
             return PlanLine(gate.name, len(rows), None, _ONLY_SHOWN.format("loss"))
-    if getattr(gate, "resource", None) == "energy_mj":
-        return PlanLine(gate.name, None, None, "no: nothing here reads a power sensor")
     return PlanLine(gate.name, None, None, "not a matter of rows")
 
 

@@ -1,6 +1,6 @@
 """TODO."""
 
-from quality_gates.policy.conditions import SliceCondition, Value
+from quality_gates.policy.conditions import SliceCondition, Value, one_of
 from quality_gates.policy.kinds import (
     BY_ANSWERS,
     DECIDED_ONCE,
@@ -39,5 +39,6 @@ __all__ = [
     "Representative",
     "SliceCondition",
     "Value",
+    "one_of",
     "probability_column",
 ]

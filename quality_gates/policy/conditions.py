@@ -1,14 +1,22 @@
 """Which test rows a gate looks at, as a policy says it."""
 
 import math
+from collections.abc import Iterable
 from typing import Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
+from pydantic_core import core_schema
 
 from quality_gates.errors import PolicyError
 
 Value: TypeAlias = str | int | float | bool
 _WAYS = ("equals", "in", "from", "to", "above", "below")
+
+
+def one_of(names: Iterable[str]) -> GetPydanticSchema:
+    """Return the annotation of a text that must be one of some names: a Literal whose names a table holds."""
+    schema = core_schema.literal_schema(list(names))
+    return GetPydanticSchema(lambda _source, _handler: schema)
 
 
 class Setting(BaseModel):

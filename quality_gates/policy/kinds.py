@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from quality_gates.errors import PolicyError
 from quality_gates.policy.conditions import Setting, SliceCondition
 from quality_gates.policy.metric_choice import Confidence, MetricChoice, below_one_for_proportions
-from quality_gates.policy.resource_limit import Limit, Resource
+from quality_gates.policy.resource_limit import Limit, ResourceName
 
 __all__ = [
     "Calibration",
@@ -23,7 +23,7 @@ __all__ = [
     "Plausibility",
     "Reference",
     "Representative",
-    "Resource",
+    "ResourceName",
     "SliceCondition",
 ]
 

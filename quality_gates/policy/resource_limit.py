@@ -1,15 +1,28 @@
 """The limit gate: an absolute bound on a resource or on a metric."""
 
-from typing import Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from edge_runtime.measurement import RESOURCES
 from quality_gates.errors import PolicyError
-from quality_gates.policy.conditions import Setting, SliceCondition, Value
+from quality_gates.policy.conditions import Setting, SliceCondition, Value, one_of
 from quality_gates.policy.metric_choice import Confidence, Metric, MetricChoice
 
-Resource: TypeAlias = Literal["size_bytes", "peak_rss_mb", "load_ms", "latency_p50_ms", "latency_p99_ms", "energy_mj"]
-LATENCIES = frozenset({"latency_p50_ms", "latency_p99_ms"})
+ENERGY = "energy_mj"
+BATCHED = tuple(name for name, resource in RESOURCES.items() if resource.batched)
+
+
+def _measured(resource: object) -> object:
+    if resource == ENERGY:
+        raise PolicyError(
+            f"expected a resource that can be measured, got {ENERGY}; nothing here reads a power sensor, so the gate "
+            "could never pass: remove the gate"
+        )
+    return resource
+
+
+ResourceName: TypeAlias = Annotated[str, one_of(RESOURCES), BeforeValidator(_measured)]
 
 
 class Limit(Setting):
@@ -21,7 +34,7 @@ class Limit(Setting):
 
     kind: Literal["limit"] = "limit"
     name: str = Field(min_length=1)
-    resource: Resource | None = None
+    resource: ResourceName | None = None
     batch_size: int | None = Field(default=None, strict=True, ge=1)
     at_most: float | None = Field(default=None, strict=True, gt=0)
     at_least: float | None = Field(default=None, strict=True)
@@ -42,8 +55,8 @@ class Limit(Setting):
             raise PolicyError(f"expected `at_most` for {self.resource}, got none; add it, it has no default")
         elif (self.at_least, self.of, self.better, self.slice, self.confidence) != (None,) * 5:
             raise PolicyError(f"{self.resource}: expected `at_most` alone, got keys of a metric; remove them")
-        if self.batch_size is not None and self.resource not in LATENCIES:
-            raise PolicyError("`batch_size` is for latency_p50_ms and latency_p99_ms only; remove it")
+        if self.batch_size is not None and self.resource not in BATCHED:
+            raise PolicyError(f"`batch_size` is for {' and '.join(BATCHED)} only; remove it")
         return self
 
     @property

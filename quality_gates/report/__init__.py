@@ -15,7 +15,7 @@ from quality_gates.report.content import (
     SliceValue,
 )
 from quality_gates.report.frames import report_tables
-from quality_gates.report.quantities import percent, quantity, size
+from quality_gates.report.quantities import figure, percent, quantity, size
 from quality_gates.report.render import render_html
 from quality_gates.report.text import render_text
 from quality_gates.report.thumbnails import ThumbnailError, png_base64
@@ -34,6 +34,7 @@ __all__ = [
     "SliceRow",
     "SliceValue",
     "ThumbnailError",
+    "figure",
     "percent",
     "png_base64",
     "quantity",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
 
+from edge_runtime.measurement import Figures
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 
@@ -12,7 +13,8 @@ Matrix: TypeAlias = tuple[tuple[NonNegativeInt, ...], ...]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A broken figure (NaN, infinite) is shown as missing, and survives JSON on the way there.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class SliceValue(_Frozen):
@@ -29,15 +31,13 @@ class Side(_Frozen):
     name: str
     accuracy: float | None = None
     slices: tuple[SliceValue, ...] = ()
-    size_bytes: float | None = None
-    peak_rss_mb: float | None = None
-    load_ms: float | None = None
-    latency_p50_ms: float | None = None
-    latency_p99_ms: float | None = None
+    figures: Figures | None = None
 
 
 class SizePoint(_Frozen):
     """One model of the size/accuracy picture, accuracy on the validation split; snapshots in the order of pruning.
+
+    `figures` are there where the file was measured on the device, `size_bytes` is the file's own in any case.
 
     `deployed` is what ran on the device when the gates decided, measured again on the same rows. `holds` says whether
     a file keeps every gate there, `front` whether no other file tried is as good in everything and better in something.
@@ -47,8 +47,7 @@ class SizePoint(_Frozen):
     kind: Literal["parent", "snapshot", "student", "rung", "deployed"]
     size_bytes: float | None = None
     accuracy: float | None = None
-    latency_p50_ms: float | None = None
-    peak_rss_mb: float | None = None
+    figures: Figures | None = None
     holds: bool | None = None
     front: bool = False
     chosen: bool = False
@@ -66,7 +65,7 @@ class RungRow(_Frozen):
     outcome: str
     accuracy: float | None = None
     size_bytes: float | None = None
-    latency_p50_ms: float | None = None
+    figures: Figures | None = None
     seconds: float | None = None
     reason: str = ""
     operators: str = ""
@@ -132,8 +131,7 @@ class HistoryRow(_Frozen):
     now: Literal["deployed", "previous", ""] = ""
     accuracy: float | None = None
     critical: float | None = None
-    size_bytes: float | None = None
-    latency_p50_ms: float | None = None
+    figures: Figures | None = None
     why: str = ""
 
 

@@ -1,9 +1,11 @@
 """The facts of the report as tables of plain values, for whoever wants to search, compare or plot them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from quality_gates.report.content import LayerRow, LedgerRow, ReportContent, Side
+from edge_runtime.measurement import RESOURCES
+from quality_gates.report.content import LayerRow, LedgerRow, ReportContent, RungRow, Side, SizePoint
 
 Row = Mapping[str, Any]
 
@@ -16,11 +18,11 @@ def report_tables(content: ReportContent) -> dict[str, Sequence[Row]]:
     tables: dict[str, Sequence[Row]] = {
         "gates": [gate.model_dump() for gate in content.verdict.gates],
         "models": [_with_slices(side) for side in content.sides],
-        "ladder": [row.model_dump() for row in content.rungs],
+        "ladder": [_flat(row) for row in content.rungs],
         "ledger": [_with_slices(row) for row in content.ledger],
         "layers": [_with_slices(row) for row in content.layers],
         "slices": [row.model_dump() for row in content.slices],
-        "frontier": [point.model_dump() for point in content.points],
+        "frontier": [_flat(point) for point in content.points],
         "mistakes": [row.model_dump() for row in content.mistakes],
         "flips": [row.model_dump(exclude={"image_png_base64"}) for row in content.flips],
     }
@@ -28,4 +30,13 @@ def report_tables(content: ReportContent) -> dict[str, Sequence[Row]]:
 
 
 def _with_slices(row: Side | LedgerRow | LayerRow) -> Row:
-    return row.model_dump(exclude={"slices"}) | {value.name: value.value for value in row.slices}
+    return _flat(row, "slices") | {value.name: value.value for value in row.slices}
+
+
+def _flat(row: Side | SizePoint | RungRow | LedgerRow | LayerRow, *without: str) -> dict[str, Any]:
+    """Return the row with each figure in a column of its own, empty where the file was not measured."""
+    columns = row.model_dump(exclude={*without, "figures"})
+    if isinstance(row, LedgerRow | LayerRow):
+        return columns
+    figures = dict.fromkeys(RESOURCES) if row.figures is None else asdict(row.figures)
+    return figures | columns

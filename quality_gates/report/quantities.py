@@ -2,9 +2,11 @@
 
 import math
 
+from edge_runtime.measurement import RESOURCES, Figures
+
 MINUS = "\u2212"
 MISSING = "\u2013"
-_UNITS = (("_mb", "MB"), ("_ms", "ms"), ("_s", "s"), ("_mj", "mJ"))
+_UNITS = (("bytes", "bytes"), ("_mb", "MiB"), ("_ms", "ms"), ("_s", "s"), ("_mj", "mJ"))
 _NO_PROPORTIONS = frozenset({"mae", "rmse"})
 
 
@@ -61,24 +63,27 @@ def duration(seconds: float | None) -> str:
 
 
 def quantity(metric: str, value: float | None, exact: bool = False) -> str:
-    """A metric's value with the unit that its name ends in (`_bytes`, `_mb`, `_ms`, `_s`, `_mj`), else a proportion.
+    """A metric's value with the unit of its resource, or that its name ends in (`_ms`, `_s`, `_mj`), else a proportion.
 
     `exact` keeps the digits of a figure that was set rather than measured.
     """
     known = finite(value)
     if known is None:
         return MISSING
-    if metric.endswith("bytes"):
-        return size(known, exact)
-    for suffix, unit in _UNITS:
-        if metric.endswith(suffix):
-            return f"{_figure(known, exact)} {unit}"
+    unit = _unit(metric)
+    if unit is not None:
+        return size(known, exact) if unit == "bytes" else f"{_figure(known, exact)} {unit}"
     return percent(known) if is_proportion(metric) and 0 <= known <= 1 else _figure(known, exact)
 
 
+def figure(figures: Figures | None, resource: str) -> str:
+    """Write one of the figures with its unit; a dash where the file was not measured."""
+    return quantity(resource, None if figures is None else figures.value(resource))
+
+
 def has_unit(metric: str) -> bool:
-    """Whether a metric's name ends in a unit."""
-    return metric.endswith(("bytes", *(suffix for suffix, _ in _UNITS)))
+    """Return True for a resource, and for another metric whose name ends in a unit."""
+    return _unit(metric) is not None
 
 
 def is_proportion(metric: str) -> bool:
@@ -103,6 +108,12 @@ def ratio(candidate: float | None, reference: float | None, less: str, more: str
     if times < 1.05:
         return "about the same"
     return f"{times:.{1 if times < 100 else 0}f}× {less if ours < theirs else more}"
+
+
+def _unit(metric: str) -> str | None:
+    if metric in RESOURCES:
+        return RESOURCES[metric].unit
+    return next((unit for suffix, unit in _UNITS if metric.endswith(suffix)), None)
 
 
 def _figure(value: float, exact: bool = False) -> str:

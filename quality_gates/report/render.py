@@ -56,7 +56,6 @@ def _environment() -> Environment:
     environment.filters["xy"] = lambda value: f"{value:.1f}"
     for name in ("percent", "points", "size", "duration"):
         environment.filters[name] = getattr(quantities, name)
-    environment.filters["megabytes"] = lambda value: quantities.quantity("peak_rss_mb", value)
-    environment.filters["milliseconds"] = lambda value: quantities.quantity("latency_p50_ms", value)
+    environment.filters["figure"] = lambda figures, name: quantities.figure(figures, name)
     environment.globals["outcome_words"] = OUTCOME_WORDS
     return environment

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from edge_runtime.measurement import RESOURCES, Resource
 from quality_gates.report.content import ReportContent, Side, SliceRow
-from quality_gates.report.quantities import finite, points, quantity, ratio
+from quality_gates.report.quantities import figure, finite, points, quantity, ratio
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,12 @@ class SliceLine:
     vs_parent: float | None
 
 
-_RESOURCES = (
-    ("size_bytes", "File size", "smaller", "larger"),
-    ("peak_rss_mb", "Peak memory", "less", "more"),
-    ("load_ms", "Load time", "faster", "slower"),
-    ("latency_p50_ms", "Latency p50", "faster", "slower"),
-    ("latency_p99_ms", "Latency p99", "faster", "slower"),
-)
-
-
 def side_rows(sides: Sequence[Side]) -> tuple[SideRow, ...]:
     """Accuracy, slices and resources of every model, with the candidate's change beside each reference."""
     rows = [_proportions("Accuracy", sides, lambda side: side.accuracy)]
     for name in dict.fromkeys(value.name for side in sides for value in side.slices):
         rows.append(_proportions(name, sides, partial(_slice_value, name)))
-    rows += [_resources(sides, *resource) for resource in _RESOURCES]
+    rows += [_figures(sides, name, resource) for name, resource in RESOURCES.items()]
     return tuple(rows)
 
 
@@ -99,11 +91,12 @@ def _proportions(label: str, sides: Sequence[Side], read: Callable[[Side], float
     return SideRow(label, tuple(cells))
 
 
-def _resources(sides: Sequence[Side], field: str, label: str, less: str, more: str) -> SideRow:
+def _figures(sides: Sequence[Side], name: str, resource: Resource) -> SideRow:
     candidate = _candidate(sides)
     cells = []
     for side in sides:
-        value: float | None = getattr(side, field)
-        times = ratio(getattr(candidate, field), value, less, more) if candidate and side is not candidate else None
-        cells.append(Cell(quantity(field, value), _resource_note(times)))
-    return SideRow(label, tuple(cells))
+        times = None
+        if candidate and side is not candidate and candidate.figures and side.figures:
+            times = ratio(candidate.figures.value(name), side.figures.value(name), resource.less, resource.more)
+        cells.append(Cell(figure(side.figures, name), _resource_note(times)))
+    return SideRow(resource.title, tuple(cells))

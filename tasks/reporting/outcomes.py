@@ -1,22 +1,24 @@
-"""What came of a version: one line per device, for people and for machines."""
+"""Outcomes: the answer to a version, one line per device, for people and for machines."""
 
 from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from deployments.device import DeviceProfile
+from edge_runtime.measurement import Figures
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
 from quality_gates.verdict import Approval, Verdict
 from quality_gates.verdict import Outcome as VerdictOutcome
-from tasks.job import Job
-from tasks.selection import Climb
+from tasks.selection import Climb, Judgement
+from tasks.upstream import DeviceContext
+
+REPORT = "report.html"
 
 
 class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class OfThree(_Plain):
@@ -27,15 +29,15 @@ class OfThree(_Plain):
     candidate: float | None
 
 
-class OfTwo(_Plain):
-    """One figure of the parent and the candidate."""
+class FiguresOfTwo(_Plain):
+    """Resource figures of the parent and the candidate."""
 
-    parent: float | None
-    candidate: float | None
+    parent: Figures | None
+    candidate: Figures | None
 
 
 class DeviceOutcome(_Plain):
-    """What came of a version on one device class."""
+    """The answer to a version on one device class."""
 
     model: str
     version: str
@@ -46,24 +48,31 @@ class DeviceOutcome(_Plain):
     snapshot: str
     accuracy: OfThree
     critical_slice: OfThree | None
-    size_bytes: OfTwo
-    latency_p50_ms: OfTwo
-    peak_rss_mb: OfTwo
+    figures: FiguresOfTwo
     reasons: tuple[str, ...]
     deployed_version: str | None
-    edge_version: str
-    report: str
+    run_id: str  # of the run that shows this device
+    edge_version: str | None = None  # known once the candidate is registered
     held_against: str | None = None  # version of the edge model that was deployed then
     approval: Approval | None = None
     answered_on: str | None = None  # the CPU that the candidate's answers are from
 
+    @property
+    def report(self) -> str:
+        """Address of the gate report's page."""
+        return f"runs:/{self.run_id}/{REPORT}"
+
+    def registered(self, edge_version: str) -> Self:
+        """Return the same with the version that the candidate was registered as."""
+        return self.model_copy(update={"edge_version": edge_version})
+
     def approved(self, verdict: Verdict) -> Self:
-        """The same with an overridden verdict."""
+        """Return the same with an overridden verdict."""
         return self.model_copy(update={"verdict": verdict.outcome, "published": True, "approval": verdict.approval})
 
 
 class Outcome(_Plain):
-    """What came of a version. `reused` says that it had been answered before and nothing was computed."""
+    """The answer to a version. `reused` says that it had been answered before and nothing was computed."""
 
     model: str
     version: str
@@ -77,48 +86,37 @@ class Outcome(_Plain):
 
     @classmethod
     def answer_of(cls, devices: Sequence[DeviceOutcome]) -> str:
-        """The answer that follows from what came of the version on each device."""
+        """Return the answer that follows from the outcomes on each device."""
         published = [device.published for device in devices]
         return "published" if all(published) else "partly published" if any(published) else "refused"
 
 
-def device_outcome(
-    job: Job, device: DeviceProfile, climb: Climb, verdict: Verdict, evidence: Evidence, *, deployed: str | None,
-    held_against: str | None, edge_version: str, report: str,
-) -> DeviceOutcome:  # fmt: skip
-    """Gather one device's figures."""
-    chosen = climb.chosen
-    critical = critical_slices(job)
+def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -> DeviceOutcome:
+    """Gather one device's figures, as they are known before its candidate is registered."""
+    job, evidence, verdict = context.job, judgement.evidence, judgement.verdict
+    critical = job.recipe.critical_slices
     return DeviceOutcome(
         model=job.model,
         version=job.version,
-        device=device.name,
+        device=context.device.name,
         verdict=verdict.outcome,
         published=verdict.releases,
-        rung=chosen.rung,
-        snapshot=chosen.snapshot.title,
+        rung=climb.chosen.rung.title,
+        snapshot=climb.chosen.snapshot.title,
         accuracy=_of_three(evidence, None),
         critical_slice=_of_three(evidence, critical[0]) if critical else None,
-        size_bytes=_of_two(evidence, "size_bytes"),
-        latency_p50_ms=_of_two(evidence, "latency_p50_ms"),
-        peak_rss_mb=_of_two(evidence, "peak_rss_mb"),
+        figures=FiguresOfTwo(parent=figures_of(evidence.parent), candidate=figures_of(evidence.candidate)),
         reasons=verdict.reasons,
-        deployed_version=deployed,
-        edge_version=edge_version,
-        report=report,
-        held_against=held_against,
+        deployed_version=judgement.deployed_version,
+        run_id=context.device_run,
+        held_against=judgement.deployed.version if judgement.deployed else None,
         answered_on=evidence.candidate.answered_on,
         approval=verdict.approval,
     )
 
 
-def critical_slices(job: Job) -> list[SliceCondition]:
-    """The slices that have gates of their own, in the recipe's order."""
-    return job.recipe.critical_slices
-
-
 def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
-    """Mean score of a model over all rows or over a slice; None where it was not measured or no row is."""
+    """Return the mean score of a model over all rows or over a slice; None where it was not measured or no row is."""
     if model is None or model.rows is None:
         return None
     try:
@@ -128,9 +126,9 @@ def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = Non
     return float(rows["score"].mean()) if len(rows) else None
 
 
-def resource(model: ModelEvidence | None, name: str) -> float | None:
-    """One resource figure of a model; None where it was not measured."""
-    return None if model is None or model.resources is None else float(getattr(model.resources, name))
+def figures_of(model: ModelEvidence | None) -> Figures | None:
+    """Return the resource figures of a model; None where it was not measured."""
+    return None if model is None else model.resources
 
 
 def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
@@ -139,7 +137,3 @@ def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
         deployed=accuracy(evidence.deployed, condition),
         candidate=accuracy(evidence.candidate, condition),
     )
-
-
-def _of_two(evidence: Evidence, name: str) -> OfTwo:
-    return OfTwo(parent=resource(evidence.parent, name), candidate=resource(evidence.candidate, name))

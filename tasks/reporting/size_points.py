@@ -6,7 +6,7 @@ from functools import partial
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.report import SizePoint
 from tasks.compression import Snapshot, Student, Trajectory
-from tasks.reporting.outcomes import accuracy, resource
+from tasks.reporting.outcomes import accuracy
 from tasks.selection import Attempt, Climb, front
 
 
@@ -50,8 +50,7 @@ def _rung(attempt: Attempt, climb: Climb, best: list[Attempt]) -> SizePoint:
         kind="rung",
         size_bytes=attempt.size_bytes,
         accuracy=attempt.accuracy,
-        latency_p50_ms=attempt.figure("latency_p50_ms"),
-        peak_rss_mb=attempt.figure("peak_rss_mb"),
+        figures=attempt.measured.resources,
         holds=attempt.verdict.passed,
         front=attempt in best,
         chosen=attempt is climb.chosen,
@@ -66,9 +65,8 @@ def _deployed(version: str, measured: ModelEvidence) -> SizePoint:
     return SizePoint(
         label="deployed",
         kind="deployed",
-        size_bytes=resource(measured, "size_bytes"),
+        size_bytes=None if measured.resources is None else measured.resources.size_bytes,
         accuracy=accuracy(measured),
-        latency_p50_ms=resource(measured, "latency_p50_ms"),
-        peak_rss_mb=resource(measured, "peak_rss_mb"),
+        figures=measured.resources,
         note=f"version {version}, {how}",
     )

@@ -1,27 +1,27 @@
-"""What came of the versions of a model: when, with which figures, what is deployed now, what was refused and why."""
+"""History of a model's versions: when each was answered, with which figures, and which is deployed now."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Literal, TypeAlias
 
-from quality_gates.evidence import Evidence
 from quality_gates.report import HistoryRow
-from quality_gates.verdict import Approval, Verdict
-from tasks.job import Job
-from tasks.registry import EdgeModels, Runs
-from tasks.reporting.outcomes import DeviceOutcome, Outcome, accuracy, critical_slices, resource
-from tasks.selection import Attempt
+from tasks.registry import EdgeModels, EdgeVersion, Runs
+from tasks.reporting.outcomes import DeviceOutcome, Outcome
+
+Alias: TypeAlias = Literal["deployed", "previous", ""]
 
 
 def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:
-    """Yield (device, what came of one version there), the earliest answer first; of one device or of all."""
-    aliases: dict[str, dict[str, str]] = {}
+    """Yield (device, the answer to one version there), the earliest answer first; of one device or of all."""
+    aliases: dict[str, dict[str, Alias]] = {}
     for started, run_key, content in runs.answers():
         outcome = Outcome.model_validate(content)
         for line in outcome.devices:
             if device in (None, line.device):
                 if line.device not in aliases:
                     aliases[line.device] = _aliases(models, line.device)
-                yield line.device, history_row(line, started, aliases[line.device].get(run_key, ""))
+                when = datetime.fromtimestamp(started / 1000, UTC)
+                yield line.device, history_row(line, when, aliases[line.device].get(run_key, ""))
 
 
 def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryRow, ...]:
@@ -29,61 +29,34 @@ def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryR
     past = tuple(past)
     if not current.published or all(row.now != "deployed" for row in past):  # none, or this one is it already
         return (*past, current)
-    after = {"deployed": "previous", "previous": "", "": ""}
+    after: dict[Alias, Alias] = {"deployed": "previous", "previous": "", "": ""}
     return (*(row.model_copy(update={"now": after[row.now]}) for row in past), current)
 
 
-def history_row(line: DeviceOutcome, started_ms: int, now: str = "") -> HistoryRow:
-    """One line of the history."""
-    return HistoryRow.model_validate(
-        {
-            "version": line.version,
-            "when": _when(datetime.fromtimestamp(started_ms / 1000, UTC)),
-            "published": line.published,
-            "overridden": line.approval is not None,
-            "now": now,
-            "accuracy": line.accuracy.candidate,
-            "critical": line.critical_slice.candidate if line.critical_slice else None,
-            "size_bytes": line.size_bytes.candidate,
-            "latency_p50_ms": line.latency_p50_ms.candidate,
-            "why": why(line),
-        }
+def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
+    """Return one line of the history; `now` is the alias of its edge model today."""
+    return HistoryRow(
+        version=line.version,
+        when=f"{when:%Y-%m-%d %H:%M}",
+        published=line.published,
+        overridden=line.approval is not None,
+        now=now,
+        accuracy=line.accuracy.candidate,
+        critical=line.critical_slice.candidate if line.critical_slice else None,
+        figures=line.figures.candidate,
+        why=why(line),
     )
 
 
 def why(line: DeviceOutcome) -> str:
-    """In words: who answers for it, what stood in the way, or how it was made."""
-    return _why(line.approval, line.reasons, f"{line.rung} on {line.snapshot}")
+    """Return in words who answers for a version, what stood in the way, or how it was made."""
+    if line.approval is not None:
+        approval = line.approval
+        return f"{approval.name}, until {approval.until}: {approval.reason} {line.reasons[0]}"
+    return line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}"
 
 
-def _why(approval: Approval | None, reasons: Sequence[str], made: str) -> str:
-    if approval is not None:
-        return f"{approval.name}, until {approval.until}: {approval.reason} {reasons[0]}"
-    return reasons[0] if reasons else made
-
-
-def _aliases(models: EdgeModels, device: str) -> dict[str, str]:
-    """What each run's edge model is today, by the key of the run."""
-    found = {"previous": models.previous(device), "deployed": models.deployed(device)}
+def _aliases(models: EdgeModels, device: str) -> dict[str, Alias]:
+    """Return the alias that each run's edge model has today, by the key of the run."""
+    found: dict[Alias, EdgeVersion | None] = {"previous": models.previous(device), "deployed": models.deployed(device)}
     return {edge.run_key: alias for alias, edge in found.items() if edge is not None}
-
-
-def candidate_row(job: Job, verdict: Verdict, evidence: Evidence, chosen: Attempt) -> HistoryRow:
-    """The line of the candidate that is being decided."""
-    critical = critical_slices(job)
-    return HistoryRow(
-        version=job.version,
-        when=_when(datetime.now(UTC)),
-        published=verdict.releases,
-        overridden=verdict.approval is not None,
-        now="deployed" if verdict.releases else "",
-        accuracy=accuracy(evidence.candidate),
-        critical=accuracy(evidence.candidate, critical[0]) if critical else None,
-        size_bytes=resource(evidence.candidate, "size_bytes"),
-        latency_p50_ms=resource(evidence.candidate, "latency_p50_ms"),
-        why=_why(verdict.approval, verdict.reasons, f"{chosen.rung} on {chosen.snapshot.title}"),
-    )
-
-
-def _when(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"

@@ -3,20 +3,19 @@
 import logging
 from collections.abc import Iterator, Sequence
 
-from deployments.device import BUDGETS
-from deployments.recipe import Rung
+from deployments.rungs import PostTraining, Rung
 from deployments.techniques import Search
+from edge_runtime.measurement import Figures
 from model_compression.errors import QuantizationError
-from tasks.selection.attempts import Attempt, Climb, Model, attempt, closest, float_failures
+from tasks.selection.attempts import Attempt, Climb, Model, Trials, closest
 from tasks.selection.pareto import HIGHER_IS_BETTER, better, front
 from tasks.selection.reasons import best_of, why_chosen
-from tasks.selection.reference_models import References
-from tasks.upstream import rungs_for
+from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 
 
-def search(references: References, models: Sequence[Model], settings: Search) -> Climb:
+def search(context: DeviceContext, trials: Trials, models: Sequence[Model], settings: Search) -> Climb:
     """Spend the budget of files, then that of trainings, and choose by the objective among what holds on validation.
 
     First the cheapest rung on every model whose float answers do not fail a gate themselves, then the other cheap
@@ -24,18 +23,17 @@ def search(references: References, models: Sequence[Model], settings: Search) ->
     far. Where nothing holds, the attempt that misses the fewest gates goes on to be refused. A rung that the models do
     not take is passed over. Raises QuantizationError where they take none.
     """
-    return _Search(references, models, settings).run()
+    return _Search(context, trials, models, settings).run()
 
 
 class _Search:
     """The state of one search."""
 
-    def __init__(self, references: References, models: Sequence[Model], settings: Search) -> None:
-        self.references, self.settings = references, settings
+    def __init__(self, context: DeviceContext, trials: Trials, models: Sequence[Model], settings: Search) -> None:
+        self.context, self.trials, self.settings = context, trials, settings
         self.models = self._promising(models)
-        rungs = rungs_for(references.job, references.parent, references.device)
-        self.cheap = [rung for rung in rungs if not rung.trains]
-        self.dear = [rung for rung in rungs if rung.trains]
+        self.cheap = [rung for rung in context.rungs if not rung.trains]
+        self.dear = [rung for rung in context.rungs if rung.trains]
         self.attempts: list[Attempt] = []
         self.refused: dict[str, QuantizationError] = {}
 
@@ -65,11 +63,11 @@ class _Search:
         """The models whose float answers fail no gate, the most accurate one where all do."""
         kept = []
         for model in models:
-            failed = float_failures(self.references, model)
+            failed = self.trials.float_failures(model)
             if failed:
                 logger.info(
                     "%s: %s fails %s in float already, so no file is made of it",
-                    self.references.device.name, model.title, ", ".join(failed),
+                    self.context.device.name, model.title, ", ".join(failed),
                 )  # fmt: skip
             else:
                 kept.append(model)
@@ -84,8 +82,8 @@ class _Search:
             yield from ((model, rung) for rung in self.cheap[1:])
 
     def _worth_training(self) -> Iterator[tuple[Model, Rung]]:
-        """What is not tried and would be the best if training held the float model's accuracy, most promising first."""
-        if self._unanswered():
+        """Yield trainings that would give the best file if they held the float model's accuracy, best promise first."""
+        if self._unanswered() or not self._dear_left():
             return
         held = [tried for tried in self.attempts if tried.verdict.passed]
         objective = self.settings.objective
@@ -98,35 +96,43 @@ class _Search:
             reverse=objective in HIGHER_IS_BETTER,
         )
         for _, model in order:
-            yield from ((model, rung) for rung in self._dear_left() if (id(model), rung.title) not in tried)
+            yield from ((model, rung) for rung in self._dear_left() if (id(model), rung) not in tried)
 
     def _dear_left(self) -> list[Rung]:
         return [rung for rung in self.dear if rung.title not in self.refused]
 
     def _promise(self, model: Model) -> float | None:
-        """The objective's figure if INT8 cost no accuracy; None where integers miss a budget, trained or not."""
-        integers = [
-            tried
+        """Return the objective's figure if INT8 cost no accuracy; None where integers miss a budget, trained or not.
+
+        The figures are those of a PTQ file of the model if the search made one, else of its cheapest INT8 file.
+        """
+        seen = [
+            tried.measured.resources
             for tried in self.attempts
-            if tried.snapshot is model and tried.rung.startswith("PTQ") and not tried.missed & set(BUDGETS.values())
+            if tried.snapshot is model and isinstance(tried.rung, PostTraining)
         ]
-        if not integers:
-            return None
-        objective = self.settings.objective
-        return model.accuracy if objective == "accuracy" else integers[0].figure(objective)
+        for figures in seen or [self.trials.expected(model)]:
+            if figures is not None and self._keeps_budgets(figures):
+                objective = self.settings.objective
+                return model.accuracy if objective == "accuracy" else figures.value(objective)
+        return None
+
+    def _keeps_budgets(self, figures: Figures) -> bool:
+        limits = self.context.device.budgets.limits()
+        return all(figures.value(str(limit.resource)) <= (limit.at_most or 0) for limit in limits)
 
     def _unanswered(self) -> bool:
-        """Whether answers cannot be had on the device's CPU: no other file would have them."""
+        """Say that answers cannot be had on the device's CPU: no other file would have them."""
         return bool(self.attempts) and self.attempts[-1].measured.unanswered is not None
 
     def _try(self, model: Model, rung: Rung) -> None:
         if rung.title in self.refused:
             return
         try:
-            tried = attempt(self.references, model, rung)
+            tried = self.trials.attempt(model, rung)
         except QuantizationError as error:
-            logger.warning("%s: %s is passed over: %s", self.references.device.name, rung.title, error)
+            logger.warning("%s: %s is passed over: %s", self.context.device.name, rung.title, error)
             self.refused[rung.title] = error
             return
-        logger.info("%s: %s: %s", self.references.device.name, tried.title, tried.reason)
+        logger.info("%s: %s: %s", self.context.device.name, tried.title, tried.reason)
         self.attempts.append(tried)

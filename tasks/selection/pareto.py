@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from deployments.techniques import OBJECTIVES
+from edge_runtime.measurement import RESOURCES
 from tasks.selection.attempts import Attempt
 
 HIGHER_IS_BETTER = {"accuracy"}
-FIGURES = ("accuracy", "size_bytes", "latency_p50_ms", "peak_rss_mb")
-NOISY = {"latency_p50_ms", "peak_rss_mb"}
+NOISY = {name for name, resource in RESOURCES.items() if resource.noisy}
 DIGITS = 2  # of a noisy figure: a difference in the third is chance
 
 
@@ -23,7 +24,7 @@ def front(attempts: Sequence[Attempt]) -> list[Attempt]:
 def _place(tried: Attempt) -> tuple[float, ...] | None:
     """Higher is better in all of it."""
     values: list[float] = []
-    for name in FIGURES:
+    for name in OBJECTIVES:
         value = tried.figure(name)
         if value is None:
             return None

@@ -2,17 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from deployments.techniques import Objective
+from deployments.techniques import OBJECTIVES, Objective
 from quality_gates.report import percent, quantity, size
 from tasks.selection.attempts import Attempt
 from tasks.selection.pareto import HIGHER_IS_BETTER
-
-MEANT: dict[Objective, str] = {
-    "size_bytes": "the smallest file",
-    "latency_p50_ms": "the lowest median latency",
-    "peak_rss_mb": "the lowest peak memory",
-    "accuracy": "the best validation accuracy",
-}
 
 
 def best_of(attempts: Sequence[Attempt], objective: Objective) -> Attempt:
@@ -42,7 +35,7 @@ def why_chosen(
     else:
         yes = (
             f"Why {chosen.title}: of {len(held)} files that hold every gate on validation, out of {len(attempts)} "
-            f"tried, it has {MEANT[objective]}: {_figures(chosen)}."
+            f"tried, it has {OBJECTIVES[objective]}: {_figures(chosen)}."
         )
     beside = (tried for tried in attempts if tried.snapshot is chosen.snapshot and tried is not chosen)
     passed_over = dict.fromkeys(f"Passed over: {error}." for error in refused)
@@ -51,8 +44,8 @@ def why_chosen(
 
 def _why_not(tried: Attempt) -> str:
     if tried.verdict.passed:
-        return f"Why not {tried.rung} there: it holds too, with {_figures(tried)}."
-    return f"Why not {tried.rung} there: it misses {', '.join(sorted(tried.missed))}, with {_figures(tried)}."
+        return f"Why not {tried.rung.title} there: it holds too, with {_figures(tried)}."
+    return f"Why not {tried.rung.title} there: it misses {', '.join(sorted(tried.missed))}, with {_figures(tried)}."
 
 
 def _figures(tried: Attempt) -> str:

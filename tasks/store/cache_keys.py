@@ -3,29 +3,31 @@
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from edge_runtime.files import sha256_of
 
 Json = Any
+Code: TypeAlias = str | Callable[..., Any]
+"""Name of a module or package, or a function or class that stands for the module that defines it."""
 LIBRARIES = ("torch", "torchao", "torch-pruning", "onnx", "onnxscript", "onnxruntime", "numpy")
 FOLLOWED = ("model_compression", "quality_gates", "edge_runtime")
 """Rooms whose imports a key follows. A module elsewhere counts alone: what it calls is named beside it."""
 
 
-def stage_key(name: str, inputs: Mapping[str, Json], code: Sequence[str]) -> str:
+def stage_key(name: str, inputs: Mapping[str, Json], code: Sequence[Code]) -> str:
     """Return the digest of a stage's name, its inputs, the source code it stands on and the libraries below it."""
     content = {"name": name, "inputs": inputs, "code": code_digests(code), "libraries": libraries()}
     return digest_of(content)[:32]
 
 
-def code_digests(modules: Sequence[str]) -> list[str]:
+def code_digests(code: Sequence[Code]) -> list[str]:
     """Return a sha256 for each module or package: of its source, and of all that it imports of the rooms followed."""
-    return [_code_digest(module) for module in modules]
+    return [_code_digest(each if isinstance(each, str) else each.__module__) for each in code]
 
 
 def digest_of(content: Json) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_synced
-from tasks.store.cache_keys import Json, digest_of, stage_key
+from tasks.store.cache_keys import Code, Json, digest_of, stage_key
 
 logger = logging.getLogger("edgewright.stages")
 
@@ -45,7 +45,7 @@ class StageStore:
         self.root = root
 
     def run(
-        self, name: str, inputs: Mapping[str, Json], code: Sequence[str], produce: Callable[[Path], Json]
+        self, name: str, inputs: Mapping[str, Json], code: Sequence[Code], produce: Callable[[Path], Json]
     ) -> StageResult:
         """Return the stored result for these inputs, or compute it: `produce` writes files and returns a JSON value."""
         key = stage_key(name, inputs, code)

@@ -60,7 +60,7 @@ def _rows(measured: Mapping[str, Seen]) -> list[tuple[str, ...]]:
             f"{each.accuracy:.4f}",
             f"{each.size_bytes / 1e6:.2f} MB",
             f"{each.latency_p50_ms:.2f} ms",
-            f"{each.memory_mb:.1f} MB",
+            f"{each.memory_mb:.1f} MiB",
         )
         for name, each in measured.items()
     ]

@@ -19,10 +19,10 @@ def _request(model: Path, **changes: object) -> MeasureRequest:
 
 
 def _check_plausible(seen: Measurement, model: Path) -> None:
-    assert seen.size_bytes == model.stat().st_size
-    assert 0 < seen.load_ms < 5_000
-    assert 0 < seen.latency_p50_ms <= seen.latency_p99_ms < 1_000
-    assert 0 < seen.model_rss_mb < seen.peak_rss_mb
+    assert seen.figures.size_bytes == model.stat().st_size
+    assert 0 < seen.figures.load_ms < 5_000
+    assert 0 < seen.figures.latency_p50_ms <= seen.figures.latency_p99_ms < 1_000
+    assert 0 < seen.model_rss_mb < seen.figures.peak_rss_mb
 
 
 @pytest.mark.parametrize("batch_size", [1, 10, 64])
@@ -31,7 +31,7 @@ def test_every_row_is_predicted_and_the_figures_are_plausible(model: Path, batch
     (answers,) = seen.outputs
     np.testing.assert_allclose(answers, _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
     _check_plausible(seen, model)
-    assert seen.peak_rss_mb < 150
+    assert seen.figures.peak_rss_mb < 150
 
 
 def test_an_emulator_runs_the_interpreter_and_its_packages_come_first(model: Path, tmp_path: Path) -> None:
@@ -64,11 +64,12 @@ def test_memory_is_the_models_and_neither_the_rows_nor_the_parents(tmp_path: Pat
     many = measure(_request(small, inputs={"x": rows}, batch_size=100), timeout_s=30)
     heavy = measure(_request(large, inputs=few), timeout_s=30)  # weights of 20 MB
     assert parents.sum() == parents.size
-    assert bare.peak_rss_mb < 120
-    assert many.peak_rss_mb < bare.peak_rss_mb + 10
+    assert bare.figures.peak_rss_mb < 120
+    assert many.figures.peak_rss_mb < bare.figures.peak_rss_mb + 10
     assert heavy.model_rss_mb > bare.model_rss_mb + 18
-    assert heavy.peak_rss_mb - heavy.model_rss_mb == pytest.approx(bare.peak_rss_mb - bare.model_rss_mb, abs=5)
-    assert heavy.latency_p50_ms > bare.latency_p50_ms
+    runtime = bare.figures.peak_rss_mb - bare.model_rss_mb
+    assert heavy.figures.peak_rss_mb - heavy.model_rss_mb == pytest.approx(runtime, abs=5)
+    assert heavy.figures.latency_p50_ms > bare.figures.latency_p50_ms
 
 
 def test_the_child_does_not_see_the_parents_environment(

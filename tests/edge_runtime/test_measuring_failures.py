@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from onnx import load, save
 
+from edge_runtime.measurement import RESOURCES
 from edge_runtime.measurement.runner import MeasurementFailed, MeasureRequest, measure
 from edge_runtime.session import SessionSettings
 from tests.edge_runtime.models import linear_model, summing_model, uneven_model
@@ -49,20 +50,21 @@ def _big(folder: Path, **changes: object) -> MeasureRequest:
 
 def test_a_model_far_over_the_limit_is_stopped_while_it_loads(tmp_path: Path) -> None:
     sentence = _failure(_big(tmp_path, memory_limit_mb=60))
-    assert "does not fit the memory limit of 60 MB" in sentence
+    assert "does not fit the memory limit of 60 MiB" in sentence
     assert "needs more memory than the process may have" in sentence
 
 
 def test_the_limit_decides_to_a_few_megabytes(tmp_path: Path) -> None:
     request = _big(tmp_path)
-    peak = measure(request, timeout_s=30).peak_rss_mb
-    assert measure(replace(request, memory_limit_mb=peak + 5), timeout_s=30).peak_rss_mb == pytest.approx(peak, abs=5)
+    peak = measure(request, timeout_s=30).figures.peak_rss_mb
+    again = measure(replace(request, memory_limit_mb=peak + 5), timeout_s=30)
+    assert again.figures.peak_rss_mb == pytest.approx(peak, abs=5)
     sentence = _failure(replace(request, memory_limit_mb=peak - 5))
-    assert f"does not fit the memory limit of {peak - 5:.0f} MB. Its resident memory reached" in sentence
+    assert f"does not fit the memory limit of {peak - 5:.0f} MiB. Its resident memory reached" in sentence
 
 
 def test_a_limit_below_the_bare_runtime_is_named(model: Path) -> None:
-    assert "memory limit of 4 MB is taken by the bare runtime" in _failure(_request(model, memory_limit_mb=4))
+    assert "memory limit of 4 MiB is taken by the bare runtime" in _failure(_request(model, memory_limit_mb=4))
 
 
 def test_a_time_out_leaves_no_process(model: Path) -> None:
@@ -94,7 +96,7 @@ def test_a_kill_from_outside_is_named(model: Path) -> None:
     sentence = _failure(_request(model, **_ENDLESS, memory_limit_mb=500))
     killer.join()
     assert len(killed) == 1
-    assert "ended by SIGKILL under the memory limit of 500 MB" in sentence
+    assert "ended by SIGKILL under the memory limit of 500 MiB" in sentence
 
 
 def test_a_crash_names_the_signal_and_the_last_lines(model: Path, tmp_path: Path) -> None:
@@ -108,6 +110,7 @@ def test_a_child_dies_with_the_process_that_measures(model: Path, tmp_path: Path
     script = f"""
 import numpy as np
 from pathlib import Path
+from edge_runtime.measurement import RESOURCES
 from edge_runtime.measurement.runner import MeasureRequest, measure
 from edge_runtime.session import SessionSettings
 rows = {{"x": np.zeros((4, 8), np.float32)}}
@@ -139,7 +142,8 @@ def test_a_result_that_is_missing_or_garbled_is_no_measurement(
         measure(_request(model), 30, _interpreter(tmp_path, script))
 
 
-_FIGURES = '"load_ms": 1, "peak_rss_mb": 1, "model_rss_mb": 1, "latency_p50_ms": 1, "latency_p99_ms": %s'
+_OTHERS = [name for name in (*RESOURCES, "bare_rss_mb") if name != "latency_p99_ms"]
+_FIGURES = ", ".join([*(f'"{name}": 1' for name in _OTHERS), '"latency_p99_ms": %s'])
 
 
 @pytest.mark.parametrize(
@@ -159,7 +163,7 @@ def test_figures_of_a_process_that_failed_afterwards_are_not_used(model: Path, t
     np.save(tmp_path / "output.npy", np.zeros((4, 3)))
     result = f'{{"figures": {{{_FIGURES % 1}}}, "outputs": 1}}'
     script = f"cp {tmp_path}/output.npy output-0.npy; echo '{result}' >result.json"
-    assert measure(_request(model), 30, _interpreter(tmp_path, script)).load_ms == 1
+    assert measure(_request(model), 30, _interpreter(tmp_path, script)).figures.load_ms == 1
     assert "after its result" in _failure(_request(model), python=_interpreter(tmp_path, script + "; exit 1"))
 
 

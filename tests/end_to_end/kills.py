@@ -25,8 +25,8 @@ from tests.end_to_end.tiny import upstream  # noqa: E402
 
 RECIPE = str(Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml")
 POINTS = {
-    "parent export": ("tasks.compression.float_export", "export_onnx"),
-    "fine-tuning": ("tasks.compression.trajectory", "fine_tune"),
+    "parent export": ("tasks.compression.float_models", "export_onnx"),
+    "fine-tuning": ("tasks.compression.distillation_targets", "fine_tune"),
     "quantization": ("tasks.compression.rungs", "quantize_after_training"),
     "measurement": ("tasks.measurement.device_measurement", "measure"),
     "bundle": ("tasks.delivery.publication", "write_bundle"),

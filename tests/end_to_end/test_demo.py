@@ -48,9 +48,9 @@ def test_published_candidates_are_five_times_smaller_and_no_slower(
     published = [entry for entry in summary.values() if entry["published"]]
     assert len(published) == 4
     for entry in published:
-        assert entry["size_bytes"]["candidate"] * 5 <= entry["size_bytes"]["parent"]
-        assert entry["latency_p50_ms"]["candidate"] <= entry["latency_p50_ms"]["parent"]
-        assert entry["peak_rss_mb"]["candidate"] > 0
+        assert entry["figures"]["candidate"]["size_bytes"] * 5 <= entry["figures"]["parent"]["size_bytes"]
+        assert entry["figures"]["candidate"]["latency_p50_ms"] <= entry["figures"]["parent"]["latency_p50_ms"]
+        assert entry["figures"]["candidate"]["peak_rss_mb"] > 0
 
 
 @pytest.mark.parametrize("device", DEVICES)

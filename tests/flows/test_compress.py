@@ -45,7 +45,8 @@ def test_what_is_deployed_stands_in_the_report_at_its_figures_on_validation(worl
     (second,) = flows.compress.compress("tiny", "1", again, world).devices
     text = Runs(world.tracking_uri, "tiny").read_text(second.report.split("/")[1], "report.json")
     points = {point.kind: point for point in ReportContent.model_validate_json(text).points}
-    assert points["deployed"].size_bytes == first.size_bytes.candidate
+    assert first.figures.candidate is not None
+    assert points["deployed"].size_bytes == first.figures.candidate.size_bytes
     was = ReportContent.model_validate_json(
         Runs(world.tracking_uri, "tiny").read_text(first.report.split("/")[1], "report.json")
     )

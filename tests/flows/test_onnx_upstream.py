@@ -53,7 +53,8 @@ def test_it_is_quantized_gated_reported_and_published(world: Workspace, version:
     assert outcome.answer == "published"
     (device,) = outcome.devices
     assert (device.rung, device.snapshot, device.verdict) == ("PTQ minmax", "parent", "pass")
-    assert device.size_bytes.candidate < 0.5 * device.size_bytes.parent
+    parent, candidate = device.figures.parent, device.figures.candidate
+    assert parent is not None and candidate is not None and candidate.size_bytes < 0.5 * parent.size_bytes
     assert EdgeModels(world.tracking_uri, MODEL).deployed("onnx") is not None
     (bundle,) = (found for found in (world.target / MODEL / "onnx").iterdir() if found.is_dir())
     assert (bundle / "manifest.json").is_file()

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from quality_gates.evidence import Evidence, ModelEvidence, Resources
+from edge_runtime.measurement import Figures
+from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import GatePolicy, Limit, NonInferiority, SliceCondition
 
 CLASSES = 10
@@ -22,9 +23,9 @@ def rows(n: int = 200, wrong: Sequence[int] = ()) -> pd.DataFrame:
     return pd.DataFrame({"row_id": row_id, "prediction": prediction, "score": score, "label": label, "site": site})
 
 
-def resources(**changes: float) -> Resources:
+def resources(**changes: float) -> Figures:
     figures = {"size_bytes": 50_000, "load_ms": 3.0, "peak_rss_mb": 12.0, "latency_p50_ms": 0.2, "latency_p99_ms": 0.4}
-    return Resources.model_validate(figures | changes)
+    return Figures(**(figures | changes))
 
 
 def model(frame: pd.DataFrame | None = None, failure: str | None = None) -> ModelEvidence:

@@ -1,10 +1,14 @@
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from edge_runtime.measurement import Figures
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence import ModelEvidence, Resources, paired
+from quality_gates.evidence import ModelEvidence, paired
+from quality_gates.report import Side
 from tests.quality_gates.builders import failed, model, resources, rows
 
 
@@ -87,15 +91,20 @@ def test_what_was_measured_is_given() -> None:
     assert failed().failure is not None
 
 
-def test_resources_survive_json_even_when_broken() -> None:
-    sound, broken = resources(), resources(load_ms=float("inf"))
-    assert Resources.model_validate_json(sound.model_dump_json()) == sound
-    assert Resources.model_validate_json(broken.model_dump_json()) == broken
-    assert np.isnan(Resources.model_validate_json(resources(load_ms=float("nan")).model_dump_json()).load_ms)
+def test_figures_survive_json_even_when_broken() -> None:
+    sound, broken = side(resources()), side(resources(load_ms=float("inf")))
+    assert Side.model_validate_json(sound.model_dump_json()) == sound
+    assert Side.model_validate_json(broken.model_dump_json()) == broken
+    read = Side.model_validate_json(side(resources(load_ms=float("nan"))).model_dump_json())
+    assert read.figures is not None and np.isnan(read.figures.load_ms)
 
 
-def test_resources_are_complete_and_nothing_else() -> None:
+def test_figures_are_complete_and_nothing_else() -> None:
     with pytest.raises(ValidationError):
-        Resources.model_validate({"size_bytes": 1})
+        Side.model_validate({"role": "candidate", "name": "v2", "figures": {"size_bytes": 1}})
     with pytest.raises(ValidationError):
-        resources(joules=1.0)
+        Side.model_validate({"role": "candidate", "name": "v2", "figures": asdict(resources()) | {"joules": 1.0}})
+
+
+def side(figures: Figures) -> Side:
+    return Side(role="candidate", name="v2", figures=figures)

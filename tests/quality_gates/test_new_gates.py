@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from quality_gates.evidence import BatchLatency, Evidence, ModelEvidence, ParityMeasurement
 from quality_gates.gates import decide
@@ -129,13 +130,14 @@ def test_a_limit_on_a_metric_is_held_by_its_bound() -> None:
     assert held(error, seen(answers().assign(score=3 * scores))).outcome == "fail"
 
 
-def test_a_latency_at_a_batch_size_is_that_one_and_energy_is_not_measured() -> None:
+def test_a_latency_at_a_batch_size_is_that_one() -> None:
     batch = {"kind": "limit", "resource": "latency_p50_ms", "batch_size": 8, "at_most": 1.0}
-    measured = resources().model_copy(
-        update={"batches": (BatchLatency(batch_size=8, latency_p50_ms=0.9, latency_p99_ms=2),)}
-    )
-    fits = Evidence(ModelEvidence(None, measured), None, None)
+    batches = (BatchLatency(batch_size=8, latency_p50_ms=0.9, latency_p99_ms=2),)
+    fits = Evidence(ModelEvidence(None, resources(), batches=batches), None, None)
     assert held(batch, fits).candidate_value == 0.9
     assert held(batch | {"batch_size": 16}, fits).outcome == "fail"
-    energy = held({"kind": "limit", "resource": "energy_mj", "at_most": 5.0}, fits)
-    assert energy.outcome == "fail" and "power sensor" in energy.sentence
+
+
+def test_a_resource_that_nothing_measures_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"reads a power sensor.*remove the gate"):
+        held({"kind": "limit", "resource": "energy_mj", "at_most": 5.0}, good())

@@ -1,18 +1,23 @@
 """The pictures of a model's history on one device: what became of its figures from version to version."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
+from edge_runtime.measurement import RESOURCES
 from quality_gates.report.charts.scales import Scale, linear_ticks, spaced
 from quality_gates.report.charts.scatter import LEFT, RIGHT, WIDTH, AxisTick
 from quality_gates.report.content import HistoryRow
-from quality_gates.report.quantities import finite, quantity, size
+from quality_gates.report.quantities import finite, quantity
 
 TOP = 14.0
 GAP = 34.0
 INSET = 40.0  # between the axis and the first dot
 MOST_LABELS = 12
 TALL, LOW = 200.0, 110.0
+
+Readers: TypeAlias = Mapping[str, Callable[[HistoryRow], float | None]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Line:
-    """One figure over the versions: the field of HistoryRow that it is."""
+    """One figure over the versions, and its name."""
 
     name: str
     dots: tuple[Dot, ...]
@@ -50,26 +55,32 @@ def history_pictures(rows: Sequence[HistoryRow]) -> tuple[HistoryPicture, ...]:
 
     A picture is left out where fewer than two versions have its figure.
     """
+    accuracies: Readers = {"accuracy": lambda row: row.accuracy, "critical": lambda row: row.critical}
     drawn = (
-        _picture("Accuracy", rows, ("accuracy", "critical"), TALL, lambda value: f"{round(value * 100, 6):g} %", 1.0),
-        _picture("File size", rows, ("size_bytes",), LOW, lambda value: size(value, exact=True)),
-        _picture("Latency p50", rows, ("latency_p50_ms",), LOW, lambda value: quantity("_ms", value, exact=True)),
+        _picture("Accuracy", rows, accuracies, TALL, lambda value: f"{round(value * 100, 6):g} %", 1.0),
+        *(_resource_picture(rows, name) for name in ("size_bytes", "latency_p50_ms")),
     )
     return tuple(picture for picture in drawn if picture is not None)
 
 
+def _resource_picture(rows: Sequence[HistoryRow], name: str) -> HistoryPicture | None:
+    readers: Readers = {name: lambda row: None if row.figures is None else row.figures.value(name)}
+    return _picture(RESOURCES[name].title, rows, readers, LOW, partial(quantity, name, exact=True))
+
+
 def _picture(
-    title: str, rows: Sequence[HistoryRow], fields: tuple[str, ...], height: float, write: Callable[[float], str],
+    title: str, rows: Sequence[HistoryRow], readers: Readers, height: float, write: Callable[[float], str],
     ceiling: float | None = None,
 ) -> HistoryPicture | None:  # fmt: skip
-    values = [value for row in rows for field in fields if (value := finite(getattr(row, field))) is not None]
-    if sum(finite(getattr(row, fields[0])) is not None for row in rows) < 2:
+    values = [value for row in rows for read in readers.values() if (value := finite(read(row))) is not None]
+    first = next(iter(readers.values()))
+    if sum(finite(first(row)) is not None for row in rows) < 2:
         return None
     y = _scale(values, TOP + height, ceiling)
     step = (WIDTH - RIGHT - LEFT - 2 * INSET) / max(len(rows) - 1, 1)
     places = [LEFT + INSET + index * step for index in range(len(rows))]
     ticks = spaced(tuple(value for value in linear_ticks(y.low, y.high, 4) if value <= (ceiling or value)), y, GAP)
-    lines = tuple(_line(field, rows, places, y) for field in fields)
+    lines = tuple(_line(name, read, rows, places, y) for name, read in readers.items())
     return HistoryPicture(
         title,
         TOP + height,
@@ -100,7 +111,9 @@ def _deployed(rows: Sequence[HistoryRow], places: Sequence[float], step: float) 
     return tuple(zip(starts, [*starts[1:], places[-1] + min(step, INSET)], strict=True)) if starts else ()
 
 
-def _line(name: str, rows: Sequence[HistoryRow], places: Sequence[float], y: Scale) -> Line:
-    known = [(place, row, finite(getattr(row, name))) for place, row in zip(places, rows, strict=True)]
+def _line(
+    name: str, read: Callable[[HistoryRow], float | None], rows: Sequence[HistoryRow], places: Sequence[float], y: Scale
+) -> Line:
+    known = [(place, row, finite(read(row))) for place, row in zip(places, rows, strict=True)]
     dots = (Dot(place, y(value), row.published, row.overridden) for place, row, value in known if value is not None)
     return Line(name, tuple(dots))

@@ -114,7 +114,7 @@ def _rows(measured: Mapping[str, Seen]) -> list[tuple[str, ...]]:
             f"{each.by_label[CRITICAL]:.3f}",
             f"{each.size_bytes / 1000:.1f} kB",
             f"{1000 * each.latency_p50_ms:.0f} us",
-            f"{each.memory_mb:.1f} MB",
+            f"{each.memory_mb:.1f} MiB",
         )
         for name, each in measured.items()
     ]

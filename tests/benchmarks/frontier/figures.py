@@ -16,11 +16,11 @@ TURNS = 3  # the files are timed in turn, so that a busy moment does not meet on
 
 @dataclass(frozen=True)
 class Seen:
-    """Test accuracy, overall and by the first slice column; bytes, ms for one row, MB above a bare runtime."""
+    """Test accuracy, overall and by the first slice column; bytes, ms for one row, MiB above a bare runtime."""
 
     accuracy: float
     by_label: Mapping[str, float]
-    size_bytes: int
+    size_bytes: float
     latency_p50_ms: float
     memory_mb: float
 
@@ -45,7 +45,8 @@ def _measured(file: Path, device: DeviceProfile, workload: Workload, rows: Split
     scores = workload.score(found.outputs[0], rows.targets)
     labels = rows.slices.iloc[:, 0].astype(str)
     by_label = {label: float(scores[(labels == label).to_numpy()].mean()) for label in sorted(set(labels))}
-    return Seen(float(scores.mean()), by_label, found.size_bytes, found.latency_p50_ms, found.model_rss_mb)
+    figures = found.figures
+    return Seen(float(scores.mean()), by_label, figures.size_bytes, figures.latency_p50_ms, found.model_rss_mb)
 
 
 def _faster(first: Seen, again: Seen) -> Seen:

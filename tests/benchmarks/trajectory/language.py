@@ -54,5 +54,5 @@ def _memory_ratio(job: Job, device: DeviceProfile, files: list[Path], batch: int
     whole, pruned = (
         measure(request(device, file, rows, batch_size=batch), device.measure.timeout_s).model_rss_mb for file in files
     )
-    console.print(f"{batch} at a time, memory above a bare runtime's: parent {whole:.1f} MB, pruned {pruned:.1f} MB")
+    console.print(f"{batch} at a time, memory above a bare runtime's: parent {whole:.1f} MiB, pruned {pruned:.1f} MiB")
     return batch, pruned / whole

@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from quality_gates.evidence import Evidence, ModelEvidence, Resources
+from edge_runtime.measurement import Figures
+from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import decide
 from quality_gates.policy import Gate, GatePolicy, Limit, NonInferiority, SliceCondition
 from quality_gates.report import (
@@ -32,7 +33,7 @@ PARENT_WRONG = {3: 2, 8: 1, 9: 2}
 LOST_EIGHT = {3: 2, 8: 26, 9: 1}
 
 
-def evidence(wrong: dict[int, int], resources: Resources | None) -> ModelEvidence:
+def evidence(wrong: dict[int, int], resources: Figures | None) -> ModelEvidence:
     """A model that is wrong on so many rows of each label, always the first ones."""
     rank = np.arange(len(LABELS)) % 42
     right = np.array([rank[i] >= wrong.get(int(label), 0) for i, label in enumerate(LABELS)])
@@ -41,9 +42,9 @@ def evidence(wrong: dict[int, int], resources: Resources | None) -> ModelEvidenc
     return ModelEvidence(rows=rows.assign(label=LABELS), resources=resources)
 
 
-def resources(size_bytes: int = 13_824) -> Resources:
+def resources(size_bytes: int = 13_824) -> Figures:
     """A candidate well within its budget."""
-    return Resources(size_bytes=size_bytes, load_ms=3.1, peak_rss_mb=4.25, latency_p50_ms=0.061, latency_p99_ms=0.094)
+    return Figures(size_bytes=size_bytes, load_ms=3.1, peak_rss_mb=4.25, latency_p50_ms=0.061, latency_p99_ms=0.094)
 
 
 def policy(max_bytes: float = 20_000.0) -> GatePolicy:
@@ -188,11 +189,7 @@ def _sides() -> tuple[Side, ...]:
             name=name,
             accuracy=0.93 if role != "deployed" else 0.99,
             slices=(SliceValue(name="Recall of label 8", value=recalls[role]),),
-            size_bytes=154_812 if role == "parent" else 13_824,
-            peak_rss_mb=9.5 if role == "parent" else 4.25,
-            load_ms=5.0 if role == "parent" else 3.1,
-            latency_p50_ms=0.18 if role == "parent" else 0.061,
-            latency_p99_ms=0.31 if role == "parent" else 0.094,
+            figures=Figures(154_812, 9.5, 5.0, 0.18, 0.31) if role == "parent" else resources(),
         )
         for role, name in names.items()
     )

@@ -1,5 +1,7 @@
 """The picture of the history: a dot per version and figure, hollow where it was refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from quality_gates.report import HistoryRow, render_html
@@ -53,8 +55,8 @@ def test_one_version_makes_no_picture(rows: list[HistoryRow]) -> None:
 
 
 def test_size_and_latency_have_pictures_that_stand_on_zero() -> None:
-    figures = [{"size_bytes": 1e5 / version, "latency_p50_ms": 0.1} for version in (1, 2)]
-    rows = [row(version, 0.9).model_copy(update=changes) for version, changes in enumerate(figures, 1)]
+    figures = [replace(examples.resources(), size_bytes=1e5 / version, latency_p50_ms=0.1) for version in (1, 2)]
+    rows = [row(version, 0.9).model_copy(update={"figures": each}) for version, each in enumerate(figures, 1)]
     accuracy, size, latency = history_pictures(rows)
     assert [picture.title for picture in (accuracy, size, latency)] == ["Accuracy", "File size", "Latency p50"]
     big, small = size.lines[0].dots

@@ -47,7 +47,7 @@ def test_duration(value: float | None, shown: str) -> None:
     ("metric", "value", "shown"),
     [
         ("size_bytes", 13_824.0, "13.8 kB"),
-        ("peak_rss_mb", 4.25, "4.25 MB"),
+        ("peak_rss_mb", 4.25, "4.25 MiB"),
         ("latency_p50_ms", 0.061, "0.061 ms"),
         ("accuracy", 0.93, "93.0 %"),
         ("rows_per_joule", 1234.0, "1234"),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 
@@ -158,9 +159,10 @@ def test_a_measurement_that_failed_leaves_no_picture_and_no_made_up_number() -> 
 
 
 def test_infinite_and_missing_figures_are_shown_as_missing() -> None:
+    broken = replace(examples.resources(), load_ms=float("inf"))
     content = examples.published().model_copy(
         update={
-            "sides": (Side(role="candidate", name="v2", accuracy=float("nan"), load_ms=float("inf")),),
+            "sides": (Side(role="candidate", name="v2", accuracy=float("nan"), figures=broken),),
             "points": (SizePoint(label="parent", kind="parent", size_bytes=float("nan"), accuracy=0.9),),
         }
     )

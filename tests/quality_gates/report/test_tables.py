@@ -1,5 +1,8 @@
 """The tables of the report."""
 
+import math
+from dataclasses import replace
+
 from quality_gates.report import Side, SliceRow, SliceValue
 from quality_gates.report.tables import deployed_words, side_rows, slice_lines
 from tests.quality_gates.report import examples
@@ -9,11 +12,14 @@ CANDIDATE = Side(
     name="int8",
     accuracy=0.93,
     slices=(SliceValue(name="recall of 8", value=0.4),),
-    size_bytes=10_000,
-    latency_p50_ms=0.2,
+    figures=replace(examples.resources(), size_bytes=10_000, latency_p50_ms=0.2),
 )
 PARENT = Side(
-    role="parent", name="FP32", accuracy=0.95, slices=(SliceValue(name="recall of 8", value=0.9),), size_bytes=60_000
+    role="parent",
+    name="FP32",
+    accuracy=0.95,
+    slices=(SliceValue(name="recall of 8", value=0.9),),
+    figures=replace(examples.resources(), size_bytes=60_000, latency_p50_ms=math.nan),
 )
 
 

@@ -1,0 +1,84 @@
+"""Resource figures of a model on a device: one record of the numbers and, with each field, a description of it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Description of one figure: how people read it, and what gates, search and pruning may do with it.
+
+    `less` and `more` say how a smaller and a larger figure compare, such as faster and slower. `may_be_zero` is set
+    where a measurement of 0 is possible, `batched` where the figure depends on how many rows are predicted at a time,
+    `noisy` where two measurements of one file differ in the third digit. `objective` describes the best file by this
+    figure; None: a search cannot choose by it. `weighed_as` names the cost of units that pruning weighs to reduce the
+    figure; None: pruning cannot reduce it.
+    """
+
+    title: str
+    unit: Literal["bytes", "MiB", "ms"]
+    less: str
+    more: str
+    may_be_zero: bool = False
+    batched: bool = False
+    noisy: bool = False
+    objective: str | None = None
+    weighed_as: Literal["bytes", "memory", "latency"] | None = None
+
+    @property
+    def budget(self) -> str:
+        """Name of the gate that a device's budget of this resource becomes."""
+        return f"{self.title[0].lower()}{self.title[1:]} budget"
+
+
+def _described(resource: Resource) -> Mapping[str, Any]:
+    return {"resource": resource}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one file, measured on one device profile; latency is that of one row at a time unless said otherwise.
+
+    Memory is the peak of the whole process in MiB (2**20 bytes), as the kernel counts resident memory. A figure that is
+    added here may be None and is so by default, so that records from before it can still be read.
+    """
+
+    size_bytes: float = field(
+        metadata=_described(
+            Resource("File size", "bytes", "smaller", "larger", objective="the smallest file", weighed_as="bytes")
+        )
+    )
+    peak_rss_mb: float = field(
+        metadata=_described(
+            Resource(
+                "Peak memory", "MiB", "smaller", "larger", may_be_zero=True, noisy=True,
+                objective="the lowest peak memory", weighed_as="memory",
+            )
+        )
+    )  # fmt: skip
+    load_ms: float = field(metadata=_described(Resource("Load time", "ms", "faster", "slower")))
+    latency_p50_ms: float = field(
+        metadata=_described(
+            Resource(
+                "Latency p50", "ms", "faster", "slower", batched=True, noisy=True,
+                objective="the lowest median latency", weighed_as="latency",
+            )
+        )
+    )  # fmt: skip
+    latency_p99_ms: float = field(
+        metadata=_described(
+            Resource("Latency p99", "ms", "faster", "slower", batched=True, noisy=True, weighed_as="latency")
+        )
+    )
+
+    def value(self, resource: str) -> float:
+        """Return one figure by the name of its resource; NaN, which no gate passes, where a record does not have it."""
+        figure = getattr(self, resource)
+        return math.nan if figure is None else float(figure)
+
+
+RESOURCES: Mapping[str, Resource] = MappingProxyType({each.name: each.metadata["resource"] for each in fields(Figures)})
+"""All resources by name, in the order in which people read them."""
