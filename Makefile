@@ -13,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-browser bench-trajectory \
-	bench-frontier bench-gates bench-targets bench-text targets docs lint clean
+	bench-frontier bench-gates bench-emulators bench-text emulators docs lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,14 +73,14 @@ test-slow: setup ## What is too slow for make test
 bench-trajectory: $(VENV)/shuttle ## What pruning and distillation cost and bring (Debian package r-cran-mlbench)
 	$(BIN)/python -m tests.benchmarks.trajectory
 
-bench-targets: targets ## What files answer on other instruction sets (Debian packages qemu-user-static, dataset-fashion-mnist)
-	$(BIN)/python -m tests.benchmarks.targets
+bench-emulators: emulators ## What files answer on other instruction sets (Debian packages qemu-user-static, dataset-fashion-mnist)
+	$(BIN)/python -m tests.benchmarks.emulators
 
 bench-gates: setup ## How well the gates decide, by simulation, and what they cost
 	$(BIN)/python -m tests.benchmarks.gates
 
-targets: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian package qemu-user-static)
-	$(BIN)/edgewright targets --prepare
+emulators: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian package qemu-user-static)
+	$(BIN)/edgewright emulators --prepare
 
 bench-frontier: setup .venv-peers/installed ## The whole pipeline against other tools, about 40 minutes (Debian package dataset-fashion-mnist)
 	$(BIN)/python -m tests.benchmarks.frontier

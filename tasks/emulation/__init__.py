@@ -4,9 +4,8 @@ In comes the CPU that a device profile names; out goes an emulator that runs the
 the reason why there is none and what to install.
 """
 
-from tasks.emulation.availability import answering_of, emulators_for
+from tasks.emulation.availability import answering_of, emulators_for, instruction_set_here
 from tasks.emulation.emulator import Emulator, find_emulator
-from tasks.emulation.host import instruction_set_here
 from tasks.emulation.sysroot import DEBIAN, prepare_root, read_root
 
 __all__ = [

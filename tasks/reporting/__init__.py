@@ -6,7 +6,7 @@ outcome is known first: the report, the history and the records are made from it
 
 from tasks.reporting.gate_report import decision, report_content
 from tasks.reporting.losses import LayerLosses, layer_losses
-from tasks.reporting.outcomes import REPORT, DeviceOutcome, Outcome, accuracy, device_outcome
+from tasks.reporting.outcomes import REPORT, DeviceOutcome, Outcome, accuracy, device_outcome, history, until_now, why
 from tasks.reporting.recording import (
     CONTENT,
     decision_tags,
@@ -17,7 +17,6 @@ from tasks.reporting.recording import (
     record_outcome,
     record_search,
 )
-from tasks.reporting.version_history import history, until_now, why
 
 __all__ = [
     "CONTENT",

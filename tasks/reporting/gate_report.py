@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from prefect.runtime import deployment, flow_run
 
@@ -10,17 +11,15 @@ from deployments.device import DeviceProfile
 from edge_runtime.files import sha256_of
 from model_compression.onnx_files import optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.report import ReportContent, RungRow, Side, SliceValue
+from quality_gates.report import ReportContent, RungRow, Side, SizePoint, SliceValue
 from quality_gates.verdict import Verdict
-from tasks.compression import Trajectory
+from tasks.compression import Snapshot, Student, Trajectory
 from tasks.emulation import answering_of
 from tasks.job import Job
 from tasks.reporting.losses import LayerLosses, ledger
-from tasks.reporting.outcomes import DeviceOutcome, accuracy, figures_of
+from tasks.reporting.outcomes import DeviceOutcome, accuracy, figures_of, history, history_row, until_now
 from tasks.reporting.row_findings import confusion, mistakes, negative_flips, shown_flips, slice_rows
-from tasks.reporting.size_points import frontier
-from tasks.reporting.version_history import history, history_row, until_now
-from tasks.selection import Attempt, Climb, Judgement
+from tasks.selection import Attempt, Climb, Judgement, front
 from tasks.store import libraries
 from tasks.upstream import DeviceContext
 
@@ -153,3 +152,65 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> di
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }
+
+
+def frontier(
+    trajectory: Trajectory, climb: Climb, validation: Evidence | None, deployed: str | None
+) -> Iterator[SizePoint]:
+    """Yield every model of the search, and what is deployed now if it was measured on the `validation` rows."""
+    yield from map(partial(_snapshot_point, trajectory), (*trajectory.snapshots, *trajectory.undone))
+    tried = {attempt.snapshot.title: attempt.snapshot for attempt in climb.attempts}
+    yield from (_student_point(student) for student in tried.values() if isinstance(student, Student))
+    best = front(climb.attempts)
+    yield from (_rung_point(attempt, climb, best) for attempt in climb.attempts)
+    if deployed and validation is not None and validation.deployed is not None:
+        yield _deployed_point(deployed, validation.deployed)
+
+
+def _snapshot_point(trajectory: Trajectory, snapshot: Snapshot) -> SizePoint:
+    undone = ", undone: it broke a floor" if snapshot in trajectory.undone else ""
+    return SizePoint(
+        label=snapshot.title,
+        kind="parent" if snapshot.folder is None else "snapshot",
+        size_bytes=snapshot.file_bytes,
+        accuracy=snapshot.accuracy,
+        note=f"{snapshot.parameters:,} parameters, FP32{undone}",
+    )
+
+
+def _student_point(student: Student) -> SizePoint:
+    return SizePoint(
+        label=student.title,
+        kind="student",
+        size_bytes=student.file_bytes,
+        accuracy=student.accuracy,
+        note=f"{student.parameters:,} parameters, FP32, taught by the parent",
+    )
+
+
+def _rung_point(attempt: Attempt, climb: Climb, best: list[Attempt]) -> SizePoint:
+    return SizePoint(
+        label=attempt.title,
+        kind="rung",
+        size_bytes=attempt.size_bytes,
+        accuracy=attempt.accuracy,
+        figures=attempt.measured.resources,
+        holds=attempt.verdict.passed,
+        front=attempt in best,
+        chosen=attempt is climb.chosen,
+        note=attempt.reason,
+    )
+
+
+def _deployed_point(version: str, measured: ModelEvidence) -> SizePoint:
+    """Not its figures of then: those were taken on other rows, maybe by another machine."""
+    failed = f"could not be measured: {measured.failure}"
+    how = "measured again on the same rows" if measured.failure is None else failed
+    return SizePoint(
+        label="deployed",
+        kind="deployed",
+        size_bytes=None if measured.resources is None else measured.resources.size_bytes,
+        accuracy=accuracy(measured),
+        figures=measured.resources,
+        note=f"version {version}, {how}",
+    )

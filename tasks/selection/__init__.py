@@ -4,10 +4,9 @@ In comes a device's context with its snapshots and student; out go all attempts 
 the gates on the test rows. Validation rows decide while searching; test rows decide once.
 """
 
-from tasks.selection.attempts import Attempt, Climb, DeviceTrials, Model, Trials
+from tasks.selection.attempts import Attempt, Climb, DeviceTrials, Model, References, Trials, references
 from tasks.selection.ladder import Judgement, climb, judge
-from tasks.selection.pareto import front
-from tasks.selection.reference_models import References, references
+from tasks.selection.search import front
 
 __all__ = [
     "Attempt",

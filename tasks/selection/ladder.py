@@ -16,11 +16,9 @@ from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Snapshot, Student, Trajectory
 from tasks.measurement import measure_for
 from tasks.registry import EdgeVersion
-from tasks.selection.attempts import Attempt, Climb, Model, Trials, closest
-from tasks.selection.frontier_search import search
+from tasks.selection.attempts import Attempt, Climb, Model, References, Trials, closest
 from tasks.selection.parity_runs import parity
-from tasks.selection.reasons import why_chosen
-from tasks.selection.reference_models import References
+from tasks.selection.search import search, why_chosen
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")

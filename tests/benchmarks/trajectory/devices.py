@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import load_workload, read_splits
-from flows.demo import upstream
+from flows.demo import story
 from tasks.compression import measure_baseline, prune
 from tasks.job import Job
 from tasks.registry import register_upstream
@@ -42,7 +42,7 @@ def five_devices() -> list[Figure]:
 def _seconds(home: Path, recipe: Recipe) -> float:
     workspace = Workspace.at(home)
     workload = load_workload(recipe.workload)
-    model = upstream.train(upstream.VERSIONS["1"], lambda *_: None)
+    model = story.train(story.VERSIONS["1"], lambda *_: None)
     version = register_upstream(workspace.tracking_uri, recipe.model, model, workload.split("train").inputs[0][:2], {})
     job = Job(recipe.model, version, recipe, workload, read_splits(workload), workspace)
     context = Context(job, resolve.fn(job), *open_run(job))

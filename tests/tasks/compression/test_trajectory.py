@@ -8,8 +8,7 @@ from deployments.device import DeviceProfile
 from deployments.recipe import Search
 from quality_gates.policy import NonInferiority, SliceCondition
 from tasks.compression import Baseline, Snapshot, measure_baseline, prune
-from tasks.compression.stopping import broken_floor
-from tasks.compression.trajectory import Prunable
+from tasks.compression.trajectory import Prunable, broken_floor
 from tasks.job import Job
 from tasks.upstream import Context, resolve
 from tasks.workspace import Workspace

@@ -4,7 +4,7 @@ import pytest
 
 from deployments.device import EmulatedAnswers, read_device
 from deployments.instruction_sets import InstructionSet
-from tasks.emulation.answering import answering
+from tasks.emulation.availability import answering
 from tests.tasks.tiny import device
 
 HASWELL = EmulatedAnswers(kind="emulated", cpu="Haswell", timeout_s=60)

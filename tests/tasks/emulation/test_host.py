@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.emulation import host as here
-from tasks.emulation.host import flags_of, instruction_set_here
+from tasks.emulation import availability as here
+from tasks.emulation.availability import flags_of, instruction_set_here
 
 
 def test_flags_are_those_that_all_cores_have() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.emulation import sysroot as module
 from tasks.emulation.sysroot import CONTENTS, prepare_root, read_root, root_folder
-from tasks.errors import EmulatorMissing, TargetError
+from tasks.errors import EmulatorError, EmulatorMissing
 
 
 def written(home: Path, *lines: str) -> Path:
@@ -26,7 +26,7 @@ def test_a_prepared_root_is_known_by_its_packages(tmp_path: Path) -> None:
 
 
 def test_a_root_that_is_not_there_says_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(EmulatorMissing, match=r"got no prepared folder\. Prepare it with edgewright targets --prepare"):
+    with pytest.raises(EmulatorMissing, match=r"no prepared folder\. Prepare it with edgewright emulators --prepare"):
         read_root(tmp_path, "aarch64")
 
 
@@ -40,9 +40,9 @@ def test_a_root_with_another_onnx_runtime_is_not_used(tmp_path: Path) -> None:
 
 def test_without_apt_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(TargetError, match="expected the program apt-get, got none"):
+    with pytest.raises(EmulatorError, match="expected the program apt-get, got none"):
         prepare_root(tmp_path / "home", "aarch64")
-    assert list((tmp_path / "home" / "targets").iterdir()) == []
+    assert list((tmp_path / "home" / "emulators").iterdir()) == []
 
 
 def test_a_registry_that_refuses_keeps_what_was_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -50,6 +50,6 @@ def test_a_registry_that_refuses_keeps_what_was_there(monkeypatch: pytest.Monkey
     (tmp_path / "apt-get").chmod(0o755)
     before = written(tmp_path, *module._pinned())
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(TargetError, match="got status 100: E: no such release; check that the registries"):
+    with pytest.raises(EmulatorError, match="got status 100: E: no such release; check that the registries"):
         prepare_root(tmp_path, "aarch64")
-    assert list((tmp_path / "targets").iterdir()) == [before]
+    assert list((tmp_path / "emulators").iterdir()) == [before]

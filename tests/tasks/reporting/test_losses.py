@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-import tasks.compression.samples
+import tasks.compression.rung_files
 import tasks.reporting.losses
 from deployments.workload import Split
 from quality_gates.policy import NonInferiority, SliceCondition
@@ -93,8 +93,8 @@ def test_seven_bits_of_a_saturating_device_change_the_answers_more(clouds: Job) 
 
 
 def test_at_most_so_many_rows_are_looked_at_evenly_spread(clouds: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.compression.samples, "ROWS", 7)
-    kept = tasks.compression.samples.some_rows(clouds.splits["validation"])
+    monkeypatch.setattr(tasks.compression.rung_files, "ROWS", 7)
+    kept = tasks.compression.rung_files.some_rows(clouds.splits["validation"])
     whole = clouds.splits["validation"]
     places = [int(np.flatnonzero((whole.inputs[0] == row).all(axis=1))[0]) for row in kept.inputs[0]]
     assert (places[0], places[-1], len(kept)) == (0, len(whole) - 1, 7)
@@ -105,14 +105,14 @@ def test_at_most_so_many_rows_are_looked_at_evenly_spread(clouds: Job, monkeypat
 
 
 def test_a_slice_that_an_even_spread_misses_has_its_rows_besides(clouds: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.compression.samples, "ROWS", 3)
+    monkeypatch.setattr(tasks.compression.rung_files, "ROWS", 3)
     rare = SliceCondition(column="label", equals="b")
     whole = clouds.splits["validation"]
-    kept, spread = tasks.compression.samples.rows_with_slices(whole, [rare])
+    kept, spread = tasks.compression.rung_files.rows_with_slices(whole, [rare])
     assert "b" not in set(kept.slices["label"][spread]) or spread.sum() == 3
     assert (kept.slices["label"] == "b").sum() == (whole.slices["label"] == "b").sum()
     missing = SliceCondition(column="label", equals="nowhere")
-    assert len(tasks.compression.samples.rows_with_slices(whole, [missing])[0]) == 3
+    assert len(tasks.compression.rung_files.rows_with_slices(whole, [missing])[0]) == 3
 
 
 def test_a_second_look_computes_nothing(clouds: Job, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from edge_runtime.measurement import Figures
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.report import SizePoint
 from tasks.compression import ModelFile, Snapshot, Trajectory
-from tasks.reporting.size_points import frontier
+from tasks.reporting.gate_report import frontier
 from tasks.selection import Attempt
 
 WHOLE = Snapshot(0, "digest 0", None, 100, 400, 0.95, Path("outputs"), 0.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.compression import ModelFile
 from tasks.selection import Attempt
-from tasks.selection.pareto import better, front
+from tasks.selection.search import better, front
 from tests.tasks.builders import verdict
 from tests.tasks.climbing import evidence
 

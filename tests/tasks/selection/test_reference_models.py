@@ -16,8 +16,8 @@ from tasks.errors import RegistryUnavailable
 from tasks.job import Job
 from tasks.measurement import answer_rows
 from tasks.registry import EdgeModels, EdgeVersion, Runs
-from tasks.selection import reference_models as module
-from tasks.selection.reference_models import References, references
+from tasks.selection import attempts as module
+from tasks.selection.attempts import References, references
 from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model

@@ -1,18 +1,97 @@
-"""The search over models and rungs together: cheap files first, then training where it promises something."""
+"""The search over models and rungs together: cheap files first, then training where it promises something.
+
+Its choice is told in sentences; the pareto front is what no other attempt beats.
+"""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from deployments.rungs import PostTraining, Rung
-from deployments.techniques import Search
-from edge_runtime.measurement import Figures
+from deployments.techniques import OBJECTIVES, Objective, Search
+from edge_runtime.measurement import RESOURCES, Figures
 from model_compression.errors import QuantizationError
+from quality_gates.report import percent, quantity, size
 from tasks.selection.attempts import Attempt, Climb, Model, Trials, closest
-from tasks.selection.pareto import HIGHER_IS_BETTER, better, front
-from tasks.selection.reasons import best_of, why_chosen
 from tasks.upstream import DeviceContext
 
+HIGHER_IS_BETTER = {"accuracy"}
+NOISY = {name for name, resource in RESOURCES.items() if resource.noisy}
+DIGITS = 2  # of a noisy figure: a difference in the third is chance
 logger = logging.getLogger("edgewright")
+
+
+def front(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts that no other dominates by validation accuracy, bytes, latency and memory; unmeasured ones out."""
+    places = [(tried, place) for tried in attempts if (place := _place(tried)) is not None]
+    return [
+        tried
+        for tried, place in places
+        if not any(other != place and all(o >= p for o, p in zip(other, place, strict=True)) for _, other in places)
+    ]
+
+
+def _place(tried: Attempt) -> tuple[float, ...] | None:
+    """Higher is better in all of it."""
+    values: list[float] = []
+    for name in OBJECTIVES:
+        value = tried.figure(name)
+        if value is None:
+            return None
+        value = float(f"{value:.{DIGITS}g}") if name in NOISY else value
+        values.append(value if name in HIGHER_IS_BETTER else -value)
+    return tuple(values)
+
+
+def better(value: float | None, than: float | None, objective: str) -> bool:
+    """Whether a figure beats another by an objective; one that was measured beats one that was not."""
+    if value is None or than is None:
+        return value is not None
+    return value > than if objective in HIGHER_IS_BETTER else value < than
+
+
+def best_of(attempts: Sequence[Attempt], objective: Objective) -> Attempt:
+    """The best by an objective, of equal ones the more accurate, then the smaller."""
+    sign = 1 if objective in HIGHER_IS_BETTER else -1
+
+    def merit(tried: Attempt) -> tuple[float, float, float]:
+        value = tried.figure(objective)
+        return (-float("inf") if value is None else sign * value, tried.accuracy or 0.0, -tried.size_bytes)
+
+    return max(attempts, key=merit)
+
+
+def why_chosen(
+    chosen: Attempt, attempts: Sequence[Attempt], objective: Objective, refused: Iterable[Exception]
+) -> tuple[str, ...]:
+    """Why the chosen one, why not each other rung that was tried on the same model, and what could not be tried."""
+    held = [tried for tried in attempts if tried.verdict.passed]
+    if not held:
+        yes = (
+            f"Why {chosen.title}: none of {len(attempts)} files holds every gate on validation; this one misses the "
+            f"fewest ({', '.join(sorted(chosen.missed))})."
+        )
+    elif len(held) == 1:
+        yes = f"Why {chosen.title}: the only one of {len(attempts)} files that holds every gate on validation, with "
+        yes += f"{_figures(chosen)}."
+    else:
+        yes = (
+            f"Why {chosen.title}: of {len(held)} files that hold every gate on validation, out of {len(attempts)} "
+            f"tried, it has {OBJECTIVES[objective]}: {_figures(chosen)}."
+        )
+    beside = (tried for tried in attempts if tried.snapshot is chosen.snapshot and tried is not chosen)
+    passed_over = dict.fromkeys(f"Passed over: {error}." for error in refused)
+    return (yes, *(_why_not(tried) for tried in beside), *passed_over)
+
+
+def _why_not(tried: Attempt) -> str:
+    if tried.verdict.passed:
+        return f"Why not {tried.rung.title} there: it holds too, with {_figures(tried)}."
+    return f"Why not {tried.rung.title} there: it misses {', '.join(sorted(tried.missed))}, with {_figures(tried)}."
+
+
+def _figures(tried: Attempt) -> str:
+    p50 = quantity("latency_p50_ms", tried.figure("latency_p50_ms"))
+    return f"{percent(tried.accuracy)} on validation, {size(tried.size_bytes)}, p50 {p50}"
 
 
 def search(context: DeviceContext, trials: Trials, models: Sequence[Model], settings: Search) -> Climb:

@@ -1,9 +1,9 @@
-"""The figures of the targets' benchmark, on answers made here: what differs is counted, and what ships is chosen."""
+"""The figures of the emulators' benchmark, on answers made here: what differs is counted, and what ships is chosen."""
 
 import numpy as np
 
-from tests.benchmarks import targets
-from tests.benchmarks.targets import ROWS, TARGETS, File, Seen
+from tests.benchmarks import emulators
+from tests.benchmarks.emulators import ROWS, TARGETS, File, Seen
 
 LABELS = np.arange(ROWS) % 10
 NATIVE = np.eye(10)[LABELS]
@@ -29,13 +29,13 @@ def test_parity_is_what_the_gate_says_on_its_rows() -> None:
 def test_a_row_that_differs_where_the_gate_says_parity_misses_the_goal() -> None:
     files = [File(technique, reduced) for technique in ("PTQ", "QAT") for reduced in (False, True)]
     same: dict[tuple[str, File], Seen] = {(target, file): seen() for target in TARGETS for file in files}
-    assert all(figure.holds for figure in targets._figures(same))
+    assert all(figure.holds for figure in emulators._figures(same))
     late = same | {("cortex-a72", File("PTQ", False)): seen(wrong=1, first=ROWS - 1)}
-    missed = [figure.figure for figure in targets._figures(late) if not figure.holds]
+    missed = [figure.figure for figure in emulators._figures(late) if not figure.holds]
     assert missed == [
         "cortex-a72 (neon), PTQ as shipped: rows answered differently",
         "... rows that these answer differently, all together",
     ]
     naive = same | {("Haswell", File("PTQ", False)): seen(wrong=30)}
-    missed = [figure.figure for figure in targets._figures(naive) if not figure.holds]
+    missed = [figure.figure for figure in emulators._figures(naive) if not figure.holds]
     assert len(missed) == 2 and all("naive" in figure for figure in missed)

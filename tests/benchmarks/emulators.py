@@ -1,4 +1,4 @@
-"""`make bench-targets`: answers of shipped files and of naive files on other instruction sets."""
+"""`make bench-emulators`: answers of shipped files and of naive files on other instruction sets."""
 
 import tempfile
 import time
@@ -108,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = dict(_files(workload, Path(folder)))
         seen = {(target, name): each for name, path in files.items() for target, each in _seen(rows, name, path)}
-    console.print(Markdown(record("targets", "make bench-targets", list(_figures(seen)), _notes(seen))))
+    console.print(Markdown(record("emulators", "make bench-emulators", list(_figures(seen)), _notes(seen))))
 
 
 def _files(workload: FashionMnist, folder: Path) -> Iterator[tuple[File, Path]]:
