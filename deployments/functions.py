@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from deployments.errors import ConfigurationError
-from quality_gates.policy import NAMED, Gate
+from quality_gates.gates import Gate
+from quality_gates.policy import NAMED
 
 Function = Callable[[pd.DataFrame], float]
 

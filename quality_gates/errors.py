@@ -1,4 +1,4 @@
-"""What can go wrong in the decision."""
+"""Errors of the gates."""
 
 from edge_runtime.errors import EdgewrightError
 

@@ -1,8 +1,8 @@
-"""Which test rows a gate looks at, as a policy says it."""
+"""Conditions that choose test rows, and the types of values that several kinds of gates share."""
 
 import math
 from collections.abc import Iterable
-from typing import Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
@@ -10,6 +10,14 @@ from pydantic_core import core_schema
 from quality_gates.errors import PolicyError
 
 Value: TypeAlias = str | int | float | bool
+Name: TypeAlias = Annotated[str, Field(min_length=1)]
+Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Confidence: TypeAlias = Annotated[float, Field(strict=True, gt=0.5, lt=1)]
+Reference: TypeAlias = Literal["parent", "deployed"]
+OnInconclusive: TypeAlias = Literal["fail", "warn"]
+ParityCheck: TypeAlias = Literal[
+    "torch_onnx", "batched_single", "optimized_plain", "reloaded_original", "emulated_native"
+]
 _WAYS = ("equals", "in", "from", "to", "above", "below")
 
 
@@ -20,26 +28,35 @@ def one_of(names: Iterable[str]) -> GetPydanticSchema:
 
 
 class Setting(BaseModel):
-    """A part of a policy: frozen, finite, and without unknown keys."""
+    """A part of a policy: frozen, finite, and without unknown keys. The text below a key describes it in references."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 class SliceCondition(Setting):
-    """Test rows by one column, or by several conditions that must `all` hold (a crossed slice).
+    """A slice: test rows by one column, or by several conditions that must all hold (a crossed slice).
 
-    `equals` takes one value and `in` several; `8`, `"8"` and `true` are three different values. Numbers also go by
-    `from` (inclusive), `to` (exclusive), `above` and `below` (both exclusive): `from` and `to` together are a bin.
+    `8`, `"8"` and `true` are three different values. `from` and `to` together are a bin.
     """
 
     column: str | None = Field(default=None, min_length=1)
+    """The slice column of the workload that the condition is about."""
     equals: Value | None = None
+    """The one value that rows of the slice have."""
     one_of: tuple[Value, ...] | None = Field(default=None, min_length=1, alias="in")
+    """Several values, of which rows of the slice have one."""
     start: float | None = Field(default=None, strict=True, alias="from")
+    """The smallest number of the slice."""
     stop: float | None = Field(default=None, strict=True, alias="to")
+    """The number that all numbers of the slice are below, the end of a bin."""
     above: float | None = Field(default=None, strict=True)
+    """The number that all numbers of the slice are above."""
     below: float | None = Field(default=None, strict=True)
+    """The number that all numbers of the slice are below."""
     all: "tuple[SliceCondition, ...] | None" = Field(default=None, min_length=2)
+    """Several conditions that rows of the slice must all fulfil."""
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:

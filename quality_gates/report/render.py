@@ -5,13 +5,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from quality_gates.report import quantities
-from quality_gates.report.charts import frontier_picture, history_pictures
-from quality_gates.report.confusion import confusion_picture
+from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures
 from quality_gates.report.content import ReportContent
-from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
-from quality_gates.report.ledger import ledger_of
-from quality_gates.report.representativeness import comparison_lines
-from quality_gates.report.tables import deployed_words, side_rows, slice_lines
+from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
+from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines
 
 MAX_FLIPS = 24
 MAX_FINDINGS = 8
@@ -19,7 +16,7 @@ MAX_TEXT = 400
 
 
 def render_html(content: ReportContent) -> str:
-    """The whole page; every value of the content is escaped."""
+    """Return the whole page; every value of the content is escaped."""
     gates = content.verdict.gates
     return (
         _environment()

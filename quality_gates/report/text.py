@@ -8,11 +8,9 @@ from rich.text import Text
 
 from quality_gates.report.charts import limit_value
 from quality_gates.report.content import ReportContent
-from quality_gates.report.gates import OUTCOME_WORDS, remedies
-from quality_gates.report.ledger import ledger_of
-from quality_gates.report.quantities import MISSING, finite, percent, points
-from quality_gates.report.tables import side_rows
-from quality_gates.report.units import unit_of
+from quality_gates.report.gate_rows import OUTCOME_WORDS, remedies
+from quality_gates.report.quantities import MISSING, finite, percent, points, unit_of
+from quality_gates.report.tables import ledger_of, side_rows
 from quality_gates.verdict import GateResult, Verdict
 
 _STYLES = {

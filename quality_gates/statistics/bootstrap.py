@@ -1,4 +1,4 @@
-"""The bootstrap: bounds of a figure that is computed from sums over rows.
+"""The bootstrap: bounds of a metric of two models that is computed from sums over rows.
 
 Source: Efron B. Better bootstrap confidence intervals. Journal of the American Statistical Association 1987;82:171-185
 (bias-corrected and accelerated, BCa). Rows are drawn together with both models' answers, so everything is paired.
@@ -24,11 +24,12 @@ MOST_UNITS = 4000
 BUCKETS = 2000
 _CHUNK = 4_000_000  # numbers drawn at a time
 _SEED = 20_120_314
+SIDES = ("candidate", "reference")
 
 
 @dataclass(frozen=True)
 class Units:
-    """What is drawn with replacement: `counts` (units,) of equal rows, and the `sums` (units, columns) that one adds.
+    """Units drawn with replacement: `counts` (units,) of equal rows, and `sums` (units, columns) that one adds.
 
     More than 4,000 units are thrown together at random into 2,000 buckets, which are drawn as wholes: the sums vary as
     before, at a cost that no longer grows with the rows.
@@ -86,6 +87,45 @@ def spread(units: Units, extra: Floats, figure: Figure) -> float:
     return float(figure(_with(units, extra)).std())
 
 
+@dataclass(frozen=True)
+class BootstrapMetric:
+    """A metric's `values` for (candidate, reference) on `n` rows, and what its bounds are drawn from.
+
+    `figures` gives both models' values of many samples. Few rows that all agree would make a bootstrap sure of what it
+    never saw, so the lower bounds are drawn with `against`, the sums of one row more that speaks against the candidate
+    as loudly as a row can, and the upper ones with `towards`, of one that speaks for it.
+    """
+
+    n: int
+    values: tuple[float, float]
+    sign: int
+    figures: Figure
+    units: Units
+    against: Floats
+    towards: Floats
+
+    def gain_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's gain, positive where it is better."""
+        return self._bounds(self._gain, confidence)
+
+    def own_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's value."""
+        low, high = self._bounds(lambda sums: self.sign * self.figures(sums)[:, 0], confidence)
+        return (low, high) if self.sign > 0 else (-high, -low)
+
+    def gain_spread(self) -> float:
+        """Return the standard error of the gain."""
+        return spread(self.units, self.against, self._gain)
+
+    def _gain(self, sums: Floats) -> Floats:
+        both = self.figures(sums)
+        return self.sign * (both[:, 0] - both[:, 1])
+
+    def _bounds(self, figure: Figure, confidence: float) -> tuple[float, float]:
+        low = lower_bound(self.units, self.against, figure, confidence)
+        return low, -lower_bound(self.units, self.towards, lambda sums: -figure(sums), confidence)
+
+
 def _with(units: Units, extra: Floats) -> Floats:
     """The samples with the extra row in them, as often as a row is drawn: a Poisson number of times, one on average."""
     times = np.random.default_rng(_SEED + 1).poisson(1, DRAWS)
@@ -116,3 +156,8 @@ def _acceleration(units: Units, extra: Floats, figure: Figure) -> float:
     deviation = np.average(without, weights=counts) - without
     squares = float(counts @ deviation**2)
     return float(counts @ deviation**3) / (6 * squares**1.5) if squares > 0 else 0.0
+
+
+def as_pair(values: Floats) -> tuple[float, float]:
+    """Return the values (2,) of candidate and reference as plain numbers."""
+    return float(values[0]), float(values[1])

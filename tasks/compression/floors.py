@@ -1,7 +1,7 @@
 """How much a round of pruning may lose on the validation rows: of accuracy, and on each critical slice."""
 
 from quality_gates.evidence import in_slice
-from quality_gates.policy import NonInferiority
+from quality_gates.gates import NonInferiority
 from tasks.compression.snapshots import Snapshot
 from tasks.job import Job
 from tasks.measurement import answer_rows

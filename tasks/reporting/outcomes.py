@@ -10,8 +10,7 @@ from edge_runtime.measurement import Figures
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
-from quality_gates.verdict import Approval, Verdict
-from quality_gates.verdict import Outcome as VerdictOutcome
+from quality_gates.verdict import Approval, Verdict, VerdictOutcome
 from tasks.job import Job
 from tasks.selection import Climb
 

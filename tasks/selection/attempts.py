@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 
 from deployments.recipe import Rung
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.gates import decide
-from quality_gates.policy import GatePolicy
+from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tasks.compression import ModelFile, Snapshot, Student, make_file
 from tasks.measurement import answer_rows, measure_for

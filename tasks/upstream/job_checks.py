@@ -11,8 +11,7 @@ from deployments.functions import load_functions
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.evidence import check_slices
-from quality_gates.policy import GatePolicy
+from quality_gates.gates import GatePolicy, check_slices
 from tasks.emulation import emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job

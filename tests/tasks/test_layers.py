@@ -12,7 +12,8 @@ from torch import nn
 import tasks.compression.samples
 import tasks.reporting.layer_sensitivity
 from deployments.workload import Split
-from quality_gates.policy import NonInferiority, SliceCondition
+from quality_gates.gates import NonInferiority
+from quality_gates.policy import SliceCondition
 from tasks.job import Job
 from tasks.reporting.layer_sensitivity import LayerLosses, layer_losses
 from tasks.workspace import Workspace
