@@ -19,6 +19,7 @@ class EvidenceError(GateError):
     """Measurements that cannot be trusted. `decide` turns it into a failed gate, with `remedy` as the way out."""
 
     def __init__(self, reason: str, remedy: str) -> None:
+        """Keep the reason and the remedy apart, each a sentence."""
         super().__init__(f"{reason} {remedy}")
         self.reason = reason
         self.remedy = remedy

@@ -96,16 +96,20 @@ class FoundDifference(Protocol):
     """One comparison of a set of rows with the deployment sites."""
 
     @property
-    def outcome(self) -> str: ...  # alike, differs or undecided
+    def outcome(self) -> str:
+        """One of alike, differs and undecided."""
+
     @property
-    def sentence(self) -> str: ...
+    def sentence(self) -> str:
+        """The finding in words, where it differs."""
 
 
 class ComparedRows(Protocol):
     """Comparisons of the rows that were trained and calibrated with with those of the deployment sites."""
 
     @property
-    def comparisons(self) -> Sequence[FoundDifference]: ...
+    def comparisons(self) -> Sequence[FoundDifference]:
+        """All comparisons."""
 
 
 @dataclass(frozen=True, eq=False)

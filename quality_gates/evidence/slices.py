@@ -17,6 +17,7 @@ class SliceIndex:
     """The slice columns of some rows. A column's values are told apart once, however many conditions ask for it."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
+        """Read nothing yet: a column is read when a condition asks for it."""
         self._rows = rows
         self._columns: dict[str, _Column] = {}
 

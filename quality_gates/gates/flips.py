@@ -57,7 +57,7 @@ class Flips(GateKind):
             "confidence": self.confidence,
         }
 
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, test: PlannedRows, /) -> PlanLine:
         """Count the rows on which a model that flips half of the discordant rows passes in 4 of 5 cases."""
         needed = rows_for_share(test.discordance / 2, self.at_most, self.confidence, POWER)
         return answer(self.name, test.count(self.slice), needed)

@@ -82,7 +82,7 @@ class FoundSlices(GateKind):
             "confidence": self.confidence,
         }
 
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, test: PlannedRows, /) -> PlanLine:
         """Need no number of rows to pass."""
         return PlanLine(self.name, len(test.rows), None, ONLY_SHOWN.format("loss"))
 

@@ -63,7 +63,7 @@ class GateKind(Setting, ABC):
         """The fields of the result, beside name and kind, that are known before anything is measured."""
 
     @abstractmethod
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, test: PlannedRows, /) -> PlanLine:
         """Tell how many test rows the gate needs; raises EvidenceError where it could never be decided on them."""
 
     @abstractmethod

@@ -124,7 +124,7 @@ class Limit(GateKind):
             "unit": "proportion" if self.choice.is_proportion else "value",
         }
 
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, test: PlannedRows, /) -> PlanLine:
         """Count the rows on which a flawless candidate passes; a resource needs none."""
         if self.metric is None:
             return not_of_rows(self.name)

@@ -73,7 +73,7 @@ class NonInferiority(MetricChoice, GateKind):
             "confidence": self.confidence,
         }
 
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, test: PlannedRows, /) -> PlanLine:
         """Count the rows on which two equal models pass in 4 of 5 cases."""
         return test.non_inferiority(self.name, self, self.margin, self.confidence)
 

@@ -56,7 +56,7 @@ class Parity(GateKind):
         """Check and limit."""
         return {"metric": f"parity_{self.check}", "threshold": self.at_most, "unit": "value"}
 
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, _: PlannedRows, /) -> PlanLine:
         """Need no number of rows."""
         return not_of_rows(self.name)
 

@@ -62,7 +62,7 @@ class Plausibility(MetricChoice, GateKind):
             "confidence": self.confidence,
         }
 
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, test: PlannedRows, /) -> PlanLine:
         """Need no number of rows to pass."""
         return PlanLine(self.name, test.foresee(self).rows, None, ONLY_SHOWN.format("gain"))
 

@@ -91,7 +91,7 @@ class Calibration(GateKind):
             "confidence": self.confidence,
         }
 
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, test: PlannedRows, /) -> PlanLine:
         """Need a number of rows that nothing tells before the models answer."""
         return unknown(self.name, test.count(self.slice), "it depends on how far confidences are off")
 

@@ -46,7 +46,7 @@ class Representative(GateKind):
         """The metric's name."""
         return {"metric": "representativeness"}
 
-    def plan(self, test: PlannedRows) -> PlanLine:
+    def plan(self, _: PlannedRows, /) -> PlanLine:
         """Need no test rows."""
         return not_of_rows(self.name)
 

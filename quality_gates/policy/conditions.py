@@ -88,6 +88,7 @@ class SliceCondition(Setting):
         return "".join(letter if letter.isalnum() or letter in "_-." else "_" for letter in str(self))
 
     def __str__(self) -> str:
+        """Write the condition in words, as reports show it."""
         if self.all is not None:
             return " and ".join(map(str, self.all))
         if self.equals is not None:

@@ -51,8 +51,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["xy"] = lambda value: f"{value:.1f}"
-    for name in ("percent", "points", "size", "duration"):
+    for name in ("percent", "points", "size", "duration", "figure"):
         environment.filters[name] = getattr(quantities, name)
-    environment.filters["figure"] = lambda figures, name: quantities.figure(figures, name)
-    environment.globals["outcome_words"] = OUTCOME_WORDS
+        environment.globals["outcome_words"] = OUTCOME_WORDS
     return environment

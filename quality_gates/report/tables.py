@@ -58,7 +58,7 @@ def slice_lines(rows: Sequence[SliceRow]) -> tuple[SliceLine, ...]:
 
 
 def deployed_words(content: ReportContent) -> str:
-    """What ran on the device when the gates decided, in words."""
+    """Write what ran on the device when the gates decided."""
     return f"version {content.deployed_version}" if content.deployed_version is not None else "none yet"
 
 
@@ -108,7 +108,7 @@ class ComparisonLine:
 
 
 def comparison_lines(result: Representativeness | None) -> tuple[ComparisonLine, ...]:
-    """What differs first, then what is undecided; one scale for all bars."""
+    """Lay out the comparisons: what differs first, then what is undecided; one scale for all bars."""
     if result is None:
         return ()
     top = max([row.allowed for row in result.comparisons] + [row.effect or 0 for row in result.comparisons], default=1)

@@ -1,4 +1,4 @@
-"""Representativeness: are the rows that a candidate is trained and calibrated with like those of the deployment sites?
+"""Representativeness: comparing the rows that a candidate is trained and calibrated with with the deployment sites.
 
 Sets of rows with the parent's outputs, and a sample from the sites, come in; what goes out is a record of comparisons,
 and a sentence for each difference that is larger than the recipe allows and shown by a test.

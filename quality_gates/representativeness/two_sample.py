@@ -28,6 +28,7 @@ class Sample:
     slices: pd.DataFrame
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.outputs)
 
     def where(self, mask: np.ndarray) -> "Sample":

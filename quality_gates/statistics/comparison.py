@@ -55,12 +55,21 @@ class Bounded(Protocol):
     """A metric of both models whose bounds can be asked for."""
 
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """The number of rows."""
+
     @property
-    def values(self) -> tuple[float, float]: ...
-    def gain_bounds(self, confidence: float) -> tuple[float, float]: ...
-    def own_bounds(self, confidence: float) -> tuple[float, float]: ...
-    def gain_spread(self) -> float: ...
+    def values(self) -> tuple[float, float]:
+        """The values of candidate and reference."""
+
+    def gain_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's gain, positive where it is better."""
+
+    def own_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's value."""
+
+    def gain_spread(self) -> float:
+        """Return the standard error of the gain."""
 
 
 def compare(

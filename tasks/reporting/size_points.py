@@ -52,7 +52,7 @@ def _rung(attempt: Attempt, climb: Climb, best: list[Attempt]) -> SizePoint:
         accuracy=attempt.accuracy,
         figures=attempt.measured.resources,
         holds=attempt.verdict.passed,
-        front=attempt in best,
+        pareto=attempt in best,
         chosen=attempt is climb.chosen,
         note=attempt.reason,
     )

@@ -93,4 +93,4 @@ def test_figures_are_finite() -> None:
 
 def test_a_verdict_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Verdict.of((FAIL,)).outcome = "pass"  # type: ignore[misc]
+        Verdict.of((FAIL,)).outcome = "pass"

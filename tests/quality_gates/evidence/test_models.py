@@ -20,7 +20,7 @@ def test_rows_are_paired_by_id_whatever_their_order_and_index() -> None:
     assert together["row_id"].tolist() == list(range(20))
     assert together.loc[together["candidate_score"] == 0, "row_id"].tolist() == [3]
     assert together.loc[together["reference_score"] == 0, "row_id"].tolist() == [5]
-    assert together.loc[5, ["candidate_prediction", "reference_prediction"]].tolist() == [5, 6]
+    assert together[["candidate_prediction", "reference_prediction"]].iloc[5].tolist() == [5, 6]
     assert set(together.columns) == {"row_id", "label", "site"} | {
         f"{model}_{what}" for model in ("candidate", "reference") for what in ("prediction", "score")
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 from types import SimpleNamespace
+from typing import Any
 
 from quality_gates.evidence import Evidence, ParityMeasurement
 from quality_gates.gates import GatePolicy, decide
@@ -18,7 +19,7 @@ EVERY = [FLIPS, PARITY, CALIBRATION, PLAUSIBLE, SITES, METRIC]
 SAME = ParityMeasurement("batched_single", 256, 0, 1e-6)
 
 
-def held(gate: dict, evidence: Evidence) -> GateResult:
+def held(gate: dict[str, Any], evidence: Evidence) -> GateResult:
     return decide(GatePolicy.model_validate({"gates": [{"name": "gate"} | gate]}), evidence).gates[0]
 
 

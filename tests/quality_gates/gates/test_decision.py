@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,10 +101,10 @@ def test_a_verdict_survives_json(candidate: list[int], deployed: list[int] | Non
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
 
 
-def _put(column: str, value: object) -> Damage:
+def _put(column: str, value: Any) -> Damage:
     def damage(frame: pd.DataFrame) -> pd.DataFrame:
         damaged = frame.astype({column: object})
-        damaged.iloc[17, damaged.columns.get_loc(column)] = value
+        damaged.iloc[17, list(damaged.columns).index(column)] = value
         return damaged.infer_objects()
 
     return damage
@@ -133,7 +134,7 @@ DAMAGES: dict[str, Damage] = {
     "another label": _put("label", 8),
     "a label of another kind": _put("label", "seven"),
     "a site that is a list": _put("site", ["north"]),
-    "not a frame": lambda frame: frame.to_dict("records"),  # type: ignore[return-value]
+    "not a frame": lambda frame: frame.to_dict("records"),  # type: ignore[dict-item, return-value]
 }
 
 

@@ -1,6 +1,7 @@
 """Slices that nobody named: planted ones are found and refused, and nothing is where nothing was planted."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,7 @@ def test_a_loss_on_the_searched_rows_alone_is_no_finding() -> None:
         ({"parent": None}, "parent model was not measured"),
     ],
 )
-def test_missing_rows_fail(change: dict, says: str) -> None:
+def test_missing_rows_fail(change: dict[str, Any], says: str) -> None:
     result = GATE.evaluate(dataclasses.replace(evidence(0.0), **change))
     assert result.outcome == "fail" and says in result.sentence
 

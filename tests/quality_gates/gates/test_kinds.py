@@ -1,6 +1,7 @@
 """Flips, parity, calibration, plausibility, representativeness and limits on metrics: held, missed, and damaged."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +26,12 @@ from tests.quality_gates.gates.every_kind import (
 
 
 @pytest.mark.parametrize("gate", EVERY, ids=lambda gate: gate["kind"])
-def test_a_flawless_candidate_passes(gate: dict) -> None:
+def test_a_flawless_candidate_passes(gate: dict[str, Any]) -> None:
     assert held(gate, good()).outcome == "pass"
 
 
 @pytest.mark.parametrize("gate", EVERY, ids=lambda gate: gate["kind"])
-def test_what_was_not_measured_never_passes(gate: dict) -> None:
+def test_what_was_not_measured_never_passes(gate: dict[str, Any]) -> None:
     result = held(gate, Evidence(failed(), failed(), failed()))
     assert result.outcome == "fail" and result.blocking and result.sentence and result.remedy
 
@@ -81,7 +82,7 @@ def test_a_candidate_that_is_surer_than_it_is_right_fails_calibration() -> None:
 
 
 @pytest.mark.parametrize("confidence", [np.nan, 1.5, -0.1, "sure"])
-def test_confidences_that_cannot_be_fail_calibration(confidence: object) -> None:
+def test_confidences_that_cannot_be_fail_calibration(confidence: Any) -> None:
     damaged = answers().assign(confidence=confidence)
     assert held(CALIBRATION, seen(damaged)).outcome == "fail"
     assert held(CALIBRATION, seen(answers(), damaged)).outcome == "fail"

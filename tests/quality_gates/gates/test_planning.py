@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import beta, binom
 
 from quality_gates.gates import Flips, GatePolicy, Limit, PlanLine, plan
 from quality_gates.statistics import proportions, rows_for_share, rows_without_a_miss, value_with_bounds
@@ -55,7 +56,7 @@ def test_classes_of_unlike_size_cost_balanced_accuracy_rows() -> None:
     line = planned(metric="balanced_accuracy")
     assert ACCURACY is not None and line.needed is not None
     spread = (1 / 0.6 + 1 / 0.3 + 1 / 0.1) / 9  # variance of the mean of three recalls beside that of accuracy
-    assert (line.rows, line.needed) == (1000, pytest.approx(ACCURACY * spread, abs=1))
+    assert line.rows == 1000 and line.needed == pytest.approx(ACCURACY * spread, abs=1)
     alike = KNOWN.assign(target=np.arange(1000) % 4)
     assert planned(alike, metric="balanced_accuracy").needed == ACCURACY
 
@@ -104,7 +105,8 @@ def test_a_spread_is_not_known_before_but_the_rows_are(gate: dict[str, Any], why
 
 
 def test_a_gain_is_never_shown_between_equal_models_whatever_the_metric() -> None:
-    for gate in ({"metric": "auroc", "of": "ok"}, {"metric": "mae"}, {"metric": "recall", "of": "ok"}):
+    gates: list[dict[str, Any]] = [{"metric": "auroc", "of": "ok"}, {"metric": "mae"}, {"metric": "recall", "of": "ok"}]
+    for gate in gates:
         assert planned(margin=0.0, **gate).answer == "no: no number of rows shows it between equal models"
 
 
@@ -143,7 +145,7 @@ def test_the_rows_of_a_flawless_candidate_are_the_fewest_that_the_gate_passes_on
 
 def test_gates_that_only_what_is_shown_stops_say_so() -> None:
     gain = planned(kind="plausibility", metric="recall", of="dent", gain_at_most=0.05)
-    regions = {"against": "parent", "min_rows": 5, "carried": 3, "margin": 0.1}
+    regions: dict[str, Any] = {"against": "parent", "min_rows": 5, "carried": 3, "margin": 0.1}
     loss = planned(kind="found_slices", **regions)
     assert (gain.rows, gain.answer) == (100, "yes: only a gain that is shown stops it, and few rows show none")
     assert (loss.rows, loss.answer) == (1000, "yes: only a loss that is shown stops it, and few rows show none")
@@ -157,8 +159,6 @@ def test_parity_and_representativeness_are_no_matter_of_rows() -> None:
 
 @pytest.mark.parametrize(("share", "at_most"), [(0.01, 0.02), (0.005, 0.05)])
 def test_rows_for_a_share_are_the_fewest(share: float, at_most: float) -> None:
-    from scipy.stats import beta, binom
-
     needed = rows_for_share(share, at_most, 0.95, 0.8)
     assert needed is not None
     most = max(count for count in range(needed) if beta.ppf(0.95, count + 1, needed - count) <= at_most)

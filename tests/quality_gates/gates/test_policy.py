@@ -83,7 +83,7 @@ def test_two_gates_of_one_name_are_refused_by_name() -> None:
 
 def test_a_policy_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        NonInferiority.model_validate(ACCURACY).margin = 0.5  # type: ignore[misc]
+        NonInferiority.model_validate(ACCURACY).margin = 0.5
 
 
 @pytest.mark.parametrize("value", [8, "8", True, 8.5])

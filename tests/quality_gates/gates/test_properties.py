@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,21 +51,22 @@ gates = st.one_of(non_inferiority, flips, plausibility, calibration, found)
 wrong = st.sets(st.integers(0, N - 1), max_size=60).map(sorted)
 
 
-def policy(gate: dict) -> GatePolicy:
+def policy(gate: dict[str, Any]) -> GatePolicy:
     return GatePolicy.model_validate({"gates": [{"name": "gate"} | gate]})
 
 
 def evidence(candidate: pd.DataFrame, parent: pd.DataFrame, deployed: pd.DataFrame | None) -> Evidence:
-    models = [None if frame is None else ModelEvidence(frame, resources()) for frame in (candidate, parent, deployed)]
-    searched = [ModelEvidence(answers(N, seed=9), None) for _ in range(3)]
+    ours, theirs = (ModelEvidence(frame, resources()) for frame in (candidate, parent))
+    last = None if deployed is None else ModelEvidence(deployed, resources())
+    first, second, third = (ModelEvidence(answers(N, seed=9), None) for _ in range(3))
     parity = (ParityMeasurement("batched_single", 9, 0, 0.0),)
-    return Evidence(*models, validation=Evidence(*searched), parity=parity)  # type: ignore[arg-type]
+    return Evidence(ours, theirs, last, validation=Evidence(first, second, third), parity=parity)
 
 
-def put(column: str, value: object, row: int) -> Damage:
+def put(column: str, value: Any, row: int) -> Damage:
     def damage(frame: pd.DataFrame) -> pd.DataFrame:
         damaged = frame.astype({column: object})
-        damaged.iloc[row, damaged.columns.get_loc(column)] = value
+        damaged.iloc[row, list(damaged.columns).index(column)] = value
         return damaged.infer_objects()
 
     return damage
@@ -87,14 +89,14 @@ DAMAGES: dict[str, Damage] = {
     "no site": lambda frame: frame.drop(columns="site"),
     "another target": put("target", "unheard of", 17),
     "two score columns": lambda frame: pd.concat([frame, frame[["score"]]], axis=1),
-    "not a frame": lambda frame: frame.to_dict("records"),  # type: ignore[return-value]
+    "not a frame": lambda frame: frame.to_dict("records"),  # type: ignore[dict-item, return-value]
 }
 
 
 @settings(max_examples=120, deadline=None)
 @given(gate=gates, damage=st.sampled_from(sorted(DAMAGES)), wrong=wrong, deployed=st.booleans())
 def test_a_damaged_candidate_never_passes_and_never_raises(
-    gate: dict, damage: str, wrong: list[int], deployed: bool
+    gate: dict[str, Any], damage: str, wrong: list[int], deployed: bool
 ) -> None:
     whole = answers(N, wrong)
     other = whole if deployed else None
@@ -106,7 +108,7 @@ def test_a_damaged_candidate_never_passes_and_never_raises(
 
 @settings(max_examples=60, deadline=None)
 @given(gate=gates, damage=st.sampled_from(sorted(DAMAGES)), wrong=wrong)
-def test_a_damaged_reference_never_passes_and_never_raises(gate: dict, damage: str, wrong: list[int]) -> None:
+def test_a_damaged_reference_never_passes_and_never_raises(gate: dict[str, Any], damage: str, wrong: list[int]) -> None:
     whole = answers(N, wrong)
     damaged = DAMAGES[damage](whole)
     verdict = decide(policy(gate), evidence(whole, damaged, damaged))
@@ -116,7 +118,7 @@ def test_a_damaged_reference_never_passes_and_never_raises(gate: dict, damage: s
 @settings(max_examples=60, deadline=None)
 @given(gate=gates, wrong=st.tuples(wrong, wrong, wrong), seed=st.integers(0, 2**32 - 1))
 def test_no_verdict_depends_on_the_order_of_rows(
-    gate: dict, wrong: tuple[list[int], list[int], list[int]], seed: int
+    gate: dict[str, Any], wrong: tuple[list[int], list[int], list[int]], seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     frames = [answers(N, of_one) for of_one in wrong]
@@ -127,7 +129,7 @@ def test_no_verdict_depends_on_the_order_of_rows(
 @settings(max_examples=60, deadline=None)
 @given(gate=gates, wrong=st.tuples(wrong, wrong), n=st.integers(1, 40))
 def test_whatever_the_rows_there_is_a_sentence_and_a_way_out(
-    gate: dict, wrong: tuple[list[int], list[int]], n: int
+    gate: dict[str, Any], wrong: tuple[list[int], list[int]], n: int
 ) -> None:
     frames = [answers(n, [row for row in of_one if row < n]) for of_one in wrong]
     verdict = decide(policy(gate), evidence(frames[0], frames[1], frames[1]))

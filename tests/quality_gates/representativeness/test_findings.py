@@ -47,7 +47,7 @@ class TestPlantedShifts:
         theirs = Sample(
             np.where(north[:, None], shifted.outputs, both.outputs),
             np.where(north, shifted.predictions, both.predictions),
-            np.where(north, shifted.targets, both.targets),
+            np.where(north, np.asarray(shifted.targets), np.asarray(both.targets)),
             both.slices,
         )
         result = hold_against(policy(label_prior=0.25), {"train": draw(0, 3000)}, theirs)
@@ -139,8 +139,8 @@ def test_a_parent_that_knows_its_training_rows_by_heart_is_told_from_a_shift() -
 
 
 def test_probabilities_that_differ_by_less_than_a_point_are_alike() -> None:
-    surer = Sample(*(np.stack([np.zeros(500), np.full(500, logit), np.full(500, logit)], 1) for logit in (-9.0,)),
-                   np.zeros(500, int), None, pd.DataFrame(index=range(500)))  # fmt: skip
+    outputs = np.stack([np.zeros(500), np.full(500, -9.0), np.full(500, -9.0)], 1)
+    surer = Sample(outputs, np.zeros(500, int), None, pd.DataFrame(index=range(500)))
     less_sure = replace(surer, outputs=surer.outputs * 0.7)
     assert the(held(surer, less_sure), "outputs").effect == 0
 

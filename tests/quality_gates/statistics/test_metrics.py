@@ -1,6 +1,7 @@
 """Metrics against scikit-learn's, and their gates at the margin and beyond it."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,13 +33,13 @@ def expected(metric: str, rows: pd.DataFrame) -> float:
     truth, said = rows["target"], rows["prediction"]
     match metric:
         case "recall" | "precision" | "f1":
-            return getattr(sklearn, f"{metric}_score")(truth == "crack", said == "crack")
+            return float(getattr(sklearn, f"{metric}_score")(truth == "crack", said == "crack"))
         case "macro_f1":
-            return sklearn.f1_score(truth, said, average="macro")
+            return float(sklearn.f1_score(truth, said, average="macro"))
         case "balanced_accuracy":
-            return sklearn.balanced_accuracy_score(truth, said)
+            return float(sklearn.balanced_accuracy_score(truth, said))
         case _:
-            return sklearn.roc_auc_score(truth == "crack", rows["p(crack)"])
+            return float(sklearn.roc_auc_score(truth == "crack", rows["p(crack)"]))
 
 
 @pytest.mark.parametrize("metric", CLASS_METRICS)
@@ -47,6 +48,7 @@ def test_a_metric_is_what_scikit_learn_says(metric: str) -> None:
     found = result(gate(metric), candidate, parent)
     assert found.candidate_value == pytest.approx(expected(metric, candidate))
     assert found.reference_value == pytest.approx(expected(metric, parent))
+    assert found.candidate_value is not None and found.reference_value is not None and found.estimate is not None
     assert found.estimate == pytest.approx(found.candidate_value - found.reference_value)
     assert found.lower is not None and found.upper is not None and found.lower < found.estimate < found.upper
 
@@ -97,12 +99,12 @@ def test_a_function_of_ones_own_is_a_metric() -> None:
     ("functions", "says"),
     [
         ({}, "is not known: no such function was given"),
-        ({"a:b": lambda rows: float("nan")}, "gave nan for a sample of"),
+        ({"a:b": lambda _: float("nan")}, "gave nan for a sample of"),
         ({"a:b": lambda rows: rows["no such column"].mean()}, "failed (KeyError"),
-        ({"a:b": lambda rows: "text"}, "failed (ValueError"),
+        ({"a:b": lambda _: "text"}, "failed (ValueError"),
     ],
 )
-def test_a_function_that_is_missing_or_broken_fails_the_gate(functions: dict, says: str) -> None:
+def test_a_function_that_is_missing_or_broken_fails_the_gate(functions: dict[str, Any], says: str) -> None:
     own = gate("a:b", 0.5, better="lower")
     found = own.evaluate(dataclasses.replace(seen(answers()), functions=functions))
     assert found.outcome == "fail" and says in found.sentence and found.remedy
@@ -119,7 +121,7 @@ def test_a_function_that_is_missing_or_broken_fails_the_gate(functions: dict, sa
         ("auroc", {"target": "crack"}, "every row is of it"),
     ],
 )
-def test_damaged_answers_fail_with_the_reason(metric: str, damage: dict, says: str) -> None:
+def test_damaged_answers_fail_with_the_reason(metric: str, damage: dict[str, Any], says: str) -> None:
     damaged = answers().assign(**damage)
     found = result(gate(metric), damaged, damaged)
     assert found.outcome == "fail" and says in found.sentence and found.remedy

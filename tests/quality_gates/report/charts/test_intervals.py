@@ -56,7 +56,8 @@ def test_a_margin_stays_visible_beside_a_loss_that_dwarfs_it() -> None:
     axis = interval_axis([lost, held])
     picture = interval_picture(held, axis)
     assert axis.compressed
-    assert picture.margin is not None and picture.zero - picture.margin > 0.1 * WIDTH
+    assert picture.margin is not None and picture.zero is not None
+    assert picture.zero - picture.margin > 0.1 * WIDTH
     assert interval_picture(lost, axis).lower == pytest.approx(PADDING)
 
 
