@@ -20,9 +20,8 @@ from quality_gates.report.content import (
     SliceValue,
 )
 from quality_gates.report.quantities import figure, percent, quantity, size
-from quality_gates.report.render import render_html
+from quality_gates.report.render import render_html, render_text
 from quality_gates.report.tables import report_tables
-from quality_gates.report.text import render_text
 
 __all__ = [
     "Confusion",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from quality_gates.errors import EvidenceError
-from quality_gates.representativeness.records import (
+from quality_gates.representativeness.comparisons import (
     Comparison,
     ComparisonOutcome,
     Representativeness,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from quality_gates.representativeness.records import RepresentativenessPolicy, What
+from quality_gates.representativeness.comparisons import RepresentativenessPolicy, What
 from quality_gates.representativeness.two_sample import (
     Sample,
     TwoSample,

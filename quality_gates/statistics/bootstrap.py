@@ -28,7 +28,7 @@ SIDES = ("candidate", "reference")
 
 
 @dataclass(frozen=True)
-class Units:
+class SummedRows:
     """Units drawn with replacement: `counts` (units,) of equal rows, and `sums` (units, columns) that one adds.
 
     More than 4,000 units are thrown together at random into 2,000 buckets, which are drawn as wholes: the sums vary as
@@ -49,15 +49,15 @@ class Units:
         return self.sums.toarray() if isinstance(self.sums, csr_array) else self.sums
 
     @cached_property
-    def in_buckets(self) -> "Units":
+    def in_buckets(self) -> "SummedRows":
         """The same rows in no more units than can be drawn quickly, dense."""
         if len(self.counts) <= MOST_UNITS:
-            return Units(self.counts, self.dense)
+            return SummedRows(self.counts, self.dense)
         unit = np.repeat(np.arange(len(self.counts)), self.counts)
         bucket = np.random.default_rng(_SEED).permutation(len(unit)) % BUCKETS
         shape = (BUCKETS, len(self.counts))
         held = csr_array((np.ones(len(unit)), (bucket, unit)), shape=shape) @ csr_array(self.sums)
-        return Units(np.ones(BUCKETS, dtype=np.int64), held.toarray())
+        return SummedRows(np.ones(BUCKETS, dtype=np.int64), held.toarray())
 
     @cached_property
     def drawn(self) -> Floats:
@@ -65,7 +65,7 @@ class Units:
         return _drawn(self.in_buckets)
 
 
-def lower_bound(units: Units, extra: Floats, figure: Figure, confidence: float) -> float:
+def lower_bound(units: SummedRows, extra: Floats, figure: Figure, confidence: float) -> float:
     """Return the one-sided lower BCa bound of a figure, with the sums `extra` (columns,) of one row more.
 
     The extra row is drawn as often as any other. Deterministic; the order of the units must not depend on that of rows.
@@ -82,7 +82,7 @@ def lower_bound(units: Units, extra: Floats, figure: Figure, confidence: float) 
     return float(np.quantile(drawn, share, method="lower"))
 
 
-def spread(units: Units, extra: Floats, figure: Figure) -> float:
+def spread(units: SummedRows, extra: Floats, figure: Figure) -> float:
     """Return the figure's standard error, with one row more."""
     return float(figure(_with(units, extra)).std())
 
@@ -100,7 +100,7 @@ class BootstrapMetric:
     values: tuple[float, float]
     sign: int
     figures: Figure
-    units: Units
+    units: SummedRows
     against: Floats
     towards: Floats
 
@@ -126,13 +126,13 @@ class BootstrapMetric:
         return low, -lower_bound(self.units, self.towards, lambda sums: -figure(sums), confidence)
 
 
-def _with(units: Units, extra: Floats) -> Floats:
+def _with(units: SummedRows, extra: Floats) -> Floats:
     """The samples with the extra row in them, as often as a row is drawn: a Poisson number of times, one on average."""
     times = np.random.default_rng(_SEED + 1).poisson(1, DRAWS)
     return units.drawn + times[:, None] * extra
 
 
-def _drawn(units: Units) -> Floats:
+def _drawn(units: SummedRows) -> Floats:
     generator = np.random.default_rng(_SEED)
     n, size = int(units.counts.sum()), len(units.counts)
     at_once = max(1, _CHUNK // size)
@@ -148,7 +148,7 @@ def _drawn(units: Units) -> Floats:
     return np.concatenate(parts)
 
 
-def _acceleration(units: Units, extra: Floats, figure: Figure) -> float:
+def _acceleration(units: SummedRows, extra: Floats, figure: Figure) -> float:
     """Return the acceleration from the jackknife: each unit once without one of its rows."""
     total = units.total + extra
     without = figure(np.vstack([total - units.dense, total - extra]))

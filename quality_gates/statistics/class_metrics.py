@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from quality_gates.errors import EvidenceError
 from quality_gates.policy import MetricChoice, Value
-from quality_gates.statistics.bootstrap import BootstrapMetric, Counts, Figure, Floats, Units, as_pair
+from quality_gates.statistics.bootstrap import BootstrapMetric, Counts, Figure, Floats, SummedRows, as_pair
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 MOST_CLASSES = 2000
@@ -58,7 +58,7 @@ class ClassTable:
             )
         return code
 
-    def units(self) -> Units:
+    def units(self) -> SummedRows:
         """Per class and model: rows truly of it, those found, and those so called: columns (2 models, 3, classes)."""
         size, rows = len(self.classes), np.arange(len(self.cells))
         target = self.cells[:, 0]
@@ -67,7 +67,7 @@ class ClassTable:
             places += [(3 * model + which) * size + code for which, code in enumerate((target, target, answer))]
             values += [np.ones(len(rows)), (answer == target).astype(float), np.ones(len(rows))]
         where = (np.tile(rows, 6), np.concatenate(places))
-        return Units(self.counts, csr_array((np.concatenate(values), where), shape=(len(rows), 6 * size)))
+        return SummedRows(self.counts, csr_array((np.concatenate(values), where), shape=(len(rows), 6 * size)))
 
 
 def metric_of(name: str, code: int | None, classes: int) -> Figure:
@@ -142,7 +142,7 @@ def is_class(value: object, of: object) -> bool:
 
 def _extreme(
     table: ClassTable,
-    units: Units,
+    units: SummedRows,
     gain: Figure,
     cells: list[tuple[int, int, int]],
     pick: Callable[[Floats], np.intp],

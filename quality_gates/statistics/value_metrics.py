@@ -10,7 +10,7 @@ import pandas as pd
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import check_numbers
 from quality_gates.policy import MetricChoice, probability_column
-from quality_gates.statistics.bootstrap import SIDES, BootstrapMetric, Figure, Floats, Units, as_pair
+from quality_gates.statistics.bootstrap import SIDES, BootstrapMetric, Figure, Floats, SummedRows, as_pair
 from quality_gates.statistics.class_metrics import is_class, target_of
 
 Truths: TypeAlias = npt.NDArray[np.bool_]
@@ -67,7 +67,7 @@ def canonical(values: Floats) -> Floats:
     return values[np.lexsort(values.T[::-1])]
 
 
-def error_units(candidate: Floats, reference: Floats) -> Units:
+def error_units(candidate: Floats, reference: Floats) -> SummedRows:
     """Rows with both models' errors: columns 1, |error| and squared error of either."""
     values = canonical(np.stack([candidate, reference], axis=1))
     return _rows(np.column_stack([np.ones(len(values)), abs(values), values**2]))
@@ -105,7 +105,7 @@ def placements(positive: Truths, score: Floats) -> Floats:
     return placed
 
 
-def ranking_units(positive: Truths, candidate: Floats, reference: Floats) -> Units:
+def ranking_units(positive: Truths, candidate: Floats, reference: Floats) -> SummedRows:
     """Rows with their placements under both models: columns (positive, placed by candidate, by reference) x 2 kinds.
 
     The area is the mean placement of either kind; resampling the placements is DeLong's linearization of the area.
@@ -132,7 +132,7 @@ def linearized_areas(center: Floats) -> Figure:
     return figures
 
 
-def calibration_units(bins: int, candidate: Floats, reference: Floats) -> Units:
+def calibration_units(bins: int, candidate: Floats, reference: Floats) -> SummedRows:
     """Rows (rows, 2) of confidence and score of both models: columns 1, then confidence - score in each bin x 2."""
     values = canonical(np.column_stack([candidate, reference]))
     sums = np.zeros((len(values), 1 + 2 * bins))
@@ -158,8 +158,8 @@ def calibration_errors(bins: int) -> Figure:
     return figures
 
 
-def _rows(sums: Floats) -> Units:
-    return Units(np.ones(len(sums), dtype=np.int64), sums)
+def _rows(sums: Floats) -> SummedRows:
+    return SummedRows(np.ones(len(sums), dtype=np.int64), sums)
 
 
 def _numbers(rows: pd.DataFrame, column: str, lowest: float, highest: float, remedy: str) -> Floats:
