@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from deployments.errors import ConfigurationError
-from quality_gates.policy import NAMED, Gate
+from quality_gates.gates import Gate
+from quality_gates.policy import NAMED
 
 CustomMetric = Callable[[pd.DataFrame], float]
 """Takes the rows of one model (row_id, target, prediction, score, slice columns) and returns a number."""

@@ -9,7 +9,7 @@ from deployments.errors import ConfigurationError
 from deployments.instruction_sets import CPUS, SATURATING, CpuName, InstructionSet
 from deployments.yaml_file import Frozen, WrittenAs, read_yaml
 from edge_runtime.measurement import RESOURCES
-from quality_gates.policy import Limit
+from quality_gates.gates import Limit
 
 DEVICES = Path(__file__).parent / "devices"
 

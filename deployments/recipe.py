@@ -11,15 +11,8 @@ from deployments.errors import ConfigurationError
 from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
 from deployments.techniques import Distil, FineTune, Prune, Search
 from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
-from quality_gates.policy import (
-    BY_ANSWERS,
-    DECIDED_ONCE,
-    Gate,
-    GatePolicy,
-    NonInferiority,
-    Parity,
-    SliceCondition,
-)
+from quality_gates.gates import Gate, GatePolicy, NonInferiority, Parity
+from quality_gates.policy import SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
@@ -123,7 +116,7 @@ class Recipe(Frozen):
 
     def search_policy(self, device: DeviceProfile) -> GatePolicy:
         """Return the gates for snapshots and rungs on the way: all but those that decide once, at the end."""
-        gates = [gate for gate in self.gates if not isinstance(gate, DECIDED_ONCE)]
+        gates = [gate for gate in self.gates if not gate.decides_once]
         return GatePolicy(gates=(*gates, *device.budgets.limits()))
 
     def rungs(self, device: DeviceProfile) -> list[Rung]:
@@ -133,7 +126,7 @@ class Recipe(Frozen):
     @property
     def answer_gates(self) -> tuple[Gate, ...]:
         """The gates that look at nothing but a candidate's answers, so that they hold for a model in any form."""
-        return tuple(gate for gate in self.gates if gate.kind in BY_ANSWERS and getattr(gate, "resource", None) is None)
+        return tuple(gate for gate in self.gates if gate.by_answers)
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -111,7 +111,7 @@ def frontier_table(content: ReportContent) -> Table:
     table.add_column("model", overflow="fold")
     for column in COLUMNS:
         table.add_column(column, justify="right", no_wrap=True)
-    for column in ("gates hold", "on the front"):
+    for column in ("gates hold", "pareto"):
         table.add_column(column)
     table.add_column("how it was made", overflow="fold")
     for point in sorted(content.points, key=lambda point: point.size_bytes or 0.0):
@@ -124,8 +124,8 @@ def _point_cells(point: SizePoint) -> list[Text]:
     figures = percent(point.accuracy), size(point.size_bytes)
     resources = figure(point.figures, "latency_p50_ms"), figure(point.figures, "peak_rss_mb")
     holds = "" if point.holds is None else "yes" if point.holds else "no"
-    on_front = "yes" if point.front else "no" if point.kind == "rung" else ""
-    return [Text(cell) for cell in (label, *figures, *resources, holds, on_front, point.note)]
+    pareto = "yes" if point.pareto else "no" if point.kind == "rung" else ""
+    return [Text(cell) for cell in (label, *figures, *resources, holds, pareto, point.note)]
 
 
 def emulators_table(home: Path) -> Table:

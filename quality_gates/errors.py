@@ -1,4 +1,4 @@
-"""What can go wrong in the decision."""
+"""Errors of the gates."""
 
 from edge_runtime.errors import EdgewrightError
 
@@ -19,6 +19,7 @@ class EvidenceError(GateError):
     """Measurements that cannot be trusted. `decide` turns it into a failed gate, with `remedy` as the way out."""
 
     def __init__(self, reason: str, remedy: str) -> None:
+        """Keep the reason and the remedy apart, each a sentence."""
         super().__init__(f"{reason} {remedy}")
         self.reason = reason
         self.remedy = remedy

@@ -1,4 +1,4 @@
-"""What was decided, gate by gate, in figures for a machine and sentences for a release owner."""
+"""The verdict: the decision gate by gate, in figures for a machine and sentences for a release owner."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 GateOutcome: TypeAlias = Literal["pass", "fail", "inconclusive", "not_applicable"]
 Decided: TypeAlias = Literal["pass", "fail", "inconclusive"]
-Outcome: TypeAlias = Literal["pass", "fail", "inconclusive", "overridden"]
+VerdictOutcome: TypeAlias = Literal["pass", "fail", "inconclusive", "overridden"]
 Words: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -56,7 +56,7 @@ class GateResult(_Record):
 
 
 class Approval(_Record):
-    """Who answers for a release against its gates, why, and until when; bound to one verdict and one file."""
+    """A person who answers for a release against its gates, why, and until when; bound to one verdict and one file."""
 
     name: Words
     reason: Words
@@ -73,7 +73,7 @@ class Verdict(_Record):
     An approval of exactly these gates makes it `overridden`; quality_gates.approval says what may be approved.
     """
 
-    outcome: Outcome
+    outcome: VerdictOutcome
     gates: tuple[GateResult, ...] = Field(min_length=1)
     approval: Approval | None = None
 
@@ -95,7 +95,7 @@ class Verdict(_Record):
 
     @property
     def decided(self) -> Decided:
-        """What the gates alone give."""
+        """The outcome that the gates alone give."""
         return overall(self.gates)
 
     @property
@@ -106,12 +106,12 @@ class Verdict(_Record):
 
     @property
     def passed(self) -> bool:
-        """Whether every gate lets the candidate through."""
+        """True where every gate lets the candidate through."""
         return self.outcome == "pass"
 
     @property
     def releases(self) -> bool:
-        """Whether the candidate may be published: it passed, or a person answers for it."""
+        """True where the candidate may be published: it passed, or a person answers for it."""
         return self.outcome in ("pass", "overridden")
 
     @property

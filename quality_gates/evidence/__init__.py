@@ -1,6 +1,9 @@
-"""TODO."""
+"""Evidence: what was measured of the candidate, the parent and the deployed model, checked before anything trusts it.
 
-from quality_gates.evidence.flips import flipped_rows, slice_table
+Frames of measured rows and resource figures come in; what goes out are rows of two models side by side, masks of
+slices, and an EvidenceError with a remedy for whatever is missing or damaged.
+"""
+
 from quality_gates.evidence.models import (
     BatchLatency,
     ComparedRows,
@@ -8,12 +11,21 @@ from quality_gates.evidence.models import (
     ModelEvidence,
     PairedRows,
     ParityMeasurement,
+    RowsMetric,
     Unanswered,
-    paired,
 )
-from quality_gates.evidence.pairing import is_reserved, one_side
-from quality_gates.evidence.rows import MEASURE_AGAIN, OPTIONAL, REQUIRED, check_numbers
-from quality_gates.evidence.slices import SliceIndex, check_slices, in_slice
+from quality_gates.evidence.rows import (
+    MEASURE_AGAIN,
+    OPTIONAL,
+    REQUIRED,
+    check_numbers,
+    flipped_rows,
+    is_reserved,
+    one_side,
+    paired,
+    slice_table,
+)
+from quality_gates.evidence.slices import SliceIndex, in_slice
 
 __all__ = [
     "MEASURE_AGAIN",
@@ -25,10 +37,10 @@ __all__ = [
     "ModelEvidence",
     "PairedRows",
     "ParityMeasurement",
+    "RowsMetric",
     "SliceIndex",
     "Unanswered",
     "check_numbers",
-    "check_slices",
     "flipped_rows",
     "in_slice",
     "is_reserved",

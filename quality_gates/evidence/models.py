@@ -1,4 +1,4 @@
-"""What was measured of each model: all that a decision may look at."""
+"""Evidence: the measurements of each model, which are all that a decision may look at."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,20 +8,9 @@ import pandas as pd
 
 from edge_runtime.measurement import Figures
 from quality_gates.errors import EvidenceError, UnansweredError
-from quality_gates.evidence.pairing import is_reserved, paired
-from quality_gates.evidence.rows import MEASURE_AGAIN, check_right_or_wrong, check_rows
+from quality_gates.evidence.rows import MEASURE_AGAIN, check_right_or_wrong, check_rows, is_reserved, paired
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
-
-__all__ = [
-    "BatchLatency",
-    "Evidence",
-    "ModelEvidence",
-    "PairedRows",
-    "ParityMeasurement",
-    "Unanswered",
-    "paired",
-]
 
 RowsMetric: TypeAlias = Callable[[pd.DataFrame], float]
 
@@ -52,7 +41,7 @@ class ParityMeasurement:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """Why answers could not be taken on the device's CPU, and what to do, each in a sentence."""
+    """The reason why answers could not be taken on the device's CPU, and what to do, each in a sentence."""
 
     reason: str
     remedy: str
@@ -107,16 +96,20 @@ class FoundDifference(Protocol):
     """One comparison of a set of rows with the deployment sites."""
 
     @property
-    def outcome(self) -> str: ...  # alike, differs or undecided
+    def outcome(self) -> str:
+        """One of alike, differs and undecided."""
+
     @property
-    def sentence(self) -> str: ...
+    def sentence(self) -> str:
+        """The finding in words, where it differs."""
 
 
 class ComparedRows(Protocol):
-    """Whether the rows that were taught and calibrated with are like those of the deployment sites."""
+    """Comparisons of the rows that were trained and calibrated with with those of the deployment sites."""
 
     @property
-    def comparisons(self) -> Sequence[FoundDifference]: ...
+    def comparisons(self) -> Sequence[FoundDifference]:
+        """All comparisons."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +135,7 @@ class Evidence:
     """All that a decision may look at. `deployed=None` means that nothing is deployed yet: a first deployment.
 
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
-    ways; `functions` the metrics of the user's own by the name that the policy has for them.
+    ways; `functions` the custom metrics by the name that the policy has for them.
     """
 
     candidate: ModelEvidence

@@ -1,6 +1,6 @@
-"""A model's measured rows: what makes them fit to decide on."""
+"""Measured rows: checks of one model's, two models' side by side, and the rows and slices in which they differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,10 @@ REQUIRED = ("row_id", "prediction", "score")
 OPTIONAL = ("target", "confidence")
 """What some metrics need beside: the right answer in the words of the predictions, and the probability of the one
 given. The probability of class k has the column `p(k)`."""
+MOST_VALUES = 20  # of a slice column that are listed one by one
 MEASURE_AGAIN = "Measure it again; a broken measurement cannot pass a gate."
+SAME_ROWS = "Measure both models on the same test rows."
+_ANSWERS = ("prediction", "score", "confidence")
 
 
 def slice_columns(rows: pd.DataFrame) -> list[str]:
@@ -20,12 +23,12 @@ def slice_columns(rows: pd.DataFrame) -> list[str]:
 
 
 def is_answer(column: object) -> bool:
-    """Whether a column holds what a model answered, or should have."""
+    """Return True for a column that holds what a model answered, or should have."""
     return column in REQUIRED or column in OPTIONAL or is_probability(column)
 
 
 def is_probability(column: object) -> bool:
-    """Whether a column holds the probabilities of one class."""
+    """Return True for a column that holds the probabilities of one class."""
     return isinstance(column, str) and column.startswith("p(") and column.endswith(")")
 
 
@@ -71,6 +74,69 @@ def check_numbers(values: pd.Series, what: str, lowest: float = -np.inf, highest
         )
 
 
+def paired(candidate: pd.DataFrame, reference: pd.DataFrame, reference_name: str = "reference") -> pd.DataFrame:
+    """Lay two models' rows side by side by row id, in the candidate's order.
+
+    Returns row_id, the slice columns, target where both have it, and candidate_X and reference_X for each answer X that
+    both have: prediction, score, confidence and p(k).
+    Raises EvidenceError when either frame is damaged, the row ids are not the same set, or slice columns or targets
+    disagree.
+    """
+    check_rows(candidate, "candidate")
+    check_rows(reference, reference_name)
+    slices = _shared_slices(candidate, reference, reference_name)
+    ours, theirs = candidate.reset_index(drop=True), _in_order_of(candidate, reference, reference_name)
+    both = [column for column in ours.columns if is_answer(column) and column in theirs.columns]
+    shared = [*slices, *(column for column in ("target",) if column in both)]
+    for column in shared:
+        _check_agreement(ours[column], theirs[column], reference_name)
+    together = {"row_id": ours["row_id"]} | {column: ours[column] for column in shared}
+    for name, frame in (("candidate", ours), ("reference", theirs)):
+        for column in both:
+            if column in _ANSWERS or is_probability(column):
+                together[f"{name}_{column}"] = frame[column]
+        together[f"{name}_score"] = frame["score"].astype(float)
+    return pd.DataFrame(together)
+
+
+def one_side(rows: pd.DataFrame, side: str) -> pd.DataFrame:
+    """Return one model's own rows out of paired ones; `side` is candidate or reference."""
+    other = "reference_" if side == "candidate" else "candidate_"
+    kept = [column for column in rows.columns if not str(column).startswith(other)]
+    return rows[kept].rename(columns=lambda column: str(column).removeprefix(f"{side}_"))
+
+
+def is_reserved(column: object) -> bool:
+    """Return True for a name that a slice column may not have, as measured or paired rows have it themselves."""
+    prefixed = isinstance(column, str) and column.startswith(("candidate_", "reference_"))
+    return is_answer(column) or (prefixed and is_answer(str(column).partition("_")[2]))
+
+
+def flipped_rows(candidate_rows: pd.DataFrame, reference_rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the negative flips: rows where the reference was right and the candidate is wrong.
+
+    Columns: row_id, the slice columns, reference_prediction, candidate_prediction; the candidate's row order.
+    Raises EvidenceError when the two frames cannot be paired.
+    """
+    for whose, frame in (("candidate", candidate_rows), ("reference", reference_rows)):
+        check_rows(frame, whose)
+        check_right_or_wrong(frame, whose)
+    rows = paired(candidate_rows, reference_rows)
+    flipped = rows[(rows["reference_score"] == 1) & (rows["candidate_score"] == 0)]
+    columns = ["row_id", *slice_columns(candidate_rows), "reference_prediction", "candidate_prediction"]
+    return flipped[columns].reset_index(drop=True)
+
+
+def slice_table(frames: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """Return accuracy per slice value and model: one line per column, value and model.
+
+    Columns: column, value, model, n, accuracy. A column with more than 20 values is one line per model over all rows,
+    whose value says so. Raises EvidenceError for damaged rows or a column that a frame does not have.
+    """
+    lines = [line for column in columns for model, rows in frames.items() for line in _lines(model, rows, column)]
+    return pd.DataFrame(lines, columns=["column", "value", "model", "n", "accuracy"])
+
+
 def _check_columns(rows: pd.DataFrame, whose: str) -> None:
     if not isinstance(rows, pd.DataFrame):
         raise EvidenceError(
@@ -98,3 +164,56 @@ def _capital(text: str) -> str:
 
 def _listed(names: Sequence[object]) -> str:
     return ", ".join(str(name) for name in names)
+
+
+def _shared_slices(candidate: pd.DataFrame, reference: pd.DataFrame, reference_name: str) -> list[str]:
+    ours, theirs = slice_columns(candidate), slice_columns(reference)
+    if set(ours) != set(theirs):
+        only = sorted(map(str, set(ours) ^ set(theirs)))
+        raise EvidenceError(
+            f"The candidate's and the {reference_name}'s rows differ in their slice columns: {', '.join(only)}.",
+            SAME_ROWS,
+        )
+    reserved = sorted(column for column in ours if is_reserved(column))
+    if reserved:
+        raise EvidenceError(f"The slice column {reserved[0]} has a reserved name.", "Rename it in the workload.")
+    return ours
+
+
+def _in_order_of(candidate: pd.DataFrame, reference: pd.DataFrame, reference_name: str) -> pd.DataFrame:
+    if candidate["row_id"].reset_index(drop=True).equals(reference["row_id"].reset_index(drop=True)):
+        return reference.reset_index(drop=True)
+    order = pd.Index(reference["row_id"]).get_indexer(pd.Index(candidate["row_id"]))
+    missing = int((order < 0).sum())
+    extra = len(reference) - (len(candidate) - missing)
+    if missing or extra:
+        raise EvidenceError(
+            f"The candidate and the {reference_name} were not measured on the same rows: "
+            f"{missing} row ids only in the candidate's, {extra} only in the {reference_name}'s.",
+            SAME_ROWS,
+        )
+    ordered: pd.DataFrame = reference.iloc[order].reset_index(drop=True)
+    return ordered
+
+
+def _check_agreement(ours: pd.Series, theirs: pd.Series, reference_name: str) -> None:
+    if ours.equals(theirs):
+        return
+    left, right = ours.astype(object), theirs.astype(object)
+    differing = int((~((left == right) | (left.isna() & right.isna()))).sum())
+    if differing:
+        raise EvidenceError(
+            f"The candidate's and the {reference_name}'s rows disagree about {ours.name} on {differing} rows.",
+            SAME_ROWS,
+        )
+
+
+def _lines(model: str, rows: pd.DataFrame, column: str) -> list[tuple[str, object, str, int, float]]:
+    check_rows(rows, model)
+    if column not in slice_columns(rows):
+        raise EvidenceError(f"The {model} has no slice column {column!r}.", "Name a column that all models' rows have.")
+    distinct = rows[column].nunique(dropna=False)
+    if distinct > MOST_VALUES:
+        return [(column, f"{distinct} values, too many to list", model, len(rows), float(rows["score"].mean()))]
+    groups = rows.groupby(column, dropna=False, observed=True)["score"]
+    return [(column, value, model, len(scores), float(scores.mean())) for value, scores in groups]

@@ -1,14 +1,13 @@
-"""Which test rows a gate looks at: conditions turned into masks, each column read once."""
+"""Slices: conditions turned into masks over rows, each column read once."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quality_gates.errors import EmptySliceError, EvidenceError, PolicyError
-from quality_gates.policy import Gate, GatePolicy, SliceCondition, Value
+from quality_gates.errors import EmptySliceError, EvidenceError
+from quality_gates.policy import SliceCondition, Value
 
 Mask = npt.NDArray[np.bool_]
 _VALUES_NAMED = 10
@@ -18,6 +17,7 @@ class SliceIndex:
     """The slice columns of some rows. A column's values are told apart once, however many conditions ask for it."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
+        """Read nothing yet: a column is read when a condition asks for it."""
         self._rows = rows
         self._columns: dict[str, _Column] = {}
 
@@ -110,27 +110,6 @@ class _Column:
 def in_slice(rows: pd.DataFrame, condition: SliceCondition | None) -> Mask:
     """Return a mask over `rows`, all true without a condition; raises EvidenceError as SliceIndex.mask does."""
     return SliceIndex(rows).mask(condition)
-
-
-def check_slices(policy: GatePolicy, rows: pd.DataFrame) -> None:
-    """Raise PolicyError, before anything is trained, when a gate's slice finds no row in the test split.
-
-    `rows` needs the slice columns only.
-    """
-    index = SliceIndex(rows)
-    for gate, condition in sliced(policy):
-        try:
-            index.mask(condition)
-        except EvidenceError as error:
-            raise PolicyError(f"Gate {gate.name!r}: {error}") from error
-
-
-def sliced(policy: GatePolicy) -> Iterator[tuple[Gate, SliceCondition]]:
-    """Yield the gates that look at a slice, with it."""
-    for gate in policy.gates:
-        condition = getattr(gate, "slice", None)
-        if condition is not None:
-            yield gate, condition
 
 
 def _between(numbers: npt.NDArray[np.float64], condition: SliceCondition) -> Mask:

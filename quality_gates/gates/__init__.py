@@ -1,6 +1,48 @@
-"""TODO."""
+"""The gates: each kind of gate in a file of its own, and the decision over all of them.
 
-from quality_gates.gates.decision import decide
-from quality_gates.gates.planning import PlanLine, plan
+A policy and the evidence come in, a verdict goes out. Each kind declares its keys in a recipe, how it is decided, how
+many rows it needs, and how reports show it. A new kind is a file with a subclass of `GateKind`, and an entry in the
+union `Gate` and in `KINDS`.
+"""
 
-__all__ = ["PlanLine", "decide", "plan"]
+from quality_gates.gates.decision import (
+    KINDS,
+    Gate,
+    GatePolicy,
+    check_slices,
+    decide,
+    plan,
+    shown_of,
+)
+from quality_gates.gates.flips import Flips
+from quality_gates.gates.found_slices import FoundSlices
+from quality_gates.gates.kind import AllowedSide, GateKind, Shown
+from quality_gates.gates.limit import Limit
+from quality_gates.gates.non_inferiority import NonInferiority
+from quality_gates.gates.parity import Parity
+from quality_gates.gates.planning import PlanLine
+from quality_gates.gates.plausibility import Plausibility
+from quality_gates.gates.probability_calibration import Calibration
+from quality_gates.gates.representative import Representative
+
+__all__ = [
+    "KINDS",
+    "AllowedSide",
+    "Calibration",
+    "Flips",
+    "FoundSlices",
+    "Gate",
+    "GateKind",
+    "GatePolicy",
+    "Limit",
+    "NonInferiority",
+    "Parity",
+    "PlanLine",
+    "Plausibility",
+    "Representative",
+    "Shown",
+    "check_slices",
+    "decide",
+    "plan",
+    "shown_of",
+]

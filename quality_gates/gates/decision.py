@@ -1,31 +1,54 @@
 """The decision: a policy and the evidence in, a verdict out. Pure: no clock, no files, no environment."""
 
-from typing import assert_never
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Annotated, TypeAlias
 
-from quality_gates.evidence import Evidence
-from quality_gates.gates import (
-    flips,
-    found_slices,
-    limit,
-    non_inferiority,
-    parity,
-    plausibility,
-    probability_calibration,
-    representative,
-)
-from quality_gates.policy import (
-    Calibration,
-    Flips,
-    FoundSlices,
-    Gate,
-    GatePolicy,
-    Limit,
-    NonInferiority,
-    Parity,
-    Plausibility,
-    Representative,
-)
-from quality_gates.verdict import GateResult, Verdict
+import pandas as pd
+from pydantic import Field, field_validator
+
+from quality_gates.errors import EvidenceError, PolicyError
+from quality_gates.evidence import Evidence, SliceIndex
+from quality_gates.gates.flips import Flips
+from quality_gates.gates.found_slices import FoundSlices
+from quality_gates.gates.kind import GateKind, Shown
+from quality_gates.gates.limit import Limit
+from quality_gates.gates.non_inferiority import NonInferiority
+from quality_gates.gates.parity import Parity
+from quality_gates.gates.planning import PlanLine, PlannedRows
+from quality_gates.gates.plausibility import Plausibility
+from quality_gates.gates.probability_calibration import Calibration
+from quality_gates.gates.representative import Representative
+from quality_gates.policy import Setting
+from quality_gates.verdict import Verdict
+
+Gate: TypeAlias = Annotated[
+    NonInferiority | Limit | Flips | Parity | Calibration | Plausibility | Representative | FoundSlices,
+    Field(discriminator="kind"),
+]
+
+
+def _by_name(*kinds: type[GateKind]) -> Mapping[str, type[GateKind]]:
+    return {str(kind.model_fields["kind"].default): kind for kind in kinds}
+
+
+KINDS = _by_name(NonInferiority, Limit, Flips, Parity, Calibration, Plausibility, Representative, FoundSlices)
+"""All kinds of gates by the name that recipes and verdicts have for them."""
+
+
+class GatePolicy(Setting):
+    """All the gates of a release. Every one of them must pass."""
+
+    gates: tuple[Gate, ...] = Field(min_length=1)
+    """The gates, each with a name of its own."""
+
+    @field_validator("gates")
+    @classmethod
+    def _names_are_unique(cls, gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+        twice = [name for name, count in Counter(gate.name for gate in gates).items() if count > 1]
+        if twice:
+            raise PolicyError(f"Every gate needs a name of its own; {', '.join(twice)} is used twice. Rename one.")
+        return gates
 
 
 def decide(policy: GatePolicy, evidence: Evidence) -> Verdict:
@@ -36,26 +59,36 @@ def decide(policy: GatePolicy, evidence: Evidence) -> Verdict:
     no correction for multiplicity is due (intersection-union test: Berger RL. Multiparameter hypothesis testing and
     acceptance sampling. Technometrics 1982;24:295-300).
     """
-    return Verdict.of(tuple(_evaluate(gate, evidence) for gate in policy.gates))
+    return Verdict.of(tuple(gate.evaluate(evidence) for gate in policy.gates))
 
 
-def _evaluate(gate: Gate, evidence: Evidence) -> GateResult:
-    match gate:
-        case NonInferiority():
-            return non_inferiority.evaluate(gate, evidence)
-        case Limit():
-            return limit.evaluate(gate, evidence)
-        case Flips():
-            return flips.evaluate(gate, evidence)
-        case Parity():
-            return parity.evaluate(gate, evidence)
-        case Calibration():
-            return probability_calibration.evaluate(gate, evidence)
-        case Plausibility():
-            return plausibility.evaluate(gate, evidence)
-        case Representative():
-            return representative.evaluate(gate, evidence)
-        case FoundSlices():
-            return found_slices.evaluate(gate, evidence)
-        case _:
-            assert_never(gate)
+def plan(policy: GatePolicy, rows: pd.DataFrame, discordance: float) -> Iterator[PlanLine]:
+    """Yield a line per gate: rows that pass it in 4 of 5 cases if the models are equal but differ on some rows.
+
+    `rows` are the test rows' slice columns, and `target` where it is known. `discordance` is the share of rows, in each
+    class, on which exactly one of the two models is right; half of them flip the one way, half the other.
+    """
+    test = PlannedRows(rows, SliceIndex(rows), discordance)
+    for gate in policy.gates:
+        try:
+            yield gate.plan(test)
+        except EvidenceError as error:
+            yield PlanLine(gate.name, 0, None, f"no: {error.reason}")
+
+
+def check_slices(policy: GatePolicy, rows: pd.DataFrame) -> None:
+    """Raise PolicyError, before anything is trained, when a gate's slice finds no row in the test split.
+
+    `rows` needs the slice columns only.
+    """
+    index = SliceIndex(rows)
+    for gate in policy.gates:
+        try:
+            index.mask(getattr(gate, "slice", None))
+        except EvidenceError as error:
+            raise PolicyError(f"Gate {gate.name!r}: {error}") from error
+
+
+def shown_of(kind: str) -> Shown:
+    """Return how results of a kind are shown; a stored verdict may have a kind that is no longer known."""
+    return KINDS[kind].shown() if kind in KINDS else Shown()

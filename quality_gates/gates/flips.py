@@ -1,83 +1,112 @@
-"""The flips gate: how many rows the reference had right and the candidate has wrong, with an exact upper bound."""
+"""The flips gate: rows that the reference had right and the candidate has wrong, with an exact upper bound."""
 
-from typing import Any
+from typing import Any, Literal
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import wording
-from quality_gates.gates.results import at_most, concluded, decided, not_applicable
-from quality_gates.policy import Flips
+from quality_gates.gates.kind import GateKind, Shown, at_most
+from quality_gates.gates.planning import PlanLine, PlannedRows, answer
+from quality_gates.policy import Confidence, Name, OnInconclusive, Reference, Share, SliceCondition
 from quality_gates.statistics import POWER, rows_for_share, share_bounds
-from quality_gates.verdict import GateResult
+from quality_gates.verdict import GateOutcome, GateResult
 
 
-def evaluate(gate: Flips, evidence: Evidence) -> GateResult:
-    """Decide one gate: pass when the upper bound of the share that flipped is within the limit."""
-    return decided(gate.name, _title(gate), lambda: _decide(gate, evidence), **_facts(gate))
+class Flips(GateKind):
+    """At most a share of the rows may flip from right to wrong, shown by the exact upper bound of that share.
 
+    Source of the measure, there called negative flip rate: Yan S and others. Positive-congruent training. CVPR 2021.
+    """
 
-def _decide(gate: Flips, evidence: Evidence) -> GateResult:
-    alone = evidence.alone()
-    alone.check_right_or_wrong("candidate")
-    alone.index.mask(gate.slice)
-    laid = evidence.beside(gate.against)
-    if laid is None:
-        return not_applicable(gate.name, _title(gate), **_facts(gate))
-    laid.check_right_or_wrong(gate.against)
-    rows = laid.rows[laid.index.mask(gate.slice)]
-    candidate, reference = rows["candidate_score"].to_numpy() == 1, rows["reference_score"].to_numpy() == 1
-    lost, gained = int((reference & ~candidate).sum()), int((candidate & ~reference).sum())
-    return _result(gate, lost, gained, len(rows))
+    kind: Literal["flips"] = "flips"
+    name: Name
+    """The gate's own name."""
+    against: Reference = "deployed"
+    """The model that the candidate is compared with: the parent, or the one that is deployed now."""
+    at_most: Share
+    """The largest share of all rows that may flip from right to wrong, such as 0.01."""
+    confidence: Confidence
+    """The one-sided confidence of the upper bound, such as 0.95."""
+    slice: SliceCondition | None = None
+    """The rows that are counted; all rows where it is left out."""
+    on_inconclusive: OnInconclusive = "fail"
+    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
 
+    @classmethod
+    def shown(cls) -> Shown:
+        """Show the share; it must lie below the limit."""
+        return Shown(allowed="below")
 
-def _result(gate: Flips, lost: int, gained: int, n: int) -> GateResult:
-    lower, upper = share_bounds(lost, n, gate.confidence)
-    outcome = at_most(gate.at_most, lower, upper)
-    # Without a flip so far, reckon with half a row: a share of exactly zero would promise too much.
-    needed = rows_for_share(max(lost, 0.5) / n, gate.at_most, gate.confidence, POWER)
-    return concluded(
-        gate,
-        outcome,
-        f"{_title(gate)}: {wording.rows(lost)} of {n:,} flipped from right to wrong, {100 * lost / n:.2f} % "
-        f"({wording.percent(gate.confidence)} upper bound {100 * upper:.2f} %); at most "
-        f"{100 * gate.at_most:g} % is allowed. {gained:,} flipped from wrong to right.",
-        lambda: _remedy(gate, lost, n, needed, outcome),
-        estimate=lost / n,
-        lower=lower,
-        upper=upper,
-        n=n,
-        gained=gained,
-        lost=lost,
-        rows_needed=needed,
-        **_facts(gate),
-    )
+    @property
+    def by_answers(self) -> bool:
+        """True: it compares answers."""
+        return True
 
+    @property
+    def heading(self) -> str:
+        """The slice and the reference."""
+        return f"Negative flips{f' where {self.slice}' if self.slice else ''} against the {self.against} model"
 
-def _remedy(gate: Flips, lost: int, n: int, needed: int | None, outcome: str) -> str:
-    most = next((count for count in range(lost, -1, -1) if _holds(gate, count, n)), None)
-    winning = (
-        f"{wording.rows(n)} cannot pass even without a flip."
-        if most is None
-        else f"To pass on these {wording.rows(n)}, win back {lost - most:,} of the {lost:,}: at most {most:,} may flip."
-    )
-    if outcome == "fail" or needed is None or needed <= n:
-        return winning
-    return f"{winning} About {wording.rows(needed)} would decide at this share of flips."
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Reference, slice, limit and confidence."""
+        return {
+            "against": self.against,
+            "slice": str(self.slice) if self.slice else None,
+            "metric": "negative_flips",
+            "threshold": self.at_most,
+            "confidence": self.confidence,
+        }
 
+    def plan(self, test: PlannedRows, /) -> PlanLine:
+        """Count the rows on which a model that flips half of the discordant rows passes in 4 of 5 cases."""
+        needed = rows_for_share(test.discordance / 2, self.at_most, self.confidence, POWER)
+        return answer(self.name, test.count(self.slice), needed)
 
-def _holds(gate: Flips, count: int, n: int) -> bool:
-    return share_bounds(count, n, gate.confidence)[1] <= gate.at_most
+    def decide(self, evidence: Evidence) -> GateResult:
+        """Pass when the upper bound of the share that flipped is within the limit."""
+        alone = evidence.alone()
+        alone.check_right_or_wrong("candidate")
+        alone.index.mask(self.slice)
+        laid = evidence.beside(self.against)
+        if laid is None:
+            return self.not_applicable()
+        laid.check_right_or_wrong(self.against)
+        rows = laid.rows[laid.index.mask(self.slice)]
+        candidate, reference = rows["candidate_score"].to_numpy() == 1, rows["reference_score"].to_numpy() == 1
+        lost, gained = int((reference & ~candidate).sum()), int((candidate & ~reference).sum())
+        return self._counted(lost, gained, len(rows))
 
+    def _counted(self, lost: int, gained: int, n: int) -> GateResult:
+        lower, upper = share_bounds(lost, n, self.confidence)
+        outcome = at_most(self.at_most, lower, upper)
+        # Without a flip so far, reckon with half a row: a share of exactly zero would promise too much.
+        needed = rows_for_share(max(lost, 0.5) / n, self.at_most, self.confidence, POWER)
+        return self.concluded(
+            outcome,
+            f"{self.heading}: {wording.rows(lost)} of {n:,} flipped from right to wrong, {100 * lost / n:.2f} % "
+            f"({wording.percent(self.confidence)} upper bound {100 * upper:.2f} %); at most "
+            f"{100 * self.at_most:g} % is allowed. {gained:,} flipped from wrong to right.",
+            lambda: self._remedy(lost, n, needed, outcome),
+            estimate=lost / n,
+            lower=lower,
+            upper=upper,
+            n=n,
+            gained=gained,
+            lost=lost,
+            rows_needed=needed,
+        )
 
-def _facts(gate: Flips) -> dict[str, Any]:
-    return {
-        "kind": gate.kind,
-        "against": gate.against,
-        "slice": str(gate.slice) if gate.slice else None,
-        "metric": "negative_flips",
-        "threshold": gate.at_most,
-        "confidence": gate.confidence,
-    }
+    def _remedy(self, lost: int, n: int, needed: int | None, outcome: GateOutcome) -> str:
+        most = next((count for count in range(lost, -1, -1) if self._holds(count, n)), None)
+        these = wording.rows(n)
+        winning = (
+            f"{these} cannot pass even without a flip."
+            if most is None
+            else f"To pass on these {these}, win back {lost - most:,} of the {lost:,}: at most {most:,} may flip."
+        )
+        if outcome == "fail" or needed is None or needed <= n:
+            return winning
+        return f"{winning} About {wording.rows(needed)} would decide at this share of flips."
 
-
-def _title(gate: Flips) -> str:
-    return f"Negative flips{f' where {gate.slice}' if gate.slice else ''} against the {gate.against} model"
+    def _holds(self, count: int, n: int) -> bool:
+        return share_bounds(count, n, self.confidence)[1] <= self.at_most

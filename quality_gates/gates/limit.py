@@ -1,100 +1,195 @@
 """The limit gate: a resource or a metric of the candidate against an absolute bound."""
 
 import math
-from typing import Any
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from edge_runtime.measurement import RESOURCES
-from quality_gates.errors import EvidenceError
-from quality_gates.evidence import MEASURE_AGAIN, Evidence, ModelEvidence
+from pydantic import BeforeValidator, Field, model_validator
+
+from edge_runtime.measurement import RESOURCES, Resource
+from quality_gates.errors import EvidenceError, PolicyError
+from quality_gates.evidence import MEASURE_AGAIN, Evidence
 from quality_gates.gates import wording
-from quality_gates.gates.results import at_least, at_most, concluded, decided
-from quality_gates.policy import Limit
-from quality_gates.statistics import own_value
-from quality_gates.verdict import GateResult
+from quality_gates.gates.kind import GateKind, Shown, at_least, at_most
+from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
+from quality_gates.policy import Confidence, Metric, MetricChoice, Name, OnInconclusive, SliceCondition, Value, one_of
+from quality_gates.statistics import value_with_bounds
+from quality_gates.verdict import GateOutcome, GateResult
+
+ENERGY = "energy_mj"
+BATCHED = tuple(name for name, resource in RESOURCES.items() if resource.batched)
 
 
-def evaluate(gate: Limit, evidence: Evidence) -> GateResult:
-    """Decide one limit; a resource passes up to and including `at_most`. What is missing or impossible fails."""
-    if gate.metric is None:
-        facts = {"kind": gate.kind, "metric": str(gate.resource), "threshold": gate.at_most, "unit": "value"}
-        return decided(gate.name, _title(gate), lambda: _resource(gate, evidence, facts), **facts)
-    facts = {
-        "kind": gate.kind,
-        "metric": gate.metric,
-        "slice": str(gate.slice) if gate.slice else None,
-        "threshold": gate.at_least if gate.at_most is None else gate.at_most,
-        "confidence": gate.confidence,
-        "unit": "proportion" if gate.choice.is_proportion else "value",
-    }
-    return decided(gate.name, gate.choice.described, lambda: _metric(gate, evidence, facts), **facts)
+def _measured(resource: object) -> object:
+    if resource == ENERGY:
+        raise PolicyError(
+            f"expected a resource that can be measured, got {ENERGY}; nothing here reads a power sensor, so the gate "
+            "could never pass: remove the gate"
+        )
+    return resource
 
 
-def _resource(gate: Limit, evidence: Evidence, facts: dict[str, Any]) -> GateResult:
-    resource = RESOURCES[str(gate.resource)]
-    value, bound = _figure(gate, evidence.candidate), float(gate.at_most or 0)
-    possible = math.isfinite(value) and (value > 0 or (value == 0 and resource.may_be_zero))
-    if not possible:
-        raise EvidenceError(f"The candidate's {gate.resource} was measured as {value}, which cannot be.", MEASURE_AGAIN)
-    held = value <= bound
-    where = f"{'within' if held else 'over'} the limit of {wording.figure(bound)}"
-    return concluded(
-        gate,
-        "pass" if held else "fail",
-        f"{_title(gate)}: {wording.figure(value)} {resource.unit}, {where}.",
-        lambda: _remedy(gate, value, bound),
-        candidate_value=value,
-        **facts,
-    )
+ResourceName: TypeAlias = Annotated[str, one_of(RESOURCES), BeforeValidator(_measured)]
 
 
-def _figure(gate: Limit, candidate: ModelEvidence) -> float:
-    figures = candidate.measured_resources("candidate")
-    if gate.batch_size is not None and gate.batch_size != 1:
-        found = [batch for batch in candidate.batches if batch.batch_size == gate.batch_size]
+class Limit(GateKind):
+    """A resource of the candidate is at most so much, or a metric of it is at least or at most so much.
+
+    A metric is held by its confidence bound, so it needs a `confidence`.
+    """
+
+    kind: Literal["limit"] = "limit"
+    name: Name
+    """The gate's own name."""
+    resource: ResourceName | None = None
+    """The resource that is limited; its bound is in bytes, MiB or milliseconds. Instead of a `metric`."""
+    batch_size: int | None = Field(default=None, strict=True, ge=1)
+    """The number of rows at a time that a latency is of; one row where it is left out."""
+    at_most: float | None = Field(default=None, strict=True, gt=0)
+    """The largest value that is allowed, in the unit of the resource or metric."""
+    at_least: float | None = Field(default=None, strict=True)
+    """The smallest value of the metric that is allowed."""
+    metric: Metric | None = None
+    """The metric that is held, or a custom metric as package.module:function. Instead of a `resource`."""
+    of: Value | None = None
+    """The class that recall, precision, f1 and auroc are of."""
+    better: Literal["higher", "lower"] | None = None
+    """The direction in which a custom metric is better."""
+    slice: SliceCondition | None = None
+    """The rows that the metric looks at; all rows where it is left out."""
+    confidence: Confidence | None = None
+    """The one-sided confidence of the metric's bound, such as 0.95."""
+    on_inconclusive: OnInconclusive = "fail"
+    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.resource is None) == (self.metric is None):
+            raise PolicyError("expected either a `resource` or a `metric`, got both or none; keep one")
+        if self.metric is not None:
+            self._check_metric()
+        elif self.at_most is None:
+            raise PolicyError(f"expected `at_most` for {self.resource}, got none; add it, it has no default")
+        elif (self.at_least, self.of, self.better, self.slice, self.confidence) != (None,) * 5:
+            raise PolicyError(f"{self.resource}: expected `at_most` alone, got keys of a metric; remove them")
+        if self.batch_size is not None and self.resource not in BATCHED:
+            raise PolicyError(f"`batch_size` is for {' and '.join(BATCHED)} only; remove it")
+        return self
+
+    def _check_metric(self) -> None:
+        sign = self.choice.sign
+        right, wrong = (self.at_least, self.at_most) if sign > 0 else (self.at_most, self.at_least)
+        if right is None or wrong is not None:
+            raise PolicyError(
+                f"metric {self.metric}: expected `{'at_least' if sign > 0 else 'at_most'}`, as "
+                f"{'higher' if sign > 0 else 'lower'} is better, got the other or none; correct it"
+            )
+        if self.confidence is None:
+            raise PolicyError(f"metric {self.metric}: expected a `confidence`, got none; add it, it has no default")
+
+    @property
+    def choice(self) -> MetricChoice:
+        """The metric with its class and slice."""
+        return MetricChoice.model_validate(
+            {"metric": self.metric, "of": self.of, "better": self.better, "slice": self.slice}
+        )
+
+    @classmethod
+    def shown(cls) -> Shown:
+        """Show a level; the metric says on which side of the limit it must lie."""
+        return Shown()
+
+    @property
+    def by_answers(self) -> bool:
+        """True for a metric; a resource is measured of the file."""
+        return self.metric is not None
+
+    @property
+    def heading(self) -> str:
+        """The resource or the metric."""
+        if self.resource is None:
+            return self.choice.described
+        title = RESOURCES[self.resource].title
+        return title if self.batch_size in (None, 1) else f"{title} of {self.batch_size} rows"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Resource or metric, its limit and unit."""
+        if self.resource is not None:
+            return {"metric": self.resource, "threshold": self.at_most, "unit": "value"}
+        return {
+            "metric": self.metric,
+            "slice": str(self.slice) if self.slice else None,
+            "threshold": self.at_least if self.at_most is None else self.at_most,
+            "confidence": self.confidence,
+            "unit": "proportion" if self.choice.is_proportion else "value",
+        }
+
+    def plan(self, test: PlannedRows, /) -> PlanLine:
+        """Count the rows on which a flawless candidate passes; a resource needs none."""
+        if self.metric is None:
+            return not_of_rows(self.name)
+        return test.share_at_least(self.name, self.choice, self.at_least, float(self.confidence or 0))
+
+    def decide(self, evidence: Evidence) -> GateResult:
+        """Hold a resource up to and including `at_most`, or a metric's bounds; an impossible figure fails."""
+        if self.resource is None:
+            return self._decide_metric(evidence)
+        resource, value, bound = (
+            RESOURCES[self.resource],
+            self._figure(self.resource, evidence),
+            float(self.at_most or 0),
+        )
+        if not (math.isfinite(value) and (value > 0 or (value == 0 and resource.may_be_zero))):
+            raise EvidenceError(
+                f"The candidate's {self.resource} was measured as {value}, which cannot be.", MEASURE_AGAIN
+            )
+        held = value <= bound
+        where = f"{'within' if held else 'over'} the limit of {wording.figure(bound)}"
+        return self.concluded(
+            "pass" if held else "fail",
+            f"{self.heading}: {wording.figure(value)} {resource.unit}, {where}.",
+            lambda: _over(resource, value, bound),
+            candidate_value=value,
+        )
+
+    def _figure(self, resource: str, evidence: Evidence) -> float:
+        figures = evidence.candidate.measured_resources("candidate")
+        if self.batch_size in (None, 1):
+            return figures.value(resource)
+        found = [batch for batch in evidence.candidate.batches if batch.batch_size == self.batch_size]
         if not found:
             raise EvidenceError(
-                f"The candidate's {gate.resource} was not measured at {gate.batch_size} rows at a time.", MEASURE_AGAIN
+                f"The candidate's {resource} was not measured at {self.batch_size} rows at a time.", MEASURE_AGAIN
             )
-        return float(getattr(found[0], str(gate.resource)))
-    return figures.value(str(gate.resource))
+        return float(getattr(found[0], resource))
+
+    def _decide_metric(self, evidence: Evidence) -> GateResult:
+        choice, confidence = self.choice, float(self.confidence or 0)
+        value, lower, upper, n = value_with_bounds(choice, evidence.alone(), confidence, evidence)
+        bound, higher = float(self.facts["threshold"]), choice.sign > 0
+        outcome = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
+        said, low, high, limit = (wording.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
+        return self.concluded(
+            outcome,
+            f"{self.heading}: {said} ({wording.percent(confidence)} bounds {low} to {high}) on "
+            f"{wording.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for.",
+            lambda: _missed(outcome, higher, value, bound),
+            estimate=value,
+            lower=lower,
+            upper=upper,
+            n=int(n),
+            candidate_value=value,
+        )
 
 
-def _metric(gate: Limit, evidence: Evidence, facts: dict[str, Any]) -> GateResult:
-    choice, confidence = gate.choice, float(gate.confidence or 0)
-    value, lower, upper, n = own_value(choice, evidence.alone(), confidence, evidence)
-    bound, higher = float(facts["threshold"]), choice.sign > 0
-    outcome = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
-    said, low, high, limit = (wording.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
-    return concluded(
-        gate,
-        outcome,
-        f"{choice.described}: {said} ({wording.percent(confidence)} bounds {low} to {high}) on "
-        f"{wording.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for.",
-        lambda: _more(outcome, higher, value, bound),
-        estimate=value,
-        lower=lower,
-        upper=upper,
-        n=int(n),
-        candidate_value=value,
-        **facts,
-    )
+def _over(resource: Resource, value: float, bound: float) -> str:
+    excess, factor = wording.figure(value - bound), math.ceil(100 * value / bound) / 100
+    smaller = f"{factor:.2f} times {resource.less}"
+    return f"{excess} {resource.unit} too much: make it {smaller}, or raise the device's budget."
 
 
-def _more(outcome: str, higher: bool, value: float, bound: float) -> str:
+def _missed(outcome: GateOutcome, higher: bool, value: float, bound: float) -> str:
     better = value > bound if higher else value < bound
     if outcome == "inconclusive" and better:
         return "It may hold, but these rows do not show it: measure on more rows."
     return f"The candidate itself must become {'higher' if higher else 'lower'} here, or the limit be moved."
-
-
-def _title(gate: Limit) -> str:
-    title = RESOURCES[str(gate.resource)].title
-    return title if gate.batch_size in (None, 1) else f"{title} of {gate.batch_size} rows"
-
-
-def _remedy(gate: Limit, value: float, bound: float) -> str:
-    resource = RESOURCES[str(gate.resource)]
-    excess, factor = wording.figure(value - bound), math.ceil(100 * value / bound) / 100
-    return (
-        f"{excess} {resource.unit} too much: make it {factor:.2f} times {resource.less}, or raise the device's budget."
-    )

@@ -1,94 +1,132 @@
-"""The paired non-inferiority gate: how much was lost against a reference, and is it shown to be little enough."""
+"""The paired non-inferiority gate: the loss against a reference is shown to be small enough."""
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import wording
-from quality_gates.gates.results import at_least, concluded, decided, not_applicable
-from quality_gates.policy import NonInferiority
-from quality_gates.statistics import Comparison, compare, exact
+from quality_gates.gates.kind import GateKind, Shown, at_least
+from quality_gates.gates.planning import PlanLine, PlannedRows
+from quality_gates.policy import (
+    Confidence,
+    MetricChoice,
+    Name,
+    OnInconclusive,
+    Reference,
+    below_one_for_proportions,
+)
+from quality_gates.statistics import ComparedMetric, compare, most_lost
 from quality_gates.verdict import GateOutcome, GateResult
 
 
-def evaluate(gate: NonInferiority, evidence: Evidence) -> GateResult:
-    """Decide one gate: pass above -margin, fail below it, else inconclusive. Damaged evidence fails."""
-    return decided(gate.name, _title(gate), lambda: _decide(gate, evidence), **_facts(gate))
+class NonInferiority(MetricChoice, GateKind):
+    """The candidate may lose at most a margin of a metric against a reference, over the same test rows.
 
+    It passes when the lower confidence bound of candidate - reference is above -margin, fails when the upper bound is
+    below it, and is inconclusive in between.
+    """
 
-def _decide(gate: NonInferiority, evidence: Evidence) -> GateResult:
-    evidence.alone().index.mask(gate.slice)
-    laid = evidence.beside(gate.against)
-    if laid is None:
-        compare(gate, evidence.alone(), "candidate", gate.margin, gate.confidence, evidence)  # hides no damage
-        return not_applicable(gate.name, _title(gate), **_facts(gate))
-    return _result(gate, compare(gate, laid, gate.against, gate.margin, gate.confidence, evidence))
+    kind: Literal["non_inferiority"] = "non_inferiority"
+    name: Name
+    """The gate's own name."""
+    against: Reference
+    """The model that the candidate is compared with: the parent, or the one that is deployed now."""
+    margin: float = Field(strict=True, ge=0)
+    """The largest loss that is allowed, in the metric's unit: 0.02 of a proportion are two percentage points. 0 demands
+    a measurable improvement."""
+    confidence: Confidence
+    """The one-sided confidence of each bound, such as 0.95."""
+    on_inconclusive: OnInconclusive = "fail"
+    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
 
+    @field_validator("margin")
+    @classmethod
+    def _margin_fits(cls, margin: float, info: ValidationInfo) -> float:
+        return below_one_for_proportions(info.data.get("metric"), margin)
 
-def _result(gate: NonInferiority, seen: Comparison) -> GateResult:
-    outcome = at_least(-gate.margin, seen.lower, seen.upper)
-    return concluded(
-        gate,
-        outcome,
-        _sentence(gate, seen),
-        lambda: _remedy(gate, seen, outcome),
-        rows_needed=seen.rows_needed,
-        **seen.figures,
-        **_facts(gate),
-    )
+    @classmethod
+    def shown(cls) -> Shown:
+        """Show the gain; it must lie above -margin."""
+        return Shown(difference=True, allowed="above")
 
+    @property
+    def by_answers(self) -> bool:
+        """True: it compares answers."""
+        return True
 
-def _facts(gate: NonInferiority) -> dict[str, Any]:
-    return {
-        "kind": gate.kind,
-        "against": gate.against,
-        "slice": str(gate.slice) if gate.slice else None,
-        "metric": gate.metric,
-        "unit": "proportion" if gate.is_proportion else "value",
-        "threshold": -gate.margin,
-        "margin": gate.margin,
-        "confidence": gate.confidence,
-    }
+    @property
+    def heading(self) -> str:
+        """The metric and the reference."""
+        return f"{self.described} against the {self.against} model"
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Metric, reference, slice, margin and confidence."""
+        return {
+            "against": self.against,
+            "slice": str(self.slice) if self.slice else None,
+            "metric": self.metric,
+            "unit": "proportion" if self.is_proportion else "value",
+            "threshold": -self.margin,
+            "margin": self.margin,
+            "confidence": self.confidence,
+        }
 
-def _title(gate: NonInferiority) -> str:
-    return f"{gate.described} against the {gate.against} model"
+    def plan(self, test: PlannedRows, /) -> PlanLine:
+        """Count the rows on which two equal models pass in 4 of 5 cases."""
+        return test.non_inferiority(self.name, self, self.margin, self.confidence)
 
-
-def _sentence(gate: NonInferiority, seen: Comparison) -> str:
-    write = wording.differences(gate.is_proportion, gate.margin, seen.lower, seen.upper)
-    allowed = (
-        f"a loss of at most {write.amount(gate.margin)} is allowed"
-        if gate.margin
-        else "a gain must be shown, as no loss is allowed"
-    )
-    counted = "" if seen.lost is None else f" {wording.rows(seen.lost)} lost, {seen.gained:,} gained."
-    return (
-        f"{_title(gate)}: {write.signed(seen.gain, unit=True)} ({wording.percent(gate.confidence)} bounds "
-        f"{write.signed(seen.lower)} to {write.signed(seen.upper)}) "
-        f"on {wording.rows(seen.n)}; {allowed}.{counted}"
-    )
-
-
-def _remedy(gate: NonInferiority, seen: Comparison, outcome: GateOutcome) -> str:
-    if seen.lost is None or seen.gained is None:
-        write = wording.differences(gate.is_proportion, gate.margin, seen.lower, seen.upper)
-        missing = f"The lower bound is {write.amount(-gate.margin - seen.lower)} too low."
-        return missing if outcome == "fail" else f"{missing} {more_rows(seen.rows_needed, seen.n)}"
-    most = exact.most_lost(seen.gained, seen.n, gate.margin, gate.confidence)
-    if most is None:
-        winning = f"{wording.rows(seen.n)} cannot pass even with none lost and {seen.gained:,} gained."
-    else:
-        winning = (
-            f"To pass on these {wording.rows(seen.n)}, win back {seen.lost - most:,} of the {seen.lost:,} lost: "
-            f"at most {most:,} may be lost while {seen.gained:,} are gained."
+    def decide(self, evidence: Evidence) -> GateResult:
+        """Hold the bounds of the gain against -margin."""
+        evidence.alone().index.mask(self.slice)
+        laid = evidence.beside(self.against)
+        if laid is None:
+            compare(self, evidence.alone(), "candidate", self.margin, self.confidence, evidence)  # hides no damage
+            return self.not_applicable()
+        seen = compare(self, laid, self.against, self.margin, self.confidence, evidence)
+        outcome = at_least(-self.margin, seen.lower, seen.upper)
+        return self.concluded(
+            outcome,
+            self._sentence(seen),
+            lambda: self._remedy(seen, outcome),
+            rows_needed=seen.rows_needed,
+            **seen.figures,
         )
-    if outcome == "fail" and most is not None:
-        return winning
-    return f"{winning} {more_rows(seen.rows_needed, seen.n)}"
+
+    def _sentence(self, seen: ComparedMetric) -> str:
+        write = wording.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
+        allowed = (
+            f"a loss of at most {write.amount(self.margin)} is allowed"
+            if self.margin
+            else "a gain must be shown, as no loss is allowed"
+        )
+        counted = "" if seen.lost is None else f" {wording.rows(seen.lost)} lost, {seen.gained:,} gained."
+        return (
+            f"{self.heading}: {write.signed(seen.gain, unit=True)} ({wording.percent(self.confidence)} bounds "
+            f"{write.signed(seen.lower)} to {write.signed(seen.upper)}) "
+            f"on {wording.rows(seen.n)}; {allowed}.{counted}"
+        )
+
+    def _remedy(self, seen: ComparedMetric, outcome: GateOutcome) -> str:
+        if seen.lost is None or seen.gained is None:
+            write = wording.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
+            missing = f"The lower bound is {write.amount(-self.margin - seen.lower)} too low."
+            return missing if outcome == "fail" else f"{missing} {_more_rows(seen.rows_needed, seen.n)}"
+        most = most_lost(seen.gained, seen.n, self.margin, self.confidence)
+        if most is None:
+            winning = f"{wording.rows(seen.n)} cannot pass even with none lost and {seen.gained:,} gained."
+        else:
+            winning = (
+                f"To pass on these {wording.rows(seen.n)}, win back {seen.lost - most:,} of the {seen.lost:,} lost: "
+                f"at most {most:,} may be lost while {seen.gained:,} are gained."
+            )
+        if outcome == "fail" and most is not None:
+            return winning
+        return f"{winning} {_more_rows(seen.rows_needed, seen.n)}"
 
 
-def more_rows(needed: int | None, n: int) -> str:
-    """Say how many rows of the slice would decide."""
+def _more_rows(needed: int | None, n: int) -> str:
     if needed is None:
         return "No number of rows shows a gain between equal models; a margin above 0 allows a loss."
     if needed <= n:

@@ -1,13 +1,16 @@
 """The parity gate: two ways of running the candidate that must answer the same."""
 
 import math
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence, ParityMeasurement
 from quality_gates.gates import wording
-from quality_gates.gates.results import concluded, decided
-from quality_gates.policy import Parity, ParityCheck
+from quality_gates.gates.kind import GateKind, Shown
+from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
+from quality_gates.policy import Name, ParityCheck, Share
 from quality_gates.verdict import GateResult
 
 TITLES: dict[ParityCheck, str] = {
@@ -19,47 +22,74 @@ TITLES: dict[ParityCheck, str] = {
 }
 
 
-def evaluate(gate: Parity, evidence: Evidence) -> GateResult:
-    """Decide one gate; what was not measured, or not on any row, fails."""
-    return decided(gate.name, TITLES[gate.check], lambda: _decide(gate, evidence), **_facts(gate))
+class Parity(GateKind):
+    """Two ways of running the candidate answer the same."""
 
+    kind: Literal["parity"] = "parity"
+    name: Name
+    """The gate's own name."""
+    check: ParityCheck
+    """The two ways: torch and ONNX Runtime, batches and single rows, the optimized graph and the plain one, the file in
+    a fresh process and in the session that is open, or the emulated CPU of the device and this machine's."""
+    at_most: float = Field(strict=True, ge=0)
+    """The largest difference of an output that is allowed, as a share of the largest output."""
+    rows_at_most: Share
+    """The largest share of rows whose answer may differ."""
 
-def _decide(gate: Parity, evidence: Evidence) -> GateResult:
-    evidence.candidate.check_answered("candidate")
-    seen = _measured(gate.check, evidence)
-    share = seen.differing / seen.rows
-    holds = seen.largest <= gate.at_most and share <= gate.rows_at_most
-    return concluded(
-        gate,
-        "pass" if holds else "fail",
-        f"{TITLES[gate.check]}: the largest difference is {seen.largest:.3g} of the largest output (at most "
-        f"{gate.at_most:g} is allowed), and {seen.differing:,} of {wording.rows(seen.rows)} are answered otherwise "
-        f"(at most {100 * gate.rows_at_most:g} %).",
-        lambda: "Look for the operator that differs: run both on one row, output by output.",
-        n=seen.rows,
-        candidate_value=seen.largest,
-        estimate=share,
-        **_facts(gate),
-    )
+    @classmethod
+    def shown(cls) -> Shown:
+        """Show the largest difference; it must lie below the limit."""
+        return Shown(allowed="below")
 
+    @property
+    def by_answers(self) -> bool:
+        """False: it needs the file itself."""
+        return False
 
-def _measured(check: ParityCheck, evidence: Evidence) -> ParityMeasurement:
-    found = [measured for measured in evidence.parity if measured.check == check]
-    if len(found) != 1:
-        how = "was not measured" if not found else f"was measured {len(found)} times"
-        raise EvidenceError(f"It {how}.", MEASURE_AGAIN)
-    (seen,) = found
-    if seen.failure is not None:
-        raise EvidenceError(f"The measurement failed: {seen.failure}", MEASURE_AGAIN)
-    possible = seen.rows > 0 and 0 <= seen.differing <= seen.rows and math.isfinite(seen.largest) and seen.largest >= 0
-    if not possible:
-        raise EvidenceError(
-            f"The measurement says {seen.differing} of {seen.rows} rows and a difference of {seen.largest}, "
-            "which cannot be.",
-            MEASURE_AGAIN,
+    @property
+    def heading(self) -> str:
+        """The two ways."""
+        return TITLES[self.check]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Check and limit."""
+        return {"metric": f"parity_{self.check}", "threshold": self.at_most, "unit": "value"}
+
+    def plan(self, _: PlannedRows, /) -> PlanLine:
+        """Need no number of rows."""
+        return not_of_rows(self.name)
+
+    def decide(self, evidence: Evidence) -> GateResult:
+        """Pass when outputs and answers differ as little as is allowed; what was not measured on any row fails."""
+        evidence.candidate.check_answered("candidate")
+        seen = self._measured(evidence)
+        share = seen.differing / seen.rows
+        holds = seen.largest <= self.at_most and share <= self.rows_at_most
+        return self.concluded(
+            "pass" if holds else "fail",
+            f"{self.heading}: the largest difference is {seen.largest:.3g} of the largest output (at most "
+            f"{self.at_most:g} is allowed), and {seen.differing:,} of {wording.rows(seen.rows)} are answered otherwise "
+            f"(at most {100 * self.rows_at_most:g} %).",
+            lambda: "Look for the operator that differs: run both on one row, output by output.",
+            n=seen.rows,
+            candidate_value=seen.largest,
+            estimate=share,
         )
-    return seen
 
-
-def _facts(gate: Parity) -> dict[str, Any]:
-    return {"kind": gate.kind, "metric": f"parity_{gate.check}", "threshold": gate.at_most, "unit": "value"}
+    def _measured(self, evidence: Evidence) -> ParityMeasurement:
+        found = [measured for measured in evidence.parity if measured.check == self.check]
+        if len(found) != 1:
+            how = "was not measured" if not found else f"was measured {len(found)} times"
+            raise EvidenceError(f"It {how}.", MEASURE_AGAIN)
+        (seen,) = found
+        if seen.failure is not None:
+            raise EvidenceError(f"The measurement failed: {seen.failure}", MEASURE_AGAIN)
+        counted = seen.rows > 0 and 0 <= seen.differing <= seen.rows
+        if not (counted and math.isfinite(seen.largest) and seen.largest >= 0):
+            raise EvidenceError(
+                f"The measurement says {seen.differing} of {seen.rows} rows and a difference of {seen.largest}, "
+                "which cannot be.",
+                MEASURE_AGAIN,
+            )
+        return seen

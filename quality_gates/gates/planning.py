@@ -1,18 +1,18 @@
-"""Which gates the data can decide at all, said before anything is trained."""
+"""Planning: which gates the test rows can decide at all, told before anything is trained."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import SliceIndex
-from quality_gates.gates.foresight import Foreseen, foresee
-from quality_gates.policy import Calibration, Flips, FoundSlices, Gate, GatePolicy, Limit, NonInferiority, Plausibility
-from quality_gates.statistics import POWER, rows_for_share, rows_without_a_miss, tango
+from quality_gates.policy import MetricChoice, SliceCondition
+from quality_gates.statistics import POWER, is_class, rows_needed, rows_without_a_miss, target_of
 
-_ONLY_SHOWN = "yes: only a {} that is shown stops it, and few rows show none"
+ONLY_SHOWN = "yes: only a {} that is shown stops it, and few rows show none"
 _NEVER = "no: no number of rows shows it between equal models"
 
 
@@ -31,70 +31,120 @@ class PlanLine:
 
     @property
     def decidable(self) -> bool:
-        """Whether the gate can be expected to decide."""
+        """True where the gate can be expected to decide."""
         return self.answer.startswith("yes")
 
 
-def plan(policy: GatePolicy, rows: pd.DataFrame, discordance: float) -> Iterator[PlanLine]:
-    """Yield a line per gate: rows that pass it in 4 of 5 cases if the models are equal but differ on some rows.
+@dataclass(frozen=True)
+class Foreseen:
+    """`rows` in test that a metric looks at, and how many rows of accuracy they are `worth` to it.
 
-    `rows` are the test rows' slice columns, and `target` where it is known. `discordance` is the share of rows, in each
-    class, on which exactly one of the two models is right; half of them flip the one way, half the other.
+    None where the models' answers decide which rows count or how much; `unknown` then says what on.
     """
-    index = SliceIndex(rows)
-    for gate in policy.gates:
-        try:
-            yield _line(gate, rows, index, discordance)
-        except EvidenceError as error:
-            yield PlanLine(gate.name, 0, None, f"no: {error.reason}")
+
+    rows: int | None
+    worth: float | None = None
+    unknown: str = ""
 
 
-def _line(gate: Gate, rows: pd.DataFrame, index: SliceIndex, discordance: float) -> PlanLine:
-    match gate:
-        case NonInferiority():
-            return _non_inferiority(gate, foresee(gate, rows, index), discordance)
-        case Flips():
-            n = int(index.mask(gate.slice).sum())
-            return _answer(gate.name, n, rows_for_share(discordance / 2, gate.at_most, gate.confidence, POWER))
-        case Limit() if gate.metric is not None:
-            return _limit(gate, foresee(gate.choice, rows, index))
-        case Calibration():
-            n = int(index.mask(gate.slice).sum())
-            return _unknown(gate.name, n, "it depends on how far confidences are off")
-        case Plausibility():
-            return PlanLine(gate.name, foresee(gate, rows, index).rows, None, _ONLY_SHOWN.format("gain"))
-        case FoundSlices():
-            return PlanLine(gate.name, len(rows), None, _ONLY_SHOWN.format("loss"))
-    return PlanLine(gate.name, None, None, "not a matter of rows")
+@dataclass(frozen=True)
+class PlannedRows:
+    """The test rows as they are known before there is a model.
+
+    `rows` has the slice columns, and `target` where it is known. `discordance` is the share of rows, in each class, on
+    which exactly one of two equal models is right; half of them flip the one way, half the other.
+    """
+
+    rows: pd.DataFrame
+    index: SliceIndex
+    discordance: float
+
+    def count(self, condition: SliceCondition | None) -> int:
+        """Return the number of rows in a slice; raises EvidenceError where there is none."""
+        return int(self.index.mask(condition).sum())
+
+    def foresee(self, choice: MetricChoice) -> Foreseen:
+        """Tell what right answers and slices alone say; raises EvidenceError where no row would ever count."""
+        seen = self.rows[self.index.mask(choice.slice)]
+        if choice.is_custom:
+            return Foreseen(len(seen), unknown=f"it depends on how {choice.metric} varies between rows")
+        match choice.metric:
+            case "accuracy":
+                return Foreseen(len(seen), len(seen))
+            case "mae" | "rmse":
+                return Foreseen(len(seen), unknown="it depends on how far the errors of the two models part")
+            case "balanced_accuracy" | "macro_f1":
+                return _of_all_classes(choice, seen)
+        return _of_one_class(choice, seen)
+
+    def non_inferiority(self, name: str, choice: MetricChoice, margin: float, confidence: float) -> PlanLine:
+        """Return the line of a paired test: the rows on which two equal models pass it in 4 of 5 cases."""
+        seen = self.foresee(choice)
+        if margin == 0:
+            return PlanLine(name, seen.rows, None, _NEVER)
+        if seen.worth is None or seen.rows is None:
+            return unknown(name, seen.rows, seen.unknown)
+        of_accuracy = rows_needed(self.discordance, margin, confidence, POWER)
+        needed = None if of_accuracy is None else math.ceil(of_accuracy * seen.rows / seen.worth)
+        return answer(name, seen.rows, needed)
+
+    def share_at_least(self, name: str, choice: MetricChoice, least: float | None, confidence: float) -> PlanLine:
+        """Return the line of a lower bound: what the candidate reaches is not known, what a flawless one needs is."""
+        seen = self.foresee(choice)
+        if choice.metric not in ("accuracy", "recall") or seen.rows is None:
+            return unknown(name, seen.rows, seen.unknown or "it depends on what the candidate reaches")
+        fewest = rows_without_a_miss(float(least or 0), confidence)
+        if fewest is None:
+            return PlanLine(name, seen.rows, None, "no: not even a flawless candidate shows it")
+        if seen.rows < fewest:
+            return PlanLine(name, seen.rows, fewest, f"no: {fewest - seen.rows:,} rows more, even without a mistake")
+        return unknown(name, seen.rows, f"it depends on what the candidate reaches; {fewest:,} do without a mistake")
 
 
-def _non_inferiority(gate: NonInferiority, seen: Foreseen, discordance: float) -> PlanLine:
-    if gate.margin == 0:
-        return PlanLine(gate.name, seen.rows, None, _NEVER)
-    if seen.worth is None or seen.rows is None:
-        return _unknown(gate.name, seen.rows, seen.unknown)
-    of_accuracy = tango.rows_needed(discordance, gate.margin, gate.confidence, POWER)
-    needed = None if of_accuracy is None else math.ceil(of_accuracy * seen.rows / seen.worth)
-    return _answer(gate.name, seen.rows, needed)
-
-
-def _limit(gate: Limit, seen: Foreseen) -> PlanLine:
-    """What the candidate will reach is not known; how many rows a flawless one needs is."""
-    if gate.metric not in ("accuracy", "recall") or seen.rows is None:
-        return _unknown(gate.name, seen.rows, seen.unknown or "it depends on what the candidate reaches")
-    fewest = rows_without_a_miss(float(gate.at_least or 0), float(gate.confidence or 0))
-    if fewest is None:
-        return PlanLine(gate.name, seen.rows, None, "no: not even a flawless candidate shows it")
-    if seen.rows < fewest:
-        return PlanLine(gate.name, seen.rows, fewest, f"no: {fewest - seen.rows:,} rows more, even without a mistake")
-    return _unknown(gate.name, seen.rows, f"it depends on what the candidate reaches; {fewest:,} do without a mistake")
-
-
-def _answer(name: str, n: int, needed: int | None) -> PlanLine:
+def answer(name: str, n: int, needed: int | None) -> PlanLine:
+    """Return the line of a gate that needs a known number of rows; None: no number shows it."""
     if needed is None:
         return PlanLine(name, n, None, _NEVER)
     return PlanLine(name, n, needed, "yes" if n >= needed else f"no: {needed - n:,} rows more, or a wider margin")
 
 
-def _unknown(name: str, n: int | None, why: str) -> PlanLine:
+def unknown(name: str, n: int | None, why: str) -> PlanLine:
+    """Return the line of a gate whose number of rows depends on the models' answers."""
     return PlanLine(name, n, None, f"not known before: {why}")
+
+
+def not_of_rows(name: str) -> PlanLine:
+    """Return the line of a gate that numbers of rows do not decide."""
+    return PlanLine(name, None, None, "not a matter of rows")
+
+
+def _of_one_class(choice: MetricChoice, seen: pd.DataFrame) -> Foreseen:
+    truly, of = _truly(choice, seen), choice.of
+    n, others = int(truly.sum()), int((~truly).sum())
+    if choice.metric == "recall":
+        return Foreseen(n, n)
+    if choice.metric == "precision":
+        return Foreseen(None, unknown=f"its rows are those that the models call {of!r}; {n:,} truly are")
+    if choice.metric == "f1":
+        return Foreseen(None, unknown=f"beside {n:,} rows of {of!r}, those count that the models call so")
+    if not others:
+        raise EvidenceError(f"AUROC needs rows of class {of!r} and others; every row is of it.", "Correct `of`.")
+    return Foreseen(
+        len(seen), unknown=f"it depends on how alike the models rank {n:,} rows of {of!r} against {others:,} others"
+    )
+
+
+def _of_all_classes(choice: MetricChoice, seen: pd.DataFrame) -> Foreseen:
+    counts = target_of(seen).value_counts()
+    if choice.metric == "macro_f1":
+        named = f"{counts.index[-1]!r} of {int(counts.iloc[-1]):,} rows counts as much as any class"
+        return Foreseen(None, unknown=f"rows count by what the models call them; {named}")
+    # The mean of K recalls on n_k rows each varies as accuracy does on K^2 / (1/n_1 + ... + 1/n_K) rows.
+    return Foreseen(len(seen), len(counts) ** 2 / float((1 / counts).sum()))
+
+
+def _truly(choice: MetricChoice, seen: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    truly = np.array([is_class(value, choice.of) for value in target_of(seen)], dtype=bool)
+    if not truly.any():
+        raise EvidenceError(f"No row is truly of class {choice.of!r}.", "Correct `of` in the policy.")
+    return truly

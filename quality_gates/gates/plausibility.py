@@ -1,11 +1,14 @@
 """The plausibility gate: a gain over the parent that is too good to be true stops the line."""
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import wording
-from quality_gates.gates.results import concluded, decided
-from quality_gates.policy import Plausibility
+from quality_gates.gates.kind import GateKind, Shown
+from quality_gates.gates.planning import ONLY_SHOWN, PlanLine, PlannedRows
+from quality_gates.policy import Confidence, MetricChoice, Name, below_one_for_proportions
 from quality_gates.statistics import compare
 from quality_gates.verdict import GateResult
 
@@ -15,43 +18,68 @@ _REMEDY = (
 )
 
 
-def evaluate(gate: Plausibility, evidence: Evidence) -> GateResult:
-    """Decide one gate: fail when the gain is shown to be larger than plausible. Damaged evidence fails."""
-    return decided(gate.name, _title(gate), lambda: _decide(gate, evidence), **_facts(gate))
+class Plausibility(MetricChoice, GateKind):
+    """A gain over the parent that is shown to be larger than plausible stops the line: a leak is more likely."""
 
+    kind: Literal["plausibility"] = "plausibility"
+    name: Name
+    """The gate's own name."""
+    gain_at_most: float = Field(strict=True, ge=0)
+    """The largest gain over the parent that is plausible, in the metric's unit."""
+    confidence: Confidence
+    """The one-sided confidence of the lower bound, such as 0.95."""
 
-def _decide(gate: Plausibility, evidence: Evidence) -> GateResult:
-    laid = evidence.beside_parent()
-    seen = compare(gate, laid, "parent", -gate.gain_at_most, gate.confidence, evidence)
-    plausible = not seen.lower > gate.gain_at_most
-    write = wording.differences(gate.is_proportion, gate.gain_at_most, seen.lower)
-    return concluded(
-        gate,
-        "pass" if plausible else "fail",
-        f"{_title(gate)}: {write.signed(seen.gain, unit=True)} ({wording.percent(gate.confidence)} lower "
-        f"bound {write.signed(seen.lower)}) on {wording.rows(seen.n)}; "
-        + (
-            f"not shown to be more than the plausible {write.amount(gate.gain_at_most)}."
-            if plausible
-            else f"more than the plausible {write.amount(gate.gain_at_most)}: a leak is likelier."
-        ),
-        lambda: _REMEDY,
-        **seen.figures,
-        **_facts(gate),
-    )
+    @field_validator("gain_at_most")
+    @classmethod
+    def _gain_fits(cls, gain: float, info: ValidationInfo) -> float:
+        return below_one_for_proportions(info.data.get("metric"), gain)
 
+    @classmethod
+    def shown(cls) -> Shown:
+        """Show the gain; it must lie below what is plausible."""
+        note = "A plausibility gate asks the other way round: it fails only when its whole bar lies outside."
+        return Shown(difference=True, allowed="below", note=note)
 
-def _facts(gate: Plausibility) -> dict[str, Any]:
-    return {
-        "kind": gate.kind,
-        "against": "parent",
-        "slice": str(gate.slice) if gate.slice else None,
-        "metric": gate.metric,
-        "unit": "proportion" if gate.is_proportion else "value",
-        "threshold": gate.gain_at_most,
-        "confidence": gate.confidence,
-    }
+    @property
+    def by_answers(self) -> bool:
+        """True: it compares answers."""
+        return True
 
+    @property
+    def heading(self) -> str:
+        """The metric that gained."""
+        return f"Gain of {self.described[0].lower()}{self.described[1:]} over the parent model"
 
-def _title(gate: Plausibility) -> str:
-    return f"Gain of {gate.described[0].lower()}{gate.described[1:]} over the parent model"
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Metric, slice, limit and confidence."""
+        return {
+            "against": "parent",
+            "slice": str(self.slice) if self.slice else None,
+            "metric": self.metric,
+            "unit": "proportion" if self.is_proportion else "value",
+            "threshold": self.gain_at_most,
+            "confidence": self.confidence,
+        }
+
+    def plan(self, test: PlannedRows, /) -> PlanLine:
+        """Need no number of rows to pass."""
+        return PlanLine(self.name, test.foresee(self).rows, None, ONLY_SHOWN.format("gain"))
+
+    def decide(self, evidence: Evidence) -> GateResult:
+        """Fail when the lower bound of the gain is larger than plausible."""
+        seen = compare(self, evidence.beside_parent(), "parent", -self.gain_at_most, self.confidence, evidence)
+        plausible = not seen.lower > self.gain_at_most
+        write = wording.differences(self.is_proportion, self.gain_at_most, seen.lower)
+        return self.concluded(
+            "pass" if plausible else "fail",
+            f"{self.heading}: {write.signed(seen.gain, unit=True)} ({wording.percent(self.confidence)} lower "
+            f"bound {write.signed(seen.lower)}) on {wording.rows(seen.n)}; "
+            + (
+                f"not shown to be more than the plausible {write.amount(self.gain_at_most)}."
+                if plausible
+                else f"more than the plausible {write.amount(self.gain_at_most)}: a leak is likelier."
+            ),
+            lambda: _REMEDY,
+            **seen.figures,
+        )

@@ -1,4 +1,4 @@
-"""How figures read in the sentences of a verdict."""
+"""Figures as they are written in the sentences of a verdict."""
 
 import math
 from dataclasses import dataclass

@@ -1,5 +1,10 @@
-"""The gate report that a release owner reads: one page per model version and device."""
+"""The gate report that a release owner reads: one page per model version and device.
 
+The facts come in as a `ReportContent`, gathered by the pipeline; an HTML page, a text for the terminal and plain tables
+go out. Pictures are laid out in `charts`.
+"""
+
+from quality_gates.report.charts import ThumbnailError, png_base64
 from quality_gates.report.content import (
     Confusion,
     FlippedRow,
@@ -14,11 +19,9 @@ from quality_gates.report.content import (
     SliceRow,
     SliceValue,
 )
-from quality_gates.report.frames import report_tables
 from quality_gates.report.quantities import figure, percent, quantity, size
-from quality_gates.report.render import render_html
-from quality_gates.report.text import render_text
-from quality_gates.report.thumbnails import ThumbnailError, png_base64
+from quality_gates.report.render import render_html, render_text
+from quality_gates.report.tables import report_tables
 
 __all__ = [
     "Confusion",

@@ -1,4 +1,4 @@
-"""What a gate report says: plain values, gathered by the pipeline, drawn by `render`."""
+"""Content of a gate report: plain values, gathered by the pipeline, drawn by `render`."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -40,7 +40,7 @@ class SizePoint(_Frozen):
     `figures` are there where the file was measured on the device, `size_bytes` is the file's own in any case.
 
     `deployed` is what ran on the device when the gates decided, measured again on the same rows. `holds` says whether
-    a file keeps every gate there, `front` whether no other file tried is as good in everything and better in something.
+    a file keeps every gate there, `pareto` whether no other file is as good in everything and better in something.
     """
 
     label: str
@@ -49,7 +49,7 @@ class SizePoint(_Frozen):
     accuracy: float | None = None
     figures: Figures | None = None
     holds: bool | None = None
-    front: bool = False
+    pareto: bool = False
     chosen: bool = False
     note: str = ""
 
@@ -82,7 +82,7 @@ class LedgerRow(_Frozen):
 
 
 class LayerRow(_Frozen):
-    """What INT8 costs in one layer alone, on validation: change of accuracy and slices, and of the answers in size."""
+    """Cost of INT8 in one layer alone, on validation: change of accuracy and slices, and of the answers in size."""
 
     layer: str
     change: float | None = None
@@ -119,7 +119,7 @@ class Confusion(_Frozen):
 
 
 class HistoryRow(_Frozen):
-    """What came of one upstream version on this device; figures are the candidate's on the test rows it was held on.
+    """Outcome of one upstream version on this device; figures are the candidate's on the test rows of that decision.
 
     `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval.
     """

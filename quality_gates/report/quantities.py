@@ -1,13 +1,16 @@
-"""Numbers as a reader wants them: with a unit, a real minus sign, and no more digits than they carry."""
+"""Quantities as a reader wants them: with a unit, a real minus sign, and no more digits than they carry."""
 
 import math
+from dataclasses import dataclass
 
 from edge_runtime.measurement import RESOURCES, Figures
+from quality_gates.gates import AllowedSide, shown_of
+from quality_gates.policy import ERRORS
+from quality_gates.verdict import GateResult
 
 MINUS = "\u2212"
 MISSING = "\u2013"
 _UNITS = (("bytes", "bytes"), ("_mb", "MiB"), ("_ms", "ms"), ("_s", "s"), ("_mj", "mJ"))
-_NO_PROPORTIONS = frozenset({"mae", "rmse"})
 
 
 def finite(value: float | None) -> float | None:
@@ -87,8 +90,8 @@ def has_unit(metric: str) -> bool:
 
 
 def is_proportion(metric: str) -> bool:
-    """Whether a metric is a share of rows: errors and functions of the user's own (`module:function`) are not."""
-    return not has_unit(metric) and metric not in _NO_PROPORTIONS and ":" not in metric
+    """Return True for a share of rows: errors and custom metrics (`module:function`) are none."""
+    return not has_unit(metric) and metric not in ERRORS and ":" not in metric
 
 
 def signed(value: float | None) -> str:
@@ -100,7 +103,7 @@ def signed(value: float | None) -> str:
 
 
 def ratio(candidate: float | None, reference: float | None, less: str, more: str) -> str | None:
-    """How many times the candidate is `less` (smaller, faster) or `more` than the reference; None if unknown."""
+    """Write how many times the candidate is `less` (smaller, faster) or `more` than the reference; None if unknown."""
     ours, theirs = finite(candidate), finite(reference)
     if ours is None or theirs is None or ours <= 0 or theirs <= 0:
         return None
@@ -108,6 +111,65 @@ def ratio(candidate: float | None, reference: float | None, less: str, more: str
     if times < 1.05:
         return "about the same"
     return f"{times:.{1 if times < 100 else 0}f}× {less if ours < theirs else more}"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a gate's numbers: a difference or a level, of a proportion or of another metric."""
+
+    metric: str
+    difference: bool
+    proportion: bool
+
+    def write(self, value: float | None) -> str:
+        """A value with its unit."""
+        if self.proportion:
+            return points(value) if self.difference else percent(value)
+        if has_unit(self.metric):
+            return quantity(self.metric, value)
+        known = finite(value)
+        if self.difference or known is None:
+            return signed(value)
+        return f"{known:.3g}".replace("-", MINUS)
+
+    def limit(self, value: float | None) -> str:
+        """A threshold that was set: resources keep all its digits."""
+        return quantity(self.metric, value, exact=True) if has_unit(self.metric) else self.write(value)
+
+    def tick(self, value: float) -> str:
+        """A value on the axis, without trailing zeros; zero carries the unit."""
+        scaled = round(value * 100, 6) if self.proportion else round(value, 9)
+        if not scaled:
+            return "0 pp" if self.difference and self.proportion else "0"
+        text = f"{scaled:+.6g}" if self.difference else f"{scaled:.6g}"
+        return text.replace("-", MINUS) + (" %" if self.proportion and not self.difference else "")
+
+
+def unit_of(gate: GateResult) -> Unit:
+    """The unit of a gate's estimate, bounds and threshold."""
+    proportion = gate.unit == "proportion" and is_proportion(gate.metric)
+    return Unit(gate.metric, shown_of(gate.kind).difference, proportion)
+
+
+def is_resource(gate: GateResult) -> bool:
+    """Return True for a gate that holds a resource of the device, such as bytes or milliseconds."""
+    return has_unit(gate.metric)
+
+
+def allowed_side(gate: GateResult) -> AllowedSide:
+    """Return the side of the threshold on which a value is allowed.
+
+    A gate that passed or failed has shown it by where its interval lies; else it follows from the kind of gate.
+    """
+    lower, upper, threshold = finite(gate.lower), finite(gate.upper), finite(gate.threshold)
+    if threshold is not None and gate.outcome in ("pass", "fail"):
+        holds = gate.outcome == "pass"
+        if lower is not None and lower > threshold:
+            return "above" if holds else "below"
+        if upper is not None and upper < threshold:
+            return "below" if holds else "above"
+    by_kind = shown_of(gate.kind).allowed
+    return by_kind or ("below" if has_unit(gate.metric) or gate.metric in ERRORS else "above")
 
 
 def _unit(metric: str) -> str | None:

@@ -1,25 +1,41 @@
-"""The gate report: one HTML page that needs no network, no scripts and no other file."""
+"""The gate report for readers: an HTML page that needs no network, no scripts and no other file, and a text version.
 
+The text for a terminal has the verdict, a line per gate, the models side by side and the loss ledger.
+"""
+
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from quality_gates.report import quantities
-from quality_gates.report.charts import frontier_picture, history_pictures
-from quality_gates.report.confusion import confusion_picture
+from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures, limit_value
 from quality_gates.report.content import ReportContent
-from quality_gates.report.gates import OUTCOME_WORDS, gate_groups, remedies
-from quality_gates.report.ledger import ledger_of
-from quality_gates.report.representativeness import comparison_lines
-from quality_gates.report.tables import deployed_words, side_rows, slice_lines
+from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
+from quality_gates.report.quantities import MISSING, finite, percent, points, unit_of
+from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines
+from quality_gates.verdict import GateResult, Verdict
 
 MAX_FLIPS = 24
 MAX_FINDINGS = 8
 MAX_TEXT = 400
+_STYLES = {
+    "pass": "green",
+    "fail": "bold red",
+    "inconclusive": "yellow",
+    "not_applicable": "dim",
+    "overridden": "bold yellow",
+}
+_SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": MISSING, "overridden": "!"}
+
+_WORDS = {**{key: word.lower() for key, word in OUTCOME_WORDS.items()}, "not_applicable": "n/a"}
 
 
 def render_html(content: ReportContent) -> str:
-    """The whole page; every value of the content is escaped."""
+    """Return the whole page; every value of the content is escaped."""
     gates = content.verdict.gates
     return (
         _environment()
@@ -44,6 +60,21 @@ def render_html(content: ReportContent) -> str:
     )
 
 
+def render_text(content: ReportContent) -> RenderableType:
+    """Verdict, decision, gates, what would have to change, the models and the ledger; markup in names stays text."""
+    outcome = content.verdict.outcome
+    parts: list[RenderableType] = [
+        Text(f"{content.model} version {content.version} on {content.device}", style="bold"),
+        Text(f"{_SYMBOLS[outcome]} {content.verdict.headline}", style=_STYLES[outcome]),
+        Text(content.decision),
+        *([Text(content.answers)] if content.answers else []),
+        *_approval(content.verdict),
+        _gates_table(content.verdict.gates),
+    ]
+    parts += [Text(f"To change, {name}: {remedy}") for name, remedy in remedies(content.verdict.gates)]
+    return Group(*parts, *_tables(content))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -54,8 +85,58 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["xy"] = lambda value: f"{value:.1f}"
-    for name in ("percent", "points", "size", "duration"):
+    for name in ("percent", "points", "size", "duration", "figure"):
         environment.filters[name] = getattr(quantities, name)
-    environment.filters["figure"] = lambda figures, name: quantities.figure(figures, name)
-    environment.globals["outcome_words"] = OUTCOME_WORDS
+        environment.globals["outcome_words"] = OUTCOME_WORDS
     return environment
+
+
+def _approval(verdict: Verdict) -> list[Text]:
+    approval = verdict.approval
+    return [] if approval is None else [Text(f"Approved by {approval.name} on {approval.given}: {approval.reason}")]
+
+
+def _tables(content: ReportContent) -> Iterator[RenderableType]:
+    if content.sides:
+        roles = [side.role for side in content.sides]
+        lines = [(row.label, *(cell.value for cell in row.cells)) for row in side_rows(content.sides)]
+        yield _plain_table(("side by side", *roles), lines)
+    ledger = ledger_of(content.ledger)
+    if ledger is not None:
+        headings = ("what each stage cost", *(text for name in ledger.columns for text in (name.lower(), "change")))
+        lines = [
+            (line.row.stage, *(text for value, by in line.figures for text in (percent(value), points(by))))
+            for line in ledger.lines
+        ]
+        yield _plain_table(headings, lines)
+
+
+def _plain_table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, heading in enumerate(headings):
+        table.add_column(Text(heading), justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*map(Text, line))
+    return table
+
+
+def _gates_table(gates: tuple[GateResult, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", no_wrap=True)
+    table.add_column("gate", overflow="fold", min_width=12)
+    for heading in ("result", "bounds", "threshold", "rows"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for gate in gates:
+        table.add_row(*_cells(gate))
+    return table
+
+
+def _cells(gate: GateResult) -> list[Text]:
+    outcome = Text(f"{_SYMBOLS[gate.outcome]} {_WORDS[gate.outcome]}", style=_STYLES[gate.outcome])
+    unit, value = unit_of(gate), limit_value(gate)
+    known = finite(gate.lower) is not None or finite(gate.upper) is not None
+    bounds = f"{unit.write(gate.lower)} .. {unit.write(gate.upper)}" if known else ""
+    result = unit.write(gate.estimate if unit.difference else value)
+    threshold = unit.limit(gate.threshold)
+    rows = MISSING if gate.n is None else f"{gate.n:,}"
+    return [outcome, *(Text(text) for text in (gate.name, result, bounds, threshold, rows))]

@@ -1,12 +1,20 @@
-"""The tables of the report as words and numbers that are ready to print."""
+"""Tables of the report: words and numbers that are ready to print, and plain rows for whoever wants to compute on."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 from edge_runtime.measurement import RESOURCES, Resource
-from quality_gates.report.content import ReportContent, Side, SliceRow
-from quality_gates.report.quantities import figure, finite, points, quantity, ratio
+from quality_gates.report.content import LayerRow, LedgerRow, ReportContent, RungRow, Side, SizePoint, SliceRow
+from quality_gates.report.quantities import MISSING, figure, finite, points, quantity, ratio
+from quality_gates.representativeness import Comparison, Representativeness
+
+Row: TypeAlias = Mapping[str, Any]
+BAR_WIDTH = 120.0
+_SEVERITY = ("undecided", "alike")
+_BADGES = {"differs": ("fail", "Differs"), "undecided": ("inconclusive", "Undecided"), "alike": ("pass", "Alike")}
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,85 @@ def slice_lines(rows: Sequence[SliceRow]) -> tuple[SliceLine, ...]:
 
 
 def deployed_words(content: ReportContent) -> str:
-    """What ran on the device when the gates decided, in words."""
+    """Write what ran on the device when the gates decided."""
     return f"version {content.deployed_version}" if content.deployed_version is not None else "none yet"
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """One stage: for each column the figure after it and its change by it; None where one is missing."""
+
+    row: LedgerRow
+    figures: tuple[tuple[float | None, float | None], ...]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger's columns, accuracy and the slices, and its lines."""
+
+    columns: tuple[str, ...]
+    lines: tuple[LedgerLine, ...]
+
+
+def ledger_of(rows: Sequence[LedgerRow]) -> Ledger | None:
+    """Lay out the stages in their order; None where there are none. The last line is the change by all of them."""
+    if not rows:
+        return None
+    slices = tuple(dict.fromkeys(value.name for row in rows for value in row.slices))
+    lines = [
+        _ledger_line(rows[0], None, slices),
+        *(_ledger_line(row, before, slices) for before, row in pairwise(rows)),
+    ]
+    if len(rows) > 2:
+        together = rows[-1].model_copy(update={"stage": "all of them", "seconds": _total_seconds(rows)})
+        lines.append(_ledger_line(together, rows[0], slices))
+    return Ledger(("Accuracy", *slices), tuple(lines))
+
+
+@dataclass(frozen=True)
+class ComparisonLine:
+    """One comparison; `bar` and `limit` are the widths of its effect and of what is allowed."""
+
+    row: Comparison
+    badge: str
+    word: str
+    effect: str
+    p: str
+    held_out: str
+    bar: float
+    limit: float
+
+
+def comparison_lines(result: Representativeness | None) -> tuple[ComparisonLine, ...]:
+    """Lay out the comparisons: what differs first, then what is undecided; one scale for all bars."""
+    if result is None:
+        return ()
+    top = max([row.allowed for row in result.comparisons] + [row.effect or 0 for row in result.comparisons], default=1)
+    rest = sorted(
+        (row for row in result.comparisons if row.outcome != "differs"),
+        key=lambda row: (_SEVERITY.index(row.outcome), row.allowed - (row.effect or 0)),
+    )
+    return tuple(_comparison_line(row, BAR_WIDTH / (top or 1)) for row in (*result.findings, *rest))
+
+
+def report_tables(content: ReportContent) -> dict[str, Sequence[Row]]:
+    """Return plain rows by table: gates, models, ladder, ledger, layers, slices, frontier, mistakes and flips.
+
+    No table is empty. Slices of the models and of the ledger are columns of their own; pictures of flipped rows are
+    left out.
+    """
+    tables: dict[str, Sequence[Row]] = {
+        "gates": [gate.model_dump() for gate in content.verdict.gates],
+        "models": [_with_slices(side) for side in content.sides],
+        "ladder": [_flat(row) for row in content.rungs],
+        "ledger": [_with_slices(row) for row in content.ledger],
+        "layers": [_with_slices(row) for row in content.layers],
+        "slices": [row.model_dump() for row in content.slices],
+        "frontier": [_flat(point) for point in content.points],
+        "mistakes": [row.model_dump() for row in content.mistakes],
+        "flips": [row.model_dump(exclude={"image_png_base64"}) for row in content.flips],
+    }
+    return {name: rows for name, rows in tables.items() if rows}
 
 
 def _worst_first(line: SliceLine) -> tuple[bool, float]:
@@ -100,3 +185,49 @@ def _figures(sides: Sequence[Side], name: str, resource: Resource) -> SideRow:
             times = ratio(candidate.figures.value(name), side.figures.value(name), resource.less, resource.more)
         cells.append(Cell(figure(side.figures, name), _resource_note(times)))
     return SideRow(resource.title, tuple(cells))
+
+
+def _ledger_line(row: LedgerRow, before: LedgerRow | None, slices: tuple[str, ...]) -> LedgerLine:
+    figures = []
+    for name in (None, *slices):
+        value, earlier = _ledger_figure(row, name), None if before is None else _ledger_figure(before, name)
+        figures.append((value, None if value is None or earlier is None else value - earlier))
+    return LedgerLine(row, tuple(figures))
+
+
+def _ledger_figure(row: LedgerRow, name: str | None) -> float | None:
+    if name is None:
+        return finite(row.accuracy)
+    return finite(next((value.value for value in row.slices if value.name == name), None))
+
+
+def _total_seconds(rows: Sequence[LedgerRow]) -> float | None:
+    known = [row.seconds for row in rows if row.seconds is not None]
+    return sum(known) if known else None
+
+
+def _comparison_line(row: Comparison, unit: float) -> ComparisonLine:
+    badge, word = _BADGES[row.outcome]
+    return ComparisonLine(
+        row=row,
+        badge=badge,
+        word=word,
+        effect=MISSING if row.effect is None else f"{row.effect:.3f}",
+        p=MISSING if row.p is None else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}",
+        held_out=MISSING if row.held_out is None else f"{row.held_out:.3f}",
+        bar=unit * (row.effect or 0),
+        limit=unit * row.allowed,
+    )
+
+
+def _with_slices(row: Side | LedgerRow | LayerRow) -> Row:
+    return _flat(row, "slices") | {value.name: value.value for value in row.slices}
+
+
+def _flat(row: Side | SizePoint | RungRow | LedgerRow | LayerRow, *without: str) -> dict[str, Any]:
+    """Return the row with each figure in a column of its own, empty where the file was not measured."""
+    columns = row.model_dump(exclude={*without, "figures"})
+    if isinstance(row, LedgerRow | LayerRow):
+        return columns
+    figures = dict.fromkeys(RESOURCES) if row.figures is None else asdict(row.figures)
+    return figures | columns

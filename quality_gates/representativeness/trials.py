@@ -1,4 +1,4 @@
-"""Which tests hold one set against the deployment sample: on all rows, then on each slice."""
+"""Trials: the tests that hold one set against the deployment sample, on all rows, then on each slice."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from quality_gates.representativeness.policy import RepresentativenessPolicy
-from quality_gates.representativeness.record import What
-from quality_gates.representativeness.sample import Sample, is_categorical
-from quality_gates.representativeness.two_sample import TwoSample, absence, compare_figures, compare_shares
+from quality_gates.representativeness.comparisons import RepresentativenessPolicy, What
+from quality_gates.representativeness.two_sample import (
+    Sample,
+    TwoSample,
+    absence,
+    compare_figures,
+    compare_shares,
+    is_categorical,
+)
 
 FEWEST_ROWS = 10  # on either side, below which no shift could be shown after the correction
 
@@ -131,7 +136,7 @@ def _by_value(sample: Sample, column: str) -> dict[object, Sample]:
 
 
 def _says_the_label(column: str, ours: Sample, theirs: Sample) -> bool:
-    """Whether a column is the label under another name, whose shares are the label prior."""
+    """Return True for a column that is the label under another name: its shares are the label prior."""
     if ours.targets is None or theirs.targets is None or not is_categorical(ours.targets):
         return False
     columns = [np.concatenate(pair) for pair in zip(_pair(ours, column), _pair(theirs, column), strict=True)]

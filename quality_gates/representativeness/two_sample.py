@@ -1,15 +1,68 @@
-"""Two-sample tests with effect sizes that do not depend on how many rows each sample has."""
+"""Samples of rows, and two-sample tests whose effect sizes do not depend on how many rows each sample has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import softmax
 
 SMALLEST_EXPECTED = 5  # rows per cell, below which the chi-square distribution is no longer a good approximation
 RESAMPLES = 19_999
 SEED = 0
+POINTS = 2  # decimals
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One array per kind of figure, all of the same rows.
+
+    `outputs` (rows, ...) are the parent's raw outputs, `predictions` (rows, ...) what it answers, `targets` (rows, ...)
+    the labels or None where they are not known, `slices` a frame with a row for each.
+    """
+
+    outputs: np.ndarray
+    predictions: np.ndarray
+    targets: np.ndarray | None
+    slices: pd.DataFrame
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.outputs)
+
+    def where(self, mask: np.ndarray) -> "Sample":
+        """The rows of a mask."""
+        targets = None if self.targets is None else self.targets[mask]
+        return Sample(self.outputs[mask], self.predictions[mask], targets, self.slices[mask])
+
+    def in_slices(self, column: str) -> Iterator[tuple[object, np.ndarray]]:
+        """Yield the values of a slice column, each with the mask of its rows; gaps are a value of their own."""
+        codes, values = pd.factorize(self.slices[column], use_na_sentinel=False)
+        for code, value in enumerate(values):
+            yield value, codes == code
+
+    def probabilities(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The outputs as comparable figures (rows, figures) and their names.
+
+        Class scores (rows, classes, ...) become probabilities, averaged over further axes, and the largest of them, in
+        whole points: ranks would take 0.00001 and 0.001 for as far apart as 0 and 1. Anything else stays what it is.
+        """
+        outputs = self.outputs.astype(float)
+        if outputs.ndim < 2 or outputs.shape[1] < 2:
+            return outputs.reshape(len(outputs), -1), ("the output",)
+        shares = outputs if _are_shares(outputs) else softmax(outputs, axis=1)
+        shares = shares.reshape(*shares.shape[:2], -1)
+        figures = np.column_stack([shares.mean(axis=2), shares.max(axis=1).mean(axis=1)])
+        return figures.round(POINTS), (
+            *(f"the probability of class {index}" for index in range(shares.shape[1])),
+            "the confidence",
+        )
+
+
+def is_categorical(values: np.ndarray) -> bool:
+    """Return True for values (rows,) that are classes, whose shares can be compared, and not measurements."""
+    return values.ndim == 1 and values.dtype.kind in "biuOSU"
 
 
 @dataclass(frozen=True)
@@ -60,15 +113,6 @@ def absence(rows: int, present: int, others: int) -> float:
     return float(stats.hypergeom.pmf(0, rows + others, present, rows))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number, whatever their dependence (Holm S. Scand J Stat 1979;6:65-70)."""
-    adjusted, running = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(np.argsort(p_values)):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return adjusted
-
-
 def _kolmogorov_smirnov(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
     test = stats.ks_2samp(ours, theirs)
     return float(test.statistic), float(test.pvalue)
@@ -85,3 +129,7 @@ def _objects(values: np.ndarray) -> np.ndarray:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _are_shares(outputs: np.ndarray) -> bool:
+    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3))

@@ -1,20 +1,41 @@
-"""TODO."""
+"""Statistics of the gates: metrics of two models on the same rows, their confidence bounds, and sample sizes.
 
-from quality_gates.statistics.comparison import POWER, Comparison, compare, own_value, share_bounds
-from quality_gates.statistics.counted import ClassTable
-from quality_gates.statistics.resampled import calibration, is_class, target_of
-from quality_gates.statistics.sample_size import rows_for_share, rows_without_a_miss
+Paired rows and a choice of metric come in; values with one-sided bounds go out. Shares of rows have exact bounds, all
+other metrics those of a bootstrap. Everything is deterministic and does not depend on the order of the rows.
+"""
+
+from quality_gates.statistics.class_metrics import ClassTable, is_class, target_of
+from quality_gates.statistics.comparison import ComparedMetric, compare, value_with_bounds
+from quality_gates.statistics.proportions import (
+    POWER,
+    exact_bounds,
+    holm,
+    most_lost,
+    p_value,
+    rows_for_share,
+    rows_needed,
+    rows_without_a_miss,
+    score_interval,
+    share_bounds,
+)
+from quality_gates.statistics.value_metrics import calibration_error
 
 __all__ = [
     "POWER",
     "ClassTable",
-    "Comparison",
-    "calibration",
+    "ComparedMetric",
+    "calibration_error",
     "compare",
+    "exact_bounds",
+    "holm",
     "is_class",
-    "own_value",
+    "most_lost",
+    "p_value",
     "rows_for_share",
+    "rows_needed",
     "rows_without_a_miss",
+    "score_interval",
     "share_bounds",
     "target_of",
+    "value_with_bounds",
 ]

@@ -1,4 +1,4 @@
-"""The bootstrap: bounds of a figure that is computed from sums over rows.
+"""The bootstrap: bounds of a metric of two models that is computed from sums over rows.
 
 Source: Efron B. Better bootstrap confidence intervals. Journal of the American Statistical Association 1987;82:171-185
 (bias-corrected and accelerated, BCa). Rows are drawn together with both models' answers, so everything is paired.
@@ -24,11 +24,12 @@ MOST_UNITS = 4000
 BUCKETS = 2000
 _CHUNK = 4_000_000  # numbers drawn at a time
 _SEED = 20_120_314
+SIDES = ("candidate", "reference")
 
 
 @dataclass(frozen=True)
-class Units:
-    """What is drawn with replacement: `counts` (units,) of equal rows, and the `sums` (units, columns) that one adds.
+class SummedRows:
+    """Units drawn with replacement: `counts` (units,) of equal rows, and `sums` (units, columns) that one adds.
 
     More than 4,000 units are thrown together at random into 2,000 buckets, which are drawn as wholes: the sums vary as
     before, at a cost that no longer grows with the rows.
@@ -48,15 +49,15 @@ class Units:
         return self.sums.toarray() if isinstance(self.sums, csr_array) else self.sums
 
     @cached_property
-    def in_buckets(self) -> "Units":
+    def in_buckets(self) -> "SummedRows":
         """The same rows in no more units than can be drawn quickly, dense."""
         if len(self.counts) <= MOST_UNITS:
-            return Units(self.counts, self.dense)
+            return SummedRows(self.counts, self.dense)
         unit = np.repeat(np.arange(len(self.counts)), self.counts)
         bucket = np.random.default_rng(_SEED).permutation(len(unit)) % BUCKETS
         shape = (BUCKETS, len(self.counts))
         held = csr_array((np.ones(len(unit)), (bucket, unit)), shape=shape) @ csr_array(self.sums)
-        return Units(np.ones(BUCKETS, dtype=np.int64), held.toarray())
+        return SummedRows(np.ones(BUCKETS, dtype=np.int64), held.toarray())
 
     @cached_property
     def drawn(self) -> Floats:
@@ -64,7 +65,7 @@ class Units:
         return _drawn(self.in_buckets)
 
 
-def lower_bound(units: Units, extra: Floats, figure: Figure, confidence: float) -> float:
+def lower_bound(units: SummedRows, extra: Floats, figure: Figure, confidence: float) -> float:
     """Return the one-sided lower BCa bound of a figure, with the sums `extra` (columns,) of one row more.
 
     The extra row is drawn as often as any other. Deterministic; the order of the units must not depend on that of rows.
@@ -81,18 +82,57 @@ def lower_bound(units: Units, extra: Floats, figure: Figure, confidence: float) 
     return float(np.quantile(drawn, share, method="lower"))
 
 
-def spread(units: Units, extra: Floats, figure: Figure) -> float:
+def spread(units: SummedRows, extra: Floats, figure: Figure) -> float:
     """Return the figure's standard error, with one row more."""
     return float(figure(_with(units, extra)).std())
 
 
-def _with(units: Units, extra: Floats) -> Floats:
+@dataclass(frozen=True)
+class BootstrapMetric:
+    """A metric's `values` for (candidate, reference) on `n` rows, and what its bounds are drawn from.
+
+    `figures` gives both models' values of many samples. Few rows that all agree would make a bootstrap sure of what it
+    never saw, so the lower bounds are drawn with `against`, the sums of one row more that speaks against the candidate
+    as loudly as a row can, and the upper ones with `towards`, of one that speaks for it.
+    """
+
+    n: int
+    values: tuple[float, float]
+    sign: int
+    figures: Figure
+    units: SummedRows
+    against: Floats
+    towards: Floats
+
+    def gain_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's gain, positive where it is better."""
+        return self._bounds(self._gain, confidence)
+
+    def own_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's value."""
+        low, high = self._bounds(lambda sums: self.sign * self.figures(sums)[:, 0], confidence)
+        return (low, high) if self.sign > 0 else (-high, -low)
+
+    def gain_spread(self) -> float:
+        """Return the standard error of the gain."""
+        return spread(self.units, self.against, self._gain)
+
+    def _gain(self, sums: Floats) -> Floats:
+        both = self.figures(sums)
+        return self.sign * (both[:, 0] - both[:, 1])
+
+    def _bounds(self, figure: Figure, confidence: float) -> tuple[float, float]:
+        low = lower_bound(self.units, self.against, figure, confidence)
+        return low, -lower_bound(self.units, self.towards, lambda sums: -figure(sums), confidence)
+
+
+def _with(units: SummedRows, extra: Floats) -> Floats:
     """The samples with the extra row in them, as often as a row is drawn: a Poisson number of times, one on average."""
     times = np.random.default_rng(_SEED + 1).poisson(1, DRAWS)
     return units.drawn + times[:, None] * extra
 
 
-def _drawn(units: Units) -> Floats:
+def _drawn(units: SummedRows) -> Floats:
     generator = np.random.default_rng(_SEED)
     n, size = int(units.counts.sum()), len(units.counts)
     at_once = max(1, _CHUNK // size)
@@ -108,7 +148,7 @@ def _drawn(units: Units) -> Floats:
     return np.concatenate(parts)
 
 
-def _acceleration(units: Units, extra: Floats, figure: Figure) -> float:
+def _acceleration(units: SummedRows, extra: Floats, figure: Figure) -> float:
     """Return the acceleration from the jackknife: each unit once without one of its rows."""
     total = units.total + extra
     without = figure(np.vstack([total - units.dense, total - extra]))
@@ -116,3 +156,8 @@ def _acceleration(units: Units, extra: Floats, figure: Figure) -> float:
     deviation = np.average(without, weights=counts) - without
     squares = float(counts @ deviation**2)
     return float(counts @ deviation**3) / (6 * squares**1.5) if squares > 0 else 0.0
+
+
+def as_pair(values: Floats) -> tuple[float, float]:
+    """Return the values (2,) of candidate and reference as plain numbers."""
+    return float(values[0]), float(values[1])

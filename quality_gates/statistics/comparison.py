@@ -7,21 +7,18 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from scipy.stats import beta
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, PairedRows
-from quality_gates.policy import MetricChoice
-from quality_gates.statistics import exact, tango
-from quality_gates.statistics.counted import ClassTable
-from quality_gates.statistics.custom_metric import OwnFunction
-from quality_gates.statistics.resampled import resampled, target_of
-
-POWER = 0.8
+from quality_gates.policy import ERRORS, MetricChoice
+from quality_gates.statistics.class_metrics import ClassTable, class_metric, target_of
+from quality_gates.statistics.custom_metric import CustomMetric
+from quality_gates.statistics.proportions import POWER, exact_bounds, rows_needed, share_bounds
+from quality_gates.statistics.value_metrics import error_metric, ranking_metric
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedMetric:
     """Both models on `n` rows: their values, and the candidate's gain (positive is better) with one-sided bounds.
 
     `gained` and `lost` count the rows that only the candidate or only the reference has right, where the metric is a
@@ -58,17 +55,26 @@ class Bounded(Protocol):
     """A metric of both models whose bounds can be asked for."""
 
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """The number of rows."""
+
     @property
-    def values(self) -> tuple[float, float]: ...
-    def gain_bounds(self, confidence: float) -> tuple[float, float]: ...
-    def own_bounds(self, confidence: float) -> tuple[float, float]: ...
-    def gain_spread(self) -> float: ...
+    def values(self) -> tuple[float, float]:
+        """The values of candidate and reference."""
+
+    def gain_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's gain, positive where it is better."""
+
+    def own_bounds(self, confidence: float) -> tuple[float, float]:
+        """Return one-sided bounds of the candidate's value."""
+
+    def gain_spread(self) -> float:
+        """Return the standard error of the gain."""
 
 
 def compare(
     choice: MetricChoice, laid: PairedRows, against: str, margin: float, confidence: float, evidence: Evidence
-) -> Comparison:
+) -> ComparedMetric:
     """Compare on the rows of the metric's slice; the bounds are exact at a loss of `margin` where they can be.
 
     Raises EvidenceError for rows that lack what the metric needs.
@@ -81,10 +87,12 @@ def compare(
     gain = choice.sign * (candidate - reference)
     lower, upper = metric.gain_bounds(confidence)
     needed = _rows_needed(metric, margin, confidence)
-    return Comparison(metric.n, candidate, reference, gain, min(lower, gain), max(upper, gain), needed)
+    return ComparedMetric(metric.n, candidate, reference, gain, min(lower, gain), max(upper, gain), needed)
 
 
-def own_value(choice: MetricChoice, laid: PairedRows, confidence: float, evidence: Evidence) -> tuple[float, ...]:
+def value_with_bounds(
+    choice: MetricChoice, laid: PairedRows, confidence: float, evidence: Evidence
+) -> tuple[float, ...]:
     """Return the candidate's value, its one-sided lower and upper bound, and the number of rows."""
     shares = _as_shares(choice, laid, "candidate")
     if shares is not None:
@@ -95,33 +103,26 @@ def own_value(choice: MetricChoice, laid: PairedRows, confidence: float, evidenc
     return value, min(lower, value), max(upper, value), metric.n
 
 
-def share_bounds(count: int, n: int, confidence: float) -> tuple[float, float]:
-    """Return the exact one-sided bounds of a share of rows.
-
-    Source: Clopper CJ, Pearson ES. The use of confidence or fiducial limits illustrated in the case of the binomial.
-    Biometrika 1934;26:404-413.
-    """
-    lower = 0.0 if count == 0 else float(beta.ppf(1 - confidence, count, n - count + 1))
-    upper = 1.0 if count == n else float(beta.ppf(confidence, count + 1, n - count))
-    return lower, upper
-
-
 def bounded(choice: MetricChoice, laid: PairedRows, evidence: Evidence) -> Bounded:
     """Prepare a metric that is no share of rows; raises EvidenceError."""
     rows = _in(laid, choice)
-    if not choice.is_function:
-        return resampled(choice, rows)
+    if choice.metric in ERRORS:
+        return error_metric(choice.metric, rows)
+    if choice.metric == "auroc":
+        return ranking_metric(choice, rows)
+    if not choice.is_custom:
+        return class_metric(choice, rows)
     function = evidence.functions.get(choice.metric)
     if function is None:
         raise EvidenceError(
             f"The metric {choice.metric} is not known: no such function was given.",
             "Correct the name in the policy, or put its module on the path.",
         )
-    return OwnFunction(function, choice.metric, choice.sign, rows)
+    return CustomMetric(function, choice.metric, choice.sign, rows)
 
 
 def _as_shares(choice: MetricChoice, laid: PairedRows, against: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Which rows the candidate and the reference have right, where the metric is a share of rows."""
+    """Return the rows that the candidate and the reference have right, where the metric is a share of rows."""
     if choice.metric == "accuracy":
         laid.check_right_or_wrong(against)
         rows = _in(laid, choice)
@@ -139,12 +140,12 @@ def _in(laid: PairedRows, choice: MetricChoice) -> pd.DataFrame:
     return laid.rows if choice.slice is None else laid.rows[laid.index.mask(choice.slice)]
 
 
-def _compare_shares(candidate: np.ndarray, reference: np.ndarray, margin: float, confidence: float) -> Comparison:
+def _compare_shares(candidate: np.ndarray, reference: np.ndarray, margin: float, confidence: float) -> ComparedMetric:
     gained, lost, n = int((candidate & ~reference).sum()), int((reference & ~candidate).sum()), len(candidate)
-    lower, upper = exact.bounds(gained, lost, n, margin, confidence)
+    lower, upper = exact_bounds(gained, lost, n, margin, confidence)
     # Without a discordant row so far, reckon with one: a share of exactly zero would promise too much.
-    needed = tango.rows_needed(max(gained + lost, 1) / n, margin, confidence, POWER) if 0 <= margin < 1 else None
-    return Comparison(
+    needed = rows_needed(max(gained + lost, 1) / n, margin, confidence, POWER) if 0 <= margin < 1 else None
+    return ComparedMetric(
         n, int(candidate.sum()) / n, int(reference.sum()) / n, (gained - lost) / n, lower, upper, needed, gained, lost
     )
 

@@ -1,29 +1,27 @@
-"""A metric that is a function of the user's over one model's rows, with bounds from the bootstrap."""
+"""Custom metrics: functions of the user's over one model's rows, with bounds from the bootstrap."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence import one_side
+from quality_gates.evidence import RowsMetric, one_side
 from quality_gates.statistics.bootstrap import Floats
 
-RowsMetric: TypeAlias = Callable[[pd.DataFrame], float]
 DRAWS = 500
 JACKKNIFE_GROUPS = 50
 _SEED = 20_120_314
 
 
 @dataclass(frozen=True)
-class OwnFunction:
-    """A user's function on the rows of both models; every sample is drawn once, for both of them."""
+class CustomMetric:
+    """A custom metric on the rows of both models; every sample is drawn once, for both of them."""
 
     function: RowsMetric
     name: str
@@ -32,7 +30,7 @@ class OwnFunction:
 
     @property
     def n(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.rows)
 
     @cached_property

@@ -19,8 +19,7 @@ from model_compression.quantization import quantize_after_training
 from model_compression.students import Architecture, Interface, build_student, widest
 from model_compression.training import FineTuning, fine_tune, predict
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.gates import decide
-from quality_gates.policy import GatePolicy
+from quality_gates.gates import GatePolicy, decide
 from tasks.compression.distillation_targets import fine_tune_with_parent
 from tasks.compression.float_models import FILE
 from tasks.measurement import machine, measure_resources

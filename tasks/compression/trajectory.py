@@ -37,7 +37,7 @@ from model_compression.pruning import (
 )
 from model_compression.training import batches, fine_tune, predict
 from quality_gates.evidence import in_slice
-from quality_gates.policy import NonInferiority
+from quality_gates.gates import NonInferiority
 from tasks.compression.distillation_targets import fine_tune_with_parent
 from tasks.compression.float_models import FloatSource, Snapshot
 from tasks.compression.parent_baseline import Baseline, expected_file

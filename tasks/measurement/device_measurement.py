@@ -22,7 +22,8 @@ from edge_runtime.measurement import Figures, MeasureRequest, measure
 from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
 from quality_gates.evidence import BatchLatency, ModelEvidence
-from quality_gates.policy import Limit, probability_column
+from quality_gates.gates import Limit
+from quality_gates.policy import probability_column
 from tasks.errors import one_line
 from tasks.job import Job
 from tasks.store import digest_of

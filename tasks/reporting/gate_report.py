@@ -19,7 +19,7 @@ from tasks.job import Job
 from tasks.reporting.losses import LayerLosses, ledger
 from tasks.reporting.outcomes import DeviceOutcome, accuracy, figures_of, history, history_row, until_now
 from tasks.reporting.row_findings import confusion, mistakes, negative_flips, shown_flips, slice_rows
-from tasks.selection import Attempt, Climb, Judgement, front
+from tasks.selection import Attempt, Climb, Judgement, pareto
 from tasks.store import libraries
 from tasks.upstream import DeviceContext
 
@@ -161,7 +161,7 @@ def frontier(
     yield from map(partial(_snapshot_point, trajectory), (*trajectory.snapshots, *trajectory.undone))
     tried = {attempt.snapshot.title: attempt.snapshot for attempt in climb.attempts}
     yield from (_student_point(student) for student in tried.values() if isinstance(student, Student))
-    best = front(climb.attempts)
+    best = pareto(climb.attempts)
     yield from (_rung_point(attempt, climb, best) for attempt in climb.attempts)
     if deployed and validation is not None and validation.deployed is not None:
         yield _deployed_point(deployed, validation.deployed)
@@ -196,7 +196,7 @@ def _rung_point(attempt: Attempt, climb: Climb, best: list[Attempt]) -> SizePoin
         accuracy=attempt.accuracy,
         figures=attempt.measured.resources,
         holds=attempt.verdict.passed,
-        front=attempt in best,
+        pareto=attempt in best,
         chosen=attempt is climb.chosen,
         note=attempt.reason,
     )

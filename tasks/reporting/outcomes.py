@@ -11,8 +11,7 @@ from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
 from quality_gates.report import HistoryRow
-from quality_gates.verdict import Approval, Verdict
-from quality_gates.verdict import Outcome as VerdictOutcome
+from quality_gates.verdict import Approval, Verdict, VerdictOutcome
 from tasks.registry import EdgeModels, EdgeVersion, Runs
 from tasks.selection import Climb, Judgement
 from tasks.upstream import DeviceContext

@@ -11,8 +11,7 @@ from deployments.rungs import Rung
 from deployments.workload import SplitName
 from edge_runtime.measurement import Figures
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.gates import decide
-from quality_gates.policy import GatePolicy
+from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
 from tasks.errors import RegistryError

@@ -14,7 +14,8 @@ from edge_runtime.session import EdgeModel
 from edge_runtime.settings import Optimization
 from model_compression.training import predict
 from quality_gates.evidence import ParityMeasurement
-from quality_gates.policy import Parity, ParityCheck
+from quality_gates.gates import Parity
+from quality_gates.policy import ParityCheck
 from tasks.compression import FloatSource, ModelFile, export_snapshot
 from tasks.emulation import Emulator, answering_of, emulators_for
 from tasks.measurement import emulated_outputs, machine, request, session_settings

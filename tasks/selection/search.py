@@ -1,6 +1,6 @@
 """The search over models and rungs together: cheap files first, then training where it promises something.
 
-Its choice is told in sentences; the pareto front is what no other attempt beats.
+Its choice is told in sentences; the pareto set is what no other attempt beats.
 """
 
 import logging
@@ -20,7 +20,7 @@ DIGITS = 2  # of a noisy figure: a difference in the third is chance
 logger = logging.getLogger("edgewright")
 
 
-def front(attempts: Sequence[Attempt]) -> list[Attempt]:
+def pareto(attempts: Sequence[Attempt]) -> list[Attempt]:
     """The attempts that no other dominates by validation accuracy, bytes, latency and memory; unmeasured ones out."""
     places = [(tried, place) for tried in attempts if (place := _place(tried)) is not None]
     return [
@@ -98,7 +98,7 @@ def search(context: DeviceContext, trials: Trials, models: Sequence[Model], sett
     """Spend the budget of files, then that of trainings, and choose by the objective among what holds on validation.
 
     First the cheapest rung on every model whose float answers do not fail a gate themselves, then the other cheap
-    rungs, the models on the Pareto front first, then the rungs that train on the models that would beat the best so
+    rungs, the models of the pareto set first, then the rungs that train on the models that would beat the best so
     far. Where nothing holds, the attempt that misses the fewest gates goes on to be refused. A rung that the models do
     not take is passed over. Raises QuantizationError where they take none.
     """
@@ -156,8 +156,8 @@ class _Search:
         """The second half of the order depends on what came of the first."""
         for model in self.models:
             yield from ((model, rung) for rung in self.cheap[:1])
-        on_front = {id(tried.snapshot) for tried in front(self.attempts)}
-        for model in sorted(self.models, key=lambda model: id(model) not in on_front):
+        on_pareto = {id(tried.snapshot) for tried in pareto(self.attempts)}
+        for model in sorted(self.models, key=lambda model: id(model) not in on_pareto):
             yield from ((model, rung) for rung in self.cheap[1:])
 
     def _worth_training(self) -> Iterator[tuple[Model, Rung]]:

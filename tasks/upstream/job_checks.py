@@ -14,9 +14,7 @@ from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.evidence import check_slices
-from quality_gates.gates import PlanLine, plan
-from quality_gates.policy import GatePolicy
+from quality_gates.gates import GatePolicy, PlanLine, check_slices, plan
 from tasks.emulation import emulators_for
 from tasks.errors import EmulatorMissing, PreflightError, one_line
 from tasks.job import Job

@@ -24,8 +24,7 @@ from model_compression.onnx_files import export_onnx
 from model_compression.quantization import quantize_after_training, train_quantized
 from model_compression.training import FineTuning, fine_tune
 from quality_gates.evidence import Evidence, ModelEvidence, ParityMeasurement
-from quality_gates.gates import parity
-from quality_gates.policy import Parity
+from quality_gates.gates import Parity
 from tasks.emulation import find_emulator, instruction_set_here
 from tasks.selection.parity_runs import ROWS as PARITY_ROWS
 from tasks.workspace import Workspace
@@ -88,7 +87,7 @@ class Seen:
             "emulated_native", PARITY_ROWS, self._differing(PARITY_ROWS), self._largest(PARITY_ROWS)
         )
         evidence = Evidence(ModelEvidence(None, None), None, None, parity=(measured,))
-        return parity.evaluate(PARITY, evidence).outcome == "pass"
+        return PARITY.evaluate(evidence).outcome == "pass"
 
     def _accuracy(self, outputs: np.ndarray) -> float:
         return float((outputs.argmax(axis=1) == self.labels).mean())

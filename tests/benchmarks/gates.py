@@ -11,10 +11,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.gates import decide
-from quality_gates.gates.found_slices import evaluate
-from quality_gates.policy import FoundSlices, GatePolicy
-from quality_gates.statistics import exact
+from quality_gates.gates import FoundSlices, GatePolicy, decide
+from quality_gates.statistics import proportions
 from tests.benchmarks.record import Figure, record
 
 ROWS = (30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
@@ -52,11 +50,11 @@ def _cells() -> Iterator[tuple[int, float, float]]:
 
 
 def _passing(gained: np.ndarray, lost: np.ndarray, n: int, margin: float, corrected: bool = True) -> np.ndarray:
-    """Return which of many tables pass: those whose `exact.bounds` lie above -margin."""
+    """Return which of many tables pass: those whose `proportions.exact_bounds` lie above -margin."""
     nominal = NormalDist().inv_cdf(CONFIDENCE)
-    critical = exact.critical_value(n, -margin, CONFIDENCE) if corrected else nominal
+    critical = proportions.critical_value(n, -margin, CONFIDENCE) if corrected else nominal
     distinct, place = np.unique(gained, return_inverse=True)
-    return lost <= exact._most_lost(distinct, n, -margin, critical)[place]
+    return lost <= proportions._most_lost(distinct, n, -margin, critical)[place]
 
 
 def false_passes() -> list[Figure]:
@@ -88,9 +86,9 @@ def false_passes() -> list[Figure]:
 def _chance(n: int, discordance: float, margin: float) -> float:
     """The chance of a false pass, summed over all tables."""
     gain = (discordance - margin) / 2
-    gained = np.arange(exact._reach(n, gain) + 1)
-    most = exact._most_lost(gained, n, -margin, exact.critical_value(n, -margin, CONFIDENCE))
-    return exact._chance(n, gain, gain + margin, gained, most)
+    gained = np.arange(proportions._reach(n, gain) + 1)
+    most = proportions._most_lost(gained, n, -margin, proportions.critical_value(n, -margin, CONFIDENCE))
+    return proportions._chance(n, gain, gain + margin, gained, most)
 
 
 def _unpaired(gained: np.ndarray, lost: np.ndarray, n: int, margin: float, random: np.random.Generator) -> np.ndarray:
@@ -109,7 +107,7 @@ def power() -> list[Figure]:
             continue
         counts = random.multinomial(n, [discordance / 2, discordance / 2, 1 - discordance], size=DRAWS)
         gained, lost = counts[:, 0], counts[:, 1]
-        statistic = exact._statistic(gained, lost, n, -margin)
+        statistic = proportions._statistic(gained, lost, n, -margin)
         best = float((statistic > _least_critical(n, margin)).mean())
         if 0.2 < best < 0.99:
             least = min(least, float(_passing(gained, lost, n, margin).mean()) - best)
@@ -126,7 +124,9 @@ def _least_critical(n: int, margin: float) -> float:
     low, high = 0.5, 4.0
     while high - low > 1e-4:
         middle = (low + high) / 2
-        low, high = (low, middle) if exact.largest_chance(n, -margin, middle) <= 1 - CONFIDENCE else (middle, high)
+        low, high = (
+            (low, middle) if proportions.largest_chance(n, -margin, middle) <= 1 - CONFIDENCE else (middle, high)
+        )
     return high
 
 
@@ -163,7 +163,7 @@ def found() -> list[Figure]:
     for seed in range(RUNS):
         for planted in refused:
             validation, test = (_planted(2 * seed + part, planted) for part in (0, 1))
-            result = evaluate(gate, Evidence(*_two(test), None, validation=Evidence(*_two(validation), None)))
+            result = gate.evaluate(Evidence(*_two(test), None, validation=Evidence(*_two(validation), None)))
             refused[planted] += result.outcome == "fail"
     return [
         Figure("planted regressions found and refused", 100 * refused[True] / RUNS, 90, "%", "at_least"),

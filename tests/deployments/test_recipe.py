@@ -6,7 +6,7 @@ import pytest
 
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
-from quality_gates.policy import Limit
+from quality_gates.gates import Limit
 from tests.deployments.yaml_cases import HERE, cases, says
 
 SMALLEST = HERE / "valid" / "smallest.yaml"

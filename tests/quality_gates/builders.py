@@ -7,7 +7,8 @@ import pandas as pd
 
 from edge_runtime.measurement import Figures
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.policy import GatePolicy, Limit, NonInferiority, SliceCondition
+from quality_gates.gates import GatePolicy, Limit, NonInferiority
+from quality_gates.policy import SliceCondition
 
 CLASSES = 10
 

@@ -31,7 +31,6 @@ def answers(n: int = 600, wrong: Sequence[int] = (), seed: int = 0) -> pd.DataFr
 def seen(candidate: pd.DataFrame, parent: pd.DataFrame | None = None, deployed: pd.DataFrame | None = None) -> Evidence:
     """Evidence of these rows; the parent is flawless and the deployed model is the parent unless given."""
     parent = answers(len(candidate)) if parent is None else parent
-    models = (
-        ModelEvidence(rows, resources()) for rows in (candidate, parent, parent if deployed is None else deployed)
-    )
-    return Evidence(*models)
+    deployed = parent if deployed is None else deployed
+    ours, theirs, last = (ModelEvidence(rows, resources()) for rows in (candidate, parent, deployed))
+    return Evidence(ours, theirs, last)

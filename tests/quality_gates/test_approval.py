@@ -1,6 +1,7 @@
 """The one way past a fail: who may open it, with what, and what closes it again."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -14,11 +15,18 @@ from tests.quality_gates.builders import evidence, failed, limit, model, policy,
 TODAY, LATER = date(2026, 3, 1), date(2026, 4, 1)
 FILE = "a" * 64
 LOST = decide(policy(), evidence(candidate=model(rows(wrong=range(60)))))
-WITH = {"name": "Ada", "reason": "the customer waits", "given": TODAY, "until": LATER, "run_key": "k", "file": FILE}
+WITH: dict[str, Any] = {
+    "name": "Ada",
+    "reason": "the customer waits",
+    "given": TODAY,
+    "until": LATER,
+    "run_key": "k",
+    "file": FILE,
+}
 
 
-def approved(verdict: Verdict = LOST, **changes: object) -> Verdict:
-    return approve(verdict, **{**WITH, **changes})  # type: ignore[arg-type]
+def approved(verdict: Verdict = LOST, **changes: Any) -> Verdict:
+    return approve(verdict, **{**WITH, **changes})
 
 
 def test_an_approval_makes_a_verdict_of_its_own() -> None:
@@ -52,7 +60,7 @@ def test_an_inconclusive_verdict_can_be_answered_for() -> None:
         ({"until": date(2026, 2, 28)}, "ends on 2026-03-01 or later, got 2026-02-28"),
     ],
 )
-def test_without_name_reason_or_expiry_there_is_no_approval(changes: dict[str, object], says: str) -> None:
+def test_without_name_reason_or_expiry_there_is_no_approval(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ApprovalError, match=says):
         approved(**changes)
 
@@ -136,7 +144,7 @@ def test_a_verdict_that_is_decided_again_finds_its_approval() -> None:
         ({"on": date(2026, 4, 2)}, "ended with 2026-04-01"),
     ],
 )
-def test_an_approval_of_anything_else_does_not_count_again(changes: dict[str, object], says: str) -> None:
+def test_an_approval_of_anything_else_does_not_count_again(changes: dict[str, Any], says: str) -> None:
     given = {"verdict": LOST, "approval": approved().approval, "run_key": "k", "file": FILE, "on": LATER} | changes
     with pytest.raises(ApprovalError, match=says):
-        reinstate(**given)  # type: ignore[arg-type]
+        reinstate(**given)

@@ -27,7 +27,9 @@ FRAME = pd.DataFrame(
         ({"column": "night", "equals": True}, [0, 2], "night = True"),
     ],
 )
-def test_a_condition_finds_its_rows_and_says_what_it_is(condition: dict, rows: list[int], words: str) -> None:
+def test_a_condition_finds_its_rows_and_says_what_it_is(
+    condition: dict[str, object], rows: list[int], words: str
+) -> None:
     read = SliceCondition.model_validate(condition)
     assert np.flatnonzero(in_slice(FRAME, read)).tolist() == rows
     assert str(read) == words
@@ -50,7 +52,7 @@ def test_a_condition_finds_its_rows_and_says_what_it_is(condition: dict, rows: l
         {"column": "heat", "above": float("nan")},
     ],
 )
-def test_a_condition_that_says_nothing_or_two_things_is_refused(wrong: dict) -> None:
+def test_a_condition_that_says_nothing_or_two_things_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         SliceCondition.model_validate(wrong)
 
@@ -69,7 +71,7 @@ def test_conditions_that_hold_apart_but_never_together_find_no_row() -> None:
 
 def test_a_metric_of_a_slice_has_a_name_that_stores_take() -> None:
     assert SliceCondition(column="label", equals=8).key == "label_8"
-    assert SliceCondition(column="heat", start=1.5, stop=3.0).key == "heat_from_1.5_to_3"
+    assert SliceCondition.model_validate({"column": "heat", "start": 1.5, "stop": 3.0}).key == "heat_from_1.5_to_3"
 
 
 def test_a_column_of_mixed_types_tells_them_apart() -> None:

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from quality_gates.verdict import GateOutcome, GateResult, Outcome, Verdict
+from quality_gates.verdict import GateOutcome, GateResult, Verdict, VerdictOutcome
 
 
 def _gate(outcome: GateOutcome, blocking: bool = True, name: str = "size") -> GateResult:
@@ -33,7 +33,7 @@ WARNED, WAITING = _gate("inconclusive", blocking=False), _gate("not_applicable",
         ((WAITING, FAIL), "fail"),
     ],
 )
-def test_the_outcome_follows_from_the_gates(gates: tuple[GateResult, ...], outcome: Outcome) -> None:
+def test_the_outcome_follows_from_the_gates(gates: tuple[GateResult, ...], outcome: VerdictOutcome) -> None:
     verdict = Verdict.of(gates)
     assert verdict.outcome == outcome
     assert verdict.passed == (outcome == "pass")
@@ -65,7 +65,9 @@ def test_headline(gates: tuple[GateResult, ...], headline: str) -> None:
 @pytest.mark.parametrize(
     ("claimed", "gates"), [("pass", (FAIL,)), ("pass", (UNDECIDED,)), ("pass", (WAITING,)), ("fail", (PASS,))]
 )
-def test_a_verdict_that_its_gates_do_not_give_cannot_be_built(claimed: Outcome, gates: tuple[GateResult, ...]) -> None:
+def test_a_verdict_that_its_gates_do_not_give_cannot_be_built(
+    claimed: VerdictOutcome, gates: tuple[GateResult, ...]
+) -> None:
     with pytest.raises(ValidationError, match="Decide again"):
         Verdict(outcome=claimed, gates=gates)
 
@@ -91,4 +93,4 @@ def test_figures_are_finite() -> None:
 
 def test_a_verdict_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Verdict.of((FAIL,)).outcome = "pass"  # type: ignore[misc]
+        Verdict.of((FAIL,)).outcome = "pass"

@@ -13,8 +13,7 @@ from deployments.rungs import Rung
 from edge_runtime.measurement import Figures
 from model_compression.errors import QuantizationError
 from quality_gates.evidence import Evidence, ModelEvidence, Unanswered
-from quality_gates.gates import decide
-from quality_gates.policy import GatePolicy
+from quality_gates.gates import GatePolicy, decide
 from tasks.compression import Baseline, ModelFile, Snapshot, Trajectory
 from tasks.job import Job
 from tasks.selection import Attempt, Climb, Model, climb

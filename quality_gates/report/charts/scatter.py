@@ -1,9 +1,9 @@
-"""Where things stand in the size/accuracy picture: bytes on a log axis, validation accuracy above it."""
+"""The size/accuracy picture: bytes on a log axis, validation accuracy above it, labels that cover nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from quality_gates.report.charts.labels import Box, Label, place_labels
 from quality_gates.report.charts.scales import Scale, linear_ticks, round_values, spaced
 from quality_gates.report.content import SizePoint
 from quality_gates.report.quantities import MISSING, finite, percent, size
@@ -13,6 +13,40 @@ LEFT, RIGHT, TOP, BOTTOM = 84.0, 18.0, 30.0, 62.0
 X_GAP, Y_GAP = 92.0, 34.0
 # A budget further off than this many times the sizes seen would squeeze the points into a corner.
 BUDGET_REACH = 10.0
+# Labels are sized for the larger lettering of a narrow screen, so that what fits there fits everywhere.
+CHARACTER_WIDTH = 11.0
+LINE_HEIGHT = 20.0
+POINT_RADIUS = 12.0
+OFFSET = 16.0
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in picture units."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlaps(self, other: "Box") -> bool:
+        """Return True where the two share any area."""
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
+
+    def within(self, frame: "Box") -> bool:
+        """Return True where this lies wholly inside of the frame."""
+        across = self.left >= frame.left and self.right <= frame.right
+        return across and self.top >= frame.top and self.bottom <= frame.bottom
+
+
+@dataclass(frozen=True)
+class Label:
+    """A place of a label: its baseline starts, ends or centres there, by its SVG text-anchor."""
+
+    x: float
+    y: float
+    anchor: Literal["start", "middle", "end"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +80,7 @@ class FrontierPicture:
 
 
 def frontier_picture(points: Sequence[SizePoint], budget: float | None) -> FrontierPicture | None:
-    """Lays out every point with a size and an accuracy; None where there is none."""
+    """Lay out every point with a size and an accuracy; None where there is none."""
     known = [point for point in points if _is_known(point)]
     if not known:
         return None
@@ -66,6 +100,31 @@ def frontier_picture(points: Sequence[SizePoint], budget: float | None) -> Front
         y_ticks=tuple(AxisTick(y(value), f"{round(value * 100, 6):g} %") for value in _y_ticks(y)),
         budget_x=budget_x,
     )
+
+
+def place_labels(
+    texts: Sequence[str],
+    places: Sequence[tuple[float, float]],
+    order: Sequence[int],
+    frame: Box,
+    obstacles: Sequence[Box] = (),
+    essential: Collection[int] = (),
+) -> list[Label | None]:
+    """Place labels greedily in the given order of importance; None for a label that fits on no side of its point.
+
+    Essential labels may overlap an obstacle rather than be dropped.
+    """
+    taken = [_around(x, y) for x, y in places]
+    labels: list[Label | None] = [None] * len(texts)
+    for index in order:
+        options = [(label, box) for label, box in _options(texts[index], *places[index]) if box.within(frame)]
+        found = _free(options, [*obstacles, *taken])
+        if found is None and index in essential:
+            found = _free(options, taken)
+        if found is not None:
+            labels[index] = found[0]
+            taken.append(found[1])
+    return labels
 
 
 def _is_known(point: SizePoint) -> bool:
@@ -111,3 +170,29 @@ def _title(point: SizePoint) -> str:
     chosen = ", chosen" if point.chosen else ""
     note = f" {MISSING} {point.note}" if point.note else ""
     return f"{point.label}{chosen}: {size(point.size_bytes)}, {percent(point.accuracy)} on validation{note}"
+
+
+def _free(options: Sequence[tuple[Label, Box]], taken: Sequence[Box]) -> tuple[Label, Box] | None:
+    return next((option for option in options if not any(option[1].overlaps(other) for other in taken)), None)
+
+
+def _around(x: float, y: float) -> Box:
+    return Box(x - POINT_RADIUS, y - POINT_RADIUS, x + POINT_RADIUS, y + POINT_RADIUS)
+
+
+def _options(text: str, x: float, y: float) -> list[tuple[Label, Box]]:
+    width, half = len(text) * CHARACTER_WIDTH, LINE_HEIGHT / 2
+    baseline = y + LINE_HEIGHT * 0.28
+    above, below = y - OFFSET - LINE_HEIGHT, y + OFFSET
+    return [
+        (Label(x + OFFSET, baseline, "start"), Box(x + OFFSET, y - half, x + OFFSET + width, y + half)),
+        (Label(x - OFFSET, baseline, "end"), Box(x - OFFSET - width, y - half, x - OFFSET, y + half)),
+        (
+            Label(x, above + LINE_HEIGHT * 0.75, "middle"),
+            Box(x - width / 2, above, x + width / 2, above + LINE_HEIGHT),
+        ),
+        (
+            Label(x, below + LINE_HEIGHT * 0.75, "middle"),
+            Box(x - width / 2, below, x + width / 2, below + LINE_HEIGHT),
+        ),
+    ]

@@ -7,8 +7,8 @@ import pandas as pd
 
 from edge_runtime.measurement import Figures
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.gates import decide
-from quality_gates.policy import Gate, GatePolicy, Limit, NonInferiority, SliceCondition
+from quality_gates.gates import Gate, GatePolicy, Limit, NonInferiority, decide
+from quality_gates.policy import SliceCondition
 from quality_gates.report import (
     Confusion,
     FlippedRow,

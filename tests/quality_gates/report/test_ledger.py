@@ -3,7 +3,7 @@
 import pytest
 
 from quality_gates.report import LedgerRow, SliceValue
-from quality_gates.report.ledger import ledger_of
+from quality_gates.report.tables import ledger_of
 
 
 def row(stage: str, accuracy: float | None, eight: float | None, seconds: float | None = 2.0) -> LedgerRow:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from quality_gates.representativeness.two_sample import absence, compare_figures, compare_shares, holm
+from quality_gates.representativeness.two_sample import absence, compare_figures, compare_shares
+from quality_gates.statistics import holm
 
 
 def test_holm_as_in_a_textbook() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from quality_gates.policy import NonInferiority, SliceCondition
+from quality_gates.gates import NonInferiority
+from quality_gates.policy import SliceCondition
 from tasks.compression.distillation_targets import distillation_targets
 from tasks.workspace import Workspace
 from tests.tasks.builders import context

@@ -6,7 +6,8 @@ import pytest
 import tasks.compression.trajectory
 from deployments.device import DeviceProfile
 from deployments.recipe import Search
-from quality_gates.policy import NonInferiority, SliceCondition
+from quality_gates.gates import NonInferiority
+from quality_gates.policy import SliceCondition
 from tasks.compression import Baseline, Snapshot, measure_baseline, prune
 from tasks.compression.trajectory import Prunable, broken_floor
 from tasks.job import Job

@@ -12,7 +12,8 @@ from torch import nn
 import tasks.compression.rung_files
 import tasks.reporting.losses
 from deployments.workload import Split
-from quality_gates.policy import NonInferiority, SliceCondition
+from quality_gates.gates import NonInferiority
+from quality_gates.policy import SliceCondition
 from tasks.job import Job
 from tasks.reporting.losses import LayerLosses, layer_losses
 from tasks.workspace import Workspace

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployments.device import DeviceProfile
-from quality_gates.policy import Parity
+from quality_gates.gates import Parity
 from tasks.compression import ModelFile
 from tasks.emulation import availability as available
 from tasks.job import Job

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from quality_gates.policy import Parity, ParityCheck
+from quality_gates.gates import Parity
+from quality_gates.policy import ParityCheck
 from tasks.compression import ModelFile
 from tasks.selection import parity_runs as module
 from tasks.selection.parity_runs import parity

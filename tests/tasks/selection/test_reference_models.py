@@ -10,8 +10,7 @@ from deployments.workload import SplitName
 from edge_runtime.files import sha256_of
 from edge_runtime.measurement import Figures
 from quality_gates.evidence import ModelEvidence
-from quality_gates.gates import decide
-from quality_gates.policy import GatePolicy, NonInferiority
+from quality_gates.gates import GatePolicy, NonInferiority, decide
 from tasks.errors import RegistryUnavailable
 from tasks.job import Job
 from tasks.measurement import answer_rows

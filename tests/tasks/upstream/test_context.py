@@ -24,9 +24,7 @@ def of_a_file(tmp_path: Path) -> Context:
 def test_an_onnx_file_cannot_be_trained(tmp_path: Path) -> None:
     begun = of_a_file(tmp_path)
     assert not begun.trainable
-    with pytest.raises(
-        PreflightError, match=r"`tiny` version 1: this version is an ONNX file, .*; for that, reg"
-    ):
+    with pytest.raises(PreflightError, match=r"`tiny` version 1: this version is an ONNX file, .*; for that, reg"):
         _ = begun.torch_parent
 
 

@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from quality_gates.errors import EvidenceError, PolicyError
+from quality_gates.evidence import in_slice
+from quality_gates.gates import check_slices
+from quality_gates.policy import SliceCondition
+from tests.quality_gates.builders import against, eights, limit, policy, rows
+
+
+def _slice(column: str, equals: str | int | float | bool) -> SliceCondition:
+    return SliceCondition(column=column, equals=equals)
+
+
+def test_without_a_condition_every_row_counts() -> None:
+    assert in_slice(rows(7), None).all()
+
+
+def test_a_slice_is_the_rows_with_its_value() -> None:
+    assert np.flatnonzero(in_slice(rows(30), _slice("label", 8))).tolist() == [8, 18, 28]
+    assert in_slice(rows(30), _slice("label", 8.0)).sum() == 3
+    assert in_slice(rows(30), _slice("site", "north")).sum() == 15
+    categories = rows(30).astype({"site": "category"})
+    assert in_slice(categories, _slice("site", "north")).sum() == 15
+
+
+def test_truth_values_are_no_numbers() -> None:
+    frame = rows(10).assign(night=rows(10)["label"] == 1)
+    assert in_slice(frame, _slice("night", True)).sum() == 1
+    for condition in (_slice("night", 1), _slice("label", True)):
+        with pytest.raises(EvidenceError, match="No row has"):
+            in_slice(frame, condition)
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (
+            _slice("sensor", 3),
+            "No column 'sensor' in the measured rows, which have row_id, prediction, score, label, site",
+        ),
+        (_slice("label", 12), "No row has label = 12; it holds 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        (_slice("label", "8"), "No row has label = '8'; it holds 0, 1"),
+        (_slice("row_id", -1), "and 20 more"),
+    ],
+)
+def test_a_slice_that_finds_nothing_says_what_there_is(condition: SliceCondition, message: str) -> None:
+    with pytest.raises(EvidenceError, match=message):
+        in_slice(rows(30), condition)
+
+
+def test_a_gap_in_the_slice_column_is_refused() -> None:
+    frame = rows(30)
+    frame.loc[[4, 5], "site"] = None
+    with pytest.raises(EvidenceError, match="2 of 30 rows have no site"):
+        in_slice(frame, _slice("site", "north"))
+
+
+def test_slices_are_checked_before_training() -> None:
+    columns = rows(30)[["label", "site"]]
+    check_slices(policy(against(), eights(), limit()), columns)
+    with pytest.raises(PolicyError, match="Gate 'eights_deployed': No row has label = 8"):
+        check_slices(policy(against(), eights()), columns[columns["label"] != 8])
+    with pytest.raises(PolicyError, match="No column 'label'"):
+        check_slices(policy(eights()), pd.DataFrame({"site": ["north"]}))

@@ -1,0 +1,74 @@
+"""Slices that nobody named: planted ones are found and refused, and nothing is where nothing was planted."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quality_gates.evidence import Evidence
+from quality_gates.gates import FoundSlices
+from tests.quality_gates.classed import seen
+
+GATE = FoundSlices(name="found", against="parent", min_rows=50, carried=5, margin=0.05, confidence=0.95)
+
+
+def models(seed: int, lost: float, n: int = 4000) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Candidate and parent; the candidate loses a share of the rows that are hot at line 3."""
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame({"row_id": np.arange(n), "line": random.integers(0, 8, n), "heat": random.normal(size=n)})
+    right = random.random(n) < 0.95
+    flipped = (random.random(n) < lost) & (frame["line"] == 3) & (frame["heat"] > 0.7)
+    parent, candidate = (frame.assign(prediction=0, score=np.where(r, 1.0, 0.0)) for r in (right, right & ~flipped))
+    return candidate, parent
+
+
+def evidence(lost: float) -> Evidence:
+    return dataclasses.replace(seen(*models(0, lost)), validation=seen(*models(1, lost)))
+
+
+def test_a_planted_slice_is_found_and_refused_with_its_name() -> None:
+    result = GATE.evaluate(evidence(0.5))
+    assert result.outcome == "fail" and result.slice is not None
+    assert "line = 3" in result.slice and "heat" in result.slice
+    assert result.findings and result.remedy and result.estimate is not None and result.estimate < -0.3
+
+
+def test_where_nothing_was_lost_nothing_is_found() -> None:
+    assert GATE.evaluate(evidence(0.0)).outcome == "pass"
+
+
+def test_a_loss_on_the_searched_rows_alone_is_no_finding() -> None:
+    only_there = dataclasses.replace(seen(*models(0, 0.0)), validation=seen(*models(1, 0.5)))
+    result = GATE.evaluate(only_there)
+    assert result.outcome == "pass" and result.findings
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"validation": None}, "validation rows of both models are missing"),
+        ({"parent": None}, "parent model was not measured"),
+    ],
+)
+def test_missing_rows_fail(change: dict[str, Any], says: str) -> None:
+    result = GATE.evaluate(dataclasses.replace(evidence(0.0), **change))
+    assert result.outcome == "fail" and says in result.sentence
+
+
+def test_the_same_rows_on_both_sides_fail() -> None:
+    both = seen(*models(0, 0.0))
+    result = GATE.evaluate(dataclasses.replace(both, validation=seen(*models(0, 0.0))))
+    assert result.outcome == "fail" and "same rows" in result.sentence
+
+
+def test_a_column_that_is_not_there_or_has_gaps_fails() -> None:
+    assert GATE.model_copy(update={"columns": ("sensor",)}).evaluate(evidence(0.0)).outcome == "fail"
+    gaps = tuple(frame.assign(heat=frame["heat"].where(frame["row_id"] != 3)) for frame in models(1, 0.0))
+    assert GATE.evaluate(dataclasses.replace(evidence(0.0), validation=seen(*gaps))).outcome == "fail"
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    shuffled = [seen(*(frame.sample(frac=1, random_state=seed) for frame in models(seed, 0.5))) for seed in (0, 1)]
+    assert GATE.evaluate(dataclasses.replace(shuffled[0], validation=shuffled[1])) == GATE.evaluate(evidence(0.5))

@@ -1,0 +1,131 @@
+"""Flips, parity, calibration, plausibility, representativeness and limits on metrics: held, missed, and damaged."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from quality_gates.evidence import BatchLatency, Evidence, ModelEvidence, ParityMeasurement
+from tests.quality_gates.builders import failed, resources
+from tests.quality_gates.classed import answers, seen
+from tests.quality_gates.gates.every_kind import (
+    CALIBRATION,
+    EVERY,
+    FLIPS,
+    METRIC,
+    PARITY,
+    PLAUSIBLE,
+    SAME,
+    SITES,
+    compared,
+    good,
+    held,
+)
+
+
+@pytest.mark.parametrize("gate", EVERY, ids=lambda gate: gate["kind"])
+def test_a_flawless_candidate_passes(gate: dict[str, Any]) -> None:
+    assert held(gate, good()).outcome == "pass"
+
+
+@pytest.mark.parametrize("gate", EVERY, ids=lambda gate: gate["kind"])
+def test_what_was_not_measured_never_passes(gate: dict[str, Any]) -> None:
+    result = held(gate, Evidence(failed(), failed(), failed()))
+    assert result.outcome == "fail" and result.blocking and result.sentence and result.remedy
+
+
+def test_rows_that_flip_count_against_the_deployed_model_with_an_exact_bound() -> None:
+    result = held(FLIPS, seen(answers(wrong=range(30)), deployed=answers(wrong=range(30, 60))))
+    assert (result.outcome, result.lost, result.gained, result.threshold) == ("fail", 30, 30, 0.02)
+    assert result.estimate == 0.05 and result.lower is not None and result.lower > 0.02
+    unsure = held(FLIPS, seen(answers(wrong=range(9))))
+    assert unsure.outcome == "inconclusive" and unsure.rows_needed is not None and unsure.rows_needed > 600
+
+
+def test_the_bound_of_no_flip_in_n_rows_is_the_textbooks() -> None:
+    assert held(FLIPS, seen(answers())).upper == pytest.approx(1 - 0.05 ** (1 / 600))
+
+
+def test_flips_on_a_first_deployment_do_not_apply_but_damage_fails() -> None:
+    first = dataclasses.replace(good(), deployed=None)
+    assert held(FLIPS, first).outcome == "not_applicable"
+    broken = ModelEvidence(answers().assign(score=0.5), resources())
+    assert held(FLIPS, dataclasses.replace(first, candidate=broken)).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        (),
+        (SAME, SAME),
+        (dataclasses.replace(SAME, check="torch_onnx"),),
+        (dataclasses.replace(SAME, failure="It crashed."),),
+        (dataclasses.replace(SAME, rows=0),),
+        (dataclasses.replace(SAME, largest=float("nan")),),
+        (dataclasses.replace(SAME, differing=257),),
+        (dataclasses.replace(SAME, largest=0.01),),
+        (dataclasses.replace(SAME, differing=1),),
+    ],
+)
+def test_parity_that_is_missing_impossible_or_missed_fails(measured: tuple[ParityMeasurement, ...]) -> None:
+    result = held(PARITY, dataclasses.replace(good(), parity=measured))
+    assert result.outcome == "fail" and result.remedy
+
+
+def test_a_candidate_that_is_surer_than_it_is_right_fails_calibration() -> None:
+    result = held(CALIBRATION, seen(answers(wrong=range(200))))
+    assert result.outcome == "fail" and len(result.findings) == 2
+    rise = held(CALIBRATION | {"at_most": None}, seen(answers(wrong=range(200)), answers(wrong=range(200), seed=1)))
+    assert rise.outcome == "pass"
+
+
+@pytest.mark.parametrize("confidence", [np.nan, 1.5, -0.1, "sure"])
+def test_confidences_that_cannot_be_fail_calibration(confidence: Any) -> None:
+    damaged = answers().assign(confidence=confidence)
+    assert held(CALIBRATION, seen(damaged)).outcome == "fail"
+    assert held(CALIBRATION, seen(answers(), damaged)).outcome == "fail"
+    assert held(CALIBRATION, seen(answers().drop(columns="confidence"))).outcome == "fail"
+
+
+def test_few_rows_that_are_all_right_and_sure_show_no_calibration() -> None:
+    assert held(CALIBRATION, seen(answers(6))).outcome == "inconclusive"
+
+
+def test_a_gain_that_is_too_good_stops_the_line_and_one_that_is_not_shown_does_not() -> None:
+    assert held(PLAUSIBLE, seen(answers(), answers(wrong=range(80)))).outcome == "fail"
+    assert held(PLAUSIBLE, seen(answers(), answers(wrong=range(36)))).outcome == "pass"
+    assert held(PLAUSIBLE | {"metric": "macro_f1"}, seen(answers(), answers(wrong=range(80)))).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [(("alike", "differs"), "fail"), (("alike", "undecided"), "inconclusive"), ((), "fail"), (("fine",), "fail")],
+)
+def test_what_came_of_the_comparison_with_the_sites_decides(outcomes: tuple[str, ...], expected: str) -> None:
+    evidence = dataclasses.replace(good(), representativeness=compared(*outcomes))
+    assert held(SITES, evidence).outcome == expected
+
+
+def test_a_limit_on_a_metric_is_held_by_its_bound() -> None:
+    cracks = list(range(1, 600, 3))
+    assert held(METRIC, seen(answers(wrong=cracks[:60]))).outcome == "fail"
+    assert held(METRIC, seen(answers(wrong=cracks[:16]))).outcome == "inconclusive"
+    error = {"kind": "limit", "metric": "mae", "at_most": 2.0, "confidence": 0.95}
+    scores = np.random.default_rng(0).gamma(2, 0.5, 600)
+    assert held(error, seen(answers().assign(score=scores))).outcome == "pass"
+    assert held(error, seen(answers().assign(score=3 * scores))).outcome == "fail"
+
+
+def test_a_latency_at_a_batch_size_is_that_one() -> None:
+    batch = {"kind": "limit", "resource": "latency_p50_ms", "batch_size": 8, "at_most": 1.0}
+    batches = (BatchLatency(batch_size=8, latency_p50_ms=0.9, latency_p99_ms=2),)
+    fits = Evidence(ModelEvidence(None, resources(), batches=batches), None, None)
+    assert held(batch, fits).candidate_value == 0.9
+    assert held(batch | {"batch_size": 16}, fits).outcome == "fail"
+
+
+def test_a_resource_that_nothing_measures_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"reads a power sensor.*remove the gate"):
+        held({"kind": "limit", "resource": "energy_mj", "at_most": 5.0}, good())
