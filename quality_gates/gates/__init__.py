@@ -2,7 +2,7 @@
 
 A policy and the evidence come in, a verdict goes out. Each kind declares its keys in a recipe, how it is decided, how
 many rows it needs, and how reports show it. A new kind is a file with a subclass of `GateKind`, and an entry in the
-union `Gate` and in `KINDS`.
+union `Gate` and in `KINDS`; its class is public only where another room builds or reads such gates itself.
 """
 
 from quality_gates.gates.decision import (

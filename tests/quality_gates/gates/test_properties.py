@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quality_gates.evidence import Evidence, ModelEvidence, ParityMeasurement
-from quality_gates.gates import GatePolicy, decide
+from quality_gates.gates import KINDS, GatePolicy, decide
 from tests.quality_gates.builders import resources
 from tests.quality_gates.classed import answers
+from tests.quality_gates.gates.every_kind import EVERY
 
 N = 240
 Damage = Callable[[pd.DataFrame], pd.DataFrame]
@@ -47,7 +48,8 @@ found = st.builds(
                             "confidence": 0.95},
     st.sampled_from(["parent", "deployed"]), shares,
 )  # fmt: skip
-gates = st.one_of(non_inferiority, flips, plausibility, calibration, found)
+compared = st.sampled_from([gate for gate in EVERY if "against" in KINDS[str(gate["kind"])].model_fields])
+gates = st.one_of(non_inferiority, flips, plausibility, calibration, found, compared)
 wrong = st.sets(st.integers(0, N - 1), max_size=60).map(sorted)
 
 
