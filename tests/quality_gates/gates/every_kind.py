@@ -15,7 +15,7 @@ CALIBRATION = {"kind": "calibration", "bins": 10, "at_most": 0.1, "rise_at_most"
 PLAUSIBLE = {"kind": "plausibility", "metric": "accuracy", "gain_at_most": 0.05, "confidence": 0.95}
 SITES = {"kind": "representativeness"}
 METRIC = {"kind": "limit", "metric": "recall", "of": "crack", "at_least": 0.9, "confidence": 0.95}
-EVERY = [FLIPS, PARITY, CALIBRATION, PLAUSIBLE, SITES, METRIC]
+EVERY: list[dict[str, Any]] = [FLIPS, PARITY, CALIBRATION, PLAUSIBLE, SITES, METRIC]
 SAME = ParityMeasurement("batched_single", 256, 0, 1e-6)
 
 

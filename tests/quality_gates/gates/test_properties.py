@@ -48,7 +48,7 @@ found = st.builds(
                             "confidence": 0.95},
     st.sampled_from(["parent", "deployed"]), shares,
 )  # fmt: skip
-compared = st.sampled_from([gate for gate in EVERY if "against" in KINDS[str(gate["kind"])].model_fields])
+compared = st.sampled_from([gate for gate in EVERY if "against" in KINDS[gate["kind"]].model_fields])
 gates = st.one_of(non_inferiority, flips, plausibility, calibration, found, compared)
 wrong = st.sets(st.integers(0, N - 1), max_size=60).map(sorted)
 
