@@ -33,6 +33,12 @@ class BundleContent:
     lineage: Mapping[str, str]
     files: Mapping[str, Path]
 
+    def write_under(self, root: Path) -> Path:
+        """Write the bundle under a folder, read it back as a device would, and return its own. Raises BundleError."""
+        bundle = write_bundle(root, **{name: getattr(self, name) for name in BundleContent.__annotations__})
+        read_bundle(bundle)
+        return bundle
+
 
 class Destination(Protocol):
     """A place that devices take bundles from. Addresses are texts that only the destination itself interprets."""
@@ -61,9 +67,7 @@ class FolderDestination:
 
     def write(self, content: BundleContent) -> str:
         """Write a bundle, read it back as a device would, and return its folder. Raises BundleError."""
-        bundle = write_bundle(self.root, **{name: getattr(content, name) for name in BundleContent.__annotations__})
-        read_bundle(bundle)
-        return str(bundle)
+        return str(content.write_under(self.root))
 
     def bundles(self, model: str, device: str) -> list[str]:
         """Return the folders of the whole bundles of a model for a device class, by digest."""
@@ -81,7 +85,7 @@ class FolderDestination:
         bundle = Path(address)
         manifest = decode_manifest((bundle / "manifest.json").read_bytes())
         others = [Path(each) for each in self.bundles(manifest.model, manifest.device) if each != address]
-        older = [folder for folder in others if _content(_manifest(folder)) == _content(manifest)]
+        older = [folder for folder in others if is_same_release(_manifest(folder), manifest)]
         for folder in older:
             _remove(folder)
             logger.info("%s: took the place of %s, which has an older decision", bundle.name[:12], folder.name[:12])
@@ -89,15 +93,28 @@ class FolderDestination:
 
     def claim(self, model: str, device: str, release: int, holder: str) -> bool:
         """Create the file of a release number; the file system lets only one claimant create it."""
-        folder = self.root / model / device / CLAIMS
-        make_directories(folder)
-        path = folder / f"{release}.json"
-        try:
-            write_synced(path, json.dumps({"holder": holder}).encode())
-        except FileExistsError:
-            return bool(json.loads(path.read_bytes() or b"{}").get("holder") == holder)
-        fsync_directory(folder)
-        return True
+        return take_number(self.root / model / device / CLAIMS, release, holder)
+
+
+def take_number(folder: Path, release: int, holder: str) -> bool:
+    """Take a release number as the file of that name in a folder; return whether it is this holder's."""
+    make_directories(folder)
+    path = folder / f"{release}.json"
+    try:
+        write_synced(path, json.dumps({"holder": holder}).encode())
+    except FileExistsError:
+        return bool(json.loads(path.read_bytes() or b"{}").get("holder") == holder)
+    fsync_directory(folder)
+    return True
+
+
+def is_same_release(one: Manifest | None, other: Manifest) -> bool:
+    """Tell whether two bundles differ in nothing but the decision about them; None is no bundle."""
+    return one is not None and _undecided(one) == _undecided(other)
+
+
+def _undecided(manifest: Manifest) -> Manifest:
+    return replace(manifest, lineage={key: text for key, text in manifest.lineage.items() if key not in DECISION})
 
 
 def _manifest(folder: Path) -> Manifest | None:
@@ -108,12 +125,6 @@ def _manifest(folder: Path) -> Manifest | None:
         return decode_manifest((folder / "manifest.json").read_bytes())
     except (BundleError, OSError):
         return None
-
-
-def _content(manifest: Manifest | None) -> Manifest | None:
-    if manifest is None:
-        return None
-    return replace(manifest, lineage={key: text for key, text in manifest.lineage.items() if key not in DECISION})
 
 
 def _remove(folder: Path) -> None:

@@ -1,15 +1,20 @@
-"""Destinations: one bundle for each content, and release numbers that only one holder can take."""
+"""Destinations: one bundle for each content, and release numbers that only one holder can take.
+
+Every destination passes the same tests; a new one is an entry in `DESTINATIONS`. Tests of the folder's own come last.
+"""
 
 import logging
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tasks.delivery.destinations as destinations
-from edge_runtime.bundle import TensorSpec, read_bundle, write_bundle
+from edge_runtime.bundle import Manifest, TensorSpec, read_bundle
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import BundleContent, Destination, FolderDestination
 from tests.edge_runtime.models import linear_model
@@ -17,7 +22,33 @@ from tests.edge_runtime.models import linear_model
 ORIGIN = {"source_version": "1", "run_key": "k"}
 ADA = {"approved_by": "Ada", "approval_reason": "so", "approved_until": "2999-01-01", "approved_verdict": "v"}
 APPROVED = ORIGIN | ADA | {"verdict": "overridden"}
+BY_GRACE = APPROVED | {"approved_by": "Grace"}
 TENSOR = (TensorSpec("x", "float32", (None, 3)),)
+
+
+def read_folder(address: str) -> Manifest:
+    return read_bundle(Path(address)).manifest
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of destination: how it is made at a path, and how a device reads the bundle at an address."""
+
+    make: Callable[[Path], Destination]
+    read: Callable[[str], Manifest]
+
+
+DESTINATIONS = {"folder": Case(FolderDestination, read_folder)}
+
+
+@pytest.fixture(params=sorted(DESTINATIONS))
+def case(request: pytest.FixtureRequest) -> Case:
+    return DESTINATIONS[request.param]
+
+
+@pytest.fixture
+def destination(case: Case, tmp_path: Path) -> Destination:
+    return case.make(tmp_path / "target")
 
 
 @pytest.fixture
@@ -25,12 +56,74 @@ def file(tmp_path: Path) -> Path:
     return linear_model(tmp_path / "model.onnx", 3)
 
 
-def written(file: Path, lineage: dict[str, str], **changes: Any) -> Path:
-    said: dict[str, Any] = {"model": "m", "version": "1", "device": "bench", "session": SessionSettings(threads=1)}
-    return write_bundle(
-        file.parent / "target", entry="model.onnx", inputs=TENSOR, outputs=TENSOR, lineage=lineage,
-        files={"model.onnx": file}, **(said | changes),
+def content(file: Path, lineage: dict[str, str] | None = None, **changes: Any) -> BundleContent:
+    given: dict[str, Any] = {"model": "m", "version": "1", "device": "bench", "session": SessionSettings(threads=1)}
+    return BundleContent(
+        entry="model.onnx", inputs=TENSOR, outputs=TENSOR, lineage=lineage or ORIGIN | {"verdict": "pass"},
+        files={"model.onnx": file}, **(given | changes),
     )  # fmt: skip
+
+
+def test_a_newer_approval_takes_the_place_of_the_older_one(case: Case, destination: Destination, file: Path) -> None:
+    older = destination.write(content(file, APPROVED))
+    newer = destination.write(content(file, BY_GRACE))
+    assert destination.bundles("m", "bench") == sorted([older, newer])
+    assert destination.supersede(newer) == [older]
+    assert destination.bundles("m", "bench") == [newer]
+    assert case.read(newer).approval["approved_by"] == "Grace"
+    assert destination.supersede(newer) == []
+
+
+def test_gates_that_hold_after_all_take_the_place_of_an_approval(destination: Destination, file: Path) -> None:
+    older = destination.write(content(file, APPROVED))
+    newer = destination.write(content(file, ORIGIN | {"verdict": "pass"}))
+    assert destination.supersede(newer) == [older]
+
+
+def test_what_differs_in_more_than_its_decision_is_another_release(
+    destination: Destination, file: Path, tmp_path: Path
+) -> None:
+    other_file = linear_model(tmp_path / "other.onnx", 3, 5)
+    kept = {
+        destination.write(content(file, APPROVED, version="2")),
+        destination.write(content(file, APPROVED | {"run_key": "of another recipe"})),
+        destination.write(content(file, APPROVED, session=SessionSettings(threads=2))),
+        destination.write(content(other_file, APPROVED)),
+    }
+    bundle = destination.write(content(file, BY_GRACE))
+    assert destination.supersede(bundle) == []
+    assert set(destination.bundles("m", "bench")) == {bundle, *kept}
+
+
+def test_whole_bundles_of_one_device_are_listed(case: Case, destination: Destination, file: Path) -> None:
+    assert destination.bundles("m", "bench") == []
+    first = destination.write(content(file))
+    second = destination.write(content(file, version="2"))
+    destination.write(content(file, device="other"))
+    (Path(first).parent / "half").mkdir()
+    destination.claim("m", "bench", 1, "k")
+    assert destination.bundles("m", "bench") == sorted([first, second])
+    assert destination.write(content(file)) == first
+    assert case.read(second).version == "2"
+
+
+def test_a_release_number_is_taken_once_and_stays_its_holders(destination: Destination) -> None:
+    assert destination.claim("m", "bench", 1, "ada")
+    assert not destination.claim("m", "bench", 1, "grace")
+    assert destination.claim("m", "bench", 1, "ada")
+    assert destination.claim("m", "bench", 2, "grace")
+    assert destination.claim("m", "other", 1, "grace")
+
+
+def test_of_many_who_claim_at_once_one_gets_the_number(destination: Destination) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        got = list(pool.map(lambda holder: destination.claim("m", "bench", 7, f"holder {holder}"), range(64)))
+    assert sum(got) == 1
+
+
+def folder_of(file: Path, lineage: dict[str, str]) -> Path:
+    """Write a bundle into a folder, and return the bundle's own."""
+    return Path(FolderDestination(file.parent / "target").write(content(file, lineage)))
 
 
 def supersede(bundle: Path) -> list[str]:
@@ -41,39 +134,16 @@ def beside(bundle: Path) -> set[Path]:
     return set(bundle.parent.iterdir())
 
 
-def test_a_newer_approval_takes_the_place_of_the_older_one(file: Path) -> None:
-    older = written(file, APPROVED)
-    newer = written(file, APPROVED | {"approved_by": "Grace"})
-    assert beside(newer) == {older, newer}
+def test_nothing_lies_beside_the_bundles_in_a_folder(file: Path) -> None:
+    other = folder_of(file, APPROVED | {"run_key": "of another recipe"})
+    older, newer = folder_of(file, APPROVED), folder_of(file, BY_GRACE)
+    assert beside(newer) == {other, older, newer}
     assert supersede(newer) == [older.name]
-    assert beside(newer) == {newer}
-    assert read_bundle(newer).manifest.approval["approved_by"] == "Grace"
-    assert supersede(newer) == []
-
-
-def test_gates_that_hold_after_all_take_the_place_of_an_approval(file: Path) -> None:
-    older, newer = written(file, APPROVED), written(file, ORIGIN | {"verdict": "pass"})
-    assert supersede(newer) == [older.name]
-
-
-def test_what_differs_in_more_than_its_decision_is_another_release(file: Path, tmp_path: Path) -> None:
-    other_file = linear_model(tmp_path / "other.onnx", 3, 5)
-    kept = {
-        written(file, APPROVED, version="2"),
-        written(file, APPROVED | {"run_key": "of another recipe"}),
-        written(file, APPROVED, session=SessionSettings(threads=2)),
-        write_bundle(
-            file.parent / "target", model="m", version="1", device="bench", entry="model.onnx", inputs=TENSOR,
-            outputs=TENSOR, session=SessionSettings(threads=1), lineage=APPROVED, files={"model.onnx": other_file},
-        ),
-    }  # fmt: skip
-    bundle = written(file, APPROVED | {"approved_by": "Grace"})
-    assert supersede(bundle) == []
-    assert beside(bundle) == {bundle, *kept}
+    assert beside(newer) == {other, newer}
 
 
 def test_what_is_no_bundle_is_left_alone(file: Path) -> None:
-    bundle, damaged = written(file, APPROVED), written(file, APPROVED | {"approved_by": "Grace"})
+    bundle, damaged = folder_of(file, APPROVED), folder_of(file, BY_GRACE)
     (damaged / "manifest.json").chmod(0o644)
     (damaged / "manifest.json").write_text("{}")
     (bundle.parent / "notes.txt").write_text("by hand")
@@ -86,53 +156,16 @@ def test_what_is_no_bundle_is_left_alone(file: Path) -> None:
 def test_a_kill_in_the_middle_leaves_no_part_that_could_be_read(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    older, newer = written(file, APPROVED), written(file, APPROVED | {"approved_by": "Grace"})
+    older, newer = folder_of(file, APPROVED), folder_of(file, BY_GRACE)
     with monkeypatch.context() as broken:
         broken.setattr(destinations.shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             supersede(newer)
     (left,) = beside(newer) - {newer}
     assert left.name == f".tmp-superseded-{older.name}" and not older.exists()
-    written(file, APPROVED | {"approved_by": "Grace"})  # publishing again clears it away
+    folder_of(file, BY_GRACE)  # publishing again clears it away
     assert beside(newer) == {newer}
     with caplog.at_level(logging.INFO, logger="edgewright"):
         shutil.copytree(newer, newer.parent / ("0" * 64))
         assert supersede(newer) == ["0" * 64]
     assert "took the place of 000000000000" in caplog.text
-
-
-def content(file: Path, **changes: Any) -> BundleContent:
-    given: dict[str, Any] = {"model": "m", "version": "1", "device": "bench", "session": SessionSettings(threads=1)}
-    return BundleContent(
-        entry="model.onnx", inputs=TENSOR, outputs=TENSOR, lineage=ORIGIN | {"verdict": "pass"},
-        files={"model.onnx": file}, **(given | changes),
-    )  # fmt: skip
-
-
-def test_a_folder_lists_the_whole_bundles_of_one_device(file: Path, tmp_path: Path) -> None:
-    destination: Destination = FolderDestination(tmp_path / "target")
-    assert destination.bundles("m", "bench") == []
-    first = destination.write(content(file))
-    second = destination.write(content(file, version="2"))
-    destination.write(content(file, device="other"))
-    (Path(first).parent / "half").mkdir()
-    destination.claim("m", "bench", 1, "k")
-    assert destination.bundles("m", "bench") == sorted([first, second])
-    assert destination.write(content(file)) == first
-    assert read_bundle(Path(second)).manifest.version == "2"
-
-
-def test_a_release_number_is_taken_once_and_stays_its_holders(tmp_path: Path) -> None:
-    destination: Destination = FolderDestination(tmp_path)
-    assert destination.claim("m", "bench", 1, "ada")
-    assert not destination.claim("m", "bench", 1, "grace")
-    assert destination.claim("m", "bench", 1, "ada")
-    assert destination.claim("m", "bench", 2, "grace")
-    assert destination.claim("m", "other", 1, "grace")
-
-
-def test_of_many_who_claim_at_once_one_gets_the_number(tmp_path: Path) -> None:
-    destination = FolderDestination(tmp_path)
-    with ThreadPoolExecutor(16) as pool:
-        got = list(pool.map(lambda holder: destination.claim("m", "bench", 7, f"holder {holder}"), range(64)))
-    assert sum(got) == 1
