@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-import tasks.delivery.destinations as destinations
 from edge_runtime.bundle import Manifest, TensorSpec, read_bundle
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import BundleContent, Destination, FolderDestination
@@ -158,7 +157,7 @@ def test_a_kill_in_the_middle_leaves_no_part_that_could_be_read(
 ) -> None:
     older, newer = folder_of(file, APPROVED), folder_of(file, BY_GRACE)
     with monkeypatch.context() as broken:
-        broken.setattr(destinations.shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr(shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             supersede(newer)
     (left,) = beside(newer) - {newer}
