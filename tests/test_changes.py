@@ -1,10 +1,11 @@
 """The example changes in docs/changes still apply to this tree, touch few files, and work."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,12 @@ CHANGES = sorted((ROOT / "docs" / "changes").glob("*.patch"))
 MOST_FILES = 4
 MYPY_CACHE = ROOT / ".mypy_cache" / "changes"
 
-every_change = pytest.mark.parametrize("patch", CHANGES, ids=lambda patch: patch.stem)
-
 
 def _run(folder: Path, *command: str) -> str:
     """Run a command in a copy of the tree, which nothing outside it answers for; returns its output, fails with it."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "PYTEST_", "COV"))}
     environment |= {"GIT_CEILING_DIRECTORIES": str(folder.parent), "PYTHONPATH": str(folder)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1"}  # sources change back and forth within the same second
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, f"{' '.join(command)}\n{ended.stdout}{ended.stderr}"
     return ended.stdout
@@ -56,13 +56,42 @@ def _tests_among(paths: Sequence[str]) -> list[str]:
     return [path for path in paths if path.startswith("tests/") and Path(path).name.startswith("test_")]
 
 
+def _tests_of(folder: Path, touched: Sequence[str]) -> list[str]:
+    """Return the touched tests, and those that import a touched helper."""
+    tests = _tests_among(touched)
+    helpers = [path for path in touched if path.startswith("tests/") and path not in tests and path.endswith(".py")]
+    for helper in helpers:
+        package, name = ".".join(Path(helper).parent.parts), Path(helper).stem
+        imported = re.compile(rf"^from {re.escape(package)}(\.{name} import | import .*\b{name}\b)", re.MULTILINE)
+        found = (path for path in folder.glob("tests/**/test_*.py") if imported.search(path.read_text()))
+        tests += [str(path.relative_to(folder)) for path in sorted(found)]
+    return list(dict.fromkeys(tests))
+
+
+def _sources(folder: Path, touched: Sequence[str]) -> list[str]:
+    return [path for path in touched if path.endswith(".py") and (folder / path).exists()]
+
+
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the working tree that no test changes."""
+    """A copy of the working tree, which each test leaves as it was."""
     return _copy_of(ROOT, tmp_path_factory.mktemp("changes") / "tree")
 
 
-@every_change
+@pytest.fixture(params=CHANGES, ids=lambda patch: str(patch.stem))
+def patch(request: pytest.FixtureRequest) -> Path:
+    """Each example change in turn."""
+    return Path(request.param)
+
+
+@pytest.fixture
+def changed(tree: Path, patch: Path) -> Iterator[Path]:
+    """The copy of the tree with the change, which is taken back afterwards."""
+    _apply(tree, patch)
+    yield tree
+    _run(tree, "git", "apply", "--reverse", str(patch))
+
+
 def test_a_change_applies_and_touches_few_files_and_a_test(tree: Path, patch: Path) -> None:
     _run(tree, "git", "apply", "--check", str(patch))
     touched = _touched(tree, patch)
@@ -70,18 +99,18 @@ def test_a_change_applies_and_touches_few_files_and_a_test(tree: Path, patch: Pa
     assert _tests_among(touched)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@every_change
-def test_a_change_works(tree: Path, patch: Path, tmp_path: Path) -> None:
-    changed = shutil.copytree(tree, tmp_path / "tree")
-    touched = _touched(tree, patch)
-    _apply(changed, patch)
-    sources = [path for path in touched if path.endswith(".py") and (changed / path).exists()]
+def test_a_change_works(changed: Path, patch: Path) -> None:
+    touched = _touched(changed, patch)
+    sources = _sources(changed, touched)
     _python(changed, "ruff", "check", "--no-cache", *sources)
     _python(changed, "ruff", "format", "--no-cache", "--check", *sources)
-    _python(changed, "mypy", f"--cache-dir={MYPY_CACHE}", *sources)
-    _python(changed, "pytest", "-x", "-p", "no:cacheprovider", *_tests_among(touched))
+    _python(changed, "pytest", "-x", "-p", "no:cacheprovider", "tests/test_layout.py", *_tests_of(changed, touched))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_types_of_a_change_hold(changed: Path, patch: Path) -> None:
+    _python(changed, "mypy", f"--cache-dir={MYPY_CACHE}", *_sources(changed, _touched(changed, patch)))
 
 
 def _git_diff(before: Path, after: Path) -> str:
@@ -113,6 +142,18 @@ def test_new_and_changed_files_are_counted_and_written(own: Path) -> None:
     _apply(before, own)
     assert (before / "new.py").read_text() == "NEW = 1\n"
     assert (before / "tests" / "test_own.py").read_text() == (own.parent / "after/tests/test_own.py").read_text()
+
+
+def test_tests_that_import_a_touched_helper_run_too(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "room").mkdir(parents=True)
+    for name, text in {
+        "test_one": "from tests.room.helper import made\n",
+        "test_two": "from tests.room import helper, other\n",
+        "test_three": "from tests.room.helpers import made\nfrom tests.room import other\n",
+    }.items():
+        (tmp_path / "tests" / "room" / f"{name}.py").write_text(text)
+    touched = ["room/module.py", "tests/room/test_new.py", "tests/room/helper.py"]
+    assert _tests_of(tmp_path, touched) == [f"tests/room/test_{name}.py" for name in ("new", "one", "two")]
 
 
 def test_a_change_that_no_longer_applies_is_noticed(own: Path) -> None:
