@@ -79,7 +79,7 @@ class Flips(GateKind):
     def _counted(self, lost: int, gained: int, n: int) -> GateResult:
         lower, upper = share_bounds(lost, n, self.confidence)
         outcome = at_most(self.at_most, lower, upper)
-        # Without a flip so far, reckon with half a row: a share of exactly zero would promise too much.
+        # Without a flip so far, count half a row: a share of exactly zero would promise too much.
         needed = rows_for_share(max(lost, 0.5) / n, self.at_most, self.confidence, POWER)
         return self.concluded(
             outcome,

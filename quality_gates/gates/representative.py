@@ -67,7 +67,7 @@ class Representative(GateKind):
         return self.concluded(
             outcome,
             f"{len(differs)} of {len(seen.comparisons)} comparisons with the deployment sites differ"
-            f"{f', {undecided} for want of rows undecided' if undecided else ''}. {' '.join(differs[:1])}".strip(),
+            f"{f', {undecided} are undecided because of too few rows' if undecided else ''}. {' '.join(differs[:1])}".strip(),
             lambda: "Train and calibrate on rows of the sites that differ.",
             findings=differs,
         )
