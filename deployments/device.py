@@ -1,4 +1,4 @@
-"""The device profile: what an edge device has, and how to measure on one."""
+"""The device profile: the resources of one class of edge devices, and the way to measure on one."""
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -7,24 +7,29 @@ from pydantic import Field, model_validator
 
 from deployments.errors import ConfigurationError
 from deployments.instruction_sets import CPUS, SATURATING, CpuName, InstructionSet
-from deployments.yaml_file import Frozen, read_yaml, written_as
+from deployments.yaml_file import Frozen, WrittenAs, read_yaml
 from edge_runtime.measurement import RESOURCES
 from quality_gates.gates import Limit
 
 DEVICES = Path(__file__).parent / "devices"
 
 Positive = Annotated[float, Field(gt=0)]
-Name = Annotated[str, written_as(r"[a-z0-9][a-z0-9-]*", "lower-case letters, digits and dashes, such as line-camera")]
+Name = Annotated[str, WrittenAs(r"[a-z0-9][a-z0-9-]*", "lower-case letters, digits and dashes, such as line-camera")]
 
 
 class Budgets(Frozen):
-    """The most that a model may take; what is not given is not limited."""
+    """The most that a model may take. A budget that is not given is not limited; each one that is given is a gate."""
 
     size_kb: Annotated[float, Field(ge=1)]
+    """Size of the model file, in KB of 1,000 bytes."""
     peak_rss_mb: Positive | None = None
+    """Peak resident memory of the measuring process while it loads and runs the model, in MiB."""
     load_ms: Positive | None = None
+    """Time from the file to a session that is ready to answer, in milliseconds."""
     latency_p50_ms: Positive | None = None
+    """Median time of one row, in milliseconds."""
     latency_p99_ms: Positive | None = None
+    """99th percentile of the time of one row, in milliseconds."""
 
     @property
     def size_bytes(self) -> int:
@@ -32,7 +37,7 @@ class Budgets(Frozen):
         return int(self.size_kb * 1000)
 
     def limits(self) -> tuple[Limit, ...]:
-        """Every budget as a gate."""
+        """Return every budget as a gate."""
         figures = self.model_dump(exclude_none=True, exclude={"size_kb"}) | {"size_bytes": self.size_bytes}
         return tuple(
             Limit(name=RESOURCES[resource].budget, resource=resource, at_most=bound)
@@ -41,27 +46,39 @@ class Budgets(Frozen):
 
 
 class LocalProcess(Frozen):
-    """Measure in a process on this machine, with the device's threads and under its memory limit."""
+    """Measure in a process of its own on this machine, with the device's threads and under its memory limit."""
 
     kind: Literal["local"]
+    """`local`: a process on this machine."""
     memory_limit_mb: Positive
+    """Memory that the measuring process may use, in MiB; a model that needs more is a failed measurement."""
     timeout_s: Positive
+    """Seconds after which a measurement has failed."""
     warmup: Annotated[int, Field(ge=0)]
+    """Runs before the first one that counts."""
     repeats: Annotated[int, Field(ge=20)]
+    """Runs that count for the latency figures."""
 
 
 class NativeAnswers(Frozen):
-    """Take the answers from the measured process, on this machine's CPU whatever the device's is."""
+    """Take the answers from the measured process, on this machine's CPU whatever the device's is.
+
+    The report says so where this machine is of another class.
+    """
 
     kind: Literal["native"]
+    """`native`: this machine's CPU."""
 
 
 class EmulatedAnswers(Frozen):
-    """Take the answers from an emulated CPU of the device's class, where this machine is of another."""
+    """Take the answers from an emulated CPU of the device's class, where this machine is of another class."""
 
     kind: Literal["emulated"]
+    """`emulated`: a CPU under QEMU's user mode."""
     cpu: CpuName
+    """The CPU by its name in QEMU. It must have the profile's `instruction_set`."""
     timeout_s: Positive
+    """Seconds after which an emulated run has failed."""
 
 
 Answers: TypeAlias = Annotated[NativeAnswers | EmulatedAnswers, Field(discriminator="kind")]
@@ -71,15 +88,25 @@ class DeviceProfile(Frozen):
     """One class of edge devices."""
 
     name: Name
+    """Name of the class. The file has the same name, and so has the registered model `MODEL-DEVICE`."""
     description: str
+    """One line for people."""
     threads: Annotated[int, Field(ge=1)]
+    """Threads that the model may use."""
     instruction_set: InstructionSet
+    """Instruction set of the CPU. INT8 weights keep to 7 bits on `avx2` and `avx512`, where 8-bit products saturate."""
     execution_provider: Literal["CPUExecutionProvider"]
+    """ONNX Runtime's execution provider."""
     precisions: Annotated[tuple[Literal["int8", "int4", "fp16", "fp32"], ...], Field(min_length=1, strict=False)]
+    """Precisions that the device can run. Rungs of another precision are not tried for it."""
     max_batch: Annotated[int, Field(ge=1)]
+    """Largest number of rows that the device answers at once."""
     budgets: Budgets
+    """The most that a model may take on this device."""
     measure: LocalProcess
+    """The way to measure size, memory, load time and latency."""
     answers: Answers
+    """The CPU that answers the rows that the gates look at."""
 
     @model_validator(mode="after")
     def _emulates_itself(self) -> "DeviceProfile":
@@ -95,12 +122,16 @@ class DeviceProfile(Frozen):
 
     @property
     def saturates(self) -> bool:
-        """Whether INT8 weights must keep to 7 bits on this device."""
+        """True where INT8 weights must keep to 7 bits on this device."""
         return self.instruction_set in SATURATING
 
 
 def read_device(name: str, folder: Path | None = None) -> DeviceProfile:
-    """Read a profile by its path or the name of one in `folder` or among the shipped; raises ConfigurationError."""
+    """Read a profile by its path, or by its name in `folder` or among the shipped ones.
+
+    Raises:
+        ConfigurationError: there is no such file, or it is not a valid profile.
+    """
     if name.endswith((".yaml", ".yml")):
         return read_yaml(Path(name), DeviceProfile)
     places = [place for place in (folder, DEVICES) if place is not None]
@@ -116,5 +147,5 @@ def read_device(name: str, folder: Path | None = None) -> DeviceProfile:
 
 
 def shipped_devices() -> list[DeviceProfile]:
-    """All profiles that come with Edgewright."""
+    """Return all profiles that come with Edgewright, by name."""
     return [read_yaml(path, DeviceProfile) for path in sorted(DEVICES.glob("*.yaml"))]

@@ -1,7 +1,7 @@
-"""What can be wrong with what people configure."""
+"""The error of configuration that is not usable as written."""
 
 from edge_runtime.errors import EdgewrightError
 
 
 class ConfigurationError(EdgewrightError):
-    """A recipe, a device profile or a workload is not usable as written."""
+    """Error in a recipe, a device profile or a workload; the message names file, key and remedy."""

@@ -1,4 +1,4 @@
-"""Instruction sets as far as INT8 answers differ by them, and the CPUs that an emulator can stand in for."""
+"""Instruction sets by which INT8 answers differ, and the CPUs that an emulator can imitate."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ CPUS: Mapping[str, Cpu] = {
         Cpu("neoverse-n1", "aarch64", "neon_dotprod", "0xd0c"),
     )
 }
-"""QEMU runs no AVX-512, so no CPU of those sets is here: such devices are measured on a machine that has it."""
+"""CPUs that can be emulated, by name. QEMU runs no AVX-512, so devices of that class are measured on a real machine."""
 
 
 def instruction_set_of(machine: str, flags: Set[str]) -> InstructionSet | None:
-    """The instruction set that a machine and the flags of its /proc/cpuinfo amount to; None where no profile names it.
+    """Return the instruction set of a machine with these flags in /proc/cpuinfo; None where no profile names it.
 
-    An x86 CPU with AVX2 and a VNNI of its own (avx_vnni) is none of these: it does not saturate as `avx2` does.
+    An x86 CPU with AVX2 and avx_vnni has no name here: it does not saturate as `avx2` does.
     """
     if machine == "aarch64":
         return "neon_dotprod" if "asimddp" in flags else "neon" if "asimd" in flags else None

@@ -1,4 +1,4 @@
-"""The recipe: what to do with every new version of one upstream model."""
+"""The recipe: the model, its devices, the techniques to try and the gates that a release must hold."""
 
 import hashlib
 from pathlib import Path
@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
-from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, Prune, QuantizationAware, Rung, Search
-from deployments.yaml_file import Frozen, read_mapping, validated, written_as
+from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
+from deployments.techniques import Distil, FineTune, Prune, Search
+from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
 from quality_gates.gates import Gate, GatePolicy, NonInferiority, Parity
 from quality_gates.policy import SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
@@ -31,14 +32,14 @@ __all__ = [
 RECIPES = Path(__file__).parent / "recipes"
 ModelName = Annotated[
     str,
-    written_as(
+    WrittenAs(
         r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
         "the name of a registered model, of letters, digits, dots, dashes and underscores",
     ),
 ]
 WorkloadReference = Annotated[
     str,
-    written_as(
+    WrittenAs(
         r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*",
         "package.module:Class, such as deployments.workloads.digits:Digits",
     ),
@@ -46,20 +47,32 @@ WorkloadReference = Annotated[
 
 
 class Recipe(Frozen):
-    """What to do with every new version of one upstream model. Its digest is its version."""
+    """Instructions for every new version of one upstream model. Its digest is its version."""
 
     name: Name
+    """Name of the recipe, the same as its file's."""
     model: ModelName
+    """Name of the registered model in MLflow."""
     workload: WorkloadReference
+    """The user's Python class with the data, the loss and the score, as `package.module:Class`."""
     trust_pickled_modules: bool
+    """True permits to unpickle a registered module, which runs its author's code; false refuses it."""
     devices: Annotated[tuple[DeviceProfile, ...], Field(min_length=1, strict=False)]
+    """Names of device profiles in `devices/` beside the recipe's folder, then of shipped ones; or paths of files."""
     prune: Prune
+    """Pruning, shared by all devices."""
     distil: Distil | None = None
-    critical_weight: Annotated[float, Field(ge=1)] = 1  # how often a critical slice's rows are trained on, to others
+    """A student for each device, beside the pruned models."""
+    critical_weight: Annotated[float, Field(ge=1)] = 1
+    """Factor by which rows of critical slices are trained on more often; a slice with a gate of its own is critical."""
     representativeness: RepresentativenessPolicy | None = None
+    """Compare the training and calibration rows with the workload's sample from the deployment sites."""
     search: Search | None = None
+    """Look at models and rungs together. Without it, the ladder ends at the first rung that holds."""
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1, strict=False)]
+    """Ways of quantization to try, in any order: they are climbed from cheap to costly."""
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
+    """Gates that a release must hold, beside the budgets of the device. All must pass."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -88,7 +101,7 @@ class Recipe(Frozen):
 
     @property
     def digest(self) -> str:
-        """sha256 of everything that the recipe says, its device profiles included."""
+        """The sha256 of everything that the recipe says, its device profiles included."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
@@ -98,16 +111,16 @@ class Recipe(Frozen):
         return list(dict.fromkeys(conditions))
 
     def policy(self, device: DeviceProfile) -> GatePolicy:
-        """The recipe's gates and the device's budgets."""
+        """Return the recipe's gates and the device's budgets."""
         return GatePolicy(gates=(*self.gates, *device.budgets.limits()))
 
     def search_policy(self, device: DeviceProfile) -> GatePolicy:
-        """What snapshots and rungs are held against on the way: all but the gates that decide once, at the end."""
+        """Return the gates for snapshots and rungs on the way: all but those that decide once, at the end."""
         gates = [gate for gate in self.gates if not gate.decides_once]
         return GatePolicy(gates=(*gates, *device.budgets.limits()))
 
     def rungs(self, device: DeviceProfile) -> list[Rung]:
-        """The rungs whose precision a device allows, by their expected cost."""
+        """Return the rungs whose precision a device allows, from cheap to costly."""
         return sorted((rung for rung in self.ladder if rung.precision in device.precisions), key=lambda rung: rung.cost)
 
     @property
@@ -119,8 +132,11 @@ class Recipe(Frozen):
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe by its path or by the name of a shipped one, with the device profiles that it names.
 
-    Profiles are looked for in `devices/` beside the recipe's folder, then among the shipped ones; a path of one is
-    relative to the recipe's folder. Raises ConfigurationError.
+    Profiles are looked for in `devices/` beside the recipe's folder, then among the shipped ones. The path of a
+    profile is relative to the recipe's folder.
+
+    Raises:
+        ConfigurationError: a file is missing or not valid.
     """
     path = _found(path)
     content = read_mapping(path)
@@ -131,7 +147,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def shipped_recipes() -> list[Path]:
-    """The recipe files that come with Edgewright."""
+    """Return the recipe files that come with Edgewright."""
     return sorted(RECIPES.glob("*.yaml"))
 
 

@@ -1,19 +1,17 @@
-"""The techniques of a recipe and their parameters, as they are written in YAML."""
+"""The techniques of a recipe and their parameters, as they are written in YAML: training, pruning, students, search."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
 from deployments.yaml_file import Frozen
 from edge_runtime.measurement import RESOURCES
 from model_compression.pruning import Criterion, Kind, Resource
-from model_compression.quantization import Activations
 from model_compression.training import Device, FineTuning, Precision
 from quality_gates.policy import one_of
 
-Calibration = Literal["minmax", "entropy", "percentile"]
-Precisions = Literal["int8", "int4", "fp16", "fp32"]
+RangeMethod = Literal["minmax", "entropy", "percentile"]
 OBJECTIVES = {name: resource.objective for name, resource in RESOURCES.items() if resource.objective is not None} | {
     "accuracy": "the best validation accuracy"
 }
@@ -23,68 +21,86 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class FineTune(Frozen):
-    """How long and how hard to train, and how much of the loss is the parent's answer."""
+    """A training: how long, how hard, and how much of the loss comes from the parent's answers."""
 
     epochs: Annotated[int, Field(ge=1)]
+    """Passes over the training rows."""
     batch_size: Annotated[int, Field(ge=2)]
+    """Rows of one training step."""
     learning_rate: Annotated[float, Field(gt=0)]
+    """Learning rate of the first step; it falls to 0 along a cosine."""
     weight_decay: Annotated[float, Field(ge=0)]
+    """Weight decay of the optimizer."""
     temperature: Annotated[float, Field(gt=0)]
+    """Temperature that softens the parent's and the candidate's outputs for distillation."""
     distillation_weight: Share
+    """Share of the loss that compares with the parent's answers; the rest compares with the ground truth."""
     seed: int
-    patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better validation score, then it stops
+    """Seed of the order of rows and of everything else that is random."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better validation score after which training stops; the best epoch is kept."""
     device: Device = "auto"
+    """Hardware to train on. `auto` is a GPU where there is one, else the processor."""
     precision: Precision = "auto"
+    """Precision of matrix products. `auto` is bfloat16 where the hardware has it and the model gains by it."""
     gpus: Annotated[int, Field(ge=1)] = 1
+    """GPUs that share each batch."""
 
     def settings(self) -> FineTuning:
-        """The same as the training loop takes it."""
+        """Return the same settings as the training loop takes them."""
         return FineTuning(**self.model_dump())
 
 
 class Vocabulary(Frozen):
-    """Cut tables of tokens to those that occur in `seen` places or more of the training rows.
-
-    All others share the row of the token `unknown`.
-    """
+    """Cut tables of tokens to the tokens that the training rows use; all others share one row."""
 
     unknown: Annotated[int, Field(ge=0)]
+    """Number of the token whose row the others share."""
     seen: Annotated[int, Field(ge=1)]
+    """Places in the training rows at which a token must occur to keep its row."""
 
 
 class Prune(Frozen):
-    """Remove units in rounds until every device's budgets hold, the accuracy floor, or nothing is left to remove.
+    """Remove units in rounds, with a fine-tuning after each.
 
-    `ratio` is the share that a round frees of what the units take of the resource that they are weighed by: their
-    number of channels, the bytes of their weights, the activation memory at its peak, or their measured latency.
-    `binding` takes in each round the one whose budget is furthest away.
+    It ends when every device's budgets hold, at the accuracy floor, or when nothing is left to remove.
     """
 
     kind: Literal["structured"]
+    """`structured`: whole units go, so that the model gets smaller on any hardware."""
     units: Annotated[tuple[Kind, ...], Field(min_length=1, strict=False)]
+    """Units that may go: channels, attention heads, whole residual layers."""
     importance: Criterion
+    """Measure of a unit's importance: first-order change of the loss, gradient times weight, or size of the weights."""
     weigh_by: Literal["channels", "binding"] | Resource
+    """Resource that importance is divided by. `binding` takes in each round the budget that is furthest away."""
     ratio: Annotated[float, Field(gt=0, le=0.5)]
+    """Share of that resource that a round frees."""
     max_rounds: Annotated[int, Field(ge=1)]
+    """Most rounds."""
     round_to: Annotated[int, Field(ge=1)]
+    """Widths stay multiples of this number, which some hardware prefers."""
     vocabulary: Vocabulary | None = None
-    accuracy_floor: Share  # the most validation accuracy a snapshot may lose against the parent
-    at_most: Mapping[Kind, Share] = Field(
-        default_factory=dict
-    )  # of the parent's units of a kind, that all rounds together remove
+    """Cut tables of tokens in the first round."""
+    accuracy_floor: Share
+    """Most validation accuracy that a snapshot may lose against the parent."""
+    at_most: Mapping[Kind, Share] = Field(default_factory=dict)
+    """Largest share of the parent's units of a kind that all rounds together remove."""
     fine_tune: FineTune
+    """Training after each round."""
 
 
 class Distil(Frozen):
-    """A student made for each device: the widest of each depth that was measured to fit, taught by the parent.
-
-    `family` own is what the workload's build_student() returns.
-    """
+    """A student for each device: the widest of each depth that was measured to fit, trained on the parent's answers."""
 
     family: Literal["depthwise_cnn", "signal_net", "text_net", "own"]
+    """Architecture of the student. `own` is the network that the workload's build_student() returns."""
     widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, strict=False)]
+    """Widths to try, ascending."""
     depths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, strict=False)]
+    """Depths to try, ascending."""
     fine_tune: FineTune
+    """Training of the student, from scratch."""
 
     @field_validator("widths", "depths")
     @classmethod
@@ -95,128 +111,14 @@ class Distil(Frozen):
 
 
 class Search(Frozen):
-    """What may be spent on finding each device's file, and what is the best of those whose gates hold on validation.
+    """A budget for the search of each device's file, and the objective that chooses among those that hold.
 
-    Without it the ladder ends at the first rung that holds on the largest model that fits.
+    Candidates are held against the gates on validation rows.
     """
 
     objective: Objective
-    files: Annotated[int, Field(ge=1)]  # at most so many made by rungs that train nothing
-    trainings: Annotated[int, Field(ge=0)]  # at most so many made by rungs that train
-
-
-class _Rung(Frozen):
-    """One way to make a file of a float model. `cost` orders the rungs; `trains` tells the dear ones."""
-
-    precision: Precisions = "int8"
-    cost: ClassVar[int]
-    trains: ClassVar[bool] = False
-
-
-class AsItIs(_Rung):
-    """Rung: the float file, for graphs so small that integers take longer."""
-
-    kind: Literal["float"]
-    precision: Literal["fp32"] = "fp32"
-    cost = 0
-    title: ClassVar[str] = "FP32"
-
-
-class Half(_Rung):
-    """Rung: half precision, half of the bytes."""
-
-    kind: Literal["fp16"]
-    precision: Literal["fp16"] = "fp16"
-    cost = 1
-    title: ClassVar[str] = "FP16"
-
-
-class PostTraining(_Rung):
-    """Rung: static post-training quantization. int8 activations are slow on x86; other devices may like them.
-
-    With `float_where_faster` the layers that were measured to be slower in integers stay in float.
-    """
-
-    kind: Literal["ptq"]
-    calibration: Calibration
-    activations: Activations = "uint8"
-    float_where_faster: bool = False
-    precision: Literal["int8"] = "int8"
-    cost = 3
-
-    @property
-    def title(self) -> str:
-        """What reports call this rung."""
-        activations = "" if self.activations == "uint8" else ", int8 activations"
-        return f"PTQ {self.calibration}{activations}{', float where faster' if self.float_where_faster else ''}"
-
-
-class Dynamic(_Rung):
-    """Rung: dynamic quantization, for transformers: weights ahead, activations by each row's own range.
-
-    Tables of tokens may be packed into 4 bits, for they are read and not multiplied.
-    """
-
-    kind: Literal["dynamic"]
-    table_bits: Literal[4, 8] = 8
-    precision: Literal["int8"] = "int8"
-    cost = 2
-
-    @property
-    def title(self) -> str:
-        """What reports call this rung."""
-        return "dynamic" if self.table_bits == 8 else "dynamic, 4-bit tables"
-
-
-class WeightOnly(_Rung):
-    """Rung: matrices and tables in blocks of 4 bits, activations in float."""
-
-    kind: Literal["int4"]
-    block_size: Literal[16, 32, 64, 128, 256]
-    precision: Literal["int4"] = "int4"
-    cost = 2
-
-    @property
-    def title(self) -> str:
-        """What reports call this rung."""
-        return f"INT4 in blocks of {self.block_size}"
-
-
-class Mixed(_Rung):
-    """Rung: static quantization with the fewest of the most sensitive layers in float.
-
-    So many that the validation score is at most `tolerance` below the float model's, and never more than `at_most`.
-    """
-
-    kind: Literal["mixed"]
-    calibration: Calibration
-    at_most: Annotated[int, Field(ge=1)]
-    tolerance: Share
-    precision: Literal["int8"] = "int8"
-    cost = 5
-
-    @property
-    def title(self) -> str:
-        """What reports call this rung."""
-        return f"mixed {self.calibration}"
-
-
-class QuantizationAware(_Rung):
-    """Rung: quantization-aware training, distilling from the parent; `float_where_faster` as for `ptq`."""
-
-    kind: Literal["qat"]
-    fine_tune: FineTune
-    float_where_faster: bool = False
-    precision: Literal["int8"] = "int8"
-    cost = 10
-    trains = True
-
-    @property
-    def title(self) -> str:
-        """What reports call this rung."""
-        return "QAT, float where faster" if self.float_where_faster else "QAT"
-
-
-Rung = Annotated[
-    AsItIs | Half | PostTraining | Dynamic | WeightOnly | Mixed | QuantizationAware, Field(discriminator="kind")
-]
+    """Figure by which the best file is chosen: the smallest, or the highest accuracy."""
+    files: Annotated[int, Field(ge=1)]
+    """Most files made by rungs that train nothing."""
+    trainings: Annotated[int, Field(ge=0)]
+    """Most files made by rungs that train."""

@@ -1,4 +1,4 @@
-"""The workload: the user's own Python. The data, the loss and the score; all that a registered model does not carry."""
+"""The workload: the user's own Python with the data, the loss and the score, which no registered model carries."""
 
 import hashlib
 import importlib
@@ -15,8 +15,7 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
-from deployments.sample import DeploymentSample, check_sample
-from deployments.split import SPLITS, Split, SplitName, check_splits
+from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from edge_runtime.errors import EdgewrightError
 from model_compression.students import Interface
 
@@ -36,7 +35,10 @@ _STANDARD_LIBRARY = sys.stdlib_module_names
 
 
 class Workload(ABC):
-    """What a user writes for a model of their own; named in the recipe as `package.module:Class`."""
+    """Base of the class that a user writes for a model of their own; recipes name it as `package.module:Class`.
+
+    `split` and `loss` must be written. All other methods have a default that fits a classifier.
+    """
 
     @abstractmethod
     def split(self, name: SplitName) -> Split:
@@ -47,19 +49,19 @@ class Workload(ABC):
         """Return the scalar loss of a batch against the ground truth."""
 
     def deployment_sample(self) -> DeploymentSample | None:
-        """Return rows as the deployment sites see them, which no split has, or None; the labels may be unknown.
+        """Return rows from the deployment sites that no split has, or None; their labels may be unknown.
 
-        A recipe with `representativeness` holds the train and calibration splits against it.
+        A recipe with `representativeness` compares the train and calibration splits with them.
         """
         return None
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return one number per row, 1 for right and 0 for wrong; override it where that is not arg-max equality."""
-        return (self.predictions(outputs) == targets).astype(float)
+        return np.asarray(self.predictions(outputs) == targets).astype(float)
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
-        """Return what the model answers for each row, as people read it; arg-max unless overridden."""
-        return outputs.reshape(len(outputs), -1).argmax(axis=1)
+        """Return the model's answer to each row, as people read it; arg-max unless overridden."""
+        return np.asarray(outputs.reshape(len(outputs), -1).argmax(axis=1))
 
     def right_answers(self, targets: np.ndarray) -> np.ndarray | None:
         """Return the right answer of each row in the words of `predictions`, or None where there is none.
@@ -71,8 +73,8 @@ class Workload(ABC):
     def probabilities(self, outputs: np.ndarray) -> pd.DataFrame | None:
         """Return the probability of each class for each row, columns named as `predictions` name the classes, or None.
 
-        Calibration and AUROC need it. Softmax of class scores (rows, classes) unless overridden; outputs that already
-        are probabilities stay what they are.
+        Probability calibration and AUROC need it. Softmax of class scores (rows, classes) unless overridden; outputs
+        that already are probabilities stay what they are.
         """
         if outputs.ndim != 2 or outputs.shape[1] < 2:
             return None
@@ -80,29 +82,30 @@ class Workload(ABC):
         return pd.DataFrame(outputs if already else softmax(outputs.astype(float), axis=1))
 
     def build_model(self) -> nn.Module | None:
-        """Return a fresh module of the registered architecture, to be used instead of one rebuilt from the program.
+        """Return a fresh module of the registered architecture, to be used instead of the rebuilt program.
 
         Only for programs that cannot be rebuilt; the program's weights are loaded into it strictly by name.
         """
         return None
 
     def augment(self, inputs: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Return other rows of the same meaning for one training step, drawn by `generator`; shapes stay.
+        """Return changed rows of the same meaning for one training step, drawn by `generator`; shapes stay.
 
-        Unless overridden rows are trained on as they are, and the parent's answers to them are computed once. Where it
-        is, the parent answers in every step, which costs time and teaches more.
+        By default rows are trained on as they are, and the parent's answers to them are computed once. Where this is
+        overridden, the parent answers in every step: training takes longer and learns more from the parent.
         """
         return inputs
 
     @property
     def augments(self) -> bool:
-        """Whether the workload makes other rows for training."""
+        """True where the workload changes rows for training."""
         return type(self).augment is not Workload.augment
 
     def build_student(self, interface: Interface, width: int, depth: int) -> nn.Module:
-        """Return a fresh network to be taught by the parent, for a recipe whose `distil` says `family: own`.
+        """Return a fresh student network, for a recipe whose `distil` says `family: own`.
 
-        Class scores (rows, interface.classes) for inputs of `interface.shapes`; larger with `width` and with `depth`.
+        It returns class scores (rows, interface.classes) for inputs of `interface.shapes`, and is larger with `width`
+        and with `depth`.
         """
         raise ConfigurationError(
             f"workload `{type(self).__module__}:{type(self).__qualname__}`: expected build_student(), got none; write "
@@ -120,7 +123,11 @@ class Workload(ABC):
 
 
 def load_workload(reference: str) -> Workload:
-    """Import `package.module:Class` and make one; raises ConfigurationError."""
+    """Import `package.module:Class` and make one.
+
+    Raises:
+        ConfigurationError: the module does not import, or the class is no usable workload.
+    """
     kind = _workload_class(reference)
     try:
         return kind()
@@ -164,14 +171,18 @@ def _import_remedy(module_name: str, error: BaseException) -> str:
 
 
 def code_digest(workload: Workload) -> str:
-    """sha256 of the source files that define a workload and its bases: another loss or score is another input."""
+    """Return the sha256 of the source files that define a workload and its bases: another loss is another input."""
     kinds = [kind for kind in type(workload).__mro__ if kind.__module__.partition(".")[0] not in _STANDARD_LIBRARY]
     files = dict.fromkeys(inspect.getfile(kind) for kind in kinds)
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
 def read_splits(workload: Workload) -> dict[SplitName, Split]:
-    """Read and check all splits; raises ConfigurationError."""
+    """Read and check all splits.
+
+    Raises:
+        ConfigurationError: a split cannot be read or is not usable.
+    """
     kind = type(workload)
     splits: dict[SplitName, Split] = {}
     try:
@@ -184,7 +195,11 @@ def read_splits(workload: Workload) -> dict[SplitName, Split]:
 
 
 def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> DeploymentSample:
-    """Read and check the sample from the deployment sites; raises ConfigurationError, also where there is none."""
+    """Read and check the sample from the deployment sites.
+
+    Raises:
+        ConfigurationError: there is no sample, or it is not usable.
+    """
     kind = type(workload)
     try:
         sample = workload.deployment_sample()

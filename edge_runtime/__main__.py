@@ -1,4 +1,4 @@
-"""`python -m edge_runtime`: verify a bundle, or verify it and run it once with its own session settings."""
+"""`python -m edge_runtime`: verifies a bundle, or verifies it and runs it once with its own session settings."""
 # ruff: noqa: T201
 
 import argparse
@@ -20,7 +20,7 @@ _NUMPY_ERRORS = (OSError, ValueError, EOFError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when it worked, 2 with one line on stderr when it did not."""
+    """Run the command; return 0, or 2 with one line on stderr if it failed."""
     options = _parser().parse_args(arguments)
     try:
         bundle = read_bundle(options.bundle)

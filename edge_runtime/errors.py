@@ -1,8 +1,8 @@
-"""The error tree of what runs on the device; every other room's errors share its root."""
+"""The errors of the code that runs on the device; the errors of every other room share their root."""
 
 
 class EdgewrightError(Exception):
-    """Says what was expected, what was got, and what to do."""
+    """The root of all errors; a message says what was expected, what was got and what to do."""
 
 
 class BundleError(EdgewrightError):
@@ -10,7 +10,7 @@ class BundleError(EdgewrightError):
 
 
 class SessionError(EdgewrightError):
-    """A model that does not load, or that was fed what it does not take."""
+    """A model that does not load, or an input that the model does not take."""
 
 
 class SessionMemoryError(SessionError):

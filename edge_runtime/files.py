@@ -15,7 +15,7 @@ def sha256_of(path: Path | str) -> str:
 
 
 def fsync_directory(path: Path | str) -> None:
-    """Make the names in a directory durable; a rename is only safe after this."""
+    """Make the names in a directory durable; a rename is safe only after this."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""A model that is loaded and ready to answer: ONNX Runtime behind checks that name what is wrong with an input."""
+"""Sessions: ONNX Runtime behind checks that name the mistake in an input."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +9,6 @@ import onnxruntime as ort
 from edge_runtime.bundle import TensorSpec
 from edge_runtime.errors import SessionError, SessionMemoryError
 from edge_runtime.settings import Optimization, SessionSettings
-
-__all__ = ["EdgeModel", "Optimization", "SessionError", "SessionMemoryError", "SessionSettings"]
 
 _LEVELS: Mapping[Optimization, ort.GraphOptimizationLevel] = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -30,7 +28,7 @@ _OUT_OF_MEMORY = ("bad_alloc", "failed to allocate memory", "cannot allocate mem
 
 
 class EdgeModel:
-    """A loaded model. `inputs` and `outputs` say what it takes and gives, in the graph's order."""
+    """A loaded model; `inputs` and `outputs` describe its tensors in the graph's order."""
 
     def __init__(self, session: ort.InferenceSession, path: Path) -> None:
         self._session = session
@@ -42,8 +40,8 @@ class EdgeModel:
     def load(cls, path: Path | str, settings: SessionSettings) -> "EdgeModel":
         """Load an ONNX file by its path.
 
-        Raises SessionError for a missing file, an execution provider that is not there, and a graph that ONNX Runtime
-        refuses; SessionMemoryError when the memory does not suffice.
+        Raises SessionError for a missing file, an execution provider that is not available and a graph that ONNX
+        Runtime refuses; SessionMemoryError if the memory does not suffice.
         """
         path = Path(path)
         if not path.is_file():
@@ -85,8 +83,8 @@ class EdgeModel:
 def session_options(settings: SessionSettings) -> ort.SessionOptions:
     """Return ONNX Runtime's options for the settings: one operator at a time, errors logged only, no spinning.
 
-    Workers that spin between requests took a whole core of two while they waited (1.06 CPU seconds a second against
-    0.09 asleep, one request every 5 ms), for a median that was 0.1 ms better. A device has other work for that core.
+    Threads that spin between requests took one whole core while they waited: 1.06 CPU seconds per second instead of
+    0.09, with one request every 5 ms. The median latency was only 0.1 ms better, and a device needs that core.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = settings.threads

@@ -1,4 +1,4 @@
-"""How a session runs a model, as plain data: it travels in a manifest and in a measuring request."""
+"""Settings of a session as plain data: they travel in a manifest and in a measuring request."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +13,7 @@ Optimization = Literal["all", "extended", "basic", "off"]
 class SessionSettings:
     """Threads within an operator, the execution provider, and ONNX Runtime's graph optimization level.
 
-    Raises SessionError for a value that no session could be made from.
+    Raises SessionError for a value that no session can be made from.
     """
 
     threads: int

@@ -101,7 +101,7 @@ def frontier(
 ) -> None:
     """Show every model that the search made for a device: accuracy, bytes, latency, memory, and which was chosen."""
     prepare(HOME)
-    from flows.frontier import frontier_table
+    from flows.console import frontier_table
     from flows.reports import stored_reports
 
     model, _, version = subject.partition("/")
@@ -119,7 +119,7 @@ def history(
 ) -> None:
     """Show what came of every version: figures, what is deployed now, what was refused and why."""
     prepare(HOME)
-    from flows.reports import history_table
+    from flows.console import history_table
 
     console.print(history_table(model, device))
 
@@ -181,18 +181,29 @@ def devices() -> None:
 
 
 @app.command()
-def targets(
+def emulators(
     prepare_them: Annotated[
         bool, typer.Option("--prepare", help="Fetch what is missing but the emulator itself: apt and pip, no root.")
     ] = False,
 ) -> None:
     """List the CPUs that a device's answers can be taken on here, emulated."""
-    from flows.targets import prepare_targets, targets_table
+    from flows.console import emulators_table, prepare_emulators
 
     home = HOME.resolve()
     if prepare_them:
-        prepare_targets(home, console)
-    console.print(targets_table(home))
+        prepare_emulators(home, console)
+    console.print(emulators_table(home))
+
+
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Option(help="Folder to write into.")] = HOME / "schemas",
+) -> None:
+    """Write JSON Schemas of recipes and device profiles, from which editors complete and check these files."""
+    from deployments.reference import write_schemas
+
+    for path in write_schemas(folder):
+        console.print(f"{path}", soft_wrap=True)
 
 
 @recipes.command("check")

@@ -1,11 +1,11 @@
 """The flow: from a registered version to a gated, published edge model on every device of the recipe."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow
 
-from deployments.device import DeviceProfile
 from edge_runtime.errors import EdgewrightError
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
@@ -24,8 +24,8 @@ from tasks.reporting import (
     record_search,
     report_content,
 )
-from tasks.selection import climb, judge, references
-from tasks.upstream import Parent, check_representativeness, preflight, resolve
+from tasks.selection import DeviceTrials, climb, judge, references
+from tasks.upstream import Context, DeviceContext, check_representativeness, preflight, resolve
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
@@ -55,39 +55,32 @@ def compress(model: str, version: str, recipe: str, workspace: Workspace | None 
 
 
 def _compress(job: Job, runs: Runs, run: str) -> tuple[DeviceOutcome, ...]:
-    parent = resolve(job)
-    check_students(job, parent)
-    baseline = measure_baseline(job, parent)
-    representativeness = check_representativeness(job, parent, runs, run)
-    trajectory = prune(job, parent, baseline)
-    record_search(job, runs, run, baseline, trajectory)
+    context = Context(job, resolve(job), runs, run)
+    check_students(context)
+    baseline = measure_baseline(context)
+    representativeness = check_representativeness(context)
+    trajectory = prune(context, baseline)
+    record_search(context, baseline, trajectory)
     return tuple(
-        _for_device(job, runs, run, parent, baseline, trajectory, device, representativeness)
-        for device in job.recipe.devices
+        _for_device(context.on(device), baseline, trajectory, representativeness) for device in job.recipe.devices
     )
 
 
 def _for_device(
-    job: Job, runs: Runs, run: str, parent: Parent, baseline: Baseline, trajectory: Trajectory, device: DeviceProfile,
-    representativeness: Representativeness | None,
-) -> DeviceOutcome:  # fmt: skip
-    beside = references(job, parent, baseline, device)
-    deployed = beside.deployed.source_version if beside.deployed else None
-    found = climb(beside, baseline, trajectory, distil(job, parent, device))
-    verdict, evidence = judge(beside, found.chosen, representativeness)
-    verdict = with_recorded_approval(job, runs, run, device, found.chosen.file.path, verdict)
-    layers = layer_losses(job, parent, device, found.chosen)
-    content = report_content(
-        job, device, trajectory, found, verdict, evidence, deployed, runs, run, layers, representativeness
-    )
-    edge, report = record_device(job, runs, run, device, found, verdict, evidence, content)
-    if verdict.releases:
-        publish(job, device, verdict, found.chosen.file.path, edge)
-    logger.info("%s: %s %s", device.name, content.decision, verdict.headline)
-    return device_outcome(
-        job, device, found, verdict, evidence, deployed=deployed, edge_version=edge.version, report=report,
-        held_against=beside.deployed.version if beside.deployed else None,
-    )  # fmt: skip
+    context: DeviceContext, baseline: Baseline, trajectory: Trajectory, representativeness: Representativeness | None
+) -> DeviceOutcome:
+    beside = references(context, baseline)
+    found = climb(context, DeviceTrials(beside), baseline, trajectory, distil(context))
+    file = found.chosen.file.path
+    judgement = judge(beside, found.chosen, representativeness)
+    judgement = replace(judgement, verdict=with_recorded_approval(context, file, judgement.verdict))
+    outcome = device_outcome(context, found, judgement)
+    content = report_content(context, trajectory, found, judgement, outcome, layer_losses(context, found.chosen))
+    edge = record_device(context, found.chosen, judgement, content)
+    if outcome.published:
+        publish(context, judgement.verdict, file, edge)
+    logger.info("%s: %s %s", context.device.name, content.decision, judgement.verdict.headline)
+    return outcome.registered(edge.version)
 
 
 def _answer(job: Job, runs: Runs, run: str, devices: tuple[DeviceOutcome, ...]) -> Outcome:

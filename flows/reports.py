@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
-
 from quality_gates.errors import ApprovalError
-from quality_gates.report import HistoryRow, ReportContent, figure, percent, render_html
+from quality_gates.report import ReportContent, render_html
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
-from tasks.registry import EdgeModels, Runs, Upstream
-from tasks.reporting import CONTENT, DeviceOutcome, Outcome, history
+from tasks.registry import Runs, Upstream
+from tasks.reporting import CONTENT, DeviceOutcome, Outcome
 from tasks.workspace import Workspace
 
 
@@ -34,7 +31,7 @@ def stored_reports(model: str, version: str | None, device: str | None) -> Itera
 
     Raises RegistryError where there is no answer, no such version or no such device.
     """
-    runs = _runs(model)
+    runs = runs_of(model)
     outcomes = [Outcome.model_validate(content) for _, _, content in runs.answers()]
     if not outcomes:
         raise RegistryError(
@@ -53,7 +50,7 @@ def stored_reports(model: str, version: str | None, device: str | None) -> Itera
             f"model {model}: expected an answer for version {wanted}{on}, got answers for {answered}; choose one"
         )
     for line in chosen:
-        content = runs.read_text(line.report.split("/")[1], CONTENT)
+        content = runs.read_text(line.run_id, CONTENT)
         yield StoredReport(ReportContent.model_validate_json(content))
 
 
@@ -74,32 +71,7 @@ def approve_subject(subject: str, device: str, *, name: str, reason: str, until:
     return approve_version(workspace, model, version, device, name=name, reason=reason, until=until)
 
 
-def history_table(model: str, device: str | None) -> Table:
-    """One line per answer and device, the earliest first. Raises RegistryError where there is none."""
-    runs = _runs(model)
-    table = Table(title=f"What came of the versions of {model}", title_justify="left", box=None)
-    for column in ("when (UTC)", "version", "device", "decision", "now", "accuracy", "critical", "size", "p50"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for name, row in history(runs, EdgeModels(runs.client.tracking_uri, model), device):
-        decision = "[green]published[/]" if row.published else "[red]refused[/]"
-        decision = "[yellow]approved[/]" if row.overridden else decision
-        figures = (percent(row.accuracy), percent(row.critical))
-        resources = (figure(row.figures, "size_bytes"), figure(row.figures, "latency_p50_ms"))
-        table.add_row(row.when, row.version, name, decision, row.now, *figures, *resources, _why(row))
-    if not table.row_count:
-        raise RegistryError(
-            f"model {model}: expected versions that have an answer{f' on {device}' if device else ''}, got none; run "
-            "edgewright compress or reconcile, and check MLFLOW_TRACKING_URI and EDGEWRIGHT_HOME"
-        )
-    return table
-
-
-def _why(row: HistoryRow) -> Text:
-    return Text("" if row.published and not row.overridden else row.why)
-
-
-def _runs(model: str) -> Runs:
+def runs_of(model: str) -> Runs:
     uri = Workspace.from_environment().tracking_uri
     Upstream(uri).versions(model)  # a name that nobody registered is an error, not an empty experiment
     return Runs(uri, model)

@@ -1,14 +1,14 @@
-"""What can go wrong while a model is made smaller."""
+"""Errors of the compression algorithms, in one tree, and one helper that names a foreign error."""
 
 from edge_runtime.errors import EdgewrightError
 
 
 class CompressionError(EdgewrightError):
-    """The root of the compression engine's errors."""
+    """The root of this room's errors."""
 
 
 class IntakeError(CompressionError):
-    """The registered program is not one that the pipeline can start from."""
+    """The registered model is not one that the pipeline can start from."""
 
 
 class RebuildError(CompressionError):
@@ -16,7 +16,7 @@ class RebuildError(CompressionError):
 
 
 class PruningError(CompressionError):
-    """Nothing is left that may be removed."""
+    """A model cannot be pruned as asked, or nothing is left that may be removed."""
 
 
 class SnapshotError(CompressionError):
@@ -24,7 +24,7 @@ class SnapshotError(CompressionError):
 
 
 class TrainingError(CompressionError):
-    """Training, or the gradients that pruning goes by, cannot start or go on."""
+    """Training, or the scoring of units by gradients, cannot start or cannot continue."""
 
 
 class DivergedError(TrainingError):
@@ -36,15 +36,15 @@ class StudentError(CompressionError):
 
 
 class QuantizationError(CompressionError):
-    """A model does not take quantization."""
+    """A model cannot be quantized in the way that was asked for."""
 
 
 class ExportError(CompressionError):
-    """A model does not export to ONNX."""
+    """A model cannot be exported to ONNX."""
 
 
 def cause_of(error: BaseException) -> str:
-    """Name the first cause of another library's error in one line: exporters wrap theirs several times over."""
+    """Name the first cause of another library's error in one line, because exporters wrap it several times."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()

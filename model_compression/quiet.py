@@ -1,4 +1,4 @@
-"""Other libraries' chatter held back while they work; their errors still get through."""
+"""Suppression of other libraries' log lines, warnings and prints; their errors still get through."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet(*loggers: str) -> Iterator[None]:
-    """Hold these loggers to errors, and warnings and prints back altogether; all is restored afterwards.
+    """Suppress warnings and prints, and let these loggers report errors only, until the context ends.
 
     The empty name is the root logger.
     """

@@ -25,8 +25,8 @@ class PublishError(EdgewrightError):
     """What was to be published may not be."""
 
 
-class TargetError(EdgewrightError):
-    """What emulates a target could not be prepared."""
+class EmulatorError(EdgewrightError):
+    """An emulator could not be prepared."""
 
 
 class EmulatorMissing(EdgewrightError):  # noqa: N818 - it names a state, which a person can change

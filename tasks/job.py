@@ -7,12 +7,13 @@ from pathlib import Path
 
 from torch import nn
 
-from deployments.functions import Function, functions_digest, load_functions
+from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import predict
 from tasks.emulation import emulators_for
 from tasks.errors import EmulatorMissing
+from tasks.registry import Lineage
 from tasks.store import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
 
@@ -21,7 +22,7 @@ PIPELINE = ("model_compression", "quality_gates", "edge_runtime", "deployments",
 
 @dataclass(frozen=True)
 class Job:
-    """What one `compress` works on."""
+    """One `compress`: the version, the recipe for it, and its data."""
 
     model: str
     version: str
@@ -32,14 +33,20 @@ class Job:
     sample: DeploymentSample | None = None  # read where the recipe asks for it
 
     @cached_property
-    def functions(self) -> dict[str, Function]:
-        """The metrics of the user's own that the gates name."""
-        return load_functions(self.recipe.gates)
+    def functions(self) -> dict[str, CustomMetric]:
+        """The custom metrics that the gates name."""
+        return load_custom_metrics(self.recipe.gates)
 
     @cached_property
     def run_key(self) -> str:
         """Digest of the version, the recipe with its devices, the workload, the pipeline's code and its libraries."""
         return run_key(self.model, self.version, self.recipe, self.workload, self.workspace.home)
+
+    @property
+    def lineage(self) -> Lineage:
+        """The origin of the edge models that come of this job."""
+        recipe = self.recipe
+        return Lineage(self.version, self.model, recipe.name, recipe.digest, self.run_key)
 
     def validation_score(self, model: nn.Module) -> float:
         """Mean score of a module on the validation rows."""
@@ -47,7 +54,7 @@ class Job:
         return float(self.workload.score(predict(model, rows.inputs), rows.targets).mean())
 
     def digests(self, *splits: SplitName) -> dict[str, str]:
-        """What a stage that reads these splits depends on."""
+        """Return the digests that a stage which reads these splits depends on."""
         found = {name: self.splits[name].digest for name in splits} | {"workload": code_digest(self.workload)}
         if "train" in splits and self.recipe.critical_weight != 1:
             critical = [str(condition) for condition in self.recipe.critical_slices]
@@ -64,7 +71,7 @@ def run_key(model: str, version: str, recipe: Recipe, workload: Workload, home: 
             "version": version,
             "recipe": recipe.digest,
             "workload": code_digest(workload),
-            "functions": functions_digest(load_functions(recipe.gates).values()),
+            "functions": custom_metrics_digest(load_custom_metrics(recipe.gates).values()),
             "code": code_digests(PIPELINE),
             "libraries": libraries(),
             "emulators": {

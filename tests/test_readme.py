@@ -1,23 +1,45 @@
-"""What the README and CONTRIBUTING tell people to run is there to be run."""
+"""The documentation: commands that it names exist, files are there, links lead somewhere."""
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from typer.testing import CliRunner
+import torch
+import typer
+import yaml
+from jsonschema import Draft202012Validator
+from typer.core import TyperGroup
 
+from deployments.reference import DOCUMENTS, schema
+from deployments.workload import SPLITS, load_workload, read_splits
 from flows.cli import app
 
 ROOT = Path(__file__).parents[1]
-TEXTS = {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")}
-MAKE = sorted({target for text in TEXTS.values() for target in re.findall(r"\bmake ([a-z][a-z-]+)\b(?! it)", text)})
-CALLS = re.findall(r"^ +\.venv/bin/edgewright ((?:recipes )?[a-z]+)", "\n".join(TEXTS.values()), re.MULTILINE)
-COMMANDS = sorted(set(CALLS))
+PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
+PATHS += sorted((ROOT / "docs").rglob("*.md"))
+TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS}
+ALL = "\n".join(TEXTS.values())
+MAKE = sorted(
+    set(re.findall(r"\bmake ([a-z][a-z0-9-]+)\b(?! it)", "\n".join(re.findall(r"`[^`\n]+`|^ {4}.*$", ALL, re.M))))
+)
+LINES = re.findall(r"^ +\.venv/bin/edgewright (.+?)(?: +#.*)?$", ALL, re.MULTILINE)
+INLINE = re.findall(r"`(?:\.venv/bin/)?edgewright ([^`]+)`", ALL)
+CALLS = sorted({*LINES, *INLINE})
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SNIPPETS = [(name, text) for name in TEXTS for kind, text in BLOCK.findall(TEXTS[name]) if kind == "yaml"]
+WORKLOADS = {name: text for name in TEXTS for kind, text in BLOCK.findall(TEXTS[name]) if kind == "python"}
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def test_commands_were_found() -> None:
-    assert {"demo", "test", "ui", "lint", "setup"} <= set(MAKE)
-    assert "recipes check" in COMMANDS
+    assert {"demo", "test", "ui", "lint", "setup", "docs", "bench-gates"} <= set(MAKE)
+    assert "recipes check edge/recipes/defects.yaml" in CALLS
+    assert any("--discordance" in call or "--folder" in call for call in CALLS)
+    assert len(TEXTS) >= 20
 
 
 @pytest.mark.parametrize("target", MAKE)
@@ -25,14 +47,83 @@ def test_make_has_the_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), f"no target {target} in the Makefile"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_command_line_has_the_command(command: str) -> None:
-    assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+@pytest.mark.parametrize("call", CALLS)
+def test_the_command_line_has_the_command_and_its_options(call: str) -> None:
+    command: Any = typer.main.get_command(app)
+    words = shlex.split(call)
+    while isinstance(command, TyperGroup):
+        assert words and words[0] in command.commands, f"edgewright has no command {call}"
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in words if word.startswith("--")} <= {*known, "--help"}
+
+
+def test_every_command_is_documented() -> None:
+    def names(command: Any, before: str = "") -> Iterator[str]:
+        if isinstance(command, TyperGroup):
+            for name, inner in command.commands.items():
+                yield from names(inner, f"{before}{name} ")
+        else:
+            yield before.strip()
+
+    described = {
+        name for name in names(typer.main.get_command(app)) if f"`edgewright {name}" in TEXTS["docs/operation.md"]
+    }
+    assert described == set(names(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("name", sorted(TEXTS))
 def test_files_that_are_named_are_there(name: str) -> None:
-    pattern = r"`((?:flows|tasks|deployments|model_compression|quality_gates|edge_runtime|docker|tests)/[\w./-]+)`"
+    pattern = r"`((?:flows|tasks|deployments|model_compression|quality_gates|edge_runtime|docker|docs|tests)/[\w./-]+)`"
     named = re.findall(pattern, TEXTS[name])
     missing = [path for path in named if not (ROOT / path).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+def test_links_lead_somewhere(name: str) -> None:
+    for link in LINK.findall(re.sub(r"```.*?```", "", TEXTS[name], flags=re.DOTALL)):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), f"{name}: {link}"
+        assert not anchor or anchor in _anchors(target), f"{name}: {link}"
+
+
+def _anchors(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, as mkdocs and GitHub make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def _partial(whole: Any) -> Any:
+    """Return a schema that takes a part of a file too."""
+    if isinstance(whole, dict):
+        return {key: _partial(value) for key, value in whole.items() if key != "required"}
+    return [_partial(value) for value in whole] if isinstance(whole, list) else whole
+
+
+@pytest.mark.parametrize(("name", "text"), SNIPPETS)
+def test_parts_of_yaml_files_are_valid(name: str, text: str) -> None:
+    content = yaml.safe_load(text)
+    schemas = [Draft202012Validator(_partial(schema(document))) for document in DOCUMENTS]
+    assert content and any(validator.is_valid(content) for validator in schemas), f"{name}: {text}"
+
+
+def test_a_part_of_a_yaml_file_with_a_wrong_key_is_found() -> None:
+    assert not Draft202012Validator(_partial(schema("recipe"))).is_valid({"prune": {"kind": "structured", "ration": 1}})
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_the_workload_that_is_shown_is_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split in SPLITS:
+        images, labels = np.ones((4, 1, 8, 8), np.float32), np.array([0, 1, 0, 1])
+        np.savez(tmp_path / f"{split}.npz", images=images, labels=labels, defect=labels, line=labels)
+    module = f"defects_of_{Path(name).stem}".lower()
+    (tmp_path / f"{module}.py").write_text(WORKLOADS[name].replace("/data/defects", str(tmp_path)))
+    monkeypatch.syspath_prepend(tmp_path)
+    workload = load_workload(f"{module}:Defects")
+    splits = read_splits(workload)
+    assert list(splits["test"].slices.columns) == ["defect", "line"]
+    assert workload.loss(torch.zeros(4, 2), torch.from_numpy(splits["test"].targets)).item() > 0

@@ -31,6 +31,7 @@ class Digits(Workload):
         self.rows = split_rows(self.labels)
 
     def split(self, name: SplitName) -> Split:
+        """Return the rows of a split."""
         rows = self.rows[name]
         images, labels = self.images[rows], self.labels[rows]
         if name == "train":
@@ -38,6 +39,7 @@ class Digits(Workload):
         return Split((images,), labels, pd.DataFrame({"label": labels}))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross entropy."""
         return F.cross_entropy(outputs, targets)
 
 

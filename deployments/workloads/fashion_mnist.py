@@ -31,10 +31,12 @@ class FashionMnist(Workload):
         }
 
     def split(self, name: SplitName) -> Split:
+        """Return the rows of a split."""
         images, labels = self.splits[name]
         return Split((images,), labels, pd.DataFrame({"label": np.array(CLASSES)[labels]}))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross entropy."""
         return F.cross_entropy(outputs, targets)
 
 

@@ -47,14 +47,18 @@ class Reuters(Workload):
         }
 
     def split(self, name: SplitName) -> Split:
+        """Return the rows of a split."""
         inputs, labels = self.splits[name]
         return Split(inputs, labels, pd.DataFrame({"subject": np.array(CLASSES)[labels]}))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross entropy."""
         return F.cross_entropy(outputs, targets)
 
     def text(self, split: Split, row: int) -> str:
-        return self.tokenizer.decode(split.inputs[0][row].tolist())  # what the model saw of the telegram
+        """Return the part of the telegram that the model saw."""
+        text: str = self.tokenizer.decode(split.inputs[0][row].tolist())
+        return text
 
     def _encoded(self, part: str) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
         subjects, documents = _documents(part)

@@ -41,14 +41,17 @@ class Shuttle(Workload):
         self.values = np.clip((values - center) / spread, -4, 4).astype(np.float32)  # some sensors have wild outliers
 
     def split(self, name: SplitName) -> Split:
+        """Return the rows of a split."""
         rows = self.rows[name]
         labels = self.labels[rows]
         return Split((self.values[rows],), labels, pd.DataFrame({"state": np.array(CLASSES)[labels]}))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross entropy, in which rare states weigh more."""
         return F.cross_entropy(outputs, targets, weight=self.weights)
 
     def text(self, split: Split, row: int) -> str:
+        """Return the sensor values of a row."""
         return ", ".join(f"{name} {value:.2f}" for name, value in zip(SENSORS, split.inputs[0][row], strict=True))
 
 

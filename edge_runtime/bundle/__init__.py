@@ -1,11 +1,13 @@
-"""An immutable bundle: `manifest.json` and `blobs/<sha256>`, in a folder named by the manifest's sha256.
+"""Bundles: the immutable folders in which models are delivered to devices.
 
-The path is `<target>/<model>/<device>/<digest>/`. A graph is one file: the name of a blob is its sha256, so a graph
-would not find external data beside it.
+A bundle is `<target>/<model>/<device>/<digest>/`: `manifest.json`, whose sha256 names the folder, and
+`blobs/<sha256>`. `write_bundle` takes files and their description and returns that folder; a reader never sees a part
+of it. `read_bundle` takes a folder, verifies every byte and returns a `Bundle` with its `Manifest`. A graph is one
+file: a blob is named by its sha256, so a graph would not find external data beside it. Neither numpy nor onnxruntime
+is imported here.
 """
 
-from edge_runtime.bundle.codec import decode_manifest
-from edge_runtime.bundle.manifest import APPROVAL, Manifest, TensorSpec
+from edge_runtime.bundle.manifest import APPROVAL, Manifest, TensorSpec, decode_manifest
 from edge_runtime.bundle.reader import Bundle, read_bundle
 from edge_runtime.bundle.writer import write_bundle
 from edge_runtime.errors import BundleError

@@ -1,4 +1,4 @@
-"""Bundles as a device reads them: verified in full before anything in them is used."""
+"""Reading a bundle: every byte is verified before anything in the bundle is used."""
 
 import hashlib
 import os
@@ -6,8 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.bundle.codec import decode_manifest
-from edge_runtime.bundle.manifest import Blob, Manifest
+from edge_runtime.bundle.manifest import Blob, Manifest, decode_manifest
 from edge_runtime.errors import BundleError
 from edge_runtime.files import sha256_of
 
@@ -17,7 +16,7 @@ BLOBS = "blobs"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was verified: where it lies, its digest, and what it says about itself."""
+    """A verified bundle: its folder, its digest and its manifest."""
 
     path: Path
     digest: str
@@ -29,7 +28,7 @@ class Bundle:
         return self.blob_path(self.manifest.entry)
 
     def blob_path(self, name: str) -> Path:
-        """Return where a blob of the manifest lies; an unknown name is a BundleError."""
+        """Return the path of a blob by its name in the manifest; an unknown name is a BundleError."""
         for blob in self.manifest.blobs:
             if blob.name == name:
                 return self.path / BLOBS / blob.sha256
@@ -39,7 +38,7 @@ class Bundle:
 
 
 def read_bundle(path: Path | str) -> Bundle:
-    """Verify a bundle in full and return it; every blob is hashed, for a damaged one can be silently wrong.
+    """Verify a bundle in full and return it; every blob is hashed, because a damaged one can be silently wrong.
 
     Raises BundleError when the folder's name is not the manifest's sha256, for a manifest that this runtime does not
     understand, and for a blob that is missing, no regular file, of another size or of another sha256.

@@ -1,4 +1,4 @@
-"""Writing a bundle so that no reader ever sees a part of one, whatever moment the writer dies at."""
+"""Writing a bundle: no reader ever sees a part of one, even if the writer is killed at any moment."""
 
 import fcntl
 import logging
@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_runtime.bundle.codec import digest_of, encode_manifest
-from edge_runtime.bundle.manifest import Blob, Manifest, TensorSpec
+from edge_runtime.bundle.manifest import Blob, Manifest, TensorSpec, digest_of, encode_manifest
 from edge_runtime.bundle.reader import BLOBS, MANIFEST, read_bundle
 from edge_runtime.errors import BundleError
 from edge_runtime.files import copy_synced, fsync_directory, make_directories, sha256_of, write_synced
@@ -35,9 +34,9 @@ def write_bundle(
 ) -> Path:
     """Write `<target>/<model>/<device>/<digest>/` from files by blob name, and return that folder.
 
-    The content is synced under a temporary name on the same file system, renamed, and the rename synced. The same
-    bundle again is verified and left as it is; one that is found damaged is renamed away, replaced by the intact copy
-    and logged as a warning. What a killed writer of the same device left is removed. One writer per device at a time.
+    The content is synced under a temporary name on the same file system, renamed, and the rename synced. A bundle
+    that exists already is verified and left as it is; if it is damaged, an intact copy replaces it and a warning is
+    logged. Leftovers of a killed writer of the same device are removed. Each device has one writer at a time.
     Raises BundleError for names that are no path components, a file that is missing or changes, and a failing disk.
     """
     try:

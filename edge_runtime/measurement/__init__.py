@@ -1,4 +1,11 @@
-"""TODO."""
+"""Measurement: a model's answers and resource figures, taken in a process of its own.
+
+`measure` takes a `MeasureRequest` (the model, its rows, the session's settings, the repeats and the limits) and returns
+a `Measurement`: the outputs of every row, and the `Figures` of the file. `RESOURCES` describes each figure to whoever
+shows, limits or compares it. `measure` writes the request to a folder and starts
+`python -m edge_runtime.measurement.worker` on it, on request by another interpreter or under an emulator.
+Every failure there is a MeasurementFailed.
+"""
 
 from edge_runtime.measurement.figures import RESOURCES, Figures, Resource
 from edge_runtime.measurement.records import Measurement, MeasureRequest

@@ -1,15 +1,21 @@
-"""The folder through which a measuring process and the one that asked for it talk: files and their names."""
+"""The folder through which a measuring process and its caller exchange files: the request, rows and the result.
+
+Rows are read and written a batch at a time, because a measured process must not hold all of them in memory. A mapped
+array would not do: its pages count as resident memory of the process that touches them.
+"""
 
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, SessionError
 from edge_runtime.files import write_atomic
 from edge_runtime.measurement.figures import RESOURCES, Figures
 from edge_runtime.measurement.records import Measurement, MeasureRequest
@@ -30,8 +36,8 @@ _PLAIN = (
 
 
 @dataclass(frozen=True)
-class Job:
-    """A request as the measuring process sees it: the model and the inputs are files in its folder."""
+class MeasuringJob:
+    """A request in the measuring process; `inputs` maps the names of inputs to .npy files in the folder."""
 
     folder: Path
     inputs: Mapping[str, str]
@@ -46,45 +52,45 @@ class Job:
 
     @property
     def model(self) -> Path:
-        """The model, alone in the folder."""
+        """The path of the model, which lies alone in the folder."""
         return self.folder / MODEL
 
     def output(self, index: int) -> Path:
-        """Where the rows of an output go."""
+        """Return the path of the file that takes the rows of an output."""
         return self.folder / f"output-{index}.npy"
 
 
 def write_request(folder: Path, request: MeasureRequest) -> None:
-    """Lay out a request in an empty folder: the model as a link, every input as a .npy file, and the numbers.
+    """Write a request to an empty folder: the model as a link, every input as a .npy file, and the numbers.
 
-    The link lies alone, so weights kept beside the model are not found: they would be missing from its size.
+    The link lies alone, so that weights beside the model are not found: they would be missing from its size.
     """
     (folder / MODEL).symlink_to(request.model.resolve())
     names = {}
     for index, (name, array) in enumerate(request.inputs.items()):
         names[name] = f"input-{index}.npy"
         with (folder / names[name]).open("wb") as file:
-            np.lib.format.write_array(file, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            npy.write_array(file, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
     document = {name: getattr(request, name) for name in _PLAIN}
     document |= {"inputs": names, "settings": request.settings.to_plain(), "rows": request.rows}
     (folder / REQUEST).write_text(json.dumps(document))
 
 
-def read_job(path: Path) -> Job:
+def read_job(path: Path) -> MeasuringJob:
     """Read what write_request wrote."""
     document = json.loads(path.read_text())
     settings = SessionSettings.from_plain(document.pop("settings"))
-    return Job(folder=path.parent, settings=settings, **document)
+    return MeasuringJob(folder=path.parent, settings=settings, **document)
 
 
-def write_figures(job: Job, figures: Figures, bare_rss_mb: float, outputs: int) -> None:
-    """Write the result of a measurement whose outputs lie in their files."""
+def write_figures(job: MeasuringJob, figures: Figures, bare_rss_mb: float, outputs: int) -> None:
+    """Write the result of a measurement; the rows of its outputs are in their files already."""
     document = {"figures": asdict(figures) | {_BARE: bare_rss_mb}, "outputs": outputs}
     write_atomic(job.folder / RESULT, json.dumps(document).encode())
 
 
-def write_failure(job: Job, sentence: str) -> None:
-    """Write that a measurement failed, and why."""
+def write_failure(job: MeasuringJob, sentence: str) -> None:
+    """Write that a measurement failed, with the reason."""
     write_atomic(job.folder / RESULT, json.dumps({"failure": sentence}).encode())
 
 
@@ -112,7 +118,60 @@ def _figures(document: Any) -> dict[str, float]:
 
 
 def _output(folder: Path, index: int, rows: int) -> np.ndarray:
-    array = np.load(folder / f"output-{index}.npy", allow_pickle=False)
+    array: np.ndarray = np.load(folder / f"output-{index}.npy", allow_pickle=False)
     if len(array) != rows:
         raise ValueError(f"output {index} has {len(array)} rows, not {rows}")
     return array
+
+
+class RowReader:
+    """Reader of consecutive rows of a .npy file in C order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            npy.read_magic(file)
+            shape, _, self._dtype = npy.read_array_header_1_0(file)
+            self._offset = file.tell()
+        self.rows, self._row_shape = shape[0], shape[1:]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return the rows from start up to but not including stop; fewer at the end of the file."""
+        count = max(min(stop, self.rows) - start, 0)
+        items = math.prod(self._row_shape)
+        offset = self._offset + start * items * self._dtype.itemsize
+        flat = np.fromfile(self._path, self._dtype, count=count * items, offset=offset)
+        return flat.reshape(count, *self._row_shape)
+
+
+class RowWriter:
+    """Writer that appends batches to a .npy file; `name` is the output's, `rows` the number of rows in the end."""
+
+    def __init__(self, path: Path, name: str, rows: int) -> None:
+        self._file = path.open("wb")
+        self._name = name
+        self._rows = rows
+        self._kind: tuple[np.dtype, tuple[int, ...]] | None = None
+
+    def append(self, batch: np.ndarray, rows: int) -> None:
+        """Append a batch; a SessionError unless it has `rows` rows of the same dtype and shape as all before."""
+        kind = (batch.dtype, batch.shape[1:])
+        if batch.shape[:1] != (rows,):
+            raise SessionError(
+                f"The output {self._name} has the shape {batch.shape} for {rows} rows; its axis 0 must be the rows."
+            )
+        if self._kind is None:
+            self._kind = kind
+            header = {"descr": npy.dtype_to_descr(kind[0]), "fortran_order": False, "shape": (self._rows, *kind[1])}
+            npy.write_array_header_1_0(self._file, header)
+        if kind != self._kind:
+            raise SessionError(f"The output {self._name} changes from {self._kind} to {kind}; rows must be alike.")
+        self._file.write(np.ascontiguousarray(batch).tobytes())
+
+    def __enter__(self) -> "RowWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()

@@ -17,7 +17,7 @@ class MeasureRequest:
 
     `inputs` maps every input's name to an array of all rows (axis 0). `batch_size` rows are predicted at a time.
     Latency is that of `latency_batch_size` rows: after `latency_warmup` runs, `latency_repeats` are timed, or fewer
-    when `latency_seconds` are over, though not below timing.MINIMUM_REPEATS where so many are asked for.
+    once `latency_seconds` are over, but at least worker.MINIMUM_REPEATS if as many are asked for.
     `memory_limit_mb` bounds the peak resident memory of the whole process in MiB, the runtime included.
     Raises MeasurementFailed for rows that do not match and for numbers that are not positive.
     """
@@ -49,7 +49,7 @@ class MeasureRequest:
 
     @property
     def rows(self) -> int:
-        """How many rows the model is to answer."""
+        """The number of rows that the model answers."""
         return len(next(iter(self.inputs.values())))
 
 

@@ -1,20 +1,30 @@
-"""Measuring a model in a process of its own: a crash or a time-out there is a measurement that failed, no more."""
+"""Measuring a model in a process of its own, so that a crash or a time-out there is only a failed measurement."""
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement.child_process import Ended, run_child
 from edge_runtime.measurement.protocol import REQUEST, RESULT, read_result, write_request
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 
-__all__ = ["MeasureRequest", "Measurement", "MeasurementFailed", "measure"]
-
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+_STDERR = "stderr.txt"
+_TAIL_BYTES = 4096
+_TAIL_LINES = 5
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a child: its return code (below 0: the signal, None: a time-out) and the last lines of its stderr."""
+
+    returncode: int | None
+    last_lines: str
 
 
 def measure(
@@ -27,9 +37,9 @@ def measure(
 ) -> Measurement:
     """Predict every row and take the figures in a fresh process, run by the interpreter `python`.
 
-    `emulator` is a command that runs it where it is of another CPU; its own numpy and onnxruntime are in `packages`.
-    Raises MeasurementFailed, with one sentence, for a model that is missing, does not load or does not take the rows,
-    for a limit of memory or time that was passed, a crash, and a result that is missing or garbled.
+    `emulator` is a command that runs an interpreter of another CPU; `packages` then holds its numpy and onnxruntime.
+    Raises MeasurementFailed with one sentence for a model that is missing, does not load or does not take the rows,
+    for exceeded limits of memory or time, for a crash, and for a result that is missing or garbled.
     """
     if not request.model.is_file():
         raise MeasurementFailed(f"There is no model file at {request.model}; give the path of an ONNX graph.")
@@ -43,6 +53,44 @@ def measure(
             raise MeasurementFailed(f"The measuring process of {request.model} cannot start: {error}.") from error
         _check_ending(ended, request, timeout_s)
         return _read(folder, ended, request)
+
+
+def run_child(command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float) -> Ended:
+    """Run a command in a folder with exactly the given environment; at its end or its time-out, return how it ended.
+
+    It has a process group of its own, which is killed on a time-out with everything that the command started. Its
+    stderr goes to a file, so that a descendant which keeps it open cannot delay the caller.
+    Raises OSError if the command cannot be started.
+    """
+    with (folder / _STDERR).open("wb") as stderr:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    return Ended(_wait(process, timeout_s), _tail(folder / _STDERR))
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number still belongs to this group
+            process.wait()
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
+        lines = file.read().decode(errors="replace").split("\n")
+    return "\n".join([line for line in lines if line.strip()][-_TAIL_LINES:])
 
 
 def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:

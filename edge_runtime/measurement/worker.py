@@ -1,13 +1,16 @@
-"""`python -m edge_runtime.measurement.worker REQUEST.json`: a model measured in its own process, as on the device.
+"""`python -m edge_runtime.measurement.worker REQUEST.json`: measures a model in its own process, as on the device.
 
-Started by edge_runtime.measurement.runner; the result and the outputs are written beside the request.
+The runner starts it; the result and the outputs are written beside the request.
 """
 
 import ctypes
 import functools
+import gc
 import resource
 import signal
 import sys
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,16 +19,22 @@ import numpy as np
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, SessionMemoryError
 from edge_runtime.measurement import memory as process_memory
 from edge_runtime.measurement.figures import Figures
-from edge_runtime.measurement.protocol import Job, read_job, write_failure, write_figures
-from edge_runtime.measurement.row_files import RowReader, RowWriter
-from edge_runtime.measurement.timing import time_calls
+from edge_runtime.measurement.protocol import (
+    MeasuringJob,
+    RowReader,
+    RowWriter,
+    read_job,
+    write_failure,
+    write_figures,
+)
 from edge_runtime.session import EdgeModel
 
+MINIMUM_REPEATS = 20
 _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Measure as the request says; 0 when there are figures, 1 when the result tells of a failure."""
+    """Measure as the request says; return 0 if there are figures, 1 if the result tells of a failure."""
     _die_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     job = read_job(Path(arguments[0]).absolute())
@@ -42,7 +51,7 @@ def main(arguments: list[str]) -> int:
     return 1
 
 
-def _measure(job: Job) -> None:
+def _measure(job: MeasuringJob) -> None:
     readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
     bare_mb = process_memory.resident_mb()
     process_memory.reset_peak()
@@ -50,7 +59,12 @@ def _measure(job: Job) -> None:
     model, load_ms = _load(job)
     _check_peak(job)
     _predict_all(job, model, readers)
-    milliseconds = _time(job, model, readers)
+    milliseconds = time_calls(
+        functools.partial(model.predict, _timed_rows(job, readers)),
+        warmup=job.latency_warmup,
+        repeats=job.latency_repeats,
+        seconds=job.latency_seconds,
+    )
     peak_mb = _check_peak(job)
     p50, p99 = np.percentile(milliseconds, [50, 99])
     process_memory.lift_limit()
@@ -64,7 +78,7 @@ def _measure(job: Job) -> None:
     write_figures(job, figures, bare_mb, len(model.outputs))
 
 
-def _apply_limit(job: Job, bare_mb: float) -> None:
+def _apply_limit(job: MeasuringJob, bare_mb: float) -> None:
     if job.memory_limit_mb is None:
         return
     if job.memory_limit_mb <= bare_mb:
@@ -75,20 +89,20 @@ def _apply_limit(job: Job, bare_mb: float) -> None:
     process_memory.limit_growth(job.memory_limit_mb - bare_mb, job.settings.threads)
 
 
-def _check_peak(job: Job) -> float:
+def _check_peak(job: MeasuringJob) -> float:
     peak_mb = process_memory.peak_mb()
     if job.memory_limit_mb is not None and peak_mb > job.memory_limit_mb:
         raise MeasurementFailed(f"{_over_limit(job)} Its resident memory reached {peak_mb:.1f} MiB.")
     return peak_mb
 
 
-def _over_limit(job: Job) -> str:
+def _over_limit(job: MeasuringJob) -> str:
     if job.memory_limit_mb is None:
         return "The model ran out of memory on this machine; no memory limit was set."
     return f"The model does not fit the memory limit of {job.memory_limit_mb:.0f} MiB."
 
 
-def _load(job: Job) -> tuple[EdgeModel, float]:
+def _load(job: MeasuringJob) -> tuple[EdgeModel, float]:
     loaded: list[EdgeModel] = []
     (load_ms,) = time_calls(
         lambda: loaded.append(EdgeModel.load(job.model, job.settings)), warmup=0, repeats=1, seconds=1
@@ -96,7 +110,7 @@ def _load(job: Job) -> tuple[EdgeModel, float]:
     return loaded[0], load_ms
 
 
-def _predict_all(job: Job, model: EdgeModel, readers: dict[str, RowReader]) -> None:
+def _predict_all(job: MeasuringJob, model: EdgeModel, readers: dict[str, RowReader]) -> None:
     with ExitStack() as stack:
         writers = [
             stack.enter_context(RowWriter(job.output(index), spec.name, job.rows))
@@ -109,16 +123,39 @@ def _predict_all(job: Job, model: EdgeModel, readers: dict[str, RowReader]) -> N
                 writer.append(output, stop - start)
 
 
-def _time(job: Job, model: EdgeModel, readers: dict[str, RowReader]) -> list[float]:
+def _timed_rows(job: MeasuringJob, readers: dict[str, RowReader]) -> dict[str, np.ndarray]:
     size = job.latency_batch_size
     chosen = np.arange(size) % job.rows  # fewer rows than a batch: they come round again
-    batch = {name: reader.read(0, size)[chosen] for name, reader in readers.items()}
-    return time_calls(
-        functools.partial(model.predict, batch),
-        warmup=job.latency_warmup,
-        repeats=job.latency_repeats,
-        seconds=job.latency_seconds,
-    )
+    return {name: reader.read(0, size)[chosen] for name, reader in readers.items()}
+
+
+def time_calls(call: Callable[[], object], *, warmup: int, repeats: int, seconds: float) -> list[float]:
+    """Return the milliseconds of each timed call, without those of the warm-up; the garbage collector is off.
+
+    Stops after `repeats` calls, or after `seconds` once there are MINIMUM_REPEATS of them.
+    """
+    for _ in range(warmup):
+        call()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _timed(call, repeats, int(seconds * 1e9))
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _timed(call: Callable[[], object], repeats: int, nanoseconds: int) -> list[float]:
+    milliseconds: list[float] = []
+    deadline = time.perf_counter_ns() + nanoseconds
+    while len(milliseconds) < repeats:
+        began = time.perf_counter_ns()
+        call()
+        ended = time.perf_counter_ns()
+        milliseconds.append((ended - began) / 1e6)
+        if ended >= deadline and len(milliseconds) >= MINIMUM_REPEATS:
+            break
+    return milliseconds
 
 
 def _die_with_parent() -> None:

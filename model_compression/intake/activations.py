@@ -1,4 +1,4 @@
-"""From an ATen operator without weights to the module that computes it: activations, pooling, dropout."""
+"""Modules for ATen operators without weights: activations, pooling, dropout, softmax, attention."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ Builder = Callable[[Arguments], nn.Module | None]
 
 
 class Activation(NamedTuple):
-    """A module without weights and what it is called with."""
+    """A module without weights, and the arguments that it is called with."""
 
     module: nn.Module
     args: tuple[Any, ...]
@@ -32,19 +32,19 @@ class ScaledDotProductAttention(nn.Module):
         self.dropout = dropout
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Attend; takes the function's arguments but `dropout_p`."""
+        """Attend to the values; takes the function's arguments except `dropout_p`."""
         kwargs["dropout_p"] = self.dropout if self.training else 0.0
         return F.scaled_dot_product_attention(*args, **kwargs)
 
     def extra_repr(self) -> str:
-        """The dropout, so that two modules with another one are told apart."""
+        """Return the dropout, so that modules with different dropouts have different texts."""
         return f"dropout={self.dropout}"
 
 
 def build_activation(node: fx.Node, operator: OpOverload) -> Activation | None:
-    """The module that computes what `node` computes; None if there is none.
+    """Return the module that computes what `node` computes, or None if there is none.
 
-    `operator` is the node's own, or the one that computes the same without writing in place.
+    `operator` is the node's own operator, or the one that computes the same without writing in place.
     """
     if operator is aten.scaled_dot_product_attention.default:
         return _attention(arguments(node))
@@ -92,7 +92,7 @@ def _adaptive_pool(kind: type[nn.Module]) -> Builder:
 
 
 def _plain(sizes: list[int] | int) -> Any:
-    """One number for all directions where they agree, as people write it."""
+    """Return one number for all directions where they agree, as people write it."""
     if isinstance(sizes, int):
         return sizes
     return sizes[0] if len(set(sizes)) == 1 else tuple(sizes)
@@ -108,7 +108,7 @@ def _softmax(kind: type[nn.Module]) -> Builder:
 
 
 def _always(kind: type[nn.Module]) -> Builder:
-    return lambda args: kind()
+    return lambda _args: kind()
 
 
 _PLAIN: dict[str, Builder] = {
@@ -153,4 +153,4 @@ BUILDERS: dict[OpOverload, Builder] = {
     **{getattr(aten, name).default: builder for name, builder in _PLAIN.items()},
     **_SOFTMAX,
 }
-"""ATen operator -> how its module is made. The arguments are by the schema's names, and `rank` of the input."""
+"""ATen operator -> function that makes its module from the arguments by name and the `rank` of the input."""

@@ -1,4 +1,4 @@
-"""Holds a rebuilt model against the program that it came from, on real rows."""
+"""Comparison of a rebuilt model with the program that it came from, on real rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 
 from model_compression.errors import IntakeError
 from model_compression.intake.nodes import arguments, aten, is_operator
-from model_compression.intake.signature import input_specs
+from model_compression.intake.program import input_specs
 
 _TRAINING_FLAGS = {"train": False, "training": False, "dropout_p": 0.0}
 
@@ -18,11 +18,11 @@ _TRAINING_FLAGS = {"train": False, "training": False, "dropout_p": 0.0}
 def check_equal(
     program: ExportedProgram, module: nn.Module, inputs: tuple[Tensor, ...], tolerance: float = 1e-5
 ) -> float:
-    """Run both on the same rows; returns the largest absolute difference over the program's largest absolute output.
+    """Run both on the same rows; returns the largest absolute difference, divided by the program's largest output.
 
-    Both run in evaluation mode: a program that was exported in training mode is run with its stored batch
-    statistics and without dropout. Raises IntakeError if an output is NaN, the shapes differ or the difference
-    is above `tolerance`.
+    Both run in evaluation mode: a program that was exported in training mode runs with its stored batch statistics and
+    without dropout. Raises IntakeError for rows that do not fit the program's inputs, if an output is NaN, if the
+    shapes differ, or if the difference is above `tolerance`.
     """
     _check_inputs(program, inputs)
     rows = len(inputs[0])
@@ -100,7 +100,7 @@ def _output(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
 
 
 def _evaluating(program: ExportedProgram) -> fx.GraphModule:
-    """The program as a module of its own, with every training flag off."""
+    """Return the program as a module of its own, with every training flag off."""
     module = program.module(check_guards=False)
     for part in module.modules():
         part._buffers.update({name: value.clone() for name, value in part._buffers.items() if value is not None})

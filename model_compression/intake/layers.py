@@ -1,4 +1,4 @@
-"""From an ATen operator with weights to the module that computes it."""
+"""Modules for ATen operators with weights: convolutions, linear layers, norms, embeddings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ Arguments = dict[str, Any]
 
 @dataclass(frozen=True)
 class Layer:
-    """A module on the meta device, the nodes that it takes and the nodes whose tensors it owns by attribute."""
+    """A module on the meta device, its input nodes, and for each of its attributes the node of that tensor."""
 
     module: nn.Module
     inputs: tuple[Any, ...]
     tensors: dict[str, fx.Node]
 
     def same_as(self, other: "Layer") -> bool:
-        """Whether both are one layer, called twice."""
+        """Tell whether both are one layer that is called twice."""
         return self.tensors == other.tensors and repr(self.module) == repr(other.module)
 
 
 def is_transpose(node: fx.Node) -> bool:
-    """Whether the node swaps the two dimensions of a matrix."""
+    """Tell whether the node swaps the two dimensions of a matrix."""
     if node.target is aten.permute.default:
         return list(node.args[1]) == [1, 0]  # type: ignore[arg-type]
     if node.target is aten.transpose.int:
@@ -35,9 +35,9 @@ def is_transpose(node: fx.Node) -> bool:
 
 
 def build_layer(node: fx.Node) -> Layer | None:
-    """The layer that computes what `node` computes, or None if its operator has none.
+    """Return the layer that computes what `node` computes, or None if there is none for its operator.
 
-    The tensors are whatever nodes the operator takes for them: whether they are parameters is the caller's to see.
+    The layer's tensors are the nodes that the operator takes. The caller checks whether they are parameters.
     """
     builder = BUILDERS.get(node.target) if isinstance(node.target, OpOverload) else None
     return None if builder is None else builder(arguments(node))
@@ -114,7 +114,7 @@ def _dense(source: fx.Node, weight: fx.Node, bias: fx.Node | None) -> Layer | No
 
 
 def _untransposed(node: fx.Node) -> fx.Node | None:
-    """The weight behind `weight.t()`, as a decomposed linear layer writes it."""
+    """Return the weight behind `weight.t()`, which is how a decomposed linear layer is written."""
     return node.args[0] if is_transpose(node) and len(size_of(node)) == 2 else None  # type: ignore[return-value]
 
 
@@ -192,4 +192,4 @@ BUILDERS: dict[OpOverload, Callable[[Arguments], Layer | None]] = {
     aten.embedding.default: _embedding,
     aten.prelu.default: _prelu,
 }
-"""ATen operator -> how its module is made. The arguments are by the names of the operator's schema."""
+"""ATen operator -> function that makes its module from the arguments, by their names in the operator's schema."""

@@ -1,16 +1,25 @@
-"""Reads a node of a program: its arguments by name, the module that it came from, what it writes to."""
+"""Questions about one node of a program, and nodes rewritten without literal sizes.
 
-from typing import Any
+An exported program writes `view(x, [batch, 512])` where its author wrote flatten(x, 1). After pruning, 512 is wrong, so
+a literal size that pruning would break is replaced by one that is read when the model runs.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import fx
 from torch._ops import OpOverload
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 aten = torch.ops.aten
+Sizes = tuple[Any, ...]
+SizeReader = Callable[[fx.Node, int], fx.Node]
+_VIEWS = (aten.view.default, aten.reshape.default, aten._unsafe_view.default)
 
 
 def arguments(node: fx.Node) -> dict[str, Any]:
-    """The arguments of an ATen node by their names in the operator's schema, defaults included."""
+    """Return the arguments of an ATen node by their names in the operator's schema, defaults included."""
     schema = node.target._schema.arguments  # type: ignore[union-attr]
     named = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
     named.update({argument.name: value for argument, value in zip(schema, node.args, strict=False)})
@@ -18,7 +27,7 @@ def arguments(node: fx.Node) -> dict[str, Any]:
 
 
 def origin(node: fx.Node) -> tuple[str, str]:
-    """The path and the class of the innermost module that the node came from, ("", "") where unknown."""
+    """Return the path and the class of the innermost module that the node came from, ("", "") if unknown."""
     stack = node.meta.get("nn_module_stack") or {}
     path, kind = list(stack.values())[-1] if stack else ("", "")
     name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
@@ -26,22 +35,22 @@ def origin(node: fx.Node) -> tuple[str, str]:
 
 
 def size_of(node: fx.Node) -> tuple[Any, ...]:
-    """The shape that the node had when it was exported; a size that may change is a SymInt."""
+    """Return the shape that the node had when it was exported; a size that may change is a SymInt."""
     return tuple(node.meta["val"].shape)
 
 
 def is_operator(node: fx.Node) -> bool:
-    """Whether the node calls an ATen operator."""
+    """Tell whether the node calls an ATen operator."""
     return node.op == "call_function" and isinstance(node.target, OpOverload)
 
 
 def operator_name(node: fx.Node) -> str:
-    """The name of the node's ATen operator without its overload, "" for anything else."""
+    """Return the name of the node's ATen operator without its overload, "" for anything else."""
     return node.target._schema.name.removeprefix("aten::") if is_operator(node) else ""  # type: ignore[union-attr]
 
 
 def written_argument(node: fx.Node) -> fx.Node | None:
-    """The node whose tensor this one changes in place, if any."""
+    """Return the node whose tensor this one changes in place, or None."""
     if not is_operator(node):
         return None
     for argument in node.target._schema.arguments:  # type: ignore[union-attr]
@@ -52,7 +61,7 @@ def written_argument(node: fx.Node) -> fx.Node | None:
 
 
 def is_view(node: fx.Node) -> bool:
-    """Whether the node may return the memory of its first argument."""
+    """Tell whether the node may return the memory of its first argument."""
     if not is_operator(node):
         return node.op == "call_function"
     returns = node.target._schema.returns  # type: ignore[union-attr]
@@ -60,16 +69,16 @@ def is_view(node: fx.Node) -> bool:
 
 
 def memory_of(node: fx.Node) -> fx.Node:
-    """The node whose memory `node` may be a view of: itself, if it is no view."""
+    """Return the node whose memory `node` may be a view of: itself, if it is no view."""
     while is_view(node) and isinstance(node.args[0], fx.Node):
         node = node.args[0]
     return node
 
 
 def overwritten_is_free(node: fx.Node, written: fx.Node) -> bool:
-    """Whether nothing but `written` itself sees, after `node`, the memory that `node` writes to.
+    """Tell whether only `written` itself sees, after `node`, the memory that `node` writes to.
 
-    Then the write needs no memory of its own: later uses of `written` can take the result instead.
+    If so, the write needs no memory of its own: later uses of `written` can take the result instead.
     """
     root = memory_of(written)
     if root.op == "placeholder":
@@ -81,7 +90,7 @@ def overwritten_is_free(node: fx.Node, written: fx.Node) -> bool:
 
 
 def without_write(target: OpOverload) -> OpOverload | None:
-    """The operator that computes the same without writing in place: `add` for `add_`."""
+    """Return the operator that computes the same without writing in place: `add` for `add_`."""
     packet = target._schema.name.removeprefix("aten::")
     if not packet.endswith("_") or packet.endswith("__"):
         return None
@@ -90,9 +99,9 @@ def without_write(target: OpOverload) -> OpOverload | None:
 
 
 def live_nodes(graph: fx.Graph, output: fx.Node) -> set[fx.Node]:
-    """The nodes that `output` needs, and those that write in place to memory that it needs.
+    """Return the nodes that `output` needs, and those that write in place to memory that it needs.
 
-    Assertions and the bookkeeping of batch counters are not among them.
+    Assertions and the counters of batch norms are not among them.
     """
     needed = {output}
     for node in reversed(graph.nodes):
@@ -101,3 +110,77 @@ def live_nodes(graph: fx.Graph, output: fx.Node) -> set[fx.Node]:
             needed.update(node.all_input_nodes)
             needed.add(node)
     return needed
+
+
+class Rewritten(NamedTuple):
+    """An operator and its arguments, which replace those of a node."""
+
+    target: Any
+    args: tuple[Any, ...]
+
+
+def without_literals(node: fx.Node, read_size: SizeReader) -> Rewritten | None:
+    """Return the same operation with as few literal sizes as its input's shape allows, or None.
+
+    `read_size(x, i)` makes the node that reads the size of `x` in dimension i when the model runs.
+    """
+    if node.target in _VIEWS:
+        return _view(node, read_size)
+    if node.target is aten.expand.default:
+        return _expand(node)
+    if node.target in (aten.split.Tensor, aten.split_with_sizes.default, aten.split.sizes):
+        return _split(node)
+    return None
+
+
+def _view(node: fx.Node, read_size: SizeReader) -> Rewritten:
+    source, written = node.args[0], list(node.args[1])  # type: ignore[arg-type]
+    before, after = size_of(source), size_of(node)  # type: ignore[arg-type]
+    head, tail = _unchanged(before, after)
+    merged, made = before[head : len(before) - tail], after[head : len(after) - tail]
+    if len(made) == 1 and len(merged) > 1:
+        return Rewritten(aten.flatten.using_ints, (source, head, head + len(merged) - 1))
+    carried = {index: index for index in range(head)}
+    carried |= {len(after) - 1 - back: len(before) - 1 - back for back in range(tail)}
+    for target, origin in carried.items():
+        if not isinstance(written[target], fx.Node):
+            written[target] = read_size(source, origin)  # type: ignore[arg-type]
+    if len(merged) == 1 and len(made) > 1 and -1 not in written and not isinstance(merged[0], fx.Node):
+        free = head + (len(made) - 2 if not tail else len(made) - 1)
+        if isinstance(written[free], int):
+            written[free] = -1
+    return Rewritten(node.target, (source, written))
+
+
+def _unchanged(before: Sizes, after: Sizes) -> tuple[int, int]:
+    """Count the leading and the trailing sizes that a view leaves unchanged."""
+    shorter = min(len(before), len(after))
+    head = 0
+    while head < shorter and statically_known_true(before[head] == after[head]):
+        head += 1
+    tail = 0
+    while tail < shorter - head and statically_known_true(before[-1 - tail] == after[-1 - tail]):
+        tail += 1
+    return head, tail
+
+
+def _expand(node: fx.Node) -> Rewritten:
+    source, written, *rest = node.args
+    before = size_of(source)  # type: ignore[arg-type]
+    new = len(written) - len(before)  # type: ignore[arg-type]
+    kept = [
+        -1 if index >= new and isinstance(size, int) and statically_known_true(before[index - new] == size) else size
+        for index, size in enumerate(written)  # type: ignore[arg-type]
+    ]
+    return Rewritten(node.target, (source, kept, *rest))
+
+
+def _split(node: fx.Node) -> Rewritten | None:
+    source, sizes = node.args[0], node.args[1]
+    dim = int(node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0))  # type: ignore[arg-type]
+    whole = size_of(source)[dim]  # type: ignore[arg-type]
+    if isinstance(sizes, int) and isinstance(whole, int):
+        sizes = [sizes] * (whole // sizes) if whole % sizes == 0 else []
+    if not isinstance(sizes, (list, tuple)) or not sizes or any(size != sizes[0] for size in sizes):
+        return None
+    return Rewritten(aten.chunk.default, (source, len(sizes), dim))

@@ -1,4 +1,4 @@
-"""From a registered ONNX file to a float graph that can be quantized: whole, checked, one output, any batch size."""
+"""Registered ONNX files, read into the one form that quantization expects."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +13,11 @@ from model_compression.onnx_files import graph_parameters, strip
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "Integer", "DynamicQuantize", "NBits", "BlockQuantized")
 OTHER_FLOATS = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 PER_CHANNEL_OPSET = 13
-FIRST_IR_WITH_OWN_INITIALIZERS = 4  # before it, every initializer is listed as an input too
+FIRST_IR_WITH_OWN_INITIALIZERS = 4  # older versions list every initializer as an input too
 
 
 class GraphInput(NamedTuple):
-    """One input: its name, its dtype as numpy calls it, its shape with None for a size that may change."""
+    """One input: its name, its dtype in numpy's words, and its shape with None for a size that may change."""
 
     name: str
     dtype: str
@@ -25,24 +25,24 @@ class GraphInput(NamedTuple):
 
 
 def read_graph(path: Path) -> ModelProto:
-    """Read a file with the weights beside it and put it into one form; the batch size of 1 is opened.
+    """Read a file with the weights beside it, check it, and bring it into one form.
 
-    Initializers are no inputs, constants are initializers, functions are inlined, old opsets are raised, every node has
-    a name: what finds weights by these would pass over other forms. Raises IntakeError for a damaged or incomplete
-    file, for a graph that is not of float32, that is quantized already, or that has several outputs or another fixed
-    batch size.
+    In this form initializers are not inputs, constants are initializers, functions are inlined, the opset is at least
+    13, every node has a name, and a batch size of 1 is any batch size. Code that looks for weights relies on all of
+    these. Raises IntakeError for a damaged or incomplete file, and for a graph that is not of float32, is quantized
+    already, or has several outputs or another fixed batch size.
     """
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
         model = inliner.inline_local_functions(model) if model.functions else model
-    except Exception as error:  # protobuf's errors and the checker's have no base of their own
+    except Exception as error:  # errors of protobuf and of the checker have no common base
         raise IntakeError(
             f"{path.name}: expected a valid ONNX model with all of its weights, got {cause_of(error)}; register it "
             "again with mlflow.onnx.log_model"
         ) from error
     model = _of_today(model)
-    strip(model)  # also the shapes that an exporter noted, which its own rewriting may have left wrong
+    strip(model)  # also drops the shapes that an exporter noted, which may be wrong after its own rewriting
     _bring_into_form(model)
     _check_output(model)
     _check_numbers(model)
@@ -51,7 +51,7 @@ def read_graph(path: Path) -> ModelProto:
 
 
 def graph_inputs(model: ModelProto) -> list[GraphInput]:
-    """List what a caller fills, in the graph's order. Raises IntakeError for an input that is no tensor."""
+    """List the inputs that a caller fills, in the graph's order. Raises IntakeError for one that is no tensor."""
     return [_input(value) for value in model.graph.input]
 
 
@@ -66,13 +66,13 @@ def _input(value: ValueInfoProto) -> GraphInput:
 
 
 def _of_today(model: ModelProto) -> ModelProto:
-    """Raise an old opset to the one that has scales per channel, without which INT8 files do not load."""
+    """Raise an old opset to the first one with scales per channel, which INT8 files need to load."""
     opset = next((opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")), PER_CHANNEL_OPSET)
     if opset >= PER_CHANNEL_OPSET:
         return model
     try:
         return version_converter.convert_version(model, PER_CHANNEL_OPSET)
-    except Exception as error:  # the converter's errors have no base of their own
+    except Exception as error:  # the converter's errors have no common base
         raise IntakeError(
             f"expected a model of opset {PER_CHANNEL_OPSET} or newer, got opset {opset}, which does not convert: "
             f"{cause_of(error)}; export it again with a newer opset"
@@ -112,7 +112,10 @@ def _check_output(model: ModelProto) -> None:
 
 
 def _check_numbers(model: ModelProto) -> None:
-    """A graph of other floats runs, but calibration sees no range of it, and its weights stay as they are."""
+    """Raise IntakeError for a graph of other numbers than float32, or one that is quantized already.
+
+    Such a graph runs, but calibration would see no range of it, and its weights would stay as they are.
+    """
     found = next(_of_another_type(model), None)
     if found is not None:
         raise IntakeError(
@@ -139,7 +142,10 @@ def _named(kind: int) -> str:
 
 
 def _open_batch(model: ModelProto) -> None:
-    """Let a batch size of 1 be any, which graphs without sizes of their own take: whoever runs it must show that."""
+    """Turn a batch size of 1 into any batch size, in place.
+
+    A graph without sizes of its own takes any. The caller must check this by running it.
+    """
     for name, _, shape in graph_inputs(model):
         if not shape or shape[0] not in (1, None):
             got = f"a fixed batch size of {shape[0]}" if shape else "no batch dimension"

@@ -1,14 +1,16 @@
-"""Reads a `pt2` file without unpickling anything and without running code from it."""
+"""A registered `pt2` program: read without unpickling or running its code; its inputs, output, weights."""
 
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, fx, nn
 from torch._export.serde import schema
 from torch._export.serde.serialize import ExportedProgramDeserializer, _dict_to_dataclass
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
 from torch.export.pt2_archive import PT2ArchiveReader
 from torch.export.pt2_archive._package import _load_constants, _load_state_dict
 
@@ -22,22 +24,24 @@ _PAYLOADS = {
 }
 _RAW_PREFIXES = ("weight_", "tensor_")
 _REGISTER_AGAIN = "register the model again with mlflow.pytorch.log_model and its default serialization, `pt2`"
+_LOG_AGAIN = "register with an input_example of 2 or more rows"
+_SHOWN = 5
 
 
 def load_program(path: Path) -> ExportedProgram:
     """Load a program that `torch.export.save` wrote, as MLflow's `pt2` flavour does.
 
-    `torch.export.load` would unpickle sample inputs and flagged weights with `weights_only=False`, open bundled
-    shared objects and compile guards. This reads the graph (screened), the raw weights and the raw constants, and
-    nothing else: the program has no example inputs. Raises IntakeError for a file that is missing, no `pt2`,
-    truncated, or that holds anything pickled in the place of a tensor.
+    `torch.export.load` would unpickle sample inputs and flagged weights with `weights_only=False`, open bundled shared
+    objects and compile guards. This function reads the graph (screened), the raw weights and the raw constants, and
+    nothing else: the program has no example inputs. Raises IntakeError for a file that is missing, is no `pt2`, is
+    truncated, or holds a pickle in the place of a tensor.
     """
     archive = _open(path)
     try:
         return _read(archive)
     except IntakeError as error:
         raise IntakeError(f"{path}: {error}") from error
-    except Exception as error:  # torch answers a damaged archive with any of a dozen types
+    except Exception as error:  # torch raises any of a dozen types for a damaged archive
         raise IntakeError(
             f"{path}: expected a program of torch.export, but reading it failed: "
             f"{type(error).__name__}: {str(error)[:200]}; {_REGISTER_AGAIN}"
@@ -95,3 +99,99 @@ def _tensors(payload: dict[str, Tensor] | bytes) -> dict[str, Tensor]:
     if isinstance(payload, bytes):
         raise IntakeError(f"expected raw tensors, got a pickle; {_REGISTER_AGAIN}")
     return payload
+
+
+class InputSpec(NamedTuple):
+    """One input: its name, its dtype, and its shape with None for a size that may change."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int | None, ...]
+
+
+def input_specs(program: ExportedProgram) -> list[InputSpec]:
+    """List the program's inputs in the order in which they are passed.
+
+    Raises IntakeError for an input that is no tensor.
+    """
+    return [_spec(str(node.target), node.meta["val"]) for node in user_inputs(program)]
+
+
+def user_inputs(program: ExportedProgram) -> list[fx.Node]:
+    """Return the placeholders that a caller fills. Raises IntakeError for one that is no plain tensor."""
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    pairs = zip(placeholders, program.graph_signature.input_specs, strict=True)
+    inputs = [(node, spec.arg) for node, spec in pairs if spec.kind is InputKind.USER_INPUT]
+    arguments, keywords = program.call_spec.in_spec.children()
+    nested = any(not child.is_leaf() for child in (*arguments.children(), *keywords.children()))
+    others = [node.name for node, arg in inputs if not isinstance(arg, TensorArgument)]
+    if nested or others:
+        got = f"{', '.join(others)} of another type" if others else "nested containers"
+        raise IntakeError(f"expected tensors as the model's inputs, got {got}; let forward() take tensors only")
+    return [node for node, _ in inputs]
+
+
+def check_dynamic_batch(program: ExportedProgram) -> None:
+    """Raise IntakeError if the program was exported for one batch size only."""
+    for name, _, shape in input_specs(program):
+        if not shape or shape[0] is not None:
+            got = f"a fixed batch size of {shape[0]}" if shape else "no batch dimension"
+            raise IntakeError(
+                f"expected a program whose batch size may change, got {got} in input '{name}' of shape "
+                f"{list(shape)}; {_LOG_AGAIN} (and, where a signature is given, -1 as its first size)"
+            )
+
+
+def output_node(program: ExportedProgram) -> fx.Node:
+    """Return the node of the program's one output tensor. Raises IntakeError for any other kind of output."""
+    results = program.graph.output_node().args[0]
+    results = results if isinstance(results, (tuple, list)) else (results,)
+    specs = program.graph_signature.output_specs
+    found = [result for result, spec in zip(results, specs, strict=True) if spec.kind is OutputKind.USER_OUTPUT]
+    if len(found) == 1 and isinstance(found[0], fx.Node) and isinstance(found[0].meta["val"], Tensor):
+        return found[0]
+    names = ", ".join(str(result) for result in found)
+    raise IntakeError(
+        f"expected one output tensor (alone, or alone in a tuple or dict), got {len(found)} outputs: {names}; "
+        "let forward() return the tensor that is scored"
+    )
+
+
+def _spec(name: str, value: Tensor) -> InputSpec:
+    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
+    return InputSpec(name, value.dtype, shape)
+
+
+def load_into(program: ExportedProgram, module: nn.Module) -> nn.Module:
+    """Load the program's parameters and persistent buffers into `module` by name, in place; returns it.
+
+    Raises IntakeError that lists missing and unexpected names and shapes that differ.
+    """
+    given = program.state_dict
+    wanted = module.state_dict()
+    problems = [
+        *_problem("the program lacks", sorted(wanted.keys() - given.keys())),
+        *_problem("the module lacks", sorted(given.keys() - wanted.keys())),
+        *_problem(
+            "other shapes",
+            [
+                f"{name} {list(given[name].shape)} in the program, {list(wanted[name].shape)} in the module"
+                for name in sorted(given.keys() & wanted.keys())
+                if given[name].shape != wanted[name].shape
+            ],
+        ),
+    ]
+    if problems:
+        raise IntakeError(
+            f"expected build_model() to return the architecture of the registered program, got: {'; '.join(problems)}. "
+            "Return the same layers under the same attribute names"
+        )
+    module.load_state_dict(given, strict=True)
+    return module
+
+
+def _problem(what: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return [f"{what} {', '.join(names[:_SHOWN])}{more}"]

@@ -1,29 +1,28 @@
-"""Turns an exported program back into modules that can be trained and pruned, without the model's source code."""
+"""Exported programs turned back into modules that can be trained and pruned."""
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx, nn
 from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 
 from model_compression.intake.activations import DROPOUTS, build_activation
-from model_compression.intake.holdings import fresh
 from model_compression.intake.layers import Layer, build_layer
-from model_compression.intake.naming import Places
 from model_compression.intake.nodes import (
     aten,
     is_operator,
     live_nodes,
+    origin,
     overwritten_is_free,
+    without_literals,
     without_write,
     written_argument,
 )
-from model_compression.intake.ownership import Ownership
-from model_compression.intake.refusals import not_rebuilt
-from model_compression.intake.shapes import without_literals
-from model_compression.intake.signature import check_dynamic_batch, output_node, user_inputs
+from model_compression.intake.ownership import Holding, Ownership, fresh, not_rebuilt
+from model_compression.intake.program import check_dynamic_batch, output_node, user_inputs
 
 _BATCH_COUNTER = "num_batches_tracked"
 
@@ -31,10 +30,10 @@ _BATCH_COUNTER = "num_batches_tracked"
 def rebuild(program: ExportedProgram) -> fx.GraphModule:
     """Rebuild a program as modules with fresh, trainable copies of its parameters; the program stays as it is.
 
-    Takes the program's inputs in their order and returns its one output tensor, bare. Modules and parameters have
-    the names of the original model; what the output does not need is left out. The result is in evaluation mode;
-    train() switches batch statistics and dropout on again, also where the program was exported without them.
-    Raises RebuildError for a node that cannot become a module, IntakeError for a program with a fixed batch size
+    The result takes the program's inputs in their order and returns its one output tensor, bare. Modules and parameters
+    have the names of the original model; everything that the output does not need is left out. The result is in
+    evaluation mode; train() switches batch statistics and dropout on again, also where the program was exported without
+    them. Raises RebuildError for a node that cannot become a module, IntakeError for a program with a fixed batch size
     or with another kind of input or output.
     """
     check_dynamic_batch(program)
@@ -42,7 +41,7 @@ def rebuild(program: ExportedProgram) -> fx.GraphModule:
 
 
 class _Rebuilding:
-    """Walks the program's graph once and writes the new one."""
+    """One walk over the program's graph, which writes the new graph."""
 
     def __init__(self, program: ExportedProgram) -> None:
         self.program = program
@@ -63,7 +62,7 @@ class _Rebuilding:
             elif node in live and node.op == "call_function":
                 self._visit(node)
         self.graph.output(self._copy(self.output, self.output))
-        # not GraphModule(root, graph): that would make every buffer a persistent one
+        # not GraphModule(root, graph), which would make every buffer persistent
         model = fx.GraphModule({}, fx.Graph())
         moved = self.places.fill(model)
         for node in self.graph.find_nodes(op="get_attr"):
@@ -106,7 +105,7 @@ class _Rebuilding:
         return path
 
     def _place(self, node: fx.Node) -> None:
-        """Put an operator without weights of its own into the graph: as a module if it has one, else as it is."""
+        """Add an operator without weights of its own to the graph: as a module if there is one, else as it is."""
         target: Any = node.target
         written = written_argument(node)
         if written is not None:
@@ -154,7 +153,7 @@ class _Rebuilding:
 
 
 def drop_dead_code(model: fx.GraphModule) -> None:
-    """Remove from a rebuilt model what its output does not need, weights included, in place."""
+    """Remove everything that a rebuilt model's output does not need, weights included, in place."""
     model.graph.eliminate_dead_code(is_impure_node=_has_effect)
     model.delete_all_unused_submodules()
     used = {str(node.target) for kind in ("get_attr", "call_module") for node in model.graph.find_nodes(op=kind)}
@@ -167,3 +166,74 @@ def drop_dead_code(model: fx.GraphModule) -> None:
 
 def _has_effect(node: fx.Node) -> bool:
     return node.op in ("placeholder", "output") or written_argument(node) is not None
+
+
+class Places:
+    """Paths for all modules, and the tree of modules that is built from them.
+
+    A layer with weights is placed where the names of its weights say. A module without weights is placed where the
+    original module of the same class was, or under its node's name.
+    """
+
+    def __init__(self, held: Iterable[Holding]) -> None:
+        names = [holding.name for holding in held]
+        self.modules: dict[str, nn.Module] = {}
+        self.tensors: dict[str, tuple[Tensor, bool]] = {}
+        self._reserved = {name.rsplit(".", dots)[0] for name in names for dots in range(name.count(".") + 1)}
+
+    def layer(self, node: fx.Node, module: nn.Module, attribute: str, weight: Holding) -> str:
+        """Place a layer whose tensor `attribute` has the name of `weight`; returns its path."""
+        stem = weight.name.removesuffix(attribute).rstrip("._")
+        path = stem if weight.name.endswith(attribute) else weight.name
+        return self._put(path or node.name, module)
+
+    def activation(self, node: fx.Node, module: nn.Module) -> str:
+        """Place a module without weights; two calls of the same original module give one module."""
+        path, kind = origin(node)
+        same_class = kind.startswith("torch.nn.") and kind.endswith(f".{type(module).__name__}")
+        if same_class and path and repr(self.modules.get(path, module)) == repr(module):
+            if path in self.modules:
+                return path
+            if path not in self._reserved:
+                return self._put(path, module)
+        path = f"{path}.{node.name}" if path else node.name
+        return self._put(path if path not in self._reserved else f"{path}_call", module)
+
+    def tensor(self, holding: Holding, value: Tensor) -> str:
+        """Place a tensor that no layer owns; returns its path."""
+        self.tensors[holding.name] = (value, holding.persistent)
+        return holding.name
+
+    def fill(self, root: nn.Module) -> dict[str, str]:
+        """Put everything into `root`; returns the new path of each tensor that had to move.
+
+        A tensor moves when a layer has an attribute of its name.
+        """
+        for path in sorted(self.modules, key=lambda path: path.count(".")):
+            _parent(root, path).add_module(path.rpartition(".")[2], self.modules[path])
+        moved = {}
+        for path, (value, persistent) in self.tensors.items():
+            parent, leaf = _parent(root, path), path.rpartition(".")[2]
+            if hasattr(parent, leaf):
+                moved[path] = leaf = path.replace(".", "_")
+                parent = root
+            if isinstance(value, nn.Parameter):
+                parent.register_parameter(leaf, value)
+            else:
+                parent.register_buffer(leaf, value, persistent=persistent)
+        return moved
+
+    def _put(self, path: str, module: nn.Module) -> str:
+        free, count = path, 1
+        while free in self.modules:
+            free, count = f"{path}_{count}", count + 1
+        self.modules[free] = module
+        return free
+
+
+def _parent(root: nn.Module, path: str) -> nn.Module:
+    for name in path.split(".")[:-1]:
+        if name not in root._modules:
+            root.add_module(name, nn.Module())
+        root = root.get_submodule(name)
+    return root

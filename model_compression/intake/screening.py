@@ -1,18 +1,17 @@
-"""What a program's text may say before torch reads it.
+"""Screening of a program's text before torch reads it.
 
-torch.export turns parts of an archive's JSON into running code: symbolic sizes go through `eval` (sympy), names
-go into generated Python source, operators are looked up by attribute path, tree specs import modules by name, and
-guards are compiled. Everything outside a narrow grammar is refused here, so that loading a program runs no code of
-its author's.
+torch.export turns parts of an archive's JSON into running code: symbolic sizes go through `eval` (sympy), names go into
+generated Python source, operators are looked up by attribute path, tree specs import modules by name, and guards are
+compiled. Everything outside a narrow grammar is refused here, so that loading a program runs no code of its author's.
 """
 
+import ast
 import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from model_compression.errors import IntakeError
-from model_compression.intake.symbols import is_arithmetic
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _DOTTED_NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)
@@ -48,10 +47,24 @@ _MAPS = {
     "treespec_namedtuple_fields",
 }
 """Fields whose keys are the program's own names, not field names."""
+_SYMBOL = re.compile(r"[a-z]+\d+", re.ASCII)
+_QUOTED = re.compile(r"[A-Za-z]\w*|[\d.]+", re.ASCII)
+_FUNCTIONS = frozenset({
+    "Abs", "Add", "And", "CeilDiv", "CeilToInt", "CleanDiv", "Eq", "Equality", "Float", "FloatPow", "FloatTrueDiv",
+    "FloorDiv", "FloorToInt", "Ge", "GreaterThan", "Gt", "Identity", "IntTrueDiv", "Integer",
+    "IsNonOverlappingAndDenseIndicator", "LShift", "Le", "LessThan", "Lt", "Max", "Min", "Mod", "ModularIndexing",
+    "Mul", "Ne", "Not", "Or", "Pow", "PowByNatural", "PythonMod", "RShift", "Rational", "RoundDecimal", "RoundToInt",
+    "StrictGreaterThan", "StrictLessThan", "Symbol", "ToFloat", "TruncToFloat", "TruncToInt", "Unequality", "Where",
+    "ceiling", "floor",
+})  # fmt: skip
+_STRUCTURE = (
+    ast.Expression, ast.Call, ast.keyword, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare,
+    ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
+)  # fmt: skip
 
 
 def screen(text: Any) -> None:
-    """Check parsed JSON of a `pt2` archive and drop the metadata of its nodes but their module path, in place.
+    """Check parsed JSON of a `pt2` archive, in place: of the nodes' metadata only the module path stays.
 
     Raises IntakeError that names the first entry outside the grammar.
     """
@@ -83,7 +96,7 @@ def _refuse(what: str, value: object, expected: str) -> IntakeError:
 
 
 def _check_name(key: str, value: Any) -> None:
-    # an empty name is how a nameless argument is written, null how a missing one is
+    # an argument without a name has an empty name, a missing argument has null
     if value and not (isinstance(value, str) and _IDENTIFIER.fullmatch(value)):
         raise _refuse(f"the name of a value ('{key}')", value, "a Python identifier")
 
@@ -98,7 +111,7 @@ def _check_dotted_name(key: str, value: Any) -> None:
         raise _refuse(f"'{key}'", value, "a dotted name")
 
 
-def _check_operator(key: str, value: Any) -> None:
+def _check_operator(_key: str, value: Any) -> None:
     if not (isinstance(value, str) and _OPERATOR.fullmatch(value)) or value.startswith(_OPENS_FILES):
         raise _refuse("an operator", value, "one of ATen's or torchvision's")
 
@@ -108,7 +121,7 @@ def _check_number(key: str, value: Any) -> None:
         raise _refuse(f"'{key}'", value, "a number")
 
 
-def _check_expression(key: str, value: Any) -> None:
+def _check_expression(_key: str, value: Any) -> None:
     if not is_arithmetic(value):
         raise _refuse("a symbolic size", value, "an arithmetic expression")
 
@@ -140,7 +153,7 @@ def _check_keys(key: str, context: Any) -> None:
         _check_names(key, keys)
 
 
-def _check_device(key: str, value: Any) -> None:
+def _check_device(_key: str, value: Any) -> None:
     kind = value.get("type") if isinstance(value, dict) else value
     if kind not in (None, "cpu"):
         raise IntakeError(
@@ -149,7 +162,7 @@ def _check_device(key: str, value: Any) -> None:
         )
 
 
-def _refuse_object(key: str, value: Any) -> None:
+def _refuse_object(_key: str, value: Any) -> None:
     raise IntakeError(
         f"expected a program of tensors, got a custom object ({str(value)[:80]!r}), which is stored as a pickle; "
         "register a model without torchbind or opaque objects"
@@ -178,3 +191,28 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "as_custom_obj": _refuse_object,
     "custom_obj": _refuse_object,
 }
+
+
+def is_arithmetic(text: object) -> bool:
+    """Tell whether a text is an arithmetic expression over symbolic sizes, before sympy evaluates it.
+
+    It may consist of numbers, symbols such as `s0`, operators and sympy's arithmetic functions.
+    """
+    if not isinstance(text, str):
+        return False
+    try:
+        tree = ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError):
+        return False
+    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return all(_allowed(node, node in called) for node in ast.walk(tree))
+
+
+def _allowed(node: ast.AST, called: bool) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in _FUNCTIONS if called else bool(_SYMBOL.fullmatch(node.id))
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            return bool(_QUOTED.fullmatch(node.value))
+        return isinstance(node.value, (bool, int, float))
+    return isinstance(node, _STRUCTURE) and not called

@@ -1,8 +1,11 @@
-"""TODO."""
+"""ONNX files: written from torch, made short, and inspected.
+
+A torch model and example rows come in; a file with a dynamic batch goes out. `strip` and `compact` remove bytes that no
+runtime needs. `optimized_operators` and `graph_parameters` read figures off a file for checks and reports.
+"""
 
 from model_compression.onnx_files.export import check_shrunk, export_onnx, save_onnx, strip, to_onnx, to_traced_onnx
-from model_compression.onnx_files.operators import optimized_operators
-from model_compression.onnx_files.size import graph_parameters
+from model_compression.onnx_files.inspection import graph_parameters, optimized_operators
 from model_compression.onnx_files.slimming import compact
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""From torch to an ONNX file that ships."""
+"""Export of torch models to the ONNX files that ship."""
 
 import math
 from collections.abc import Sequence
@@ -12,26 +12,26 @@ from model_compression.errors import ExportError, cause_of
 from model_compression.quiet import quiet
 
 OPSET = 20
-SPARE, FEW_NUMBERS = 0.01, 4096  # shapes, masks and positions that the exporter writes down
+SPARE, FEW_NUMBERS = 0.01, 4096  # room for shapes, masks and positions that the exporter adds
 
 
 def export_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str], path: Path) -> Path:
     """Export a model in evaluation mode to one ONNX file with a dynamic batch; returns the path.
 
-    `example` has at least 2 rows; the inputs are called `names`, the output `output`. What only a debugger reads
-    (per-node metadata, value infos, doc strings) is stripped: it weighs as much as a small model.
-    Raises ExportError for an operator that ONNX or its exporter does not have.
+    `example` has at least 2 rows. The inputs are called `names`, the output is called `output`. Metadata that only a
+    debugger reads is stripped, because it weighs as much as a small model. Raises ExportError for an operator that ONNX
+    or its exporter does not have.
     """
     return save_onnx(to_onnx(model, example, names), path)
 
 
 def to_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
-    """Do what export_onnx does, in memory."""
+    """Export as export_onnx() does, in memory."""
     return strip(to_traced_onnx(model, example, names))
 
 
 def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
-    """Export with the exporter's metadata, which says which module each node came from."""
+    """Export with the exporter's metadata, which names the module that each node came from."""
     batch = torch.export.Dim("batch", min=1)
     try:
         with quiet("torch.onnx", "onnxscript", "onnx_ir"):
@@ -45,7 +45,7 @@ def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequenc
                 output_names=["output"],
                 dynamic_shapes=tuple({0: batch} for _ in example),
             )
-    except Exception as error:  # the exporter and what it calls raise of all kinds
+    except Exception as error:  # the exporter raises errors of many kinds
         raise ExportError(
             f"expected the model to export to ONNX opset {OPSET}, got {cause_of(error)}; replace the operator it "
             "names, or give the workload a build_model() without it"
@@ -56,7 +56,10 @@ def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequenc
 
 
 def check_shrunk(model: nn.Module, path: Path) -> None:
-    """Raise ExportError where a file holds more numbers than the model: one that was pruned must not ship in full."""
+    """Raise ExportError where a file holds more numbers than the model.
+
+    A pruned model must not ship with the weights that were removed.
+    """
     own = sum(tensor.numel() for tensor in [*model.parameters(), *model.buffers()])
     held = sum(math.prod(tensor.dims) for tensor in onnx.load(path).graph.initializer)
     if held > own * (1 + SPARE) + FEW_NUMBERS:

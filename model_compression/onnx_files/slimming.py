@@ -1,4 +1,7 @@
-"""A graph's own bytes, kept few: in a small INT8 file names and repeated constants weigh as much as the weights."""
+"""Bytes of a graph that are not weights, removed before the file ships.
+
+In a small INT8 file, names and repeated constants weigh as much as the weights.
+"""
 
 import itertools
 import string
@@ -11,11 +14,11 @@ DIGITS = string.digits + string.ascii_letters
 
 
 def compact(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Shorten a graph that ships without changing what it computes, in place; returns the model.
+    """Shorten a graph that ships without changing its results, in place; returns the model.
 
-    Equal constants become one, attributes that repeat their operator's default go, and so do zero points of int32
-    constants, which are zero by definition; tensors get short names, nodes none. The model's inputs and outputs keep
-    their names. A graph with subgraphs stays as it is, for these read its tensors by their names.
+    Equal constants become one. Attributes that repeat their operator's default are removed, and so are zero points of
+    int32 constants, which are zero by definition. Tensors get short names, nodes none. The model's inputs and outputs
+    keep their names. A graph with subgraphs stays as it is, because subgraphs read its tensors by name.
     """
     nodes, graph = model.graph.node, model.graph
     if any(attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for n in nodes for attribute in n.attribute):
@@ -53,7 +56,7 @@ def _drop_zero_point(node: NodeProto, constants: dict[str, TensorProto]) -> None
 
 
 def _merge_constants(graph: onnx.GraphProto) -> None:
-    """Keep one of each constant that is read."""
+    """Keep one of several equal constants, and drop constants that nothing reads."""
     read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
     kept: dict[tuple[object, ...], TensorProto] = {}
     same: dict[str, str] = {}
@@ -67,7 +70,7 @@ def _merge_constants(graph: onnx.GraphProto) -> None:
 
 
 def _rename(graph: onnx.GraphProto) -> None:
-    """Number what no one outside the graph reads, by its first appearance."""
+    """Give short names, in order of first appearance, to tensors that no one outside the graph reads."""
     names = {name: name for name in ["", *(value.name for value in [*graph.input, *graph.output])]}
     numbers = (name for name in map(_short, itertools.count()) if name not in names)
     for tensor in graph.initializer:

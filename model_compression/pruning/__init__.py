@@ -1,7 +1,13 @@
-"""TODO."""
+"""Structured pruning: channels, attention heads, residual layers and rows of tables are really removed.
 
-from model_compression.pruning.costs import NOTHING, Resource, costs_of
-from model_compression.pruning.footprint import int8_weight_bytes, parameters
+A model and example rows come in. `units_of` finds the units that may be removed, `protected_units` those that must
+stay, and why. `unit_scores` estimates from calibration rows how much each unit matters to the loss, `costs_of` how much
+of a resource it takes. `remove_units` takes away one round of units and returns what it removed: a list of such rounds
+is a history, which `save_snapshot` writes beside the weights and `load_snapshot` replays on a fresh parent.
+`trim_vocabulary` cuts rows of token tables. `structure` below finds heads and layers in a graph.
+"""
+
+from model_compression.pruning.costs import NOTHING, Resource, costs_of, int8_weight_bytes, parameters
 from model_compression.pruning.importance import Criterion, unit_scores
 from model_compression.pruning.rounds import History, Round, remove_units, removed_units
 from model_compression.pruning.snapshot import load_snapshot, read_history, save_snapshot

@@ -1,38 +1,62 @@
-"""What removing a unit frees of the resource that is short: bytes, activation memory, or measured latency."""
+"""Resources that a model and its units take: parameters, file bytes, activation memory, measured latency.
 
-from collections.abc import Collection, Mapping
+Pruning removes first the units that cost the loss least for the resource that they free.
+"""
+
+import ast
+import copy
+import json
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
+import onnx
+import onnxruntime as ort
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from model_compression.errors import PruningError
 from model_compression.intake import is_view
-from model_compression.pruning.dependencies import Bundle
-from model_compression.pruning.latency_profile import layer_seconds
-from model_compression.pruning.selection import Candidates
-from model_compression.pruning.structure import Attention, Residual, Values, observe
+from model_compression.onnx_files import to_traced_onnx
+from model_compression.pruning.dependencies import ChannelGroup
+from model_compression.pruning.structure import OPERATORS, Attention, Residual, Values, observe
+from model_compression.pruning.vocabulary import TrimmedTable
 
 Resource: TypeAlias = Literal["bytes", "memory", "latency"]
-INPUTS_TOO: tuple[Resource, ...] = ("bytes", "latency")  # a layer with fewer inputs has fewer weights and less to do
+INPUTS_TOO: tuple[Resource, ...] = ("bytes", "latency")  # a layer with fewer inputs has fewer weights and less work
+PROFILED_RUNS = 30
+SCOPES = "pkg.torch.onnx.name_scopes"
+KERNEL = "_kernel_time"
+OPERATOR = "_operator_"  # prefix of the module that stands for a node
+FLOAT_BYTES = 4
+BYTES_PER_CHANNEL = 4 + 4 + 4  # the weights' scale, the int32 bias and its scale
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What each layer (by module) and each other node (by name) takes. Without any, channels are what is counted."""
+    """Shares of a resource: of each layer by its module, of each other node by its name.
+
+    Where `taken` is empty, a unit's cost is its number of channels. With `inputs_too`, a layer also gets cheaper by
+    losing inputs.
+    """
 
     taken: Mapping[str, float] = field(default_factory=dict)
     inputs_too: bool = True
 
-    def of_channel(self, bundle: Bundle) -> float:
-        """What a channel of a bundle frees, as a share of everything."""
+    def of_channel(self, group: ChannelGroup) -> float:
+        """Return the share that one channel of a group frees."""
         if not self.taken:
             return 1.0
-        parts = [part for part in bundle.parts if part.of_outputs or self.inputs_too]
+        parts = [part for part in group.parts if part.of_outputs or self.inputs_too]
         return sum(self.taken.get(part.layer, 0.0) * part.share for part in parts)
 
     def of_head(self, attention: Attention) -> float:
-        """What a head frees."""
+        """Return the share that one head frees."""
         if not self.taken:
             return float(len(attention.heads[0].columns))
         count = len(attention.heads)
@@ -41,10 +65,10 @@ class Costs:
         core = sum(self.taken.get(name, 0.0) for name in between) / count
         return makers + core + (self.taken.get(attention.name, 0.0) / count if self.inputs_too else 0.0)
 
-    def of_layer(self, layer: Residual, inside: Collection[Candidates]) -> float:
-        """What a layer frees; `inside` are the groups that go with it."""
+    def of_layer(self, layer: Residual, inside: float) -> float:
+        """Return the share that a layer frees; `inside` is the cost of all channels and heads that go with it."""
         if not self.taken:
-            return sum(group.cost * len(group.scores) for group in inside) or 1.0
+            return inside or 1.0
         return sum(self.taken.get(name, 0.0) for name in (*layer.modules, *(node.name for node in layer.nodes)))
 
 
@@ -52,11 +76,14 @@ NOTHING = Costs()
 
 
 def costs_of(model: nn.Module, example: tuple[Tensor, ...], resource: Resource) -> Costs:
-    """Weigh a model's layers by a resource, as shares of the whole.
+    """Measure the shares of a resource that a model's layers take.
 
-    `bytes`: the parameters. `memory`: the values that are alive when most are, for one row of the example, views
-    counted with what they are views of. `latency`: measured, ONNX Runtime's time in each layer on one thread and one
-    row. Raises PruningError for `memory` where the model is not a rebuilt program.
+    - `bytes`: the parameters.
+    - `memory`: the values that are alive when most are alive, for one row of the example; a view counts with its
+      source.
+    - `latency`: ONNX Runtime's measured time in each layer, on one thread and one row.
+
+    Raises PruningError for `memory` where the model is not a rebuilt program, ExportError for `latency`.
     """
     match resource:
         case "bytes":
@@ -89,12 +116,12 @@ def _alive_at_peak(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, f
 
 
 def _name(node: fx.Node) -> str:
-    """What a node's share is kept by: its module, or itself."""
+    """Return the key of a node's share: its module's name, or its own."""
     return str(node.target) if node.op == "call_module" else node.name
 
 
 def _last_uses(nodes: list[fx.Node]) -> dict[fx.Node, int]:
-    """The step at which each node's memory is read for the last time, through views of it too."""
+    """Map each node to the last step that reads its memory, also through views of it."""
     last = {node: index for index, node in enumerate(nodes)}
     for node in reversed(nodes):
         for source in node.all_input_nodes:
@@ -111,3 +138,98 @@ def _bytes(values: Values, node: fx.Node) -> int:
     if not isinstance(value, Tensor) or _views(node) or node.op in ("get_attr", "output"):
         return 0
     return value.numel() * value.element_size()
+
+
+def layer_seconds(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, float]:
+    """Measure the median seconds of each module's operators, for one row on one thread.
+
+    Keys are module names. In a rebuilt program, an attention's own products and softmax are there by the names of their
+    nodes. Other operators that belong to no module (sums, views) are left out. Raises ExportError.
+    """
+    names = [f"input{index}" for index in range(len(example))]
+    proto = to_traced_onnx(_with_operators_as_modules(model), example, names)
+    modules = {node.name: _module(node) for node in proto.graph.node}
+    rows = {name: values[:1].numpy() for name, values in zip(names, example, strict=True)}
+    seconds: dict[str, float] = defaultdict(float)
+    for node, times in _profile(proto, rows).items():
+        if modules.get(node):
+            seconds[modules[node].removeprefix(OPERATOR)] += statistics.median(times) / 1e6
+    return dict(seconds)
+
+
+class _Operator(nn.Module):
+    """One operator of a graph, under a name that the exporter keeps."""
+
+    def __init__(self, target: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.target(*args, **kwargs)
+
+
+def _with_operators_as_modules(model: nn.Module) -> nn.Module:
+    """Wrap attention's operators in modules: the exporter renames operators but keeps modules' names."""
+    if not isinstance(model, fx.GraphModule):
+        return model
+    named = copy.deepcopy(model)
+    for node in named.graph.nodes:
+        if node.target in OPERATORS:
+            name = f"{OPERATOR}{node.name}"
+            named.add_module(name, _Operator(node.target))
+            node.op, node.target = "call_module", name
+    named.recompile()
+    return named.eval()
+
+
+def _module(node: onnx.NodeProto) -> str:
+    """Return the module that a node came from, "" for the model's own operators."""
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "[]")
+    *modules, _ = ast.literal_eval(scopes) or [""]
+    return modules[-1] if modules else ""
+
+
+def _profile(proto: onnx.ModelProto, rows: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Run a graph PROFILED_RUNS times; returns the microseconds of each run of each node, by its name."""
+    with tempfile.TemporaryDirectory(prefix="edgewright-profile-") as folder:
+        options = ort.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "run")
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        # higher levels rename nodes and fuse them across modules
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        for _ in range(PROFILED_RUNS):
+            session.run(None, rows)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    times: dict[str, list[float]] = defaultdict(list)
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
+            times[event["name"].removesuffix(KERNEL)].append(float(event["dur"]))
+    return times
+
+
+def parameters(model: nn.Module) -> int:
+    """Count the parameters of a model."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def int8_weight_bytes(model: nn.Module) -> int:
+    """Count the bytes of a model's weights in an INT8 file with scales per channel and batch norms folded.
+
+    Bytes of the graph itself are not counted.
+    """
+    return sum(_int8_bytes(module) for module in model.modules())
+
+
+def _int8_bytes(module: nn.Module) -> int:
+    if isinstance(module, _BatchNorm):
+        return 0
+    if isinstance(module, (_ConvNd, nn.Linear)) and not isinstance(module, _ConvTransposeNd):
+        return module.weight.numel() + BYTES_PER_CHANNEL * module.weight.shape[0]
+    if isinstance(module, TrimmedTable):
+        return module.rows.numel() * module.rows.element_size()
+    if isinstance(module, nn.Embedding):
+        return module.weight.numel()
+    return FLOAT_BYTES * sum(parameter.numel() for parameter in module.parameters(recurse=False))

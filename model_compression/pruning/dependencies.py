@@ -1,4 +1,4 @@
-"""Which channels hang together: torch-pruning's dependency graph behind the questions that pruning asks."""
+"""Channels that must be removed together, found by torch-pruning's dependency graph."""
 
 import math
 import warnings
@@ -18,7 +18,7 @@ MIXERS = (nn.LayerNorm, nn.GroupNorm)
 
 @dataclass(frozen=True)
 class Reader:
-    """A layer that takes the channels of a bundle: its input `inputs[i]` carries channel `channels[i]`."""
+    """A layer that reads the channels of a group: its input `inputs[i]` carries channel `channels[i]`."""
 
     layer: str
     inputs: list[int]
@@ -27,7 +27,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Part:
-    """A layer that loses a share of its outputs, or of its inputs, with each channel of a bundle."""
+    """A layer that loses a share of its outputs, or of its inputs, with each channel of a group."""
 
     layer: str
     of_outputs: bool
@@ -35,12 +35,13 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """Channels that can only be removed together (residual adds, depthwise convolutions), named by a layer of theirs.
+class ChannelGroup:
+    """Channels that can only be removed together, because of residual sums or depthwise convolutions.
 
-    `blocks` equal parts must lose the same positions (grouped convolutions, group norms). Where it `mixes`, a norm
-    over the channels makes what remains depend on what is removed. `parts` are all layers that get smaller with it,
-    `makers` those that make its channels in their order: it goes by the name of any of them.
+    `layer` is the name of one of its layers. `blocks` equal parts must lose the same positions (grouped convolutions,
+    group norms). Where it `mixes`, a norm over the channels makes the others depend on what is removed. `parts` are all
+    layers that get smaller with it; `makers` are the layers that make its channels in their order, and each of their
+    names can stand for the group.
     """
 
     layer: str
@@ -53,7 +54,7 @@ class Bundle:
 
 
 class Dependencies:
-    """The channels of one model. Stays in step with it as long as channels are removed through `remove`."""
+    """The channels of one model. They stay in step with it while channels are removed through `remove`."""
 
     def __init__(self, model: nn.Module, example: tuple[Tensor, ...]) -> None:
         self.model = model
@@ -68,14 +69,14 @@ class Dependencies:
                     "`channels` out of the recipe's `units`"
                 ) from error
 
-    def bundles(self, kept: Collection[str] = ()) -> Iterator[Bundle]:
-        """Yield every bundle of which no layer is `kept`."""
+    def channel_groups(self, kept: Collection[str] = ()) -> Iterator[ChannelGroup]:
+        """Yield every group that has none of the layers in `kept`."""
         ignored = [self.model.get_submodule(name) for name in kept]
         for group in self._graph.get_all_groups(ignored_layers=ignored, root_module_types=ROOTS):
-            yield self._bundle(group)
+            yield self._channel_group(group)
 
     def remove(self, layer: str, channels: Sequence[int]) -> None:
-        """Remove output channels of a layer, and whatever hangs on them, in place.
+        """Remove output channels of a layer, and everything that depends on them, in place.
 
         Raises AttributeError for an unknown layer, ValueError for channels that it does not have or for all of them.
         """
@@ -87,13 +88,13 @@ class Dependencies:
         group = self._graph.get_pruning_group(module, pruner.prune_out_channels, list(channels))
         group.prune(record_history=False)
 
-    def _bundle(self, group: Any) -> Bundle:
-        targets = [(item.dep.target.module, item.dep.handler) for item in group]
-        return Bundle(
-            layer=self._names[targets[0][0]],
+    def _channel_group(self, group: Any) -> ChannelGroup:
+        ends = [(item.dep.target.module, item.dep.handler) for item in group]
+        return ChannelGroup(
+            layer=self._names[ends[0][0]],
             width=len(group[0].idxs),
-            blocks=math.lcm(*(self._blocks(module, prune) for module, prune in targets)),
-            mixes=any(isinstance(module, MIXERS) for module, _ in targets),
+            blocks=math.lcm(*(self._blocks(module, prune) for module, prune in ends)),
+            mixes=any(isinstance(module, MIXERS) for module, _ in ends),
             readers=tuple(self._readers(group)),
             parts=tuple(self._parts(group)),
             makers=tuple(self._makers(group)),
@@ -123,7 +124,10 @@ class Dependencies:
                 yield Reader(self._names[module], list(item.idxs), list(item.root_idxs))
 
     def _blocks(self, module: Any, prune: Any) -> int:
-        """In how many parts of one size a layer reads or writes its channels; 1 for a depthwise convolution."""
+        """Count the equal parts in which a layer reads or writes its channels.
+
+        A depthwise convolution counts as 1.
+        """
         if not isinstance(module, nn.Module) or getattr(module, "groups", 1) == getattr(module, "out_channels", None):
             return 1
         pruner = self._graph.get_pruner_of_module(module)

@@ -1,6 +1,6 @@
-"""How much each unit matters to the loss: channels, attention heads and residual layers by one measure."""
+"""Importance of units to the loss: channels, attention heads and residual layers by one measure."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import TrainingError
-from model_compression.pruning.dependencies import READERS, Bundle
+from model_compression.pruning.dependencies import READERS, ChannelGroup
 from model_compression.pruning.structure import Attention, Residual, Watching
+from model_compression.training import LossFunction
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
-LossFunction = Callable[[Tensor, Tensor], Tensor]
 Criterion = Literal["taylor", "gradient", "magnitude"]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What each input of each layer with weights, and each residual layer, is worth in each calibration batch.
+    """Scores of each input of each layer with weights, and of each residual layer, for each calibration batch.
 
     `inputs`: layer -> (batches, inputs); `layers`: residual layer -> (batches,). With `taylor` these are dLoss/dgate
     for a gate of one, with `gradient` the sum of |weight x gradient|, with `magnitude` the sum of squared weights.
@@ -28,27 +28,30 @@ class Scores:
     inputs: dict[str, Tensor]
     layers: dict[str, Tensor]
 
-    def channels(self, bundle: Bundle) -> Tensor | None:
-        """Score the channels of a bundle by all layers that read them; None where none does."""
+    def channels(self, group: ChannelGroup) -> Tensor | None:
+        """Score the channels of a group, shape (width,), by all layers that read them; None if none does."""
         total: Tensor | None = None
-        for reader in bundle.readers:
+        for reader in group.readers:
             if reader.layer in self.inputs:
                 gates = self.inputs[reader.layer][:, reader.inputs]
-                total = gates.new_zeros(len(gates), bundle.width) if total is None else total
+                total = gates.new_zeros(len(gates), group.width) if total is None else total
                 total.index_add_(1, torch.tensor(reader.channels), gates)
         return None if total is None else self._over_batches(total)
 
     def heads(self, attention: Attention) -> Tensor:
-        """Score the heads of an attention by the layer that reads them (Michel et al., 2019, section 3.3)."""
+        """Score the heads of an attention, shape (heads,), by the layer that reads them.
+
+        Source: Michel et al., 2019, section 3.3.
+        """
         gates = self.inputs[attention.name]
         return self._over_batches(torch.stack([gates[:, head.columns].sum(1) for head in attention.heads], 1))
 
     def layer(self, name: str) -> Tensor:
-        """Score a residual layer; one number."""
+        """Score a residual layer, shape (1,)."""
         return self._over_batches(self.layers[name][:, None])
 
     def _over_batches(self, gates: Tensor) -> Tensor:
-        """Squares are averaged, so that gradients of opposite sign do not cancel between batches (eq. 8 there)."""
+        """Average over batches; Taylor's are squared first, so that opposite signs do not cancel (eq. 8)."""
         return (gates.square() if self.criterion == "taylor" else gates).mean(0)
 
 
@@ -59,16 +62,18 @@ def unit_scores(
     criterion: Criterion = "taylor",
     layers: Collection[Residual] = (),
 ) -> Scores:
-    """Score what may be removed, batch by batch.
+    """Score the units of a model, batch by batch.
 
-    Taylor is the squared first-order change of the loss when a unit is closed, taken as dLoss/dgate for a gate of one
-    on what the unit gives; for channels and heads it equals the sum of weight x gradient over the weights that read
-    them, so no gate is needed: on the reading side, because what a unit is worth is what its readers make of it. A
-    residual layer's gate is between what comes out and what goes in. As an estimate of the Fisher information it adds
-    up over units, whatever their kind (Theis et al., Faster gaze prediction, 2018).
+    Taylor is the squared first-order change of the loss when a unit is closed: dLoss/dgate for a gate of one on the
+    unit's output. For channels and heads this equals the sum of weight x gradient over the weights that read them, so
+    no gate is needed. It is taken on the reading side, because readers decide what a unit is worth. A residual layer's
+    gate is between its output and its input. As an estimate of the Fisher information, scores add up over units of any
+    kind (Theis et al., Faster gaze prediction, 2018).
+
     Source: Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019, section 3.2.
-    The model's mode is kept, its gradients are cleared. `layers` are of this very model. Raises TrainingError when
-    there are no batches or a gradient is not finite.
+
+    The model keeps its mode; its gradients are cleared. `layers` must belong to this very model. Raises TrainingError
+    when there are no batches or a gradient is not finite.
     """
     inputs: dict[str, list[Tensor]] = {}
     gates: dict[str, list[Tensor]] = {}

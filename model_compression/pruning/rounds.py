@@ -1,6 +1,11 @@
-"""Structured pruning of channels, attention heads and residual layers: the module really gets smaller."""
+"""Rounds of structured pruning: choose units by score and cost, remove them, record it, replay it.
 
-from collections.abc import Collection, Iterator, Mapping
+Channels, attention heads and residual layers are really removed, so the module gets smaller.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,24 +14,124 @@ from model_compression.errors import PruningError
 from model_compression.pruning.costs import NOTHING, Costs
 from model_compression.pruning.dependencies import Dependencies
 from model_compression.pruning.importance import Scores
-from model_compression.pruning.selection import Candidates, choose
 from model_compression.pruning.structure import remove_heads
-from model_compression.pruning.units import Units, remove_layer
+from model_compression.pruning.units import PrunableUnits, remove_layer
 from model_compression.pruning.vocabulary import replay_trim
 
+SMALLEST_SHARE = 0.5  # of a group's units, which one round must leave
 Round = dict[str, Any]
-"""What one round removed, by names and by indices before the round; only what it did remove is there.
+"""The units that one round removed, by name and by index before the round; kinds that lost nothing are absent.
 
 `layers`: names; `heads`: attention -> heads; `channels`: layer -> output channels; `vocabulary`: a trimmed table.
 """
 History = list[Round]
-"""Everything that was removed, round by round."""
+"""The removed units, round by round."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The units of one group: a channel group's channels, an attention's heads, or one residual layer.
+
+    Each unit has a score and frees `cost`. `blocks` equal parts must lose the same positions. The number of units that
+    stay is a multiple of `step`. A `whole` group can only go as a whole, and with it go the groups whose indices it
+    `covers`.
+    """
+
+    kind: str
+    scores: Tensor
+    blocks: int = 1
+    cost: float = 1.0
+    step: int = 1
+    whole: bool = False
+    covers: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def total_cost(self) -> float:
+        """The cost of all units together."""
+        return self.cost * len(self.scores)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The next units that a group would lose, their mean score per cost, and their cost together."""
+
+    group: int
+    units: int
+    density: float
+    cost: float
+
+
+def choose(
+    groups: Sequence[Candidates], ratio: float, at_most: Mapping[str, float] | None = None, *, normalise: bool = False
+) -> list[list[int]]:
+    """Choose the units that cost the loss least for what they free, until `ratio` of the total cost is freed.
+
+    Returns the indices that each group loses. A group that loses any keeps a multiple of its step and at least half of
+    its units, unless it goes as a whole. So the freed cost is the nearest to `ratio` that such steps allow, and at
+    least one step where one is possible. `at_most` bounds the number of units of a kind. Scores estimate a change of
+    the loss and are compared as they are. With `normalise`, scores are no such estimate and are compared in multiples
+    of their kind's mean.
+    """
+    scale = _kind_means(groups) if normalise else {}
+    cuts = [cut for index, group in enumerate(groups) for cut in _cuts(index, group, scale.get(group.kind, 1.0))]
+    wanted = ratio * sum(group.total_cost for group in groups)
+    left = dict(at_most or {})
+    removed, covered, freed = [0] * len(groups), set[int](), 0.0
+    for cut in sorted(cuts, key=lambda cut: cut.density):
+        group = groups[cut.group]
+        if cut.group in covered or left.get(group.kind, math.inf) < cut.units:
+            continue
+        if freed and freed + cut.cost / 2 > wanted:
+            if group.whole:
+                continue  # a layer is large: something smaller may still fit
+            break
+        removed[cut.group] += cut.units
+        freed += cut.cost
+        covered |= group.covers
+        if group.kind in left:
+            left[group.kind] -= cut.units
+    return [
+        [] if index in covered else _least(group, count)
+        for index, (group, count) in enumerate(zip(groups, removed, strict=True))
+    ]
+
+
+def _cuts(index: int, group: Candidates, scale: float) -> Iterator[_Cut]:
+    width, step = len(group.scores), math.lcm(group.blocks, group.step)
+    scores = _by_position(group).sort().values
+    smallest = 0 if group.whole else math.ceil(width * SMALLEST_SHARE / step) * step
+    before = width
+    for after in range((width - 1) // step * step, smallest - 1, -step):
+        gone = scores[(width - before) // group.blocks : (width - after) // group.blocks]
+        units = before - after
+        yield _Cut(index, units, float(gone.mean()) / scale / (group.cost or math.ulp(1)), group.cost * units)
+        before = after
+
+
+def _kind_means(groups: Sequence[Candidates]) -> dict[str, float]:
+    """Return the mean score per cost of each kind."""
+    sums: dict[str, list[float]] = {}
+    for group in groups:
+        total = sums.setdefault(group.kind, [0.0, 0.0])
+        total[0] += float(group.scores.sum())
+        total[1] += group.total_cost
+    return {kind: score / cost for kind, (score, cost) in sums.items() if score and cost}
+
+
+def _least(group: Candidates, count: int) -> list[int]:
+    positions = _by_position(group).argsort(stable=True)[: count // group.blocks]
+    size = len(group.scores) // group.blocks
+    return sorted(int(position) + block * size for block in range(group.blocks) for position in positions)
+
+
+def _by_position(group: Candidates) -> Tensor:
+    return group.scores.view(group.blocks, -1).mean(0)
 
 
 def remove_units(
     model: nn.Module,
     example: tuple[Tensor, ...],
-    units: Units,
+    units: PrunableUnits,
     scores: Scores,
     ratio: float,
     *,
@@ -34,12 +139,12 @@ def remove_units(
     costs: Costs = NOTHING,
     at_most: Mapping[str, float] | None = None,
 ) -> History:
-    """Remove what costs the loss least for what it frees, in place; returns what was removed, as one round.
+    """Remove the units that cost the loss least for what they free, in place; returns them as one round.
 
-    `ratio` is of all that the units take of the resource that `costs` weighs by. Channels that depend on each other
-    (residual adds, depthwise convolutions) count once and go together; widths that shrink become multiples of
-    `round_to`. `at_most` bounds the number of units of a kind; where it says nothing of layers, half of them
-    stay. Raises PruningError when nothing is left to remove.
+    `ratio` is the share to free of everything that the units take of the resource behind `costs`. Channels that depend
+    on each other (residual sums, depthwise convolutions) count once and go together. Widths that shrink become
+    multiples of `round_to`. `at_most` bounds the number of units of a kind; by default at most half of the layers go.
+    Raises PruningError when nothing is left to remove.
     """
     named = list(_candidates(units, scores, round_to, costs))
     bounds = dict(at_most or {})
@@ -56,7 +161,7 @@ def remove_units(
 
 
 def replay(model: nn.Module, example: tuple[Tensor, ...], history: History) -> nn.Module:
-    """Remove the same again from a fresh copy of the same architecture, in place; returns the model.
+    """Remove a whole history from a fresh copy of the same architecture, in place; returns the model.
 
     Raises AttributeError or ValueError where the history is another architecture's.
     """
@@ -66,7 +171,7 @@ def replay(model: nn.Module, example: tuple[Tensor, ...], history: History) -> n
 
 
 def replay_round(model: nn.Module, example: tuple[Tensor, ...], removed: Round) -> Round:
-    """Remove what one round removed, in place; returns it."""
+    """Remove the units of one round, in place; returns the round."""
     if "vocabulary" in removed:
         replay_trim(model, removed["vocabulary"])
     for name in removed.get("layers", ()):
@@ -81,18 +186,18 @@ def replay_round(model: nn.Module, example: tuple[Tensor, ...], removed: Round) 
 
 
 def removed_units(history: History) -> dict[str, int]:
-    """Count what a history removed, kind by kind; channels of a removed layer are not among the channels."""
+    """Count the removed units of each kind; channels inside a removed layer are not counted."""
     by_layer = {kind: [gone for removed in history for gone in removed.get(kind, {}).values()]
                 for kind in ("channels", "heads")}  # fmt: skip
     layers = sum(len(removed.get("layers", ())) for removed in history)
     return {"layers": layers, **{kind: sum(map(len, lists)) for kind, lists in by_layer.items()}}
 
 
-def _round(units: Units, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
-    """Write down what was chosen; a bundle goes by the name of a layer that is still there without the layers."""
+def _round(units: PrunableUnits, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
+    """Record the chosen units; a channel group gets the name of a maker that is not removed itself."""
     layers = [name for name, (kind, _) in chosen.items() if kind == "layers"]
     lost = {module for layer in units.layers if layer.name in layers for module in layer.modules}
-    makers = {bundle.layer: [name for name in bundle.makers if name not in lost] for bundle in units.bundles}
+    makers = {group.layer: [name for name in group.makers if name not in lost] for group in units.channel_groups}
     removed: Round = {"layers": layers} if layers else {}
     for name, (kind, gone) in chosen.items():
         if kind == "heads":
@@ -102,22 +207,22 @@ def _round(units: Units, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
     return removed
 
 
-def _candidates(units: Units, scores: Scores, round_to: int, costs: Costs) -> Iterator[tuple[str, Candidates]]:
-    groups: list[tuple[str, Candidates, Collection[str]]] = []
-    for bundle in units.bundles:
-        found = scores.channels(bundle)
-        if found is not None:
-            group = Candidates("channels", found, bundle.blocks, costs.of_channel(bundle), round_to)
-            groups.append((bundle.layer, group, [part.layer for part in bundle.parts if part.of_outputs]))
+def _candidates(units: PrunableUnits, scores: Scores, round_to: int, costs: Costs) -> Iterator[tuple[str, Candidates]]:
+    found: list[tuple[str, Candidates, Collection[str]]] = []
+    for group in units.channel_groups:
+        channels = scores.channels(group)
+        if channels is not None:
+            candidates = Candidates("channels", channels, group.blocks, costs.of_channel(group), round_to)
+            found.append((group.layer, candidates, [part.layer for part in group.parts if part.of_outputs]))
     for attention in units.attentions:
-        group = Candidates("heads", scores.heads(attention), cost=costs.of_head(attention))
-        groups.append((attention.name, group, attention.makers))
-    yield from ((name, group) for name, group, _ in groups)
+        candidates = Candidates("heads", scores.heads(attention), cost=costs.of_head(attention))
+        found.append((attention.name, candidates, attention.makers))
+    yield from ((name, candidates) for name, candidates, _ in found)
     for layer in units.layers:
         own = set(layer.modules)
-        inside = [index for index, (_, _, layers) in enumerate(groups) if set(layers) <= own]
+        inside = [index for index, (_, _, layers) in enumerate(found) if set(layers) <= own]
+        cost = costs.of_layer(layer, sum(found[index][1].total_cost for index in inside))
         yield (
             layer.name,
-            Candidates("layers", scores.layer(layer.name), cost=costs.of_layer(layer, [groups[i][1] for i in inside]),
-                       whole=True, covers=frozenset(inside)),
-        )  # fmt: skip
+            Candidates("layers", scores.layer(layer.name), cost=cost, whole=True, covers=frozenset(inside)),
+        )

@@ -1,4 +1,4 @@
-"""A pruned model on disk: what was removed and the weights that remain; never a pickle."""
+"""Snapshots: a pruned model on disk as a history and its remaining weights, never as a pickle."""
 
 import json
 from collections.abc import Callable
@@ -26,9 +26,9 @@ def save_snapshot(folder: Path, model: nn.Module, history: History) -> None:
 
 
 def read_history(folder: Path) -> History:
-    """Read what a snapshot lacks. Raises SnapshotError where the file is missing or damaged."""
+    """Read the history of a snapshot. Raises SnapshotError where the file is missing or damaged."""
     try:
-        history = json.loads((folder / HISTORY).read_text())
+        history: History = json.loads((folder / HISTORY).read_text())
     except (OSError, ValueError) as error:
         raise _unusable(folder, error) from error
     if not _is_history(history):
@@ -37,7 +37,7 @@ def read_history(folder: Path) -> History:
 
 
 def load_snapshot(folder: Path, build: Callable[[], nn.Module], example: tuple[Tensor, ...]) -> nn.Module:
-    """Rebuild a snapshot: a fresh parent from `build`, the same units removed, the weights loaded strictly.
+    """Rebuild a snapshot: remove its history from a fresh parent of `build`, then load its weights strictly.
 
     Raises SnapshotError when the files are damaged or do not belong to this parent.
     """

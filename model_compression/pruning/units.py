@@ -1,7 +1,7 @@
-"""What may be removed from a model: channels, attention heads, residual layers; and what has to stay, and why."""
+"""Units that may be removed from a model: channels, heads, residual layers; and those that must stay."""
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import cause_of
-from model_compression.pruning.dependencies import Bundle, Dependencies
+from model_compression.pruning.dependencies import ChannelGroup, Dependencies
 from model_compression.pruning.importance import by_input
 from model_compression.pruning.structure import (
     Attention,
@@ -24,29 +24,31 @@ from model_compression.pruning.structure import (
 Kind: TypeAlias = Literal["channels", "heads", "layers"]
 KINDS: tuple[Kind, ...] = ("channels", "heads", "layers")
 TOLERANCE = 1e-3  # of the largest output: float kernels differ in summation order
+Trial = Callable[[nn.Module, tuple[Tensor, ...]], tuple[nn.Module, nn.Module | None]]
+"""A function that removes one unit from a copy; returns the rest and, where one is known, the reference for it."""
 
 
 @dataclass(frozen=True)
 class Protected:
-    """A unit that stays, by the name of its layer, and why."""
+    """A unit that stays, by the name of its layer, and the reason."""
 
     layer: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Units:
-    """The units of one model, as it is now; not those of its copies."""
+class PrunableUnits:
+    """The units of one model in its present state; they are not those of its copies."""
 
-    bundles: tuple[Bundle, ...]
+    channel_groups: tuple[ChannelGroup, ...]
     attentions: tuple[Attention, ...]
     layers: tuple[Residual, ...]
 
     def count(self, kind: Kind) -> int:
-        """How many units of a kind there are."""
+        """Count the units of a kind."""
         match kind:
             case "channels":
-                return sum(bundle.width for bundle in self.bundles)
+                return sum(group.width for group in self.channel_groups)
             case "heads":
                 return sum(len(attention.heads) for attention in self.attentions)
             case "layers":
@@ -54,33 +56,36 @@ class Units:
 
 
 def units_of(
-    model: nn.Module, example: tuple[Tensor, ...], kinds: Collection[Kind], protected: Sequence[Protected] = ()
-) -> Units:
-    """Find the units of some kinds that are not protected. Heads and layers are found in rebuilt programs only."""
+    model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind], protected: Sequence[Protected] = ()
+) -> PrunableUnits:
+    """Find the units of some kinds that are not protected.
+
+    Heads and layers are found in rebuilt programs only.
+    """
     kept = {protection.layer for protection in protected}
     heads, layers, _ = _structure(model, example)
     made_of_heads = {maker for attention in heads for maker in attention.makers}
-    channels: Iterator[Bundle] = iter(())
+    channels: Iterator[ChannelGroup] = iter(())
     if "channels" in kinds:
         names = {name for name, _ in model.named_modules()}
-        channels = Dependencies(model, example).bundles(kept=(kept | made_of_heads) & names)
-    return Units(
+        channels = Dependencies(model, example).channel_groups(kept=(kept | made_of_heads) & names)
+    return PrunableUnits(
         tuple(channels),
         tuple(each for each in heads if "heads" in kinds and each.name not in kept and len(each.heads) > 1),
         tuple(each for each in layers if "layers" in kinds and each.name not in kept),
     )
 
 
-def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Collection[Kind] = KINDS) -> list[Protected]:
-    """Find what must stay: it is the model's output, or the model does not do without a unit of it.
+def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind] = KINDS) -> list[Protected]:
+    """Find the units that must stay: they are the model's output, or the model does not run without them.
 
-    Found by trial on copies, so that no annotation is needed.
+    Each is tried on a copy, so that no annotation is needed.
     """
     units = units_of(model, example, kinds)
     reasons: list[tuple[str, str | None]] = []
-    reasons += [(each.layer, _trial(model, example, each.layer, _without_channels(each))) for each in units.bundles]
-    reasons += [(each.name, _trial(model, example, each.name, _without_head(each))) for each in units.attentions]
-    reasons += [(each.name, _trial(model, example, each.name, _without_layer(each))) for each in units.layers]
+    reasons += [(each.layer, _trial(model, example, _without_channels(each))) for each in units.channel_groups]
+    reasons += [(each.name, _trial(model, example, _without_head(each))) for each in units.attentions]
+    reasons += [(each.name, _trial(model, example, _without_layer(each))) for each in units.layers]
     found = [Protected(name, reason) for name, reason in reasons if reason]
     if "heads" in kinds:
         _, _, unknown = _structure(model, example)
@@ -88,10 +93,6 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Collec
     if not isinstance(model, fx.GraphModule) and {"heads", "layers"} & set(kinds):
         found.append(Protected("the model", "heads and layers are found in a rebuilt program, not in build_model()'s"))
     return found
-
-
-Trial = Callable[[nn.Module, tuple[Tensor, ...]], tuple[nn.Module, nn.Module | None]]
-"""Makes of a copy what is left without one unit, and what that must answer as, where that can be told."""
 
 
 def _structure(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Attention], list[Residual], dict[str, str]]:
@@ -103,14 +104,14 @@ def _structure(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Atte
 
 
 @torch.no_grad()
-def _trial(model: nn.Module, example: tuple[Tensor, ...], name: str, trial: "str | Trial") -> str | None:
-    """Why a unit must stay; None where the model does without it."""
+def _trial(model: nn.Module, example: tuple[Tensor, ...], trial: "str | Trial") -> str | None:
+    """Return why a unit must stay, or None where the model runs without it."""
     if isinstance(trial, str):
         return trial
     try:
         smaller, silenced = trial(copy.deepcopy(model).eval(), example)
         got = smaller(*example)
-    except Exception as error:  # whatever the model or the graph raises is the reason
+    except Exception as error:  # any error of the model or of the graph is the reason
         return f"the model does not run without a unit of it: {cause_of(error)}"
     expected = (model if silenced is None else silenced).eval()(*example)
     if got.shape != expected.shape:
@@ -120,15 +121,15 @@ def _trial(model: nn.Module, example: tuple[Tensor, ...], name: str, trial: "str
     return None
 
 
-def _without_channels(bundle: Bundle) -> "str | Trial":
-    if bundle.width <= bundle.blocks:
-        return f"it has only {bundle.width} channels in {bundle.blocks} groups"
-    first_of_each_block = set(range(0, bundle.width, bundle.width // bundle.blocks))
+def _without_channels(group: ChannelGroup) -> "str | Trial":
+    if group.width <= group.blocks:
+        return f"it has only {group.width} channels in {group.blocks} groups"
+    first_of_each_block = set(range(0, group.width, group.width // group.blocks))
 
     def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
-        silenced = None if bundle.mixes else _silenced(copy.deepcopy(model), bundle, first_of_each_block)
+        silenced = None if group.mixes else _silenced(copy.deepcopy(model), group, first_of_each_block)
         with torch.enable_grad():
-            Dependencies(model, example).remove(bundle.layer, sorted(first_of_each_block))
+            Dependencies(model, example).remove(group.layer, sorted(first_of_each_block))
         return model, silenced
 
     return trial
@@ -154,16 +155,22 @@ def _without_layer(layer: Residual) -> Trial:
 
 
 def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> None:
-    """Remove a residual layer by its name, in place. Raises ValueError where there is none, PruningError as it does."""
+    """Remove a residual layer by its name, in place.
+
+    Raises ValueError for an unknown layer, PruningError where something else reads what the layer computes.
+    """
     layers = {layer.name: layer for layer in _structure(model, example)[1]}
     if name not in layers:
         raise ValueError(f"expected a residual layer of {', '.join(layers) or 'none'}, got {name}")
     remove_residual(model, layers[name])  # type: ignore[arg-type]
 
 
-def _silenced(model: nn.Module, bundle: Bundle, channels: set[int]) -> nn.Module:
-    """Make the readers of a bundle deaf to some of its channels, in place: what removing these must come to."""
-    for reader in bundle.readers:
+def _silenced(model: nn.Module, group: ChannelGroup, channels: set[int]) -> nn.Module:
+    """Zero the weights that read these channels, in place; returns the model.
+
+    It is the reference that real removal must match.
+    """
+    for reader in group.readers:
         layer = model.get_submodule(reader.layer)
         weight = by_input(layer, layer.weight)  # type: ignore[arg-type]
         for index, channel in zip(reader.inputs, reader.channels, strict=True):

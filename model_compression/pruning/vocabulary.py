@@ -1,7 +1,7 @@
-"""A table of tokens without the rows that the data never use: in a text model it is most of the file.
+"""Token tables without the rows that the data never use; such a table is most of a text model's file.
 
-Tokens keep their numbers outside the model. Inside, a list of the old length says which row of the smaller table each
-of them has now; those that were never seen share the row of the unknown token.
+Tokens keep their numbers outside the model. Inside, an index of the old length maps each token to its row of the
+smaller table; tokens that were never seen share the row of the unknown token.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ from model_compression.errors import PruningError
 from model_compression.training import Arrays
 
 Trim = dict[str, Any]
-"""What was trimmed, as JSON takes it: `unknown` and `tables`, the tokens that each table kept in ascending order."""
+"""A trim as JSON: the token `unknown`, and in `tables` the tokens that each table kept, in ascending order."""
 
 
 class TrimmedTable(nn.Module):
-    """A smaller embedding that takes the tokens of the larger one. Exact on tokens that were kept."""
+    """A smaller embedding that takes the tokens of the larger one and is exact on tokens that were kept."""
 
     rows: Tensor
 
@@ -38,17 +38,19 @@ class TrimmedTable(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.table(self.rows[tokens])
+        """Look up tokens of the larger table."""
+        found: Tensor = self.table(self.rows[tokens])
+        return found
 
 
 def trim_vocabulary(
     model: nn.Module, example: tuple[Tensor, ...], inputs: Arrays, *, unknown: int, seen: int = 1
 ) -> Trim:
-    """Cut every table that looks up a model input to the tokens in `inputs`, in place; returns what was kept.
+    """Cut every table that looks up a model input to the tokens in `inputs`, in place; returns the kept tokens.
 
-    Tokens that occur in fewer than `seen` places share the row of the token `unknown`, whose own row and that of
-    padding stay. `example` has the inputs' form. Raises PruningError where there is no such table, where `unknown` is
-    not one of its tokens, and where every row is used.
+    Tokens that occur fewer than `seen` times share the row of the token `unknown`; the rows of `unknown` and of padding
+    stay. `example` has the inputs' form. Raises PruningError where there is no such table, where `unknown` is not one
+    of its tokens, and where every row is used.
     """
     tables = {}
     for path, index in _tables(model, example).items():
@@ -72,7 +74,7 @@ def trim_vocabulary(
 
 
 def replay_trim(model: nn.Module, trim: Trim) -> nn.Module:
-    """Cut the same rows again from a fresh copy of the same architecture, in place; returns the model.
+    """Cut the same rows from a fresh copy of the same architecture, in place; returns the model.
 
     Raises AttributeError or ValueError where the record is another architecture's.
     """
@@ -87,13 +89,13 @@ def replay_trim(model: nn.Module, trim: Trim) -> nn.Module:
 
 
 def _tables(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, int]:
-    """Find the embeddings that look up one input of the model and nothing else: path -> which input."""
+    """Find the embeddings that look up one input of the model and nothing else: path -> index of the input."""
     rows = tuple(tensor.clone() for tensor in example)
     memory = {tensor.untyped_storage().data_ptr(): index for index, tensor in enumerate(rows)}
     looked_up: dict[str, set[int | None]] = {}
 
     def note(path: str) -> Any:
-        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        def hook(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
             looked_up.setdefault(path, set()).add(memory.get(args[0].untyped_storage().data_ptr()))
 
         return hook

@@ -1,4 +1,4 @@
-"""Dynamic quantization: int8 weights, and activations whose ranges are taken from each row as it comes."""
+"""Dynamic quantization: int8 weights, and activations whose ranges are taken from each row at run time."""
 
 import tempfile
 from pathlib import Path
@@ -19,10 +19,10 @@ QUANTIZED = ("MatMul", "Gemm", "Gather")  # a dynamic convolution is slower than
 def quantize_dynamically(source: Path, path: Path, *, reduce_range: bool, table_bits: int = 8) -> Path:
     """Quantize the matrix products and tables of an FP32 ONNX file, per channel; returns the path.
 
-    For transformers, a few of whose activations are so large that one range for all rows leaves the rest no steps.
-    With `table_bits` 4 the tables, which are read and not multiplied, are packed in blocks of 4 bits.
-    `reduce_range` as in static_quantizer(). Raises QuantizationError, also for a model without such an operator;
-    `path` is then not written.
+    It is made for transformers: a few of their activations are so large that one fixed range would leave too few steps
+    for the others. With `table_bits` 4, tables are packed in blocks of 4 bits, because they are read and not
+    multiplied. `reduce_range` is as in static_quantizer(). Raises QuantizationError, also for a model without such an
+    operator; `path` is then not written.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="edgewright-dynamic-") as folder, quiet("", "onnxruntime"):

@@ -1,4 +1,4 @@
-"""Batch norms made part of other layers, for a model whose statistics no longer change."""
+"""Batch norms folded into other layers, for a model whose statistics no longer change."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def fold_batch_norm(model: GraphModule, example: tuple[Tensor, ...]) -> GraphModule:
-    """Fold every batch norm whose only input is a convolution or linear used once, in place; returns the model.
+    """Fold every batch norm whose only input is a convolution or linear used once, in place.
 
-    The outputs in evaluation mode stay the same up to rounding.
+    Returns the model. Its outputs in evaluation mode stay the same up to rounding. `example` has at least 2 rows.
     """
     _note_shapes(model.eval(), example)
     for node in list(model.graph.nodes):
@@ -35,9 +35,10 @@ def fold_batch_norm(model: GraphModule, example: tuple[Tensor, ...]) -> GraphMod
 
 
 def freeze_batch_norm(model: GraphModule, example: tuple[Tensor, ...]) -> GraphModule:
-    """Turn every batch norm that is left into the layer that computes the same in evaluation mode, in place.
+    """Replace every remaining batch norm by the layer that computes the same in evaluation mode, in place.
 
-    On images and signals that is a depthwise convolution of one place, which quantizes like any other.
+    On images and signals this is a depthwise convolution with a kernel of one, which quantizes like any other. Returns
+    the model.
     """
     _note_shapes(model.eval(), example)
     for node in model.graph.nodes:
@@ -49,7 +50,7 @@ def freeze_batch_norm(model: GraphModule, example: tuple[Tensor, ...]) -> GraphM
 
 
 class ScaleShift(nn.Module):
-    """x * weight + bias, by the last dimension."""
+    """A layer that computes x * weight + bias along the last dimension."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
@@ -68,9 +69,9 @@ def _frozen(norm: Any, rank: int) -> nn.Module:
         shift = shift if norm.bias is None else shift + norm.bias
     if rank == 2:
         return ScaleShift(scale, shift)
-    kind: Any = CONVOLUTIONS[rank - 3]
+    kind = CONVOLUTIONS[rank - 3]
     layer = kind(norm.num_features, norm.num_features, 1, groups=norm.num_features)
-    layer.weight.data, layer.bias.data = scale.view_as(layer.weight), shift
+    layer.weight.data, layer.bias.data = scale.view_as(layer.weight), shift  # type: ignore[union-attr]
     return layer
 
 
@@ -84,7 +85,7 @@ def _rank(node: Node) -> int:
 
 
 def _folds_into(model: GraphModule, node: Node) -> Node | None:
-    """The call of a layer that nothing but this batch norm reads, of a layer that is called nowhere else."""
+    """Return the call of a layer that is called once and read by this batch norm alone, else None."""
     if node.op != "call_module" or not isinstance(norm := model.get_submodule(str(node.target)), _BatchNorm):
         return None
     source = node.args[0]
@@ -99,6 +100,7 @@ def _fuse(layer: nn.Module, norm: _BatchNorm, rank: int) -> nn.Module | None:
         return fuse_conv_bn_eval(layer, norm)
     if isinstance(layer, TRANSPOSED) and layer.groups == 1:
         return fuse_conv_bn_eval(layer, norm, transpose=True)
-    if isinstance(layer, nn.Linear) and rank == 2:  # with more dimensions they count channels on different ones
+    # with more dimensions, a linear and a norm have their channels on different ones
+    if isinstance(layer, nn.Linear) and rank == 2:
         return fuse_linear_bn_eval(layer, norm)
     return None

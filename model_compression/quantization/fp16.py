@@ -15,10 +15,10 @@ LARGEST = float(np.finfo(np.float16).max)
 
 
 def convert_to_half(source: Path, path: Path) -> Path:
-    """Convert an FP32 ONNX file to FP16, inputs and outputs left as they are; returns the path.
+    """Convert an FP32 ONNX file to FP16, with inputs and outputs left as they are; returns the path.
 
-    A single number beyond 65,504, as masks are filled with, becomes that. Raises QuantizationError, also for weights
-    beyond it.
+    A single constant beyond 65,504, such as masks are filled with, becomes 65,504. Raises QuantizationError, also for
+    weights beyond it.
     """
     try:
         with quiet("", "onnxruntime"):
@@ -27,7 +27,7 @@ def convert_to_half(source: Path, path: Path) -> Path:
             half = convert_float_to_float16(model, keep_io_types=True)
     except QuantizationError:
         raise
-    except Exception as error:  # the converter raises of all kinds
+    except Exception as error:  # the converter raises errors of many kinds
         raise QuantizationError(
             f"expected {source.name} to convert to half precision, got {cause_of(error)}; drop `fp16` from the ladder"
         ) from error

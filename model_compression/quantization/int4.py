@@ -1,4 +1,4 @@
-"""Weights and tables in blocks of 4 bits, activations in float: for matrix products whose bytes are what costs."""
+"""Weights and tables in blocks of 4 bits with float activations, for models whose size matters most."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +17,10 @@ INTEGER_PRODUCTS = 4  # accuracy level: ONNX Runtime multiplies in int8 where th
 
 
 def quantize_weights(source: Path, path: Path, *, block_size: int) -> Path:
-    """Pack the constant matrices and tables of an FP32 ONNX file into 4 bits, a scale per block; returns the path.
+    """Pack the constant matrices and tables of an FP32 ONNX file into 4 bits; returns the path.
 
-    Raises QuantizationError, also for a model without such an operator; `path` is then not written.
+    Each block of `block_size` numbers has a scale. Raises QuantizationError, also for a model without such an operator;
+    `path` is then not written.
     """
     try:
         with quiet("", "onnxruntime"):
@@ -38,7 +39,7 @@ def quantize_weights(source: Path, path: Path, *, block_size: int) -> Path:
 
 
 def products(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Turn every Gemm of a constant matrix into MatMul and Add, which packing knows, in place; returns the model."""
+    """Turn each Gemm of a constant matrix into MatMul and Add, which can be packed, in place; returns the model."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
@@ -49,7 +50,7 @@ def products(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _is_plain(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether a Gemm multiplies by a constant and neither scales nor transposes the other side."""
+    """Tell whether a Gemm multiplies by a constant and neither scales nor transposes the other side."""
     given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     scaled = (given.get("alpha", 1.0), given.get("beta", 1.0), given.get("transA", 0)) != (1.0, 1.0, 0)
     return node.op_type == "Gemm" and node.input[1] in constants and not scaled
@@ -88,5 +89,5 @@ def packed(model: onnx.ModelProto, operators: tuple[str, ...], block_size: int) 
 
 
 def has_packed(model: onnx.ModelProto) -> bool:
-    """Whether anything was packed."""
+    """Tell whether a graph has packed constants."""
     return any(node.op_type in PACKED.values() for node in model.graph.node)

@@ -1,24 +1,36 @@
-"""Mixed precision: static INT8 but for the few layers that cost the accuracy."""
+"""Layers that stay in float: measured one by one, by their effect on the answers or on the time.
 
-from collections.abc import Callable
+Mixed precision is static INT8 except for the few layers that cost the accuracy.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
+import onnxruntime as ort
+from onnx import ModelProto
 
 from model_compression.onnx_files import compact, save_onnx, strip
-from model_compression.quantization.sensitivity import layer_answers
 from model_compression.quantization.static import StaticQuantizer, answers, check_quantized, static_quantizer
 from model_compression.training import Arrays
 
-REMEDY = "check that the calibration split fits the model, or drop `mixed` from the ladder"
+MIXED_REMEDY = "check that the calibration split fits the model, or drop `mixed` from the ladder"
+ALONE_REMEDY = "the layers are not looked at one by one"
+FLOAT_REMEDY = "drop `float_where_faster` from the ladder"
+GAIN = 0.04  # share of the whole graph's time that a layer must save to stay in float; less is noise
+TURNS, RUNS, WARMUP = 3, 100, 10
 Score = Callable[[np.ndarray], float]
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """Which layers stayed in float, most sensitive first, and the mean score on the rows; `whole` is the float's."""
+class MixedFile:
+    """The layers that stayed in float, most sensitive first, with the mean score of the file on the rows.
+
+    `whole` is the score of the float file.
+    """
 
     in_float: tuple[str, ...]
     score: float
@@ -36,15 +48,17 @@ def quantize_mixed(
     reduce_range: bool,
     at_most: int,
     tolerance: float,
-) -> Mixed:
-    """Quantize an FP32 ONNX file to INT8 with as few layers in float as keep the score, and write it to `path`.
+) -> MixedFile:
+    """Quantize an FP32 ONNX file to INT8 with as few layers in float as keep the score; writes it to `path`.
 
-    Layers are ordered by how much each, quantized alone, changes the answers to `rows`; from the most sensitive one
-    on they stay in float until `score` of the answers is at most `tolerance` below the float graph's, or `at_most`
-    layers are out: of these files the best goes. Raises QuantizationError, also where nothing is quantized; `path` is
-    then not written.
+    Layers are ordered by how much each, quantized alone, changes the answers to `rows`. The most sensitive ones stay in
+    float, one more at a time, until `score` of the answers is at most `tolerance` below the float graph's or `at_most`
+    layers are in float. The best of these files is written. Raises QuantizationError, also where nothing is quantized;
+    `path` is then not written.
     """
-    with static_quantizer(source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY) as quantizer:
+    with static_quantizer(
+        source, calibration, method=method, reduce_range=reduce_range, remedy=MIXED_REMEDY
+    ) as quantizer:
         floats, alone = layer_answers(quantizer, rows)
         whole = score(floats)
         order = [each.layer for each in sorted(alone, key=lambda each: each.output_change, reverse=True)]
@@ -56,13 +70,13 @@ def quantize_mixed(
 
 def _fewest(
     quantizer: StaticQuantizer, order: list[str], rows: Arrays, score: Score, whole: float, tolerance: float
-) -> tuple[onnx.ModelProto, Mixed]:
-    """The first file that keeps the score, else the best one."""
+) -> tuple[ModelProto, MixedFile]:
+    """Return the first file that keeps the score, else the best one."""
     nodes = quantizer.layers()
 
-    def attempt(count: int) -> tuple[onnx.ModelProto, Mixed]:
+    def attempt(count: int) -> tuple[ModelProto, MixedFile]:
         model = quantizer.quantized(without=[nodes[layer] for layer in order[:count]])
-        return model, Mixed(tuple(order[:count]), score(answers(model, rows)), whole)
+        return model, MixedFile(tuple(order[:count]), score(answers(model, rows)), whole)
 
     best = attempt(0)
     for count in range(1, len(order) + 1):
@@ -70,3 +84,89 @@ def _fewest(
             break
         best = max(best, attempt(count), key=lambda made: made[1].score)
     return best
+
+
+@dataclass(frozen=True)
+class LayerAnswer:
+    """The model's answers with only this layer in INT8: its weights, its input and its output.
+
+    `outputs` has shape (rows, ...). `output_change` is |quantized - float| / |float| in the Frobenius norm.
+    """
+
+    layer: str
+    outputs: np.ndarray
+    output_change: float
+
+
+def one_layer_at_a_time(
+    source: Path, calibration: Arrays, rows: Arrays, *, method: str, reduce_range: bool
+) -> tuple[np.ndarray, tuple[LayerAnswer, ...]]:
+    """Answer `rows` with the float graph, and with each weighted layer quantized alone.
+
+    The settings are those of quantize_after_training(). The effects of single layers do not add up to that of the whole
+    graph, because each layer also receives the errors of the layers before it. Raises QuantizationError.
+    """
+    with static_quantizer(
+        source, calibration, method=method, reduce_range=reduce_range, remedy=ALONE_REMEDY
+    ) as quantizer:
+        return layer_answers(quantizer, rows)
+
+
+def layer_answers(quantizer: StaticQuantizer, rows: Arrays) -> tuple[np.ndarray, tuple[LayerAnswer, ...]]:
+    """Answer as one_layer_at_a_time() does, for a graph that is open already."""
+    whole = answers(quantizer.prepared, rows)
+    found = []
+    for layer, node in quantizer.layers().items():
+        outputs = answers(quantizer.quantized(only=[node]), rows)
+        change = float(np.linalg.norm(outputs - whole) / max(float(np.linalg.norm(whole)), 1e-12))
+        found.append(LayerAnswer(layer, outputs, change))
+    return whole, tuple(found)
+
+
+def faster_in_float(source: Path, calibration: Arrays) -> tuple[str, ...]:
+    """Name the layers of a float ONNX file that this machine computes faster in float, on one thread and one row.
+
+    A layer counts where the graph with it alone in float is faster. Layers are added from the largest gain on, while
+    the graph gets faster, so conversions between float and integers are part of what is measured. Raises
+    QuantizationError.
+    """
+    with static_quantizer(source, calibration, method="minmax", reduce_range=False, remedy=FLOAT_REMEDY) as quantizer:
+        return _measured(quantizer, calibration)
+
+
+def _measured(quantizer: StaticQuantizer, row: Arrays) -> tuple[str, ...]:
+    nodes = quantizer.layers()
+    graphs = {layer: quantizer.quantized(without=[node]) for layer, node in nodes.items()}
+    (whole, *alone) = _seconds([quantizer.quantized(), *graphs.values()], row)
+    gains = {layer: 1 - seconds / whole for layer, seconds in zip(graphs, alone, strict=True)}
+    promising = sorted((layer for layer in gains if gains[layer] > GAIN), key=lambda layer: -gains[layer])
+    chosen: tuple[str, ...] = ()
+    for layer in promising:
+        more = (*chosen, layer)
+        before, after = (quantizer.quantized(without=[nodes[name] for name in names]) for names in (chosen, more))
+        old, new = _seconds([before, after], row)
+        if new < old * (1 - GAIN):
+            chosen = more
+    return chosen
+
+
+def _seconds(graphs: Sequence[ModelProto], row: Arrays) -> list[float]:
+    """Return the median seconds of each graph, the best of several turns, because a machine may be busy."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    sessions = [
+        ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"]) for graph in graphs
+    ]
+    feed = {value.name: rows[:1] for value, rows in zip(sessions[0].get_inputs(), row, strict=True)}
+    turns = [[_median(session, feed) for session in sessions] for _ in range(TURNS)]
+    return [min(turn[index] for turn in turns) for index in range(len(sessions))]
+
+
+def _median(session: ort.InferenceSession, feed: dict[str, np.ndarray]) -> float:
+    times = []
+    for _ in range(WARMUP + RUNS):
+        start = time.perf_counter()
+        session.run(None, feed)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[WARMUP:])

@@ -1,8 +1,8 @@
-"""Which tensors quantization-aware training quantizes, written for ONNX Runtime's fusion rules.
+"""Annotation of the tensors that quantization-aware training quantizes, by ONNX Runtime's fusion rules.
 
-ONNX Runtime runs an operator in integers when every tensor input and the (activated) output carry a
-quantize/dequantize pair, so that is what is annotated. Operators that only move values share one pair of parameters
-between input and output, or ONNX Runtime would compute in float between them.
+ONNX Runtime runs an operator in integers when every tensor input and the (activated) output carry a quantize/dequantize
+pair, so these are annotated. Operators that only move values share one pair of parameters between input and output,
+because ONNX Runtime would otherwise compute in float between them.
 """
 
 from collections.abc import Sequence
@@ -66,8 +66,8 @@ ACTIVATION = QuantizationSpec(
     qscheme=torch.per_tensor_affine,
     observer_or_fake_quant_ctr=FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAverageMinMaxObserver),
 )
-# Weights not by the fused operator: it takes a symmetric scale 1/128 larger than the one that is converted with.
-# Their range is what they are now, not an average over what they were.
+# Weights do not use the fused operator, because its symmetric scale is 1/128 larger than the one of the conversion.
+# Their range is that of the present weights, not an average over earlier ones.
 NOW = {"averaging_constant": 1.0}
 TABLE = replace(
     ACTIVATION, observer_or_fake_quant_ctr=FakeQuantize.with_args(observer=MovingAverageMinMaxObserver, **NOW)
@@ -80,13 +80,13 @@ WEIGHT = QuantizationSpec(
     ch_axis=0,
     observer_or_fake_quant_ctr=FakeQuantize.with_args(observer=MovingAveragePerChannelMinMaxObserver, **NOW),
 )
-REDUCED = 64  # of 127: two products with uint8 then fit into 16 bits, where CPUs without VNNI saturate
+REDUCED = 64  # of 127, so that two products with uint8 fit into the 16 bits of CPUs without VNNI
 
 
 class OnnxRuntimeQuantizer(Quantizer):
-    """uint8 per-tensor activations, int8 symmetric per-channel weights, within -64 to 64 with `reduce_range`.
+    """A torchao quantizer with uint8 per-tensor activations and int8 symmetric per-channel weights.
 
-    The weighted layers called `in_float` are left out.
+    `reduce_range` keeps weights within -64 to 64. The weighted layers called `in_float` are left out.
     """
 
     def __init__(self, reduce_range: bool, in_float: Sequence[str] = ()) -> None:
@@ -95,6 +95,7 @@ class OnnxRuntimeQuantizer(Quantizer):
         self.weight = replace(WEIGHT, quant_min=-REDUCED, quant_max=REDUCED) if reduce_range else WEIGHT
 
     def annotate(self, model: GraphModule) -> GraphModule:
+        """Annotate the nodes of an exported graph, in place; returns the graph."""
         for node in model.graph.nodes:
             if node.target in WEIGHTED and node.args[1].target in self.in_float:
                 continue
@@ -115,7 +116,7 @@ class OnnxRuntimeQuantizer(Quantizer):
         return model
 
     def validate(self, model: GraphModule) -> None:
-        """Any graph is accepted: what is not annotated stays in float."""
+        """Accept any graph: nodes without annotation stay in float."""
 
 
 def _quantize_all(node: Node, sources: Any) -> None:
@@ -125,7 +126,11 @@ def _quantize_all(node: Node, sources: Any) -> None:
 
 
 def _quantize_input(source: Node, user: Node, spec: QuantizationSpecBase) -> tuple[Node, Node]:
-    """Annotate an edge and return it: before a dropout, for training scales what passes one, and none ships."""
+    """Annotate an edge and return it.
+
+    An edge behind a dropout is annotated before it, because training scales what passes a dropout, and no dropout
+    ships.
+    """
     while source.target in DROPOUTS:
         source, user = source.args[0], source  # type: ignore[assignment]
     _annotation(user).input_qspec_map[source] = spec
@@ -133,7 +138,7 @@ def _quantize_input(source: Node, user: Node, spec: QuantizationSpecBase) -> tup
 
 
 def _quantize_output(node: Node, spec: QuantizationSpecBase) -> None:
-    """The pair goes behind the fused activation; the model's own output stays in float."""
+    """Annotate the output behind the fused activation; the model's own output stays in float."""
     users = list(node.users)
     last = users[0] if len(users) == 1 and users[0].target in ACTIVATIONS else node
     if not _reaches_output(last):

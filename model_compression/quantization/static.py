@@ -1,4 +1,4 @@
-"""One float graph, its ranges seen once, made into INT8 graphs of all kinds."""
+"""Static INT8 quantization: ranges are observed once, and any selection of layers is quantized by them."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ import onnxruntime as ort
 from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static, save_tensors_data
 
 from model_compression.errors import CompressionError, QuantizationError, cause_of
+from model_compression.onnx_files import compact, save_onnx, strip
 from model_compression.quantization.ranges import observe_ranges
 from model_compression.quiet import quiet
 from model_compression.training import Arrays
@@ -21,10 +22,11 @@ TYPES: dict[Activations, QuantType] = {"uint8": QuantType.QUInt8, "int8": QuantT
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BATCH_ROWS = 256
 MADE = ("QuantizeLinear", "DequantizeLinear")
+REMEDY = "check that the calibration split fits the model, or drop `ptq` from the ladder"
 
 
 class StaticQuantizer:
-    """Makes QDQ graphs with per-channel int8 weights; see static_quantizer()."""
+    """A float graph with its ranges, from which QDQ graphs with per-channel int8 weights are made."""
 
     def __init__(
         self, source: Path, calibration: Arrays, folder: Path, method: str, reduce_range: bool, activations: Activations
@@ -37,7 +39,7 @@ class StaticQuantizer:
         self._method, self._reduce_range, self._activations = ranges.calibration_method, reduce_range, activations
 
     def layers(self) -> dict[str, str]:
-        """Map every layer with constant weights, called as its weight is, to its node, in the graph's order."""
+        """Map each layer with constant weights, by the name of its weight, to its node, in the graph's order."""
         weights = {weight.name for weight in self.graph.graph.initializer}
         return {
             node.input[1].removesuffix(".weight"): node.name
@@ -46,7 +48,7 @@ class StaticQuantizer:
         }
 
     def quantized(self, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> onnx.ModelProto:
-        """Quantize all nodes, `only` those named, or all but those `without`."""
+        """Quantize all nodes, `only` the named ones, or all except those in `without`."""
         quantize_static(
             self.prepared,
             self._made,
@@ -75,9 +77,10 @@ def static_quantizer(
 ) -> Iterator[StaticQuantizer]:
     """Open a float ONNX file for static quantization; its work folder lives as long as the context.
 
-    `method` is minmax, percentile or entropy. ONNX Runtime's int8 activations were slower than FP32 on x86: they are
-    for other devices. `reduce_range` keeps weights within -64 to 64, for CPUs whose 8-bit dot product saturates (AVX2
-    and AVX-512 without VNNI). Everything that goes wrong inside is a QuantizationError that ends with `remedy`.
+    `method` is minmax, percentile or entropy. `activations` int8 is for other devices than x86, where ONNX Runtime was
+    slower with it than in FP32. `reduce_range` keeps weights within -64 to 64, for CPUs whose 8-bit dot product
+    saturates (AVX2, and AVX-512 without VNNI). Raises QuantizationError, whose message ends with `remedy`, for
+    everything that goes wrong inside.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="edgewright-static-") as folder, quiet("", "onnxruntime"):
@@ -92,7 +95,10 @@ def static_quantizer(
 
 
 def check_quantized(model: onnx.ModelProto, name: str, remedy: str) -> None:
-    """Raise QuantizationError for a graph in which nothing was quantized: ONNX Runtime hands it back as it was."""
+    """Raise QuantizationError for a graph in which nothing was quantized.
+
+    ONNX Runtime returns such a graph unchanged and without an error.
+    """
     if not any(node.op_type in MADE for node in model.graph.node):
         raise QuantizationError(
             f"expected {name} to have operators that ONNX Runtime quantizes statically, found none; {remedy}"
@@ -100,7 +106,7 @@ def check_quantized(model: onnx.ModelProto, name: str, remedy: str) -> None:
 
 
 def answers(model: onnx.ModelProto | Path, rows: Arrays) -> np.ndarray:
-    """The first output of a graph for all rows, on this machine."""
+    """Run a graph on all rows, on this machine; returns its first output, shape (rows, ...)."""
     content = str(model) if isinstance(model, Path) else model.SerializeToString()
     session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
@@ -110,3 +116,27 @@ def answers(model: onnx.ModelProto | Path, rows: Arrays) -> np.ndarray:
             for start in range(0, len(rows[0]), BATCH_ROWS)
         ]
     )
+
+
+def quantize_after_training(
+    source: Path,
+    calibration: Arrays,
+    path: Path,
+    *,
+    method: str,
+    reduce_range: bool,
+    activations: Activations = "uint8",
+    in_float: Sequence[str] = (),
+) -> Path:
+    """Quantize an FP32 ONNX file to INT8 (QDQ, per-channel weights); returns the path.
+
+    The settings are those of static_quantizer(); the layers called `in_float` are not quantized. Raises
+    QuantizationError, also for a model without such an operator; `path` is then not written.
+    """
+    with static_quantizer(
+        source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY, activations=activations
+    ) as quantizer:
+        nodes = quantizer.layers()
+        model = quantizer.quantized(without=[nodes[layer] for layer in in_float])
+    check_quantized(model, source.name, "drop `ptq` from the ladder")
+    return save_onnx(compact(strip(model)), path)

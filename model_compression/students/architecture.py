@@ -1,6 +1,6 @@
-"""Which student: a family, a width and a depth, for the inputs and outputs of one parent."""
+"""Architectures of students: a family, a width and a depth, built for one parent's inputs and outputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,19 +8,18 @@ from torch import Tensor, nn
 
 from edge_runtime.errors import EdgewrightError
 from model_compression.errors import StudentError, cause_of
-from model_compression.students.images import depthwise_cnn
-from model_compression.students.signals import signal_net
-from model_compression.students.texts import text_net
+from model_compression.students.networks import depthwise_cnn, signal_net, text_net
 
 Factory = Callable[["Interface", int, int], nn.Module]
-"""Called with (interface, width, depth)."""
+"""A function that builds a network from (interface, width, depth)."""
 
 
 @dataclass(frozen=True)
 class Interface:
-    """What a student takes and gives: each input's shape without its rows, whether it is whole numbers, the classes.
+    """The inputs and outputs of a student: each input's shape without its rows and its kind, and the classes.
 
-    `vocabulary` is the number of different whole numbers that an input can have; None where none has any.
+    `integers` tells which inputs are whole numbers. `vocabulary` is the number of different whole numbers that an input
+    can have, None where there is none.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -30,7 +29,10 @@ class Interface:
 
     @classmethod
     def of(cls, parent: nn.Module, example: tuple[Tensor, ...]) -> "Interface":
-        """Read it off a parent and its example inputs. Raises StudentError for a parent that is no classifier."""
+        """Read the interface off a parent and its example inputs.
+
+        Raises StudentError for a parent that is no classifier.
+        """
         with torch.no_grad():
             outputs = parent.eval()(*example)
         if outputs.dim() != 2:
@@ -49,7 +51,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A family by its name, or a function of the user's own, with a width and a depth."""
+    """A family by its name, or a factory of the user's own, with a width and a depth."""
 
     family: str
     width: int
@@ -88,9 +90,9 @@ FAMILIES: dict[str, Factory] = {"depthwise_cnn": _depthwise_cnn, "signal_net": _
 def build_student(
     architecture: Architecture, interface: Interface, seed: int, factory: Factory | None = None
 ) -> nn.Module:
-    """Build a student with fresh weights, the same for the same seed; by the user's `factory` where one is given.
+    """Build a student with fresh weights, the same for the same seed; `factory` replaces the family's own.
 
-    Raises StudentError when the family does not take such inputs or the network gives other outputs than the parent.
+    Raises StudentError when the family does not take such inputs, or the network gives other outputs than the parent.
     """
     make = factory or FAMILIES[architecture.family]
     with torch.random.fork_rng(devices=[]):
@@ -140,3 +142,20 @@ def _other_input(family: str, wanted: str, interface: Interface) -> StudentError
         f"expected for the student family {family} one input of {wanted}, got {got}; choose another `family` or write "
         "a factory of your own"
     )
+
+
+def widest(widths: Sequence[int], fits: Callable[[int], bool]) -> int | None:
+    """Find the largest of ascending widths that fits, by bisection; None when not even the first fits.
+
+    `fits` builds and measures a student. Where noise makes a wider one fit and a narrower one not, the answer is still
+    one that was measured to fit.
+    """
+    best: int | None = None
+    low, high = 0, len(widths) - 1
+    while low <= high:
+        middle = (low + high) // 2
+        if fits(widths[middle]):
+            best, low = widths[middle], middle + 1
+        else:
+            high = middle - 1
+    return best

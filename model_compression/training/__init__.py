@@ -1,7 +1,20 @@
-"""Fine-tuning as people run it: ground truth plus the parent's answers, on whatever device there is."""
+"""Training: fine-tuning on the ground truth and, by distillation, on the parent's answers.
 
-from model_compression.training.loop import Augment, Progress, Teacher, Trained, Validate, fine_tune
-from model_compression.training.rows import Arrays, batches, predict, tensors
+A model, rows and settings come in. `fine_tune` changes the model in place on a processor or on GPUs and returns the
+loss and the score. `soft_label_loss` compares a student's answers with the parent's. `tensors`, `batches` and `predict`
+feed rows to a model without training it.
+"""
+
+from model_compression.training.batching import Arrays, batches, predict, tensors
+from model_compression.training.loop import (
+    Augment,
+    Progress,
+    Teacher,
+    TrainingResult,
+    Validate,
+    fine_tune,
+    soft_label_loss,
+)
 from model_compression.training.settings import Device, FineTuning, LossFunction, Precision
 
 __all__ = [
@@ -13,10 +26,11 @@ __all__ = [
     "Precision",
     "Progress",
     "Teacher",
-    "Trained",
+    "TrainingResult",
     "Validate",
     "batches",
     "fine_tune",
     "predict",
+    "soft_label_loss",
     "tensors",
 ]

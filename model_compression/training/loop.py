@@ -1,41 +1,45 @@
-"""The training loop."""
+"""The training loop, with distillation from the parent and early stopping."""
 
 import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_compression.errors import DivergedError, TrainingError
-from model_compression.training.distillation import soft_label_loss
-from model_compression.training.early_stopping import EarlyStopping
-from model_compression.training.memory_format import channels_last
-from model_compression.training.micro_batches import MicroBatches
-from model_compression.training.parallel import gpu_numbers, spread
-from model_compression.training.rows import Arrays, device_of, tensors
+from model_compression.training.batching import (
+    Arrays,
+    MicroBatches,
+    channels_last,
+    device_of,
+    gpu_numbers,
+    spread,
+    tensors,
+)
 from model_compression.training.settings import FineTuning, LossFunction
 
 Progress = Callable[[int, int, float, float | None], None]
-"""Called after each step with (step, steps, loss, validation score of the last epoch that ended)."""
+"""A function that is called after each step with (step, steps, loss, validation score of the last full epoch)."""
 Validate = Callable[[nn.Module], float]
 Teacher = np.ndarray | nn.Module
-"""The parent's answers to the training rows, or the parent itself, which answers rows as they come."""
+"""The parent's answers to the training rows, or the parent itself, which answers augmented rows too."""
 Augment = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]
-"""Makes other rows of the same meaning out of a batch's inputs."""
+"""A function that turns a batch's inputs into other rows of the same meaning."""
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of a training: `loss` is the last epoch's mean, `score` the kept weights' on validation."""
+class TrainingResult:
+    """The last epoch's mean loss, the number of epochs, and the validation score of the kept weights."""
 
     loss: float
     epochs: int
     score: float | None
-    micro_batch: int  # rows that went through at a time at the end
+    micro_batch: int  # the largest number of rows in one pass, at the end of the training
 
 
 def fine_tune(
@@ -49,16 +53,18 @@ def fine_tune(
     validate: Validate | None = None,
     augment: Augment | None = None,
     weights: np.ndarray | None = None,
-) -> Trained:
-    """Train in place on the ground truth and the parent's answers to the same rows.
+) -> TrainingResult:
+    """Train in place on the ground truth and on the parent's answers to the same rows.
 
-    `teacher` is the answers, computed once by the caller, shape (rows, classes), or the parent itself, which `augment`
-    needs: no answers are known to rows that are new in every epoch. None trains on the ground truth alone.
-    `weights`, shape (rows,), is how often each row is drawn, in relation to others; an epoch has as many rows as ever.
-    `validate` scores the model after each epoch, higher is better. AdamW with one cosine decay. The model is left in
-    evaluation mode on the device it came on, the global random state as it was.
-    Raises DivergedError when the loss is not finite (the weights are then those before that step), TrainingError for
-    fewer than 2 rows, for arrays of different lengths, when a GPU is missing, and when memory does not do for two rows.
+    `teacher` is the parent's answers, computed once by the caller, shape (rows, classes), or the parent itself, which
+    `augment` needs because no answers are known to rows that are new in every epoch. None trains on the ground truth
+    alone. `weights`, shape (rows,), is how often each row is drawn compared with others; an epoch keeps its number of
+    rows. `validate` scores the model after each epoch; higher is better. The optimizer is AdamW with one cosine decay.
+    The model is left in evaluation mode on its own device, the global random state unchanged.
+
+    Raises DivergedError when the loss is not finite (the weights are then those before that step), and TrainingError
+    for fewer than 2 rows, for arrays of different lengths, when a GPU is missing, and when memory is too small for two
+    rows.
     """
     _check(inputs, targets, teacher, settings, validate, augment, weights)
     home, device = device_of(model), settings.torch_device()
@@ -95,7 +101,7 @@ class _Loop:
         self.micro_batches = MicroBatches(settings.batch_size)
         self.step = 0
 
-    def run(self, progress: Progress | None, validate: Validate | None) -> Trained:
+    def run(self, progress: Progress | None, validate: Validate | None) -> TrainingResult:
         """Train epoch by epoch; stop early where the settings say so."""
         stopping = EarlyStopping(self.settings.patience)
         score: float | None = None
@@ -112,7 +118,7 @@ class _Loop:
                 break
         stopping.restore(self.model)
         kept = stopping.best if self.settings.patience is not None else score
-        return Trained(float(np.mean(losses)), done, kept, self.micro_batches.size)
+        return TrainingResult(float(np.mean(losses)), done, kept, self.micro_batches.size)
 
     def _step(self, batch: Tensor) -> float:
         self.step += 1
@@ -129,7 +135,7 @@ class _Loop:
         inputs = tuple(each.to(self.device) for each in inputs)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocasts):
             outputs = self.forward(*inputs)
-            outputs = outputs.float() if outputs.dtype is torch.bfloat16 else outputs  # the loss keeps its digits
+            outputs = outputs.float() if outputs.dtype is torch.bfloat16 else outputs  # the loss needs float32's digits
             teacher = self._answers(inputs, part)
             value = self._value(outputs, self._take(self.labels, part), teacher)
         number = float(value.detach())
@@ -143,10 +149,11 @@ class _Loop:
         return number * share
 
     def _answers(self, inputs: tuple[Tensor, ...], part: Tensor) -> Tensor | None:
-        """The parent's, looked up or asked for."""
+        """Return the parent's answers: looked up, or computed where the parent itself is the teacher."""
         if isinstance(self.teacher, nn.Module):
             with torch.no_grad():
-                return self.teacher(*inputs).float()
+                answers: Tensor = self.teacher(*inputs)
+            return answers.float()
         return None if self.teacher is None else self._take(self.teacher, part)
 
     def _value(self, outputs: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
@@ -169,7 +176,7 @@ class _Loop:
 
 @contextmanager
 def _training(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
-    """Training mode with random numbers of its own, repeatable as far as torch is on this device."""
+    """Set training mode, with random numbers that are separate and as repeatable as the device allows."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _deterministic(device):
         torch.manual_seed(seed)  # dropout draws from the global generator
         model.train()
@@ -181,7 +188,10 @@ def _training(model: nn.Module, seed: int, device: torch.device) -> Iterator[Non
 
 @contextmanager
 def _deterministic(device: torch.device) -> Iterator[None]:
-    """On a GPU, choose kernels that repeat themselves; operators that have none warn. The processor's all do."""
+    """Choose deterministic kernels on a GPU; operators that have none warn.
+
+    All kernels of a processor are deterministic.
+    """
     if device.type != "cuda":
         yield
         return
@@ -221,7 +231,10 @@ def _check(
 
 
 def _orders(rows: int, settings: FineTuning, weights: np.ndarray | None) -> list[list[Tensor]]:
-    """Shuffled row indices of every step of every epoch; a last batch of one row is dropped, batch norm needs two."""
+    """Shuffle the row indices of every step of every epoch.
+
+    A last batch of one row is dropped, because batch norm needs two.
+    """
     generator = torch.Generator().manual_seed(settings.seed)
     orders = [_order(rows, weights, generator) for _ in range(settings.epochs)]
     epochs = [order.split(settings.batch_size) for order in orders]
@@ -229,12 +242,58 @@ def _orders(rows: int, settings: FineTuning, weights: np.ndarray | None) -> list
 
 
 def _order(rows: int, weights: np.ndarray | None, generator: torch.Generator) -> Tensor:
-    """Row indices of one epoch, `rows` of them: each as often as its weight says to within one (systematic)."""
+    """Draw `rows` row indices for one epoch, each as often as its weight says to within one.
+
+    The method is systematic sampling.
+    """
     shuffled = torch.randperm(rows, generator=generator)
     if weights is None:
         return shuffled
     expected = torch.from_numpy(weights).double()[shuffled]
     ends = (expected.cumsum(0) * (rows / expected.sum()) + torch.rand(1, generator=generator)).floor()
-    ends[-1] = rows  # whatever the sums were rounded to
+    ends[-1] = rows  # exact, whatever the rounding of the sums
     drawn = torch.repeat_interleave(shuffled, ends.diff(prepend=ends.new_zeros(1)).long())
     return drawn[torch.randperm(rows, generator=generator)]
+
+
+@dataclass
+class EarlyStopping:
+    """The best score over epochs and its weights. Without `patience` it never stops and keeps no weights."""
+
+    patience: int | None
+    best: float | None = None
+    _waited: int = 0
+    _weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def seen(self, score: float | None, model: nn.Module) -> bool:
+        """Record an epoch's score; returns whether to stop."""
+        if score is None:
+            return False
+        if self.best is None or score > self.best:
+            self.best, self._waited = score, 0
+            if self.patience is not None:
+                self._weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            return False
+        self._waited += 1
+        return self.patience is not None and self._waited >= self.patience
+
+    def restore(self, model: nn.Module) -> None:
+        """Load the best epoch's weights, where they were kept."""
+        if self._weights:
+            model.load_state_dict(self._weights)
+
+
+def soft_label_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Compute the Kullback-Leibler divergence of the student's softened probabilities from the teacher's.
+
+    Both are logits of shape (rows, classes). The loss is scaled by temperature^2, so that its gradient keeps its size.
+    Raises TrainingError for other shapes. Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015.
+    """
+    if student.shape != teacher.shape or student.dim() != 2:
+        raise TrainingError(
+            f"expected logits of one shape (rows, classes) from student and teacher, got {tuple(student.shape)} "
+            f"and {tuple(teacher.shape)}; distillation by soft labels needs a classifier"
+        )
+    log_student = F.log_softmax(student / temperature, dim=1)
+    log_teacher = F.log_softmax(teacher / temperature, dim=1)
+    return F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2

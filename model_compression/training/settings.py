@@ -1,5 +1,6 @@
-"""How long and how hard to train, and on what."""
+"""Settings of a training: its length, its strength, and the hardware that it uses."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -8,20 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from model_compression.errors import TrainingError
-from model_compression.training.precision import bfloat16_pays
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+MANY_CHANNELS = 32  # of the widest convolution
+MANY_PLACES = 28 * 28  # positions of a convolution in one row of the input
+LARGE_LINEAR = 384  # the smaller side
 
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How long and how hard to train, and on what.
+    """Settings of a training: its length, its strength, and the hardware that it uses.
 
     `patience` stops after so many epochs without a better validation score and keeps the best epoch's weights; None
     trains to the end. `precision` auto is bfloat16 where the hardware has it and the model gains by it, else float32.
-    `gpus` is how many to share each batch among; a processor is always one.
+    Each batch is shared among `gpus` GPUs; a processor always counts as one.
     """
 
     epochs: int
@@ -37,7 +41,10 @@ class FineTuning:
     gpus: int = 1
 
     def torch_device(self) -> torch.device:
-        """The device to train on. Raises TrainingError when a GPU is asked for and there is none."""
+        """Return the device to train on.
+
+        Raises TrainingError when a GPU is asked for and there is none.
+        """
         if self.device == "cuda" and not torch.cuda.is_available():
             raise TrainingError(
                 "expected a GPU for `device: cuda`, got none that torch can use; set `device: auto` to train on the "
@@ -48,7 +55,32 @@ class FineTuning:
         return torch.device(self.device)
 
     def autocasts(self, model: nn.Module, device: torch.device, row: torch.Size) -> bool:
-        """Whether matrix products run in bfloat16, whose range needs no loss scaling."""
+        """Tell whether matrix products run in bfloat16, whose range needs no loss scaling."""
         if self.precision == "auto":
             return bfloat16_pays(model, device, row)
         return self.precision == "bfloat16"
+
+
+def bfloat16_pays(model: nn.Module, device: torch.device, row: torch.Size) -> bool:
+    """Tell whether training in bfloat16 is faster than in float32, for rows of this shape.
+
+    This is decided by hardware and layers and not by the clock, so that it repeats. On a GPU it pays where bfloat16 is
+    native. On a processor it pays where it is native and the work is large: on one core with avx512_bf16 a step was 2.1
+    and 2.6 times as fast for two convolutional nets of 64 channels on 28x28, and 1.1 to 1.5 times for linears of 384
+    and an encoder, but slower for linears of 128 and below and for 32 channels on 8x8.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and native_on_the_processor() and any(_is_large(part, row) for part in model.modules())
+
+
+def native_on_the_processor() -> bool:
+    """Tell whether the processor multiplies bfloat16 itself."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _is_large(layer: nn.Module, row: torch.Size) -> bool:
+    if isinstance(layer, nn.Linear):
+        return min(layer.in_features, layer.out_features) >= LARGE_LINEAR
+    many = math.prod(row[1:]) >= MANY_PLACES
+    return many and isinstance(layer, CONVOLUTIONS) and max(layer.in_channels, layer.out_channels) >= MANY_CHANNELS

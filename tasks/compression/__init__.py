@@ -1,22 +1,25 @@
-"""TODO."""
+"""Compression: the parent's baseline, its pruning trajectory, students, and a file for each rung of the ladder.
 
-from tasks.compression.float_export import ModelFile, Trained, export_snapshot
-from tasks.compression.parent_baseline import Baseline, measure_baseline
-from tasks.compression.rungs import make_file
-from tasks.compression.samples import rows_with_slices
-from tasks.compression.snapshots import Snapshot
+In comes the context of a version; out go snapshots and students, which are float models on disk, and ONNX files made of
+them. Every long step is a stage of the store, so that what finished is not computed again.
+"""
+
+from tasks.compression.float_models import FloatSource, ModelFile, Snapshot, export_snapshot
+from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
+from tasks.compression.rung_files import make_file, rows_with_slices
 from tasks.compression.students import Student, check_students, distil
 from tasks.compression.trajectory import Trajectory, prune
 
 __all__ = [
     "Baseline",
+    "FloatSource",
     "ModelFile",
     "Snapshot",
     "Student",
-    "Trained",
     "Trajectory",
     "check_students",
     "distil",
+    "expected_file",
     "export_snapshot",
     "make_file",
     "measure_baseline",

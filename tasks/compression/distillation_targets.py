@@ -1,21 +1,23 @@
-"""What teaches every training: the parent's answers, kept, or the parent itself where the workload makes new rows."""
+"""Distillation targets of every training: the parent's stored answers, or the parent where rows are augmented."""
 
 import logging
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
-from model_compression.training import Augment, Teacher
+from model_compression.training import Augment, FineTuning, Teacher, fine_tune
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import in_slice
 from tasks.job import Job
-from tasks.upstream import TorchParent, split_outputs
+from tasks.progress import steps
+from tasks.upstream import Context
 
 logger = logging.getLogger("edgewright")
 
 
 @dataclass(frozen=True)
-class Teaching:
+class DistillationTargets:
     """The teacher of fine_tune(), how it augments and how often it draws each row.
 
     None leaves the rows as they are, and draws all alike.
@@ -26,15 +28,30 @@ class Teaching:
     weights: np.ndarray | None
 
 
-def teaching(job: Job, parent: TorchParent) -> Teaching:
-    """Read the parent's answers to the training rows; new rows in every epoch are for the parent itself to answer."""
+def distillation_targets(context: Context) -> DistillationTargets:
+    """Read the parent's answers to the training rows; augmented rows are answered by the parent itself.
+
+    Raises PreflightError for an ONNX parent, which cannot be asked for gradients.
+    """
+    job, parent = context.job, context.torch_parent
     if job.workload.augments:
-        return Teaching(parent.build(), job.workload.augment, _weights(job))
-    return Teaching(np.load(split_outputs(job, parent, "train")), None, _weights(job))
+        return DistillationTargets(parent.build(), job.workload.augment, _weights(job))
+    return DistillationTargets(np.load(context.parent_outputs("train")), None, _weights(job))
+
+
+def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuning, description: str) -> None:
+    """Train a model in place on the training rows, the parent teaching; `description` is shown beside the progress."""
+    job, targets = context.job, distillation_targets(context)
+    train = job.splits["train"]
+    with steps(description) as progress:
+        fine_tune(
+            model, train.inputs, train.targets, targets.teacher, job.workload.loss, settings, progress,
+            job.validation_score, targets.augment, targets.weights,
+        )  # fmt: skip
 
 
 def _weights(job: Job) -> np.ndarray | None:
-    """The recipe's weight for rows of any critical slice, 1 for others."""
+    """Return the recipe's weight for rows of any critical slice, 1 for others; None where all weigh the same."""
     weight, rows = job.recipe.critical_weight, job.splits["train"].slices
     if weight == 1:
         return None

@@ -1,4 +1,4 @@
-"""The parent, before anything is removed: its answers, its file, and what quantization alone would make of it."""
+"""The parent before anything is removed: its answers, its file, and the size that quantization alone would reach."""
 
 import logging
 from dataclasses import dataclass
@@ -8,37 +8,80 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.compression.expected_file import check_some_rung, expected_file
-from tasks.compression.float_export import export_snapshot
-from tasks.compression.snapshots import Snapshot
-from tasks.job import Job
-from tasks.upstream import Parent, TorchParent, split_outputs
+from deployments.rungs import Rung
+from model_compression.errors import QuantizationError
+from tasks.compression.float_models import FloatSource, ModelFile, Snapshot, export_snapshot
+from tasks.compression.rung_files import MINMAX, make_file, make_rung
+from tasks.upstream import Context, DeviceContext
 
 logger = logging.getLogger("edgewright")
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The parent as snapshot 0, its FP32 file, and the INT8 file's fixed part."""
+    """The parent as snapshot 0, its FP32 file, and the fixed part of an INT8 file of its graph."""
 
     snapshot: Snapshot
     onnx: Path
-    graph_bytes: int  # what an INT8 file of this graph weighs beside its weights
+    graph_bytes: int  # of an INT8 file of this graph, beside its weights
 
 
 @task(name="baseline", cache_policy=NO_CACHE)
-def measure_baseline(job: Job, parent: Parent) -> Baseline:
-    """Evaluate the parent, export it, and quantize it once to know what an INT8 file of its graph weighs."""
-    if isinstance(parent, TorchParent):
-        split_outputs(job, parent, "train")  # they teach every later round
-    validation = split_outputs(job, parent, "validation")
-    outputs = np.load(validation)
-    split = job.splits["validation"]
-    accuracy = float(job.workload.score(outputs, split.targets).mean())
+def measure_baseline(context: Context) -> Baseline:
+    """Evaluate the parent, export it, and quantize it once to know the size of an INT8 file of its graph.
+
+    Raises QuantizationError where no rung of the recipe makes a file of the parent for a device.
+    """
+    job, parent = context.job, context.parent
+    if context.trainable:
+        context.parent_outputs("train")  # they teach every later round
+    validation = context.parent_outputs("validation")
+    accuracy = float(job.workload.score(np.load(validation), job.splits["validation"].targets).mean())
     whole = Snapshot.original(parent.digest, *parent.footprint(), accuracy, validation)
-    onnx = export_snapshot(job, parent, whole)
-    check_some_rung(job, parent, whole)
-    expected = expected_file(job, onnx, reduce_range=False)
+    onnx = export_snapshot(context, whole)
+    for device in job.recipe.devices:
+        _check_some_rung(context.on(device), whole)
+    expected = expected_file(context, whole, reduce_range=False)
     graph_bytes = max(0, expected.path.stat().st_size - whole.weight_bytes)
     logger.info("parent: %s parameters, validation accuracy %.3f", f"{whole.parameters:,}", accuracy)
     return Baseline(whole, onnx.path, graph_bytes)
+
+
+def expected_file(context: Context, source: FloatSource, *, reduce_range: bool) -> ModelFile:
+    """Return the file by which sizes and times are expected before any rung is chosen.
+
+    That is the cheapest INT8 file, or the float file where the model does not take static quantization. The ladder's
+    first rung often needs the same file, which is then not made again.
+    """
+    try:
+        return make_rung(context, source, MINMAX, reduce_range=reduce_range)
+    except QuantizationError as error:
+        logger.info("sizes are expected by the float file: %s", error)
+        return export_snapshot(context, source)
+
+
+def _check_some_rung(context: DeviceContext, whole: Snapshot) -> None:
+    refusals = _refusals(context, whole)
+    if refusals:
+        raise QuantizationError(
+            f"recipe `{context.job.recipe.name}`: key `ladder`: expected a rung that this model takes for "
+            f"{context.device.name}, got none ({'; '.join(refusals)}); add `float` to the ladder and fp32 to the "
+            "device's precisions"
+        )
+
+
+def _refusals(context: DeviceContext, whole: Snapshot) -> list[str]:
+    """Return the reason of each rung; none where one takes the model.
+
+    Static rungs go first, by a file that is needed anyway.
+    """
+    refusals: list[str] = []
+    for rung in sorted(context.rungs, key=lambda rung: not rung.static):
+        tried: Rung = MINMAX if rung.static else rung
+        try:
+            make_file(context, whole, tried)
+        except QuantizationError as error:
+            refusals.append(str(error))
+        else:
+            return []
+    return list(dict.fromkeys(refusals))

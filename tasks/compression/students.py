@@ -10,9 +10,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from torch import nn
 
-from deployments.device import DeviceProfile
 from deployments.techniques import Distil
 from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement import measure
 from model_compression.onnx_files import export_onnx
 from model_compression.pruning import int8_weight_bytes, load_snapshot, parameters, save_snapshot
 from model_compression.quantization import quantize_after_training
@@ -20,16 +20,15 @@ from model_compression.students import Architecture, Interface, build_student, w
 from model_compression.training import FineTuning, fine_tune, predict
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, decide
-from tasks.compression.distillation_targets import teaching
-from tasks.compression.float_export import FILE
-from tasks.job import Job
+from tasks.compression.distillation_targets import fine_tune_with_parent
+from tasks.compression.float_models import FILE
 from tasks.measurement import machine, measure_resources
-from tasks.progress import steps
 from tasks.store import digest_of
-from tasks.upstream import OnnxParent, Parent, TorchParent
+from tasks.upstream import Context, DeviceContext, TorchParent
 
 logger = logging.getLogger("edgewright")
-CODE = ("model_compression", "edge_runtime", "tasks.compression.students", "tasks.measurement.device_measurement")
+FIT_CODE = (build_student, widest, export_onnx, quantize_after_training, measure_resources, measure, __name__)
+CODE = (build_student, fine_tune, save_snapshot, int8_weight_bytes, __name__)
 SAMPLE_ROWS = 32  # enough to quantize and to time; what they answer is of no interest yet
 
 
@@ -50,7 +49,7 @@ class Student:
 
     @property
     def title(self) -> str:
-        """What reports call this student."""
+        """The name of this student in reports."""
         return f"student {self.architecture.family} {self.architecture.width}x{self.architecture.depth}"
 
     @property
@@ -72,33 +71,35 @@ class Student:
         )
 
 
-def check_students(job: Job, parent: Parent) -> None:
+def check_students(context: Context) -> None:
     """Build the smallest student before any long work. Raises StudentError or ConfigurationError."""
-    settings = job.recipe.distil
-    if settings is not None and isinstance(parent, TorchParent):
+    settings = context.job.recipe.distil
+    if settings is not None and context.trainable:
+        parent = context.torch_parent
         smallest = Architecture(settings.family, settings.widths[0], settings.depths[0])
         _build(parent, smallest, Interface.of(parent.build(), parent.example), settings.fine_tune.seed)
 
 
 @task(name="distil", cache_policy=NO_CACHE)
-def distil(job: Job, parent: Parent, device: DeviceProfile) -> Student | None:
+def distil(context: DeviceContext) -> Student | None:
     """Teach the best of the students that fit a device; None where none is asked for, fits or can be taught.
 
     Of several depths, one epoch each on the training rows tells on the validation rows which is trained in full.
     """
-    settings = job.recipe.distil
-    if settings is None or isinstance(parent, OnnxParent):
+    settings, device = context.job.recipe.distil, context.device
+    if settings is None or not context.trainable:
         return None
+    parent = context.torch_parent
     interface = Interface.of(parent.build(), parent.example)
-    fitting = [found for depth in settings.depths if (found := _fitted(job, parent, interface, device, depth))]
+    fitting = [found for depth in settings.depths if (found := _fitted(context, settings, interface, depth))]
     if not fitting:
         logger.warning("%s: no student of width %d or more fits its budgets", device.name, settings.widths[0])
         return None
     full = settings.fine_tune.settings()
     if len(fitting) > 1:
         trial = replace(full, epochs=1, patience=None)
-        fitting.sort(key=lambda architecture: _taught(job, parent, interface, architecture, trial).accuracy)
-    student = _taught(job, parent, interface, fitting[-1], full)
+        fitting.sort(key=lambda architecture: _taught(context, interface, architecture, trial).accuracy)
+    student = _taught(context, interface, fitting[-1], full)
     logger.info(
         "%s: %s, %s parameters, validation accuracy %.3f (%.1f s)",
         device.name,
@@ -115,11 +116,9 @@ def _build(parent: TorchParent, architecture: Architecture, interface: Interface
     return build_student(architecture, interface, seed, own)
 
 
-def _fitted(
-    job: Job, parent: TorchParent, interface: Interface, device: DeviceProfile, depth: int
-) -> Architecture | None:
-    """The widest of one depth that keeps the device's budgets as an INT8 file, measured with fresh weights."""
-    settings: Distil = job.recipe.distil  # type: ignore[assignment]  # asked for by the caller
+def _fitted(context: DeviceContext, settings: Distil, interface: Interface, depth: int) -> Architecture | None:
+    """Return the widest of one depth that keeps the device's budgets as an INT8 file, measured with fresh weights."""
+    job, parent, device = context.job, context.torch_parent, context.device
 
     def produce(folder: Path) -> dict[str, Any]:
         tried: list[dict[str, Any]] = []
@@ -127,7 +126,7 @@ def _fitted(
         def fits(width: int) -> bool:
             architecture = Architecture(settings.family, width, depth)
             model = _build(parent, architecture, interface, settings.fine_tune.seed)
-            missed = _missed_budgets(job, parent, model, device, folder)
+            missed = _missed_budgets(context, model, folder)
             tried.append({"width": width, "missed": missed})
             return not missed
 
@@ -143,12 +142,13 @@ def _fitted(
         "machine": machine(),
         **job.digests("calibration"),
     }
-    width = job.workspace.store.run("student-fit", inputs, CODE, produce).value["width"]
+    width = context.store.run("student-fit", inputs, FIT_CODE, produce).value["width"]
     return None if width is None else Architecture(settings.family, width, depth)
 
 
-def _missed_budgets(job: Job, parent: TorchParent, model: nn.Module, device: DeviceProfile, folder: Path) -> list[str]:
-    rows = tuple(array[:SAMPLE_ROWS] for array in job.splits["calibration"].inputs)
+def _missed_budgets(context: DeviceContext, model: nn.Module, folder: Path) -> list[str]:
+    parent, device = context.torch_parent, context.device
+    rows = tuple(array[:SAMPLE_ROWS] for array in context.job.splits["calibration"].inputs)
     export_onnx(model, parent.example, parent.names, folder / "float.onnx")
     quantize_after_training(folder / "float.onnx", rows, folder / FILE, method="minmax", reduce_range=device.saturates)
     try:
@@ -159,19 +159,12 @@ def _missed_budgets(job: Job, parent: TorchParent, model: nn.Module, device: Dev
     return [gate.name for gate in budgets.gates if gate.outcome != "pass"]
 
 
-def _taught(
-    job: Job, parent: TorchParent, interface: Interface, architecture: Architecture, settings: FineTuning
-) -> Student:
-    train = job.splits["train"]
+def _taught(context: Context, interface: Interface, architecture: Architecture, settings: FineTuning) -> Student:
+    job, parent = context.job, context.torch_parent
 
     def produce(folder: Path) -> dict[str, Any]:
         model = _build(parent, architecture, interface, settings.seed)
-        by = teaching(job, parent)
-        with steps(f"teaching {architecture}") as progress:
-            fine_tune(
-                model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress,
-                job.validation_score, by.augment, by.weights,
-            )  # fmt: skip
+        fine_tune_with_parent(context, model, settings, f"teaching {architecture}")
         save_snapshot(folder, model, [])
         np.save(folder / "outputs.npy", predict(model, job.splits["validation"].inputs))
         return {
@@ -187,7 +180,7 @@ def _taught(
         "settings": repr(settings),
         **job.digests("train", "validation"),
     }
-    stage = job.workspace.store.run("student", inputs, ("model_compression", "tasks.compression.students"), produce)
+    stage = context.store.run("student", inputs, CODE, produce)
     return Student(
         architecture=architecture,
         interface=interface,

@@ -1,7 +1,10 @@
-"""One pruning trajectory for all devices: a round removes units, the parent teaches the rest."""
+"""The pruning trajectory, one for all devices: a round removes units, then the parent teaches the rest.
+
+It stops when every device's budgets hold as measured, or when a floor on validation breaks.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from torch import nn
 
+from deployments.device import DeviceProfile
 from deployments.techniques import Search
+from edge_runtime.measurement import RESOURCES
 from model_compression.errors import PruningError
 from model_compression.pruning import (
     NOTHING,
@@ -31,22 +36,90 @@ from model_compression.pruning import (
     units_of,
 )
 from model_compression.training import batches, fine_tune, predict
-from tasks.compression.budgets import binding_resource, missed_budgets
-from tasks.compression.distillation_targets import Teaching, teaching
-from tasks.compression.floors import broken_floor
-from tasks.compression.parent_baseline import Baseline
-from tasks.compression.snapshots import Snapshot
+from quality_gates.evidence import in_slice
+from quality_gates.gates import NonInferiority
+from tasks.compression.distillation_targets import fine_tune_with_parent
+from tasks.compression.float_models import FloatSource, Snapshot
+from tasks.compression.parent_baseline import Baseline, expected_file
 from tasks.job import Job
-from tasks.progress import steps
-from tasks.upstream import UNTRAINABLE, OnnxParent, Parent, TorchParent
+from tasks.measurement import answer_rows, measure_on
+from tasks.upstream import UNTRAINABLE, Context, TorchParent
 
 logger = logging.getLogger("edgewright")
-CODE = ("model_compression", "tasks.compression.trajectory")
+WEIGHED_AS: dict[str, Resource] = {
+    name: resource.weighed_as for name, resource in RESOURCES.items() if resource.weighed_as is not None
+}
+CODE = (
+    remove_units,
+    unit_scores,
+    units_of,
+    protected_units,
+    costs_of,
+    trim_vocabulary,
+    save_snapshot,
+    int8_weight_bytes,
+    fine_tune,
+    __name__,
+)
+
+
+def missed_budgets(context: Context, model: FloatSource) -> list[str]:
+    """Measure a model as an INT8 file on every device; return the budgets that it misses and by how much."""
+    return [
+        f"{device.name}: {limit} at {share:.2f} of its budget" for device, limit, share in _uses(context, model)
+        if share > 1
+    ]  # fmt: skip
+
+
+def binding_resource(context: Context, model: FloatSource) -> Resource:
+    """Return the resource whose budget is furthest away, over all devices; bytes where nothing could be measured."""
+    uses = list(_uses(context, model))
+    if not uses:
+        return "bytes"
+    device, limit, share = max(uses, key=lambda use: use[2])
+    logger.info("%s: %s binds, at %.2f of the budget of %s", model.title, limit, share, device.name)
+    return WEIGHED_AS[limit]
+
+
+def _uses(context: Context, model: FloatSource) -> Iterator[tuple[DeviceProfile, str, float]]:
+    """Yield (device, resource, share of its budget). The file is the cheapest INT8 one."""
+    for device in context.job.recipe.devices:
+        file = expected_file(context, model, reduce_range=device.saturates)
+        seen = measure_on(context.on(device), file.path, "validation")
+        for limit in device.budgets.limits():
+            if seen.resources is not None and limit.resource in WEIGHED_AS and limit.at_most is not None:
+                yield device, limit.resource, seen.resources.value(limit.resource) / limit.at_most
+
+
+def broken_floor(job: Job, parent: Snapshot, after: Snapshot) -> str | None:
+    """Return a sentence on the floor that a snapshot broke; None where it broke none.
+
+    The accuracy floor is the recipe's; on a critical slice it is the margin of the gate against the parent.
+    """
+    floor = parent.accuracy - job.recipe.prune.accuracy_floor
+    if after.accuracy < floor:
+        return f"{after.title} fell to {after.accuracy:.3f} on validation, below the floor of {floor:.3f}"
+    rows, before = (answer_rows(job, "validation", each.validation_outputs) for each in (after, parent))
+    for gate in job.recipe.gates:
+        if (
+            not isinstance(gate, NonInferiority)
+            or (gate.metric, gate.against) != ("accuracy", "parent")
+            or not gate.slice
+        ):
+            continue
+        critical = in_slice(rows, gate.slice)
+        then, now = (float(each["score"][critical].mean()) for each in (before, rows))
+        if then - now > gate.margin:
+            return (
+                f"{after.title} fell from {then:.3f} to {now:.3f} on the validation rows with {gate.slice}, by more "
+                f"than the margin of {gate.margin:g}"
+            )
+    return None
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Snapshots from the parent to the smallest, all above the floors; why it stopped; what stays whole.
+    """Snapshots from the parent to the smallest, all above the floors; why pruning stopped; the layers that stay whole.
 
     `undone` are rounds that broke a floor and were taken back.
     """
@@ -59,27 +132,27 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Prunable:
-    """What of the parent stays, and how many units of each kind may go."""
+    """The layers of the parent that stay, and how many units of each kind may go."""
 
     protected: tuple[Protected, ...]
     counts: Mapping[str, int]
 
 
 @task(name="prune", cache_policy=NO_CACHE)
-def prune(job: Job, parent: Parent, baseline: Baseline) -> Trajectory:
+def prune(context: Context, baseline: Baseline) -> Trajectory:
     """Prune in rounds until every device's budgets hold, a floor breaks, or nothing is left to remove.
 
     A round that breaks the accuracy floor, or loses more on a critical slice than its gate allows, is undone and tried
     once more with half of the ratio; if that breaks it too, the trajectory ends. An ONNX upstream stays whole.
     """
-    if isinstance(parent, OnnxParent):
+    if not context.trainable:
         return Trajectory((baseline.snapshot,), (), UNTRAINABLE, ())
-    settings = job.recipe.prune
-    prunable = _prunable(job, parent)
+    job, settings = context.job, context.job.recipe.prune
+    prunable = _prunable(context)
     snapshots, undone, ratio = [baseline.snapshot], list[Snapshot](), settings.ratio
-    while (stop := _enough(job, parent, baseline, snapshots[-1])) is None:
+    while (stop := _enough(context, baseline, snapshots[-1])) is None:
         try:
-            after = _round(job, parent, baseline, snapshots[-1], prunable, ratio)
+            after = _round(context, snapshots[-1], prunable, ratio)
         except PruningError as error:
             stop = str(error)
             break
@@ -97,23 +170,27 @@ def prune(job: Job, parent: Parent, baseline: Baseline) -> Trajectory:
     return Trajectory(tuple(snapshots), tuple(undone), stop, prunable.protected)
 
 
-def _enough(job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot) -> str | None:
-    """Why no further round is needed or allowed.
+def _enough(context: Context, baseline: Baseline, last: Snapshot) -> str | None:
+    """Return the reason why no further round is needed or allowed, else None.
 
     A search for anything but accuracy goes on below the budgets, to the floor.
     """
-    if not _goes_on_below(job.recipe.search) and (kept := _keeps_budgets(job, parent, baseline, last)):
+    recipe = context.job.recipe
+    if not _goes_on_below(recipe.search) and (kept := _keeps_budgets(context, baseline, last)):
         return kept
-    if last.index == job.recipe.prune.max_rounds:
+    if last.index == recipe.prune.max_rounds:
         return f"all {last.index} rounds are done"
     return None
 
 
-def _keeps_budgets(job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot) -> str | None:
-    """Say so where every budget holds as measured; the smallest file budget is looked at first, for it is free."""
-    size = min(device.budgets.size_bytes for device in job.recipe.devices)
+def _keeps_budgets(context: Context, baseline: Baseline, last: Snapshot) -> str | None:
+    """Return a sentence where every budget holds as measured, else None.
+
+    The smallest file budget is checked first because it needs no measurement.
+    """
+    size = min(device.budgets.size_bytes for device in context.job.recipe.devices)
     if last.weight_bytes + baseline.graph_bytes <= size:
-        missed = missed_budgets(job, parent, last)
+        missed = missed_budgets(context, last)
         if not missed:
             return f"{last.title} keeps every device's budgets"
         logger.info("%s: one more round, for as INT8 it misses %s", last.title, "; ".join(missed))
@@ -124,11 +201,11 @@ def _goes_on_below(search: Search | None) -> bool:
     return search is not None and search.objective != "accuracy"
 
 
-def _prunable(job: Job, parent: TorchParent) -> Prunable:
-    """Found once per program, by trial."""
-    kinds = job.recipe.prune.units
+def _prunable(context: Context) -> Prunable:
+    """Find by trial, once per program, what can be pruned."""
+    job, parent, kinds = context.job, context.torch_parent, context.job.recipe.prune.units
 
-    def produce(folder: Path) -> dict[str, Any]:
+    def produce(_: Path) -> dict[str, Any]:
         model = parent.build()
         protected = protected_units(model, parent.example, kinds)
         units = units_of(model, parent.example, kinds, protected)
@@ -138,20 +215,18 @@ def _prunable(job: Job, parent: TorchParent) -> Prunable:
         }
 
     inputs = {"parent": parent.digest, "kinds": list(kinds), **job.digests("validation")}
-    value = job.workspace.store.run("prunable", inputs, CODE, produce).value
+    value = context.store.run("prunable", inputs, CODE, produce).value
     found = Prunable(tuple(Protected(*each) for each in value["protected"]), value["counts"])
     if not any(found.counts.values()):
         logger.warning("nothing of this model can be pruned; it is quantized as it is")
     return found
 
 
-def _round(
-    job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float
-) -> Snapshot:
-    settings = job.recipe.prune
-    weigh_by = binding_resource(job, parent, last) if settings.weigh_by == "binding" else settings.weigh_by
+def _round(context: Context, last: Snapshot, prunable: Prunable, ratio: float) -> Snapshot:
+    job, settings = context.job, context.job.recipe.prune
+    weigh_by = binding_resource(context, last) if settings.weigh_by == "binding" else settings.weigh_by
     inputs = {
-        "parent": parent.digest,
+        "parent": context.parent.digest,
         "last": last.digest,
         "index": last.index + 1,
         "ratio": ratio,
@@ -159,8 +234,8 @@ def _round(
         "settings": settings.model_dump(mode="json", exclude={"ratio", "weigh_by", "max_rounds", "accuracy_floor"}),
         **job.digests("train", "calibration", "validation"),
     }
-    stage = job.workspace.store.run(
-        "prune", inputs, CODE, lambda folder: _compute(job, parent, baseline, last, prunable, ratio, weigh_by, folder)
+    stage = context.store.run(
+        "prune", inputs, CODE, lambda folder: _compute(context, last, prunable, ratio, weigh_by, folder)
     )
     return Snapshot(
         index=last.index + 1,
@@ -173,12 +248,14 @@ def _round(
 
 
 def _compute(
-    job: Job, parent: TorchParent, baseline: Baseline, last: Snapshot, prunable: Prunable, ratio: float,
-    weigh_by: Resource | str, folder: Path,
-) -> dict[str, Any]:  # fmt: skip
-    model, before = last.load(parent), last.history
-    history = before + _remove(job, parent, model, prunable, before, ratio, weigh_by)
-    _fine_tune(job, model, teaching(job, parent), last.index + 1)
+    context: Context, last: Snapshot, prunable: Prunable, ratio: float, weigh_by: Resource | str, folder: Path
+) -> dict[str, Any]:
+    job, before = context.job, last.history
+    model = last.load(context.torch_parent)
+    history = before + _remove(context, model, prunable, before, ratio, weigh_by)
+    settings = job.recipe.prune.fine_tune.settings()
+    settings = replace(settings, seed=settings.seed + last.index + 1)
+    fine_tune_with_parent(context, model, settings, f"fine-tuning round {last.index + 1}")
     save_snapshot(folder, model, history)
     outputs = predict(model, job.splits["validation"].inputs)
     np.save(folder / "outputs.npy", outputs)
@@ -190,9 +267,9 @@ def _compute(
 
 
 def _remove(
-    job: Job, parent: TorchParent, model: nn.Module, prunable: Prunable, before: History, ratio: float,
-    weigh_by: Resource | str,
-) -> History:  # fmt: skip
+    context: Context, model: nn.Module, prunable: Prunable, before: History, ratio: float, weigh_by: Resource | str
+) -> History:
+    job, parent = context.job, context.torch_parent
     settings, calibration = job.recipe.prune, job.splits["calibration"]
     trimmed = _trim(job, parent, model, before)
     units = units_of(model, parent.example, settings.units, prunable.protected)
@@ -209,23 +286,12 @@ def _remove(
 
 
 def _trim(job: Job, parent: TorchParent, model: nn.Module, before: History) -> Round:
-    """The table of tokens is cut in the first round."""
+    """Cut the table of tokens, in the first round alone."""
     vocabulary = job.recipe.prune.vocabulary
     if vocabulary is None or before:
         return {}
     rows = job.splits["train"].inputs
     return {"vocabulary": trim_vocabulary(model, parent.example, rows, **vocabulary.model_dump())}
-
-
-def _fine_tune(job: Job, model: nn.Module, by: Teaching, index: int) -> None:
-    train = job.splits["train"]
-    settings = job.recipe.prune.fine_tune.settings()
-    settings = replace(settings, seed=settings.seed + index)
-    with steps(f"fine-tuning round {index}") as progress:
-        fine_tune(
-            model, train.inputs, train.targets, by.teacher, job.workload.loss, settings, progress, job.validation_score,
-            by.augment, by.weights,
-        )  # fmt: skip
 
 
 def _report(snapshot: Snapshot, rounds: int) -> None:

@@ -1,7 +1,18 @@
-"""TODO."""
+"""Delivery: a judged candidate into a bundle at a destination, and approvals, the one way past a failed gate.
 
-from tasks.delivery.approvals import approve_version
+In comes a verdict that lets a candidate through, with the file that was judged; out goes a whole bundle, which the
+registry's aliases name afterwards. A destination is a protocol: a folder is the first one.
+"""
+
+from tasks.delivery.approvals import approve_version, with_recorded_approval
+from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
 from tasks.delivery.publication import publish
-from tasks.delivery.recorded_approvals import with_recorded_approval
 
-__all__ = ["approve_version", "publish", "with_recorded_approval"]
+__all__ = [
+    "BundleContent",
+    "Destination",
+    "FolderDestination",
+    "approve_version",
+    "publish",
+    "with_recorded_approval",
+]

@@ -1,5 +1,6 @@
-"""A person answers for a refused candidate: the recorded file is published with an overridden verdict."""
+"""Approvals: a person answers for a refused candidate, which is published with an overridden verdict."""
 
+import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -9,12 +10,12 @@ from pydantic import ValidationError
 
 from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
-from quality_gates.approval import approve
+from edge_runtime.files import sha256_of
+from quality_gates.approval import approve, reinstate
 from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent, render_html
-from quality_gates.verdict import Verdict
-from tasks.delivery.publication import decision_of, put_in_place
-from tasks.delivery.recorded_approvals import record_approval
+from quality_gates.verdict import Approval, Verdict
+from tasks.delivery.publication import put_in_place
 from tasks.errors import RegistryError
 from tasks.registry import EdgeModels, EdgeVersion, Runs, Upstream
 from tasks.reporting import (
@@ -29,15 +30,17 @@ from tasks.reporting import (
     until_now,
     why,
 )
+from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
 COMPRESS_AGAIN = "compress the version again"
+APPROVAL = "approval.json"
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the registry knows of one device's decision: the answer, its report and the candidate that was judged."""
+    """The records of one device's decision in the registry: the answer, its report and the candidate."""
 
     runs: Runs
     models: EdgeModels
@@ -49,8 +52,8 @@ class Recorded:
 
     @property
     def run(self) -> str:
-        """The device's run."""
-        return self.line.report.split("/")[1]
+        """Id of the device's run."""
+        return self.line.run_id
 
 
 def approve_version(
@@ -75,26 +78,35 @@ def approve_version(
         return _publish(workspace, recorded, verdict)
 
 
+def with_recorded_approval(context: DeviceContext, file: Path, verdict: Verdict) -> Verdict:
+    """Return the verdict, overridden again where a person has answered for exactly it and this file.
+
+    Where the approval has ended, is of another verdict, or where another model was deployed since, the verdict stays as
+    the gates decided it, and a warning says why.
+    """
+    if verdict.passed:
+        return verdict
+    job, device = context.job, context.device
+    found = context.runs.find_text(context.device_run, APPROVAL)
+    if found is None:
+        return verdict
+    try:
+        _check_approved_is_deployed(context)
+        today = datetime.now(UTC).date()
+        return reinstate(verdict, _read_approval(found), run_key=job.run_key, file=sha256_of(file), on=today)
+    except ApprovalError as error:
+        logger.warning("%s: version %s was approved before, which does not count: %s", device.name, job.version, error)
+        return verdict
+
+
 def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> DeviceOutcome:
     recipe, line = _recipe(recorded), recorded.line
     file = recorded.models.fetch(recorded.edge)
-    record_approval(recorded.runs, recorded.run, verdict)
-    _place(workspace, recorded, verdict, recipe, file)
+    _record_approval(recorded.runs, recorded.run, verdict)
+    put_in_place(workspace, _device(recipe, recorded), verdict, file, recorded.edge)
     _tell(workspace, recorded, verdict)
     logger.warning("%s: version %s was published against its gates. %s", line.device, line.version, verdict.headline)
     return line.approved(verdict)
-
-
-def _place(workspace: Workspace, recorded: Recorded, verdict: Verdict, recipe: Recipe, file: Path) -> None:
-    origin = {
-        "source_model": recorded.line.model,
-        "source_version": recorded.line.version,
-        "recipe": recipe.name,
-        "recipe_digest": recipe.digest,
-        "run_key": recorded.run_key,
-        **decision_of(verdict),
-    }
-    put_in_place(workspace, recorded.line.model, _device(recipe, recorded), verdict, file, recorded.edge, origin)
 
 
 def _tell(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> None:
@@ -131,16 +143,16 @@ def _recorded(workspace: Workspace, model: str, version: str, device: str) -> Re
     for _, run_key, answer in runs.answers():
         outcome = Outcome.model_validate(answer)
         line = next((line for line in outcome.devices if line.device == device), None)
-        if outcome.version == version and line is not None:
-            found = run_key, outcome, line
+        if outcome.version == version and line is not None and line.edge_version is not None:
+            found = run_key, outcome, line, line.edge_version
     if found is None:
         raise RegistryError(
             f"model {model}: expected an answer for version {version} on {device}, got none; see edgewright history "
             f"{model} for what can be approved"
         )
-    run_key, outcome, line = found
-    content = ReportContent.model_validate_json(runs.read_text(line.report.split("/")[1], CONTENT))
-    return Recorded(runs, models, run_key, outcome, line, content, models.version(device, line.edge_version))
+    run_key, outcome, line, edge_version = found
+    content = ReportContent.model_validate_json(runs.read_text(line.run_id, CONTENT))
+    return Recorded(runs, models, run_key, outcome, line, content, models.version(device, edge_version))
 
 
 def _check_untouched(recorded: Recorded) -> None:
@@ -190,3 +202,27 @@ def _recipe(recorded: Recorded) -> Recipe:
 
 def _device(recipe: Recipe, recorded: Recorded) -> DeviceProfile:
     return next(device for device in recipe.devices if device.name == recorded.line.device)
+
+
+def _record_approval(runs: Runs, run: str, verdict: Verdict) -> None:
+    """Keep the approval of an overridden verdict with the device's run."""
+    runs.text(run, APPROVAL, verdict.model_dump_json(include={"approval"}, indent=2))
+
+
+def _read_approval(text: str) -> Approval:
+    try:
+        return Approval.model_validate(json.loads(text)["approval"])
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise ApprovalError(
+            f"expected an approval in {APPROVAL}, got {type(error).__name__}; approve the version again"
+        ) from error
+
+
+def _check_approved_is_deployed(context: DeviceContext) -> None:
+    """An approval replaces what was deployed when it was given, nothing that came later."""
+    now = context.edge_models.deployed(context.device.name)
+    if now is None or now.run_key != context.job.run_key:
+        raise ApprovalError(
+            f"expected what was approved to be deployed still, got "
+            f"{f'a model of version {now.source_version}' if now else 'nothing'}; approve the version again"
+        )

@@ -1,50 +1,123 @@
-"""One release of one content: of bundles that differ in nothing but their decision the newest one stays."""
+"""Destinations: the places that devices take bundles from. A folder is one; others come behind the same protocol."""
 
+import json
 import logging
 import shutil
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-from edge_runtime.bundle import APPROVAL, BundleError, Manifest, decode_manifest
-from edge_runtime.files import fsync_directory
+from edge_runtime.bundle import APPROVAL, BundleError, Manifest, TensorSpec, decode_manifest, read_bundle, write_bundle
+from edge_runtime.files import fsync_directory, make_directories, write_synced
+from edge_runtime.settings import SessionSettings
 
 logger = logging.getLogger("edgewright")
 DECISION = frozenset({"verdict", *APPROVAL})
-"""Keys of the lineage that say what was decided about a content; the content is the same without them."""
+"""Keys of the lineage that tell the decision about a content; the content is the same without them."""
+CLAIMS = "claims"
 _LEFTOVER = ".tmp-superseded-"  # the writer of the next bundle removes what a kill leaves under such a name
 
 
-def supersede(bundle: Path) -> list[str]:
-    """Remove what stands beside a bundle with the same content and another decision; returns the digests.
+@dataclass(frozen=True)
+class BundleContent:
+    """A bundle that is to be written: names, the graph's signature, how to run it, its lineage, and its files."""
 
-    A second approval is a second record, no second release: a device must not find two bundles of one version and take
-    the older record for the one that counts. Other versions, files, recipes and ways to run are other content. Call it
-    only when the bundle is whole; what cannot be read as a bundle is left as it is.
-    """
-    content = _content(bundle)
-    older = [folder for folder in sorted(bundle.parent.iterdir()) if folder != bundle and _holds(folder, content)]
-    for folder in older:
-        _remove(folder)
-        logger.info("%s: took the place of %s, which has an older decision", bundle.name[:12], folder.name[:12])
-    return [folder.name for folder in older]
+    model: str
+    version: str
+    device: str
+    entry: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    session: SessionSettings
+    lineage: Mapping[str, str]
+    files: Mapping[str, Path]
 
 
-def _content(bundle: Path) -> Manifest:
-    manifest = decode_manifest((bundle / "manifest.json").read_bytes())
+class Destination(Protocol):
+    """A place that devices take bundles from. Addresses are texts that only the destination itself interprets."""
+
+    def write(self, content: BundleContent) -> str:
+        """Write a bundle, read it back as a device would, and return its address. Safe to repeat."""
+
+    def bundles(self, model: str, device: str) -> list[str]:
+        """Return the addresses of the whole bundles of a model for a device class."""
+
+    def supersede(self, address: str) -> list[str]:
+        """Remove the bundles that differ from this one in nothing but their decision; return their addresses."""
+
+    def claim(self, model: str, device: str, release: int, holder: str) -> bool:
+        """Take a release number of a model and device class for a holder, atomically and for good.
+
+        Return whether the number is this holder's: True when it was free, and when the same holder has it already.
+        """
+
+
+@dataclass(frozen=True)
+class FolderDestination:
+    """A folder with `MODEL/DEVICE/DIGEST/` for each bundle and `MODEL/DEVICE/claims/` for the release numbers."""
+
+    root: Path
+
+    def write(self, content: BundleContent) -> str:
+        """Write a bundle, read it back as a device would, and return its folder. Raises BundleError."""
+        bundle = write_bundle(self.root, **{name: getattr(content, name) for name in BundleContent.__annotations__})
+        read_bundle(bundle)
+        return str(bundle)
+
+    def bundles(self, model: str, device: str) -> list[str]:
+        """Return the folders of the whole bundles of a model for a device class, by digest."""
+        folder = self.root / model / device
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        return [str(each) for each in found if _manifest(each) is not None]
+
+    def supersede(self, address: str) -> list[str]:
+        """Remove the bundles that differ from this one in nothing but their decision; return their folders.
+
+        A second approval is a second record, not a second release: a device must not find two bundles of one version
+        and take the older record for the one that counts. Other versions, files, recipes and ways to run are other
+        content. Call it only when the bundle is whole; a folder that cannot be read as a bundle is left as it is.
+        """
+        bundle = Path(address)
+        manifest = decode_manifest((bundle / "manifest.json").read_bytes())
+        others = [Path(each) for each in self.bundles(manifest.model, manifest.device) if each != address]
+        older = [folder for folder in others if _content(_manifest(folder)) == _content(manifest)]
+        for folder in older:
+            _remove(folder)
+            logger.info("%s: took the place of %s, which has an older decision", bundle.name[:12], folder.name[:12])
+        return [str(folder) for folder in older]
+
+    def claim(self, model: str, device: str, release: int, holder: str) -> bool:
+        """Create the file of a release number; the file system lets only one claimant create it."""
+        folder = self.root / model / device / CLAIMS
+        make_directories(folder)
+        path = folder / f"{release}.json"
+        try:
+            write_synced(path, json.dumps({"holder": holder}).encode())
+        except FileExistsError:
+            return bool(json.loads(path.read_bytes() or b"{}").get("holder") == holder)
+        fsync_directory(folder)
+        return True
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of a bundle's folder; None for anything else."""
+    if folder.name.startswith(".") or folder.is_symlink() or not folder.is_dir():
+        return None
+    try:
+        return decode_manifest((folder / "manifest.json").read_bytes())
+    except (BundleError, OSError):
+        return None
+
+
+def _content(manifest: Manifest | None) -> Manifest | None:
+    if manifest is None:
+        return None
     return replace(manifest, lineage={key: text for key, text in manifest.lineage.items() if key not in DECISION})
 
 
-def _holds(folder: Path, content: Manifest) -> bool:
-    if folder.name.startswith(".") or folder.is_symlink() or not folder.is_dir():
-        return False
-    try:
-        return _content(folder) == content
-    except (BundleError, OSError):
-        return False
-
-
 def _remove(folder: Path) -> None:
-    """Under another name first: whatever moment this dies at, no reader sees a part of it."""
+    """Remove a bundle, under another name first: whatever moment this dies at, no reader sees a part of it."""
     away = folder.rename(folder.with_name(f"{_LEFTOVER}{folder.name}"))
     fsync_directory(folder.parent)
     shutil.rmtree(away, ignore_errors=True)  # the release is out: what is left of the older record waits for the next

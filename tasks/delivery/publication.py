@@ -1,7 +1,7 @@
-"""Publication: the bundle first, complete and synced; the registry's aliases last."""
+"""Publication of a candidate: the bundle first, complete and synced; the registry's aliases last."""
 
 import logging
-from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,17 +9,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
-from edge_runtime.bundle import read_bundle, write_bundle
 from edge_runtime.files import sha256_of
 from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
-from tasks.delivery.destinations import supersede
+from tasks.delivery.destinations import BundleContent, FolderDestination
 from tasks.errors import PublishError
-from tasks.job import Job
 from tasks.measurement import session_settings
 from tasks.registry import EdgeModels, EdgeVersion
+from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
@@ -27,44 +26,44 @@ ENTRY = "model.onnx"
 
 
 @task(name="publish", cache_policy=NO_CACHE)
-def publish(job: Job, device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVersion) -> Path:
-    """Write the bundle into the target and move the aliases; returns the bundle's folder.
+def publish(context: DeviceContext, verdict: Verdict, file: Path, edge: EdgeVersion) -> str:
+    """Write the bundle into the destination and move the aliases; returns the bundle's address.
 
     Raises PublishError unless the verdict lets it through and the file is the one that was registered with it. Safe to
     repeat: the same bundle is verified and left as it is.
     """
-    return put_in_place(job.workspace, job.model, device, verdict, file, edge, lineage(job, verdict))
+    return put_in_place(context.job.workspace, context.device, verdict, file, edge)
 
 
-def put_in_place(
-    workspace: Workspace, model: str, device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVersion,
-    origin: Mapping[str, str],
-) -> Path:  # fmt: skip
-    """Publish a registered candidate with what is known of its origin; as `publish`.
+def put_in_place(workspace: Workspace, device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVersion) -> str:
+    """Publish a registered candidate for a device class; as `publish`.
 
-    Published again with another decision, such as a newer approval, it is the one bundle of its content.
+    Each model file has exactly one published bundle: one with another decision, such as a newer approval, replaces it.
     """
-    _check_verdict(f"{model} version {edge.source_version} on {device.name}", verdict, edge)
+    origin, destination = edge.lineage, FolderDestination(workspace.target)
+    _check_verdict(f"{origin.source_model} version {origin.source_version} on {device.name}", verdict, edge)
     _check_file(file, edge)
+    bundle = destination.write(_content(device, verdict, file, edge))  # whole, before anything names it
+    EdgeModels(workspace.tracking_uri, origin.source_model).deploy(edge, device.name)
+    destination.supersede(bundle)
+    logger.info("%s: published version %s as %s", device.name, origin.source_version, Path(bundle).name[:12])
+    return bundle
+
+
+def _content(device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVersion) -> BundleContent:
     settings = session_settings(device)
     session = EdgeModel.load(file, settings)
-    bundle = write_bundle(
-        workspace.target,
-        model=model,
-        version=edge.source_version,
+    return BundleContent(
+        model=edge.lineage.source_model,
+        version=edge.lineage.source_version,
         device=device.name,
         entry=ENTRY,
         inputs=session.inputs,
         outputs=session.outputs,
         session=settings,
-        lineage=origin,
+        lineage=asdict(edge.lineage) | decision_of(verdict),
         files={ENTRY: file},
     )
-    read_bundle(bundle)  # what a device will do, before anything names it
-    EdgeModels(workspace.tracking_uri, model).deploy(edge, device.name)
-    supersede(bundle)
-    logger.info("%s: published version %s as %s", device.name, edge.source_version, bundle.name[:12])
-    return bundle
 
 
 def _check_verdict(what: str, verdict: Verdict, edge: EdgeVersion) -> None:
@@ -85,20 +84,8 @@ def _check_file(file: Path, edge: EdgeVersion) -> None:
         )
 
 
-def lineage(job: Job, verdict: Verdict) -> dict[str, str]:
-    """Where a bundle came from and what the gates said, as text."""
-    return {
-        "source_model": job.model,
-        "source_version": job.version,
-        "recipe": job.recipe.name,
-        "recipe_digest": job.recipe.digest,
-        "run_key": job.run_key,
-        **decision_of(verdict),
-    }
-
-
 def decision_of(verdict: Verdict) -> dict[str, str]:
-    """The verdict as text, and who answers for it where it was overridden; the keys are the manifest's."""
+    """Return the verdict as text, and who answers for it where it was overridden; the keys are the manifest's."""
     if verdict.approval is None:
         return {"verdict": verdict.outcome}
     approval = verdict.approval

@@ -1,8 +1,11 @@
-"""Answers on the device's own instruction set, where this machine has another: emulated, and never timed."""
+"""Emulation: answers on the device's own instruction set where this machine has another; never timed.
 
-from tasks.emulation.availability import answering_of, emulators_for
+In comes the CPU that a device profile names; out goes an emulator that runs the measuring process as if on that CPU, or
+the reason why there is none and what to install.
+"""
+
+from tasks.emulation.availability import answering_of, emulators_for, instruction_set_here
 from tasks.emulation.emulator import Emulator, find_emulator
-from tasks.emulation.host import instruction_set_here
 from tasks.emulation.sysroot import DEBIAN, prepare_root, read_root
 
 __all__ = [

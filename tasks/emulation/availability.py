@@ -1,13 +1,68 @@
-"""Which emulators the devices of a recipe need on this machine, and which of them are there."""
+"""Availability of a device's class of CPU: this machine's own, an emulator, or the reason why there is none."""
 
+import platform
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from deployments.device import DeviceProfile
-from tasks.emulation.answering import Answering, answering
+from deployments.device import DeviceProfile, EmulatedAnswers
+from deployments.instruction_sets import CPUS, Cpu, InstructionSet, instruction_set_of
 from tasks.emulation.emulator import Emulator, find_emulator
-from tasks.emulation.host import instruction_set_here
 from tasks.errors import EmulatorMissing
+
+CPUINFO = Path("/proc/cpuinfo")
+HERE = "this machine's CPU"
+
+
+@cache
+def instruction_set_here() -> InstructionSet | None:
+    """The instruction set of this machine; None where no profile names it, or where it cannot be read."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        return None
+    return instruction_set_of(platform.machine(), flags_of(lines))
+
+
+def flags_of(lines: list[str]) -> frozenset[str]:
+    """The flags that all cores of a /proc/cpuinfo have: an Arm machine may have cores of two kinds."""
+    pairs = (line.partition(":")[::2] for line in lines)
+    cores = [frozenset(value.split()) for name, value in pairs if name.strip() in ("flags", "Features")]
+    return frozenset.intersection(*cores) if cores else frozenset()
+
+
+@dataclass(frozen=True)
+class Answering:
+    """Where answers are taken; `emulated` is None for this machine's CPU. The sentence is for the report."""
+
+    emulated: Cpu | None
+    sentence: str
+
+    @property
+    def words(self) -> str:
+        """The CPU in a few words."""
+        return HERE if self.emulated is None else f"{self.emulated.name}, emulated"
+
+
+def answering(device: DeviceProfile, here: InstructionSet | None) -> Answering:
+    """Choose for a device on a machine whose instruction set is `here`, None for one that no profile names."""
+    wanted, got = device.instruction_set, here or "of a class that no profile names"
+    if wanted == here:
+        return Answering(None, f"Answers are taken on {HERE}, which is of the device's class: {wanted}.")
+    if not isinstance(device.answers, EmulatedAnswers):
+        return Answering(
+            None,
+            f"Answers are taken on {HERE} ({got}), which differs from the device's: {wanted}. Whether the file answers "
+            "the same there is not shown.",
+        )
+    cpu = CPUS[device.answers.cpu]
+    return Answering(
+        cpu,
+        f"Answers of the candidate and of what is deployed are taken on an emulated {cpu.name} ({wanted}), for "
+        f"{HERE} ({got}) is of another class. The parent, in float, answers here. No latency, memory or load time is "
+        "taken under emulation: those figures are this machine's.",
+    )
 
 
 def answering_of(device: DeviceProfile) -> Answering:

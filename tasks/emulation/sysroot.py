@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deployments.instruction_sets import Machine
 from edge_runtime.files import fsync_directory, write_synced
-from tasks.errors import EmulatorMissing, TargetError
+from tasks.errors import EmulatorError, EmulatorMissing
 
 DEBIAN: Mapping[Machine, str] = {"aarch64": "arm64", "x86_64": "amd64"}
 PACKAGES = ("python3", "libstdc++6")  # the second for ONNX Runtime
@@ -42,7 +42,7 @@ class Root:
 
 def root_folder(home: Path, machine: Machine) -> Path:
     """Where a machine's root is, prepared or not."""
-    return home / "targets" / machine
+    return home / "emulators" / machine
 
 
 def read_root(home: Path, machine: Machine) -> Root:
@@ -52,16 +52,16 @@ def read_root(home: Path, machine: Machine) -> Root:
         contents = (folder / CONTENTS).read_text()
     except OSError:
         reason = f"expected Python for {machine} in {folder}, got no prepared folder."
-        raise EmulatorMissing(reason, "Prepare it with edgewright targets --prepare and run again.") from None
+        raise EmulatorMissing(reason, "Prepare it with edgewright emulators --prepare and run again.") from None
     missing = [wheel for wheel in _pinned() if wheel not in contents.split()]
     if missing:
         reason = f"expected {', '.join(missing)} in {folder}, as on this machine, got other versions."
-        raise EmulatorMissing(reason, "Prepare it anew with edgewright targets --prepare and run again.")
+        raise EmulatorMissing(reason, "Prepare it anew with edgewright emulators --prepare and run again.")
     return Root(folder, hashlib.sha256(contents.encode()).hexdigest())
 
 
 def prepare_root(home: Path, machine: Machine) -> Root:
-    """Fetch and unpack a root with apt and pip, as any user; what was there is replaced. Raises TargetError."""
+    """Fetch and unpack a root with apt and pip, as any user; what was there is replaced. Raises EmulatorError."""
     folder = root_folder(home, machine)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = folder.with_name(f".tmp-{machine}-{secrets.token_hex(4)}")
@@ -122,15 +122,15 @@ def _run(command: Sequence[str]) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=900)
     except FileNotFoundError as error:
-        raise TargetError(
-            f"expected the program {command[0]}, got none; a target is prepared on Debian or a system like it, where "
-            f"apt-get and dpkg-deb are"
+        raise EmulatorError(
+            f"expected the program {command[0]}, got none; an emulator is prepared on Debian or a system like it, "
+            "where apt-get and dpkg-deb are"
         ) from error
     except subprocess.CalledProcessError as error:
         said = " ".join(error.stderr.split())[-400:]
-        raise TargetError(
+        raise EmulatorError(
             f"expected {command[0]} to fetch or unpack, got status {error.returncode}: {said}; check that the "
             "registries can be reached, then prepare again"
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise TargetError(f"expected {command[0]} to end within 15 minutes, got no end; prepare again") from error
+        raise EmulatorError(f"expected {command[0]} to end within 15 minutes, got no end; prepare again") from error

@@ -1,4 +1,8 @@
-"""TODO."""
+"""Measurement of an edge file as the device runs it, with answers from the device's class of CPU.
+
+In comes a file and a split on one device; out goes the evidence that gates look at: a line per row and the resource
+figures, or a sentence on why there are none. Latency and memory are this machine's, never an emulator's.
+"""
 
 from tasks.measurement.device_answers import emulated_outputs, measure_for
 from tasks.measurement.device_measurement import (

@@ -15,40 +15,40 @@ from edge_runtime.files import sha256_of
 from quality_gates.evidence import ModelEvidence, Unanswered
 from tasks.emulation import answering_of, find_emulator
 from tasks.errors import EmulatorMissing
-from tasks.job import Job
 from tasks.measurement.device_measurement import answer_rows, measure_on, request
-from tasks.store import StageResult
-from tasks.upstream import Parent
+from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
-CODE = ("edge_runtime", "tasks.emulation", "tasks.measurement.device_measurement")
+CODE = ("edge_runtime.measurement", "tasks.emulation", request, __name__)
 
 
-def measure_for(job: Job, parent: Parent, device: DeviceProfile, file: Path, split: SplitName) -> ModelEvidence:
+def measure_for(context: DeviceContext, file: Path, split: SplitName) -> ModelEvidence:
     """Measure one edge file for a device: as measure_on does, with answers from an emulated CPU where one is due.
 
     An emulator that is missing leaves the answers out and says why; a run that fails there is a failed measurement.
     """
-    native = measure_on(job, parent, device, file, split)
+    device = context.device
+    native = measure_on(context, file, split)
     where = answering_of(device)
     if where.emulated is None or native.failure is not None:
         return replace(native, answered_on=where.words)
     try:
-        outputs = emulated_outputs(job, device, where.emulated, file, split)
+        outputs = emulated_outputs(context, where.emulated, file, split)
     except EmulatorMissing as error:
         logger.warning("%s: %s", device.name, error)
         return replace(native, rows=None, unanswered=Unanswered(error.reason, error.remedy))
     except MeasurementFailed as error:
         logger.warning("%s: on %s: %s", device.name, where.words, error)
         return ModelEvidence(rows=None, resources=None, failure=f"On {where.words}: {error}")
-    return replace(native, rows=answer_rows(job, split, outputs), answered_on=where.words)
+    return replace(native, rows=answer_rows(context.job, split, outputs), answered_on=where.words)
 
 
-def emulated_outputs(job: Job, device: DeviceProfile, cpu: Cpu, file: Path, split: SplitName) -> np.ndarray:
+def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitName) -> np.ndarray:
     """Outputs of a file for all rows of a split on an emulated CPU, computed once.
 
     Raises EmulatorMissing or MeasurementFailed.
     """
+    job, device = context.job, context.device
     emulator = find_emulator(cpu, job.workspace.home)
     rows = job.splits[split]
 
@@ -68,7 +68,7 @@ def emulated_outputs(job: Job, device: DeviceProfile, cpu: Cpu, file: Path, spli
         "emulator": emulator.identity,
         **job.digests(split),
     }
-    stage: StageResult = job.workspace.store.run("emulate", inputs, CODE, produce)
+    stage = context.store.run("emulate", inputs, CODE, produce)
     return np.load(stage.folder / "outputs.npy")
 
 

@@ -1,8 +1,9 @@
-"""Models as a device runs them: rows answered and resources taken, in a process of its own."""
+"""Measurement of models as a device runs them: rows answered and resources taken, in a process of its own."""
 
 import json
 import logging
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -22,15 +23,15 @@ from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
 from quality_gates.evidence import BatchLatency, ModelEvidence
 from quality_gates.gates import Limit
+from quality_gates.policy import probability_column
 from tasks.errors import one_line
 from tasks.job import Job
-from tasks.measurement.answer_columns import more_answers
 from tasks.store import digest_of
-from tasks.upstream import Parent
+from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 _MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
-CODE = ("edge_runtime", "tasks.measurement.device_measurement")
+CODE = (measure, __name__)
 
 
 def session_settings(device: DeviceProfile) -> SessionSettings:
@@ -38,9 +39,9 @@ def session_settings(device: DeviceProfile) -> SessionSettings:
     return SessionSettings(threads=device.threads, execution_provider=device.execution_provider)
 
 
-def measure_on(job: Job, parent: Parent, device: DeviceProfile, file: Path, split: SplitName) -> ModelEvidence:
-    """Measure one file on one device profile over a split; a failed measurement is evidence of its own."""
-
+def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvidence:
+    """Measure a file on the context's device over a split; a failed measurement is evidence of its own."""
+    job, device = context.job, context.device
     sizes = batch_sizes(job)
 
     def produce(folder: Path) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def measure_on(job: Job, parent: Parent, device: DeviceProfile, file: Path, spli
         **job.digests(split),
     }
     try:
-        stage = job.workspace.store.run("measure", inputs, CODE, produce)
+        stage = context.store.run("measure", inputs, CODE, produce)
     except MeasurementFailed as error:
         logger.warning("%s: %s", device.name, error)
         return ModelEvidence(rows=None, resources=None, failure=str(error))
@@ -91,8 +92,44 @@ def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame
                 f"workload `{job.recipe.workload}`: expected one {name} for each of {len(rows)} rows, got an array of "
                 f"shape {np.shape(values)}; correct Workload.predictions and Workload.score"
             )
-    frame = pd.DataFrame({"row_id": np.arange(len(rows)), **answers, **more_answers(job, split, outputs, answers)})
+    frame = pd.DataFrame({"row_id": np.arange(len(rows)), **answers, **_more_answers(job, split, outputs, answers)})
     return pd.concat([frame, rows.slices.reset_index(drop=True)], axis=1)
+
+
+def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Mapping[str, object]) -> dict[str, object]:
+    """Return target, confidence of the prediction, and p(k) for every class k whose AUROC a gate holds.
+
+    What the workload does not give is left out, and a gate that needs it fails with that reason.
+    Raises ConfigurationError when the workload's labels or probabilities do not fit its rows.
+    """
+    rows = job.splits[split]
+    try:
+        labels, table = job.workload.right_answers(rows.targets), job.workload.probabilities(outputs)
+    except Exception as error:  # user code
+        raise ConfigurationError(
+            f"workload `{job.recipe.workload}`: expected labels and probabilities for outputs of shape "
+            f"{outputs.shape}, got {one_line(error)}; correct Workload.right_answers and Workload.probabilities"
+        ) from error
+    for name, found in (("right_answers", labels), ("probabilities", table)):
+        if found is not None and len(found) != len(rows):
+            raise ConfigurationError(
+                f"workload `{job.recipe.workload}`: expected {name} for each of {len(rows)} rows, got {len(found)}; "
+                f"correct Workload.{name}"
+            )
+    more: dict[str, object] = {} if labels is None else {"target": labels}
+    return more if table is None else more | _probabilities(job, table, np.asarray(answers["prediction"]))
+
+
+def _probabilities(job: Job, table: pd.DataFrame, predictions: np.ndarray) -> dict[str, object]:
+    found: dict[str, object] = {}
+    place = pd.Index(table.columns).get_indexer(pd.Index(predictions))
+    if (place >= 0).all():
+        found["confidence"] = table.to_numpy(dtype=float)[np.arange(len(table)), place]
+    for gate in job.recipe.gates:
+        of = getattr(gate, "of", None)
+        if getattr(gate, "metric", None) == "auroc" and of in table.columns:
+            found[probability_column(of)] = table[of].to_numpy(dtype=float)
+    return found
 
 
 @cache

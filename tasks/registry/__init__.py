@@ -1,6 +1,10 @@
-"""The one door to MLflow: upstream models, runs, edge models."""
+"""The registry: the one door to MLflow, where upstream models, runs and edge models are read and written.
 
-from tasks.registry.edge_models import APPROVED_UNTIL, EdgeModels, EdgeVersion, edge_name
+In come names, versions and records as plain values; out go files, tags and records. Nothing outside this folder imports
+MLflow. A registry that gives no answer raises RegistryUnavailable, which is never taken for a no.
+"""
+
+from tasks.registry.edge_models import APPROVED_UNTIL, EdgeModels, EdgeVersion, Lineage, edge_name
 from tasks.registry.runs import Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
@@ -8,6 +12,7 @@ __all__ = [
     "APPROVED_UNTIL",
     "EdgeModels",
     "EdgeVersion",
+    "Lineage",
     "RegisteredModel",
     "Runs",
     "Upstream",

@@ -1,9 +1,9 @@
-"""Edge models: a registered model per upstream model and device, whose aliases say what runs in the field."""
+"""Edge models: a registered model per upstream model and device, whose aliases name the version that is deployed."""
 
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import mlflow
@@ -24,18 +24,48 @@ APPROVED_UNTIL = "edgewright.approved_until"
 
 
 @dataclass(frozen=True)
+class Lineage:
+    """The origin of an edge model: the upstream version, the recipe, and the key of the run that made it."""
+
+    source_version: str
+    source_model: str
+    recipe: str
+    recipe_digest: str
+    run_key: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The same as tags of a registered version."""
+        return {f"edgewright.{name}": value for name, value in asdict(self).items()}
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> "Lineage":
+        """Read the tags of a registered version. Raises KeyError for a tag that is missing."""
+        return cls(**{field.name: tags[f"edgewright.{field.name}"] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
 class EdgeVersion:
-    """A version of an edge model: `source_version` is the upstream version that it was made from.
+    """A version of an edge model.
 
     `approved_until` is the last day of the approval that it was published on against its gates, if it was.
     """
 
     name: str
     version: str
-    source_version: str
-    run_key: str
+    lineage: Lineage
     file_sha256: str
     approved_until: str | None = None
+
+    @property
+    def source_version(self) -> str:
+        """The upstream version that it was made from."""
+        return self.lineage.source_version
+
+    @property
+    def run_key(self) -> str:
+        """The key of the run that made it."""
+        return self.lineage.run_key
 
 
 class EdgeModels:
@@ -47,11 +77,11 @@ class EdgeModels:
         self.model = model
 
     def deployed(self, device: str) -> EdgeVersion | None:
-        """Return what runs on a device class now, or None before the first deployment."""
+        """Return the version that is deployed on a device class, or None before the first deployment."""
         return self._by_alias(device, DEPLOYED)
 
     def previous(self, device: str) -> EdgeVersion | None:
-        """Return what ran there before."""
+        """Return the version that was deployed there before."""
         return self._by_alias(device, PREVIOUS)
 
     def version(self, device: str, number: str) -> EdgeVersion:
@@ -68,7 +98,7 @@ class EdgeModels:
             ) from error
 
     def describe(self, edge: EdgeVersion, description: str, tags: Mapping[str, str]) -> EdgeVersion:
-        """Change what a version's page says."""
+        """Change the description and the tags of a version's page."""
         return self._describe(self.client.get_model_version(edge.name, edge.version), description, tags)
 
     def fetch(self, edge: EdgeVersion) -> Path:
@@ -175,8 +205,7 @@ def _edge_version(version: ModelVersion) -> EdgeVersion:
         return EdgeVersion(
             version.name,
             str(version.version),
-            version.tags["edgewright.source_version"],
-            version.tags["edgewright.run_key"],
+            Lineage.of(version.tags),
             version.tags[FILE_DIGEST],
             version.tags.get(APPROVED_UNTIL),
         )

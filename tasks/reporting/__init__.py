@@ -1,11 +1,14 @@
-"""TODO."""
+"""Reporting: the outcome of a version, the gate report's content, its history, and the records in MLflow.
+
+In come a device's attempts and judgement; out go the outcome, the report that explains it, and what MLflow shows. The
+outcome is known first: the report, the history and the records are made from it.
+"""
 
 from tasks.reporting.gate_report import decision, report_content
-from tasks.reporting.layer_sensitivity import layer_losses
-from tasks.reporting.outcomes import DeviceOutcome, Outcome, device_outcome
+from tasks.reporting.losses import LayerLosses, layer_losses
+from tasks.reporting.outcomes import REPORT, DeviceOutcome, Outcome, accuracy, device_outcome, history, until_now, why
 from tasks.reporting.recording import (
     CONTENT,
-    REPORT,
     decision_tags,
     description,
     open_run,
@@ -14,13 +17,14 @@ from tasks.reporting.recording import (
     record_outcome,
     record_search,
 )
-from tasks.reporting.version_history import history, until_now, why
 
 __all__ = [
     "CONTENT",
     "REPORT",
     "DeviceOutcome",
+    "LayerLosses",
     "Outcome",
+    "accuracy",
     "decision",
     "decision_tags",
     "description",

@@ -1,63 +1,47 @@
-"""The facts of one device's decision, gathered for the gate report."""
+"""The content of one device's gate report, gathered from the judgement, the attempts and the history."""
 
 import getpass
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 
-import numpy as np
-import pandas as pd
 from prefect.runtime import deployment, flow_run
 
 from deployments.device import DeviceProfile
 from edge_runtime.files import sha256_of
 from model_compression.onnx_files import optimized_operators
-from quality_gates.errors import EvidenceError
-from quality_gates.evidence import Evidence, ModelEvidence, flipped_rows, in_slice, slice_table
-from quality_gates.policy import SliceCondition
-from quality_gates.report import (
-    FlippedRow,
-    ReportContent,
-    RungRow,
-    Side,
-    SliceRow,
-    SliceValue,
-    png_base64,
-)
-from quality_gates.representativeness import Representativeness
+from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.report import ReportContent, RungRow, Side, SizePoint, SliceValue
 from quality_gates.verdict import Verdict
-from tasks.compression import Trajectory
+from tasks.compression import Snapshot, Student, Trajectory
 from tasks.emulation import answering_of
 from tasks.job import Job
-from tasks.registry import EdgeModels, Runs
-from tasks.reporting.confusions import confusion, mistakes
-from tasks.reporting.layer_sensitivity import LayerLosses
-from tasks.reporting.loss_ledger import ledger
-from tasks.reporting.outcomes import accuracy, critical_slices, figures_of
-from tasks.reporting.size_points import frontier
-from tasks.reporting.version_history import candidate_row, history, until_now
-from tasks.selection import Attempt, Climb
+from tasks.reporting.losses import LayerLosses, ledger
+from tasks.reporting.outcomes import DeviceOutcome, accuracy, figures_of, history, history_row, until_now
+from tasks.reporting.row_findings import confusion, mistakes, negative_flips, shown_flips, slice_rows
+from tasks.selection import Attempt, Climb, Judgement, pareto
 from tasks.store import libraries
-
-SHOWN_FLIPS = 24
+from tasks.upstream import DeviceContext
 
 
 def report_content(
-    job: Job, device: DeviceProfile, trajectory: Trajectory, climb: Climb, verdict: Verdict, evidence: Evidence,
-    deployed: str | None, runs: Runs, run_id: str, layers: LayerLosses,
-    representativeness: Representativeness | None = None,
+    context: DeviceContext, trajectory: Trajectory, climb: Climb, judgement: Judgement, outcome: DeviceOutcome,
+    layers: LayerLosses,
 ) -> ReportContent:  # fmt: skip
     """Gather everything that the gate report of one device says."""
-    against = f"deployed version {deployed}" if deployed else "the parent"
+    job, device, verdict, evidence = context.job, context.device, judgement.verdict, judgement.evidence
+    deployed = judgement.deployed_version
     reference = evidence.deployed if deployed else evidence.parent
-    flips = _flips(evidence.candidate, reference)
-    models = EdgeModels(job.workspace.tracking_uri, job.model)
-    past = [row for _, row in history(runs, models, device.name)]
-    critical = critical_slices(job)
+    flips = negative_flips(evidence.candidate, reference)
+    past = [row for _, row in history(context.runs, context.edge_models, device.name)]
+    current = history_row(outcome, datetime.now(UTC), "deployed" if outcome.published else "")
+    critical = job.recipe.critical_slices
     return ReportContent(
         model=job.model,
         version=job.version,
         device=device.name,
         verdict=verdict,
-        published=verdict.releases,
+        published=outcome.published,
         deployed_version=deployed,
         decision=decision(verdict, deployed),
         answers=_answers(device, evidence.candidate),
@@ -71,19 +55,19 @@ def report_content(
         layers_note=_layers_note(climb.chosen, layers),
         mistakes=mistakes(job, evidence.candidate, reference),
         confusion=confusion(evidence.candidate, reference),
-        history=until_now(past, candidate_row(job, verdict, evidence, climb.chosen)),
+        history=until_now(past, current),
         critical=str(critical[0]) if critical else None,
-        slices=tuple(_slices(job, evidence)),
-        flips=() if flips is None else tuple(_shown(job, flips)),
+        slices=tuple(slice_rows(job, evidence)),
+        flips=() if flips is None else tuple(shown_flips(job, flips)),
         flips_total=None if flips is None else len(flips),
-        flips_against=against,
-        representativeness=representativeness,
-        lineage=tuple(_lineage(job, device, trajectory, climb, run_id).items()),
+        flips_against=f"deployed version {deployed}" if deployed else "the parent",
+        representativeness=judgement.representativeness,
+        lineage=tuple(_lineage(context, trajectory, climb).items()),
     )
 
 
 def decision(verdict: Verdict, deployed: str | None) -> str:
-    """What happened to the candidate, in words."""
+    """Return the decision about the candidate in words."""
     if verdict.releases:
         how = "Published by approval against its gates" if verdict.approval else "Published"
         return f"{how}; replaces version {deployed}." if deployed else f"{how}; the first model on this device."
@@ -92,7 +76,7 @@ def decision(verdict: Verdict, deployed: str | None) -> str:
 
 
 def _answers(device: DeviceProfile, candidate: ModelEvidence) -> str:
-    """On which CPU the rows were answered, in words."""
+    """Return in words the CPU that the rows were answered on."""
     missing = candidate.unanswered
     if missing is None:
         return answering_of(device).sentence
@@ -113,22 +97,21 @@ def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
 
 
 def _sides(job: Job, climb: Climb, evidence: Evidence, deployed: str | None) -> Iterator[Side]:
-    rung = f"{climb.chosen.rung}, {climb.chosen.snapshot.title}"
-    yield _side("candidate", f"Candidate from version {job.version} ({rung})", job, evidence.candidate)
+    yield _side("candidate", f"Candidate from version {job.version} ({climb.chosen.title})", job, evidence.candidate)
     if deployed:
         yield _side("deployed", f"Deployed, from version {deployed}", job, evidence.deployed)
     yield _side("parent", f"Parent, version {job.version}, FP32", job, evidence.parent)
 
 
 def _side(role: str, name: str, job: Job, model: ModelEvidence | None) -> Side:
-    slices = tuple(SliceValue(name=str(c), value=accuracy(model, c)) for c in critical_slices(job))
+    slices = tuple(SliceValue(name=str(c), value=accuracy(model, c)) for c in job.recipe.critical_slices)
     content = {"role": role, "name": name, "accuracy": accuracy(model), "slices": slices, "figures": figures_of(model)}
     return Side.model_validate(content)
 
 
 def _rung(attempt: Attempt) -> RungRow:
     return RungRow(
-        name=attempt.rung,
+        name=attempt.rung.title,
         snapshot=attempt.snapshot.title,
         outcome=attempt.verdict.outcome,
         accuracy=attempt.accuracy,
@@ -141,86 +124,24 @@ def _rung(attempt: Attempt) -> RungRow:
 
 
 def _operators(attempt: Attempt) -> str:
-    """Of a file that could be measured only: one that crashed ONNX Runtime there would crash it here."""
+    """Count the operators of a file that could be measured: one that crashed ONNX Runtime there would crash it here."""
     if attempt.measured.failure is not None:
         return ""
     return ", ".join(f"{count} {name}" for name, count in optimized_operators(attempt.file.path).items())
 
 
-def _slices(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
-    models = {"parent": evidence.parent, "deployed": evidence.deployed, "candidate": evidence.candidate}
-    frames = {name: model.rows for name, model in models.items() if model is not None and model.rows is not None}
-    columns = [str(column) for column in job.splits["test"].slices.columns]
-    try:
-        table = slice_table(frames, columns)
-    except EvidenceError:
-        return  # damaged rows are a failed gate, which says so
-    critical = critical_slices(job)
-    for (column, value), lines in table.groupby(["column", "value"], sort=False, dropna=False):
-        figures = dict(zip(lines["model"], lines["accuracy"], strict=True))
-        yield SliceRow(
-            slice=f"{column} = {value}",
-            n=int(lines["n"].iloc[0]),
-            critical=SliceCondition(column=str(column), equals=_plain(value)) in critical,
-            **{str(name): float(figure) for name, figure in figures.items()},
-        )
-
-
-def _plain(value: object) -> str | int | float | bool:
-    plain = value.item() if hasattr(value, "item") else value
-    return plain if isinstance(plain, str | int | float | bool) else str(plain)
-
-
-def _flips(candidate: ModelEvidence, reference: ModelEvidence | None) -> pd.DataFrame | None:
-    if candidate.rows is None or reference is None or reference.rows is None:
-        return None
-    try:
-        return flipped_rows(candidate.rows, reference.rows)
-    except EvidenceError:
-        return None
-
-
-def _shown(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
-    """The critical slices' rows first: they are what the release owner must see."""
-    test = job.splits["test"]
-    in_critical = np.zeros(len(flips), dtype=bool)
-    for condition in critical_slices(job):
-        in_critical |= _where(flips, condition)
-    ordered = pd.concat([flips[in_critical], flips[~in_critical]])
-    for _, row in ordered.head(SHOWN_FLIPS).iterrows():
-        index = int(row["row_id"])
-        picture = job.workload.picture(test, index)
-        slices = [f"{column} = {row[column]}" for column in test.slices.columns]
-        yield FlippedRow(
-            row_id=str(index),
-            label=str(test.targets[index]),
-            reference_prediction=str(row["reference_prediction"]),
-            candidate_prediction=str(row["candidate_prediction"]),
-            slice=", ".join(slices),
-            image_png_base64=None if picture is None else png_base64(picture),
-            text=job.workload.text(test, index),
-        )
-
-
-def _where(rows: pd.DataFrame, condition: SliceCondition) -> np.ndarray:
-    """Which rows are in a slice; none where it cannot be told."""
-    try:
-        return in_slice(rows, condition)
-    except EvidenceError:
-        return np.zeros(len(rows), dtype=bool)
-
-
 def _trigger() -> str:
-    """Who or what started this: a deployment of Prefect, or a person."""
+    """Name the trigger of this run: a deployment of Prefect, or a person."""
     if deployment.name:
         return f"Prefect deployment {deployment.name}, flow run {flow_run.name}"
     return f"{getpass.getuser()}, by hand"
 
 
-def _lineage(job: Job, device: DeviceProfile, trajectory: Trajectory, climb: Climb, run_id: str) -> dict[str, str]:
+def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> dict[str, str]:
+    job, device, origin = context.job, context.device, context.job.lineage
     return {
-        "upstream model": f"{job.model} version {job.version}",
-        "recipe": f"{job.recipe.name}, {job.recipe.digest}",
+        "upstream model": f"{origin.source_model} version {origin.source_version}",
+        "recipe": f"{origin.recipe}, {origin.recipe_digest}",
         "workload": job.recipe.workload,
         **{f"{name} split": f"{len(split)} rows, {split.digest}" for name, split in job.splits.items()},
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
@@ -228,6 +149,68 @@ def _lineage(job: Job, device: DeviceProfile, trajectory: Trajectory, climb: Cli
         "layers kept whole": "; ".join(f"{item.layer}: {item.reason}" for item in trajectory.protected) or "none",
         "file": sha256_of(climb.chosen.file.path),
         "triggered by": _trigger(),
-        "run": run_id,
+        "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }
+
+
+def frontier(
+    trajectory: Trajectory, climb: Climb, validation: Evidence | None, deployed: str | None
+) -> Iterator[SizePoint]:
+    """Yield every model of the search, and what is deployed now if it was measured on the `validation` rows."""
+    yield from map(partial(_snapshot_point, trajectory), (*trajectory.snapshots, *trajectory.undone))
+    tried = {attempt.snapshot.title: attempt.snapshot for attempt in climb.attempts}
+    yield from (_student_point(student) for student in tried.values() if isinstance(student, Student))
+    best = pareto(climb.attempts)
+    yield from (_rung_point(attempt, climb, best) for attempt in climb.attempts)
+    if deployed and validation is not None and validation.deployed is not None:
+        yield _deployed_point(deployed, validation.deployed)
+
+
+def _snapshot_point(trajectory: Trajectory, snapshot: Snapshot) -> SizePoint:
+    undone = ", undone: it broke a floor" if snapshot in trajectory.undone else ""
+    return SizePoint(
+        label=snapshot.title,
+        kind="parent" if snapshot.folder is None else "snapshot",
+        size_bytes=snapshot.file_bytes,
+        accuracy=snapshot.accuracy,
+        note=f"{snapshot.parameters:,} parameters, FP32{undone}",
+    )
+
+
+def _student_point(student: Student) -> SizePoint:
+    return SizePoint(
+        label=student.title,
+        kind="student",
+        size_bytes=student.file_bytes,
+        accuracy=student.accuracy,
+        note=f"{student.parameters:,} parameters, FP32, taught by the parent",
+    )
+
+
+def _rung_point(attempt: Attempt, climb: Climb, best: list[Attempt]) -> SizePoint:
+    return SizePoint(
+        label=attempt.title,
+        kind="rung",
+        size_bytes=attempt.size_bytes,
+        accuracy=attempt.accuracy,
+        figures=attempt.measured.resources,
+        holds=attempt.verdict.passed,
+        pareto=attempt in best,
+        chosen=attempt is climb.chosen,
+        note=attempt.reason,
+    )
+
+
+def _deployed_point(version: str, measured: ModelEvidence) -> SizePoint:
+    """Not its figures of then: those were taken on other rows, maybe by another machine."""
+    failed = f"could not be measured: {measured.failure}"
+    how = "measured again on the same rows" if measured.failure is None else failed
+    return SizePoint(
+        label="deployed",
+        kind="deployed",
+        size_bytes=None if measured.resources is None else measured.resources.size_bytes,
+        accuracy=accuracy(measured),
+        figures=measured.resources,
+        note=f"version {version}, {how}",
+    )

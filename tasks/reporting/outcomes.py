@@ -1,18 +1,23 @@
-"""What came of a version: one line per device, for people and for machines."""
+"""Outcomes: the answer to a version, one line per device, and the history of a model's versions made of them."""
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from deployments.device import DeviceProfile
 from edge_runtime.measurement import Figures
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
+from quality_gates.report import HistoryRow
 from quality_gates.verdict import Approval, Verdict, VerdictOutcome
-from tasks.job import Job
-from tasks.selection import Climb
+from tasks.registry import EdgeModels, EdgeVersion, Runs
+from tasks.selection import Climb, Judgement
+from tasks.upstream import DeviceContext
+
+REPORT = "report.html"
+Alias: TypeAlias = Literal["deployed", "previous", ""]
 
 
 class _Plain(BaseModel):
@@ -35,7 +40,7 @@ class FiguresOfTwo(_Plain):
 
 
 class DeviceOutcome(_Plain):
-    """What came of a version on one device class."""
+    """The answer to a version on one device class."""
 
     model: str
     version: str
@@ -49,19 +54,28 @@ class DeviceOutcome(_Plain):
     figures: FiguresOfTwo
     reasons: tuple[str, ...]
     deployed_version: str | None
-    edge_version: str
-    report: str
+    run_id: str  # of the run that shows this device
+    edge_version: str | None = None  # known once the candidate is registered
     held_against: str | None = None  # version of the edge model that was deployed then
     approval: Approval | None = None
     answered_on: str | None = None  # the CPU that the candidate's answers are from
 
+    @property
+    def report(self) -> str:
+        """Address of the gate report's page."""
+        return f"runs:/{self.run_id}/{REPORT}"
+
+    def registered(self, edge_version: str) -> Self:
+        """Return the same with the version that the candidate was registered as."""
+        return self.model_copy(update={"edge_version": edge_version})
+
     def approved(self, verdict: Verdict) -> Self:
-        """The same with an overridden verdict."""
+        """Return the same with an overridden verdict."""
         return self.model_copy(update={"verdict": verdict.outcome, "published": True, "approval": verdict.approval})
 
 
 class Outcome(_Plain):
-    """What came of a version. `reused` says that it had been answered before and nothing was computed."""
+    """The answer to a version. `reused` says that it had been answered before and nothing was computed."""
 
     model: str
     version: str
@@ -75,46 +89,37 @@ class Outcome(_Plain):
 
     @classmethod
     def answer_of(cls, devices: Sequence[DeviceOutcome]) -> str:
-        """The answer that follows from what came of the version on each device."""
+        """Return the answer that follows from the outcomes on each device."""
         published = [device.published for device in devices]
         return "published" if all(published) else "partly published" if any(published) else "refused"
 
 
-def device_outcome(
-    job: Job, device: DeviceProfile, climb: Climb, verdict: Verdict, evidence: Evidence, *, deployed: str | None,
-    held_against: str | None, edge_version: str, report: str,
-) -> DeviceOutcome:  # fmt: skip
-    """Gather one device's figures."""
-    chosen = climb.chosen
-    critical = critical_slices(job)
+def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -> DeviceOutcome:
+    """Gather one device's figures, as they are known before its candidate is registered."""
+    job, evidence, verdict = context.job, judgement.evidence, judgement.verdict
+    critical = job.recipe.critical_slices
     return DeviceOutcome(
         model=job.model,
         version=job.version,
-        device=device.name,
+        device=context.device.name,
         verdict=verdict.outcome,
         published=verdict.releases,
-        rung=chosen.rung,
-        snapshot=chosen.snapshot.title,
+        rung=climb.chosen.rung.title,
+        snapshot=climb.chosen.snapshot.title,
         accuracy=_of_three(evidence, None),
         critical_slice=_of_three(evidence, critical[0]) if critical else None,
         figures=FiguresOfTwo(parent=figures_of(evidence.parent), candidate=figures_of(evidence.candidate)),
         reasons=verdict.reasons,
-        deployed_version=deployed,
-        edge_version=edge_version,
-        report=report,
-        held_against=held_against,
+        deployed_version=judgement.deployed_version,
+        run_id=context.device_run,
+        held_against=judgement.deployed.version if judgement.deployed else None,
         answered_on=evidence.candidate.answered_on,
         approval=verdict.approval,
     )
 
 
-def critical_slices(job: Job) -> list[SliceCondition]:
-    """The slices that have gates of their own, in the recipe's order."""
-    return job.recipe.critical_slices
-
-
 def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
-    """Mean score of a model over all rows or over a slice; None where it was not measured or no row is."""
+    """Return the mean score of a model over all rows or over a slice; None where it was not measured or no row is."""
     if model is None or model.rows is None:
         return None
     try:
@@ -125,7 +130,7 @@ def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = Non
 
 
 def figures_of(model: ModelEvidence | None) -> Figures | None:
-    """Resource figures of a model; None where it was not measured."""
+    """Return the resource figures of a model; None where it was not measured."""
     return None if model is None else model.resources
 
 
@@ -135,3 +140,54 @@ def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
         deployed=accuracy(evidence.deployed, condition),
         candidate=accuracy(evidence.candidate, condition),
     )
+
+
+def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:
+    """Yield (device, the answer to one version there), the earliest answer first; of one device or of all."""
+    aliases: dict[str, dict[str, Alias]] = {}
+    for started, run_key, content in runs.answers():
+        outcome = Outcome.model_validate(content)
+        for line in outcome.devices:
+            if device in (None, line.device):
+                if line.device not in aliases:
+                    aliases[line.device] = _aliases(models, line.device)
+                when = datetime.fromtimestamp(started / 1000, UTC)
+                yield line.device, history_row(line, when, aliases[line.device].get(run_key, ""))
+
+
+def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryRow, ...]:
+    """Put the version that is being decided behind the past ones; published, it takes the deployed one's place."""
+    past = tuple(past)
+    if not current.published or all(row.now != "deployed" for row in past):  # none, or this one is it already
+        return (*past, current)
+    after: dict[Alias, Alias] = {"deployed": "previous", "previous": "", "": ""}
+    return (*(row.model_copy(update={"now": after[row.now]}) for row in past), current)
+
+
+def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
+    """Return one line of the history; `now` is the alias of its edge model today."""
+    return HistoryRow(
+        version=line.version,
+        when=f"{when:%Y-%m-%d %H:%M}",
+        published=line.published,
+        overridden=line.approval is not None,
+        now=now,
+        accuracy=line.accuracy.candidate,
+        critical=line.critical_slice.candidate if line.critical_slice else None,
+        figures=line.figures.candidate,
+        why=why(line),
+    )
+
+
+def why(line: DeviceOutcome) -> str:
+    """Return in words who answers for a version, what stood in the way, or how it was made."""
+    if line.approval is not None:
+        approval = line.approval
+        return f"{approval.name}, until {approval.until}: {approval.reason} {line.reasons[0]}"
+    return line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}"
+
+
+def _aliases(models: EdgeModels, device: str) -> dict[str, Alias]:
+    """Return the alias that each run's edge model has today, by the key of the run."""
+    found: dict[Alias, EdgeVersion | None] = {"previous": models.previous(device), "deployed": models.deployed(device)}
+    return {edge.run_key: alias for alias, edge in found.items() if edge is not None}

@@ -1,22 +1,21 @@
-"""What MLflow shows: the parent run of a version, its stages, its devices, and the edge model versions."""
+"""Records in MLflow: the run of a version, its stages, its devices, and the edge model versions."""
 
 from dataclasses import asdict
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from deployments.device import DeviceProfile
 from quality_gates.evidence import Evidence
 from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Trajectory
 from tasks.job import Job
-from tasks.registry import APPROVED_UNTIL, EdgeModels, EdgeVersion, Runs, Upstream
-from tasks.reporting.outcomes import Outcome, accuracy, critical_slices, figures_of
-from tasks.selection import Climb
+from tasks.registry import APPROVED_UNTIL, EdgeVersion, Runs, Upstream
+from tasks.reporting.outcomes import REPORT, Outcome, accuracy, figures_of
+from tasks.selection import Attempt, Judgement
 from tasks.store import libraries
+from tasks.upstream import Context, DeviceContext
 
-REPORT = "report.html"
 CONTENT = "report.json"
 
 
@@ -38,11 +37,14 @@ def open_run(job: Job) -> tuple[Runs, str]:
 
 
 @task(name="record search", cache_policy=NO_CACHE)
-def record_search(job: Job, runs: Runs, run: str, baseline: Baseline, trajectory: Trajectory) -> None:
+def record_search(context: Context, baseline: Baseline, trajectory: Trajectory) -> None:
     """Log the parent and every round."""
-    _record_baseline(runs, run, baseline)
-    child = runs.child(run, "prune")
-    runs.log(child, params={"stopped": trajectory.stopped, **job.recipe.prune.model_dump(exclude={"fine_tune"})})
+    runs = context.runs
+    _record_baseline(context, baseline)
+    child = runs.child(context.run, "prune")
+    runs.log(
+        child, params={"stopped": trajectory.stopped, **context.job.recipe.prune.model_dump(exclude={"fine_tune"})}
+    )
     rows = []
     for snapshot in (*trajectory.snapshots, *trajectory.undone):
         figures = {
@@ -57,8 +59,8 @@ def record_search(job: Job, runs: Runs, run: str, baseline: Baseline, trajectory
     runs.finish(child)
 
 
-def _record_baseline(runs: Runs, run: str, baseline: Baseline) -> None:
-    child = runs.child(run, "baseline")
+def _record_baseline(context: Context, baseline: Baseline) -> None:
+    child = context.runs.child(context.run, "baseline")
     whole = baseline.snapshot
     figures = {
         "parameters": whole.parameters,
@@ -66,22 +68,18 @@ def _record_baseline(runs: Runs, run: str, baseline: Baseline) -> None:
         "fp32_file_bytes": baseline.onnx.stat().st_size,
         "int8_file_bytes_expected": whole.weight_bytes + baseline.graph_bytes,
     }
-    runs.log(child, metrics=figures)
-    runs.finish(child)
+    context.runs.log(child, metrics=figures)
+    context.runs.finish(child)
 
 
 @task(name="record device", cache_policy=NO_CACHE)
-def record_device(
-    job: Job, runs: Runs, run: str, device: DeviceProfile, climb: Climb, verdict: Verdict, evidence: Evidence,
-    content: ReportContent,
-) -> tuple[EdgeVersion, str]:  # fmt: skip
-    """Log one device's figures, gates and report, and register the candidate; returns it and the report's address."""
-    child = runs.child(run, device.name)
-    chosen = climb.chosen
+def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement, content: ReportContent) -> EdgeVersion:
+    """Log one device's figures, gates and report, and register the candidate; returns its registered version."""
+    job, runs, child, verdict = context.job, context.runs, context.device_run, judgement.verdict
     runs.log(
         child,
-        params={"device": device.name, "rung": chosen.rung, "snapshot": chosen.snapshot.title},
-        metrics=_metrics(job, evidence) | _gate_metrics(verdict),
+        params={"device": context.device.name, "rung": chosen.rung.title, "snapshot": chosen.snapshot.title},
+        metrics=_metrics(job, judgement.evidence) | _gate_metrics(verdict),
         tags=decision_tags(content)
         | {"edgewright.answers": content.answers}
         | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
@@ -91,26 +89,22 @@ def record_device(
     runs.text(child, "verdict.json", Verdict.of(verdict.gates).model_dump_json(indent=2))  # what the gates say alone
     for name, rows in report_tables(content).items():
         runs.table(child, f"{name}.json", rows)
-    edge = EdgeModels(job.workspace.tracking_uri, job.model).register(
-        device.name,
-        child,
-        chosen.file.path,
-        description(content, runs, child),
-        _tags(job, content, child),
-        runs,
+    tags = job.lineage.tags | decision_tags(content) | {"edgewright.report": f"runs:/{child}/{REPORT}"}
+    edge = context.edge_models.register(
+        context.device.name, child, chosen.file.path, description(content, runs, child), tags, runs
     )
     runs.finish(child)
-    return edge, f"runs:/{child}/{REPORT}"
+    return edge
 
 
 def record_outcome(job: Job, runs: Runs, run: str, outcome: Outcome) -> None:
-    """Record the answer on the parent run and on the upstream version's page."""
+    """Record the answer on the version's run and on the upstream version's page."""
     runs.log(run, metrics={"devices": len(job.recipe.devices)})
     record_answer(job.workspace.tracking_uri, runs, run, outcome)
 
 
 def record_answer(tracking_uri: str, runs: Runs, run: str, outcome: Outcome) -> None:
-    """Say on the parent run and on the upstream version's page what came of the version on each device."""
+    """Record the answer on each device on the version's run and on the upstream version's page."""
     runs.log(run, metrics={"published": sum(device.published for device in outcome.devices)})
     verdicts = {f"edgewright.{device.device}": device.verdict for device in outcome.devices}
     runs.log(run, tags=verdicts)
@@ -124,7 +118,7 @@ def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
     metrics: dict[str, float | None] = {}
     for name, model in models.items():
         metrics[f"{name}.accuracy"] = accuracy(model)
-        for condition in critical_slices(job):
+        for condition in job.recipe.critical_slices:
             metrics[f"{name}.accuracy.{condition.key}"] = accuracy(model, condition)
         if (figures := figures_of(model)) is not None:
             metrics |= {f"{name}.{figure}": value for figure, value in asdict(figures).items()}
@@ -138,7 +132,7 @@ def _gate_metrics(verdict: Verdict) -> dict[str, float | None]:
 
 
 def decision_tags(content: ReportContent) -> dict[str, str]:
-    """What runs and model versions can be searched by: the verdict, why, and who answers for it if someone does."""
+    """Return the tags that people search by: the verdict, why, and who answers for it if someone does."""
     tags = {
         "edgewright.verdict": content.verdict.outcome,
         "edgewright.verdict_sha256": content.verdict.sha256,
@@ -155,20 +149,8 @@ def decision_tags(content: ReportContent) -> dict[str, str]:
     }
 
 
-def _tags(job: Job, content: ReportContent, child: str) -> dict[str, str]:
-    return {
-        "edgewright.source_model": job.model,
-        "edgewright.source_version": job.version,
-        "edgewright.recipe": job.recipe.name,
-        "edgewright.recipe_digest": job.recipe.digest,
-        "edgewright.run_key": job.run_key,
-        **decision_tags(content),
-        "edgewright.report": f"runs:/{child}/{REPORT}",
-    }
-
-
 def description(content: ReportContent, runs: Runs, child: str) -> str:
-    """What the page of the edge model's version says; the link is relative to the server that shows it."""
+    """Return the text of the edge model version's page; its link is relative to the server that shows it."""
     link = f"#/experiments/{runs.experiment}/runs/{child}/artifacts"
     approval = content.verdict.approval
     reasons = [f"- {reason}" for reason in content.verdict.reasons]

@@ -1,8 +1,23 @@
-"""TODO."""
+"""Selection of the file for a device: attempts of rungs on models, the ladder or a search, and the gates' one look.
 
-from tasks.selection.attempts import Attempt, Climb
-from tasks.selection.ladder import climb, judge
-from tasks.selection.pareto import front
-from tasks.selection.reference_models import references
+In comes a device's context with its snapshots and student; out go all attempts with their reasons, and the judgement of
+the gates on the test rows. Validation rows decide while searching; test rows decide once.
+"""
 
-__all__ = ["Attempt", "Climb", "climb", "front", "judge", "references"]
+from tasks.selection.attempts import Attempt, Climb, DeviceTrials, Model, References, Trials, references
+from tasks.selection.ladder import Judgement, climb, judge
+from tasks.selection.search import pareto
+
+__all__ = [
+    "Attempt",
+    "Climb",
+    "DeviceTrials",
+    "Judgement",
+    "Model",
+    "References",
+    "Trials",
+    "climb",
+    "judge",
+    "pareto",
+    "references",
+]

@@ -1,35 +1,90 @@
-"""One rung tried on one model: its file, what was measured of it on validation, and what its gates say there."""
+"""Attempts: a rung tried on a model, with its file, its measurement on validation and what the gates say there.
+
+The gates hold it against the reference models: the parent, and the edge model that is deployed now.
+"""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
-from deployments.recipe import Rung
+from deployments.rungs import Rung
+from deployments.workload import SplitName
+from edge_runtime.measurement import Figures
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
-from tasks.compression import ModelFile, Snapshot, Student, make_file
-from tasks.measurement import answer_rows, measure_for
+from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
+from tasks.errors import RegistryError
+from tasks.measurement import answer_rows, measure_for, measure_on
+from tasks.registry import EdgeVersion
 from tasks.selection.parity_runs import parity
-from tasks.selection.reference_models import References
+from tasks.upstream import DeviceContext
 
 Model = Snapshot | Student
 
 
 @dataclass(frozen=True)
+class References:
+    """The models to compare with on one device; `deployed` is None before the first deployment."""
+
+    context: DeviceContext
+    parent_file: Path
+    deployed: EdgeVersion | None
+    deployed_file: Path | None
+    deployed_failure: str | None
+
+    def beside(self, candidate: ModelEvidence, split: SplitName) -> Evidence:
+        """Lay a candidate's measurement beside those of its references on the same rows, measured by the same code.
+
+        The parent, in float, answers on this machine, as upstream knows it; what is deployed answers as on the device.
+        """
+        parent = measure_on(self.context, self.parent_file, split)
+        return Evidence(candidate, parent, self._deployed(split), functions=self.context.job.functions)
+
+    def _deployed(self, split: SplitName) -> ModelEvidence | None:
+        if self.deployed is None:
+            return None
+        if self.deployed_file is None:
+            return ModelEvidence(rows=None, resources=None, failure=self.deployed_failure)
+        return measure_for(self.context, self.deployed_file, split)
+
+
+def references(context: DeviceContext, baseline: Baseline) -> References:
+    """Find what is deployed on a device class; where its file is damaged, the gates against it fail."""
+    models, device = context.edge_models, context.device.name
+    deployed = models.deployed(device)
+    if deployed is not None and deployed.run_key == context.job.run_key:
+        # A killed run had got as far as the alias: hold the candidate against the same model as then.
+        deployed = models.previous(device)
+    file, failure = None, None
+    if deployed is not None:
+        try:
+            file = models.fetch(deployed)
+        except RegistryError as error:
+            failure = str(error)
+    return References(context, baseline.onnx, deployed, file, failure)
+
+
+@dataclass(frozen=True)
 class Attempt:
-    """One rung tried on one model, on validation; `reason` says what came of it and what followed."""
+    """A rung tried on a model, on validation; `reason` says what came of it and what followed."""
 
     snapshot: Model
-    rung: str
+    rung: Rung
     file: ModelFile
     measured: ModelEvidence
     verdict: Verdict
-    seconds: float
     reason: str
 
     @property
     def title(self) -> str:
-        """What reports call its file."""
-        return f"{self.rung}, {self.snapshot.title}"
+        """The name of its file in reports."""
+        return f"{self.rung.title}, {self.snapshot.title}"
+
+    @property
+    def seconds(self) -> float:
+        """The time that making its file took."""
+        return self.file.seconds
 
     @property
     def accuracy(self) -> float | None:
@@ -44,27 +99,27 @@ class Attempt:
     @property
     def missed(self) -> set[str]:
         """The gates that do not hold, by name."""
-        return {gate.name for gate in self.verdict.gates if gate.blocking and gate.outcome != "pass"}
+        return {gate.name for gate in self.verdict.blocking}
 
     @property
     def misses_resources_only(self) -> bool:
-        """Whether a smaller model could help: budgets are what does not hold, accuracy does."""
-        return {gate.kind for gate in self.verdict.gates if gate.blocking and gate.outcome != "pass"} == {"limit"}
+        """Whether a smaller model could help: budgets are missed, accuracy holds."""
+        return {gate.kind for gate in self.verdict.blocking} == {"limit"}
 
     def figure(self, name: str) -> float | None:
-        """Accuracy, or a resource figure by its name; None where it was not measured."""
+        """Return accuracy, or a resource figure by its name; None where it was not measured."""
         if name == "accuracy":
             return self.accuracy
         return None if self.measured.resources is None else self.measured.resources.value(name)
 
     def saying(self, following: str) -> "Attempt":
-        """The same with what followed from it."""
+        """Return the same with what followed from it."""
         return replace(self, reason=f"{self.verdict.headline} {following}".strip())
 
 
 @dataclass(frozen=True)
 class Climb:
-    """All attempts for one device, the one that goes to the gates, whether it held on validation, and why this one."""
+    """All attempts for one device, the one that goes to the gates, whether it held on validation, and the reasons."""
 
     attempts: tuple[Attempt, ...]
     chosen: Attempt
@@ -72,31 +127,53 @@ class Climb:
     why: tuple[str, ...] = ()
 
 
-def attempt(references: References, snapshot: Model, rung: Rung) -> Attempt:
-    """Make a file, measure it on the device over the validation rows, and hold it against the gates."""
-    job, device = references.job, references.device
-    file = make_file(job, references.parent, snapshot, rung, saturates=device.saturates)
-    measured = measure_for(job, references.parent, device, file.path, "validation")
-    verdict = decide(job.recipe.search_policy(device), _searched(references, file, snapshot, measured))
-    return Attempt(snapshot, rung.title, file, measured, verdict, file.seconds, verdict.headline)
+class Trials(Protocol):
+    """A source of attempts: it makes and measures files for one device."""
+
+    def attempt(self, model: Model, rung: Rung) -> Attempt:
+        """Make a file, measure it, and hold it against the gates. Raises QuantizationError."""
+
+    def float_failures(self, model: Model) -> tuple[str, ...]:
+        """Return the gates on answers that a float model fails itself, whatever its file."""
+
+    def expected(self, model: Model) -> Figures | None:
+        """Return the resources of a model's cheapest INT8 file; None where they could not be measured."""
 
 
-def float_failures(references: References, snapshot: Model) -> tuple[str, ...]:
-    """The gates on answers that a float model fails itself on validation, whatever its file."""
-    job = references.job
-    gates = job.recipe.answer_gates
-    if not gates:
-        return ()
-    answers = ModelEvidence(answer_rows(job, "validation", snapshot.validation_outputs), resources=None)
-    verdict = decide(GatePolicy(gates=gates), references.beside(answers, "validation"))
-    return tuple(gate.name for gate in verdict.gates if gate.blocking and gate.outcome == "fail")
+@dataclass(frozen=True)
+class DeviceTrials:
+    """Attempts with real files, measured on the device over the validation rows."""
+
+    references: References
+
+    def attempt(self, model: Model, rung: Rung) -> Attempt:
+        """Make a file, measure it on the device, and hold it against the gates. Raises QuantizationError."""
+        context = self.references.context
+        file = make_file(context, model, rung)
+        measured = measure_for(context, file.path, "validation")
+        evidence = replace(
+            self.references.beside(measured, "validation"), parity=parity(context, file, model, "validation")
+        )
+        verdict = decide(context.job.recipe.search_policy(context.device), evidence)
+        return Attempt(model, rung, file, measured, verdict, verdict.headline)
+
+    def float_failures(self, model: Model) -> tuple[str, ...]:
+        """Return the gates on answers that a float model fails itself, whatever its file."""
+        job = self.references.context.job
+        gates = job.recipe.answer_gates
+        if not gates:
+            return ()
+        answers = ModelEvidence(answer_rows(job, "validation", model.validation_outputs), resources=None)
+        verdict = decide(GatePolicy(gates=gates), self.references.beside(answers, "validation"))
+        return tuple(gate.name for gate in verdict.blocking if gate.outcome == "fail")
+
+    def expected(self, model: Model) -> Figures | None:
+        """Return the resources of a model's cheapest INT8 file; None where they could not be measured."""
+        context = self.references.context
+        file = expected_file(context, model, reduce_range=context.device.saturates)
+        return measure_on(context, file.path, "validation").resources
 
 
 def closest(attempts: list[Attempt]) -> Attempt:
-    """The attempt with the fewest gates missed, then the best accuracy: what comes closest tells most."""
+    """Return the attempt with the fewest gates missed, then the best accuracy: what comes closest tells most."""
     return max(attempts, key=lambda tried: (-len(tried.missed), tried.accuracy or 0.0))
-
-
-def _searched(references: References, file: ModelFile, snapshot: Model, seen: ModelEvidence) -> Evidence:
-    evidence = references.beside(seen, "validation")
-    return replace(evidence, parity=parity(references, file, snapshot, "validation"))

@@ -2,50 +2,67 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from deployments.device import DeviceProfile
 from edge_runtime.measurement import RESOURCES
 from model_compression.errors import QuantizationError
-from quality_gates.evidence import ComparedRows, Evidence
+from quality_gates.evidence import Evidence
 from quality_gates.gates import decide
+from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Snapshot, Student, Trajectory
 from tasks.measurement import measure_for
-from tasks.selection.attempts import Attempt, Climb, Model, attempt, closest, float_failures
-from tasks.selection.frontier_search import search
+from tasks.registry import EdgeVersion
+from tasks.selection.attempts import Attempt, Climb, Model, References, Trials, closest
 from tasks.selection.parity_runs import parity
-from tasks.selection.reasons import why_chosen
-from tasks.selection.reference_models import References
-from tasks.upstream import not_done, rungs_for
+from tasks.selection.search import search, why_chosen
+from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What the gates decided on the test rows, from which evidence, and the model that was deployed then."""
+
+    verdict: Verdict
+    evidence: Evidence
+    deployed: EdgeVersion | None
+    representativeness: Representativeness | None = None
+
+    @property
+    def deployed_version(self) -> str | None:
+        """The upstream version of the model that was deployed then."""
+        return self.deployed.source_version if self.deployed else None
+
+
 @task(name="ladder", cache_policy=NO_CACHE)
-def climb(references: References, baseline: Baseline, trajectory: Trajectory, student: Student | None = None) -> Climb:
+def climb(
+    context: DeviceContext, trials: Trials, baseline: Baseline, trajectory: Trajectory, student: Student | None = None
+) -> Climb:
     """Try the rungs on the largest snapshot that fits the device; on smaller ones while only budgets are missed.
 
     A student is tried beside them. Of what holds, the better on validation goes to the gates. Where nothing holds,
     the best attempt goes there all the same: they will refuse it and say by how much.
     A recipe with a `search` looks at models and rungs together instead.
     """
-    found = _found(references, baseline, trajectory, student)
-    left_out = not_done(references.job, references.parent, references.device)
-    return replace(found, why=(*found.why, *left_out))
+    found = _found(context, trials, baseline, trajectory, student)
+    return replace(found, why=(*found.why, *context.left_out))
 
 
-def _found(references: References, baseline: Baseline, trajectory: Trajectory, student: Student | None) -> Climb:
-    settings = references.job.recipe.search
+def _found(
+    context: DeviceContext, trials: Trials, baseline: Baseline, trajectory: Trajectory, student: Student | None
+) -> Climb:
+    settings = context.job.recipe.search
     if settings is not None:
-        return search(references, [*trajectory.snapshots, *([student] if student else [])], settings)
+        return search(context, trials, [*trajectory.snapshots, *([student] if student else [])], settings)
     refused: list[QuantizationError] = []
-    attempts = _climb_trajectory(references, baseline, trajectory, refused)
+    attempts = _climb_trajectory(context, trials, _fitting(context, baseline, trajectory), refused)
     if student is not None:
-        attempts += _climb_snapshot(references, student, refused)
+        attempts += _climb_model(context, trials, student, refused)
     if not attempts:
         raise refused[0]
     held = [tried for tried in attempts if tried.verdict.passed]
@@ -54,11 +71,11 @@ def _found(references: References, baseline: Baseline, trajectory: Trajectory, s
 
 
 def _climb_trajectory(
-    references: References, baseline: Baseline, trajectory: Trajectory, refused: list[QuantizationError]
+    context: DeviceContext, trials: Trials, snapshots: list[Snapshot], refused: list[QuantizationError]
 ) -> list[Attempt]:
     attempts: list[Attempt] = []
-    for snapshot in _fitting(trajectory, baseline, references.device):
-        tried = list(_climb_snapshot(references, snapshot, refused))
+    for snapshot in snapshots:
+        tried = list(_climb_model(context, trials, snapshot, refused))
         attempts += tried
         if not tried or tried[-1].verdict.passed or tried[-1].measured.unanswered is not None:
             break
@@ -67,37 +84,43 @@ def _climb_trajectory(
     return attempts
 
 
-def _fitting(trajectory: Trajectory, baseline: Baseline, device: DeviceProfile) -> list[Snapshot]:
-    fits = [s for s in trajectory.snapshots if s.weight_bytes + baseline.graph_bytes <= device.budgets.size_bytes]
+def _fitting(context: DeviceContext, baseline: Baseline, trajectory: Trajectory) -> list[Snapshot]:
+    budget = context.device.budgets.size_bytes
+    fits = [s for s in trajectory.snapshots if s.weight_bytes + baseline.graph_bytes <= budget]
     return fits or [trajectory.snapshots[-1]]
 
 
-def _climb_snapshot(references: References, snapshot: Model, refused: list[QuantizationError]) -> Iterator[Attempt]:
+def _climb_model(
+    context: DeviceContext, trials: Trials, model: Model, refused: list[QuantizationError]
+) -> Iterator[Attempt]:
     """Yield the attempts; a rung that this model does not take is passed over and its error kept in `refused`."""
-    rungs = rungs_for(references.job, references.parent, references.device)
+    rungs, device = context.rungs, context.device.name
     for position, rung in enumerate(rungs):
         try:
-            tried = attempt(references, snapshot, rung)
+            tried = trials.attempt(model, rung)
         except QuantizationError as error:
-            logger.warning("%s: %s is passed over: %s", references.device.name, rung.title, error)
+            logger.warning("%s: %s is passed over: %s", device, rung.title, error)
             refused.append(error)
             continue
         stop = tried.verdict.passed or position == len(rungs) - 1
-        cause = None if stop else _no_dearer_rung(references, tried)
+        cause = None if stop else _no_dearer_rung(trials, tried)
         tried = tried.saying("" if stop else cause or f"Next rung: {rungs[position + 1].title}.")
-        logger.info("%s: %s on %s: %s", references.device.name, rung.title, snapshot.title, tried.reason)
+        logger.info("%s: %s on %s: %s", device, rung.title, model.title, tried.reason)
         yield tried
         if stop or cause:
             return
 
 
-def _no_dearer_rung(references: References, tried: Attempt) -> str | None:
-    """Say why no dearer rung can mend it: no answers can be had, the file is too large, or the float model fails."""
+def _no_dearer_rung(trials: Trials, tried: Attempt) -> str | None:
+    """Return the reason why no dearer rung can mend it, if there is one.
+
+    No answers can be had, the file is too large, or the float model fails.
+    """
     if tried.measured.unanswered is not None:
         return "Answers cannot be taken on the device's CPU, which no dearer rung would mend."
     if tried.missed == {RESOURCES["size_bytes"].budget}:
         return "Only the file is too large: a dearer rung makes none smaller, so none is tried."
-    failed = float_failures(references, tried.snapshot)
+    failed = trials.float_failures(tried.snapshot)
     if not failed:
         return None
     return (
@@ -107,15 +130,14 @@ def _no_dearer_rung(references: References, tried: Attempt) -> str | None:
 
 
 @task(name="gates", cache_policy=NO_CACHE)
-def judge(
-    references: References, chosen: Attempt, representativeness: ComparedRows | None = None
-) -> tuple[Verdict, Evidence]:
+def judge(references: References, chosen: Attempt, representativeness: Representativeness | None = None) -> Judgement:
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it."""
-    measured = measure_for(references.job, references.parent, references.device, chosen.file.path, "test")
+    context = references.context
     evidence = replace(
-        references.beside(measured, "test"),
+        references.beside(measure_for(context, chosen.file.path, "test"), "test"),
         validation=references.beside(chosen.measured, "validation"),
-        parity=parity(references, chosen.file, chosen.snapshot, "test"),
+        parity=parity(context, chosen.file, chosen.snapshot, "test"),
         representativeness=representativeness,
     )
-    return decide(references.job.recipe.policy(references.device), evidence), evidence
+    verdict = decide(context.job.recipe.policy(context.device), evidence)
+    return Judgement(verdict, evidence, references.deployed, representativeness)

@@ -1,8 +1,8 @@
-"""The candidate run in two ways on the same rows: what a gate may demand to be the same."""
+"""Parity runs: the candidate run in two ways on the same rows, which a gate may demand to answer alike."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +16,56 @@ from model_compression.training import predict
 from quality_gates.evidence import ParityMeasurement
 from quality_gates.gates import Parity
 from quality_gates.policy import ParityCheck
-from tasks.compression import ModelFile, Trained, export_snapshot
+from tasks.compression import FloatSource, ModelFile, export_snapshot
 from tasks.emulation import Emulator, answering_of, emulators_for
 from tasks.measurement import emulated_outputs, machine, request, session_settings
-from tasks.selection.reference_models import References
 from tasks.store import digest_of
-from tasks.upstream import OnnxParent
+from tasks.upstream import DeviceContext, OnnxParent
 
 logger = logging.getLogger("edgewright")
 ROWS = 256
 SEVERAL = 8  # at a time, for a device that takes one row at a time
-CODE = (
-    "edge_runtime",
-    "tasks.selection.parity_runs",
-    "tasks.measurement.device_measurement",
-    "tasks.compression.float_export",
-    "tasks.emulation",
-)
+CODE = ("edge_runtime", "tasks.emulation", request, export_snapshot, predict, __name__)
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """The file of a float model on one device, and the split whose first rows it answers."""
+
+    context: DeviceContext
+    file: ModelFile
+    source: FloatSource
+    split: SplitName
+
+    @property
+    def rows(self) -> tuple[np.ndarray, ...]:
+        return tuple(array[:ROWS] for array in self.context.job.splits[self.split].inputs)
+
+    def fresh(self, path: Path, batch_size: int | None = None, optimization: Optimization = "all") -> np.ndarray:
+        """Return the outputs of a file that a fresh process loads."""
+        device = self.context.device
+        asked = request(
+            device, path, self.rows, batch_size=batch_size or device.max_batch, optimization=optimization,
+            latency_repeats=1,
+        )  # fmt: skip
+        return measure(asked, device.measure.timeout_s).outputs[0]
+
+    def here(self, path: Path, optimization: Optimization) -> np.ndarray:
+        """Return the outputs of a file that this process loads."""
+        device = self.context.device
+        rows = request(device, path, self.rows).inputs
+        session = EdgeModel.load(path, replace(session_settings(device), optimization=optimization))
+        count = len(next(iter(rows.values())))
+        parts = [
+            session.predict({name: array[start : start + device.max_batch] for name, array in rows.items()})[0]
+            for start in range(0, count, device.max_batch)
+        ]
+        return np.concatenate(parts)
 
 
 def parity(
-    references: References, file: ModelFile, trained: Trained, split: SplitName
+    context: DeviceContext, file: ModelFile, source: FloatSource, split: SplitName
 ) -> tuple[ParityMeasurement, ...]:
     """Measure what the recipe's parity gates ask for, on up to 256 rows; a run that fails is a measurement of its own.
 
@@ -46,114 +75,84 @@ def parity(
     Where upstream is an ONNX file there is no torch: that file as it is written, without ONNX Runtime's optimizations,
     is held against itself as the device runs it.
     """
-    checks = dict.fromkeys(gate.check for gate in references.job.recipe.gates if isinstance(gate, Parity))
-    return tuple(_measured(references, check, file, trained, split) for check in checks)
+    checks = dict.fromkeys(gate.check for gate in context.job.recipe.gates if isinstance(gate, Parity))
+    return tuple(_measured(check, _Candidate(context, file, source, split)) for check in checks)
 
 
-def _measured(
-    references: References, check: ParityCheck, file: ModelFile, trained: Trained, split: SplitName
-) -> ParityMeasurement:
-    job = references.job
+def _measured(check: ParityCheck, candidate: _Candidate) -> ParityMeasurement:
+    context = candidate.context
 
-    def produce(folder: Path) -> dict[str, object]:
-        first, second = _RUNS[check](references, file, trained, split)
-        return asdict(_compare(references, check, np.asarray(first), np.asarray(second)))
+    def produce(_: Path) -> dict[str, object]:
+        first, second = _RUNS[check](candidate)
+        return asdict(_compare(candidate, check, np.asarray(first), np.asarray(second)))
 
     inputs = {
-        "file": file.digest,
-        "trained": trained.digest,
+        "file": candidate.file.digest,
+        "trained": candidate.source.digest,
         "check": check,
-        "threads": references.device.threads,
-        "split": split,
-        "device": digest_of(references.device.model_dump(mode="json")),
+        "threads": context.device.threads,
+        "split": candidate.split,
+        "device": digest_of(context.device.model_dump(mode="json")),
         "machine": machine(),
-        "emulator": _emulator(references) if check == "emulated_native" else None,
-        **job.digests(split),
+        "emulator": _emulator(context) if check == "emulated_native" else None,
+        **context.job.digests(candidate.split),
     }
     try:
-        return ParityMeasurement(**job.workspace.store.run("parity", inputs, CODE, produce).value)
+        return ParityMeasurement(**context.store.run("parity", inputs, CODE, produce).value)
     except EdgewrightError as error:
-        logger.warning("%s: parity %s: %s", references.device.name, check, error)
+        logger.warning("%s: parity %s: %s", context.device.name, check, error)
         return ParityMeasurement(check, 0, 0, 0.0, str(error))
 
 
-def _compare(references: References, check: ParityCheck, first: np.ndarray, second: np.ndarray) -> ParityMeasurement:
+def _compare(candidate: _Candidate, check: ParityCheck, first: np.ndarray, second: np.ndarray) -> ParityMeasurement:
     if first.shape != second.shape:
         raise MeasurementFailed(f"expected outputs of one shape both ways, got {first.shape} and {second.shape}")
-    answers = [np.asarray(references.job.workload.predictions(outputs)) for outputs in (first, second)]
+    answers = [np.asarray(candidate.context.job.workload.predictions(outputs)) for outputs in (first, second)]
     differing = (answers[0] != answers[1]).reshape(len(first), -1).any(axis=1)
     largest = float(np.abs(first - second).max() / max(1e-12, float(np.abs(first).max())))
     return ParityMeasurement(check, len(first), int(differing.sum()), largest)
 
 
-def _rows(references: References, split: SplitName) -> tuple[np.ndarray, ...]:
-    return tuple(array[:ROWS] for array in references.job.splits[split].inputs)
+def _batched_single(candidate: _Candidate) -> Pair:
+    several = max(candidate.context.device.max_batch, SEVERAL)
+    path = candidate.file.path
+    return candidate.fresh(path, batch_size=1), candidate.fresh(path, batch_size=several)
 
 
-def _fresh(
-    references: References, path: Path, split: SplitName, batch_size: int, optimization: Optimization
-) -> np.ndarray:
-    """Outputs of a file that a fresh process loads."""
-    device = references.device
-    asked = request(
-        device, path, _rows(references, split), batch_size=batch_size, optimization=optimization, latency_repeats=1
-    )
-    return measure(asked, device.measure.timeout_s).outputs[0]
+def _optimized_plain(candidate: _Candidate) -> Pair:
+    path = candidate.file.path
+    return candidate.fresh(path), candidate.fresh(path, optimization="off")
 
 
-def _batched_single(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
-    several = max(references.device.max_batch, SEVERAL)
-    return tuple(_fresh(references, file.path, split, size, "all") for size in (1, several))
+def _reloaded_original(candidate: _Candidate) -> Pair:
+    path = candidate.file.path
+    fresh = candidate.fresh(path)
+    return candidate.here(path, "all"), fresh
 
 
-def _optimized_plain(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
-    levels: tuple[Optimization, ...] = ("all", "off")
-    return tuple(_fresh(references, file.path, split, references.device.max_batch, level) for level in levels)
-
-
-def _here(references: References, path: Path, split: SplitName, optimization: Optimization) -> np.ndarray:
-    """Outputs of a file that this process loads."""
-    batch = references.device.max_batch
-    rows = request(references.device, path, _rows(references, split)).inputs
-    session = EdgeModel.load(path, replace(session_settings(references.device), optimization=optimization))
-    count = len(next(iter(rows.values())))
-    parts = [
-        session.predict({name: array[start : start + batch] for name, array in rows.items()})[0]
-        for start in range(0, count, batch)
-    ]
-    return np.concatenate(parts)
-
-
-def _reloaded_original(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
-    fresh = _fresh(references, file.path, split, references.device.max_batch, "all")
-    return _here(references, file.path, split, "all"), fresh
-
-
-def _torch_onnx(references: References, _: ModelFile, trained: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
-    parent = references.parent
-    exported = export_snapshot(references.job, parent, trained)
-    fresh = _fresh(references, exported.path, split, references.device.max_batch, "all")
+def _torch_onnx(candidate: _Candidate) -> Pair:
+    parent = candidate.context.parent
+    exported = export_snapshot(candidate.context, candidate.source).path
+    fresh = candidate.fresh(exported)
     if isinstance(parent, OnnxParent):
-        return _here(references, exported.path, split, "off"), fresh
-    return predict(trained.load(parent), _rows(references, split)), fresh
+        return candidate.here(exported, "off"), fresh
+    return predict(candidate.source.load(parent), candidate.rows), fresh
 
 
-def _emulated_native(references: References, file: ModelFile, _: Trained, split: SplitName) -> tuple[np.ndarray, ...]:
-    device, where = references.device, answering_of(references.device)
-    native = _fresh(references, file.path, split, device.max_batch, "all")
-    if where.emulated is not None:
-        return emulated_outputs(references.job, device, where.emulated, file.path, split)[:ROWS], native
-    return _fresh(
-        references, file.path, split, device.max_batch, "all"
-    ), native  # this machine is of the device's class
+def _emulated_native(candidate: _Candidate) -> Pair:
+    context, path = candidate.context, candidate.file.path
+    where, native = answering_of(context.device), candidate.fresh(path)
+    if where.emulated is None:
+        return candidate.fresh(path), native  # this machine is of the device's class
+    return emulated_outputs(context, where.emulated, path, candidate.split)[:ROWS], native
 
 
-def _emulator(references: References) -> dict[str, str | None] | None:
-    found = emulators_for([references.device], references.job.workspace.home).get(references.device.name)
+def _emulator(context: DeviceContext) -> dict[str, str | None] | None:
+    found = emulators_for([context.device], context.job.workspace.home).get(context.device.name)
     return found.identity if isinstance(found, Emulator) else None
 
 
-_RUNS: dict[ParityCheck, Callable[[References, ModelFile, Trained, SplitName], tuple[np.ndarray, ...]]] = {
+_RUNS: dict[ParityCheck, Callable[[_Candidate], Pair]] = {
     "torch_onnx": _torch_onnx,
     "batched_single": _batched_single,
     "optimized_plain": _optimized_plain,

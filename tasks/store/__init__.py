@@ -1,6 +1,19 @@
-"""TODO."""
+"""The stage store: results of long steps, kept under the digest of everything that they depend on.
 
-from tasks.store.cache_keys import code_digests, digest_of, libraries
+In comes a stage's name, its inputs, the code it stands on and a function that computes it; out goes the stored result.
+A result appears by one rename, after everything in it is on disk, and counts only while every file has its digest.
+"""
+
+from tasks.store.cache_keys import code_digests, digest_of, libraries, sources_of, stage_key
 from tasks.store.stage_store import StageResult, StageStore, clean_leftovers
 
-__all__ = ["StageResult", "StageStore", "clean_leftovers", "code_digests", "digest_of", "libraries"]
+__all__ = [
+    "StageResult",
+    "StageStore",
+    "clean_leftovers",
+    "code_digests",
+    "digest_of",
+    "libraries",
+    "sources_of",
+    "stage_key",
+]

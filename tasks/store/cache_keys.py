@@ -1,33 +1,62 @@
-"""Digests: what makes a stage's result another one."""
+"""Cache keys: digests of everything that a stage's result depends on."""
 
+import ast
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from edge_runtime.files import sha256_of
 
 Json = Any
+Code: TypeAlias = str | Callable[..., Any]
+"""Name of a module or package, or a function or class that stands for the module that defines it."""
 LIBRARIES = ("torch", "torchao", "torch-pruning", "onnx", "onnxscript", "onnxruntime", "numpy")
+FOLLOWED = ("model_compression", "quality_gates", "edge_runtime")
+"""Rooms whose imports a key follows. A module elsewhere counts alone: what it calls is named beside it."""
 
 
-def stage_key(name: str, inputs: Mapping[str, Json], code: Sequence[str]) -> str:
-    """Digest of everything that a stage's result depends on."""
+def stage_key(name: str, inputs: Mapping[str, Json], code: Sequence[Code]) -> str:
+    """Return the digest of a stage's name, its inputs, the source code it stands on and the libraries below it."""
     content = {"name": name, "inputs": inputs, "code": code_digests(code), "libraries": libraries()}
     return digest_of(content)[:32]
 
 
-def code_digests(modules: Sequence[str]) -> list[str]:
-    """sha256 of the source of each module or package."""
-    return [_code_digest(module) for module in modules]
+def code_digests(code: Sequence[Code]) -> list[str]:
+    """Return a sha256 for each module or package: of its source, and of all that it imports of the rooms followed."""
+    return [_code_digest(each if isinstance(each, str) else each.__module__) for each in code]
 
 
 def digest_of(content: Json) -> str:
-    """sha256 of a JSON value in canonical form."""
+    """Return the sha256 of a JSON value in canonical form."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries whose change makes every result a different one."""
+    return dict(_libraries())
+
+
+def sources_of(module: str) -> dict[str, Path]:
+    """Return the source files, by module, that a module or package stands on.
+
+    Imports are followed within the rooms `model_compression`, `quality_gates` and `edge_runtime`. A name that a package
+    hands on is followed to the module that defines it, so that a package's other modules do not count.
+    Raises ModuleNotFoundError.
+    """
+    found: dict[str, Path] = {}
+    waiting = list(_modules_of(module))
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = _source(name)
+        if name.partition(".")[0] in FOLLOWED:
+            waiting += [imported for imported in _imports(name) if imported.partition(".")[0] in FOLLOWED]
+    return found
 
 
 @cache
@@ -35,17 +64,59 @@ def _libraries() -> tuple[tuple[str, str], ...]:
     return tuple((library, metadata.version(library)) for library in LIBRARIES)
 
 
-def libraries() -> dict[str, str]:
-    """Versions of the libraries whose change makes every result another one."""
-    return dict(_libraries())
-
-
 @cache
 def _code_digest(module: str) -> str:
-    """sha256 of the source of a module, or of all modules of a package."""
+    return digest_of({name: sha256_of(path) for name, path in sorted(sources_of(module).items())})
+
+
+def _source(module: str) -> Path:
     spec = util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"{module}: expected an importable module as a stage's code, got none")
-    path = Path(spec.origin)
-    sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-    return digest_of({str(source.relative_to(path.parent)): sha256_of(source) for source in sources})
+    return Path(spec.origin)
+
+
+def _modules_of(module: str) -> Iterator[str]:
+    """Yield a module, or all modules of a package."""
+    source = _source(module)
+    if source.name != "__init__.py":
+        yield module
+        return
+    for path in sorted(source.parent.rglob("*.py")):
+        parts = path.relative_to(source.parent).with_suffix("").parts
+        yield ".".join((module, *(part for part in parts if part != "__init__")))
+
+
+def _imports(module: str) -> list[str]:
+    """Return the modules that a module imports, wherever in it; what a package hands on counts as its own module's."""
+    tree = ast.parse(_source(module).read_text())
+    found = [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in FOLLOWED:
+            found += [_defined_in(node.module, name.name) for name in node.names]
+    return found
+
+
+@cache
+def _defined_in(module: str, name: str) -> str:
+    """Return the module that `from module import name` takes the name from."""
+    if _is_module(f"{module}.{name}"):
+        return f"{module}.{name}"
+    source = _source(module)
+    if source.name != "__init__.py":
+        return module
+    for node in ast.parse(source.read_text()).body:
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and name in {each.asname or each.name for each in node.names}
+        ):
+            return _defined_in(node.module, name)
+    return module
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return util.find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is a module, so it is a name in it
+        return False

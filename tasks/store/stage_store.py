@@ -1,4 +1,4 @@
-"""Content-addressed stages: what finished is never computed again, and what vanished or changed is."""
+"""A store of finished stages, addressed by their cache keys: a stage that finished is never computed again."""
 
 import fcntl
 import json
@@ -13,17 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_synced
-from tasks.store.cache_keys import Json, code_digests, digest_of, libraries, stage_key
-
-__all__ = [
-    "StageResult",
-    "StageStore",
-    "clean_leftovers",
-    "code_digests",
-    "digest_of",
-    "libraries",
-    "stage_key",
-]
+from tasks.store.cache_keys import Code, Json, digest_of, stage_key
 
 logger = logging.getLogger("edgewright.stages")
 
@@ -33,7 +23,7 @@ UNFINISHED = ".tmp-"
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage left: a JSON value and files in a folder of its own."""
+    """A stage's result: a JSON value and files in a folder of its own."""
 
     name: str
     key: str
@@ -55,7 +45,7 @@ class StageStore:
         self.root = root
 
     def run(
-        self, name: str, inputs: Mapping[str, Json], code: Sequence[str], produce: Callable[[Path], Json]
+        self, name: str, inputs: Mapping[str, Json], code: Sequence[Code], produce: Callable[[Path], Json]
     ) -> StageResult:
         """Return the stored result for these inputs, or compute it: `produce` writes files and returns a JSON value."""
         key = stage_key(name, inputs, code)

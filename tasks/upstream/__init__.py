@@ -1,25 +1,26 @@
-"""TODO."""
+"""The way from a registered version to a parent: checks before any long work, then a program or an ONNX file.
 
-from tasks.upstream.gate_plan import plan_of
-from tasks.upstream.job_checks import check_recipe, preflight
-from tasks.upstream.parent_outputs import split_outputs
+In comes a model's name, a version and a recipe's path; out go the job, whose splits are read and checked, the parent,
+and the contexts that every later step works in. Long work starts only when everything here has been found good.
+"""
+
+from tasks.upstream.context import REMEDY, UNTRAINABLE, Context, DeviceContext
+from tasks.upstream.job_checks import check_recipe, plan_of, preflight
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
 from tasks.upstream.representativeness_check import check_representativeness
 from tasks.upstream.resolution import resolve
-from tasks.upstream.trainability import REMEDY, UNTRAINABLE, not_done, rungs_for
 
 __all__ = [
     "REMEDY",
     "UNTRAINABLE",
+    "Context",
+    "DeviceContext",
     "OnnxParent",
     "Parent",
     "TorchParent",
     "check_recipe",
     "check_representativeness",
-    "not_done",
     "plan_of",
     "preflight",
     "resolve",
-    "rungs_for",
-    "split_outputs",
 ]

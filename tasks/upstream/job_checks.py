@@ -1,25 +1,29 @@
-"""Everything that can be wrong with model, recipe and workload is said before any long work starts."""
+"""Checks before any long work: model, recipe, devices, workload and its rows, and the gates that rows can decide."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from deployments.custom_metrics import load_custom_metrics
 from deployments.errors import ConfigurationError
-from deployments.functions import load_functions
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.gates import GatePolicy, check_slices
+from quality_gates.gates import GatePolicy, PlanLine, check_slices, plan
 from tasks.emulation import emulators_for
-from tasks.errors import EmulatorMissing, PreflightError
+from tasks.errors import EmulatorMissing, PreflightError, one_line
 from tasks.job import Job
 from tasks.registry import Upstream
-from tasks.upstream.calibration_classes import warn_of_missing_classes
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
+SHOWN = 5
+CLASSES = "biuOSU"  # kinds of arrays that name classes; a float is a measured value
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
 
@@ -49,13 +53,23 @@ def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
     return recipe, _data(path, recipe)[1]
 
 
+def plan_of(path: Path, discordance: float) -> list[tuple[str, list[PlanLine]]]:
+    """Return (device, a line per gate) for each device; raises ConfigurationError or PreflightError."""
+    recipe, splits = check_recipe(path)
+    test = splits["test"]
+    labels = load_workload(recipe.workload).right_answers(test.targets)
+    rows = test.slices.reset_index(drop=True)
+    rows = rows if labels is None else pd.concat([rows, pd.Series(labels, name="target")], axis=1)
+    return [(device.name, list(plan(recipe.policy(device), rows, discordance))) for device in recipe.devices]
+
+
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:
     try:
-        load_functions(recipe.gates)
+        load_custom_metrics(recipe.gates)
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
         sample = read_sample(workload, splits) if recipe.representativeness else None
-        warn_of_missing_classes(workload, splits)
+        _warn_of_missing_classes(workload, splits)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     for name in SEARCHED_AND_JUDGED:
@@ -64,3 +78,34 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         except PolicyError as error:
             raise PreflightError(f"{path}: key `gates`: on the {name} split: {error}") from error
     return workload, splits, sample
+
+
+def _warn_of_missing_classes(workload: Workload, splits: Mapping[SplitName, Split]) -> None:
+    """Warn of classes that training rows have and calibration rows have not.
+
+    Raises ConfigurationError where the workload cannot tell the right answers.
+    """
+    missing = sorted(_classes(workload, splits["train"]) - _classes(workload, splits["calibration"]), key=str)
+    if not missing:
+        return
+    named = ", ".join(str(each) for each in missing[:SHOWN])
+    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    logger.warning(
+        "split `calibration`: expected rows of every class of the train split, got none of %s%s, so that INT8's "
+        "ranges are taken without them; add such rows in Workload.split",
+        named,
+        more,
+    )
+
+
+def _classes(workload: Workload, split: Split) -> set[object]:
+    try:
+        answers = workload.right_answers(split.targets)
+    except Exception as error:  # user code
+        raise ConfigurationError(
+            f"expected right answers for targets of shape {split.targets.shape}, got {one_line(error)}; correct "
+            "Workload.right_answers"
+        ) from error
+    if answers is None or np.asarray(answers).dtype.kind not in CLASSES:
+        return set()
+    return set(np.asarray(answers).ravel().tolist())

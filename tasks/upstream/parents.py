@@ -1,5 +1,6 @@
-"""The two kinds of upstream model: a torch program, which can be trained, and an ONNX file, which cannot."""
+"""Parents: an upstream model as a torch program, which can be trained, or as an ONNX file, which cannot."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,9 @@ from model_compression.pruning import int8_weight_bytes, parameters
 from model_compression.quantization import answers
 from model_compression.training import Arrays, predict
 from tasks.errors import one_line
+from tasks.job import Job
+
+CODE = (rebuild, load_into, load_program, predict, answers, __name__)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,17 @@ class OnnxParent:
 
 
 Parent: TypeAlias = TorchParent | OnnxParent
+
+
+def stored_outputs(job: Job, parent: Parent, rows: Arrays, digests: Mapping[str, str]) -> Path:
+    """Return the file of the parent's outputs on some rows, which `digests` identify; they are computed once."""
+
+    def produce(folder: Path) -> dict[str, int]:
+        np.save(folder / "outputs.npy", parent.answers(rows))
+        return {"rows": len(rows[0])}
+
+    inputs = {"parent": parent.digest, **digests}
+    return job.workspace.store.run("parent-outputs", inputs, CODE, produce).folder / "outputs.npy"
 
 
 def _own_architecture(workload: Workload) -> nn.Module | None:

@@ -1,4 +1,4 @@
-"""From a registered version to a parent: modules that can be pruned, without their source code, or an ONNX file."""
+"""Resolution of a registered version into a parent: modules that need no source code, or an ONNX file."""
 
 import shutil
 import warnings
@@ -16,8 +16,7 @@ from model_compression.training import tensors
 from tasks.errors import RegistryError, one_line
 from tasks.job import Job
 from tasks.registry import RegisteredModel, Upstream
-from tasks.upstream.input_check import check_signature
-from tasks.upstream.onnx_check import checked
+from tasks.upstream.parent_checks import check_signature, checked_onnx
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
 
 PROGRAM = "program.pt2"
@@ -45,11 +44,11 @@ def resolve(job: Job) -> Parent:
     stage = job.workspace.store.run(
         "program",
         inputs,
-        ("tasks.upstream.resolution", "model_compression.intake.onnx_graph"),
+        (__name__, read_graph, save_onnx),
         lambda folder: _fetch(job, upstream.fetch(job.model, job.version), folder),
     )
     if stage.value["form"] == "onnx":
-        return checked(job, OnnxParent(stage.folder / GRAPH, stage.digest))
+        return checked_onnx(job, OnnxParent(stage.folder / GRAPH, stage.digest))
     parent = TorchParent(stage.folder / PROGRAM, stage.digest, job.workload, _rows(job, EXAMPLE_ROWS))
     check_signature(job, parent.exported)
     check_equal(parent.exported, parent.build(), _rows(job, CHECKED_ROWS))

@@ -1,4 +1,4 @@
-"""`make bench-gates`: how well the gates decide, by simulation over seeds, and what they cost."""
+"""`make bench-gates`: the gates' error rates and power, by simulation over seeds, and their cost."""
 
 import resource
 import time
@@ -50,7 +50,7 @@ def _cells() -> Iterator[tuple[int, float, float]]:
 
 
 def _passing(gained: np.ndarray, lost: np.ndarray, n: int, margin: float, corrected: bool = True) -> np.ndarray:
-    """What `proportions.exact_bounds` above -margin is, for many tables at once."""
+    """Return which of many tables pass: those whose `proportions.exact_bounds` lie above -margin."""
     nominal = NormalDist().inv_cdf(CONFIDENCE)
     critical = proportions.critical_value(n, -margin, CONFIDENCE) if corrected else nominal
     distinct, place = np.unique(gained, return_inverse=True)
@@ -95,7 +95,8 @@ def _unpaired(gained: np.ndarray, lost: np.ndarray, n: int, margin: float, rando
     both = random.binomial(n - gained - lost, ACCURACY)
     ours, theirs = (both + gained) / n, (both + lost) / n
     error = np.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / n)
-    return ours - theirs - NormalDist().inv_cdf(CONFIDENCE) * error > -margin
+    passes: np.ndarray = ours - theirs - NormalDist().inv_cdf(CONFIDENCE) * error > -margin
+    return passes
 
 
 def power() -> list[Figure]:
@@ -211,7 +212,8 @@ def _timed(n: int) -> tuple[float, float]:
         for part in range(100) for against in ("parent", "deployed")
     ]  # fmt: skip
     policy, start = GatePolicy.model_validate({"gates": gates}), time.process_time()
-    decide(policy, Evidence(*models))
+    candidate, parent, deployed = models
+    decide(policy, Evidence(candidate, parent, deployed))
     return time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark leaves: figures against their goals, as JSON for machines and as a table for people."""
+"""The record of a benchmark: figures against their goals, as JSON for machines and as a table for people."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether the goal is reached; NaN never is."""
+        """True if the value reaches the goal; NaN never does."""
         return self.value <= self.goal if self.bound == "at_most" else self.value >= self.goal
 
 

@@ -1,4 +1,4 @@
-"""What the trajectory's benchmark is made of, on a tiny network."""
+"""The parts of the trajectory's benchmark work on a tiny network."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,9 @@ import torch.nn.functional as F
 
 from flows.demo.networks import resnet
 from model_compression.pruning import parameters
+from tasks.store import code_digests
+from tests.benchmarks.frontier import chained
+from tests.benchmarks.trajectory import pruning, students
 from tests.benchmarks.trajectory.__main__ import main
 from tests.benchmarks.trajectory.cuts import Cutter, Ours, TheirsGlobal
 from tests.benchmarks.trajectory.parent import SHIFT, moved
@@ -43,6 +46,11 @@ def test_every_image_is_its_original_moved_or_mirrored() -> None:
     for image, found in zip(F.pad(images, (SHIFT,) * 4), changed, strict=True):
         windows = image.unfold(1, 12, 1).unfold(2, 12, 1).flatten(0, 2)
         assert any(torch.equal(window, found[0]) or torch.equal(window.flip(1), found[0]) for window in windows)
+
+
+@pytest.mark.parametrize("code", [chained.CODE, pruning.CODE, students.CODE])
+def test_the_code_that_a_kept_result_stands_on_is_there(code: tuple[str, ...]) -> None:
+    assert len(code_digests(code)) == len(code)
 
 
 def test_a_figure_that_does_not_exist_is_refused_before_any_work() -> None:

@@ -78,4 +78,4 @@ def test_an_unknown_device_names_the_places_and_the_shipped_ones(tmp_path: Path)
 
 def test_a_profile_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        read_yaml(BENCH, DeviceProfile).threads = 4  # type: ignore[misc]
+        read_yaml(BENCH, DeviceProfile).threads = 4

@@ -1,4 +1,4 @@
-"""Which class of CPU a machine is of."""
+"""Instruction sets: the class of CPU that a machine's flags amount to."""
 
 import pytest
 

@@ -51,7 +51,7 @@ def test_both_flows_are_deployed() -> None:
 
 @every_deployment
 def test_its_entrypoint_is_a_flow_that_takes_its_parameters(entrypoint: str) -> None:
-    flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     assert isinstance(flow, Flow)
     inspect.signature(flow.fn).bind_partial(**DEPLOYMENTS[entrypoint].get("parameters", {}))
 

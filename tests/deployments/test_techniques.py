@@ -1,9 +1,10 @@
-"""What a recipe says of a technique reaches the algorithm as it is written."""
+"""Techniques: the settings of a recipe reach the algorithm as they are written."""
 
 import pytest
 from pydantic import ValidationError
 
-from deployments.techniques import Distil, Dynamic, FineTune, PostTraining, QuantizationAware
+from deployments.rungs import Dynamic, PostTraining, QuantizationAware
+from deployments.techniques import Distil, FineTune
 from model_compression.training import FineTuning
 
 FINE_TUNE = FineTune(

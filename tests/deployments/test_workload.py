@@ -5,14 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
-from torch import Tensor
 
 from deployments.errors import ConfigurationError
-from deployments.workload import Split, SplitName, Workload, code_digest, load_workload, read_splits
+from deployments.workload import Split, code_digest, load_workload, read_splits
 from edge_runtime.errors import EdgewrightError
+from tests.deployments.example_rows import Rows
 
 GOOD = """
 import numpy as np
@@ -108,25 +106,8 @@ def test_a_workload_that_says_itself_what_is_wrong_is_passed_on(module: WriteMod
     assert str(caught.value) == f"workload `{name}:Rows`: expected the data, got none; fetch it"
 
 
-class Rows(Workload):
-    """Four rows; `raising` is raised for the validation split."""
-
-    def __init__(self, raising: Exception | None = None, test_rows: int = 4) -> None:
-        self.raising = raising
-        self.test_rows = test_rows
-
-    def split(self, name: SplitName) -> Split:
-        if name == "validation" and self.raising is not None:
-            raise self.raising
-        targets = np.zeros(self.test_rows if name == "test" else 4, dtype=np.int64)
-        return Split((np.ones((4, 3), dtype=np.float32),), targets, pd.DataFrame({"label": [0, 1, 0, 1]}))
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return torch.nn.functional.cross_entropy(outputs, targets)
-
-
 def test_a_split_that_raises_is_named() -> None:
-    says = r"test_workload:Rows`: split `validation`: expected its rows, got KeyError: 'site'; correct Workload\.split"
+    says = r"example_rows:Rows`: split `validation`: expected its rows, got KeyError: 'site'; correct Workload\.split"
     with pytest.raises(ConfigurationError, match=says):
         read_splits(Rows(KeyError("site")))
 
@@ -138,7 +119,7 @@ def test_a_split_that_says_itself_what_is_wrong_is_passed_on() -> None:
 
 def test_an_unfit_split_is_named_with_its_workload() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"workload `tests\.deployments\.test_workload:Rows`: split `test`: exp"
+        ConfigurationError, match=r"workload `tests\.deployments\.example_rows:Rows`: split `test`: exp"
     ):
         read_splits(Rows(test_rows=3))
 

@@ -7,12 +7,12 @@ SAYS = "# says: "
 
 
 def cases(folder: str) -> list[Path]:
-    """All recipes of a folder."""
+    """Return all recipes of a folder."""
     return sorted((HERE / folder).glob("*.yaml"))
 
 
 def says(path: Path) -> str:
-    """What the error of an invalid file must contain, as the file's first line tells."""
+    """Return the words that the error of an invalid file must contain, from the file's first line."""
     line = path.read_text().splitlines()[0]
     if not line.startswith(SAYS):
         raise ValueError(f"{path}: expected a first line `{SAYS}WORDS`, got {line!r}")

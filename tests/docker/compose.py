@@ -1,4 +1,4 @@
-"""docker/compose.yaml as tests read it: what each service runs, with what environment, after which others."""
+"""docker/compose.yaml as tests read it: each service with its command, its environment and its dependencies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -28,22 +28,22 @@ def read_dockerfile(path: Path) -> list[Instruction]:
 
 
 def values(instructions: Sequence[Instruction], name: str) -> list[str]:
-    """What follows every instruction of one name."""
+    """Return the text behind every instruction of one name."""
     return [instruction.value for instruction in instructions if instruction.name == name]
 
 
 def environment(instructions: Sequence[Instruction]) -> dict[str, str]:
-    """The variables that ENV sets."""
+    """Return the variables that ENV sets."""
     pairs = [pair.partition("=") for value in values(instructions, "ENV") for pair in shlex.split(value)]
     return {key: value for key, _, value in pairs}
 
 
 def sources(instructions: Sequence[Instruction]) -> list[str]:
-    """Everything that COPY takes out of the build context."""
+    """Return every path that COPY takes out of the build context."""
     return [source for value in values(instructions, "COPY") for source in value.split()[:-1]]
 
 
 def command(instructions: Sequence[Instruction], name: str = "CMD") -> tuple[str, ...]:
-    """CMD or ENTRYPOINT in exec form; ValueError for the shell form, whose shell would swallow signals."""
+    """Return CMD or ENTRYPOINT in exec form; ValueError for the shell form, whose shell would swallow signals."""
     found = values(instructions, name)
     return tuple(json.loads(found[-1])) if found else ()

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, save
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, save
 
 Shape = list[int | str]
 
 
 def weights(inputs: int, outputs: int) -> np.ndarray:
-    """The weights that linear_model has, float32, (inputs, outputs)."""
+    """Return the weights of linear_model, float32, (inputs, outputs)."""
     return np.random.default_rng(0).standard_normal((inputs, outputs), dtype=np.float32)
 
 
@@ -51,13 +51,13 @@ def uneven_model(path: Path) -> Path:
 
 
 def _weightless(path: Path, nodes: list[NodeProto], inputs: dict[str, Shape], outputs: dict[str, Shape]) -> Path:
-    infos = [
+    taken, given = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in tensors.items()]
         for tensors in (inputs, outputs)
-    ]
-    save(_model(helper.make_graph(nodes, "weightless", *infos)), path)
+    )
+    save(_model(helper.make_graph(nodes, "weightless", taken, given)), path)
     return path
 
 
-def _model(graph: object) -> ModelProto:
+def _model(graph: GraphProto) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)

@@ -1,4 +1,4 @@
-"""Looking at real processes from a test."""
+"""Helpers to watch real processes from a test."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs: neither gone nor a zombie."""
+    """Return True while a process runs; a zombie does not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -24,7 +24,7 @@ def is_alive(pid: int) -> bool:
 
 
 def measuring_children(parent: int) -> list[int]:
-    """The processes below `parent` that run edge_runtime.measurement.worker."""
+    """Return the children of `parent` that run edge_runtime.measurement.worker."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():

@@ -20,14 +20,24 @@ print(json.dumps(loaded))
 
 def _loaded_after(names: list[str]) -> dict[str, list[str]]:
     command = [sys.executable, "-c", _SCRIPT, *names]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    loaded: dict[str, list[str]] = json.loads(printed)
+    return loaded
+
+
+def _modules_after(name: str) -> list[str]:
+    script = f"import json, sys, {name}; print(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", script]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    modules: list[str] = json.loads(printed)
+    return modules
 
 
 def test_no_module_loads_what_a_device_does_not_have() -> None:
     folder = Path(edge_runtime.__file__).parent
     files = [path.relative_to(folder.parent).with_suffix("") for path in sorted(folder.rglob("*.py"))]
     names = [".".join(path.parts) for path in files]
-    assert len(names) >= 19
+    assert len(names) >= 17
 
     loaded = _loaded_after(names)
 
@@ -38,6 +48,10 @@ def test_no_module_loads_what_a_device_does_not_have() -> None:
 
 def test_the_check_sees_a_forbidden_module() -> None:
     assert "yaml" in _loaded_after(["edge_runtime.files", "yaml"])["yaml"]
+
+
+def test_a_measuring_process_loads_its_worker_once() -> None:
+    assert "edge_runtime.measurement.worker" not in _modules_after("edge_runtime.measurement")
 
 
 def test_bundles_are_read_and_written_without_numpy() -> None:

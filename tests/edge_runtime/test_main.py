@@ -48,6 +48,32 @@ def test_verify_says_what_the_bundle_is(bundle: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.startswith("intact: linear version 3 for gateway, 1 blob(s)")
 
 
+def test_verify_names_who_answers_for_an_overridden_release(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensor = TensorSpec("x", "float32", (None, 8))
+    released = write_bundle(
+        tmp_path / "target",
+        model="linear",
+        version="4",
+        device="gateway",
+        entry="model.onnx",
+        inputs=[tensor],
+        outputs=[tensor],
+        session=SessionSettings(threads=1),
+        lineage={
+            "verdict": "overridden",
+            "approved_by": "Ada",
+            "approval_reason": "the customer waits",
+            "approved_until": "2026-04-01",
+            "approved_verdict": "0" * 64,
+        },
+        files={"model.onnx": model},
+    )
+    assert main(["verify", str(released)]) == 0
+    assert "overridden: Ada until 2026-04-01: the customer waits\n" in capsys.readouterr().out
+
+
 def test_predict_prints_json(bundle: Path, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(bundle), str(rows)]) == 0
     answers = json.loads(capsys.readouterr().out)

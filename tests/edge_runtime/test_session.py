@@ -7,7 +7,9 @@ import pytest
 from onnx import TensorProto, helper, save
 
 from edge_runtime.bundle import TensorSpec
-from edge_runtime.session import EdgeModel, SessionError, SessionMemoryError, SessionSettings, session_options
+from edge_runtime.errors import SessionError, SessionMemoryError
+from edge_runtime.session import EdgeModel, session_options
+from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.models import linear_model, two_headed_model, weights
 
 _ONE = SessionSettings(threads=1)

@@ -25,11 +25,11 @@ from tests.end_to_end.tiny import upstream  # noqa: E402
 
 RECIPE = str(Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml")
 POINTS = {
-    "parent export": ("tasks.compression.float_export", "export_onnx"),
-    "fine-tuning": ("tasks.compression.trajectory", "fine_tune"),
-    "quantization": ("tasks.compression.rungs", "quantize_after_training"),
+    "parent export": ("tasks.compression.float_models", "export_onnx"),
+    "fine-tuning": ("tasks.compression.distillation_targets", "fine_tune"),
+    "quantization": ("deployments.rungs", "quantize_after_training"),
     "measurement": ("tasks.measurement.device_measurement", "measure"),
-    "bundle": ("tasks.delivery.publication", "write_bundle"),
+    "bundle": ("tasks.delivery.destinations", "write_bundle"),
     "aliases": ("tasks.registry.edge_models", "EdgeModels.deploy"),
     "answer": ("flows.compress", "record_outcome"),
 }

@@ -23,8 +23,9 @@ class PrefectApi:
         self.client.close()
 
     def deployment(self, name: str) -> dict[str, Any]:
-        """A deployment by `FLOW/NAME`."""
-        return self._json("GET", f"/deployments/name/{name}")
+        """Return a deployment by `FLOW/NAME`."""
+        found: dict[str, Any] = self._json("GET", f"/deployments/name/{name}")
+        return found
 
     def submit(self, name: str, parameters: dict[str, Any]) -> httpx.Response:
         """Ask for a run of a deployment."""
@@ -34,6 +35,7 @@ class PrefectApi:
         """Run a deployment to its end."""
         identity = self.submit(name, parameters).raise_for_status().json()["id"]
         deadline = time.monotonic() + seconds
+        run: dict[str, Any]
         while (run := self._json("GET", f"/flow_runs/{identity}"))["state_type"] not in FINAL:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{name}: expected an end within {seconds} s, got {run['state_name']}")
@@ -41,12 +43,15 @@ class PrefectApi:
         return run
 
     def runs_of(self, flow: str, state: str | None = None) -> list[dict[str, Any]]:
-        """All runs of a flow, or those in one state."""
+        """Return all runs of a flow, or those in one state."""
         states = {"flow_runs": {"state": {"type": {"any_": [state]}}}} if state else {}
-        return self._json("POST", "/flow_runs/filter", flows={"name": {"any_": [flow]}}, **states)
+        found: list[dict[str, Any]] = self._json(
+            "POST", "/flow_runs/filter", flows={"name": {"any_": [flow]}}, **states
+        )
+        return found
 
     def planned(self, flow: str) -> list[dict[str, Any]]:
-        """Runs that the server's scheduler has made for later."""
+        """Return the runs that the server's scheduler has made for later."""
         return [run for run in self.runs_of(flow, "SCHEDULED") if run["auto_scheduled"]]
 
     def pause(self, name: str) -> None:
@@ -54,7 +59,7 @@ class PrefectApi:
         self._ask("POST", f"/deployments/{self.deployment(name)['id']}/pause_deployment").raise_for_status()
 
     def messages(self, run: str) -> list[str]:
-        """What a run logged."""
+        """Return what a run logged."""
         found = self._json("POST", "/logs/filter", logs={"flow_run_id": {"any_": [run]}})
         return [entry["message"] for entry in found]
 

@@ -71,7 +71,7 @@ class Stack:
         self._wait_until_healthy(self.services[name])
 
     def log(self, name: str, lines: int = 40) -> str:
-        """The last lines that a service wrote."""
+        """Return the last lines that a service wrote."""
         return "\n".join(self._log_file(name).read_text(errors="replace").splitlines()[-lines:])
 
     def stop(self) -> None:
@@ -95,7 +95,8 @@ class Stack:
             raise ServerError(f"{service.name}: expected a health check in compose.yaml to wait for, got none; add one")
         deadline = time.monotonic() + START_SECONDS
         while self.processes[service.name].poll() is None and time.monotonic() < deadline:
-            if not subprocess.run(service.healthcheck, env=service.environment, capture_output=True).returncode:
+            check = subprocess.run(service.healthcheck, env=service.environment, capture_output=True, check=False)
+            if check.returncode == 0:
                 return
             time.sleep(1)
         raise ServerError(

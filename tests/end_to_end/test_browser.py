@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from tasks.reporting import DeviceOutcome
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
 from tests.end_to_end.tiny.variants import take_off_decorators, write_variant
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 playwright = pytest.importorskip("playwright.sync_api", reason="make test-browser installs it")
 
@@ -46,7 +50,7 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator["playwright.Browser"]:
+def browser(chromium: str) -> Iterator["Browser"]:
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=QUIET)
         yield browser
@@ -59,7 +63,7 @@ def answered(mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     take_off_decorators(monkeypatch)
     workspace = Workspace.at(tmp_path / "home", mlflow_server)
     version = upstream.register(mlflow_server)
-    devices = []
+    devices: list[DeviceOutcome] = []
     for name, budget in (("roomy", 9), ("tight", 2)):
         recipe = write_variant(tmp_path, name, device={"budgets": {"size_kb": budget}})
         devices += flows.compress.compress("tiny", version, recipe, workspace).devices
@@ -67,7 +71,7 @@ def answered(mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_report_is_read_in_mlflow(
-    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "playwright.Browser"
+    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "Browser"
 ) -> None:
     runs, devices = answered
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -88,7 +92,7 @@ def test_the_report_is_read_in_mlflow(
 
 
 def test_the_registered_model_says_why(
-    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "playwright.Browser"
+    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "Browser"
 ) -> None:
     page = browser.new_page(viewport={"width": 1500, "height": 1000})
     (_, refused) = answered[1]
@@ -104,7 +108,7 @@ def test_the_registered_model_says_why(
     ("name", "width", "scheme"), [("phone", 390, "light"), ("small", 320, "dark"), ("desk", 1200, "dark")]
 )
 def test_the_page_itself_fits_a_phone_and_a_dark_room(
-    answered: tuple[Runs, list[DeviceOutcome]], browser: "playwright.Browser", name: str, width: int, scheme: str,
+    answered: tuple[Runs, list[DeviceOutcome]], browser: "Browser", name: str, width: int, scheme: str,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     runs, devices = answered
@@ -126,7 +130,7 @@ def test_the_page_itself_fits_a_phone_and_a_dark_room(
 
 
 def test_an_approval_is_read_in_the_report_and_in_the_registry(
-    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "playwright.Browser", tmp_path: Path
+    answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "Browser", tmp_path: Path
 ) -> None:
     runs, (_, refused) = answered
     workspace = Workspace.at(tmp_path / "home", mlflow_server)
@@ -146,7 +150,7 @@ def test_an_approval_is_read_in_the_report_and_in_the_registry(
 
 
 def test_history_is_drawn_and_the_page_prints(
-    answered: tuple[Runs, list[DeviceOutcome]], browser: "playwright.Browser", tmp_path: Path
+    answered: tuple[Runs, list[DeviceOutcome]], browser: "Browser", tmp_path: Path
 ) -> None:
     runs, (published, _) = answered
     content = ReportContent.model_validate_json(runs.read_text(published.report.split("/")[1], "report.json"))

@@ -29,7 +29,7 @@ def children(home: Path) -> list[dict[str, Any]]:
     """Every child process in order."""
     home.mkdir()
     command = [sys.executable, "-m", "tests.end_to_end.kills", str(home)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert ended.returncode == 0, ended.stderr
     return [json.loads(line) | {"stderr": ended.stderr} for line in ended.stdout.splitlines() if line.startswith("{")]
 
@@ -53,13 +53,15 @@ def test_the_runs_that_nobody_kills_end_well(children: list[dict[str, Any]]) -> 
     ]
 
 
-def test_no_stage_is_computed_twice(children: list[dict[str, Any]], home: Path) -> None:
+@pytest.mark.usefixtures("children")
+def test_no_stage_is_computed_twice(home: Path) -> None:
     computed = Counter((home / "computed").read_text().splitlines())
     assert len(computed) > 10
     assert set(computed.values()) == {1}
 
 
-def test_what_is_published_is_whole_and_registered_once(children: list[dict[str, Any]], home: Path) -> None:
+@pytest.mark.usefixtures("children")
+def test_what_is_published_is_whole_and_registered_once(home: Path) -> None:
     workspace = Workspace.at(home)
     bundles = sorted((home / "target" / "tiny" / "tiny").iterdir())
     assert sorted(read_bundle(bundle).manifest.version for bundle in bundles if not bundle.name.startswith(".")) == [
@@ -70,9 +72,8 @@ def test_what_is_published_is_whole_and_registered_once(children: list[dict[str,
     assert len(models.client.search_model_versions("name='tiny-tiny'")) == 2
 
 
-def test_a_run_killed_after_its_alias_moved_is_held_against_what_was_deployed_before(
-    children: list[dict[str, Any]], home: Path
-) -> None:
+@pytest.mark.usefixtures("children")
+def test_a_run_killed_after_its_alias_moved_is_held_against_what_was_deployed_before(home: Path) -> None:
     outcome = json.loads((home / "outcome-2.json").read_text())
     assert outcome["devices"][0]["deployed_version"] == "1"
     models = EdgeModels(Workspace.at(home).tracking_uri, "tiny")
@@ -81,7 +82,8 @@ def test_a_run_killed_after_its_alias_moved_is_held_against_what_was_deployed_be
     assert (deployed.source_version, previous.source_version) == ("2", "1")
 
 
-def test_one_run_answers_a_version_however_often_it_was_killed(children: list[dict[str, Any]], home: Path) -> None:
+@pytest.mark.usefixtures("children")
+def test_one_run_answers_a_version_however_often_it_was_killed(home: Path) -> None:
     runs = Runs(Workspace.at(home).tracking_uri, "tiny")
     assert runs.answered_versions() == {1, 2}
     parents = runs._search({"edgewright.stage": "compress"})

@@ -11,20 +11,8 @@ from quality_gates.report import ReportContent
 from tasks.errors import PreflightError, RegistryError
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
+from tests.end_to_end.tiny.variants import QAT
 from tests.flows.conftest import TINY, Variant
-
-QAT = {
-    "kind": "qat",
-    "fine_tune": {
-        "epochs": 1,
-        "batch_size": 32,
-        "learning_rate": 1e-3,
-        "weight_decay": 0,
-        "temperature": 2,
-        "distillation_weight": 0.5,
-        "seed": 0,
-    },
-}
 
 
 def test_a_candidate_that_holds_is_published_and_reported(world: Workspace, variant: Variant) -> None:

@@ -12,7 +12,7 @@ from model_compression.errors import DivergedError
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.workload import Tiny
 from tests.flows.conftest import Variant
-from tests.flows.test_students import ladder
+from tests.flows.ladders import ladder
 
 TOO_SMALL = {"budgets": {"size_kb": 2}}  # so that every round is wanted
 

@@ -9,8 +9,8 @@ import flows.cli
 import flows.compress
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
+from tests.end_to_end.tiny.variants import QAT
 from tests.flows.conftest import Variant
-from tests.flows.test_compress import QAT
 
 runner = CliRunner()
 RUNGS = [

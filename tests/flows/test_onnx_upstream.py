@@ -11,9 +11,8 @@ from tasks.errors import PreflightError
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.onnx_upstream import register_graph, trained_graph
+from tests.end_to_end.tiny.variants import QAT, distil
 from tests.flows.conftest import Variant
-from tests.flows.test_compress import QAT
-from tests.flows.test_students import distil
 
 MODEL = "graph"
 PRECISIONS = {"precisions": ["int8", "int4", "fp16", "fp32"], "budgets": {"size_kb": 50}}

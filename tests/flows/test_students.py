@@ -1,29 +1,14 @@
 """Students on the whole way: fitted to the device, held against what was pruned, refused early where they cannot be."""
 
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 import flows.compress
 from deployments.errors import ConfigurationError
 from model_compression.errors import StudentError
-from tasks.registry import Runs
 from tasks.workspace import Workspace
+from tests.end_to_end.tiny.variants import distil
 from tests.flows.conftest import Variant
-from tests.flows.test_compress import QAT
-
-
-def distil(**changes: Any) -> dict[str, Any]:
-    fine_tune = QAT["fine_tune"] | {"epochs": 8, "learning_rate": 1e-2}
-    return {"family": "depthwise_cnn", "widths": [8, 16, 32, 64], "depths": [1], "fine_tune": fine_tune} | changes
-
-
-def ladder(world: Workspace, report: str) -> list[dict[str, Any]]:
-    path = Runs(world.tracking_uri, "tiny").client.download_artifacts(report.split("/")[1], "ladder.json")
-    table = json.loads(Path(path).read_text())
-    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+from tests.flows.ladders import ladder
 
 
 def test_a_student_goes_to_the_gates_where_it_is_the_better_one(world: Workspace, variant: Variant) -> None:

@@ -1,4 +1,4 @@
-"""One thread for models as small as these: more only wait for each other."""
+"""One thread for models this small, because more threads only wait for each other."""
 
 from collections.abc import Iterator
 

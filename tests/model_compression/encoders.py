@@ -9,7 +9,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from model_compression.intake import rebuild
-from tests.model_compression.intake.models import export
+from tests.model_compression.architectures import export
 
 TOKENS, TIME, WIDTH, HEADS, CLASSES = 200, 16, 32, 4, 8
 PADDING, UNKNOWN = 0, 100

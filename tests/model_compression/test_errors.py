@@ -1,4 +1,4 @@
-"""The one line that names another library's error."""
+"""Names of other libraries' errors in one line."""
 
 import pytest
 

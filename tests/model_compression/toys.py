@@ -1,9 +1,9 @@
-"""Small models that have learnt something, the rows they learnt from, and how to run what becomes of them."""
+"""Small trained and pruned models, their rows, and helpers that run and inspect their files."""
 
 import collections
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,13 +19,24 @@ from torch.fx import GraphModule
 
 from model_compression.intake import rebuild
 from model_compression.onnx_files import optimized_operators, save_onnx, to_onnx
-from model_compression.pruning import protected_units, remove_units, unit_scores, units_of
+from model_compression.pruning import (
+    History,
+    Kind,
+    Protected,
+    protected_units,
+    remove_units,
+    unit_scores,
+    units_of,
+)
 from model_compression.training import FineTuning, batches, fine_tune, predict
-from tests.model_compression.intake.models import SmallResNet, export
+from tests.model_compression.architectures import SmallResNet, export
 
 SETTINGS = FineTuning(
     epochs=6, batch_size=32, learning_rate=5e-3, weight_decay=0, temperature=4, distillation_weight=0, seed=0
 )
+QUICK = replace(SETTINGS, epochs=2, batch_size=64)
+INTEGER = ("QLinear", "QGemm", "Integer", "QAttention", "DynamicQuantize", "NBits", "GatherBlock")
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class Digits(NamedTuple):
@@ -95,7 +106,7 @@ def _pruned(kind: str) -> GraphModule:
 
 
 def pruned(kind: str) -> GraphModule:
-    """A fresh copy of the same without 40 % of its channels, trained again."""
+    """A fresh copy of trained(kind) without 40 % of its channels, trained again."""
     return copy.deepcopy(_pruned(kind))
 
 
@@ -115,13 +126,47 @@ def untrained(model: nn.Module, *rows: Tensor) -> GraphModule:
     return rebuild(export(model.eval(), *rows))
 
 
+def linear(dropout: float = 0.0) -> nn.Module:
+    """A fresh classifier of digits with one hidden layer."""
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(dropout), nn.Linear(32, 10))
+
+
+def prune(
+    model: nn.Module,
+    *rows: Tensor,
+    ratio: float = 0.2,
+    round_to: int = 4,
+    kinds: Sequence[Kind] = ("channels",),
+    protected: Sequence[Protected] | None = None,
+) -> History:
+    """Remove one round of units, scored on made-up labels."""
+    targets = torch.arange(len(rows[0])) % model(*rows).shape[1]
+    units = units_of(model, rows, kinds, protected_units(model, rows, kinds) if protected is None else protected)
+    scores = unit_scores(model, [(rows, targets)], F.cross_entropy, layers=units.layers)
+    return remove_units(model, rows, units, scores, ratio, round_to=round_to)
+
+
+def with_statistics(model: nn.Module, rows: Tensor) -> nn.Module:
+    """Run a few batches, so that statistics and scales are not those of a fresh model."""
+    torch.manual_seed(0)
+    for part in model.modules():
+        if isinstance(part, NORMS) and part.affine:
+            nn.init.uniform_(part.weight, 0.5, 2)
+            nn.init.normal_(part.bias)
+    with torch.no_grad():
+        for _ in range(3):
+            model.train()(rows * 2 + 1)
+    return model
+
+
 def accuracy(outputs: np.ndarray) -> float:
     """Share of the test rows that are right."""
     return float((outputs.argmax(1) == digits("test").labels).mean())
 
 
 def float_accuracy(model: nn.Module) -> float:
-    """The same for a module."""
+    """Share of the test rows that a module answers right."""
     return accuracy(predict(model, (digits("test").images,)))
 
 
@@ -132,8 +177,13 @@ def run(path: Path, *arrays: np.ndarray) -> np.ndarray:
 
 
 def kernels(path: Path) -> collections.Counter[str]:
-    """Which operators ONNX Runtime runs for a file, how often each, after all of its optimizations."""
+    """Count the operators that ONNX Runtime runs for a file, after all of its optimizations."""
     return collections.Counter(optimized_operators(path))
+
+
+def is_integer(operator: str) -> bool:
+    """Tell whether an operator of an optimized graph computes in integers."""
+    return any(part in operator for part in INTEGER)
 
 
 def int8_weights(path: Path) -> list[np.ndarray]:

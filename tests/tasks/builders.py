@@ -1,16 +1,26 @@
 """What earlier stages hand on, for the tests of later ones."""
 
 from pathlib import Path
+from typing import Any, cast
 
+from deployments.device import DeviceProfile
 from quality_gates.verdict import GateOutcome, GateResult, Verdict
 from tasks.compression import Baseline, Snapshot
 from tasks.job import Job
-from tasks.upstream import TorchParent
+from tasks.registry import Runs
+from tasks.upstream import Context, DeviceContext, TorchParent
+
+NO_RUNS = cast(Runs, None)
 
 
-def parent(job: Job, program: Path) -> TorchParent:
-    """A parent that nothing is asked of but to be passed on."""
-    return TorchParent(program, "0" * 64, job.workload, ())
+def context(job: Job, parent: Any = None) -> Context:
+    """A version whose run nobody opened: what looks at models never touches it."""
+    return Context(job, parent or TorchParent(Path("none"), "0" * 64, job.workload, ()), NO_RUNS, "no run")
+
+
+def on(job: Job, profile: DeviceProfile | None = None, parent: Any = None) -> DeviceContext:
+    """The same on a device, the recipe's first one unless another is given."""
+    return context(job, parent).on(profile or job.recipe.devices[0])
 
 
 def baseline(onnx: Path) -> Baseline:

@@ -1,23 +1,26 @@
 """A ladder whose files, answers and figures are given, so that a test sees what is tried and chosen."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
-import tasks.selection.attempts
-import tasks.selection.ladder
 from deployments.recipe import Recipe, read_recipe
+from deployments.rungs import Rung
 from edge_runtime.measurement import Figures
 from model_compression.errors import QuantizationError
-from quality_gates.evidence import Evidence, ModelEvidence
-from tasks.compression import ModelFile, Snapshot, Trajectory
-from tasks.selection import Climb
+from quality_gates.evidence import Evidence, ModelEvidence, Unanswered
+from quality_gates.gates import GatePolicy, decide
+from tasks.compression import Baseline, ModelFile, Snapshot, Trajectory
+from tasks.job import Job
+from tasks.selection import Attempt, Climb, Model, climb
+from tasks.workspace import Workspace
 from tests.flows.conftest import TINY
+from tests.tasks import tiny
+from tests.tasks.builders import on
 
 ROWS = 300
 PARENT_RIGHT = 290
@@ -52,34 +55,56 @@ def recipe_of(rungs: Sequence[dict[str, Any]], **changes: Any) -> Recipe:
     return Recipe.model_validate(tiny.model_dump() | {"ladder": list(rungs), "gates": [gate], **changes})
 
 
-def climb(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recipe: Recipe, snapshots: Sequence[Snapshot], made: Made,
-    refusing: Collection[str] = (),
-) -> Climb:  # fmt: skip
-    """Climb over files that are `made`; any other is a KeyError, and rungs `refusing` the models raise."""
-    seen: dict[Path, ModelEvidence] = {}
+@dataclass(frozen=True)
+class GivenTrials:
+    """Attempts whose files and answers are `made`; any other file is a KeyError. Rungs `refusing` the models raise.
 
-    def make(_: Any, __: Any, of: Snapshot, rung: Any, *, saturates: bool) -> ModelFile:
-        if rung.title in refusing:
+    With `unanswered`, no file has answers.
+    """
+
+    recipe: Recipe
+    folder: Path
+    made: Made
+    refusing: Collection[str]
+    expecting: Mapping[int, tuple[float, ...]]
+    unanswered: Unanswered | None
+
+    def attempt(self, model: Model, rung: Rung) -> Attempt:
+        if rung.title in self.refusing:
             raise QuantizationError(f"{rung.title} is not for this model")
-        right, size, *milliseconds = made[of.index, rung.title]
-        path = tmp_path / f"{of.index}-{rung.title}.onnx"
+        assert isinstance(model, Snapshot)
+        right, size, *milliseconds = self.made[model.index, rung.title]
+        path = self.folder / f"{model.index}-{rung.title}.onnx"
         path.write_bytes(b"0" * int(size))
-        seen[path] = evidence(int(right), int(size), *milliseconds)
-        return ModelFile(path, path.name, 0.5)
+        measured = evidence(int(right), int(size), *milliseconds)
+        if self.unanswered is not None:
+            measured = replace(measured, rows=None, unanswered=self.unanswered)
+        verdict = decide(self.recipe.search_policy(self.recipe.devices[0]), self._beside_parent(measured))
+        return Attempt(model, rung, ModelFile(path, path.name, 0.5), measured, verdict, verdict.headline)
 
-    monkeypatch.setattr(tasks.selection.attempts, "make_file", make)
-    monkeypatch.setattr(tasks.selection.attempts, "measure_for", lambda _, __, ___, file, ____: seen[file])
-    monkeypatch.setattr(tasks.selection.attempts, "answer_rows", lambda _, __, right: answers(right))
-    monkeypatch.setattr(Snapshot, "validation_outputs", property(lambda self: int(str(self.outputs))))
-    device = recipe.devices[0]
-    assert device.budgets.size_bytes == BUDGET
-    references = SimpleNamespace(
-        job=SimpleNamespace(recipe=recipe),
-        device=device,
-        parent=None,
-        beside=lambda candidate, _: Evidence(candidate, evidence(PARENT_RIGHT, 10), None),
-    )
-    baseline = SimpleNamespace(graph_bytes=GRAPH)
-    trajectory = Trajectory(tuple(snapshots), (), "done", ())
-    return tasks.selection.ladder.climb.fn(references, baseline, trajectory)  # type: ignore[arg-type]
+    def float_failures(self, model: Model) -> tuple[str, ...]:
+        measured = ModelEvidence(answers(int(str(model.outputs))), None)
+        verdict = decide(GatePolicy(gates=self.recipe.answer_gates), self._beside_parent(measured))
+        return tuple(gate.name for gate in verdict.blocking if gate.outcome == "fail")
+
+    def expected(self, model: Model) -> Figures | None:
+        assert isinstance(model, Snapshot)
+        size, *milliseconds = self.expecting[model.index]
+        return evidence(0, int(size), *milliseconds).resources
+
+    def _beside_parent(self, measured: ModelEvidence) -> Evidence:
+        return Evidence(measured, evidence(PARENT_RIGHT, 10), None)
+
+
+def climbed(
+    tmp_path: Path, recipe: Recipe, snapshots: Sequence[Snapshot], made: Made, refusing: Collection[str] = (),
+    expecting: Mapping[int, tuple[float, ...]] | None = None, unanswered: Unanswered | None = None,
+) -> Climb:  # fmt: skip
+    """Climb over given files; `expecting` are bytes and milliseconds of each snapshot's cheapest INT8 file."""
+    workload = tiny.Blobs()
+    job = Job("tiny", "1", recipe, workload, {}, Workspace.at(tmp_path, "sqlite:///unused"))
+    assert recipe.devices[0].budgets.size_bytes == BUDGET
+    whole = Snapshot.original("0" * 64, 1, 1, 0.9, tmp_path)
+    baseline, trajectory = Baseline(whole, tmp_path, GRAPH), Trajectory(tuple(snapshots), (), "done", ())
+    trials = GivenTrials(recipe, tmp_path, made, refusing, expecting or {}, unanswered)
+    return climb.fn(on(job), trials, baseline, trajectory)

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from deployments.device import DeviceProfile, EmulatedAnswers
+from tasks.emulation import availability as available
+from tasks.job import Job
 from tasks.registry import register_upstream
 from tasks.workspace import Workspace
-from tests.tasks.tiny import example, network
+from tests.edge_runtime.models import linear_model
+from tests.tasks.tiny import FEATURES, device, example, job, network
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +59,24 @@ def warned() -> Iterator[list[str]]:
     logger.addHandler(handler)
     yield messages
     logger.removeHandler(handler)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of another class than the device's, whatever the tests run on."""
+    monkeypatch.setattr(available, "instruction_set_here", lambda: "avx512_vnni")
+
+
+@pytest.fixture
+def emulated() -> DeviceProfile:
+    return device(answers=EmulatedAnswers(kind="emulated", cpu="Haswell", timeout_s=120))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Job:
+    return job(Workspace.at(tmp_path / "home", "sqlite:///unused"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return linear_model(tmp_path / "linear.onnx", FEATURES)

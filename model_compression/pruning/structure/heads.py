@@ -1,4 +1,4 @@
-"""Removes attention heads: the layers lose rows and columns, and the graph the sizes that it spells out."""
+"""Removal of attention heads: layers lose rows and columns, and literal sizes in the graph are updated."""
 
 import operator
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ def remove_heads(model: fx.GraphModule, example: tuple[Tensor, ...], name: str, 
     """Remove heads, by their numbers, from the attention whose reading layer is `name`, in place.
 
     Raises ValueError for an unknown attention, for heads that it does not have or for all of them, and PruningError
-    where what remains cannot be laid out as the graph lays it out.
+    where the remaining heads do not fit the graph's layout.
     """
     found, _ = attentions(model, observe(model, example))
     attention = next((each for each in found if each.name == name), None)
@@ -56,7 +56,7 @@ def _part(parameter: nn.Parameter, dim: int, kept: Tensor) -> nn.Parameter:
 
 
 def _rewrite(node: fx.Node, heads_at: dict[fx.Node, Any], heads: Any, gone: Collection[int]) -> None:
-    """Give a node that spells out sizes those of what remains."""
+    """Update the literal sizes of a node to those of the remaining heads."""
     if node.target in SIZES_AT:
         _resize(node, node.args[1], 0, heads, gone)  # type: ignore[arg-type]
     elif node.target is aten.unflatten.int:
@@ -104,7 +104,7 @@ def _kept(heads: Tensor, gone: Collection[int]) -> Tensor:
 
 
 def _left(heads: Tensor, gone: Collection[int]) -> list[int]:
-    """The shape of what remains. Raises PruningError where that is no box."""
+    """Return the shape of what remains. Raises PruningError where it is no rectangle."""
     kept = _kept(heads, gone)
     sizes = [int(_along(kept, dim).sum()) for dim in range(kept.dim())]
     if prod(sizes) != int(kept.sum()):
@@ -116,5 +116,5 @@ def _left(heads: Tensor, gone: Collection[int]) -> list[int]:
 
 
 def _along(kept: Tensor, dim: int) -> Tensor:
-    """Whether anything is kept at each position of a dimension."""
+    """Tell for each position of a dimension whether anything is kept there."""
     return kept.movedim(dim, 0).reshape(kept.shape[dim], -1).any(1)

@@ -1,4 +1,4 @@
-"""Residual layers: parts of a graph that can be left out, for what goes in has the shape of what comes out."""
+"""Residual layers: parts of a graph that can be left out, because input and output have one shape."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -10,9 +10,8 @@ from torch import Tensor, fx
 
 from model_compression.errors import PruningError
 from model_compression.intake import aten, drop_dead_code
-from model_compression.pruning.structure.cores import cores
-from model_compression.pruning.structure.observation import Values
-from model_compression.pruning.structure.postdominators import trunk
+from model_compression.pruning.structure.attention import cores
+from model_compression.pruning.structure.observation import Values, reads_sizes_only
 
 ADDS = {aten.add.Tensor, aten.add_.Tensor}
 Inside = Callable[[fx.Node, fx.Node], frozenset[fx.Node]]
@@ -20,9 +19,9 @@ Inside = Callable[[fx.Node, fx.Node], frozenset[fx.Node]]
 
 @dataclass(frozen=True)
 class Residual:
-    """A layer around which a residual path leads: `start` goes in, `end` comes out, of one shape.
+    """A layer with a residual path around it, from the node `start` to the node `end`, both of one shape.
 
-    `name` is the module that all its layers stand in, or the name of its last node. `nodes` are what goes with it.
+    `name` is the module that holds all its layers, or the name of its last node. `nodes` are removed with it.
     """
 
     name: str
@@ -39,11 +38,11 @@ class Residual:
 def residuals(model: fx.GraphModule, values: Values) -> list[Residual]:
     """Find the residual layers of a graph that was observed, in the order in which they run.
 
-    Where there is attention, a layer is an attention and all that follows until the next: what papers call a layer.
-    Elsewhere it is what lies between a split of the residual stream and the sum that ends it.
+    In a graph with attention, a layer is an attention and all that follows until the next, as papers count layers.
+    Elsewhere it is everything between a split of the residual stream and the sum that ends it.
     """
     attending = {core.node for core in cores(model)}
-    inside = cache(_inside)  # for this search only: graphs change, and a longer one would keep their weights alive
+    inside = cache(_inside)  # for this search only: graphs change, and a longer-lived cache would keep their weights
     found: dict[tuple[fx.Node, fx.Node], Residual] = {}
     for chain in trunk(model, values):
         for start, end in _spans(chain, attending, inside):
@@ -55,7 +54,7 @@ def residuals(model: fx.GraphModule, values: Values) -> list[Residual]:
 
 
 def remove_residual(model: fx.GraphModule, layer: Residual) -> None:
-    """Remove a layer, in place: what went into it takes the place of what came out.
+    """Remove a layer, in place: its input takes the place of its output.
 
     Raises PruningError where something else reads what the layer computes; the model is then unusable.
     """
@@ -69,7 +68,7 @@ def remove_residual(model: fx.GraphModule, layer: Residual) -> None:
 
 
 def _spans(chain: list[fx.Node], attending: Collection[fx.Node], inside: Inside) -> Iterator[tuple[fx.Node, fx.Node]]:
-    """Pairs of a layer's start and end among nodes through which everything flows."""
+    """Yield the start and the end of each layer, among nodes through which everything flows."""
     steps = list(pairwise(chain))
     residual = [end.target in ADDS and len(inside(start, end)) > 1 for start, end in steps]
     starts = [
@@ -84,7 +83,10 @@ def _spans(chain: list[fx.Node], attending: Collection[fx.Node], inside: Inside)
 
 
 def _last_end(starts: list[int], residual: list[bool]) -> int:
-    """Where the last attention layer ends: it is as long as the one before it, or ends with the last sum in a row."""
+    """Return the end of the last attention layer.
+
+    It is as long as the one before it, or it ends with the last of a sequence of residual sums.
+    """
     if len(starts) > 1:
         return min(2 * starts[-1] - starts[-2], len(residual))
     sums = [index for index in range(starts[-1], len(residual)) if residual[index]]
@@ -92,7 +94,7 @@ def _last_end(starts: list[int], residual: list[bool]) -> int:
 
 
 def _inside(start: fx.Node, end: fx.Node) -> frozenset[fx.Node]:
-    """What is computed from `start` on the way to `end`, `end` included."""
+    """Return the nodes that are computed from `start` on the way to `end`, `end` included."""
     from_start: set[fx.Node] = {start}
     for node in start.graph.nodes:
         if node > start and node <= end and any(source in from_start for source in node.all_input_nodes):
@@ -112,7 +114,7 @@ def _shape(values: Values, node: fx.Node) -> tuple[int, ...] | None:
 
 
 def _name(model: fx.GraphModule, nodes: Collection[fx.Node], end: fx.Node) -> str:
-    """The innermost module that all layers with weights stand in."""
+    """Return the innermost module that holds all layers with weights."""
     called = [str(node.target) for node in nodes if node.op == "call_module"]
     paths = [path.split(".") for path in called if any(True for _ in model.get_submodule(path).parameters())]
     common = []
@@ -129,3 +131,46 @@ def _unique(layers: list[Residual]) -> list[Residual]:
         layer if names.count(layer.name) == 1 else Residual(layer.end.name, layer.start, layer.end, layer.nodes)
         for layer in layers
     ]
+
+
+def trunk(model: fx.GraphModule, values: Values) -> Iterator[list[fx.Node]]:
+    """Yield chains of nodes through which everything flows, each from its first node to the output.
+
+    Node b post-dominates node a when every path from a to the output leads through b; reading a size is no path.
+    Source: Cooper, Harvey and Kennedy, A Simple, Fast Dominance Algorithm, 2001, on the reversed graph, which has no
+    loops.
+    """
+    nearest = _nearest(model, values)
+    led_to = set(nearest.values())
+    for node in model.graph.nodes:
+        if node in nearest and node not in led_to:
+            chain = [node]
+            while (after := nearest[chain[-1]]) is not None:
+                chain.append(after)
+            yield [each for each in chain if each.op != "output"]
+
+
+def _nearest(model: fx.GraphModule, values: Values) -> dict[fx.Node, fx.Node | None]:
+    """Map each node that is read to its nearest post-dominator."""
+    nodes = list(model.graph.nodes)
+    place = {node: index for index, node in enumerate(nodes)}
+    nearest: dict[fx.Node, fx.Node | None] = {nodes[-1]: None}
+    for node in reversed(nodes[:-1]):
+        readers = [user for user in node.users if user in nearest and not reads_sizes_only(user)]
+        if readers and isinstance(values[node], Tensor | tuple | list):
+            common: fx.Node | None = readers[0]
+            for reader in readers[1:]:
+                common = _meeting(common, reader, nearest, place)
+            nearest[node] = common
+    return nearest
+
+
+def _meeting(
+    one: fx.Node | None, other: fx.Node | None, nearest: dict[fx.Node, fx.Node | None], place: dict[fx.Node, int]
+) -> fx.Node | None:
+    while one is not other and one is not None and other is not None:
+        if place[one] < place[other]:
+            one = nearest[one]
+        else:
+            other = nearest[other]
+    return one

@@ -10,7 +10,7 @@ from torch import nn
 
 from deployments.device import DeviceProfile
 from deployments.recipe import Recipe, read_recipe
-from deployments.techniques import QuantizationAware
+from deployments.rungs import QuantizationAware
 from deployments.workloads.fashion_mnist import FashionMnist
 from model_compression.onnx_files import export_onnx
 from model_compression.training import FineTuning
@@ -76,9 +76,8 @@ def _sizes(trajectory: Trajectory, chosen: object) -> list[int]:
 
 def _extra(ours: Ours) -> FineTuning | None:
     """As much more training as quantization-aware training had, where ours was chosen from it."""
-    rungs = [rung for rung in ours.job.recipe.ladder if isinstance(rung, QuantizationAware)]
-    trained = [rung for rung in rungs if rung.title == ours.climb.chosen.rung]
-    return trained[0].fine_tune.settings() if trained else None
+    rung = ours.climb.chosen.rung
+    return rung.fine_tune.settings() if isinstance(rung, QuantizationAware) else None
 
 
 def _figures(measured: Mapping[str, Seen]) -> list[Figure]:

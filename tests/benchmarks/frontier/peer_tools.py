@@ -11,7 +11,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quant_pre_process, quantize_static
 
 
-class Reader(CalibrationDataReader):
+class Reader(CalibrationDataReader):  # type: ignore[misc] # its library is untyped
     """One row at a time."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
@@ -19,7 +19,7 @@ class Reader(CalibrationDataReader):
         self.rewind()
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next row, None after the last."""
+        """Return the next row, None after the last."""
         return next(self.rows, None)
 
     def rewind(self) -> None:

@@ -1,4 +1,4 @@
-"""What other tools make of the parent's float file."""
+"""Files that other tools make of the parent's float file."""
 
 import subprocess
 from pathlib import Path

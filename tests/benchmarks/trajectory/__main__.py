@@ -1,4 +1,4 @@
-"""`make bench-trajectory`: what pruning, fine-tuning and distillation cost and bring.
+"""`make bench-trajectory`: costs and benefits of pruning, fine-tuning and distillation.
 
 `python -m tests.benchmarks.trajectory NAME ...` measures some figures alone. The table shows the last measured values
 of all; one that was never measured is NaN and holds nothing.

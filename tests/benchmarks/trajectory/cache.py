@@ -1,4 +1,4 @@
-"""What a benchmark computed once is kept, by all that it was computed from."""
+"""The store of a benchmark's results, under keys of everything that they depend on."""
 
 from rich.console import Console
 

@@ -1,6 +1,7 @@
 """Cuts of channels down to a number of parameters: ours, and torch-pruning's own iterative pruner."""
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from model_compression.pruning import costs_of, parameters, protected_units, rem
 from model_compression.training import Arrays, batches
 
 CALIBRATION_ROWS = 512
+CHANNELS: tuple[Literal["channels"]] = ("channels",)
 BATCH = 64
 ROUND_TO = 4
 SMALL_CUT = 0.06  # of the parameters, between two scorings of ours
@@ -40,11 +42,11 @@ class Ours(Cutter):
 
     def __init__(self, model: nn.Module, inputs: Arrays, labels: np.ndarray) -> None:
         super().__init__(model, inputs, labels)
-        self.protected = protected_units(model, self.example, ("channels",))
+        self.protected = protected_units(model, self.example, CHANNELS)
 
     def _small_cut(self, target: int) -> None:
         scores = unit_scores(self.model, batches(self.inputs, self.labels, BATCH), F.cross_entropy)
-        units = units_of(self.model, self.example, ("channels",), self.protected)
+        units = units_of(self.model, self.example, CHANNELS, self.protected)
         costs = costs_of(self.model, self.example, "bytes")
         left = 1 - target / parameters(self.model)
         remove_units(self.model, self.example, units, scores, min(SMALL_CUT, left), round_to=ROUND_TO, costs=costs)

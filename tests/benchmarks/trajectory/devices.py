@@ -1,4 +1,4 @@
-"""What one trajectory for five device profiles costs, to one for the hardest of them."""
+"""The cost of one trajectory for five device profiles, over that for the hardest of them."""
 
 import os
 import tempfile
@@ -6,11 +6,12 @@ from pathlib import Path
 
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import load_workload, read_splits
-from flows.demo import upstream
+from flows.demo import story
 from tasks.compression import measure_baseline, prune
 from tasks.job import Job
 from tasks.registry import register_upstream
-from tasks.upstream import resolve
+from tasks.reporting import open_run
+from tasks.upstream import Context, resolve
 from tasks.workspace import Workspace
 from tests.benchmarks.record import Figure
 
@@ -41,11 +42,11 @@ def five_devices() -> list[Figure]:
 def _seconds(home: Path, recipe: Recipe) -> float:
     workspace = Workspace.at(home)
     workload = load_workload(recipe.workload)
-    model = upstream.train(upstream.VERSIONS["1"], lambda *_: None)
+    model = story.train(story.VERSIONS["1"], lambda *_: None)
     version = register_upstream(workspace.tracking_uri, recipe.model, model, workload.split("train").inputs[0][:2], {})
     job = Job(recipe.model, version, recipe, workload, read_splits(workload), workspace)
-    parent = resolve.fn(job)
-    baseline = measure_baseline.fn(job, parent)
+    context = Context(job, resolve.fn(job), *open_run(job))
+    baseline = measure_baseline.fn(context)
     start = sum(os.times()[:4])  # with the processes that measure
-    prune.fn(job, parent, baseline)
+    prune.fn(context, baseline)
     return sum(os.times()[:4]) - start

@@ -1,4 +1,4 @@
-"""MiniLM on R8 without heads, layers and unused tokens: what it costs in accuracy and brings in memory."""
+"""MiniLM on R8 without heads, layers and unused tokens: accuracy lost and memory saved."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from model_compression.pruning import removed_units, units_of
 from tasks.compression import export_snapshot
 from tasks.job import Job
 from tasks.measurement import measure_on, request
-from tasks.reporting.outcomes import accuracy
+from tasks.reporting import accuracy
 from tasks.workspace import Workspace
 from tests.benchmarks.frontier.ours import pruned
 from tests.benchmarks.record import Figure
@@ -24,10 +24,11 @@ def language() -> list[Figure]:
     """Prune as the recipe says and measure the parent's and the last snapshot's FP32 files on the recipe's device."""
     recipe = read_recipe(Path("reuters-r8"))
     workspace = Workspace.at(CACHE / "r8")
-    job, parent, baseline, trajectory = pruned(recipe, registered(examples()["r8"], workspace, console), workspace)
+    context, baseline, trajectory = pruned(recipe, registered(examples()["r8"], workspace, console), workspace)
+    job, parent = context.job, context.torch_parent
     last = trajectory.snapshots[-1]
-    files = [export_snapshot(job, parent, each).path for each in (baseline.snapshot, last)]
-    before, after = (measure_on(job, parent, recipe.devices[0], file, "test") for file in files)
+    files = [export_snapshot(context, each).path for each in (baseline.snapshot, last)]
+    before, after = (measure_on(context.on(recipe.devices[0]), file, "test") for file in files)
     whole, gone = units_of(parent.build(), parent.example, ("heads", "layers")), removed_units(last.history)
     left = units_of(last.load(parent), parent.example, ("heads", "layers"))
     console.print(f"{last.title}: {last.parameters:,} of {baseline.snapshot.parameters:,} parameters, removed {gone}")

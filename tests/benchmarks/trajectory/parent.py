@@ -1,6 +1,8 @@
 """The parent of the pruning figure: a ResNet of 308,000 parameters, trained once and kept."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +36,7 @@ def parent(train: Split) -> nn.Module:
 def _trained(images: Tensor, labels: Tensor) -> nn.Module:
     """AdamW in one cycle on images that are moved and mirrored, then a short one on plain images; in bfloat16."""
     torch.manual_seed(0)
-    model = resnet(WIDTH).to(memory_format=torch.channels_last)
+    model: nn.Module = resnet(WIDTH).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
     _cycle(model, images, labels, "moved", EPOCHS, PEAK_RATE)
     _cycle(model, images, labels, "plain", PLAIN_EPOCHS, PLAIN_RATE)
     return model
@@ -44,7 +46,7 @@ def _cycle(model: nn.Module, images: Tensor, labels: Tensor, name: str, epochs: 
     checkpoint = FILE.with_suffix(f".{name}")
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * -(-len(images) // BATCH))
-    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     for epoch in range(_resume(checkpoint, parts), epochs):
         generator = torch.Generator().manual_seed(epoch)
         for batch in torch.randperm(len(images), generator=generator).split(BATCH):
@@ -74,7 +76,7 @@ def moved(images: Tensor, generator: torch.Generator) -> Tensor:
     return padded[torch.arange(rows)[:, None, None], :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _resume(checkpoint: Path, parts: dict) -> int:
+def _resume(checkpoint: Path, parts: Mapping[str, Any]) -> int:
     if not checkpoint.exists():
         return 0
     state = torch.load(checkpoint, weights_only=True)

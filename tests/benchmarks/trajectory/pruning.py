@@ -32,7 +32,7 @@ CODE = ("model_compression", "tests.benchmarks.trajectory.cuts", "tests.benchmar
 
 
 class Found(TypedDict):
-    """Of one trajectory: parameters after each round, and test accuracy at each fraction."""
+    """Results of one trajectory: parameters after each round, and test accuracy at each fraction."""
 
     sizes: list[int]
     accuracies: list[float]
@@ -93,10 +93,11 @@ def _trajectory(
         return found
 
     stage = STORE.run("pruning", {"side": side, "seed": seed, "targets": targets}, CODE, produce)
-    for number, accuracy in zip(ends, stage.value["accuracies"], strict=True):
-        size = stage.value["sizes"][number - 1]
+    kept: Found = stage.value
+    for number, accuracy in zip(ends, kept["accuracies"], strict=True):
+        size = kept["sizes"][number - 1]
         console.print(f"seed {seed}, {side}: {size:,} parameters, test accuracy {accuracy:.4f}")
-    return stage.value
+    return kept
 
 
 def _finished(model: nn.Module, train: Split, answers: np.ndarray, test: Split, seed: int) -> float:

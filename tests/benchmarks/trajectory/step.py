@@ -1,4 +1,4 @@
-"""What a step of fine-tuning with distillation costs, to the bare torch loop with the same teacher."""
+"""The cost of a fine-tuning step with distillation, over that of a bare torch loop with the same teacher."""
 
 import copy
 import statistics
@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from flows.demo.networks import resnet
-from model_compression.training import FineTuning, fine_tune, predict, tensors
-from model_compression.training.distillation import soft_label_loss
+from model_compression.training import FineTuning, fine_tune, predict, soft_label_loss, tensors
 from tests.benchmarks.record import Figure
 
 STEPS = 30

@@ -57,7 +57,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_splits_share_no_row_but_calibration_is_of_training(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_splits_share_no_row_but_calibration_is_of_training() -> None:
     splits = read_splits(reuters.Reuters())
     telegrams = {name: {tuple(row) for row in split.inputs[0]} for name, split in splits.items()}
     assert {name: len(split) for name, split in splits.items()} == {
@@ -67,7 +68,8 @@ def test_splits_share_no_row_but_calibration_is_of_training(folder: Path) -> Non
     assert not telegrams["train"] & telegrams["validation"]
 
 
-def test_rows_are_tokens_and_their_mask(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_rows_are_tokens_and_their_mask() -> None:
     split = read_splits(reuters.Reuters())["test"]
     tokens, mask = split.inputs
     assert tokens.dtype == mask.dtype == np.int64 and tokens.shape == mask.shape == (8, reuters.TOKENS)
@@ -76,7 +78,8 @@ def test_rows_are_tokens_and_their_mask(folder: Path) -> None:
     assert split.targets.tolist() == list(range(8))
 
 
-def test_the_report_shows_what_the_model_saw(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_the_report_shows_what_the_model_saw() -> None:
     workload = reuters.Reuters()
     assert workload.text(workload.split("test"), 1) == "x x xxx"
 
@@ -94,7 +97,8 @@ def test_a_download_that_broke_off(folder: Path) -> None:
         reuters.Reuters()
 
 
-def test_without_the_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("folder")
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(ConfigurationError, match=r"expected the package tokenizers, .* run make r8"):
         reuters.Reuters()

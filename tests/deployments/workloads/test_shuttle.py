@@ -23,11 +23,12 @@ def telemetry(monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     frame = pd.DataFrame(generator.normal(size=(ROWS, 9)), columns=list(shuttle.SENSORS))
     frame.loc[0, "V2"] = 1e6
     frame["Class"] = np.array(shuttle.CLASSES)[np.minimum(generator.geometric(0.5, ROWS) - 1, 6)]
-    monkeypatch.setitem(sys.modules, "rdata", SimpleNamespace(read_rda=lambda path: {"Shuttle": frame}))
+    monkeypatch.setitem(sys.modules, "rdata", SimpleNamespace(read_rda=lambda _: {"Shuttle": frame}))
     return frame
 
 
-def test_splits_share_no_row_but_calibration_is_of_training(telemetry: pd.DataFrame) -> None:
+@pytest.mark.usefixtures("telemetry")
+def test_splits_share_no_row_but_calibration_is_of_training() -> None:
     workload = shuttle.Shuttle()
     rows = {name: set(indices) for name, indices in workload.rows.items()}
     assert rows["calibration"] <= rows["train"]
@@ -43,7 +44,8 @@ def test_rows_are_usable_and_sliced_by_state(telemetry: pd.DataFrame) -> None:
     assert first == telemetry["Class"].iloc[3]
 
 
-def test_a_rare_state_weighs_more(telemetry: pd.DataFrame) -> None:
+@pytest.mark.usefixtures("telemetry")
+def test_a_rare_state_weighs_more() -> None:
     workload = shuttle.Shuttle()
     says_frequent, says_rare = torch.zeros(2, 7), torch.zeros(2, 7)
     says_frequent[:, 0] = says_rare[:, 5] = 5

@@ -1,4 +1,4 @@
-"""What an upstream team does: train a small network and register it."""
+"""The work of an upstream team: train a small network and register it."""
 
 import numpy as np
 import torch

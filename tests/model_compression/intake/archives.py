@@ -1,4 +1,4 @@
-"""Writes `pt2` archives that try to run code when they are read."""
+"""Attacks: `pt2` archives that try to run code when they are read."""
 
 import io
 import json
@@ -28,12 +28,12 @@ class Payload:
 
 
 def pickled(marker: Path) -> bytes:
-    """A plain pickle that touches `marker`."""
+    """Pickle an object that touches `marker`."""
     return pickle.dumps(Payload(marker))
 
 
 def saved(marker: Path) -> bytes:
-    """What torch.save makes of an object that touches `marker`."""
+    """Save an object that touches `marker` as torch.save does."""
     buffer = io.BytesIO()
     torch.save((Payload(marker),), buffer)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A rebuilt model is held against its program on real rows."""
+"""Comparison of a rebuilt model with its program on real rows."""
 
 import copy
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model_compression.errors import IntakeError
 from model_compression.intake import check_equal, rebuild
-from tests.model_compression.intake.models import ARCHITECTURES, export, exported
+from tests.model_compression.architectures import ARCHITECTURES, export, exported
 
 ROWS = ARCHITECTURES["mlp"].rows
 
@@ -16,7 +16,7 @@ ROWS = ARCHITECTURES["mlp"].rows
 def _changed(by: float) -> nn.Module:
     rebuilt = copy.deepcopy(rebuild(exported("mlp")[1]))
     with torch.no_grad():
-        rebuilt.get_submodule("out").bias += by
+        rebuilt.get_parameter("out.bias").add_(by)
     return rebuilt
 
 

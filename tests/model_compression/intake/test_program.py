@@ -1,4 +1,4 @@
-"""Reading `pt2` files: what MLflow saves, what is damaged, and what would run its author's code."""
+"""Programs: read from `pt2` files whole, damaged or hostile; their inputs; weights loaded by name."""
 
 import contextlib
 import os
@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.export import Dim
 
 from model_compression.errors import IntakeError
-from model_compression.intake import check_equal, input_specs, load_into, load_program, rebuild
+from model_compression.intake import InputSpec, check_equal, input_specs, load_into, load_program, rebuild
+from model_compression.intake.program import check_dynamic_batch
+from tests.model_compression.architectures import ARCHITECTURES, Encoder, Mlp, export, exported
 from tests.model_compression.intake.archives import (
     CONSTANTS,
     MODEL,
@@ -24,7 +27,6 @@ from tests.model_compression.intake.archives import (
     rewrite,
     saved,
 )
-from tests.model_compression.intake.models import ARCHITECTURES, Mlp, export, exported
 
 
 class _Stepping(nn.Module):
@@ -52,7 +54,7 @@ def marker(tmp_path: Path) -> Path:
 
 
 def _unsafe_load(path: Path) -> None:
-    """What torch.export.load does with the same file; it may fail after the harm is done."""
+    """Load a file as torch.export.load does, which may fail after the harm is done."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(Exception):
@@ -227,3 +229,79 @@ def test_guards_are_dropped(archive: Path, tmp_path: Path, marker: Path) -> None
     program = load_program(rewrite(archive, tmp_path / "bad.pt2", {MODEL: model}))
     program.module()(torch.randn(3, 3), torch.randn(3, 1))
     assert not marker.exists()
+
+
+class _Two(nn.Module):
+    def forward(self, input: Tensor, mask: Tensor) -> tuple[Tensor]:
+        return (input * mask.unsqueeze(1),)
+
+
+def test_inputs_are_listed_in_their_order_under_their_names() -> None:
+    program = export(_Two(), torch.randn(4, 3), torch.ones(4, dtype=torch.bool))
+    assert input_specs(program) == [
+        InputSpec("input", torch.float32, (None, 3)),
+        InputSpec("mask", torch.bool, (None,)),
+    ]
+    rebuilt = rebuild(program)
+    assert torch.equal(rebuilt(torch.ones(2, 3), torch.tensor([True, False])), torch.tensor([[1.0] * 3, [0.0] * 3]))
+
+
+def test_static_batch_of_several_rows_is_refused_as_well() -> None:
+    program = torch.export.export(Mlp().eval(), (torch.randn(4, 20),))
+    with pytest.raises(IntakeError, match=r"a fixed batch size of 4 in input 'x' of shape \[4, 20\].*-1 as its first"):
+        check_dynamic_batch(program)
+
+
+class _Scaled(nn.Module):
+    def forward(self, x: Tensor, factor: float) -> Tensor:
+        return x * factor
+
+
+class _Nested(nn.Module):
+    def forward(self, both: list[Tensor]) -> Tensor:
+        return both[0] + both[1]
+
+
+def test_inputs_that_are_no_tensors_are_refused() -> None:
+    program = torch.export.export(_Scaled(), (torch.randn(2, 3), 2.0), dynamic_shapes=[{0: Dim.AUTO}, None])
+    with pytest.raises(IntakeError, match="expected tensors as the model's inputs, got factor of another type"):
+        input_specs(program)
+
+
+def test_nested_inputs_are_refused() -> None:
+    rows = [torch.randn(2, 3), torch.randn(2, 3)]
+    program = torch.export.export(_Nested(), (rows,), dynamic_shapes=[[{0: Dim.AUTO}, {0: Dim.AUTO}]])
+    with pytest.raises(IntakeError, match="got nested containers; let forward\\(\\) take tensors only"):
+        rebuild(program)
+
+
+@pytest.mark.parametrize(("name", "model"), [("mlp", Mlp), ("encoder", Encoder)])
+def test_module_of_the_same_architecture_equals_the_program(name: str, model: type[nn.Module]) -> None:
+    _, program = exported(name)
+    module = model()
+    assert load_into(program, module) is module
+    assert check_equal(program, module, (ARCHITECTURES[name].rows,)) < 1e-6
+
+
+def test_names_that_differ_are_listed() -> None:
+    module = Mlp()
+    module.extra = nn.Linear(2, 2)
+    del module.norm
+    with pytest.raises(IntakeError) as caught:
+        load_into(exported("mlp")[1], module)
+    for words in ("program lacks extra.bias, extra.weight", "module lacks norm.bias, norm.weight", "build_model()"):
+        assert words in str(caught.value)
+
+
+def test_shapes_that_differ_are_listed_and_nothing_is_loaded() -> None:
+    module = Mlp()
+    module.first = nn.Linear(20, 8)
+    before = module.out.weight.clone()
+    with pytest.raises(IntakeError, match=r"other shapes first.bias \[32\] in the program, \[8\] in the module"):
+        load_into(exported("mlp")[1], module)
+    assert torch.equal(module.out.weight, before)
+
+
+def test_long_lists_are_cut() -> None:
+    with pytest.raises(IntakeError, match=r"the module lacks .* and 7 more"):
+        load_into(exported("mlp")[1], nn.Module())

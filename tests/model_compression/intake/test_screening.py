@@ -1,12 +1,11 @@
-"""What a program's JSON may say."""
+"""The grammar of a program's JSON: entries that pass and entries that are refused."""
 
 import json
 
 import pytest
 
 from model_compression.errors import IntakeError
-from model_compression.intake.screening import screen
-from model_compression.intake.symbols import is_arithmetic
+from model_compression.intake.screening import is_arithmetic, screen
 
 
 @pytest.mark.parametrize(

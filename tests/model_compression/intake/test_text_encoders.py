@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from model_compression.intake import check_equal, load_program, rebuild
 from model_compression.onnx_files import export_onnx
+from tests.model_compression.architectures import export
 from tests.model_compression.encoders import HEADS, TIME, TOKENS, WIDTH, rebuilt, rows, small_bert
-from tests.model_compression.intake.models import export
 from tests.model_compression.toys import run
 
 
@@ -36,7 +36,7 @@ def test_it_exports_for_any_batch(tmp_path: Path) -> None:
 
 
 class Classifier(nn.Module):
-    """What the example registers: tokens and mask in, class scores out."""
+    """The example's registered model: tokens and mask in, class scores out."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Rows that are new in every step, and a parent that answers them."""
+"""Augmented rows, which are new in every step, and a parent that answers them."""
 
 from dataclasses import replace
 
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from model_compression.errors import TrainingError
 from model_compression.training import fine_tune, predict
-from tests.model_compression.toys import digits, trained
-from tests.model_compression.training.test_loop import QUICK, linear
+from tests.model_compression.toys import QUICK, digits, linear, trained
 
 TRAIN = digits("train")
 
@@ -37,12 +36,12 @@ def test_the_model_sees_other_rows_and_the_parent_answers_those() -> None:
 
 
 def test_it_repeats_itself() -> None:
-    outputs = []
+    outputs: list[np.ndarray] = []
     for _ in range(2):
         student = linear()
         fine_tune(student, (TRAIN.images,), TRAIN.labels, None, F.cross_entropy, QUICK, augment=shifted)
         outputs.append(predict(student, (TRAIN.images[:20],)))
-    assert np.array_equal(*outputs)
+    assert np.array_equal(outputs[0], outputs[1])
 
 
 def test_the_parent_itself_teaches_what_its_answers_teach() -> None:
@@ -52,7 +51,7 @@ def test_the_parent_itself_teaches_what_its_answers_teach() -> None:
         student = linear()
         fine_tune(student, (TRAIN.images,), TRAIN.labels, teacher, F.cross_entropy, settings)
         outputs.append(predict(student, (TRAIN.images[:20],)))
-    np.testing.assert_allclose(*outputs, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-3, atol=1e-3)
 
 
 def test_known_answers_to_unknown_rows_are_refused() -> None:

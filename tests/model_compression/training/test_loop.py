@@ -9,17 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_compression.errors import DivergedError, TrainingError
-from model_compression.training import FineTuning, Trained, fine_tune, predict
-from tests.model_compression.toys import SETTINGS, digits, float_accuracy, trained
+from model_compression.training import FineTuning, TrainingResult, fine_tune, predict
+from tests.model_compression.toys import QUICK, SETTINGS, digits, float_accuracy, linear, trained
 
 TRAIN = digits("train")
-QUICK = replace(SETTINGS, epochs=2, batch_size=64)
 LONG = replace(SETTINGS, epochs=10, batch_size=32)
-
-
-def linear(dropout: float = 0.0) -> nn.Module:
-    torch.manual_seed(3)
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(dropout), nn.Linear(32, 10))
 
 
 def tune(
@@ -33,7 +27,7 @@ def tune(
         teacher,
         F.cross_entropy,
         settings,
-        lambda step, steps, loss, score: losses.append(loss),
+        lambda _step, _steps, loss, _score: losses.append(loss),
     )
     return losses
 
@@ -91,7 +85,7 @@ class TestRepetition:
         first, second = linear(), linear()
         tune(first)
         tune(second, replace(QUICK, seed=1))
-        assert not torch.equal(first[1].weight, second[1].weight)
+        assert not torch.equal(first.get_parameter("1.weight"), second.get_parameter("1.weight"))
 
     def test_the_global_random_state_stays(self) -> None:
         before = torch.get_rng_state()
@@ -109,7 +103,7 @@ class TestSteps:
             None,
             F.cross_entropy,
             replace(QUICK, batch_size=32),
-            lambda step, steps, loss, score: seen.append((step, steps)),
+            lambda step, steps, _loss, _score: seen.append((step, steps)),
         )
         assert seen == [(step, 8) for step in range(1, 9)]
 
@@ -176,7 +170,7 @@ class TestRefusals:
 
 
 class TestValidation:
-    def run(self, scores: list[float], settings: FineTuning) -> tuple[Trained, list[float | None], nn.Module]:
+    def run(self, scores: list[float], settings: FineTuning) -> tuple[TrainingResult, list[float | None], nn.Module]:
         """Train while the model gets these scores, whatever it has learnt."""
         given, shown = iter(scores), []
         model = linear()
@@ -187,8 +181,8 @@ class TestValidation:
             None,
             F.cross_entropy,
             settings,
-            lambda step, steps, loss, score: shown.append(score),
-            lambda model: next(given),
+            lambda _step, _steps, _loss, score: shown.append(score),
+            lambda _: next(given),
         )
         return got, shown, model
 
@@ -203,15 +197,15 @@ class TestValidation:
 
         def validate(model: nn.Module) -> float:
             assert not model.training
-            weights.append(model[1].weight.detach().clone())
+            weights.append(model.get_parameter("1.weight").detach().clone())
             return next(given)
 
         model = linear()
         settings = replace(QUICK, epochs=5, patience=2)
         got = fine_tune(model, (TRAIN.images,), TRAIN.labels, None, F.cross_entropy, settings, None, validate)
         assert (got.epochs, got.score) == (4, 0.9)
-        assert torch.equal(model[1].weight, weights[1])
-        assert not torch.equal(model[1].weight, weights[3])
+        assert torch.equal(model.get_parameter("1.weight"), weights[1])
+        assert not torch.equal(model.get_parameter("1.weight"), weights[3])
 
     def test_without_patience_the_last_weights_stay(self) -> None:
         got, _, _ = self.run([0.9, 0.5], QUICK)
@@ -257,7 +251,7 @@ class TestPrecision:
 
 class TestWeights:
     def drawn(self, weights: np.ndarray | None) -> np.ndarray:
-        """How often one epoch draws each of 500 rows."""
+        """Count the draws of each of 500 rows in one epoch."""
         seen: list[int] = []
 
         def loss(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -16,5 +16,5 @@ haswell = pytest.mark.skipif(
 )
 arm = pytest.mark.skipif(
     shutil.which("qemu-aarch64-static") is None or not (root_folder(HOME, "aarch64") / CONTENTS).is_file(),
-    reason="needs Debian's package qemu-user-static and `make targets`",
+    reason="needs Debian's package qemu-user-static and `make emulators`",
 )

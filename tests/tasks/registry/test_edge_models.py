@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.files import sha256_of
 from tasks.errors import RegistryError, RegistryUnavailable
-from tasks.registry import EdgeModels, EdgeVersion, Runs, edge_name
+from tasks.registry import EdgeModels, EdgeVersion, Lineage, Runs, edge_name
 from tasks.registry.client import client_for
 from tests.edge_runtime.models import linear_model
 
@@ -28,8 +28,11 @@ class Shelf:
     def register(self, version: str, outputs: int = 3, run_key: str = "") -> EdgeVersion:
         key = run_key or f"key-{version}"
         run = self.runs.child(self.runs.parent(version, key, f"m v{version}", {}), DEVICE)
-        tags = {"edgewright.source_version": version, "edgewright.run_key": key}
+        tags = self.lineage(version, key).tags
         return self.models.register(DEVICE, run, self.file(outputs), f"from {version}", tags, self.runs)
+
+    def lineage(self, version: str, key: str) -> Lineage:
+        return Lineage(version, self.models.model, "tiny", "0" * 64, key)
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_nothing_is_deployed_before_the_first_deployment(shelf: Shelf) -> None:
 def test_a_registered_version_says_where_it_came_from(shelf: Shelf) -> None:
     edge = shelf.register("4")
     name = edge_name(shelf.models.model, DEVICE)
-    assert edge == EdgeVersion(name, "1", "4", "key-4", sha256_of(shelf.file()))
+    assert edge == EdgeVersion(name, "1", shelf.lineage("4", "key-4"), sha256_of(shelf.file()))
     client = shelf.models.client
     assert client.get_registered_model(name).tags == {"edgewright.source_model": shelf.models.model}
     assert client.get_model_version(name, "1").description == "from 4"
@@ -56,7 +59,7 @@ def test_a_registered_version_says_where_it_came_from(shelf: Shelf) -> None:
 def test_registering_again_is_the_same_version_with_new_words(shelf: Shelf) -> None:
     first = shelf.register("1")
     run = shelf.runs.child(shelf.runs.parent("1", "key-1", "m v1", {}), DEVICE)
-    tags = {"edgewright.source_version": "1", "edgewright.run_key": "key-1", "edgewright.verdict": "pass"}
+    tags = shelf.lineage("1", "key-1").tags | {"edgewright.verdict": "pass"}
     again = shelf.models.register(DEVICE, run, shelf.file(), "in other words", tags, shelf.runs)
     assert again == first
     found = shelf.models.client.get_model_version(first.name, first.version)

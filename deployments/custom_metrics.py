@@ -1,0 +1,50 @@
+"""Custom metrics: Python functions of the user, named in a recipe's gates as `package.module:function`."""
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from deployments.errors import ConfigurationError
+from quality_gates.gates import Gate
+from quality_gates.policy import NAMED
+
+CustomMetric = Callable[[pd.DataFrame], float]
+"""Takes the rows of one model (row_id, target, prediction, score, slice columns) and returns a number."""
+
+
+def load_custom_metrics(gates: Iterable[Gate]) -> dict[str, CustomMetric]:
+    """Import every custom metric that the gates name.
+
+    Raises:
+        ConfigurationError: a module does not import, or has no such function.
+    """
+    names = {metric for gate in gates if (metric := getattr(gate, "metric", None)) is not None}
+    return {name: _load(name) for name in sorted(names - set(NAMED))}
+
+
+def custom_metrics_digest(metrics: Iterable[CustomMetric]) -> str:
+    """Return the sha256 of the source files of custom metrics: a changed metric asks for a new answer."""
+    files = sorted({inspect.getfile(inspect.unwrap(metric)) for metric in metrics})
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+
+
+def _load(name: str) -> CustomMetric:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # user code
+        raise ConfigurationError(
+            f"metric `{name}`: expected module {module_name} to import, got {type(error).__name__}: {error}; put its "
+            "folder on PYTHONPATH, or correct the gate's `metric`"
+        ) from error
+    metric: CustomMetric | None = getattr(module, attribute, None)
+    if metric is None or not inspect.isroutine(metric):
+        raise ConfigurationError(
+            f"metric `{name}`: expected a function of one model's rows, got "
+            f"{'nothing of that name' if metric is None else repr(metric)}; correct the gate's `metric`"
+        )
+    return metric

@@ -1,0 +1,29 @@
+"""Figures read off ONNX files: the operators that ONNX Runtime really runs, and the size of constants."""
+
+import math
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+from onnx import ModelProto, TensorProto
+
+from model_compression.quiet import quiet
+
+
+def optimized_operators(path: Path) -> dict[str, int]:
+    """Count the operators of a file as this machine's ONNX Runtime optimizes it, most frequent first."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # hides a warning that the optimized file is for this processor alone
+    with tempfile.TemporaryDirectory(prefix="edgewright-operators-") as folder, quiet("onnxruntime"):
+        optimized = Path(folder) / "optimized.onnx"
+        options.optimized_model_filepath = str(optimized)
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(optimized).graph
+    return dict(Counter(node.op_type for node in graph.node).most_common())
+
+
+def graph_parameters(model: ModelProto, kind: int = TensorProto.FLOAT) -> int:
+    """Count the numbers of one type, float32 by default, among a graph's constants."""
+    return sum(math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == kind)

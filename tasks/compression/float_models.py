@@ -1,0 +1,133 @@
+"""Float models of a compression on disk: snapshots of pruning, and their export into ONNX files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from torch import nn
+
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement import MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
+from model_compression.errors import ExportError
+from model_compression.onnx_files import check_shrunk, export_onnx
+from model_compression.pruning import History, load_snapshot, read_history
+from model_compression.training import predict
+from tasks.store import StageResult
+from tasks.upstream import Context, OnnxParent, TorchParent
+
+CODE = (export_onnx, check_shrunk, predict, measure, __name__)
+FILE = "model.onnx"
+PARITY_ROWS = 32
+TIMEOUT_S = 300.0
+PARITY = 1e-3  # of the largest output: float kernels differ in summation order
+
+
+class FloatSource(Protocol):
+    """A float model on disk: a snapshot or a student."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    def load(self, parent: TorchParent) -> nn.Module: ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The model after a round of pruning. Round 0 is the parent itself.
+
+    `outputs` is the file of the float model's outputs on the validation rows.
+    """
+
+    index: int
+    digest: str
+    folder: Path | None
+    parameters: int
+    weight_bytes: int  # as INT8, without the graph
+    accuracy: float  # on validation
+    outputs: Path
+    seconds: float
+
+    @classmethod
+    def original(cls, digest: str, parameters: int, weight_bytes: int, accuracy: float, outputs: Path) -> "Snapshot":
+        """Return the parent as it was registered."""
+        return cls(0, digest, None, parameters, weight_bytes, accuracy, outputs, 0.0)
+
+    @property
+    def title(self) -> str:
+        """The name of this snapshot in reports."""
+        return "parent" if self.folder is None else f"round {self.index}"
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the float weights."""
+        return 4 * self.parameters
+
+    @property
+    def validation_outputs(self) -> np.ndarray:
+        """The float model's outputs on the validation rows."""
+        return np.load(self.outputs)
+
+    @property
+    def history(self) -> History:
+        """The units that were removed, round by round."""
+        return [] if self.folder is None else read_history(self.folder)
+
+    def load(self, parent: TorchParent) -> nn.Module:
+        """Return the module in evaluation mode."""
+        return parent.build() if self.folder is None else load_snapshot(self.folder, parent.build, parent.example)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An ONNX file with the digest of its stage and the seconds that making it took."""
+
+    path: Path
+    digest: str
+    seconds: float
+
+    @classmethod
+    def of(cls, stage: StageResult) -> "ModelFile":
+        """Return the file that a stage made."""
+        return cls(stage.folder / FILE, stage.digest, stage.seconds)
+
+
+def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
+    """Export a float model; for an ONNX upstream that is its own file, which the checks of the parent have seen.
+
+    Raises ExportError when the file holds what was removed from the model, and when ONNX Runtime in a clean process
+    answers otherwise than torch.
+    """
+    parent, job = context.parent, context.job
+    if isinstance(parent, OnnxParent):
+        return ModelFile(parent.file, parent.digest, 0.0)
+
+    def produce(folder: Path) -> dict[str, float]:
+        model = snapshot.load(parent)
+        export_onnx(model, parent.example, parent.names, folder / FILE)
+        check_shrunk(model, folder / FILE)
+        rows = tuple(array[:PARITY_ROWS] for array in job.splits["validation"].inputs)
+        return {"parity": _parity(folder / FILE, parent, rows, predict(model, rows))}
+
+    inputs = {"parent": parent.digest, "snapshot": snapshot.digest, **job.digests("validation")}
+    return ModelFile.of(context.store.run("export", inputs, CODE, produce))
+
+
+def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
+    """Return the largest difference between torch here and the file in its own process, to the largest output."""
+    inputs = dict(zip(parent.names, rows, strict=True))
+    asked = MeasureRequest(path, inputs, SessionSettings(threads=1), len(expected), latency_warmup=0, latency_repeats=1)
+    try:
+        (got,) = measure(asked, TIMEOUT_S).outputs
+    except MeasurementFailed as error:
+        raise ExportError(f"{path.name}: expected it to answer in a process of its own, got: {error}") from error
+    difference = float(np.abs(got - expected).max() / max(1e-12, np.abs(expected).max()))
+    if not difference <= PARITY:
+        raise ExportError(
+            f"{path.name}: expected ONNX Runtime to answer as torch within {PARITY:g} of the largest output, got "
+            f"{difference:.3g} on {len(expected)} rows; report this with the model's graph, and give the workload a "
+            "build_model() that avoids the operator"
+        )
+    return difference

@@ -1,0 +1,147 @@
+"""Files of the ladder's rungs, as stages: one float model into one file. Some rows serve where no gate decides."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deployments.rungs import FloatModel, PostTraining, Rung
+from deployments.workload import Split
+from model_compression.errors import QuantizationError
+from model_compression.quantization import faster_in_float, train_quantized
+from model_compression.training import FineTuning
+from quality_gates.errors import EvidenceError
+from quality_gates.evidence import in_slice
+from quality_gates.policy import SliceCondition
+from tasks.compression.distillation_targets import distillation_targets
+from tasks.compression.float_models import FILE, FloatSource, ModelFile, export_snapshot
+from tasks.measurement import machine
+from tasks.progress import steps
+from tasks.upstream import REMEDY, Context, DeviceContext
+
+ROWS = 400
+SLICE_ROWS = 100  # of each slice that an even spread may miss
+logger = logging.getLogger("edgewright")
+MINMAX = PostTraining(kind="ptq", calibration="minmax")
+"""The cheapest rung that makes integers: it tells what a file will weigh and take before any rung is chosen."""
+
+
+def some_rows(split: Split) -> Split:
+    """At most so many rows, evenly spread."""
+    return taken(split, _spread(np.arange(len(split)), ROWS))
+
+
+def rows_with_slices(split: Split, conditions: Iterable[SliceCondition]) -> tuple[Split, np.ndarray]:
+    """The same and rows of each slice besides, for what is rare is what matters; and which of them are the spread."""
+    spread = _spread(np.arange(len(split)), ROWS)
+    chosen = np.unique(np.concatenate([spread, *(_of_slice(split, condition) for condition in conditions)]))
+    return taken(split, chosen), np.isin(chosen, spread)
+
+
+def taken(split: Split, rows: np.ndarray) -> Split:
+    """The split's rows with these numbers."""
+    return Split(
+        tuple(array[rows] for array in split.inputs),
+        split.targets[rows],
+        split.slices.iloc[rows].reset_index(drop=True),
+    )
+
+
+def _of_slice(split: Split, condition: SliceCondition) -> np.ndarray:
+    try:
+        return _spread(np.flatnonzero(in_slice(split.slices, condition)), SLICE_ROWS)
+    except EvidenceError:
+        return np.zeros(0, dtype=int)
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+
+
+def make_file(context: DeviceContext, source: FloatSource, rung: Rung) -> ModelFile:
+    """Make the file of a snapshot or student by one rung, for the context's device.
+
+    Raises QuantizationError where the model does not take the rung.
+    """
+    if rung.trains and not context.trainable:
+        raise QuantizationError(f"expected a torch program for {rung.title}, got an ONNX file; {REMEDY}")
+    return make_rung(context, source, rung, reduce_range=context.device.saturates)
+
+
+def make_rung(context: Context, source: FloatSource, rung: Rung, *, reduce_range: bool) -> ModelFile:
+    """Make the file of a float model by one rung; `reduce_range` keeps INT8 weights to 7 bits."""
+    job, exported = context.job, export_snapshot(context, source)
+    in_float = _faster_in_float(context, exported) if rung.leaves_in_float else ()
+
+    def produce(folder: Path) -> dict[str, Any]:
+        rung.make(_float_model(context, source, exported, reduce_range, in_float), folder / FILE)
+        return rung.model_dump(mode="json")
+
+    inputs = {
+        "source": exported.digest,
+        "trained": source.digest if rung.trains else None,
+        "rung": rung.model_dump(mode="json", exclude={"float_where_faster"}),
+        "reduce_range": reduce_range,
+        "in_float": list(in_float),
+        **(job.digests(*rung.reads) if rung.reads else {}),
+    }
+    return ModelFile.of(context.store.run(rung.kind, inputs, (rung.maker, __name__), produce))
+
+
+def _float_model(
+    context: Context, source: FloatSource, exported: ModelFile, reduce_range: bool, in_float: tuple[str, ...]
+) -> FloatModel:
+    job = context.job
+    validation = some_rows(job.splits["validation"])
+
+    def score(outputs: np.ndarray) -> float:
+        return float(job.workload.score(outputs, validation.targets).mean())
+
+    def train(path: Path, settings: FineTuning, *, reduce_range: bool, in_float: Sequence[str]) -> object:
+        return _train(context, source, path, settings, reduce_range=reduce_range, in_float=in_float)
+
+    calibration = job.splits["calibration"].inputs
+    return FloatModel(exported.path, calibration, validation.inputs, score, reduce_range, in_float, train)
+
+
+def _train(
+    context: Context, source: FloatSource, path: Path, settings: FineTuning, *, reduce_range: bool,
+    in_float: Sequence[str],
+) -> object:  # fmt: skip
+    """Train a float model with fake quantization, the parent teaching."""
+    job, parent, targets = context.job, context.torch_parent, distillation_targets(context)
+    train = job.splits["train"]
+    with steps(f"QAT of {source.title}") as progress:
+        return train_quantized(
+            source.load(parent),
+            parent.example,
+            job.splits["calibration"].inputs,
+            train.inputs,
+            train.targets,
+            targets.teacher,
+            job.workload.loss,
+            settings,
+            reduce_range=reduce_range,
+            names=parent.names,
+            path=path,
+            in_float=in_float,
+            progress=progress,
+            validate=job.validation_score,
+            augment=targets.augment,
+            weights=targets.weights,
+        )
+
+
+def _faster_in_float(context: Context, source: ModelFile) -> tuple[str, ...]:
+    """Return the layers of a float file that this machine computes faster in float; they are measured once."""
+    calibration = context.job.splits["calibration"].inputs
+
+    def produce(_: Path) -> list[str]:
+        return list(faster_in_float(source.path, calibration))
+
+    inputs = {"source": source.digest, "machine": machine(), **context.job.digests("calibration")}
+    layers = context.store.run("faster-in-float", inputs, (faster_in_float,), produce).value
+    logger.info("faster in float than in integers: %s", ", ".join(layers) or "nothing")
+    return tuple(layers)

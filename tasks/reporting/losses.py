@@ -1,0 +1,100 @@
+"""Losses on the way to the chosen file: what each stage cost, and what INT8 costs in each layer alone."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from model_compression.errors import CompressionError
+from model_compression.quantization import one_layer_at_a_time
+from quality_gates.evidence import ModelEvidence
+from quality_gates.report import LayerRow, LedgerRow, SliceValue
+from tasks.compression import Snapshot, Student, Trajectory, export_snapshot, rows_with_slices
+from tasks.job import Job
+from tasks.measurement import answer_rows
+from tasks.reporting.outcomes import accuracy
+from tasks.selection import Attempt
+from tasks.upstream import DeviceContext
+
+logger = logging.getLogger("edgewright")
+CALIBRATION = "minmax"
+CODE = (one_layer_at_a_time, __name__)
+OUTPUTS = "outputs.npy"
+
+
+def ledger(job: Job, trajectory: Trajectory, chosen: Attempt) -> Iterator[LedgerRow]:
+    """Yield the stages from the parent to the chosen file, each with what was left on validation after it."""
+    for model in _way_to(trajectory, chosen.snapshot):
+        answers = ModelEvidence(answer_rows(job, "validation", model.validation_outputs), resources=None)
+        yield _ledger_row(job, model.title, answers, model.file_bytes, model.seconds or None)
+    yield _ledger_row(job, chosen.rung.title, chosen.measured, chosen.size_bytes, chosen.seconds)
+
+
+def _way_to(trajectory: Trajectory, last: Snapshot | Student) -> list[Snapshot | Student]:
+    if isinstance(last, Student):
+        return [trajectory.snapshots[0], last]
+    return [snapshot for snapshot in trajectory.snapshots if snapshot.index <= last.index]
+
+
+def _ledger_row(job: Job, stage: str, model: ModelEvidence, size_bytes: int, seconds: float | None) -> LedgerRow:
+    slices = tuple(SliceValue(name=str(c), value=accuracy(model, c)) for c in job.recipe.critical_slices)
+    return LedgerRow(stage=stage, accuracy=accuracy(model), slices=slices, size_bytes=size_bytes, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class LayerLosses:
+    """One line per layer, on so many validation rows and some of each critical slice; `failure` says why none."""
+
+    rows: tuple[LayerRow, ...]
+    validation_rows: int
+    failure: str | None = None
+
+
+@task(name="layer losses", cache_policy=NO_CACHE)
+def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
+    """Quantize one layer of the chosen float model at a time; what cannot be quantized so says why."""
+    job, device = context.job, context.device
+    validation, spread = rows_with_slices(job.splits["validation"], job.recipe.critical_slices)
+    source = export_snapshot(context, chosen.snapshot)
+
+    def produce(folder: Path) -> dict[str, list[object]]:
+        whole, layers = one_layer_at_a_time(
+            source.path, job.splits["calibration"].inputs, validation.inputs, method=CALIBRATION,
+            reduce_range=device.saturates,
+        )  # fmt: skip
+        np.save(folder / OUTPUTS, np.stack([whole, *(layer.outputs for layer in layers)]))
+        return {"layers": [layer.layer for layer in layers], "changes": [layer.output_change for layer in layers]}
+
+    inputs = {"source": source.digest, "reduce_range": device.saturates, **job.digests("calibration", "validation")}
+    try:
+        stage = context.store.run("layers", inputs, CODE, produce)
+    except CompressionError as error:
+        logger.warning("%s: %s", device.name, error)
+        return LayerLosses((), int(spread.sum()), str(error))
+    judge = replace(job, splits={**job.splits, "validation": validation})
+    whole, *outputs = (
+        ModelEvidence(answer_rows(judge, "validation", each), None) for each in np.load(stage.folder / OUTPUTS)
+    )
+    named = zip(stage.value["layers"], stage.value["changes"], outputs, strict=True)
+    rows = tuple(_layer_row(job, layer, change, whole, answers, spread) for layer, change, answers in named)
+    return LayerLosses(rows, int(spread.sum()))
+
+
+def _layer_row(
+    job: Job, layer: str, change: float, whole: ModelEvidence, answers: ModelEvidence, spread: np.ndarray
+) -> LayerRow:
+    """Overall by the evenly spread rows alone: with the rare ones besides it would be another mean."""
+    slices = tuple(
+        SliceValue(name=str(condition), value=_lost(accuracy(whole, condition), accuracy(answers, condition)))
+        for condition in job.recipe.critical_slices
+    )
+    before, after = (float(each.rows["score"][spread].mean()) for each in (whole, answers) if each.rows is not None)
+    return LayerRow(layer=layer, change=after - before, slices=slices, output_change=change)
+
+
+def _lost(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

@@ -1,0 +1,138 @@
+"""Findings on the test rows: slices, flipped rows, and classes that are taken for one another."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from quality_gates.errors import EvidenceError
+from quality_gates.evidence import Evidence, ModelEvidence, flipped_rows, in_slice, paired, slice_table
+from quality_gates.policy import SliceCondition
+from quality_gates.report import Confusion, FlippedRow, Mistake, SliceRow, png_base64
+from quality_gates.statistics import ClassTable
+from tasks.job import Job
+
+SHOWN_FLIPS = 24
+SHOWN_MISTAKES = 12
+MOST_CLASSES = 20
+_CLASSES = "iuObUST"  # kinds of numpy arrays whose values name classes: floats are measurements
+
+
+def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
+    """Yield accuracy of the models on each value of each slice column; nothing where rows are damaged."""
+    models = {"parent": evidence.parent, "deployed": evidence.deployed, "candidate": evidence.candidate}
+    frames = {name: model.rows for name, model in models.items() if model is not None and model.rows is not None}
+    columns = [str(column) for column in job.splits["test"].slices.columns]
+    try:
+        table = slice_table(frames, columns)
+    except EvidenceError:
+        return  # damaged rows are a failed gate, which says so
+    critical = job.recipe.critical_slices
+    for (column, value), lines in table.groupby(["column", "value"], sort=False, dropna=False):
+        figures = dict(zip(lines["model"], lines["accuracy"], strict=True))
+        yield SliceRow(
+            slice=f"{column} = {value}",
+            n=int(lines["n"].iloc[0]),
+            critical=SliceCondition(column=str(column), equals=_plain(value)) in critical,
+            **{str(name): float(figure) for name, figure in figures.items()},
+        )
+
+
+def _plain(value: object) -> str | int | float | bool:
+    plain = value.item() if hasattr(value, "item") else value
+    return plain if isinstance(plain, str | int | float | bool) else str(plain)
+
+
+def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) -> pd.DataFrame | None:
+    """Return the test rows that only the reference got right; None where the rows cannot be compared."""
+    if candidate.rows is None or reference is None or reference.rows is None:
+        return None
+    try:
+        return flipped_rows(candidate.rows, reference.rows)
+    except EvidenceError:
+        return None
+
+
+def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
+    """Yield some flipped rows, those of critical slices first: they are what the release owner must see."""
+    test = job.splits["test"]
+    in_critical = np.zeros(len(flips), dtype=bool)
+    for condition in job.recipe.critical_slices:
+        in_critical |= _where(flips, condition)
+    ordered = pd.concat([flips[in_critical], flips[~in_critical]])
+    for _, row in ordered.head(SHOWN_FLIPS).iterrows():
+        index = int(row["row_id"])
+        picture = job.workload.picture(test, index)
+        slices = [f"{column} = {row[column]}" for column in test.slices.columns]
+        yield FlippedRow(
+            row_id=str(index),
+            label=str(test.targets[index]),
+            reference_prediction=str(row["reference_prediction"]),
+            candidate_prediction=str(row["candidate_prediction"]),
+            slice=", ".join(slices),
+            image_png_base64=None if picture is None else png_base64(picture),
+            text=job.workload.text(test, index),
+        )
+
+
+def _where(rows: pd.DataFrame, condition: SliceCondition) -> np.ndarray:
+    """Return a mask of the rows in a slice; of none where it cannot be told."""
+    try:
+        return in_slice(rows, condition)
+    except EvidenceError:
+        return np.zeros(len(rows), dtype=bool)
+
+
+def confusion(candidate: ModelEvidence, reference: ModelEvidence | None) -> Confusion | None:
+    """Count the test rows by right answer and prediction; without a measured reference, the candidate's alone.
+
+    None where rows are missing or damaged, where the right answers are no classes, or for more than 20 classes.
+    """
+    ours, theirs = candidate.rows, None if reference is None else reference.rows
+    if ours is None or "target" not in ours.columns or ours["target"].to_numpy().dtype.kind not in _CLASSES:
+        return None
+    try:
+        rows = paired(ours, ours if theirs is None else theirs)
+        table = ClassTable.of(rows["target"], rows["candidate_prediction"], rows["reference_prediction"])
+    except EvidenceError:
+        return None  # damaged rows are a failed gate, which says so
+    if len(table.classes) > MOST_CLASSES:
+        return None
+    return Confusion(
+        classes=tuple(map(str, table.classes)),
+        candidate=_matrix(table, 1),
+        reference=None if theirs is None else _matrix(table, 2),
+    )
+
+
+def mistakes(job: Job, candidate: ModelEvidence, reference: ModelEvidence | None) -> tuple[Mistake, ...]:
+    """Count what is taken for what on the test rows; what the candidate does more often than the reference first.
+
+    Empty where rows are missing or where labels are no class numbers to compare predictions with.
+    """
+    labels = job.splits["test"].targets
+    frames = (candidate.rows, None if reference is None else reference.rows)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or any(rows is None for rows in frames):
+        return ()
+    counts = [_confusions(rows, labels) for rows in frames if rows is not None]
+    table = pd.concat(counts, axis=1, keys=["candidate", "reference"]).fillna(0).astype(int).reset_index()
+    table["more"] = table["candidate"] - table["reference"]
+    table = table.sort_values(["more", "candidate", "label", "prediction"], ascending=[False, False, True, True])
+    columns = ["label", "prediction", "candidate", "reference"]
+    shown = table[columns].head(SHOWN_MISTAKES).to_numpy(dtype=object).tolist()
+    return tuple(
+        Mistake(label=str(label), prediction=str(prediction), candidate=ours, reference=theirs)
+        for label, prediction, ours, theirs in shown
+    )
+
+
+def _matrix(table: ClassTable, model: int) -> tuple[tuple[int, ...], ...]:
+    counts = np.zeros((len(table.classes), len(table.classes)), dtype=np.int64)
+    np.add.at(counts, (table.cells[:, 0], table.cells[:, model]), table.counts)
+    return tuple(map(tuple, counts.tolist()))
+
+
+def _confusions(rows: pd.DataFrame, labels: np.ndarray) -> "pd.Series[int]":
+    wrong = rows[rows["score"] != 1]
+    pairs = pd.DataFrame({"label": labels[wrong["row_id"].to_numpy(dtype=int)], "prediction": wrong["prediction"]})
+    return pairs.groupby(["label", "prediction"]).size()

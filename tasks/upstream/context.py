@@ -1,0 +1,89 @@
+"""Contexts: the objects that a compression's steps share, so that none of them is passed on piece by piece."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from deployments.device import DeviceProfile
+from deployments.recipe import Rung
+from deployments.workload import SplitName
+from tasks.errors import PreflightError
+from tasks.job import Job
+from tasks.registry import EdgeModels, Runs
+from tasks.store import StageStore
+from tasks.upstream.parents import OnnxParent, Parent, TorchParent, stored_outputs
+
+UNTRAINABLE = "this version is an ONNX file, which has no modules and no gradients to prune or to train by"
+REMEDY = "for that, register the torch model with mlflow.pytorch.log_model"
+
+
+@dataclass(frozen=True)
+class Context:
+    """One version that is being compressed: its job, its parent, and the id of the run where people look."""
+
+    job: Job
+    parent: Parent
+    runs: Runs
+    run: str
+
+    @property
+    def store(self) -> StageStore:
+        """The finished stages."""
+        return self.job.workspace.store
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the parent is a torch program, which can be pruned and trained."""
+        return not isinstance(self.parent, OnnxParent)
+
+    @property
+    def torch_parent(self) -> TorchParent:
+        """The parent as a torch program. Raises PreflightError for an ONNX file; ask `trainable` before."""
+        if isinstance(self.parent, OnnxParent):
+            raise PreflightError(f"model `{self.job.model}` version {self.job.version}: {UNTRAINABLE}; {REMEDY}")
+        return self.parent
+
+    def parent_outputs(self, split: SplitName) -> Path:
+        """Return the file of the parent's outputs on a split; they are computed once."""
+        return stored_outputs(self.job, self.parent, self.job.splits[split].inputs, self.job.digests(split))
+
+    def on(self, device: DeviceProfile) -> "DeviceContext":
+        """Return the same on one device class."""
+        shared = {field.name: getattr(self, field.name) for field in fields(Context)}
+        return DeviceContext(**shared, device=device)
+
+
+@dataclass(frozen=True)
+class DeviceContext(Context):
+    """One version on one device class."""
+
+    device: DeviceProfile
+
+    @property
+    def device_run(self) -> str:
+        """Id of the child run that shows this device; made where it is missing."""
+        return self.runs.child(self.run, self.device.name)
+
+    @property
+    def edge_models(self) -> EdgeModels:
+        """The edge models that were registered for the upstream model."""
+        return EdgeModels(self.job.workspace.tracking_uri, self.job.model)
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """The recipe's rungs for the device, by cost; none that trains where the parent cannot be trained."""
+        rungs = self.job.recipe.rungs(self.device)
+        return rungs if self.trainable else [rung for rung in rungs if not rung.trains]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences on the parts of the recipe that the parent does not allow, and why; empty for a torch program."""
+        if self.trainable:
+            return ()
+        titles = [rung.title for rung in self.job.recipe.rungs(self.device) if rung.trains]
+        parts = [
+            "Nothing was pruned",
+            *([] if self.job.recipe.distil is None else ["no student was taught"]),
+            *([f"{' and '.join(titles)} {'were' if len(titles) > 1 else 'was'} not tried"] if titles else []),
+        ]
+        listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+        return (f"{listed}: {UNTRAINABLE}; {REMEDY}.",)

@@ -1,0 +1,205 @@
+"""Every end of a measuring process but success is a MeasurementFailed with a sentence, and leaves nothing running."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import load, save
+
+import edge_runtime
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement import RESOURCES, MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
+from tests.edge_runtime.models import linear_model, summing_model, uneven_model
+from tests.edge_runtime.processes import is_alive, measuring_children, wait_until
+
+_ONE = SessionSettings(threads=1)
+_ROWS = np.zeros((4, 8), np.float32)
+_ENDLESS = {"latency_repeats": 10**9, "latency_seconds": 3600.0}
+
+
+def _request(model: Path, **changes: object) -> MeasureRequest:
+    arguments: dict[str, object] = {"inputs": {"x": _ROWS}, "settings": _ONE, "latency_seconds": 0.2}
+    return MeasureRequest(model, **arguments | changes)  # type: ignore[arg-type]
+
+
+def _failure(request: MeasureRequest, timeout_s: float = 30.0, python: str = sys.executable) -> str:
+    with pytest.raises(MeasurementFailed) as caught:
+        measure(request, timeout_s, python)
+    return str(caught.value)
+
+
+def _interpreter(folder: Path, script: str) -> str:
+    """A stand-in for the device's interpreter, which runs in the measuring folder."""
+    path = folder / "interpreter"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def _big(folder: Path, **changes: object) -> MeasureRequest:
+    """Weights of 48 MB; loading holds them twice for a moment."""
+    model = linear_model(folder / "big.onnx", 4096, 3072)
+    return _request(model, inputs={"x": np.zeros((1, 4096), np.float32)}, **changes)
+
+
+def test_a_model_far_over_the_limit_is_stopped_while_it_loads(tmp_path: Path) -> None:
+    sentence = _failure(_big(tmp_path, memory_limit_mb=60))
+    assert "does not fit the memory limit of 60 MiB" in sentence
+    assert "needs more memory than the process may have" in sentence
+
+
+def test_the_limit_decides_to_a_few_megabytes(tmp_path: Path) -> None:
+    request = _big(tmp_path)
+    peak = measure(request, timeout_s=30).figures.peak_rss_mb
+    again = measure(replace(request, memory_limit_mb=peak + 5), timeout_s=30)
+    assert again.figures.peak_rss_mb == pytest.approx(peak, abs=5)
+    sentence = _failure(replace(request, memory_limit_mb=peak - 5))
+    assert f"does not fit the memory limit of {peak - 5:.0f} MiB. Its resident memory reached" in sentence
+
+
+def test_a_limit_below_the_bare_runtime_is_named(model: Path) -> None:
+    assert "memory limit of 4 MiB is taken by the bare runtime" in _failure(_request(model, memory_limit_mb=4))
+
+
+def test_a_time_out_leaves_no_process(model: Path) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        wait_until(lambda: bool(measuring_children(os.getpid())))
+        seen.extend(measuring_children(os.getpid()))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    sentence = _failure(_request(model, **_ENDLESS), timeout_s=1.5)
+    looker.join()
+    assert "longer than its 1.5 s and was killed" in sentence
+    assert len(seen) == 1, "the child was never seen running"
+    assert not is_alive(seen[0])
+
+
+def test_a_kill_from_outside_is_named(model: Path) -> None:
+    killed: list[int] = []
+
+    def kill() -> None:
+        wait_until(lambda: bool(measuring_children(os.getpid())))
+        killed.extend(measuring_children(os.getpid()))
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    sentence = _failure(_request(model, **_ENDLESS, memory_limit_mb=500))
+    killer.join()
+    assert len(killed) == 1
+    assert "ended by SIGKILL under the memory limit of 500 MiB" in sentence
+
+
+def test_a_child_runs_the_code_that_started_it(model: Path, tmp_path: Path) -> None:
+    sentence = _failure(_request(model), python=_interpreter(tmp_path, "echo path $PYTHONPATH >&2; exit 3"))
+    assert f"path {Path(edge_runtime.__file__).parents[1]}" in sentence
+
+
+def test_a_crash_names_the_signal_and_the_last_lines(model: Path, tmp_path: Path) -> None:
+    python = _interpreter(tmp_path, "echo illegal instruction in kernel >&2; kill -ILL $$")
+    sentence = _failure(_request(model), python=python)
+    assert "SIGILL" in sentence
+    assert "illegal instruction in kernel" in sentence
+
+
+def test_a_child_dies_with_the_process_that_measures(model: Path, tmp_path: Path) -> None:
+    script = f"""
+import numpy as np
+from pathlib import Path
+from edge_runtime.measurement import MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
+rows = {{"x": np.zeros((4, 8), np.float32)}}
+measure(MeasureRequest(Path({str(model)!r}), rows, SessionSettings(1), latency_repeats=10**9, latency_seconds=3600), 60)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", script], env=environment) as parent:
+        wait_until(lambda: bool(measuring_children(parent.pid)))
+        (child,) = measuring_children(parent.pid)
+        wait_until(lambda: any(tmp_path.glob("edgewright-measure-*/output-0.npy")))
+        parent.kill()
+    wait_until(lambda: not is_alive(child))
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("true", "status 0 and left no complete result.json"),
+        ("echo boom >&2; exit 3", "status 3 and left no complete result.json. Its last lines were: boom"),
+        ("echo '{' >result.json", "result.json .* is garbled"),
+        ("echo '[]' >result.json", "garbled .it is no JSON object"),
+        ("""echo '{"figures": {"load_ms": 1}, "outputs": 1}' >result.json""", "garbled .its figures are"),
+    ],
+)
+def test_a_result_that_is_missing_or_garbled_is_no_measurement(
+    model: Path, tmp_path: Path, script: str, sentence: str
+) -> None:
+    with pytest.raises(MeasurementFailed, match=sentence):
+        measure(_request(model), 30, _interpreter(tmp_path, script))
+
+
+_OTHERS = [name for name in (*RESOURCES, "bare_rss_mb") if name != "latency_p99_ms"]
+_FIGURES = ", ".join([*(f'"{name}": 1' for name in _OTHERS), '"latency_p99_ms": %s'])
+
+
+@pytest.mark.parametrize(
+    ("p99", "rows", "sentence"),
+    [("NaN", 4, "latency_p99_ms is nan"), ('"1"', 4, "latency_p99_ms is '1'"), ("1", 3, "output 0 has 3 rows, not 4")],
+)
+def test_figures_that_are_no_figures_are_garbled(
+    model: Path, tmp_path: Path, p99: str, rows: int, sentence: str
+) -> None:
+    np.save(tmp_path / "output.npy", np.zeros((rows, 3)))
+    result = f'{{"figures": {{{_FIGURES % p99}}}, "outputs": 1}}'
+    script = f"cp {tmp_path}/output.npy output-0.npy; echo '{result}' >result.json"
+    assert sentence in _failure(_request(model), python=_interpreter(tmp_path, script))
+
+
+def test_figures_of_a_process_that_failed_afterwards_are_not_used(model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "output.npy", np.zeros((4, 3)))
+    result = f'{{"figures": {{{_FIGURES % 1}}}, "outputs": 1}}'
+    script = f"cp {tmp_path}/output.npy output-0.npy; echo '{result}' >result.json"
+    assert measure(_request(model), 30, _interpreter(tmp_path, script)).figures.load_ms == 1
+    assert "after its result" in _failure(_request(model), python=_interpreter(tmp_path, script + "; exit 1"))
+
+
+def test_an_interpreter_that_is_not_there_is_named(model: Path, tmp_path: Path) -> None:
+    assert "cannot start" in _failure(_request(model), python=str(tmp_path / "absent"))
+
+
+def test_a_missing_and_a_garbage_model_are_told_apart(tmp_path: Path) -> None:
+    assert "no model file at" in _failure(_request(tmp_path / "absent.onnx"))
+    (tmp_path / "garbage.onnx").write_bytes(b"garbage" * 100)
+    sentence = _failure(_request(tmp_path / "garbage.onnx"))
+    assert "garbage.onnx failed" in sentence
+    assert "does not load" in sentence
+
+
+def test_a_wrong_input_name_is_named(model: Path) -> None:
+    assert "unknown ['image']" in _failure(_request(model, inputs={"image": _ROWS}))
+
+
+def test_inputs_that_are_no_plain_arrays_are_refused(model: Path) -> None:
+    assert "cannot start" in _failure(_request(model, inputs={"x": np.array([object()] * 4)}))
+
+
+def test_weights_beside_the_model_cannot_escape_its_size(tmp_path: Path, model: Path) -> None:
+    split = tmp_path / "split.onnx"
+    save(load(model), split, save_as_external_data=True, location="split.data", size_threshold=0)
+    assert "external data" in _failure(_request(split)).lower()
+
+
+def test_outputs_that_are_not_one_per_row_are_refused(tmp_path: Path) -> None:
+    rows = {"x": np.zeros((4, 2), np.float32)}
+    assert "axis 0 must be the rows" in _failure(_request(summing_model(tmp_path / "sum.onnx"), inputs=rows))
+    uneven = {"x": np.array([[1, 0, 0, 0], [1, 1, 0, 0]], np.float32)}
+    assert "rows must be alike" in _failure(_request(uneven_model(tmp_path / "uneven.onnx"), inputs=uneven))

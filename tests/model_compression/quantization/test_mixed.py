@@ -1,0 +1,211 @@
+"""Layers in float: those that cost the accuracy or the time, measured one by one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto, numpy_helper
+from torch import nn
+
+from model_compression.errors import QuantizationError
+from model_compression.onnx_files import export_onnx, optimized_operators
+from model_compression.quantization import faster_in_float, mixed, one_layer_at_a_time, quantize_after_training
+from model_compression.quantization.mixed import MixedFile, quantize_mixed
+from model_compression.quantization.static import static_quantizer
+from tests.model_compression.toys import accuracy, digits, float_file, kernels, run
+
+CALIBRATION = (digits("train").images[:200],)
+ROWS = digits("test").images
+
+
+@pytest.fixture
+def fragile(tmp_path: Path) -> Path:
+    """The hidden layer's outputs of a classifier have one channel a thousand times the others: INT8 drowns these."""
+    source = float_file("cnn", tmp_path)
+    model = onnx.load(source)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for name in ("hidden.bias", "head.weight"):
+        values = numpy_helper.to_array(constants[name]).copy()
+        if name == "hidden.bias":
+            values[0] = 1e4
+        else:
+            values[:, 0] = 0
+        constants[name].CopyFrom(numpy_helper.from_array(values, name))
+    onnx.save_model(model, source)
+    return source
+
+
+def quantize(source: Path, **changes: float) -> tuple[Path, MixedFile]:
+    settings: dict[str, Any] = {"method": "minmax", "reduce_range": False, "at_most": 2, "tolerance": 0.02} | changes
+    path = source.parent / "out" / "mixed.onnx"
+    return path, quantize_mixed(source, CALIBRATION, (ROWS,), accuracy, path, **settings)
+
+
+def test_the_layers_that_cost_the_accuracy_stay_in_float(fragile: Path) -> None:
+    path, found = quantize(fragile)
+    assert found.in_float
+    assert set(found.in_float) <= {"hidden", "head"}
+    assert found.score >= found.whole - 0.02
+    assert found.score == accuracy(run(path, ROWS))
+    counts = optimized_operators(path)
+    assert counts["QLinearConv"] == 2
+    assert "Gemm" in counts or "FusedGemm" in counts
+
+
+def test_where_nothing_costs_accuracy_nothing_stays_in_float(tmp_path: Path) -> None:
+    _, found = quantize(float_file("cnn", tmp_path))
+    assert found.in_float == ()
+
+
+def test_no_more_layers_than_allowed(fragile: Path) -> None:
+    _, found = quantize(fragile, at_most=0)
+    assert found.in_float == ()
+    assert found.score < found.whole - 0.02
+
+
+def test_no_calibration_rows(tmp_path: Path) -> None:
+    source = float_file("cnn", tmp_path)
+    with pytest.raises(QuantizationError, match="expected calibration rows in input"):
+        quantize_mixed(
+            source, (np.zeros((0, 1, 8, 8), np.float32),), (ROWS,), accuracy, tmp_path / "mixed.onnx",
+            method="minmax", reduce_range=False, at_most=1, tolerance=0,
+        )  # fmt: skip
+    assert not (tmp_path / "mixed.onnx").exists()
+
+
+VECTORS = (np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32),)
+
+
+def exported(folder: Path) -> Path:
+    """Two layers."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    path = folder / "model.onnx"
+    export_onnx(model, (torch.zeros(2, 6),), ("x",), path)
+    return path
+
+
+def test_every_layer_is_quantized_alone(tmp_path: Path) -> None:
+    source = exported(tmp_path)
+    whole, layers = one_layer_at_a_time(source, VECTORS, VECTORS, method="minmax", reduce_range=False)
+    assert [layer.layer for layer in layers] == ["0", "2"]
+    assert whole.shape == (64, 3)
+    for layer in layers:
+        change = np.linalg.norm(layer.outputs - whole) / np.linalg.norm(whole)
+        assert layer.output_change == pytest.approx(float(change))
+        assert 0 < layer.output_change < 0.05
+    assert not np.array_equal(layers[0].outputs, layers[1].outputs)
+
+
+def test_seven_bits_cost_more_than_eight(tmp_path: Path) -> None:
+    source = exported(tmp_path)
+    changes = [
+        sum(
+            layer.output_change
+            for layer in one_layer_at_a_time(source, VECTORS, VECTORS, method="minmax", reduce_range=r)[1]
+        )
+        for r in (False, True)
+    ]
+    assert changes[1] > changes[0]
+
+
+def test_a_layer_that_sees_an_outlier_costs_more(tmp_path: Path) -> None:
+    source = exported(tmp_path)
+    calibration = (VECTORS[0].copy(),)
+    calibration[0][0] *= 100
+    calm, wild = (
+        one_layer_at_a_time(source, rows, VECTORS, method="minmax", reduce_range=False)[1][0].output_change
+        for rows in (VECTORS, calibration)
+    )
+    assert wild > 5 * calm
+
+
+def test_what_cannot_be_quantized_is_one_sentence(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no graph")
+    with pytest.raises(QuantizationError, match=r"broken.onnx to quantize with 64 calibration rows"):
+        one_layer_at_a_time(broken, VECTORS, VECTORS, method="minmax", reduce_range=False)
+
+
+HUNDRED = (digits("train").images[:100],)
+Seconds = Callable[[set[str]], float]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return float_file("resnet", tmp_path)
+
+
+@pytest.fixture
+def layers(source: Path) -> list[str]:
+    with static_quantizer(source, HUNDRED, method="minmax", reduce_range=False, remedy="none") as opened:
+        return list(opened.layers())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Seconds], list[set[str]]]:
+    """Let a function of the layers in float say how long a graph takes; returns what was asked."""
+
+    def replace(seconds: Seconds) -> list[set[str]]:
+        asked: list[set[str]] = []
+
+        def measure(graphs: Sequence[ModelProto], _row: object) -> list[float]:
+            found = [_in_float(graph) for graph in graphs]
+            asked.extend(found)
+            return [seconds(layers) for layers in found]
+
+        monkeypatch.setattr(mixed, "_seconds", measure)
+        return asked
+
+    return replace
+
+
+def _in_float(graph: ModelProto) -> set[str]:
+    """Layers whose weights are still float."""
+    weights = {tensor.name for tensor in graph.graph.initializer}
+    used = {name for node in graph.graph.node for name in node.input[1:2] if node.op_type in ("Conv", "Gemm")}
+    return {name.removesuffix(".weight") for name in used & weights}
+
+
+def test_what_saves_time_stays_in_float(
+    source: Path, layers: list[str], clock: Callable[[Seconds], list[set[str]]]
+) -> None:
+    first, second, *_ = layers
+    asked = clock(lambda kept: 1 - 0.1 * (first in kept) - 0.2 * (second in kept))
+    assert faster_in_float(source, HUNDRED) == (second, first)
+    assert {first, second} in asked
+
+
+def test_two_that_do_not_add_up_are_not_both_taken(
+    source: Path, layers: list[str], clock: Callable[[Seconds], list[set[str]]]
+) -> None:
+    first, second, *_ = layers
+    clock(lambda kept: 0.8 if kept & {first, second} else 1.0)
+    assert faster_in_float(source, HUNDRED) == (first,)
+
+
+def test_noise_is_no_gain(source: Path, clock: Callable[[Seconds], list[set[str]]]) -> None:
+    clock(lambda kept: 0.98 if kept else 1.0)
+    assert faster_in_float(source, HUNDRED) == ()
+
+
+def test_a_file_has_them_in_float(source: Path, layers: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "int8.onnx"
+    quantize_after_training(source, HUNDRED, path, method="minmax", reduce_range=False, in_float=layers[:1])
+    assert kernels(path)["QLinearConv"] == 5
+    rows = digits("test").images
+    assert accuracy(run(path, rows)) > accuracy(run(source, rows)) - 0.02
+
+
+def test_the_real_clock_names_layers(source: Path, layers: list[str]) -> None:
+    assert set(faster_in_float(source, HUNDRED)) <= set(layers)
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"no graph")
+    with pytest.raises(QuantizationError, match="drop `float_where_faster`"):
+        faster_in_float(tmp_path / "broken.onnx", HUNDRED)

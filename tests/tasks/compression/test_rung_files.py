@@ -1,0 +1,51 @@
+"""Rungs that leave in float what is faster there: measured once, for PTQ and for QAT."""
+
+import onnx
+import pytest
+
+import tasks.compression.rung_files
+from deployments.rungs import PostTraining, QuantizationAware
+from tasks.compression import ModelFile, make_file, measure_baseline
+from tasks.upstream import resolve
+from tasks.workspace import Workspace
+from tests.tasks import tiny
+from tests.tasks.builders import on
+
+PTQ = {"kind": "ptq", "calibration": "minmax"}
+
+
+def float_layers(file: ModelFile) -> int:
+    """Matrix products whose weights are still float."""
+    graph = onnx.load(file.path).graph
+    matrices = {tensor.name for tensor in graph.initializer if tensor.data_type == 1 and len(tensor.dims) == 2}
+    return len({name for node in graph.node for name in node.input} & matrices)
+
+
+@pytest.mark.parametrize(("faster", "expected"), [((), 0), (("0",), 1)], ids=["none", "the first"])
+def test_layers_that_are_faster_in_float_stay_there(
+    faster: tuple[str, ...], expected: int, workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def measured(*arguments: object) -> tuple[str, ...]:
+        asked.append(arguments)
+        return faster
+
+    monkeypatch.setattr(tasks.compression.rung_files, "faster_in_float", measured)
+    job = tiny.job(workspace)
+    begun = on(job, parent=resolve.fn(job))
+    snapshot = measure_baseline.fn(begun).snapshot
+    plain = PostTraining.model_validate(PTQ)
+    ptq = PostTraining.model_validate(PTQ | {"float_where_faster": True})
+    training = job.recipe.prune.fine_tune.model_dump()
+    qat = QuantizationAware.model_validate({"kind": "qat", "fine_tune": training, "float_where_faster": True})
+    assert float_layers(make_file(begun, snapshot, plain)) == 0
+    assert not asked
+    for rung in (ptq, qat):
+        assert float_layers(make_file(begun, snapshot, rung)) == expected
+    assert len(asked) == 1
+    assert [rung.title for rung in (plain, ptq, qat)] == [
+        "PTQ minmax",
+        "PTQ minmax, float where faster",
+        "QAT, float where faster",
+    ]

@@ -1,0 +1,131 @@
+"""The trajectory: when it stops, what it undoes, and by what it chooses."""
+
+import numpy as np
+import pytest
+
+import tasks.compression.trajectory
+from deployments.device import DeviceProfile
+from deployments.recipe import Search
+from quality_gates.gates import NonInferiority
+from quality_gates.policy import SliceCondition
+from tasks.compression import Baseline, Snapshot, measure_baseline, prune
+from tasks.compression.trajectory import Prunable, broken_floor
+from tasks.job import Job
+from tasks.upstream import Context, resolve
+from tasks.workspace import Workspace
+from tests.tasks import tiny
+from tests.tasks.builders import context
+
+
+def started(job: Job) -> tuple[Context, Baseline]:
+    begun = context(job, resolve.fn(job))
+    return begun, measure_baseline.fn(begun)
+
+
+def with_budgets(**budgets: float) -> DeviceProfile:
+    return tiny.device(budgets=tiny.device().budgets.model_copy(update=budgets))
+
+
+def settings(**changes: object) -> dict[str, object]:
+    """The recipe's way of pruning with fields replaced; no file is small enough, so that rounds end otherwise."""
+    return {"prune": tiny.recipe().prune.model_copy(update=changes), "devices": (with_budgets(size_kb=0.1),)}
+
+
+def test_it_ends_when_all_rounds_are_done(workspace: Workspace, registered: str) -> None:
+    job = tiny.job(workspace, **settings(max_rounds=1, round_to=1, accuracy_floor=1.0))
+    trajectory = prune.fn(*started(job))
+    assert (len(trajectory.snapshots), trajectory.undone, trajectory.stopped) == (2, (), "all 1 rounds are done")
+
+
+def test_it_ends_when_every_measured_budget_holds(workspace: Workspace, registered: str) -> None:
+    job = tiny.job(workspace)
+    trajectory = prune.fn(*started(job))
+    assert trajectory.stopped == f"{trajectory.snapshots[-1].title} keeps every device's budgets"
+
+
+def test_a_budget_that_is_missed_as_measured_asks_for_another_round(workspace: Workspace, registered: str) -> None:
+    slow = with_budgets(size_kb=1000, latency_p50_ms=1e-6)
+    changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0) | {"devices": (slow,)}
+    trajectory = prune.fn(*started(tiny.job(workspace, **changed)))
+    assert (len(trajectory.snapshots), trajectory.stopped) == (2, "all 1 rounds are done")
+
+
+@pytest.mark.parametrize(("objective", "rounds"), [("size_bytes", 1), ("accuracy", 0)])
+def test_a_search_for_the_smallest_goes_on_below_the_budgets(
+    workspace: Workspace, registered: str, objective: str, rounds: int
+) -> None:
+    search = Search.model_validate({"objective": objective, "files": 1, "trainings": 0})
+    changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0) | {"devices": (with_budgets(size_kb=1000),)}
+    trajectory = prune.fn(*started(tiny.job(workspace, search=search, **changed)))
+    assert len(trajectory.snapshots) == 1 + rounds
+
+
+def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
+    workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ratios: list[float] = []
+    honest = tasks.compression.trajectory._round
+
+    def watched(context: Context, last: Snapshot, prunable: Prunable, ratio: float) -> Snapshot:
+        ratios.append(ratio)
+        return honest(context, last, prunable, ratio)
+
+    monkeypatch.setattr(tasks.compression.trajectory, "_round", watched)
+    monkeypatch.setattr(tasks.compression.trajectory, "broken_floor", lambda job, parent, after: "it broke")
+    trajectory = prune.fn(*started(tiny.job(workspace, **settings(ratio=0.4, round_to=1))))
+    assert ratios == [0.4, 0.2]
+    assert (len(trajectory.snapshots), len(trajectory.undone), trajectory.stopped) == (1, 2, "it broke")
+
+
+def test_nothing_is_computed_again(workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = tiny.job(workspace, **settings(max_rounds=2, round_to=1, accuracy_floor=1.0))
+    first = prune.fn(*started(job))
+    monkeypatch.setattr(tasks.compression.trajectory, "_compute", lambda *_: pytest.fail("a round was computed again"))
+    assert prune.fn(*started(job)) == first
+
+
+@pytest.mark.parametrize(
+    ("importance", "weigh_by"),
+    [("taylor", "bytes"), ("taylor", "memory"), ("taylor", "latency"), ("gradient", "binding"),
+     ("magnitude", "channels")],
+)  # fmt: skip
+def test_every_criterion_and_resource_makes_it_smaller(
+    workspace: Workspace, registered: str, importance: str, weigh_by: str
+) -> None:
+    changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0, weigh_by=weigh_by, importance=importance)
+    whole, smaller = prune.fn(*started(tiny.job(workspace, **changed))).snapshots
+    assert smaller.parameters < whole.parameters
+
+
+class TestFloors:
+    @pytest.fixture
+    def snapshots(self, workspace: Workspace) -> tuple[Job, Snapshot, Snapshot]:
+        """A parent that is always right, and one that takes every second `b` for a `c`."""
+        gate = NonInferiority(
+            name="b", metric="accuracy", against="parent", margin=0.3, confidence=0.9,
+            slice=SliceCondition(column="label", equals="b"),
+        )  # fmt: skip
+        job = tiny.job(workspace, gates=(gate,))
+        labels = job.splits["validation"].targets
+        wrong = labels.copy()
+        wrong[np.flatnonzero(labels == 1)[::2]] = 2
+        made = []
+        for name, answers in (("right", labels), ("wrong", wrong)):
+            path = workspace.home / f"{name}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, np.eye(3)[answers])
+            accuracy = float((answers == labels).mean())
+            made.append(Snapshot(len(made), name, None, 1, 1, accuracy, path, 0.0))
+        return job, made[0], made[1]
+
+    def test_a_critical_slice_has_the_margin_of_its_gate(self, snapshots: tuple[Job, Snapshot, Snapshot]) -> None:
+        job, parent, after = snapshots
+        loose = tiny.recipe().prune.model_copy(update={"accuracy_floor": 1.0})
+        job = Job(job.model, job.version, job.recipe.model_copy(update={"prune": loose}), job.workload, job.splits,
+                  job.workspace)  # fmt: skip
+        assert "1.000 to 0.500 on the validation rows with label = b" in (broken_floor(job, parent, after) or "")
+        assert broken_floor(job, parent, parent) is None
+
+    def test_accuracy_has_the_recipes(self, snapshots: tuple[Job, Snapshot, Snapshot]) -> None:
+        job, parent, after = snapshots
+        assert "below the floor of 0.950" in (broken_floor(job, parent, after) or "")

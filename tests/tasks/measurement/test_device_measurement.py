@@ -1,0 +1,220 @@
+"""Measurements: real ones are kept, failed ones are evidence and are tried again."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deployments.errors import ConfigurationError
+from deployments.workload import Split, SplitName
+from edge_runtime.errors import MeasurementFailed
+from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
+from tasks.job import Job
+from tasks.measurement import device_measurement as module
+from tasks.measurement.device_measurement import answer_rows, machine, measure_on, session_settings
+from tasks.workspace import Workspace
+from tests.edge_runtime.models import linear_model, two_headed_model, weights
+from tests.tasks.builders import on
+from tests.tasks.tiny import FEATURES, LABELS, Blobs, device, job
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Job:
+    return job(Workspace.at(tmp_path / "home", "sqlite:///unused"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return linear_model(tmp_path / "linear.onnx", FEATURES)
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
+    """Requests that reached the measuring process."""
+    made: list[MeasureRequest] = []
+
+    def counting(request: MeasureRequest, timeout_s: float) -> Measurement:
+        made.append(request)
+        return measure(request, timeout_s)
+
+    monkeypatch.setattr(module, "measure", counting)
+    return made
+
+
+def fake(outputs: np.ndarray) -> Measurement:
+    return Measurement(Figures(1000, 30.0, 2.0, 0.1, 0.2), 27.0, [outputs])
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
+    """Measurements without a process, counted."""
+    made: list[MeasureRequest] = []
+
+    def answering(request: MeasureRequest, timeout_s: float) -> Measurement:
+        made.append(request)
+        return fake(np.eye(3)[np.zeros(request.rows, dtype=int)])
+
+    monkeypatch.setattr(module, "measure", answering)
+    return made
+
+
+def test_a_file_is_measured_on_every_row_and_once(tiny: Job, file: Path, requests: list[MeasureRequest]) -> None:
+    evidence = measure_on(on(tiny, device()), file, "test")
+    rows = tiny.splits["test"]
+    expected = (rows.inputs[0] @ weights(FEATURES, 3)).argmax(axis=1)
+    assert evidence.failure is None
+    assert evidence.rows is not None
+    assert evidence.rows["prediction"].tolist() == expected.tolist()
+    assert evidence.rows["score"].tolist() == (expected == rows.targets).astype(float).tolist()
+    assert evidence.resources is not None
+    assert evidence.resources.size_bytes == file.stat().st_size
+    assert all(figure > 0 for figure in asdict(evidence.resources).values())
+
+    again = measure_on(on(tiny, device()), file, "test")
+    assert len(requests) == 1
+    assert again.resources == evidence.resources
+    assert again.rows is not None
+    pd.testing.assert_frame_equal(again.rows, evidence.rows)
+
+
+def test_the_devices_settings_reach_the_process(tiny: Job, file: Path, instant: list[MeasureRequest]) -> None:
+    profile = device()
+    measure_on(on(tiny, profile), file, "validation")
+    (request,) = instant
+    assert request.settings == session_settings(profile)
+    assert (request.batch_size, request.memory_limit_mb) == (profile.max_batch, profile.measure.memory_limit_mb)
+    assert (request.latency_warmup, request.latency_repeats) == (profile.measure.warmup, profile.measure.repeats)
+    np.testing.assert_array_equal(request.inputs["x"], tiny.splits["validation"].inputs[0])
+
+
+def test_another_file_split_device_or_machine_is_measured_anew(
+    tiny: Job, file: Path, tmp_path: Path, instant: list[MeasureRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = linear_model(tmp_path / "other.onnx", FEATURES, 4)
+    profile = device()
+    measure_on(on(tiny, profile), file, "test")
+    measure_on(on(tiny, profile), other, "test")
+    measure_on(on(tiny, profile), file, "validation")
+    measure_on(on(tiny, profile.model_copy(update={"threads": 2})), file, "test")
+    monkeypatch.setattr(module, "machine", lambda: "another processor")
+    measure_on(on(tiny, profile), file, "test")
+    assert len(instant) == 5
+
+
+def test_what_figures_do_not_depend_on_is_not_measured_anew(
+    tiny: Job, file: Path, instant: list[MeasureRequest]
+) -> None:
+    measure_on(on(tiny, device()), file, "test")
+    measure_on(on(tiny, device(name="other", description="other")), file, "test")
+    assert len(instant) == 1
+
+
+def test_a_model_that_does_not_fit_the_devices_memory_is_evidence(tiny: Job, file: Path, warned: list[str]) -> None:
+    profile = device()
+    small = profile.model_copy(update={"measure": profile.measure.model_copy(update={"memory_limit_mb": 1.0})})
+    evidence = measure_on(on(tiny, small), file, "test")
+    assert (evidence.rows, evidence.resources) == (None, None)
+    assert evidence.failure is not None
+    assert "The memory limit of 1 MiB is taken by the bare runtime alone" in evidence.failure
+    assert warned == [f"bench: {evidence.failure}"]
+
+
+def test_a_failed_measurement_is_tried_again(
+    tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str]
+) -> None:
+    answers = iter([MeasurementFailed("it crashed."), fake(np.eye(3)[tiny.splits["test"].targets])])
+
+    def flaky(request: MeasureRequest, timeout_s: float) -> Measurement:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(module, "measure", flaky)
+    first = measure_on(on(tiny, device()), file, "test")
+    second = measure_on(on(tiny, device()), file, "test")
+    assert (first.failure, second.failure) == ("it crashed.", None)
+    assert second.rows is not None
+    assert second.rows["score"].mean() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path.write_bytes(b"no graph") and path, "no.onnx: expected an ONNX graph, got"),
+        (
+            two_headed_model,
+            "expected a model of 1 inputs as the workload has, got the inputs a, b; the model of another",
+        ),
+    ],
+    ids=["no graph", "another signature"],
+)
+def test_a_file_that_is_not_for_these_rows_is_evidence(tiny: Job, tmp_path: Path, make: object, says: str) -> None:
+    path = make(tmp_path / "no.onnx")  # type: ignore[operator]
+    evidence = measure_on(on(tiny, device()), path, "test")
+    assert evidence.failure is not None
+    assert says in evidence.failure
+
+
+def test_answers_have_ids_predictions_scores_and_slices(tiny: Job) -> None:
+    targets = tiny.splits["test"].targets
+    outputs = np.eye(3)[targets]
+    outputs[0] = np.roll(outputs[0], 1)
+    answers = answer_rows(tiny, "test", outputs)
+    assert list(answers.columns) == ["row_id", "prediction", "score", "target", "confidence", "label", "site"]
+    assert answers["row_id"].tolist() == list(range(30))
+    assert answers["label"].tolist() == LABELS[targets].tolist()
+    assert answers["score"].tolist() == [0.0] + [1.0] * 29
+    assert answers["prediction"].tolist() == [1, *targets[1:].tolist()]
+
+
+def test_slices_stay_beside_their_rows_whatever_their_index(tmp_path: Path) -> None:
+    class Shuffled(Blobs):
+        def split(self, name: SplitName) -> Split:
+            split = super().split(name)
+            split.slices.index = pd.Index(range(len(split)))[::-1]
+            return split
+
+    shuffled = job(Workspace.at(tmp_path, "sqlite:///unused"), workload=Shuffled())
+    answers = answer_rows(shuffled, "test", np.eye(3)[shuffled.splits["test"].targets])
+    assert answers["label"].tolist() == LABELS[shuffled.splits["test"].targets].tolist()
+    assert len(answers) == 30
+
+
+@pytest.mark.parametrize(("method", "name"), [("predictions", "prediction"), ("score", "score")])
+def test_a_workload_must_answer_once_a_row(tiny: Job, monkeypatch: pytest.MonkeyPatch, method: str, name: str) -> None:
+    for each in ("predictions", "score"):
+        shape = (30, 2) if each == method else 30
+        monkeypatch.setattr(tiny.workload, each, lambda *given, shape=shape: np.zeros(shape))
+    says = rf"workload `tests\.tasks\.tiny:Blobs`: expected one {name} for each of 30 rows, got .* shape \(30, 2\);"
+    with pytest.raises(ConfigurationError, match=says):
+        answer_rows(tiny, "test", np.eye(3)[tiny.splits["test"].targets])
+
+
+def test_a_score_that_raises_is_named(tiny: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny.workload, "score", lambda outputs, targets: outputs["probability"])
+    with pytest.raises(
+        ConfigurationError, match=r"for outputs of shape \(30, 3\), got IndexError: .*; correct Workload\.pre"
+    ):
+        answer_rows(tiny, "test", np.eye(3)[tiny.splits["test"].targets])
+
+
+def test_the_machine_is_known_again() -> None:
+    first = machine()
+    machine.cache_clear()
+    assert machine() == first
+    assert len(first) == 16
+
+
+def test_a_machine_without_cpuinfo_has_a_name_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    known = machine()
+    machine.cache_clear()
+    with monkeypatch.context() as bare:
+        bare.setattr(Path, "read_text", missing)
+        assert machine() != known
+    machine.cache_clear()

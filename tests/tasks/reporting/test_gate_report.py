@@ -1,0 +1,89 @@
+"""The facts of the report: what happened in words, which rows are shown, and that damage does not break the page."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.policy import SliceCondition
+from quality_gates.verdict import GateResult, Verdict
+from tasks.reporting import gate_report as report
+from tasks.reporting import row_findings as findings
+from tests.edge_runtime.models import linear_model
+from tests.end_to_end.tiny.workload import Tiny
+
+
+def verdict(outcome: str) -> Verdict:
+    gate = {"name": "a", "kind": "limit", "outcome": outcome, "blocking": True, "metric": "load_ms", "sentence": "so."}
+    return Verdict.of((GateResult.model_validate(gate),))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "deployed", "words"),
+    [
+        ("pass", None, "Published; the first model on this device."),
+        ("pass", "1", "Published; replaces version 1."),
+        ("fail", "2", "Refused; version 2 stays deployed."),
+        ("inconclusive", None, "Refused; nothing is deployed on this device yet."),
+    ],
+)
+def test_the_decision_in_words(outcome: str, deployed: str | None, words: str) -> None:
+    assert report.decision(verdict(outcome), deployed) == words
+
+
+@pytest.fixture
+def job() -> Any:
+    workload = Tiny()
+    recipe = SimpleNamespace(critical_slices=[SliceCondition(column="label", equals=8)])
+    return SimpleNamespace(workload=workload, splits={"test": workload.split("test")}, recipe=recipe)
+
+
+def rows(job: Any, wrong: np.ndarray) -> pd.DataFrame:
+    labels = job.splits["test"].targets
+    score = (~wrong).astype(float)
+    predictions = np.where(wrong, -1, labels)
+    return pd.DataFrame({"row_id": np.arange(len(labels)), "prediction": predictions, "score": score, "label": labels})
+
+
+def test_flipped_rows_of_the_critical_slice_come_first_with_their_pictures(job: Any) -> None:
+    labels = job.splits["test"].targets
+    reference = ModelEvidence(rows(job, np.zeros(len(labels), dtype=bool)), None)
+    candidate = ModelEvidence(rows(job, np.isin(labels, (1, 8))), None)
+    flips = findings.negative_flips(candidate, reference)
+    assert flips is not None and len(flips) == np.isin(labels, (1, 8)).sum()
+    shown = list(findings.shown_flips(job, flips))
+    assert len(shown) == findings.SHOWN_FLIPS
+    eights = int((labels == 8).sum())
+    assert [row.label for row in shown[:eights]] == ["8"] * min(eights, findings.SHOWN_FLIPS)
+    assert all(row.image_png_base64 for row in shown)
+
+
+def test_operators_are_counted_of_files_that_could_be_measured_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SimpleNamespace(path=linear_model(tmp_path / "model.onnx"))
+    measured = SimpleNamespace(file=file, measured=ModelEvidence(None, None))
+    assert report._operators(measured) == "1 MatMul"  # type: ignore[arg-type]
+    monkeypatch.setattr(report, "optimized_operators", lambda _: pytest.fail("a file that crashes was loaded here"))
+    crashed = SimpleNamespace(file=file, measured=ModelEvidence(None, None, "it crashed"))
+    assert report._operators(crashed) == ""  # type: ignore[arg-type]
+
+
+def test_no_flip_shows_no_row(job: Any) -> None:
+    same = ModelEvidence(rows(job, np.zeros(len(job.splits["test"]), dtype=bool)), None)
+    flips = findings.negative_flips(same, same)
+    assert flips is not None and list(findings.shown_flips(job, flips)) == []
+
+
+def test_a_failed_measurement_leaves_the_comparison_open(job: Any) -> None:
+    good = ModelEvidence(rows(job, np.zeros(len(job.splits["test"]), dtype=bool)), None)
+    failed = ModelEvidence(None, None, "it crashed")
+    assert findings.negative_flips(failed, good) is None
+    assert findings.negative_flips(good, failed) is None
+    lines = list(findings.slice_rows(job, Evidence(failed, good, None)))
+    assert len(lines) == 10 and all(line.candidate is None and line.parent is not None for line in lines)
+    assert [line.critical for line in lines] == [line.slice == "label = 8" for line in lines]

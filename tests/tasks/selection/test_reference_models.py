@@ -1,0 +1,162 @@
+"""What a candidate is held against: what is deployed now, as it was published, or a gate that fails."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deployments.workload import SplitName
+from edge_runtime.files import sha256_of
+from edge_runtime.measurement import Figures
+from quality_gates.evidence import ModelEvidence
+from quality_gates.gates import GatePolicy, NonInferiority, decide
+from tasks.errors import RegistryUnavailable
+from tasks.job import Job
+from tasks.measurement import answer_rows
+from tasks.registry import EdgeModels, EdgeVersion, Runs
+from tasks.selection import attempts as module
+from tasks.selection.attempts import References, references
+from tasks.upstream import DeviceContext
+from tasks.workspace import Workspace
+from tests.edge_runtime.models import linear_model
+from tests.tasks.builders import baseline, on
+from tests.tasks.tiny import FEATURES, job
+
+OURS, PARENT_OUTPUTS = "ours", 4
+
+
+class Field:
+    """A device class in the field: versions are registered and deployed, then references are asked for."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.job = job
+        self.folder = folder
+        self.models = EdgeModels(job.workspace.tracking_uri, job.model)
+        self.parent_file = linear_model(folder / "parent.onnx", FEATURES, PARENT_OUTPUTS)
+
+    def deploy(self, version: str, run_key: str = "theirs") -> EdgeVersion:
+        runs = Runs(self.job.workspace.tracking_uri, self.job.model)
+        key = self.job.run_key if run_key == OURS else f"{run_key}-{version}"
+        run = runs.parent(version, key, "m", {})
+        file = linear_model(self.folder / f"v{version}.onnx", FEATURES, 10 + int(version))
+        origin = replace(self.job.lineage, source_version=version, run_key=key)
+        edge = self.models.register("bench", run, file, "", origin.tags, runs)
+        self.models.deploy(edge, "bench")
+        return edge
+
+    def references(self) -> References:
+        return references(on(self.job), baseline(self.parent_file))
+
+    def stored(self, edge: EdgeVersion) -> Path:
+        return Path(self.models.client.get_model_version_download_uri(edge.name, edge.version)) / "model.onnx"
+
+
+@pytest.fixture
+def field(workspace: Workspace, tmp_path: Path, request: pytest.FixtureRequest) -> Field:
+    return Field(job(workspace, str(request.node.name), version="3"), tmp_path)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SplitName]]:
+    """Files that were measured, by sha256, with their splits; every one of them answers every row right."""
+    seen: list[tuple[str, SplitName]] = []
+
+    def answering(context: DeviceContext, file: Path, split: SplitName) -> ModelEvidence:
+        seen.append((sha256_of(file), split))
+        return flawless(context.job, split)
+
+    monkeypatch.setattr(module, "measure_on", answering)
+    monkeypatch.setattr(module, "measure_for", answering)
+    return seen
+
+
+def flawless(job: Job, split: SplitName) -> ModelEvidence:
+    resources = Figures(size_bytes=1, load_ms=1, peak_rss_mb=1, latency_p50_ms=1, latency_p99_ms=1)
+    return ModelEvidence(answer_rows(job, split, np.eye(3)[job.splits[split].targets]), resources)
+
+
+def against_deployed() -> GatePolicy:
+    gate = NonInferiority(name="deployed", metric="accuracy", against="deployed", margin=0.3, confidence=0.95)
+    return GatePolicy(gates=(gate,))
+
+
+def test_before_the_first_deployment_there_is_the_parent_alone(
+    field: Field, measured: list[tuple[str, SplitName]]
+) -> None:
+    found = field.references()
+    assert (found.deployed, found.deployed_file, found.deployed_failure) == (None, None, None)
+    evidence = found.beside(flawless(field.job, "validation"), "validation")
+    assert evidence.deployed is None
+    assert measured == [(sha256_of(field.parent_file), "validation")]
+    assert decide(against_deployed(), evidence).gates[0].outcome == "not_applicable"
+
+
+def test_the_deployed_model_is_fetched_and_measured_on_the_same_rows(
+    field: Field, measured: list[tuple[str, SplitName]]
+) -> None:
+    edge = field.deploy("2")
+    found = field.references()
+    assert found.deployed == edge
+    assert found.deployed_file is not None
+    assert sha256_of(found.deployed_file) == edge.file_sha256
+    evidence = found.beside(flawless(field.job, "test"), "test")
+    assert measured == [(sha256_of(field.parent_file), "test"), (edge.file_sha256, "test")]
+    assert decide(against_deployed(), evidence).passed
+
+
+def test_what_is_deployed_answers_as_on_the_device_and_the_parent_here(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge, answered = field.deploy("2"), {}
+    for name in ("measure_on", "measure_for"):
+
+        def answering(context: DeviceContext, file: Path, split: SplitName, how: str = name) -> ModelEvidence:
+            answered[sha256_of(file)] = how
+            return flawless(context.job, split)
+
+        monkeypatch.setattr(module, name, answering)
+    field.references().beside(flawless(field.job, "test"), "test")
+    assert answered == {sha256_of(field.parent_file): "measure_on", edge.file_sha256: "measure_for"}
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(
+    field: Field, measured: list[tuple[str, SplitName]], damage: str
+) -> None:
+    stored = field.stored(field.deploy("2"))
+    if damage == "gone":
+        stored.unlink()
+    else:
+        stored.write_bytes(stored.read_bytes() + b" ")
+    found = field.references()
+    assert found.deployed is not None
+    assert found.deployed_file is None
+    evidence = found.beside(flawless(field.job, "test"), "test")
+    verdict = decide(against_deployed(), evidence)
+    assert verdict.outcome == "fail"
+    assert "The measurement of the deployed" in verdict.reasons[0]
+    assert "move the alias `deployed`" in verdict.reasons[0]
+
+
+def test_a_run_that_had_moved_the_alias_is_held_against_the_model_before(field: Field) -> None:
+    before, own = field.deploy("2"), field.deploy("3", OURS)
+    assert field.models.deployed("bench") == own
+    assert field.references().deployed == before
+
+
+def test_a_run_that_had_moved_the_first_alias_has_nothing_deployed_before_it(field: Field) -> None:
+    field.deploy("3", OURS)
+    found = field.references()
+    assert (found.deployed, found.deployed_file) == (None, None)
+
+
+def test_another_recipe_for_the_same_version_is_held_against_what_is_deployed(field: Field) -> None:
+    own = field.deploy("3", "another-recipe")
+    assert field.references().deployed == own
+
+
+def test_a_registry_that_is_down_is_not_a_first_deployment(tmp_path: Path, unreachable: str) -> None:
+    offline = job(Workspace.at(tmp_path / "home", unreachable))
+    with pytest.raises(RegistryUnavailable):
+        references(on(offline), baseline(tmp_path))
