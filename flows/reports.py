@@ -72,6 +72,7 @@ def approve_subject(subject: str, device: str, *, name: str, reason: str, until:
 
 
 def runs_of(model: str) -> Runs:
+    """Return the runs of a registered model; raises RegistryError for a name that nobody registered."""
     uri = Workspace.from_environment().tracking_uri
     Upstream(uri).versions(model)  # a name that nobody registered is an error, not an empty experiment
     return Runs(uri, model)

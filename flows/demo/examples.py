@@ -35,7 +35,7 @@ class Example:
 
 def examples() -> dict[str, Example]:
     """All examples by the names of their commands."""
-    from flows.demo.networks import minilm, mobilenet, resnet, telemetry_network
+    from flows.demo.example_networks import minilm, mobilenet, resnet, telemetry_network
 
     return {
         "fashion": Example("fashion-mnist", resnet, 4, 4e-3),
@@ -107,7 +107,7 @@ def trained(example: Example, workload: "Workload", store: "StageStore", console
         "train": train.digest,
         "workload": code_digest(workload),
     }
-    stage = store.run("upstream", inputs, ("flows.demo.networks", "model_compression.training"), produce)
+    stage = store.run("upstream", inputs, ("flows.demo.example_networks", "model_compression.training"), produce)
     load_model(model, stage.folder / WEIGHTS)
     return model.eval()
 

@@ -51,7 +51,9 @@ class DigitsNet(nn.Module):
         self.classifier = nn.Linear(channels * 2 * 2, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(torch.flatten(self.features(images), 1))
+        """Return the class scores of each image."""
+        scores: Tensor = self.classifier(torch.flatten(self.features(images), 1))
+        return scores
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,15 @@ class FloatSource(Protocol):
     """A float model on disk: a snapshot or a student."""
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """Digest of everything that the model was made from."""
+
     @property
-    def title(self) -> str: ...
-    def load(self, parent: TorchParent) -> nn.Module: ...
+    def title(self) -> str:
+        """The name of the model in reports."""
+
+    def load(self, parent: TorchParent) -> nn.Module:
+        """Return the module in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class Snapshot:
     @property
     def validation_outputs(self) -> np.ndarray:
         """The float model's outputs on the validation rows."""
-        return np.load(self.outputs)
+        outputs: np.ndarray = np.load(self.outputs)
+        return outputs
 
     @property
     def history(self) -> History:

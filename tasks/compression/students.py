@@ -61,7 +61,8 @@ class Student:
     @property
     def validation_outputs(self) -> np.ndarray:
         """The float model's outputs on the validation rows."""
-        return np.load(self.outputs)
+        outputs: np.ndarray = np.load(self.outputs)
+        return outputs
 
     def load(self, parent: TorchParent) -> nn.Module:
         """Return the module in evaluation mode."""

@@ -69,7 +69,8 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
         **job.digests(split),
     }
     stage = context.store.run("emulate", inputs, CODE, produce)
-    return np.load(stage.folder / "outputs.npy")
+    answers: np.ndarray = np.load(stage.folder / "outputs.npy")
+    return answers
 
 
 def _timeout(device: DeviceProfile) -> float:

@@ -148,7 +148,9 @@ class Runs:
 
     def _read_outcome(self, run: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-            return json.loads(Path(self.client.download_artifacts(run, OUTCOME, scratch)).read_text())
+            text = Path(self.client.download_artifacts(run, OUTCOME, scratch)).read_text()
+        outcome: dict[str, Any] = json.loads(text)
+        return outcome
 
     def answered_versions(self) -> set[int]:
         """Versions that have any answer, whatever the recipe was then."""

@@ -97,6 +97,12 @@ class GivenTrials:
         return Evidence(measured, evidence(PARENT_RIGHT, 10), None)
 
 
+def index(attempt: Attempt) -> int:
+    """Return the round of the snapshot that a rung was tried on."""
+    assert isinstance(attempt.snapshot, Snapshot)
+    return attempt.snapshot.index
+
+
 def climbed(
     tmp_path: Path, recipe: Recipe, snapshots: Sequence[Snapshot], made: Made, refusing: Collection[str] = (),
     expecting: Mapping[int, tuple[float, ...]] | None = None, unanswered: Unanswered | None = None,

@@ -122,9 +122,8 @@ def test_what_is_deployed_answers_as_on_the_device_and_the_parent_here(
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
-def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(
-    field: Field, measured: list[tuple[str, SplitName]], damage: str
-) -> None:
+@pytest.mark.usefixtures("measured")
+def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(field: Field, damage: str) -> None:
     stored = field.stored(field.deploy("2"))
     if damage == "gone":
         stored.unlink()

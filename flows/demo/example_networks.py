@@ -29,7 +29,9 @@ class Block(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.activation(self.body(images) + self.shortcut(images))
+        """Return the features that the next block takes."""
+        features: Tensor = self.activation(self.body(images) + self.shortcut(images))
+        return features
 
 
 class InvertedResidual(nn.Module):
@@ -51,7 +53,8 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and channels == width
 
     def forward(self, images: Tensor) -> Tensor:
-        made = self.body(images)
+        """Return the features that the next block takes."""
+        made: Tensor = self.body(images)
         return made + images if self.residual else made
 
 
@@ -63,7 +66,9 @@ class TextClassifier(nn.Module):
         self.classifier = classifier
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        return self.classifier(input_ids=tokens, attention_mask=mask).logits
+        """Return the class scores of each text."""
+        scores: Tensor = self.classifier(input_ids=tokens, attention_mask=mask).logits
+        return scores
 
 
 def resnet(width: int = 16) -> nn.Module:
