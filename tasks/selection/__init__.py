@@ -6,7 +6,7 @@ the gates on the test rows. Validation rows decide while searching; test rows de
 
 from tasks.selection.attempts import Attempt, Climb, DeviceTrials, Model, References, Trials, references
 from tasks.selection.ladder import Judgement, climb, judge
-from tasks.selection.search import front
+from tasks.selection.search import pareto
 
 __all__ = [
     "Attempt",
@@ -17,7 +17,7 @@ __all__ = [
     "References",
     "Trials",
     "climb",
-    "front",
     "judge",
+    "pareto",
     "references",
 ]

@@ -1,4 +1,4 @@
-"""Which versions are asked for, and that one bad version does not keep the others waiting."""
+"""Reconciliation: the versions that it asks for; one bad version does not keep the others waiting."""
 
 from pathlib import Path
 

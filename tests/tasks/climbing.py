@@ -39,7 +39,7 @@ def answers(right: int) -> pd.DataFrame:
 
 
 def evidence(right: int, size: int, milliseconds: float = 1.0) -> ModelEvidence:
-    """What is measured of a file."""
+    """Evidence of a file with these measured figures."""
     figures = {"load_ms": 1.0, "peak_rss_mb": 1.0, "latency_p50_ms": milliseconds, "latency_p99_ms": milliseconds}
     return ModelEvidence(answers(right), Figures(size_bytes=size, **figures))
 

@@ -1,4 +1,4 @@
-"""How the ladder is climbed: which snapshot, which rung, when it stops and what it says."""
+"""Climbs of the ladder: the snapshot, the rung, the stop and the sentences."""
 
 from pathlib import Path
 

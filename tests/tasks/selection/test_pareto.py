@@ -1,4 +1,4 @@
-"""The Pareto front."""
+"""The pareto front of a search."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.compression import ModelFile
 from tasks.selection import Attempt
-from tasks.selection.search import better, front
+from tasks.selection.search import better, pareto
 from tests.tasks.builders import verdict
 from tests.tasks.climbing import evidence
 
@@ -21,7 +21,7 @@ def attempt(tmp_path: Path, name: str, right: int, size: int, milliseconds: floa
 
 
 def names(attempts: list[Attempt]) -> list[str]:
-    return [each.rung.title for each in front(attempts)]
+    return [each.rung.title for each in pareto(attempts)]
 
 
 def test_only_what_nothing_else_beats_in_everything_is_on_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a candidate is held against: what is deployed now, as it was published, or a gate that fails."""
+"""References of a candidate: the deployed model, as it was published, or a gate that fails."""
 
 from dataclasses import replace
 from pathlib import Path
