@@ -1,4 +1,4 @@
-"""Reports and history as they are read from the registry for the terminal."""
+"""Reports that are read from the registry for the terminal, and approvals that are given there."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class StoredReport:
 
     @property
     def file_name(self) -> str:
-        """What a file with the page is called."""
+        """The name of a file with the page."""
         return f"{self.content.model}-v{self.content.version}-{self.content.device}.html"
 
 
@@ -63,7 +63,7 @@ def save_page(stored: StoredReport, folder: Path) -> Path:
 
 
 def approve_subject(subject: str, device: str, *, name: str, reason: str, until: date) -> DeviceOutcome:
-    """Publish MODEL/VERSION on a device against its gates. Raises ApprovalError where that may not be."""
+    """Publish MODEL/VERSION on a device against its gates. Raises ApprovalError where it may not be approved."""
     model, _, version = subject.partition("/")
     if not version:
         raise ApprovalError(f"expected MODEL/VERSION, got {subject!r}; an approval is for one version")
@@ -72,6 +72,7 @@ def approve_subject(subject: str, device: str, *, name: str, reason: str, until:
 
 
 def runs_of(model: str) -> Runs:
+    """Return the runs of a registered model; raises RegistryError for a name that nobody registered."""
     uri = Workspace.from_environment().tracking_uri
     Upstream(uri).versions(model)  # a name that nobody registered is an error, not an empty experiment
     return Runs(uri, model)

@@ -1,4 +1,4 @@
-"""The pruning trajectory, one for all devices: a round removes units, then the parent teaches the rest.
+"""The pruning trajectory, one for all devices: a round removes units, then distils the parent into the rest.
 
 It stops when every device's budgets hold as measured, or when a floor on validation breaks.
 """
@@ -82,7 +82,7 @@ def binding_resource(context: Context, model: FloatSource) -> Resource:
 
 
 def _uses(context: Context, model: FloatSource) -> Iterator[tuple[DeviceProfile, str, float]]:
-    """Yield (device, resource, share of its budget). The file is the cheapest INT8 one."""
+    """Yield (device, resource, share of its budget) of the cheapest INT8 file."""
     for device in context.job.recipe.devices:
         file = expected_file(context, model, reduce_range=device.saturates)
         seen = measure_on(context.on(device), file.path, "validation")
@@ -286,7 +286,7 @@ def _remove(
 
 
 def _trim(job: Job, parent: TorchParent, model: nn.Module, before: History) -> Round:
-    """Cut the table of tokens, in the first round alone."""
+    """Cut the table of tokens; only the first round does it."""
     vocabulary = job.recipe.prune.vocabulary
     if vocabulary is None or before:
         return {}

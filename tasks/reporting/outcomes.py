@@ -66,16 +66,16 @@ class DeviceOutcome(_Plain):
         return f"runs:/{self.run_id}/{REPORT}"
 
     def registered(self, edge_version: str) -> Self:
-        """Return the same with the version that the candidate was registered as."""
+        """Return a copy with the version that the candidate was registered as."""
         return self.model_copy(update={"edge_version": edge_version})
 
     def approved(self, verdict: Verdict) -> Self:
-        """Return the same with an overridden verdict."""
+        """Return a copy with an overridden verdict."""
         return self.model_copy(update={"verdict": verdict.outcome, "published": True, "approval": verdict.approval})
 
 
 class Outcome(_Plain):
-    """The answer to a version. `reused` says that it had been answered before and nothing was computed."""
+    """The answer to a version; `reused` where it had been answered before and nothing was computed."""
 
     model: str
     version: str
@@ -119,7 +119,7 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
 
 
 def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
-    """Return the mean score of a model over all rows or over a slice; None where it was not measured or no row is."""
+    """Return the mean score of a model over all rows or over a slice; None where it was not measured or has no row."""
     if model is None or model.rows is None:
         return None
     try:
@@ -156,7 +156,7 @@ def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterat
 
 
 def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryRow, ...]:
-    """Put the version that is being decided behind the past ones; published, it takes the deployed one's place."""
+    """Append the version that is being decided to the past ones; published, it replaces the deployed one."""
     past = tuple(past)
     if not current.published or all(row.now != "deployed" for row in past):  # none, or this one is it already
         return (*past, current)
@@ -180,7 +180,7 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
 
 
 def why(line: DeviceOutcome) -> str:
-    """Return in words who answers for a version, what stood in the way, or how it was made."""
+    """Return in words the person who approved a version, else the reason against it, else how it was made."""
     if line.approval is not None:
         approval = line.approval
         return f"{approval.name}, until {approval.until}: {approval.reason} {line.reasons[0]}"

@@ -126,13 +126,13 @@ def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
 
 
 def _gate_metrics(verdict: Verdict) -> dict[str, float | None]:
-    """The numbers of each gate, so that runs can be searched and compared by them."""
+    """Return the numbers of each gate, so that runs can be searched and compared by them."""
     fields = ("estimate", "lower", "upper", "threshold", "candidate_value", "reference_value", "n")
     return {f"gate.{gate.name}.{field}": getattr(gate, field) for gate in verdict.gates for field in fields}
 
 
 def decision_tags(content: ReportContent) -> dict[str, str]:
-    """Return the tags that people search by: the verdict, why, and who answers for it if someone does."""
+    """Return the tags that people search by: the verdict, its reasons, and its approval if there is one."""
     tags = {
         "edgewright.verdict": content.verdict.outcome,
         "edgewright.verdict_sha256": content.verdict.sha256,

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -108,8 +108,8 @@ def test_the_registered_model_says_why(
     ("name", "width", "scheme"), [("phone", 390, "light"), ("small", 320, "dark"), ("desk", 1200, "dark")]
 )
 def test_the_page_itself_fits_a_phone_and_a_dark_room(
-    answered: tuple[Runs, list[DeviceOutcome]], browser: "Browser", name: str, width: int, scheme: str,
-    tmp_path: Path,
+    answered: tuple[Runs, list[DeviceOutcome]], browser: "Browser", name: str, width: int,
+    scheme: Literal["light", "dark"], tmp_path: Path,
 ) -> None:  # fmt: skip
     runs, devices = answered
     file = tmp_path / "report.html"

@@ -29,7 +29,7 @@ def asked(effects: dict[str, float], on_mismatch: str) -> dict[str, Any]:
 
 
 def at_the_sites(monkeypatch: pytest.MonkeyPatch, rows: DeploymentSample | None) -> None:
-    monkeypatch.setattr(Tiny, "deployment_sample", lambda self: rows)
+    monkeypatch.setattr(Tiny, "deployment_sample", lambda _: rows)
 
 
 def mostly_ones(labels: bool = True) -> DeploymentSample:
@@ -126,5 +126,5 @@ def test_rows_that_the_model_does_not_take_are_refused_before_anything_is_comput
 def test_a_recipe_that_does_not_ask_never_reads_the_sample(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Tiny, "deployment_sample", lambda self: pytest.fail("it was read"))
+    monkeypatch.setattr(Tiny, "deployment_sample", lambda _: pytest.fail("it was read"))
     assert flows.compress.compress("tiny", "1", variant("unasked"), world).answer == "published"

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import tasks.delivery.destinations as destinations
 from edge_runtime.bundle import TensorSpec, read_bundle, write_bundle
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import BundleContent, Destination, FolderDestination
@@ -88,7 +87,9 @@ def test_a_kill_in_the_middle_leaves_no_part_that_could_be_read(
 ) -> None:
     older, newer = written(file, APPROVED), written(file, APPROVED | {"approved_by": "Grace"})
     with monkeypatch.context() as broken:
-        broken.setattr(destinations.shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr(
+            "tasks.delivery.destinations.shutil.rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             supersede(newer)
     (left,) = beside(newer) - {newer}
