@@ -10,7 +10,7 @@ from quality_gates.report import ReportContent, render_html
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
 from tasks.registry import Runs, Upstream
-from tasks.reporting import CONTENT, DeviceOutcome, Outcome
+from tasks.reporting import DeviceOutcome, read_report, recorded_outcomes
 from tasks.workspace import Workspace
 
 
@@ -32,7 +32,7 @@ def stored_reports(model: str, version: str | None, device: str | None) -> Itera
     Raises RegistryError where there is no answer, no such version or no such device.
     """
     runs = runs_of(model)
-    outcomes = [Outcome.model_validate(content) for _, _, content in runs.answers()]
+    outcomes = [outcome for _, _, outcome in recorded_outcomes(runs)]
     if not outcomes:
         raise RegistryError(
             f"model {model}: expected a version that has an answer, got none; run edgewright compress or reconcile, "
@@ -50,8 +50,7 @@ def stored_reports(model: str, version: str | None, device: str | None) -> Itera
             f"model {model}: expected an answer for version {wanted}{on}, got answers for {answered}; choose one"
         )
     for line in chosen:
-        content = runs.read_text(line.run_id, CONTENT)
-        yield StoredReport(ReportContent.model_validate_json(content))
+        yield StoredReport(read_report(runs, line.run_id))
 
 
 def save_page(stored: StoredReport, folder: Path) -> Path:

@@ -26,7 +26,9 @@ from tasks.reporting import (
     decision,
     decision_tags,
     description,
+    read_report,
     record_answer,
+    recorded_outcomes,
     until_now,
     why,
 )
@@ -140,8 +142,7 @@ def _approved(recorded: Recorded, verdict: Verdict) -> ReportContent:
 def _recorded(workspace: Workspace, model: str, version: str, device: str) -> Recorded:
     runs, models = Runs(workspace.tracking_uri, model), EdgeModels(workspace.tracking_uri, model)
     found = None
-    for _, run_key, answer in runs.answers():
-        outcome = Outcome.model_validate(answer)
+    for _, run_key, outcome in recorded_outcomes(runs):
         line = next((line for line in outcome.devices if line.device == device), None)
         if outcome.version == version and line is not None and line.edge_version is not None:
             found = run_key, outcome, line, line.edge_version
@@ -151,7 +152,7 @@ def _recorded(workspace: Workspace, model: str, version: str, device: str) -> Re
             f"{model} for what can be approved"
         )
     run_key, outcome, line, edge_version = found
-    content = ReportContent.model_validate_json(runs.read_text(line.run_id, CONTENT))
+    content = read_report(runs, line.run_id)
     return Recorded(runs, models, run_key, outcome, line, content, models.version(device, edge_version))
 
 

@@ -1,10 +1,11 @@
 """Outcomes: the answer to a version, one line per device, and the history of a model's versions made of them."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_runtime.measurement import Figures
 from quality_gates.errors import EmptySliceError
@@ -16,6 +17,7 @@ from tasks.registry import EdgeModels, EdgeVersion, Runs
 from tasks.selection import Climb, Judgement
 from tasks.upstream import DeviceContext
 
+logger = logging.getLogger("edgewright")
 REPORT = "report.html"
 Alias: TypeAlias = Literal["deployed", "previous", ""]
 
@@ -142,11 +144,25 @@ def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
     )
 
 
+def recorded_outcomes(runs: Runs) -> Iterator[tuple[int, str, Outcome]]:
+    """Yield (start in ms, run key, outcome) of every answer, the earliest first.
+
+    A record in another form, such as one of another release, is passed over with a warning.
+    """
+    for started, run_key, content in runs.answers():
+        try:
+            outcome = Outcome.model_validate(content)
+        except ValidationError as error:
+            count = error.error_count()
+            logger.warning("model %s: an answer in another form is passed over (%d differences)", runs.model, count)
+            continue
+        yield started, run_key, outcome
+
+
 def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:
     """Yield (device, the answer to one version there), the earliest answer first; of one device or of all."""
     aliases: dict[str, dict[str, Alias]] = {}
-    for started, run_key, content in runs.answers():
-        outcome = Outcome.model_validate(content)
+    for started, run_key, outcome in recorded_outcomes(runs):
         for line in outcome.devices:
             if device in (None, line.device):
                 if line.device not in aliases:

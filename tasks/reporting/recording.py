@@ -4,11 +4,13 @@ from dataclasses import asdict
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
 
 from quality_gates.evidence import Evidence
 from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Trajectory
+from tasks.errors import RegistryError
 from tasks.job import Job
 from tasks.registry import APPROVED_UNTIL, EdgeVersion, Runs, Upstream
 from tasks.reporting.outcomes import REPORT, Outcome, accuracy, figures_of
@@ -95,6 +97,17 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
     )
     runs.finish(child)
     return edge
+
+
+def read_report(runs: Runs, run: str) -> ReportContent:
+    """Return the content of a device's gate report. Raises RegistryError where it is missing or has another form."""
+    try:
+        return ReportContent.model_validate_json(runs.read_text(run, CONTENT))
+    except ValidationError as error:
+        raise RegistryError(
+            f"run {run}: expected a {CONTENT} of this release of Edgewright, got another form "
+            f"({error.error_count()} differences); compress the version again"
+        ) from error
 
 
 def record_outcome(job: Job, runs: Runs, run: str, outcome: Outcome) -> None:
