@@ -20,83 +20,6 @@ DIGITS = 2  # of a noisy figure: a difference in the third is chance
 logger = logging.getLogger("edgewright")
 
 
-def pareto(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """Return the attempts that no other dominates in validation accuracy, bytes, latency and memory.
-
-    An attempt without all of these figures is left out.
-    """
-    places = [(tried, place) for tried in attempts if (place := _place(tried)) is not None]
-    return [
-        tried
-        for tried, place in places
-        if not any(other != place and all(o >= p for o, p in zip(other, place, strict=True)) for _, other in places)
-    ]
-
-
-def _place(tried: Attempt) -> tuple[float, ...] | None:
-    """Return an attempt's figures, signed so that higher is better; None where one was not measured."""
-    values: list[float] = []
-    for name in OBJECTIVES:
-        value = tried.figure(name)
-        if value is None:
-            return None
-        value = float(f"{value:.{DIGITS}g}") if name in NOISY else value
-        values.append(value if name in HIGHER_IS_BETTER else -value)
-    return tuple(values)
-
-
-def better(value: float | None, than: float | None, objective: str) -> bool:
-    """Return True if a figure beats another by an objective; a measured one beats one that is not."""
-    if value is None or than is None:
-        return value is not None
-    return value > than if objective in HIGHER_IS_BETTER else value < than
-
-
-def best_of(attempts: Sequence[Attempt], objective: Objective) -> Attempt:
-    """Return the best attempt by an objective; among equals the most accurate, then the smallest."""
-    sign = 1 if objective in HIGHER_IS_BETTER else -1
-
-    def merit(tried: Attempt) -> tuple[float, float, float]:
-        value = tried.figure(objective)
-        return (-float("inf") if value is None else sign * value, tried.accuracy or 0.0, -tried.size_bytes)
-
-    return max(attempts, key=merit)
-
-
-def why_chosen(
-    chosen: Attempt, attempts: Sequence[Attempt], objective: Objective, refused: Iterable[Exception]
-) -> tuple[str, ...]:
-    """Return the reasons for the choice, against each other rung on the same model, and of rungs passed over."""
-    held = [tried for tried in attempts if tried.verdict.passed]
-    if not held:
-        yes = (
-            f"Why {chosen.title}: none of {len(attempts)} files holds every gate on validation; this one misses the "
-            f"fewest ({', '.join(sorted(chosen.missed))})."
-        )
-    elif len(held) == 1:
-        yes = f"Why {chosen.title}: the only one of {len(attempts)} files that holds every gate on validation, with "
-        yes += f"{_figures(chosen)}."
-    else:
-        yes = (
-            f"Why {chosen.title}: of {len(held)} files that hold every gate on validation, out of {len(attempts)} "
-            f"tried, it has {OBJECTIVES[objective]}: {_figures(chosen)}."
-        )
-    beside = (tried for tried in attempts if tried.snapshot is chosen.snapshot and tried is not chosen)
-    passed_over = dict.fromkeys(f"Passed over: {error}." for error in refused)
-    return (yes, *(_why_not(tried) for tried in beside), *passed_over)
-
-
-def _why_not(tried: Attempt) -> str:
-    if tried.verdict.passed:
-        return f"Why not {tried.rung.title} there: it holds too, with {_figures(tried)}."
-    return f"Why not {tried.rung.title} there: it misses {', '.join(sorted(tried.missed))}, with {_figures(tried)}."
-
-
-def _figures(tried: Attempt) -> str:
-    p50 = quantity("latency_p50_ms", tried.figure("latency_p50_ms"))
-    return f"{percent(tried.accuracy)} on validation, {size(tried.size_bytes)}, p50 {p50}"
-
-
 def search(context: DeviceContext, trials: Trials, models: Sequence[Model], settings: Search) -> Climb:
     """Spend the budget of files, then that of trainings, and choose by the objective among what holds on validation.
 
@@ -218,3 +141,80 @@ class _Search:
             return
         logger.info("%s: %s: %s", self.context.device.name, tried.title, tried.reason)
         self.attempts.append(tried)
+
+
+def pareto(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Return the attempts that no other dominates in validation accuracy, bytes, latency and memory.
+
+    An attempt without all of these figures is left out.
+    """
+    places = [(tried, place) for tried in attempts if (place := _place(tried)) is not None]
+    return [
+        tried
+        for tried, place in places
+        if not any(other != place and all(o >= p for o, p in zip(other, place, strict=True)) for _, other in places)
+    ]
+
+
+def _place(tried: Attempt) -> tuple[float, ...] | None:
+    """Return an attempt's figures, signed so that higher is better; None where one was not measured."""
+    values: list[float] = []
+    for name in OBJECTIVES:
+        value = tried.figure(name)
+        if value is None:
+            return None
+        value = float(f"{value:.{DIGITS}g}") if name in NOISY else value
+        values.append(value if name in HIGHER_IS_BETTER else -value)
+    return tuple(values)
+
+
+def better(value: float | None, than: float | None, objective: str) -> bool:
+    """Return True if a figure beats another by an objective; a measured one beats one that is not."""
+    if value is None or than is None:
+        return value is not None
+    return value > than if objective in HIGHER_IS_BETTER else value < than
+
+
+def best_of(attempts: Sequence[Attempt], objective: Objective) -> Attempt:
+    """Return the best attempt by an objective; among equals the most accurate, then the smallest."""
+    sign = 1 if objective in HIGHER_IS_BETTER else -1
+
+    def merit(tried: Attempt) -> tuple[float, float, float]:
+        value = tried.figure(objective)
+        return (-float("inf") if value is None else sign * value, tried.accuracy or 0.0, -tried.size_bytes)
+
+    return max(attempts, key=merit)
+
+
+def why_chosen(
+    chosen: Attempt, attempts: Sequence[Attempt], objective: Objective, refused: Iterable[Exception]
+) -> tuple[str, ...]:
+    """Return the reasons for the choice, against each other rung on the same model, and of rungs passed over."""
+    held = [tried for tried in attempts if tried.verdict.passed]
+    if not held:
+        yes = (
+            f"Why {chosen.title}: none of {len(attempts)} files holds every gate on validation; this one misses the "
+            f"fewest ({', '.join(sorted(chosen.missed))})."
+        )
+    elif len(held) == 1:
+        yes = f"Why {chosen.title}: the only one of {len(attempts)} files that holds every gate on validation, with "
+        yes += f"{_figures(chosen)}."
+    else:
+        yes = (
+            f"Why {chosen.title}: of {len(held)} files that hold every gate on validation, out of {len(attempts)} "
+            f"tried, it has {OBJECTIVES[objective]}: {_figures(chosen)}."
+        )
+    beside = (tried for tried in attempts if tried.snapshot is chosen.snapshot and tried is not chosen)
+    passed_over = dict.fromkeys(f"Passed over: {error}." for error in refused)
+    return (yes, *(_why_not(tried) for tried in beside), *passed_over)
+
+
+def _why_not(tried: Attempt) -> str:
+    if tried.verdict.passed:
+        return f"Why not {tried.rung.title} there: it holds too, with {_figures(tried)}."
+    return f"Why not {tried.rung.title} there: it misses {', '.join(sorted(tried.missed))}, with {_figures(tried)}."
+
+
+def _figures(tried: Attempt) -> str:
+    p50 = quantity("latency_p50_ms", tried.figure("latency_p50_ms"))
+    return f"{percent(tried.accuracy)} on validation, {size(tried.size_bytes)}, p50 {p50}"
