@@ -29,7 +29,7 @@ class Flips(GateKind):
     slice: SliceCondition | None = None
     """The rows that are counted; all rows where it is left out."""
     on_inconclusive: OnInconclusive = "fail"
-    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
+    """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
     @classmethod
     def shown(cls) -> Shown:

@@ -22,7 +22,7 @@ class Representative(GateKind):
     name: Name
     """The gate's own name."""
     on_inconclusive: OnInconclusive = "fail"
-    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
+    """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
     decides_once: ClassVar[bool] = True
 
