@@ -1,4 +1,4 @@
-"""Plans of every gate before there is a model: the rows that decide, the number needed, or why there is none."""
+"""Plans of every gate before there is a model: the rows that decide, their number, or why there is none."""
 
 from typing import Any
 
