@@ -8,7 +8,7 @@ from torch import nn
 
 from model_compression.errors import TrainingError
 from model_compression.training import Precision, settings
-from model_compression.training.settings import bfloat16_pays
+from model_compression.training.fine_tuning import bfloat16_pays
 from tests.model_compression.toys import SETTINGS
 
 CPU = torch.device("cpu")
