@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from model_compression.errors import TrainingError
-from model_compression.training import Precision, settings
+from model_compression.training import Precision
+from model_compression.training import fine_tuning as settings
 from model_compression.training.fine_tuning import bfloat16_pays
 from tests.model_compression.toys import SETTINGS
 
