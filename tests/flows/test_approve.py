@@ -37,7 +37,7 @@ class Refused:
         self.outcome = flows.compress.compress("tiny", "1", self.recipe, world)
         self.runs, self.models = Runs(world.tracking_uri, "tiny"), EdgeModels(world.tracking_uri, "tiny")
         (self.line,) = self.outcome.devices
-        self.run = self.line.report.split("/")[1]
+        self.run = self.line.run_id
 
     def approve(self, **changes: object) -> DeviceOutcome:
         return approve_version(self.world, "tiny", "1", self.name, **{**WORDS, **changes})  # type: ignore[arg-type]

@@ -62,4 +62,4 @@ def test_a_round_that_diverges_is_the_answer_and_the_rounds_before_it_are_kept(
     mended = flows.compress.compress("tiny", "1", variant("mended", rounds(1), TOO_SMALL), world)
     assert seen.trained == 2  # round 1 was not computed again
     assert mended.answer == "refused"
-    assert "round 1" in {row["snapshot"] for row in ladder(world, mended.devices[0].report)}
+    assert "round 1" in {row["snapshot"] for row in ladder(world, mended.devices[0].run_id)}

@@ -68,7 +68,7 @@ def test_a_mismatch_is_warned_about_in_log_run_and_report(
     table = json.loads(Path(client.download_artifacts(run.info.run_id, "representativeness.json")).read_text())
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert {row["set"] for row in rows} == {"train", "calibration"}
-    report = Path(client.download_artifacts(outcome.devices[0].report.split("/")[1], "report.html")).read_text()
+    report = Path(client.download_artifacts(outcome.devices[0].run_id, "report.html")).read_text()
     assert "The data against the deployment sites" in report and ": the label prior differs" in report
 
 
