@@ -58,11 +58,12 @@ $(VENV)/shuttle $(VENV)/browser $(VENV)/reuters $(VENV)/docs: $(VENV)/%: $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[$*]'
 	@touch $@
 
+COV ?=
 test: setup ## Unit and end-to-end tests
-	$(BIN)/python -m pytest -m 'not slow and not browser'
+	$(BIN)/python -m pytest -m 'not slow and not browser' $(COV)
 
-coverage: setup ## The tests of make test, measured: prints the lines that none of them runs
-	$(BIN)/python -m pytest -m 'not slow and not browser' --cov
+coverage: ## make test, measured: prints the lines that no test runs, fails below the floor
+	$(MAKE) test COV=--cov
 
 test-unit: setup ## Tests without servers
 	$(BIN)/python -m pytest -m 'not slow and not end_to_end'

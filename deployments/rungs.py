@@ -35,7 +35,8 @@ Bits = Literal["int8", "int4", "fp16", "fp32"]
 class Train(Protocol):
     """Train the float model with fake quantization on the parent's answers too, and export it into a file."""
 
-    def __call__(self, path: Path, settings: FineTuning, *, reduce_range: bool, in_float: Sequence[str]) -> object: ...
+    def __call__(self, path: Path, settings: FineTuning, *, reduce_range: bool, in_float: Sequence[str]) -> object:
+        """Write the file to `path`. `reduce_range` keeps weights to 7 bits; the layers `in_float` stay float."""
 
 
 @dataclass(frozen=True)

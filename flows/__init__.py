@@ -1,1 +1,4 @@
-"""When things run and in which order."""
+"""Flows: the order in which the tasks run, and the command line that starts them.
+
+In comes a model's name, a version and a recipe, from a person, a schedule or the registry; out go the outcomes.
+"""

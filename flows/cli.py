@@ -1,4 +1,4 @@
-"""`edgewright`: what people do by hand."""
+"""`edgewright`, the command line: everything that people do by hand."""
 
 import os
 import webbrowser

@@ -36,7 +36,7 @@ def compress(model: str, version: str, recipe: str, workspace: Workspace | None 
     """Compress one registered version as a recipe says, and publish it where its gates hold.
 
     `recipe` is a path or the name of a shipped one. A version that was answered with the same recipe, code and
-    libraries is not computed again. Raises EdgewrightError for what is wrong with the input, recorded as the answer.
+    libraries is not computed again. Raises EdgewrightError for wrong input, which is recorded as the answer.
     """
     workspace = workspace or Workspace.from_environment()
     job = preflight(model, version, Path(recipe), workspace)

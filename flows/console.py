@@ -41,7 +41,7 @@ def show_progress(console: Console, level: int = logging.INFO) -> None:
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:
-    """One line per version and device; figures are the parent's and the candidate's."""
+    """Return a table with one line per version and device; figures are the parent's and the candidate's."""
     table = Table(title="What came of each version (parent > candidate)", title_justify="left", box=None)
     for column in ("", "device", "verdict", "accuracy", "critical", "KB", "p50 us"):
         table.add_column(column, no_wrap=True, justify="right" if column in {"KB", "p50 us"} else "left")
@@ -80,7 +80,7 @@ def _both(parent: float | None, candidate: float | None, form: str, scale: float
 
 
 def history_table(model: str, device: str | None) -> Table:
-    """One line per answer and device, the earliest first. Raises RegistryError where there is none."""
+    """Return a table with a line per answer and device, the earliest first; RegistryError where there is none."""
     runs = runs_of(model)
     table = Table(title=f"What came of the versions of {model}", title_justify="left", box=None)
     for column in ("when (UTC)", "version", "device", "decision", "now", "accuracy", "critical", "size", "p50"):
@@ -105,7 +105,7 @@ def _why(row: HistoryRow) -> Text:
 
 
 def frontier_table(content: ReportContent) -> Table:
-    """Every model of a version's search on one device, the smallest first; accuracy is on validation."""
+    """Return a table of the models of a search on one device, the smallest first; accuracy is on validation."""
     title = f"{content.model} version {content.version} on {content.device}"
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("model", overflow="fold")
@@ -129,7 +129,7 @@ def _point_cells(point: SizePoint) -> list[Text]:
 
 
 def emulators_table(home: Path) -> Table:
-    """Every CPU that a device profile may name, its instruction set, and whether it can be emulated here."""
+    """Return a table of the CPUs that device profiles may name, and whether each can be emulated here."""
     title = f"This machine: {instruction_set_here() or 'of a class that no profile names'}"
     table = Table("cpu", "instructions", "emulated here", title=title, title_justify="left")
     for cpu in CPUS.values():

@@ -1,4 +1,4 @@
-"""Settings of the servers that we start: nothing phones home, nothing of the user's own is touched."""
+"""Settings of the servers that Edgewright starts: nothing phones home, and the user's own settings stay."""
 
 import logging
 import os
@@ -23,14 +23,14 @@ NOISY = ("mlflow", "alembic", "httpx", "torchao", "torch", "torch.utils._pytree"
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' own chatter off the terminal: their errors stay."""
+    """Show only the errors of the libraries on the terminal."""
     warnings.simplefilter("ignore")
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def prepare(home: Path) -> None:
-    """Set what Prefect and MLflow read when they are imported; what the user has set stays, but for telemetry.
+    """Set the variables that Prefect and MLflow read when imported; the user's own stay, except for telemetry.
 
     Without a Prefect server of the user's own (PREFECT_API_URL), an embedded one lives in `home`.
     """

@@ -1,4 +1,4 @@
-"""Desired against actual: every registered version gets an answer."""
+"""Reconciliation of desired and actual: every registered version gets an answer."""
 
 import logging
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ logger = logging.getLogger("edgewright")
 def reconcile(recipes: Sequence[str] | None = None, workspace: Workspace | None = None) -> list[Outcome]:
     """Compress every version newer than the last answered one, and the newest again when recipe or toolchain changed.
 
-    `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. What is
-    wrong with one version is recorded as its answer and does not keep the others waiting.
+    `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. An error in
+    one version is recorded as its answer and does not keep the others waiting.
     """
     workspace = workspace or Workspace.from_environment()
     paths = [Path(recipe) for recipe in recipes] if recipes is not None else shipped_recipes()
@@ -43,7 +43,7 @@ def reconcile(recipes: Sequence[str] | None = None, workspace: Workspace | None 
 
 
 def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
-    """Say what still runs on an approval that has ended; nothing is taken from a device that has nothing better."""
+    """Warn of models that still run on an approval that has ended; they stay, as the device has nothing better."""
     models, today = EdgeModels(workspace.tracking_uri, recipe.model), str(datetime.now(UTC).date())
     for device in recipe.devices:
         edge = models.deployed(device.name)
@@ -56,7 +56,7 @@ def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
 
 
 def unanswered(recipe: Recipe, workspace: Workspace) -> list[str]:
-    """Versions to compress, oldest first. Those older than an answered one are superseded: they must not replace it."""
+    """Return the versions to compress, oldest first; one older than an answered version is superseded and left out."""
     try:
         versions = Upstream(workspace.tracking_uri).versions(recipe.model)
     except RegistryError as error:

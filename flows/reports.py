@@ -1,4 +1,4 @@
-"""Reports and history as they are read from the registry for the terminal."""
+"""Reports that are read from the registry for the terminal, and approvals that are given there."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from quality_gates.report import ReportContent, render_html
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
 from tasks.registry import Runs, Upstream
-from tasks.reporting import CONTENT, DeviceOutcome, Outcome
+from tasks.reporting import DeviceOutcome, read_report, recorded_outcomes
 from tasks.workspace import Workspace
 
 
@@ -22,7 +22,7 @@ class StoredReport:
 
     @property
     def file_name(self) -> str:
-        """What a file with the page is called."""
+        """The name of a file with the page."""
         return f"{self.content.model}-v{self.content.version}-{self.content.device}.html"
 
 
@@ -32,7 +32,7 @@ def stored_reports(model: str, version: str | None, device: str | None) -> Itera
     Raises RegistryError where there is no answer, no such version or no such device.
     """
     runs = runs_of(model)
-    outcomes = [Outcome.model_validate(content) for _, _, content in runs.answers()]
+    outcomes = [outcome for _, _, outcome in recorded_outcomes(runs)]
     if not outcomes:
         raise RegistryError(
             f"model {model}: expected a version that has an answer, got none; run edgewright compress or reconcile, "
@@ -50,8 +50,7 @@ def stored_reports(model: str, version: str | None, device: str | None) -> Itera
             f"model {model}: expected an answer for version {wanted}{on}, got answers for {answered}; choose one"
         )
     for line in chosen:
-        content = runs.read_text(line.run_id, CONTENT)
-        yield StoredReport(ReportContent.model_validate_json(content))
+        yield StoredReport(read_report(runs, line.run_id))
 
 
 def save_page(stored: StoredReport, folder: Path) -> Path:
@@ -63,7 +62,7 @@ def save_page(stored: StoredReport, folder: Path) -> Path:
 
 
 def approve_subject(subject: str, device: str, *, name: str, reason: str, until: date) -> DeviceOutcome:
-    """Publish MODEL/VERSION on a device against its gates. Raises ApprovalError where that may not be."""
+    """Publish MODEL/VERSION on a device against its gates. Raises ApprovalError where it may not be approved."""
     model, _, version = subject.partition("/")
     if not version:
         raise ApprovalError(f"expected MODEL/VERSION, got {subject!r}; an approval is for one version")
@@ -72,6 +71,7 @@ def approve_subject(subject: str, device: str, *, name: str, reason: str, until:
 
 
 def runs_of(model: str) -> Runs:
+    """Return the runs of a registered model; raises RegistryError for a name that nobody registered."""
     uri = Workspace.from_environment().tracking_uri
     Upstream(uri).versions(model)  # a name that nobody registered is an error, not an empty experiment
     return Runs(uri, model)

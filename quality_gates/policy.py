@@ -158,7 +158,7 @@ class MetricChoice(Setting):
 
     @property
     def is_custom(self) -> bool:
-        """True for a custom metric: a function of the user's."""
+        """True for a custom metric, which the recipe names as package.module:function."""
         return self.metric not in NAMED
 
     @property

@@ -1,1 +1,5 @@
-"""One stage of the pipeline each: inputs, cache, logging, and one call into a room below."""
+"""Steps of the flow, a folder each: checks, compression, measurement, selection, reports and delivery.
+
+In comes a model's name, a version and a recipe; out go bundles at a destination and records in the registry. A step
+prepares inputs, caches, logs and retries, and calls the room below that does the work.
+"""

@@ -1,4 +1,4 @@
-"""What can go wrong in a stage."""
+"""Errors of the steps, and other libraries' errors told in one line."""
 
 from edge_runtime.errors import EdgewrightError
 
@@ -18,11 +18,11 @@ class PreflightError(EdgewrightError):
 
 
 class RepresentativenessError(EdgewrightError):
-    """The rows to teach and calibrate with are not like those of the deployment sites."""
+    """The rows to train and calibrate with are not like those of the deployment sites."""
 
 
 class PublishError(EdgewrightError):
-    """What was to be published may not be."""
+    """A candidate may not be published."""
 
 
 class EmulatorError(EdgewrightError):
@@ -39,6 +39,6 @@ class EmulatorMissing(EdgewrightError):  # noqa: N818 - it names a state, which 
 
 
 def one_line(error: BaseException) -> str:
-    """Another library's error as part of a sentence: its kind and the beginning of what it says."""
+    """Return another library's error as part of a sentence: its type and the first 400 characters of its message."""
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said if len(said) <= LONGEST else said[:LONGEST] + '...'}"

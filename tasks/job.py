@@ -22,7 +22,7 @@ PIPELINE = ("model_compression", "quality_gates", "edge_runtime", "deployments",
 
 @dataclass(frozen=True)
 class Job:
-    """One `compress`: the version, the recipe for it, and its data."""
+    """One run of `compress`: the version, the recipe for it, and its data."""
 
     model: str
     version: str
@@ -49,7 +49,7 @@ class Job:
         return Lineage(self.version, self.model, recipe.name, recipe.digest, self.run_key)
 
     def validation_score(self, model: nn.Module) -> float:
-        """Mean score of a module on the validation rows."""
+        """Return the mean score of a module on the validation rows."""
         rows = self.splits["validation"]
         return float(self.workload.score(predict(model, rows.inputs), rows.targets).mean())
 
@@ -63,7 +63,7 @@ class Job:
 
 
 def run_key(model: str, version: str, recipe: Recipe, workload: Workload, home: Path) -> str:
-    """Digest of everything whose change asks for a new answer to the same version; a new emulator is such a change."""
+    """Return the digest of everything whose change asks for a new answer, a new emulator included."""
     emulators = emulators_for(recipe.devices, home)
     return digest_of(
         {

@@ -1,4 +1,4 @@
-"""Where results are kept: the stage store, the registry and the directory that edge targets read."""
+"""The places that results are kept in: the stage store, the registry and the folder that devices read."""
 
 import fcntl
 import logging
@@ -15,7 +15,7 @@ logger = logging.getLogger("edgewright")
 
 
 class Workspace(BaseModel):
-    """One installation's places. `target` is the directory that published bundles are written into."""
+    """The places of one installation; published bundles are written into the folder `target`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +25,7 @@ class Workspace(BaseModel):
 
     @classmethod
     def at(cls, home: Path, tracking_uri: str | None = None, target: Path | None = None) -> "Workspace":
-        """A workspace in a folder; the registry is an SQLite file in it unless a tracking URI is given."""
+        """Return a workspace in a folder; the registry is an SQLite file in it unless a tracking URI is given."""
         home = home.resolve()
         return cls(
             home=home,
@@ -45,7 +45,7 @@ class Workspace(BaseModel):
 
     @property
     def store(self) -> StageStore:
-        """Finished stages."""
+        """The store of finished stages."""
         return StageStore(self.home / "store")
 
     @contextmanager

@@ -1,1 +1,1 @@
-"""The story of three versions of one upstream model, told on real data."""
+"""Demonstrations on real data: the story of three versions of one model, and examples of other models."""

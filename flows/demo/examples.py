@@ -1,4 +1,4 @@
-"""`make fashion`, `mobilenet`, `shuttle`, `r8`: the whole way for other models and other data than the demo's."""
+"""`make fashion`, `mobilenet`, `shuttle` and `r8`: the whole pipeline on other models and data than the demo's."""
 
 import sys
 from collections.abc import Callable
@@ -22,7 +22,7 @@ WEIGHTS = "weights.safetensors"
 
 @dataclass(frozen=True)
 class Example:
-    """A shipped recipe, whose model has the recipe's name, and how the upstream team makes that model."""
+    """A shipped recipe and the upstream training of its model, which has the recipe's name."""
 
     recipe: str
     network: Callable[[], nn.Module]
@@ -34,8 +34,8 @@ class Example:
 
 
 def examples() -> dict[str, Example]:
-    """All examples by the names of their commands."""
-    from flows.demo.networks import minilm, mobilenet, resnet, telemetry_network
+    """Return all examples by the names of their commands."""
+    from flows.demo.example_networks import minilm, mobilenet, resnet, telemetry_network
 
     return {
         "fashion": Example("fashion-mnist", resnet, 4, 4e-3),
@@ -46,7 +46,7 @@ def examples() -> dict[str, Example]:
 
 
 def run(example: Example, home: Path, console: Console) -> None:
-    """Train and register the parent where the registry has none yet, then let the pipeline answer it."""
+    """Train and register the parent where the registry has none, then let the pipeline answer it."""
     from flows.console import outcome_table, show_progress
     from flows.reconcile import reconcile
     from tasks.workspace import Workspace
@@ -60,7 +60,7 @@ def run(example: Example, home: Path, console: Console) -> None:
 
 
 def registered(example: Example, workspace: "Workspace", console: Console) -> str:
-    """The last version of the example's model, trained and registered where the registry has none."""
+    """Return the last version of the example's model; train and register it where the registry has none."""
     from deployments.recipe import read_recipe
     from deployments.workload import load_workload
     from tasks.errors import RegistryError
@@ -107,7 +107,7 @@ def trained(example: Example, workload: "Workload", store: "StageStore", console
         "train": train.digest,
         "workload": code_digest(workload),
     }
-    stage = store.run("upstream", inputs, ("flows.demo.networks", "model_compression.training"), produce)
+    stage = store.run("upstream", inputs, ("flows.demo.example_networks", "model_compression.training"), produce)
     load_model(model, stage.folder / WEIGHTS)
     return model.eval()
 

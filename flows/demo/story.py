@@ -1,4 +1,4 @@
-"""The demo's story: three versions of a digit classifier, trained as an upstream team does, and what came of each."""
+"""The demo's story: three versions of a digit classifier, trained as an upstream team does, and their outcomes."""
 
 import json
 import logging
@@ -51,12 +51,14 @@ class DigitsNet(nn.Module):
         self.classifier = nn.Linear(channels * 2 * 2, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(torch.flatten(self.features(images), 1))
+        """Return the class scores of each image."""
+        scores: Tensor = self.classifier(torch.flatten(self.features(images), 1))
+        return scores
 
 
 @dataclass(frozen=True)
 class Training:
-    """How one version came to be: passes over the rows, turned and moved each time where `augment` says so."""
+    """Training of one version: passes over the rows; with `augment`, each pass turns and moves them anew."""
 
     passes: int
     augment: bool
@@ -83,7 +85,7 @@ def train(training: Training, progress: Progress) -> DigitsNet:
 
 
 def _rows(training: Training) -> tuple[np.ndarray, np.ndarray]:
-    """All rows that training sees, pass after pass; the better team shows the rare digit as often as the others."""
+    """Return all rows of a training, pass after pass; with `augment`, the rare digit comes as often as the others."""
     digits = Digits()
     rows = digits.rows["train"]
     if training.augment:
@@ -115,7 +117,7 @@ def tell(home: Path, console: Console) -> list[Outcome]:
 
 
 def write_summary(path: Path, outcomes: list[Outcome]) -> None:
-    """One entry per version and device, for machines."""
+    """Write one entry per version and device, for machines."""
     entries = [device.model_dump(mode="json") for outcome in outcomes for device in outcome.devices]
     path.write_text(json.dumps(entries, indent=2))
 

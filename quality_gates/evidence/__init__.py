@@ -4,17 +4,7 @@ Frames of measured rows and resource figures come in; what goes out are rows of 
 slices, and an EvidenceError with a remedy for whatever is missing or damaged.
 """
 
-from quality_gates.evidence.models import (
-    BatchLatency,
-    ComparedRows,
-    Evidence,
-    ModelEvidence,
-    PairedRows,
-    ParityMeasurement,
-    RowsMetric,
-    Unanswered,
-)
-from quality_gates.evidence.rows import (
+from quality_gates.evidence.checked_rows import (
     MEASURE_AGAIN,
     OPTIONAL,
     REQUIRED,
@@ -24,6 +14,16 @@ from quality_gates.evidence.rows import (
     one_side,
     paired,
     slice_table,
+)
+from quality_gates.evidence.models import (
+    BatchLatency,
+    ComparedRows,
+    Evidence,
+    ModelEvidence,
+    PairedRows,
+    ParityMeasurement,
+    RowsMetric,
+    Unanswered,
 )
 from quality_gates.evidence.slices import SliceIndex, in_slice
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from edge_runtime.measurement import Figures
 from quality_gates.errors import EvidenceError, UnansweredError
-from quality_gates.evidence.rows import MEASURE_AGAIN, check_right_or_wrong, check_rows, is_reserved, paired
+from quality_gates.evidence.checked_rows import MEASURE_AGAIN, check_right_or_wrong, check_rows, is_reserved, paired
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
@@ -51,7 +51,7 @@ class Unanswered:
 class ModelEvidence:
     """One model, measured: rows (row_id, prediction, score, slice columns), resource figures, or why it failed.
 
-    Rows may have more that metrics need: target, confidence and p(k), see quality_gates.evidence.rows. `batches` is the
+    Rows may have more that metrics need: target, confidence and p(k). `batches` is the
     latency of several rows at a time, where a gate asks for it.
 
     `failure` is a sentence when the measurement crashed or ran out of time; whatever else is there then counts for

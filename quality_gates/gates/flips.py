@@ -29,7 +29,7 @@ class Flips(GateKind):
     slice: SliceCondition | None = None
     """The rows that are counted; all rows where it is left out."""
     on_inconclusive: OnInconclusive = "fail"
-    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
+    """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
     @classmethod
     def shown(cls) -> Shown:
@@ -79,7 +79,7 @@ class Flips(GateKind):
     def _counted(self, lost: int, gained: int, n: int) -> GateResult:
         lower, upper = share_bounds(lost, n, self.confidence)
         outcome = at_most(self.at_most, lower, upper)
-        # Without a flip so far, reckon with half a row: a share of exactly zero would promise too much.
+        # Without a flip so far, count half a row: a share of exactly zero would promise too much.
         needed = rows_for_share(max(lost, 0.5) / n, self.at_most, self.confidence, POWER)
         return self.concluded(
             outcome,

@@ -59,7 +59,7 @@ class Limit(GateKind):
     confidence: Confidence | None = None
     """The one-sided confidence of the metric's bound, such as 0.95."""
     on_inconclusive: OnInconclusive = "fail"
-    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
+    """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

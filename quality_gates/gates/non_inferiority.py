@@ -38,7 +38,7 @@ class NonInferiority(MetricChoice, GateKind):
     confidence: Confidence
     """The one-sided confidence of each bound, such as 0.95."""
     on_inconclusive: OnInconclusive = "fail"
-    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
+    """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
     @field_validator("margin")
     @classmethod

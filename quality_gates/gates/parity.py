@@ -69,8 +69,8 @@ class Parity(GateKind):
         return self.concluded(
             "pass" if holds else "fail",
             f"{self.heading}: the largest difference is {seen.largest:.3g} of the largest output (at most "
-            f"{self.at_most:g} is allowed), and {seen.differing:,} of {wording.rows(seen.rows)} are answered otherwise "
-            f"(at most {100 * self.rows_at_most:g} %).",
+            f"{self.at_most:g} is allowed), and {seen.differing:,} of {wording.rows(seen.rows)} are answered "
+            f"differently (at most {100 * self.rows_at_most:g} %).",
             lambda: "Look for the operator that differs: run both on one row, output by output.",
             n=seen.rows,
             candidate_value=seen.largest,

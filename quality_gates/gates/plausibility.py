@@ -78,7 +78,7 @@ class Plausibility(MetricChoice, GateKind):
             + (
                 f"not shown to be more than the plausible {write.amount(self.gain_at_most)}."
                 if plausible
-                else f"more than the plausible {write.amount(self.gain_at_most)}: a leak is likelier."
+                else f"more than the plausible {write.amount(self.gain_at_most)}: a leak is more likely."
             ),
             lambda: _REMEDY,
             **seen.figures,

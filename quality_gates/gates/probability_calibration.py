@@ -57,7 +57,7 @@ class Calibration(GateKind):
     slice: SliceCondition | None = None
     """The rows that the error is of; all rows where it is left out."""
     on_inconclusive: OnInconclusive = "fail"
-    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
+    """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:

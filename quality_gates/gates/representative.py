@@ -22,7 +22,7 @@ class Representative(GateKind):
     name: Name
     """The gate's own name."""
     on_inconclusive: OnInconclusive = "fail"
-    """What follows where the rows are too few to decide: fail, or a warning that does not block the release."""
+    """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
     decides_once: ClassVar[bool] = True
 
@@ -64,10 +64,11 @@ class Representative(GateKind):
         differs = tuple(comparison.sentence for comparison in seen.comparisons if comparison.outcome == "differs")
         undecided = sum(comparison.outcome == "undecided" for comparison in seen.comparisons)
         outcome: GateOutcome = "fail" if differs else "inconclusive" if undecided else "pass"
+        open_ones = f", {undecided} are undecided because of too few rows" if undecided else ""
         return self.concluded(
             outcome,
             f"{len(differs)} of {len(seen.comparisons)} comparisons with the deployment sites differ"
-            f"{f', {undecided} for want of rows undecided' if undecided else ''}. {' '.join(differs[:1])}".strip(),
+            f"{open_ones}. {' '.join(differs[:1])}".strip(),
             lambda: "Train and calibrate on rows of the sites that differ.",
             findings=differs,
         )

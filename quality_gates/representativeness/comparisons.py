@@ -28,7 +28,7 @@ class RepresentativenessPolicy(Setting):
     confidence: Confidence
     """The confidence, for all tests together, at which a larger effect must be shown."""
     on_mismatch: Literal["warn", "fail"]
-    """What follows where a set differs: fail stops before anything is trained, warn goes to the log and the reports."""
+    """The consequence of a difference: fail stops before anything is trained, warn goes to the log and the reports."""
 
 
 class _Record(BaseModel):

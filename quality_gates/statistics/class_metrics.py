@@ -32,7 +32,7 @@ class ClassTable:
         classes = tuple(sorted({value for _, values in columns for value in values}, key=_order))
         if len(classes) > MOST_CLASSES:
             raise EvidenceError(
-                f"{len(classes):,} classes are too many to resample; {MOST_CLASSES:,} are the most.",
+                f"{len(classes):,} classes are too many for a bootstrap; {MOST_CLASSES:,} are the most.",
                 "Hold accuracy instead, or let the workload's predictions say coarser classes.",
             )
         place = {value: code for code, value in enumerate(classes)}

@@ -143,7 +143,7 @@ def _in(laid: PairedRows, choice: MetricChoice) -> pd.DataFrame:
 def _compare_shares(candidate: np.ndarray, reference: np.ndarray, margin: float, confidence: float) -> ComparedMetric:
     gained, lost, n = int((candidate & ~reference).sum()), int((reference & ~candidate).sum()), len(candidate)
     lower, upper = exact_bounds(gained, lost, n, margin, confidence)
-    # Without a discordant row so far, reckon with one: a share of exactly zero would promise too much.
+    # Without a discordant row so far, count one: a share of exactly zero would promise too much.
     needed = rows_needed(max(gained + lost, 1) / n, margin, confidence, POWER) if 0 <= margin < 1 else None
     return ComparedMetric(
         n, int(candidate.sum()) / n, int(reference.sum()) / n, (gained - lost) / n, lower, upper, needed, gained, lost

@@ -1,4 +1,4 @@
-"""Custom metrics: functions of the user's over one model's rows, with bounds from the bootstrap."""
+"""Custom metrics over one model's rows, with bounds from the bootstrap."""
 
 import math
 from collections.abc import Callable

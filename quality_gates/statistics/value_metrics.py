@@ -108,7 +108,7 @@ def placements(positive: Truths, score: Floats) -> Floats:
 def ranking_units(positive: Truths, candidate: Floats, reference: Floats) -> SummedRows:
     """Rows with their placements under both models: columns (positive, placed by candidate, by reference) x 2 kinds.
 
-    The area is the mean placement of either kind; resampling the placements is DeLong's linearization of the area.
+    The area is the mean placement of either kind; a bootstrap of the placements is DeLong's linearization of the area.
     """
     values = canonical(np.column_stack([positive, candidate, reference]))
     kind = values[:, 0].astype(bool)

@@ -18,9 +18,9 @@ logger = logging.getLogger("edgewright")
 
 @dataclass(frozen=True)
 class DistillationTargets:
-    """The teacher of fine_tune(), how it augments and how often it draws each row.
+    """The teacher that fine_tune() learns from, its augmentation, and the weight with which it draws each row.
 
-    None leaves the rows as they are, and draws all alike.
+    Without `augment` the rows stay as they are; without `weights` all rows are drawn equally often.
     """
 
     teacher: Teacher
@@ -40,7 +40,7 @@ def distillation_targets(context: Context) -> DistillationTargets:
 
 
 def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuning, description: str) -> None:
-    """Train a model in place on the training rows, the parent teaching; `description` is shown beside the progress."""
+    """Distil the parent into a model, in place, on the training rows; `description` is shown beside the progress."""
     job, targets = context.job, distillation_targets(context)
     train = job.splits["train"]
     with steps(description) as progress:
@@ -51,7 +51,7 @@ def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuni
 
 
 def _weights(job: Job) -> np.ndarray | None:
-    """Return the recipe's weight for rows of any critical slice, 1 for others; None where all weigh the same."""
+    """Return a weight per training row: the recipe's in critical slices, else 1; None where all rows weigh 1."""
     weight, rows = job.recipe.critical_weight, job.splits["train"].slices
     if weight == 1:
         return None

@@ -28,10 +28,15 @@ class FloatSource(Protocol):
     """A float model on disk: a snapshot or a student."""
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """Digest of everything that the model was made from."""
+
     @property
-    def title(self) -> str: ...
-    def load(self, parent: TorchParent) -> nn.Module: ...
+    def title(self) -> str:
+        """The name of the model in reports."""
+
+    def load(self, parent: TorchParent) -> nn.Module:
+        """Return the module in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class Snapshot:
     @property
     def validation_outputs(self) -> np.ndarray:
         """The float model's outputs on the validation rows."""
-        return np.load(self.outputs)
+        outputs: np.ndarray = np.load(self.outputs)
+        return outputs
 
     @property
     def history(self) -> History:
@@ -82,7 +88,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """An ONNX file with the digest of its stage and the seconds that making it took."""
+    """An ONNX file, the digest of the stage that made it, and the seconds that this took."""
 
     path: Path
     digest: str
@@ -95,10 +101,10 @@ class ModelFile:
 
 
 def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
-    """Export a float model; for an ONNX upstream that is its own file, which the checks of the parent have seen.
+    """Export a float model into an ONNX file; return the upstream's own file where the upstream is an ONNX file.
 
-    Raises ExportError when the file holds what was removed from the model, and when ONNX Runtime in a clean process
-    answers otherwise than torch.
+    Raises ExportError where the file still holds what was removed from the model, or where ONNX Runtime in a clean
+    process answers differently from torch.
     """
     parent, job = context.parent, context.job
     if isinstance(parent, OnnxParent):
@@ -116,7 +122,7 @@ def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
 
 
 def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
-    """Return the largest difference between torch here and the file in its own process, to the largest output."""
+    """Return the largest difference between torch and the file in its own process, as a share of the largest output."""
     inputs = dict(zip(parent.names, rows, strict=True))
     asked = MeasureRequest(path, inputs, SessionSettings(threads=1), len(expected), latency_warmup=0, latency_repeats=1)
     try:

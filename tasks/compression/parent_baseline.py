@@ -48,9 +48,9 @@ def measure_baseline(context: Context) -> Baseline:
 
 
 def expected_file(context: Context, source: FloatSource, *, reduce_range: bool) -> ModelFile:
-    """Return the file by which sizes and times are expected before any rung is chosen.
+    """Return the file from which sizes and times are estimated before any rung is chosen.
 
-    That is the cheapest INT8 file, or the float file where the model does not take static quantization. The ladder's
+    That is the cheapest INT8 file, or the float file where the model cannot be quantized statically. The ladder's
     first rung often needs the same file, which is then not made again.
     """
     try:
@@ -71,9 +71,9 @@ def _check_some_rung(context: DeviceContext, whole: Snapshot) -> None:
 
 
 def _refusals(context: DeviceContext, whole: Snapshot) -> list[str]:
-    """Return the reason of each rung; none where one takes the model.
+    """Return each rung's reason against the model; an empty list as soon as one rung can make a file.
 
-    Static rungs go first, by a file that is needed anyway.
+    Static rungs are tried first because their file is needed anyway.
     """
     refusals: list[str] = []
     for rung in sorted(context.rungs, key=lambda rung: not rung.static):

@@ -1,4 +1,4 @@
-"""Files of the ladder's rungs, as stages: one float model into one file. Some rows serve where no gate decides."""
+"""Files of the ladder's rungs, each made as a stage from one float model, and samples of rows to make them with."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -25,23 +25,26 @@ ROWS = 400
 SLICE_ROWS = 100  # of each slice that an even spread may miss
 logger = logging.getLogger("edgewright")
 MINMAX = PostTraining(kind="ptq", calibration="minmax")
-"""The cheapest rung that makes integers: it tells what a file will weigh and take before any rung is chosen."""
+"""The cheapest rung that makes integers: its file gives sizes and times before any rung is chosen."""
 
 
 def some_rows(split: Split) -> Split:
-    """At most so many rows, evenly spread."""
+    """Return at most `ROWS` rows, evenly spread."""
     return taken(split, _spread(np.arange(len(split)), ROWS))
 
 
 def rows_with_slices(split: Split, conditions: Iterable[SliceCondition]) -> tuple[Split, np.ndarray]:
-    """The same and rows of each slice besides, for what is rare is what matters; and which of them are the spread."""
+    """Return evenly spread rows with up to `SLICE_ROWS` rows of each slice, and a mask of the evenly spread ones.
+
+    An even spread may miss a rare slice, which is often the one that matters.
+    """
     spread = _spread(np.arange(len(split)), ROWS)
     chosen = np.unique(np.concatenate([spread, *(_of_slice(split, condition) for condition in conditions)]))
     return taken(split, chosen), np.isin(chosen, spread)
 
 
 def taken(split: Split, rows: np.ndarray) -> Split:
-    """The split's rows with these numbers."""
+    """Return the split's rows with these numbers."""
     return Split(
         tuple(array[rows] for array in split.inputs),
         split.targets[rows],
@@ -63,7 +66,7 @@ def _spread(rows: np.ndarray, most: int) -> np.ndarray:
 def make_file(context: DeviceContext, source: FloatSource, rung: Rung) -> ModelFile:
     """Make the file of a snapshot or student by one rung, for the context's device.
 
-    Raises QuantizationError where the model does not take the rung.
+    Raises QuantizationError where the rung cannot quantize the model.
     """
     if rung.trains and not context.trainable:
         raise QuantizationError(f"expected a torch program for {rung.title}, got an ONNX file; {REMEDY}")
@@ -110,7 +113,7 @@ def _train(
     context: Context, source: FloatSource, path: Path, settings: FineTuning, *, reduce_range: bool,
     in_float: Sequence[str],
 ) -> object:  # fmt: skip
-    """Train a float model with fake quantization, the parent teaching."""
+    """Train a float model with fake quantization, with the parent as the teacher."""
     job, parent, targets = context.job, context.torch_parent, distillation_targets(context)
     train = job.splits["train"]
     with steps(f"QAT of {source.title}") as progress:

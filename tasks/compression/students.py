@@ -1,4 +1,4 @@
-"""Students: the widest that a device was measured to take, taught by the parent."""
+"""Students: the widest network that keeps a device's budgets as measured, distilled from the parent."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -60,7 +60,8 @@ class Student:
     @property
     def validation_outputs(self) -> np.ndarray:
         """The float model's outputs on the validation rows."""
-        return np.load(self.outputs)
+        outputs: np.ndarray = np.load(self.outputs)
+        return outputs
 
     def load(self, parent: TorchParent) -> nn.Module:
         """Return the module in evaluation mode."""
@@ -82,9 +83,9 @@ def check_students(context: Context) -> None:
 
 @task(name="distil", cache_policy=NO_CACHE)
 def distil(context: DeviceContext) -> Student | None:
-    """Teach the best of the students that fit a device; None where none is asked for, fits or can be taught.
+    """Distil the best student that fits a device; None where none is asked for, none fits, or nothing can be trained.
 
-    Of several depths, one epoch each on the training rows tells on the validation rows which is trained in full.
+    Where several depths fit, each is trained for one epoch, and the most accurate on validation is trained in full.
     """
     settings, device = context.job.recipe.distil, context.device
     if settings is None or not context.trainable:
@@ -98,8 +99,8 @@ def distil(context: DeviceContext) -> Student | None:
     full = settings.fine_tune.settings()
     if len(fitting) > 1:
         trial = replace(full, epochs=1, patience=None)
-        fitting.sort(key=lambda architecture: _taught(context, interface, architecture, trial).accuracy)
-    student = _taught(context, interface, fitting[-1], full)
+        fitting.sort(key=lambda architecture: _distilled(context, interface, architecture, trial).accuracy)
+    student = _distilled(context, interface, fitting[-1], full)
     logger.info(
         "%s: %s, %s parameters, validation accuracy %.3f (%.1f s)",
         device.name,
@@ -159,12 +160,12 @@ def _missed_budgets(context: DeviceContext, model: nn.Module, folder: Path) -> l
     return [gate.name for gate in budgets.gates if gate.outcome != "pass"]
 
 
-def _taught(context: Context, interface: Interface, architecture: Architecture, settings: FineTuning) -> Student:
+def _distilled(context: Context, interface: Interface, architecture: Architecture, settings: FineTuning) -> Student:
     job, parent = context.job, context.torch_parent
 
     def produce(folder: Path) -> dict[str, Any]:
         model = _build(parent, architecture, interface, settings.seed)
-        fine_tune_with_parent(context, model, settings, f"teaching {architecture}")
+        fine_tune_with_parent(context, model, settings, f"distilling {architecture}")
         save_snapshot(folder, model, [])
         np.save(folder / "outputs.npy", predict(model, job.splits["validation"].inputs))
         return {

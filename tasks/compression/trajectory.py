@@ -1,4 +1,4 @@
-"""The pruning trajectory, one for all devices: a round removes units, then the parent teaches the rest.
+"""The pruning trajectory, one for all devices: a round removes units, then distils the parent into the rest.
 
 It stops when every device's budgets hold as measured, or when a floor on validation breaks.
 """
@@ -61,60 +61,6 @@ CODE = (
     fine_tune,
     __name__,
 )
-
-
-def missed_budgets(context: Context, model: FloatSource) -> list[str]:
-    """Measure a model as an INT8 file on every device; return the budgets that it misses and by how much."""
-    return [
-        f"{device.name}: {limit} at {share:.2f} of its budget" for device, limit, share in _uses(context, model)
-        if share > 1
-    ]  # fmt: skip
-
-
-def binding_resource(context: Context, model: FloatSource) -> Resource:
-    """Return the resource whose budget is furthest away, over all devices; bytes where nothing could be measured."""
-    uses = list(_uses(context, model))
-    if not uses:
-        return "bytes"
-    device, limit, share = max(uses, key=lambda use: use[2])
-    logger.info("%s: %s binds, at %.2f of the budget of %s", model.title, limit, share, device.name)
-    return WEIGHED_AS[limit]
-
-
-def _uses(context: Context, model: FloatSource) -> Iterator[tuple[DeviceProfile, str, float]]:
-    """Yield (device, resource, share of its budget). The file is the cheapest INT8 one."""
-    for device in context.job.recipe.devices:
-        file = expected_file(context, model, reduce_range=device.saturates)
-        seen = measure_on(context.on(device), file.path, "validation")
-        for limit in device.budgets.limits():
-            if seen.resources is not None and limit.resource in WEIGHED_AS and limit.at_most is not None:
-                yield device, limit.resource, seen.resources.value(limit.resource) / limit.at_most
-
-
-def broken_floor(job: Job, parent: Snapshot, after: Snapshot) -> str | None:
-    """Return a sentence on the floor that a snapshot broke; None where it broke none.
-
-    The accuracy floor is the recipe's; on a critical slice it is the margin of the gate against the parent.
-    """
-    floor = parent.accuracy - job.recipe.prune.accuracy_floor
-    if after.accuracy < floor:
-        return f"{after.title} fell to {after.accuracy:.3f} on validation, below the floor of {floor:.3f}"
-    rows, before = (answer_rows(job, "validation", each.validation_outputs) for each in (after, parent))
-    for gate in job.recipe.gates:
-        if (
-            not isinstance(gate, NonInferiority)
-            or (gate.metric, gate.against) != ("accuracy", "parent")
-            or not gate.slice
-        ):
-            continue
-        critical = in_slice(rows, gate.slice)
-        then, now = (float(each["score"][critical].mean()) for each in (before, rows))
-        if then - now > gate.margin:
-            return (
-                f"{after.title} fell from {then:.3f} to {now:.3f} on the validation rows with {gate.slice}, by more "
-                f"than the margin of {gate.margin:g}"
-            )
-    return None
 
 
 @dataclass(frozen=True)
@@ -190,7 +136,7 @@ def _keeps_budgets(context: Context, baseline: Baseline, last: Snapshot) -> str 
     """
     size = min(device.budgets.size_bytes for device in context.job.recipe.devices)
     if last.weight_bytes + baseline.graph_bytes <= size:
-        missed = missed_budgets(context, last)
+        missed = _missed_budgets(context, last)
         if not missed:
             return f"{last.title} keeps every device's budgets"
         logger.info("%s: one more round, for as INT8 it misses %s", last.title, "; ".join(missed))
@@ -224,7 +170,7 @@ def _prunable(context: Context) -> Prunable:
 
 def _round(context: Context, last: Snapshot, prunable: Prunable, ratio: float) -> Snapshot:
     job, settings = context.job, context.job.recipe.prune
-    weigh_by = binding_resource(context, last) if settings.weigh_by == "binding" else settings.weigh_by
+    weigh_by = _binding_resource(context, last) if settings.weigh_by == "binding" else settings.weigh_by
     inputs = {
         "parent": context.parent.digest,
         "last": last.digest,
@@ -286,7 +232,7 @@ def _remove(
 
 
 def _trim(job: Job, parent: TorchParent, model: nn.Module, before: History) -> Round:
-    """Cut the table of tokens, in the first round alone."""
+    """Cut the table of tokens; only the first round does it."""
     vocabulary = job.recipe.prune.vocabulary
     if vocabulary is None or before:
         return {}
@@ -303,3 +249,57 @@ def _report(snapshot: Snapshot, rounds: int) -> None:
         snapshot.accuracy,
         snapshot.seconds,
     )
+
+
+def _missed_budgets(context: Context, model: FloatSource) -> list[str]:
+    """Measure a model as an INT8 file on every device; return the budgets that it misses and by how much."""
+    return [
+        f"{device.name}: {limit} at {share:.2f} of its budget" for device, limit, share in _uses(context, model)
+        if share > 1
+    ]  # fmt: skip
+
+
+def _binding_resource(context: Context, model: FloatSource) -> Resource:
+    """Return the resource whose budget is furthest away, over all devices; bytes where nothing could be measured."""
+    uses = list(_uses(context, model))
+    if not uses:
+        return "bytes"
+    device, limit, share = max(uses, key=lambda use: use[2])
+    logger.info("%s: %s binds, at %.2f of the budget of %s", model.title, limit, share, device.name)
+    return WEIGHED_AS[limit]
+
+
+def _uses(context: Context, model: FloatSource) -> Iterator[tuple[DeviceProfile, str, float]]:
+    """Yield (device, resource, share of its budget) of the cheapest INT8 file."""
+    for device in context.job.recipe.devices:
+        file = expected_file(context, model, reduce_range=device.saturates)
+        seen = measure_on(context.on(device), file.path, "validation")
+        for limit in device.budgets.limits():
+            if seen.resources is not None and limit.resource in WEIGHED_AS and limit.at_most is not None:
+                yield device, limit.resource, seen.resources.value(limit.resource) / limit.at_most
+
+
+def broken_floor(job: Job, parent: Snapshot, after: Snapshot) -> str | None:
+    """Return a sentence on the floor that a snapshot broke; None where it broke none.
+
+    The accuracy floor is the recipe's; on a critical slice it is the margin of the gate against the parent.
+    """
+    floor = parent.accuracy - job.recipe.prune.accuracy_floor
+    if after.accuracy < floor:
+        return f"{after.title} fell to {after.accuracy:.3f} on validation, below the floor of {floor:.3f}"
+    rows, before = (answer_rows(job, "validation", each.validation_outputs) for each in (after, parent))
+    for gate in job.recipe.gates:
+        if (
+            not isinstance(gate, NonInferiority)
+            or (gate.metric, gate.against) != ("accuracy", "parent")
+            or not gate.slice
+        ):
+            continue
+        critical = in_slice(rows, gate.slice)
+        then, now = (float(each["score"][critical].mean()) for each in (before, rows))
+        if then - now > gate.margin:
+            return (
+                f"{after.title} fell from {then:.3f} to {now:.3f} on the validation rows with {gate.slice}, by more "
+                f"than the margin of {gate.margin:g}"
+            )
+    return None

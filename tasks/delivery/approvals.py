@@ -26,7 +26,9 @@ from tasks.reporting import (
     decision,
     decision_tags,
     description,
+    read_report,
     record_answer,
+    recorded_outcomes,
     until_now,
     why,
 )
@@ -79,10 +81,10 @@ def approve_version(
 
 
 def with_recorded_approval(context: DeviceContext, file: Path, verdict: Verdict) -> Verdict:
-    """Return the verdict, overridden again where a person has answered for exactly it and this file.
+    """Return the verdict, overridden again where a person has approved exactly this verdict and this file.
 
-    Where the approval has ended, is of another verdict, or where another model was deployed since, the verdict stays as
-    the gates decided it, and a warning says why.
+    Where the approval has ended, is for another verdict, or another model was deployed since, the verdict stays as the
+    gates decided it, and a warning says why.
     """
     if verdict.passed:
         return verdict
@@ -110,7 +112,7 @@ def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> Devi
 
 
 def _tell(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> None:
-    """Report, run, model version, answer: all say that and by whom the verdict was overridden."""
+    """Record in the report, the run, the model version and the answer that the verdict was overridden, and by whom."""
     runs, content = recorded.runs, _approved(recorded, verdict)
     runs.text(recorded.run, REPORT, render_html(content))
     runs.text(recorded.run, CONTENT, content.model_dump_json())
@@ -140,8 +142,7 @@ def _approved(recorded: Recorded, verdict: Verdict) -> ReportContent:
 def _recorded(workspace: Workspace, model: str, version: str, device: str) -> Recorded:
     runs, models = Runs(workspace.tracking_uri, model), EdgeModels(workspace.tracking_uri, model)
     found = None
-    for _, run_key, answer in runs.answers():
-        outcome = Outcome.model_validate(answer)
+    for _, run_key, outcome in recorded_outcomes(runs):
         line = next((line for line in outcome.devices if line.device == device), None)
         if outcome.version == version and line is not None and line.edge_version is not None:
             found = run_key, outcome, line, line.edge_version
@@ -151,12 +152,12 @@ def _recorded(workspace: Workspace, model: str, version: str, device: str) -> Re
             f"{model} for what can be approved"
         )
     run_key, outcome, line, edge_version = found
-    content = ReportContent.model_validate_json(runs.read_text(line.run_id, CONTENT))
+    content = read_report(runs, line.run_id)
     return Recorded(runs, models, run_key, outcome, line, content, models.version(device, edge_version))
 
 
 def _check_untouched(recorded: Recorded) -> None:
-    """The verdict is the one that was recorded with the candidate: in the run's file, the report and the registry."""
+    """Raise ApprovalError unless the run's file, the report and the registry hold the verdict that was recorded."""
     stored = Verdict.model_validate_json(recorded.runs.read_text(recorded.run, "verdict.json"))
     tags = recorded.runs.tags(recorded.run)
     digests = {stored.sha256, recorded.content.verdict.sha256, tags.get("edgewright.verdict_sha256")}
@@ -219,7 +220,7 @@ def _read_approval(text: str) -> Approval:
 
 
 def _check_approved_is_deployed(context: DeviceContext) -> None:
-    """An approval replaces what was deployed when it was given, nothing that came later."""
+    """Raise ApprovalError unless the candidate that was approved is still deployed."""
     now = context.edge_models.deployed(context.device.name)
     if now is None or now.run_key != context.job.run_key:
         raise ApprovalError(

@@ -14,7 +14,7 @@ from edge_runtime.settings import SessionSettings
 
 logger = logging.getLogger("edgewright")
 DECISION = frozenset({"verdict", *APPROVAL})
-"""Keys of the lineage that tell the decision about a content; the content is the same without them."""
+"""Keys of a bundle's lineage that record the decision; two bundles that differ only in them have the same content."""
 CLAIMS = "claims"
 _LEFTOVER = ".tmp-superseded-"  # the writer of the next bundle removes what a kill leaves under such a name
 
@@ -79,8 +79,8 @@ class FolderDestination:
         """Remove the bundles that differ from this one in nothing but their decision; return their folders.
 
         A second approval is a second record, not a second release: a device must not find two bundles of one version
-        and take the older record for the one that counts. Other versions, files, recipes and ways to run are other
-        content. Call it only when the bundle is whole; a folder that cannot be read as a bundle is left as it is.
+        and use the older record. A bundle of another version, file, recipe or session has other content and stays. Call
+        it only when the bundle is whole; a folder that cannot be read as a bundle is left as it is.
         """
         bundle = Path(address)
         manifest = decode_manifest((bundle / "manifest.json").read_bytes())
@@ -128,7 +128,7 @@ def _manifest(folder: Path) -> Manifest | None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a bundle, under another name first: whatever moment this dies at, no reader sees a part of it."""
+    """Remove a bundle; it is renamed first, so that a kill at any moment leaves no part that a reader could see."""
     away = folder.rename(folder.with_name(f"{_LEFTOVER}{folder.name}"))
     fsync_directory(folder.parent)
     shutil.rmtree(away, ignore_errors=True)  # the release is out: what is left of the older record waits for the next

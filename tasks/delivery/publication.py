@@ -85,7 +85,7 @@ def _check_file(file: Path, edge: EdgeVersion) -> None:
 
 
 def decision_of(verdict: Verdict) -> dict[str, str]:
-    """Return the verdict as text, and who answers for it where it was overridden; the keys are the manifest's."""
+    """Return the verdict as text, and its approval where it was overridden, under the manifest's keys."""
     if verdict.approval is None:
         return {"verdict": verdict.outcome}
     approval = verdict.approval

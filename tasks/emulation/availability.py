@@ -17,7 +17,7 @@ HERE = "this machine's CPU"
 
 @cache
 def instruction_set_here() -> InstructionSet | None:
-    """The instruction set of this machine; None where no profile names it, or where it cannot be read."""
+    """Return this machine's instruction set; None where no profile names it or it cannot be read."""
     try:
         lines = CPUINFO.read_text().splitlines()
     except OSError:
@@ -26,7 +26,7 @@ def instruction_set_here() -> InstructionSet | None:
 
 
 def flags_of(lines: list[str]) -> frozenset[str]:
-    """The flags that all cores of a /proc/cpuinfo have: an Arm machine may have cores of two kinds."""
+    """Return the flags that all cores of a /proc/cpuinfo have: an Arm machine may have cores of two kinds."""
     pairs = (line.partition(":")[::2] for line in lines)
     cores = [frozenset(value.split()) for name, value in pairs if name.strip() in ("flags", "Features")]
     return frozenset.intersection(*cores) if cores else frozenset()
@@ -34,7 +34,7 @@ def flags_of(lines: list[str]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Answering:
-    """Where answers are taken; `emulated` is None for this machine's CPU. The sentence is for the report."""
+    """The CPU that answers are taken on; `emulated` is None for this machine's. The sentence is for the report."""
 
     emulated: Cpu | None
     sentence: str
@@ -66,12 +66,12 @@ def answering(device: DeviceProfile, here: InstructionSet | None) -> Answering:
 
 
 def answering_of(device: DeviceProfile) -> Answering:
-    """Where a device's answers are taken on this machine."""
+    """Return the CPU that a device's answers are taken on here."""
     return answering(device, instruction_set_here())
 
 
 def emulators_for(devices: Iterable[DeviceProfile], home: Path) -> dict[str, Emulator | EmulatorMissing]:
-    """The emulator of every device that needs one here, by the device's name, or what stands in the way."""
+    """Return the emulator of each device that needs one here, by name, or the error that names what is missing."""
     wanted = {device.name: answering_of(device).emulated for device in devices}
     found: dict[str, Emulator | EmulatorMissing] = {}
     for name, cpu in wanted.items():

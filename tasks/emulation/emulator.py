@@ -30,7 +30,7 @@ class Emulator:
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """What answers depend on: the CPU, QEMU's version and the packages below the interpreter."""
+        """Everything that answers depend on: the CPU, QEMU's version and the digest of the root's packages."""
         return {"cpu": self.cpu.name, "qemu": self.version, "root": self.root.digest if self.root else None}
 
     def measure(self, request: MeasureRequest, timeout_s: float) -> Measurement:
@@ -44,7 +44,7 @@ class Emulator:
 
 
 def find_emulator(cpu: Cpu, home: Path) -> Emulator:
-    """Find what runs a CPU's code; another machine's Python is looked for in `home`. Raises EmulatorMissing."""
+    """Find the emulator of a CPU; another machine's Python is looked for in `home`. Raises EmulatorMissing."""
     names = (f"qemu-{cpu.machine}-static", f"qemu-{cpu.machine}")  # Debian 13 has the second name too
     program = next((found for found in map(shutil.which, names) if found), None)
     if program is None:
@@ -69,7 +69,7 @@ def _version(program: str) -> str:
 
 @contextmanager
 def _seen_as(root: Root, cpu: Cpu) -> Iterator[Path]:
-    """The root with the /proc/cpuinfo of a CPU, which ONNX Runtime reads: it crashes on that of an x86 machine."""
+    """Yield the root with the CPU's own /proc/cpuinfo: ONNX Runtime reads it and crashes on that of an x86 machine."""
     with tempfile.TemporaryDirectory(prefix="edgewright-root-") as name:
         folder = Path(name)
         for entry in root.folder.iterdir():
@@ -81,7 +81,7 @@ def _seen_as(root: Root, cpu: Cpu) -> Iterator[Path]:
 
 
 def arm_cpuinfo(part: str, dotprod: bool) -> str:
-    """What Linux says of one core of Arm's own design (implementer 0x41)."""
+    """Return the /proc/cpuinfo of one core of Arm's own design (implementer 0x41)."""
     features = "fp asimd aes pmull sha1 sha2 crc32 cpuid" + (
         " atomics fphp asimdhp asimdrdm asimddp" if dotprod else ""
     )

@@ -36,12 +36,12 @@ class Root:
 
     @property
     def packages(self) -> Path:
-        """Where numpy and ONNX Runtime are."""
+        """The folder of numpy and ONNX Runtime."""
         return self.folder / "packages"
 
 
 def root_folder(home: Path, machine: Machine) -> Path:
-    """Where a machine's root is, prepared or not."""
+    """Return the folder of a machine's root, prepared or not."""
     return home / "emulators" / machine
 
 
@@ -89,7 +89,7 @@ def _pinned() -> list[str]:
 
 
 def _fetch_debs(work: Path, architecture: str) -> list[Path]:
-    """Let apt resolve and fetch for another architecture, with lists of its own: the system's stay as they are."""
+    """Let apt resolve and fetch for another architecture, with lists of its own; the system's stay unchanged."""
     for name in ("lists/partial", "cache/archives/partial"):
         (work / name).mkdir(parents=True)
     (work / "status").touch()

@@ -23,9 +23,9 @@ CODE = ("edge_runtime.measurement", "tasks.emulation", request, __name__)
 
 
 def measure_for(context: DeviceContext, file: Path, split: SplitName) -> ModelEvidence:
-    """Measure one edge file for a device: as measure_on does, with answers from an emulated CPU where one is due.
+    """Measure one edge file for a device: as measure_on does, with answers from an emulated CPU where one is needed.
 
-    An emulator that is missing leaves the answers out and says why; a run that fails there is a failed measurement.
+    A missing emulator leaves the answers out and says why; a run that fails under emulation is a failed measurement.
     """
     device = context.device
     native = measure_on(context, file, split)
@@ -44,7 +44,7 @@ def measure_for(context: DeviceContext, file: Path, split: SplitName) -> ModelEv
 
 
 def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitName) -> np.ndarray:
-    """Outputs of a file for all rows of a split on an emulated CPU, computed once.
+    """Return a file's outputs for all rows of a split on an emulated CPU; they are computed once.
 
     Raises EmulatorMissing or MeasurementFailed.
     """
@@ -69,7 +69,8 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
         **job.digests(split),
     }
     stage = context.store.run("emulate", inputs, CODE, produce)
-    return np.load(stage.folder / "outputs.npy")
+    answers: np.ndarray = np.load(stage.folder / "outputs.npy")
+    return answers
 
 
 def _timeout(device: DeviceProfile) -> float:

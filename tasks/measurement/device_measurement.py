@@ -35,7 +35,7 @@ CODE = (measure, __name__)
 
 
 def session_settings(device: DeviceProfile) -> SessionSettings:
-    """How the device runs a model."""
+    """Return the settings with which the device runs a model."""
     return SessionSettings(threads=device.threads, execution_provider=device.execution_provider)
 
 
@@ -69,12 +69,12 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
 
 
 def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figures:
-    """Measure what a file takes on a device profile, on a few rows; raises MeasurementFailed."""
+    """Measure a file's resources on a device profile, on a few rows; raises MeasurementFailed."""
     return measure(request(device, file, rows), device.measure.timeout_s).figures
 
 
 def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame:
-    """One line per row: row_id, prediction, score and the slice columns.
+    """Return a frame with one line per row: row_id, prediction, score and the slice columns.
 
     Raises ConfigurationError when the workload does not give one prediction and one score for every row.
     """
@@ -134,7 +134,7 @@ def _probabilities(job: Job, table: pd.DataFrame, predictions: np.ndarray) -> di
 
 @cache
 def machine() -> str:
-    """What the figures were taken on: another processor asks for another measurement."""
+    """Return a digest of this machine's processor: another processor needs another measurement."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -144,7 +144,7 @@ def machine() -> str:
 
 
 def batch_sizes(job: Job) -> list[int]:
-    """The numbers of rows at a time, beside one, at which a gate of the recipe holds the latency."""
+    """Return the batch sizes above 1 for which a gate of the recipe limits the latency."""
     asked = {gate.batch_size for gate in job.recipe.gates if isinstance(gate, Limit) and gate.batch_size is not None}
     return sorted(asked - {1})
 
@@ -158,9 +158,9 @@ def _batch(job: Job, device: DeviceProfile, file: Path, split: SplitName, size: 
 def request(
     device: DeviceProfile, file: Path, rows: Arrays, optimization: Optimization = "all", **changes: int
 ) -> MeasureRequest:
-    """What is asked of a measuring process that runs as the device does, but for `changes` of the request.
+    """Return the request to a measuring process that runs as the device does, with `changes` of its fields.
 
-    Raises MeasurementFailed for a file that does not take the rows.
+    Raises MeasurementFailed for a file whose inputs are not those of the rows.
     """
     asked = MeasureRequest(
         model=file,
@@ -175,7 +175,7 @@ def request(
 
 
 def _input_names(file: Path, count: int) -> list[str]:
-    """The file's own names: a deployed model's may be others than those of the version that is to replace it."""
+    """Return the file's own input names: a deployed model's may differ from those of the version that replaces it."""
     try:
         graph = onnx.load(file, load_external_data=False).graph
     except Exception as error:  # protobuf's errors have no base of their own

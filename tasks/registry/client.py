@@ -1,4 +1,4 @@
-"""A client of its own for every caller: no global tracking URI."""
+"""Clients of MLflow, one for each tracking URI, so that no global one is set."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -58,7 +58,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
 
 
 def all_pages(search: Callable[[str | None], PagedList[Entity]]) -> list[Entity]:
-    """Everything that a search finds; `search` takes the token of a page, None for the first."""
+    """Return everything that a search finds; `search` takes the token of a page, None for the first."""
     found: list[Entity] = []
     token: str | None = None
     while True:
@@ -70,7 +70,7 @@ def all_pages(search: Callable[[str | None], PagedList[Entity]]) -> list[Entity]
 
 
 def unavailable(tracking_uri: str, error: Exception) -> RegistryUnavailable:
-    """What to raise when MLflow does not answer: that is neither a yes nor a no."""
+    """Return the error for an MLflow that does not answer: that is neither a yes nor a no."""
     return RegistryUnavailable(
         f"MLflow at {tracking_uri}: expected an answer, got {one_line(error)}; "
         "see that its server runs, and that MLFLOW_TRACKING_URI is its address"

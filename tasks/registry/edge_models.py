@@ -35,7 +35,7 @@ class Lineage:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The same as tags of a registered version."""
+        """The lineage as tags of a registered version."""
         return {f"edgewright.{name}": value for name, value in asdict(self).items()}
 
     @classmethod
@@ -48,7 +48,7 @@ class Lineage:
 class EdgeVersion:
     """A version of an edge model.
 
-    `approved_until` is the last day of the approval that it was published on against its gates, if it was.
+    `approved_until` is the last day of its approval, where it was published against its gates.
     """
 
     name: str
@@ -140,7 +140,7 @@ class EdgeModels:
     def deploy(self, edge: EdgeVersion, device: str) -> None:
         """Move the aliases: `previous` first, so that a kill in between never loses the way back.
 
-        A second file of the same run leaves `previous` where it is: that is what the run was held against.
+        A second file of the same run leaves `previous` where it is: the run was held against that version.
         """
         now = self.deployed(device)
         if now is not None and now.version != edge.version and now.run_key != edge.run_key:
@@ -187,7 +187,7 @@ class EdgeModels:
 
 
 def edge_name(model: str, device: str) -> str:
-    """Name of the registered model that a device class gets."""
+    """Return the name of the registered model for a device class."""
     return f"{model}-{device}"
 
 

@@ -1,4 +1,4 @@
-"""Runs: where people look. A parent run per version and recipe, a child run per stage and per device."""
+"""Runs, the pages of MLflow that people look at: one per version and recipe, with child runs per stage and device."""
 
 import json
 import logging
@@ -96,7 +96,7 @@ class Runs:
         self.client.set_terminated(run, status="FAILED" if failed else "FINISHED")
 
     def answer(self, run: str, answer: str, outcome: Mapping[str, Any]) -> None:
-        """Record what came of a version: the outcome first, then the tag that makes it count."""
+        """Record a version's answer: the outcome first, then the tag that makes it count."""
         self.text(run, OUTCOME, json.dumps(outcome, indent=2))
         self.log(run, tags={ANSWER: answer})
         self.finish(run, failed=answer == "error")
@@ -127,7 +127,7 @@ class Runs:
                 logger.warning("run %s: its %s cannot be read (%s)", run.info.run_id, OUTCOME, error)
 
     def tags(self, run: str) -> dict[str, str]:
-        """A run's tags."""
+        """Return a run's tags."""
         return dict(self.client.get_run(run).data.tags)
 
     def read_text(self, run: str, name: str) -> str:
@@ -148,15 +148,17 @@ class Runs:
 
     def _read_outcome(self, run: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-            return json.loads(Path(self.client.download_artifacts(run, OUTCOME, scratch)).read_text())
+            text = Path(self.client.download_artifacts(run, OUTCOME, scratch)).read_text()
+        outcome: dict[str, Any] = json.loads(text)
+        return outcome
 
     def answered_versions(self) -> set[int]:
-        """Versions that have any answer, whatever the recipe was then."""
+        """Return the versions that have any answer, whatever the recipe was then."""
         runs = self._search({STAGE: "compress"})
         return {int(run.data.tags["edgewright.version"]) for run in runs if ANSWER in run.data.tags}
 
     def _search(self, tags: Mapping[str, str]) -> list[Run]:
-        """All runs with these tags, newest first."""
+        """Return all runs with these tags, newest first."""
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         newest = ["attributes.start_time DESC"]
         return all_pages(
@@ -167,5 +169,5 @@ class Runs:
 
 
 def _allowed(name: str) -> str:
-    """MLflow takes letters, digits and a few signs: a slice's value may have others."""
+    """Replace the characters that MLflow does not allow in a name; the value of a slice may have some."""
     return re.sub(r"[^\w.\- ]", "_", name)[:250]

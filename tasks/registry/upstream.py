@@ -31,14 +31,14 @@ class RegisteredModel:
 
 
 class Upstream:
-    """Reads registered versions."""
+    """Registered upstream versions: read, downloaded and tagged."""
 
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
         self.client = client_for(tracking_uri)
 
     def versions(self, model: str) -> list[str]:
-        """All versions of a model, oldest first.
+        """Return all versions of a model, oldest first.
 
         Raises RegistryError when the model does not exist, RegistryUnavailable when that is not known.
         """
@@ -60,7 +60,7 @@ class Upstream:
             )
 
     def identity(self, model: str, version: str) -> str:
-        """What tells this version from one of the same number in another or a re-made registry."""
+        """Return the text that distinguishes this version from one of the same number in another or a new registry."""
         found = self.client.get_model_version(model, version)
         return f"{found.source} {found.creation_timestamp}"
 
@@ -91,7 +91,7 @@ class Upstream:
         )
 
     def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
-        """Say on the upstream version's page what became of it."""
+        """Tag the upstream version's page with its answer."""
         for key, value in tags.items():
             self.client.set_model_version_tag(model, version, key, value)
 
@@ -116,8 +116,8 @@ def register_upstream(
 ) -> str:
     """Log and register a torch module as an upstream team does, in MLflow's default form; returns the version.
 
-    `example` has at least 2 rows, MLflow's exporter takes a batch of one for a constant; an array for each input where
-    there are several.
+    `example` is an array, or a tuple with one for each input. It has at least 2 rows, because MLflow's exporter treats
+    a batch of one as a constant.
     """
     rows = example if isinstance(example, tuple) else (example,)
     several = len(rows) > 1
@@ -142,7 +142,7 @@ def register_upstream(
 
 
 def _signature(model: Any, rows: Sequence[np.ndarray]) -> ModelSignature:
-    """Say what several inputs are called and look like: MLflow infers that for a single one only."""
+    """Return a signature with names for several inputs: MLflow infers one for a single input only."""
     names = inspect.signature(model.forward).parameters
     specs: list[Any] = [
         TensorSpec(array.dtype, (-1, *array.shape[1:]), name) for name, array in zip(names, rows, strict=False)

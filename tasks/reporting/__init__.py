@@ -6,12 +6,23 @@ outcome is known first: the report, the history and the records are made from it
 
 from tasks.reporting.gate_report import decision, report_content
 from tasks.reporting.losses import LayerLosses, layer_losses
-from tasks.reporting.outcomes import REPORT, DeviceOutcome, Outcome, accuracy, device_outcome, history, until_now, why
+from tasks.reporting.outcomes import (
+    REPORT,
+    DeviceOutcome,
+    Outcome,
+    accuracy,
+    device_outcome,
+    history,
+    recorded_outcomes,
+    until_now,
+    why,
+)
 from tasks.reporting.recording import (
     CONTENT,
     decision_tags,
     description,
     open_run,
+    read_report,
     record_answer,
     record_device,
     record_outcome,
@@ -32,10 +43,12 @@ __all__ = [
     "history",
     "layer_losses",
     "open_run",
+    "read_report",
     "record_answer",
     "record_device",
     "record_outcome",
     "record_search",
+    "recorded_outcomes",
     "report_content",
     "until_now",
     "why",

@@ -124,7 +124,7 @@ def _rung(attempt: Attempt) -> RungRow:
 
 
 def _operators(attempt: Attempt) -> str:
-    """Count the operators of a file that could be measured: one that crashed ONNX Runtime there would crash it here."""
+    """Count the operators of a measured file; one that crashed ONNX Runtime in its own process is not loaded here."""
     if attempt.measured.failure is not None:
         return ""
     return ", ".join(f"{count} {name}" for name, count in optimized_operators(attempt.file.path).items())
@@ -157,7 +157,7 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> di
 def frontier(
     trajectory: Trajectory, climb: Climb, validation: Evidence | None, deployed: str | None
 ) -> Iterator[SizePoint]:
-    """Yield every model of the search, and what is deployed now if it was measured on the `validation` rows."""
+    """Yield every model of the search, and the deployed one if it was measured on the `validation` rows."""
     yield from map(partial(_snapshot_point, trajectory), (*trajectory.snapshots, *trajectory.undone))
     tried = {attempt.snapshot.title: attempt.snapshot for attempt in climb.attempts}
     yield from (_student_point(student) for student in tried.values() if isinstance(student, Student))
@@ -203,7 +203,7 @@ def _rung_point(attempt: Attempt, climb: Climb, best: list[Attempt]) -> SizePoin
 
 
 def _deployed_point(version: str, measured: ModelEvidence) -> SizePoint:
-    """Not its figures of then: those were taken on other rows, maybe by another machine."""
+    """Return the deployed model as measured now: its older figures are of other rows and maybe another machine."""
     failed = f"could not be measured: {measured.failure}"
     how = "measured again on the same rows" if measured.failure is None else failed
     return SizePoint(

@@ -1,4 +1,4 @@
-"""Losses on the way to the chosen file: what each stage cost, and what INT8 costs in each layer alone."""
+"""Losses on the way to the chosen file: the cost of each stage, and the cost of INT8 in each layer alone."""
 
 import logging
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ OUTPUTS = "outputs.npy"
 
 
 def ledger(job: Job, trajectory: Trajectory, chosen: Attempt) -> Iterator[LedgerRow]:
-    """Yield the stages from the parent to the chosen file, each with what was left on validation after it."""
+    """Yield the stages from the parent to the chosen file, each with the validation accuracy left after it."""
     for model in _way_to(trajectory, chosen.snapshot):
         answers = ModelEvidence(answer_rows(job, "validation", model.validation_outputs), resources=None)
         yield _ledger_row(job, model.title, answers, model.file_bytes, model.seconds or None)
@@ -47,7 +47,7 @@ def _ledger_row(job: Job, stage: str, model: ModelEvidence, size_bytes: int, sec
 
 @dataclass(frozen=True)
 class LayerLosses:
-    """One line per layer, on so many validation rows and some of each critical slice; `failure` says why none."""
+    """Losses of each layer on some validation rows and some of each critical slice, or the `failure` to take them."""
 
     rows: tuple[LayerRow, ...]
     validation_rows: int
@@ -56,7 +56,7 @@ class LayerLosses:
 
 @task(name="layer losses", cache_policy=NO_CACHE)
 def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
-    """Quantize one layer of the chosen float model at a time; what cannot be quantized so says why."""
+    """Quantize one layer of the chosen float model at a time; a model that cannot be quantized so gets the reason."""
     job, device = context.job, context.device
     validation, spread = rows_with_slices(job.splits["validation"], job.recipe.critical_slices)
     source = export_snapshot(context, chosen.snapshot)
@@ -87,7 +87,7 @@ def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
 def _layer_row(
     job: Job, layer: str, change: float, whole: ModelEvidence, answers: ModelEvidence, spread: np.ndarray
 ) -> LayerRow:
-    """Overall by the evenly spread rows alone: with the rare ones besides it would be another mean."""
+    """Return a layer's line; its overall loss is on the evenly spread rows alone, as rare rows would shift the mean."""
     slices = tuple(
         SliceValue(name=str(condition), value=_lost(accuracy(whole, condition), accuracy(answers, condition)))
         for condition in job.recipe.critical_slices

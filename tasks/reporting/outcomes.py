@@ -1,10 +1,11 @@
 """Outcomes: the answer to a version, one line per device, and the history of a model's versions made of them."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_runtime.measurement import Figures
 from quality_gates.errors import EmptySliceError
@@ -16,6 +17,7 @@ from tasks.registry import EdgeModels, EdgeVersion, Runs
 from tasks.selection import Climb, Judgement
 from tasks.upstream import DeviceContext
 
+logger = logging.getLogger("edgewright")
 REPORT = "report.html"
 Alias: TypeAlias = Literal["deployed", "previous", ""]
 
@@ -66,16 +68,16 @@ class DeviceOutcome(_Plain):
         return f"runs:/{self.run_id}/{REPORT}"
 
     def registered(self, edge_version: str) -> Self:
-        """Return the same with the version that the candidate was registered as."""
+        """Return a copy with the version that the candidate was registered as."""
         return self.model_copy(update={"edge_version": edge_version})
 
     def approved(self, verdict: Verdict) -> Self:
-        """Return the same with an overridden verdict."""
+        """Return a copy with an overridden verdict."""
         return self.model_copy(update={"verdict": verdict.outcome, "published": True, "approval": verdict.approval})
 
 
 class Outcome(_Plain):
-    """The answer to a version. `reused` says that it had been answered before and nothing was computed."""
+    """The answer to a version; `reused` where it had been answered before and nothing was computed."""
 
     model: str
     version: str
@@ -119,7 +121,7 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
 
 
 def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
-    """Return the mean score of a model over all rows or over a slice; None where it was not measured or no row is."""
+    """Return the mean score of a model over all rows or over a slice; None where it was not measured or has no row."""
     if model is None or model.rows is None:
         return None
     try:
@@ -142,11 +144,25 @@ def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
     )
 
 
+def recorded_outcomes(runs: Runs) -> Iterator[tuple[int, str, Outcome]]:
+    """Yield (start in ms, run key, outcome) of every answer, the earliest first.
+
+    A record in another form, such as one of another release, is passed over with a warning.
+    """
+    for started, run_key, content in runs.answers():
+        try:
+            outcome = Outcome.model_validate(content)
+        except ValidationError as error:
+            count = error.error_count()
+            logger.warning("model %s: an answer in another form is passed over (%d differences)", runs.model, count)
+            continue
+        yield started, run_key, outcome
+
+
 def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:
     """Yield (device, the answer to one version there), the earliest answer first; of one device or of all."""
     aliases: dict[str, dict[str, Alias]] = {}
-    for started, run_key, content in runs.answers():
-        outcome = Outcome.model_validate(content)
+    for started, run_key, outcome in recorded_outcomes(runs):
         for line in outcome.devices:
             if device in (None, line.device):
                 if line.device not in aliases:
@@ -156,7 +172,7 @@ def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterat
 
 
 def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryRow, ...]:
-    """Put the version that is being decided behind the past ones; published, it takes the deployed one's place."""
+    """Append the version that is being decided to the past ones; published, it replaces the deployed one."""
     past = tuple(past)
     if not current.published or all(row.now != "deployed" for row in past):  # none, or this one is it already
         return (*past, current)
@@ -180,7 +196,7 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
 
 
 def why(line: DeviceOutcome) -> str:
-    """Return in words who answers for a version, what stood in the way, or how it was made."""
+    """Return in words the person who approved a version, else the reason against it, else how it was made."""
     if line.approval is not None:
         approval = line.approval
         return f"{approval.name}, until {approval.until}: {approval.reason} {line.reasons[0]}"

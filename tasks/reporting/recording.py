@@ -4,11 +4,13 @@ from dataclasses import asdict
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
 
 from quality_gates.evidence import Evidence
 from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Trajectory
+from tasks.errors import RegistryError
 from tasks.job import Job
 from tasks.registry import APPROVED_UNTIL, EdgeVersion, Runs, Upstream
 from tasks.reporting.outcomes import REPORT, Outcome, accuracy, figures_of
@@ -97,6 +99,17 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
     return edge
 
 
+def read_report(runs: Runs, run: str) -> ReportContent:
+    """Return the content of a device's gate report. Raises RegistryError where it is missing or has another form."""
+    try:
+        return ReportContent.model_validate_json(runs.read_text(run, CONTENT))
+    except ValidationError as error:
+        raise RegistryError(
+            f"run {run}: expected a {CONTENT} of this release of Edgewright, got another form "
+            f"({error.error_count()} differences); compress the version again"
+        ) from error
+
+
 def record_outcome(job: Job, runs: Runs, run: str, outcome: Outcome) -> None:
     """Record the answer on the version's run and on the upstream version's page."""
     runs.log(run, metrics={"devices": len(job.recipe.devices)})
@@ -126,13 +139,13 @@ def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
 
 
 def _gate_metrics(verdict: Verdict) -> dict[str, float | None]:
-    """The numbers of each gate, so that runs can be searched and compared by them."""
+    """Return the numbers of each gate, so that runs can be searched and compared by them."""
     fields = ("estimate", "lower", "upper", "threshold", "candidate_value", "reference_value", "n")
     return {f"gate.{gate.name}.{field}": getattr(gate, field) for gate in verdict.gates for field in fields}
 
 
 def decision_tags(content: ReportContent) -> dict[str, str]:
-    """Return the tags that people search by: the verdict, why, and who answers for it if someone does."""
+    """Return the tags that people search by: the verdict, its reasons, and its approval if there is one."""
     tags = {
         "edgewright.verdict": content.verdict.outcome,
         "edgewright.verdict_sha256": content.verdict.sha256,

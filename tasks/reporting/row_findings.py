@@ -19,7 +19,7 @@ _CLASSES = "iuObUST"  # kinds of numpy arrays whose values name classes: floats 
 
 
 def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
-    """Yield accuracy of the models on each value of each slice column; nothing where rows are damaged."""
+    """Yield the models' accuracy on each value of each slice column; nothing where rows are damaged."""
     models = {"parent": evidence.parent, "deployed": evidence.deployed, "candidate": evidence.candidate}
     frames = {name: model.rows for name, model in models.items() if model is not None and model.rows is not None}
     columns = [str(column) for column in job.splits["test"].slices.columns]
@@ -54,7 +54,7 @@ def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) ->
 
 
 def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
-    """Yield some flipped rows, those of critical slices first: they are what the release owner must see."""
+    """Yield some flipped rows, those of critical slices first, as the release owner must see these."""
     test = job.splits["test"]
     in_critical = np.zeros(len(flips), dtype=bool)
     for condition in job.recipe.critical_slices:
@@ -76,7 +76,7 @@ def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
 
 
 def _where(rows: pd.DataFrame, condition: SliceCondition) -> np.ndarray:
-    """Return a mask of the rows in a slice; of none where it cannot be told."""
+    """Return a mask of the rows in a slice; an empty one where the slice cannot be evaluated."""
     try:
         return in_slice(rows, condition)
     except EvidenceError:
@@ -86,7 +86,7 @@ def _where(rows: pd.DataFrame, condition: SliceCondition) -> np.ndarray:
 def confusion(candidate: ModelEvidence, reference: ModelEvidence | None) -> Confusion | None:
     """Count the test rows by right answer and prediction; without a measured reference, the candidate's alone.
 
-    None where rows are missing or damaged, where the right answers are no classes, or for more than 20 classes.
+    None where rows are missing or damaged, where the right answers are not classes, or for more than 20 classes.
     """
     ours, theirs = candidate.rows, None if reference is None else reference.rows
     if ours is None or "target" not in ours.columns or ours["target"].to_numpy().dtype.kind not in _CLASSES:
@@ -106,9 +106,9 @@ def confusion(candidate: ModelEvidence, reference: ModelEvidence | None) -> Conf
 
 
 def mistakes(job: Job, candidate: ModelEvidence, reference: ModelEvidence | None) -> tuple[Mistake, ...]:
-    """Count what is taken for what on the test rows; what the candidate does more often than the reference first.
+    """Count wrong predictions per label on the test rows, first those that the candidate makes more than the reference.
 
-    Empty where rows are missing or where labels are no class numbers to compare predictions with.
+    Empty where rows are missing or where labels are not class numbers that predictions can be compared with.
     """
     labels = job.splits["test"].targets
     frames = (candidate.rows, None if reference is None else reference.rows)

@@ -1,4 +1,4 @@
-"""Attempts: a rung tried on a model, with its file, its measurement on validation and what the gates say there.
+"""Attempts: a rung tried on a model, with its file, its measurement on validation and the verdict there.
 
 The gates hold it against the reference models: the parent, and the edge model that is deployed now.
 """
@@ -34,9 +34,9 @@ class References:
     deployed_failure: str | None
 
     def beside(self, candidate: ModelEvidence, split: SplitName) -> Evidence:
-        """Lay a candidate's measurement beside those of its references on the same rows, measured by the same code.
+        """Return a candidate's measurement with those of its references on the same rows, measured by the same code.
 
-        The parent, in float, answers on this machine, as upstream knows it; what is deployed answers as on the device.
+        The float parent answers on this machine, as upstream knows it; the deployed model answers as on the device.
         """
         parent = measure_on(self.context, self.parent_file, split)
         return Evidence(candidate, parent, self._deployed(split), functions=self.context.job.functions)
@@ -50,7 +50,7 @@ class References:
 
 
 def references(context: DeviceContext, baseline: Baseline) -> References:
-    """Find what is deployed on a device class; where its file is damaged, the gates against it fail."""
+    """Find the model that is deployed on a device class; where its file is damaged, the gates against it fail."""
     models, device = context.edge_models, context.device.name
     deployed = models.deployed(device)
     if deployed is not None and deployed.run_key == context.job.run_key:
@@ -67,7 +67,7 @@ def references(context: DeviceContext, baseline: Baseline) -> References:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A rung tried on a model, on validation; `reason` says what came of it and what followed."""
+    """A rung tried on a model, on validation; `reason` tells the result and the next step in a sentence."""
 
     snapshot: Model
     rung: Rung
@@ -103,7 +103,7 @@ class Attempt:
 
     @property
     def misses_resources_only(self) -> bool:
-        """Whether a smaller model could help: budgets are missed, accuracy holds."""
+        """True where a smaller model could help: budgets are missed, accuracy holds."""
         return {gate.kind for gate in self.verdict.blocking} == {"limit"}
 
     def figure(self, name: str) -> float | None:
@@ -113,7 +113,7 @@ class Attempt:
         return None if self.measured.resources is None else self.measured.resources.value(name)
 
     def saying(self, following: str) -> "Attempt":
-        """Return the same with what followed from it."""
+        """Return a copy whose reason names the next step."""
         return replace(self, reason=f"{self.verdict.headline} {following}".strip())
 
 
@@ -131,10 +131,10 @@ class Trials(Protocol):
     """A source of attempts: it makes and measures files for one device."""
 
     def attempt(self, model: Model, rung: Rung) -> Attempt:
-        """Make a file, measure it, and hold it against the gates. Raises QuantizationError."""
+        """Make a file, measure it, and decide the gates on validation. Raises QuantizationError."""
 
     def float_failures(self, model: Model) -> tuple[str, ...]:
-        """Return the gates on answers that a float model fails itself, whatever its file."""
+        """Return the gates on answers that the float model itself fails, whatever its file."""
 
     def expected(self, model: Model) -> Figures | None:
         """Return the resources of a model's cheapest INT8 file; None where they could not be measured."""
@@ -147,7 +147,7 @@ class DeviceTrials:
     references: References
 
     def attempt(self, model: Model, rung: Rung) -> Attempt:
-        """Make a file, measure it on the device, and hold it against the gates. Raises QuantizationError."""
+        """Make a file, measure it on the device, and decide the gates on validation. Raises QuantizationError."""
         context = self.references.context
         file = make_file(context, model, rung)
         measured = measure_for(context, file.path, "validation")
@@ -158,7 +158,7 @@ class DeviceTrials:
         return Attempt(model, rung, file, measured, verdict, verdict.headline)
 
     def float_failures(self, model: Model) -> tuple[str, ...]:
-        """Return the gates on answers that a float model fails itself, whatever its file."""
+        """Return the gates on answers that the float model itself fails, whatever its file."""
         job = self.references.context.job
         gates = job.recipe.answer_gates
         if not gates:
@@ -175,5 +175,5 @@ class DeviceTrials:
 
 
 def closest(attempts: list[Attempt]) -> Attempt:
-    """Return the attempt with the fewest gates missed, then the best accuracy: what comes closest tells most."""
+    """Return the attempt with the fewest gates missed; among equals, the most accurate one."""
     return max(attempts, key=lambda tried: (-len(tried.missed), tried.accuracy or 0.0))

@@ -1,4 +1,4 @@
-"""The quantization ladder: from cheap to dear, until every gate holds on validation."""
+"""The quantization ladder: from cheap rungs to costly ones, until every gate holds on validation."""
 
 import logging
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ logger = logging.getLogger("edgewright")
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gates decided on the test rows, from which evidence, and the model that was deployed then."""
+    """The gates' decision on the test rows, its evidence, and the model that was deployed then."""
 
     verdict: Verdict
     evidence: Evidence
@@ -45,9 +45,9 @@ def climb(
 ) -> Climb:
     """Try the rungs on the largest snapshot that fits the device; on smaller ones while only budgets are missed.
 
-    A student is tried beside them. Of what holds, the better on validation goes to the gates. Where nothing holds,
-    the best attempt goes there all the same: they will refuse it and say by how much.
-    A recipe with a `search` looks at models and rungs together instead.
+    A student is tried beside them. The most accurate attempt that holds on validation goes to the gates. Where none
+    holds, the best attempt goes there all the same: the gates refuse it and say by how much. A recipe with a `search`
+    looks at models and rungs together instead. Raises QuantizationError where no rung can quantize the models.
     """
     found = _found(context, trials, baseline, trajectory, student)
     return replace(found, why=(*found.why, *context.left_out))
@@ -93,7 +93,7 @@ def _fitting(context: DeviceContext, baseline: Baseline, trajectory: Trajectory)
 def _climb_model(
     context: DeviceContext, trials: Trials, model: Model, refused: list[QuantizationError]
 ) -> Iterator[Attempt]:
-    """Yield the attempts; a rung that this model does not take is passed over and its error kept in `refused`."""
+    """Yield the attempts; a rung that cannot quantize this model is passed over, and its error is kept in `refused`."""
     rungs, device = context.rungs, context.device.name
     for position, rung in enumerate(rungs):
         try:
@@ -103,7 +103,7 @@ def _climb_model(
             refused.append(error)
             continue
         stop = tried.verdict.passed or position == len(rungs) - 1
-        cause = None if stop else _no_dearer_rung(trials, tried)
+        cause = None if stop else _no_costlier_rung(trials, tried)
         tried = tried.saying("" if stop else cause or f"Next rung: {rungs[position + 1].title}.")
         logger.info("%s: %s on %s: %s", device, rung.title, model.title, tried.reason)
         yield tried
@@ -111,10 +111,10 @@ def _climb_model(
             return
 
 
-def _no_dearer_rung(trials: Trials, tried: Attempt) -> str | None:
-    """Return the reason why no dearer rung can mend it, if there is one.
+def _no_costlier_rung(trials: Trials, tried: Attempt) -> str | None:
+    """Return the reason why no costlier rung can help, if there is one.
 
-    No answers can be had, the file is too large, or the float model fails.
+    The device's answers cannot be taken, the file is too large, or the float model itself fails.
     """
     if tried.measured.unanswered is not None:
         return "Answers cannot be taken on the device's CPU, which no dearer rung would mend."

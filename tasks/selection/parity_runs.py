@@ -67,13 +67,11 @@ class _Candidate:
 def parity(
     context: DeviceContext, file: ModelFile, source: FloatSource, split: SplitName
 ) -> tuple[ParityMeasurement, ...]:
-    """Measure what the recipe's parity gates ask for, on up to 256 rows; a run that fails is a measurement of its own.
+    """Measure parity for the recipe's parity gates, on up to 256 rows; a run that fails is a measurement of its own.
 
-    All but emulated against native run on this machine's CPU.
-
-    torch against ONNX is held on the float model that the file was quantized from: torch does not run the file itself.
-    Where upstream is an ONNX file there is no torch: that file as it is written, without ONNX Runtime's optimizations,
-    is held against itself as the device runs it.
+    All checks but `emulated_native` run on this machine's CPU. `torch_onnx` compares torch with the ONNX file of the
+    float model, because torch cannot run the quantized file. An ONNX upstream has no torch model: its file without ONNX
+    Runtime's optimizations is compared with the same file as the device runs it.
     """
     checks = dict.fromkeys(gate.check for gate in context.job.recipe.gates if isinstance(gate, Parity))
     return tuple(_measured(check, _Candidate(context, file, source, split)) for check in checks)

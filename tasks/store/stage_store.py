@@ -100,7 +100,7 @@ def _intact(folder: Path) -> tuple[Json, dict[str, str], float]:
 
 @contextmanager
 def _work_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder`, locked while its process lives: so clean_leftovers knows work from leftovers."""
+    """Yield a folder beside `folder`, locked while its process lives, so that clean_leftovers leaves it alone."""
     work, lock = _make_locked(folder)
     try:
         yield work
@@ -121,7 +121,7 @@ def _make_locked(folder: Path) -> tuple[Path, int]:
 
 
 def _lock(work: Path) -> int | None:
-    """Lock a folder; None when another process holds it or has removed it."""
+    """Lock a folder; return None where another process holds it or has removed it."""
     try:
         descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -153,7 +153,7 @@ def _commit(work: Path, folder: Path) -> None:
 
 
 def clean_leftovers(root: Path) -> None:
-    """Remove the unfinished work of killed processes: that of processes that still run is locked, and kept."""
+    """Remove the unfinished work of killed processes; work of running processes is locked and stays."""
     for work in root.glob(f"*/{UNFINISHED}*"):
         lock = _lock(work)
         if lock is not None:

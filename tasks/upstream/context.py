@@ -18,7 +18,7 @@ REMEDY = "for that, register the torch model with mlflow.pytorch.log_model"
 
 @dataclass(frozen=True)
 class Context:
-    """One version that is being compressed: its job, its parent, and the id of the run where people look."""
+    """One version that is being compressed: its job, its parent, and the id of its run in MLflow."""
 
     job: Job
     parent: Parent
@@ -32,7 +32,7 @@ class Context:
 
     @property
     def trainable(self) -> bool:
-        """Whether the parent is a torch program, which can be pruned and trained."""
+        """True where the parent is a torch program, which can be pruned and trained."""
         return not isinstance(self.parent, OnnxParent)
 
     @property
@@ -47,7 +47,7 @@ class Context:
         return stored_outputs(self.job, self.parent, self.job.splits[split].inputs, self.job.digests(split))
 
     def on(self, device: DeviceProfile) -> "DeviceContext":
-        """Return the same on one device class."""
+        """Return the context of one device class."""
         shared = {field.name: getattr(self, field.name) for field in fields(Context)}
         return DeviceContext(**shared, device=device)
 

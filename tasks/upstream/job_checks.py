@@ -81,9 +81,9 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
 
 
 def _warn_of_missing_classes(workload: Workload, splits: Mapping[SplitName, Split]) -> None:
-    """Warn of classes that training rows have and calibration rows have not.
+    """Warn of classes that training rows have and calibration rows lack.
 
-    Raises ConfigurationError where the workload cannot tell the right answers.
+    Raises ConfigurationError where Workload.right_answers fails.
     """
     missing = sorted(_classes(workload, splits["train"]) - _classes(workload, splits["calibration"]), key=str)
     if not missing:

@@ -21,7 +21,7 @@ TOGETHER, ALONE = 64, 8
 TIMEOUT_S = 300.0
 SAME = 1e-3  # of the largest answer: float kernels differ in summation order
 Row = tuple[str, tuple[int | None, ...]]
-"""What a row of one input is: dtype and shape, with None for a size that may change."""
+"""A row of one input: dtype and shape, with None for a size that may change."""
 
 
 def checked_onnx(job: Job, parent: OnnxParent) -> OnnxParent:

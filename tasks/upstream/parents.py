@@ -49,28 +49,28 @@ class TorchParent:
         return (rebuild(self.exported) if module is None else load_into(self.exported, module)).eval()
 
     def answers(self, rows: Arrays) -> np.ndarray:
-        """The outputs for all rows."""
+        """Return the outputs for all rows."""
         return predict(self.build(), rows)
 
     def footprint(self) -> tuple[int, int]:
-        """Its number of parameters, and the bytes of their weights as INT8."""
+        """Return the number of parameters, and the bytes of their weights as INT8."""
         model = self.build()
         return parameters(model), int8_weight_bytes(model)
 
 
 @dataclass(frozen=True)
 class OnnxParent:
-    """An upstream model that is an ONNX file and nothing else: it is measured and quantized as it is."""
+    """An upstream model that is only an ONNX file: it is measured and quantized as it is."""
 
     file: Path
     digest: str
 
     def answers(self, rows: Arrays) -> np.ndarray:
-        """The outputs for all rows."""
+        """Return the outputs for all rows."""
         return answers(self.file, rows)
 
     def footprint(self) -> tuple[int, int]:
-        """Its number of parameters, and their bytes as INT8: scales count as the graph's own."""
+        """Return the number of parameters, and their bytes as INT8; scales count as part of the graph."""
         count = graph_parameters(onnx.load(self.file))
         return count, count
 

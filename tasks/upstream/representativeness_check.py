@@ -19,7 +19,7 @@ SHOWN = 5
 
 @task(name="representativeness", cache_policy=NO_CACHE)
 def check_representativeness(context: Context) -> Representativeness | None:
-    """Hold the train and calibration splits against the workload's deployment sample; None where no recipe asks for it.
+    """Compare the train and calibration splits with the workload's deployment sample; None where no recipe asks for it.
 
     A mismatch goes to the log and to a child run. Raises RepresentativenessError for one where the recipe says fail.
     """

@@ -29,9 +29,9 @@ EXAMPLE_ROWS = 4
 def resolve(job: Job) -> Parent:
     """Fetch the registered program, rebuild it into modules and show that they answer the same on real rows.
 
-    An ONNX file is put into one form and shown to answer them. Raises RegistryError for a form that is not taken,
-    PreflightError for rows that the model does not take, and CompressionError for a program that cannot be rebuilt or
-    a file that ONNX Runtime does not take.
+    An ONNX file is normalized and shown to answer these rows. Raises RegistryError for a form that is not supported,
+    PreflightError for rows that do not fit the model, and CompressionError for a program that cannot be rebuilt or a
+    file that ONNX Runtime cannot run.
     """
     upstream = Upstream(job.workspace.tracking_uri)
     inputs = {
@@ -95,7 +95,7 @@ def _export_pickled(source: Path, example: tuple[Tensor, ...], path: Path) -> No
 
 
 def _rows(job: Job, count: int) -> tuple[Tensor, ...]:
-    """The first validation rows; repeated where there are fewer than two, which an exporter would specialize on."""
+    """Return the first validation rows; a single row is repeated, as an exporter would specialize on a batch of one."""
     inputs = job.splits["validation"].inputs
     rows = tensors(tuple(array[:count] for array in inputs))
     return rows if len(rows[0]) > 1 else tuple(torch.cat([row, row]) for row in rows)

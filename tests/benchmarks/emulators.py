@@ -19,7 +19,7 @@ from deployments.workload import Split
 from deployments.workloads.fashion_mnist import FashionMnist
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
-from flows.demo.networks import resnet
+from flows.demo.example_networks import resnet
 from model_compression.onnx_files import export_onnx
 from model_compression.quantization import quantize_after_training, train_quantized
 from model_compression.training import FineTuning, fine_tune

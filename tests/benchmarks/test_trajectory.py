@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from flows.demo.networks import resnet
+from flows.demo.example_networks import resnet
 from model_compression.pruning import parameters
 from tasks.store import code_digests
 from tests.benchmarks.frontier import chained

@@ -14,7 +14,7 @@ def weights(inputs: int, outputs: int) -> np.ndarray:
 
 
 def linear_model(path: Path, inputs: int = 8, outputs: int = 3, batch: int | str = "rows") -> Path:
-    """y = x @ weights(inputs, outputs), float32."""
+    """Write a model of y = x @ weights(inputs, outputs), float32."""
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
         "linear",
@@ -27,7 +27,7 @@ def linear_model(path: Path, inputs: int = 8, outputs: int = 3, batch: int | str
 
 
 def two_headed_model(path: Path) -> Path:
-    """total = a + b and difference = a - b; a is float32 (rows, 2), b float32 (rows, 2)."""
+    """Write a model of total = a + b and difference = a - b; a is float32 (rows, 2), b float32 (rows, 2)."""
     shape: Shape = ["rows", 2]
     nodes = [helper.make_node("Add", ["a", "b"], ["total"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
     return _weightless(path, nodes, {"a": shape, "b": shape}, {"total": shape, "difference": shape})

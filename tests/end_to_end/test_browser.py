@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -77,7 +77,7 @@ def test_the_report_is_read_in_mlflow(
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page = browser.new_page(viewport={"width": 1500, "height": 1300})
     for device, words in zip(devices, ("Published; the first model", "Refused; nothing is deployed"), strict=True):
-        run = device.report.split("/")[1]
+        run = device.run_id
         page.goto(f"{mlflow_server}/#/experiments/{runs.experiment}/runs/{run}/artifacts")
         page.get_by_text("report.html", exact=True).first.click(timeout=SLOW_MS)
         report = page.frame_locator("iframe").first
@@ -108,12 +108,12 @@ def test_the_registered_model_says_why(
     ("name", "width", "scheme"), [("phone", 390, "light"), ("small", 320, "dark"), ("desk", 1200, "dark")]
 )
 def test_the_page_itself_fits_a_phone_and_a_dark_room(
-    answered: tuple[Runs, list[DeviceOutcome]], browser: "Browser", name: str, width: int, scheme: str,
-    tmp_path: Path,
+    answered: tuple[Runs, list[DeviceOutcome]], browser: "Browser", name: str, width: int,
+    scheme: Literal["light", "dark"], tmp_path: Path,
 ) -> None:  # fmt: skip
     runs, devices = answered
     file = tmp_path / "report.html"
-    file.write_text(runs.read_text(devices[1].report.split("/")[1], "report.html"))
+    file.write_text(runs.read_text(devices[1].run_id, "report.html"))
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -137,7 +137,7 @@ def test_an_approval_is_read_in_the_report_and_in_the_registry(
     words = {"name": "Ada Lovelace", "reason": "The press stands still.", "until": date(2999, 1, 1)}
     approve_version(workspace, "tiny", refused.version, refused.device, **words)  # type: ignore[arg-type]
     page = browser.new_page(viewport={"width": 1500, "height": 1300})
-    run = refused.report.split("/")[1]
+    run = refused.run_id
     page.goto(f"{mlflow_server}/#/experiments/{runs.experiment}/runs/{run}/artifacts")
     page.get_by_text("report.html", exact=True).first.click(timeout=SLOW_MS)
     report = page.frame_locator("iframe").first
@@ -153,7 +153,7 @@ def test_history_is_drawn_and_the_page_prints(
     answered: tuple[Runs, list[DeviceOutcome]], browser: "Browser", tmp_path: Path
 ) -> None:
     runs, (published, _) = answered
-    content = ReportContent.model_validate_json(runs.read_text(published.report.split("/")[1], "report.json"))
+    content = ReportContent.model_validate_json(runs.read_text(published.run_id, "report.json"))
     *_, only = content.history  # the server keeps what the tests before this one left there
     later = only.model_copy(
         update={"version": str(int(only.version) + 1), "published": False, "now": "", "why": "Refused for the test."}

@@ -1,6 +1,7 @@
 """The one way past a refusal, on a refused candidate of the tiny model with MLflow on SQLite."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Refused:
         self.outcome = flows.compress.compress("tiny", "1", self.recipe, world)
         self.runs, self.models = Runs(world.tracking_uri, "tiny"), EdgeModels(world.tracking_uri, "tiny")
         (self.line,) = self.outcome.devices
-        self.run = self.line.report.split("/")[1]
+        self.run = self.line.run_id
 
     def approve(self, **changes: object) -> DeviceOutcome:
         return approve_version(self.world, "tiny", "1", self.name, **{**WORDS, **changes})  # type: ignore[arg-type]
@@ -67,15 +68,15 @@ def test_an_approval_publishes_what_was_refused_and_everything_says_so(world: Wo
     assert "The press stands still." in page and "Published by approval against its gates" in page
     tags = refused.runs.tags(refused.run)
     assert tags["edgewright.verdict"] == "overridden" and tags["edgewright.approved_by"] == "Ada Lovelace"
+    assert refused.line.edge_version is not None
     version = refused.models.client.get_model_version(f"tiny-{refused.name}", refused.line.edge_version)
+    assert version.description is not None
     assert content.history[-1].overridden and content.history[-1].now == "deployed"
     assert "Ada Lovelace" in version.description and version.tags["edgewright.verdict"] == "overridden"
     assert json.loads(refused.runs.read_text(refused.run, "verdict.json"))["outcome"] == "fail"
 
 
-def test_nothing_undoes_it_and_the_version_stays_answered(
-    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_undoes_it_and_the_version_stays_answered(world: Workspace, variant: Variant) -> None:
     refused = Refused(world, variant, "kept")
     refused.approve()
     again = flows.compress.compress("tiny", "1", refused.recipe, world)
@@ -264,7 +265,7 @@ def test_the_command_line_asks_for_everything_and_history_shows_it(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", world.tracking_uri)
     monkeypatch.setenv("EDGEWRIGHT_TARGET", str(world.target))
     monkeypatch.setenv("COLUMNS", "240")
-    monkeypatch.setattr(flows.cli, "prepare", lambda home: None)
+    monkeypatch.setattr(flows.cli, "prepare", lambda _: None)
     refused = Refused(world, variant, "by-hand")
     command = ["approve", "tiny/1", "--device", "by-hand", "--name", "Ada", "--reason", "The press stands still."]
     assert runner.invoke(flows.cli.app, command).exit_code == 2  # no --until
@@ -286,5 +287,4 @@ def test_publish_refuses_an_approval_of_another_file(world: Workspace, variant: 
     edge = refused.models.deployed("strict")
     assert edge is not None
     with pytest.raises(PublishError, match="expected the file that Ada Lovelace approved"):
-        other = type(edge)(edge.name, edge.version, edge.source_version, edge.run_key, "b" * 64)
-        publish._check_verdict("tiny", content.verdict, other)
+        publish._check_verdict("tiny", content.verdict, replace(edge, file_sha256="b" * 64))

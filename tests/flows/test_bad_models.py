@@ -88,7 +88,7 @@ class OneBatchSize(nn.Module):
 def not_a_number() -> nn.Module:
     model = upstream.small_network().eval()
     with torch.no_grad():
-        model[0].weight[3] = float("nan")
+        model[0].get_parameter("weight")[3] = float("nan")
     return model
 
 

@@ -23,7 +23,7 @@ def test_a_candidate_that_holds_is_published_and_reported(world: Workspace, vari
     (folder,) = (path for path in (world.target / "tiny" / "plain").iterdir() if path.is_dir())
     assert read_bundle(folder).manifest.lineage["source_version"] == "1"
     runs = Runs(world.tracking_uri, "tiny")
-    report = Path(runs.client.download_artifacts(device.report.split("/")[1], "report.html")).read_text()
+    report = Path(runs.client.download_artifacts(device.run_id, "report.html")).read_text()
     assert "the first model on this device" in report
 
 
@@ -31,13 +31,11 @@ def test_what_is_deployed_stands_in_the_report_at_its_figures_on_validation(worl
     (first,) = flows.compress.compress("tiny", "1", variant("replaced"), world).devices
     again = variant("replaced", {"ladder": [{"kind": "ptq", "calibration": "percentile"}]})
     (second,) = flows.compress.compress("tiny", "1", again, world).devices
-    text = Runs(world.tracking_uri, "tiny").read_text(second.report.split("/")[1], "report.json")
+    text = Runs(world.tracking_uri, "tiny").read_text(second.run_id, "report.json")
     points = {point.kind: point for point in ReportContent.model_validate_json(text).points}
     assert first.figures.candidate is not None
     assert points["deployed"].size_bytes == first.figures.candidate.size_bytes
-    was = ReportContent.model_validate_json(
-        Runs(world.tracking_uri, "tiny").read_text(first.report.split("/")[1], "report.json")
-    )
+    was = ReportContent.model_validate_json(Runs(world.tracking_uri, "tiny").read_text(first.run_id, "report.json"))
     (chosen,) = (point for point in was.points if point.chosen)
     assert points["deployed"].accuracy == chosen.accuracy  # the same file on the same validation rows
 
@@ -51,7 +49,7 @@ def test_runs_can_be_searched_by_what_the_gates_saw(world: Workspace, variant: V
         "tags.`edgewright.gate.accuracy against parent` = 'pass' and metrics.`gate.accuracy against parent.lower` < 1 "
         "and tags.`edgewright.stage` = 'searched'",
     )
-    assert [run.info.run_id for run in found] == [device.report.split("/")[1]]
+    assert [run.info.run_id for run in found] == [device.run_id]
     tables = {item.path for item in runs.client.list_artifacts(found[0].info.run_id)}
     assert {"gates.json", "models.json", "ledger.json", "slices.json", "frontier.json", "ladder.json"} <= tables
     assert runs.client.get_run(outcome.run_id).data.tags["edgewright.searched"] == "pass"

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 import flows.compress
-import tasks.compression.trajectory
 from model_compression.errors import DivergedError
+from model_compression.training import fine_tune
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.workload import Tiny
 from tests.flows.conftest import Variant
@@ -21,13 +21,13 @@ class Rounds:
     """Counts the rounds that are trained; the loss of round `diverging` is NaN."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, diverging: int) -> None:
-        self.trained, real, loss = 0, tasks.compression.trajectory.fine_tune, Tiny.loss
+        self.trained, loss = 0, Tiny.loss
 
-        def fine_tune(*arguments: Any, **named: Any) -> Any:
+        def watched(*arguments: Any, **named: Any) -> Any:
             self.trained += 1
             self.training = True
             try:
-                return real(*arguments, **named)
+                return fine_tune(*arguments, **named)
             finally:
                 self.training = False
 
@@ -36,7 +36,7 @@ class Rounds:
             return value * torch.nan if self.training and self.trained == diverging else value
 
         self.training = False
-        monkeypatch.setattr(tasks.compression.trajectory, "fine_tune", fine_tune)
+        monkeypatch.setattr("tasks.compression.distillation_targets.fine_tune", watched)
         monkeypatch.setattr(Tiny, "loss", sick)
 
 
@@ -62,4 +62,4 @@ def test_a_round_that_diverges_is_the_answer_and_the_rounds_before_it_are_kept(
     mended = flows.compress.compress("tiny", "1", variant("mended", rounds(1), TOO_SMALL), world)
     assert seen.trained == 2  # round 1 was not computed again
     assert mended.answer == "refused"
-    assert "round 1" in {row["snapshot"] for row in ladder(world, mended.devices[0].report)}
+    assert "round 1" in {row["snapshot"] for row in ladder(world, mended.devices[0].run_id)}

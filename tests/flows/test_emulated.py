@@ -36,7 +36,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def report(world: Workspace, device: DeviceOutcome, name: str) -> str:
     runs = Runs(world.tracking_uri, "tiny")
-    return Path(runs.client.download_artifacts(device.report.split("/")[1], name)).read_text()
+    return Path(runs.client.download_artifacts(device.run_id, name)).read_text()
 
 
 def test_without_the_emulator_nothing_is_published_and_the_remedy_is_said(

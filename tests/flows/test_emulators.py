@@ -22,7 +22,7 @@ def test_every_cpu_is_listed_with_what_is_missing(monkeypatch: pytest.MonkeyPatc
 
 def test_what_is_prepared_is_not_fetched_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli, "HOME", tmp_path)
-    monkeypatch.setattr(console.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr("flows.console.platform.machine", lambda: "x86_64")
     fetched: list[str] = []
 
     def fetch(home: Path, machine: str) -> Root:

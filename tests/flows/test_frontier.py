@@ -1,7 +1,5 @@
 """A search over every kind of rung with real files, and its frontier in the terminal."""
 
-from pathlib import Path
-
 import pytest
 from typer.testing import CliRunner
 
@@ -32,12 +30,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def test_every_rung_is_measured_and_the_frontier_shows_them(
-    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(world.home))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", world.tracking_uri)
     monkeypatch.setenv("COLUMNS", "240")
-    monkeypatch.setattr(flows.cli, "prepare", lambda home: None)
+    monkeypatch.setattr(flows.cli, "prepare", lambda _: None)
     device = {"precisions": ["int8", "int4", "fp16", "fp32"], "budgets": {"size_kb": 20}}
     search = {"objective": "latency_p50_ms", "files": 12, "trainings": 1}
     outcome = flows.compress.compress("tiny", "1", variant("wide", {"ladder": RUNGS, "search": search}, device), world)

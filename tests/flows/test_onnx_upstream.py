@@ -37,8 +37,8 @@ def version(world: Workspace, graph: ModelProto) -> str:
     return register_graph(world.tracking_uri, MODEL, graph)
 
 
-def content(world: Workspace, report: str) -> ReportContent:
-    text = Runs(world.tracking_uri, MODEL).read_text(report.split("/")[1], "report.json")
+def content(world: Workspace, run: str) -> ReportContent:
+    text = Runs(world.tracking_uri, MODEL).read_text(run, "report.json")
     return ReportContent.model_validate_json(text)
 
 
@@ -57,7 +57,7 @@ def test_it_is_quantized_gated_reported_and_published(world: Workspace, version:
     assert EdgeModels(world.tracking_uri, MODEL).deployed("onnx") is not None
     (bundle,) = (found for found in (world.target / MODEL / "onnx").iterdir() if found.is_dir())
     assert (bundle / "manifest.json").is_file()
-    report = content(world, device.report)
+    report = content(world, device.run_id)
     why = (
         "Nothing was pruned, no student was taught and QAT was not tried: this version is an ONNX file, which has no "
         "modules and no gradients to prune or to train by; for that, register the torch model with "
@@ -67,7 +67,7 @@ def test_it_is_quantized_gated_reported_and_published(world: Workspace, version:
     assert "this version is an ONNX file" in dict(report.lineage)["pruning"]
     assert [point.kind for point in report.points] == ["parent", "rung"]
     assert len(report.layers) == 3
-    html = Path(Runs(world.tracking_uri, MODEL).client.download_artifacts(device.report.split("/")[1], "report.html"))
+    html = Path(Runs(world.tracking_uri, MODEL).client.download_artifacts(device.run_id, "report.html"))
     assert "Nothing was pruned, no student was taught and QAT was not tried" in html.read_text()
 
 
@@ -76,7 +76,7 @@ def test_every_rung_that_trains_nothing_is_tried(world: Workspace, version: str,
     path = variant("every-rung", {"model": MODEL, "ladder": EVERY_RUNG, "search": search}, PRECISIONS)
     (device,) = flows.compress.compress(MODEL, version, path, world).devices
     assert device.verdict == "pass"
-    report = content(world, device.report)
+    report = content(world, device.run_id)
     assert {rung.name for rung in report.rungs} == {
         "FP32", "FP16", "PTQ minmax", "dynamic", "INT4 in blocks of 32", "mixed minmax"
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which versions are asked for, and that one bad version does not keep the others waiting."""
+"""Reconciliation: the versions that it asks for; one bad version does not keep the others waiting."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Registry:
     def answered_versions(self) -> set[int]:
         return {int(version) for version in self.answered}
 
-    def find_answer(self, version: str, run_key: str) -> str | None:
+    def find_answer(self, version: str, _: str) -> str | None:
         return "published" if self.answered.get(version) else None
 
 
@@ -65,9 +65,10 @@ def test_what_has_no_answer(
 
 
 def test_one_bad_version_does_not_keep_the_next_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked = []
+    asked: list[object] = []
 
-    def compress(model: str, version: str, recipe: str, workspace: Workspace) -> str:
+    def compress(*given: object) -> str:
+        version = given[1]
         asked.append(version)
         if version == "1":
             raise EdgewrightError("bad")
@@ -75,5 +76,7 @@ def test_one_bad_version_does_not_keep_the_next_waiting(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(flows.reconcile, "compress", compress)
     monkeypatch.setattr(flows.reconcile, "unanswered", lambda *_: ["1", "2"])
-    outcomes = flows.reconcile.reconcile([str(TINY / "recipes" / "tiny.yaml")], Workspace.at(tmp_path))
+    outcomes: list[object] = list(
+        flows.reconcile.reconcile([str(TINY / "recipes" / "tiny.yaml")], Workspace.at(tmp_path))
+    )
     assert (asked, outcomes) == (["1", "2"], ["answered"])

@@ -30,13 +30,14 @@ def answered(world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(world.home))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", world.tracking_uri)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(flows.cli, "prepare", lambda home: None)
+    monkeypatch.setattr(flows.cli, "prepare", lambda _: None)
     flows.compress.compress("tiny", "1", variant("taken"), world)
     flows.compress.compress("tiny", "1", variant("turned-down", device={"budgets": {"size_kb": 2}}), world)
     return world
 
 
-def test_the_report_says_verdict_and_gates(answered: Workspace) -> None:
+@pytest.mark.usefixtures("answered")
+def test_the_report_says_verdict_and_gates() -> None:
     shown = runner.invoke(flows.cli.app, ["report", "tiny/1", "--device", "taken"])
     assert shown.exit_code == 0, shown.output
     assert "tiny version 1 on taken" in shown.output and "turned-down" not in shown.output
@@ -45,11 +46,10 @@ def test_the_report_says_verdict_and_gates(answered: Workspace) -> None:
     assert "Refused; nothing is deployed" in refused.output and "✗ fail" in refused.output
 
 
-def test_open_writes_the_page_and_opens_it(
-    answered: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("answered")
+def test_open_writes_the_page_and_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(flows.cli.webbrowser, "open", opened.append)
+    monkeypatch.setattr("flows.cli.webbrowser.open", opened.append)
     monkeypatch.setattr(flows.cli, "HOME", tmp_path)
     shown = runner.invoke(flows.cli.app, ["report", "tiny/1", "--device", "taken", "--open"])
     assert shown.exit_code == 0, shown.output
@@ -58,7 +58,8 @@ def test_open_writes_the_page_and_opens_it(
     assert "The loss ledger" in page.read_text() and "Change against the parent" in page.read_text()
 
 
-def test_history_has_a_line_per_answer(answered: Workspace) -> None:
+@pytest.mark.usefixtures("answered")
+def test_history_has_a_line_per_answer() -> None:
     shown = runner.invoke(flows.cli.app, ["history", "tiny"])
     assert shown.exit_code == 0, shown.output
     taken = next(line for line in shown.output.splitlines() if re.search(r" 1 +taken ", line))
@@ -78,7 +79,8 @@ def test_history_has_a_line_per_answer(answered: Workspace) -> None:
         (["history", "tiny", "--device", "toaster"], "an answer on toaster"),
     ],
 )
-def test_what_is_not_there_is_one_sentence(answered: Workspace, command: list[str], said: str) -> None:
+@pytest.mark.usefixtures("answered")
+def test_what_is_not_there_is_one_sentence(command: list[str], said: str) -> None:
     result = runner.invoke(flows.cli.app, command)
     assert isinstance(result.exception, RegistryError)
     assert said in str(result.exception)

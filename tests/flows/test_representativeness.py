@@ -29,7 +29,7 @@ def asked(effects: dict[str, float], on_mismatch: str) -> dict[str, Any]:
 
 
 def at_the_sites(monkeypatch: pytest.MonkeyPatch, rows: DeploymentSample | None) -> None:
-    monkeypatch.setattr(Tiny, "deployment_sample", lambda self: rows)
+    monkeypatch.setattr(Tiny, "deployment_sample", lambda _: rows)
 
 
 def mostly_ones(labels: bool = True) -> DeploymentSample:
@@ -68,7 +68,7 @@ def test_a_mismatch_is_warned_about_in_log_run_and_report(
     table = json.loads(Path(client.download_artifacts(run.info.run_id, "representativeness.json")).read_text())
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert {row["set"] for row in rows} == {"train", "calibration"}
-    report = Path(client.download_artifacts(outcome.devices[0].report.split("/")[1], "report.html")).read_text()
+    report = Path(client.download_artifacts(outcome.devices[0].run_id, "report.html")).read_text()
     assert "The data against the deployment sites" in report and ": the label prior differs" in report
 
 
@@ -126,5 +126,5 @@ def test_rows_that_the_model_does_not_take_are_refused_before_anything_is_comput
 def test_a_recipe_that_does_not_ask_never_reads_the_sample(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Tiny, "deployment_sample", lambda self: pytest.fail("it was read"))
+    monkeypatch.setattr(Tiny, "deployment_sample", lambda _: pytest.fail("it was read"))
     assert flows.compress.compress("tiny", "1", variant("unasked"), world).answer == "published"

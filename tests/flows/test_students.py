@@ -14,7 +14,7 @@ from tests.flows.ladders import ladder
 def test_a_student_goes_to_the_gates_where_it_is_the_better_one(world: Workspace, variant: Variant) -> None:
     recipe = variant("student", {"distil": distil(depths=[1, 2])})
     (device,) = flows.compress.compress("tiny", "1", recipe, world).devices
-    tried = {row["snapshot"]: row["accuracy"] for row in ladder(world, device.report) if row["outcome"] == "pass"}
+    tried = {row["snapshot"]: row["accuracy"] for row in ladder(world, device.run_id) if row["outcome"] == "pass"}
     students = [name for name in tried if name.startswith("student depthwise_cnn")]
     assert len(students) == 1 and len(tried) == 2
     assert device.verdict == "pass"
@@ -25,7 +25,7 @@ def test_a_tighter_budget_makes_a_narrower_student(world: Workspace, variant: Va
     def width(name: str, size_kb: int) -> int:
         path = variant(name, {"distil": distil()}, {"budgets": {"size_kb": size_kb}})
         (device,) = flows.compress.compress("tiny", "1", path, world).devices
-        (title,) = {row["snapshot"] for row in ladder(world, device.report) if row["snapshot"].startswith("student")}
+        (title,) = {row["snapshot"] for row in ladder(world, device.run_id) if row["snapshot"].startswith("student")}
         return int(title.split()[-1].split("x")[0])
 
     assert 8 <= width("tight", 11) < width("roomy", 60) == 64
@@ -34,7 +34,7 @@ def test_a_tighter_budget_makes_a_narrower_student(world: Workspace, variant: Va
 def test_a_budget_that_no_student_keeps_leaves_the_pruned_one(world: Workspace, variant: Variant) -> None:
     path = variant("no-student", {"distil": distil(widths=[512])}, {"budgets": {"size_kb": 9}})
     (device,) = flows.compress.compress("tiny", "1", path, world).devices
-    assert all(row["snapshot"].startswith("round") for row in ladder(world, device.report))
+    assert all(row["snapshot"].startswith("round") for row in ladder(world, device.run_id))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What earlier stages hand on, for the tests of later ones."""
+"""Builders of earlier steps' results, for the tests of later steps."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ def context(job: Job, parent: Any = None) -> Context:
 
 
 def on(job: Job, profile: DeviceProfile | None = None, parent: Any = None) -> DeviceContext:
-    """The same on a device, the recipe's first one unless another is given."""
+    """The context of a device, the recipe's first one unless another is given."""
     return context(job, parent).on(profile or job.recipe.devices[0])
 
 

@@ -38,7 +38,7 @@ def answers(right: int) -> pd.DataFrame:
 
 
 def evidence(right: int, size: int, milliseconds: float = 1.0) -> ModelEvidence:
-    """What is measured of a file."""
+    """Evidence of a file with these measured figures."""
     figures = {"load_ms": 1.0, "peak_rss_mb": 1.0, "latency_p50_ms": milliseconds, "latency_p99_ms": milliseconds}
     return ModelEvidence(answers(right), Figures(size_bytes=size, **figures))
 
@@ -94,6 +94,12 @@ class GivenTrials:
 
     def _beside_parent(self, measured: ModelEvidence) -> Evidence:
         return Evidence(measured, evidence(PARENT_RIGHT, 10), None)
+
+
+def index(attempt: Attempt) -> int:
+    """Return the round of the snapshot that a rung was tried on."""
+    assert isinstance(attempt.snapshot, Snapshot)
+    return attempt.snapshot.index
 
 
 def climbed(

@@ -37,7 +37,7 @@ class Blobs(Workload):
 
 
 def network(inputs: int = FEATURES) -> nn.Sequential:
-    """The same weights at every call."""
+    """A network with the same weights at every call."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(inputs, 8), nn.ReLU(), nn.Linear(8, len(LABELS))).eval()
 

@@ -84,6 +84,6 @@ class Theirs(Cutter):
 
 
 class TheirsGlobal(Theirs):
-    """The same with one ranking of all channels."""
+    """Their pruner with one ranking of all channels."""
 
     global_pruning = True

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deployments.workload import Split
-from flows.demo.networks import resnet
+from flows.demo.example_networks import resnet
 from model_compression.training import tensors
 from tests.benchmarks.trajectory.cache import CACHE, console
 

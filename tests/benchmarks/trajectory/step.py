@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from flows.demo.networks import resnet
+from flows.demo.example_networks import resnet
 from model_compression.training import FineTuning, fine_tune, predict, soft_label_loss, tensors
 from tests.benchmarks.record import Figure
 

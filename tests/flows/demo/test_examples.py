@@ -10,7 +10,7 @@ from torch import nn
 
 from deployments.errors import ConfigurationError
 from deployments.recipe import read_recipe, shipped_recipes
-from flows.demo import networks
+from flows.demo import example_networks
 from flows.demo.examples import Example, examples, trained
 from tasks.store import StageStore
 from tests.end_to_end.tiny.upstream import small_network
@@ -43,7 +43,7 @@ def test_every_example_has_a_shipped_recipe() -> None:
 def test_minilm_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ConfigurationError, match=r"expected the package transformers, .* run make r8"):
-        networks.minilm()
+        example_networks.minilm()
 
 
 def _difference(one: nn.Module, other: nn.Module) -> float:

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence.rows import MOST_VALUES, flipped_rows, slice_table
+from quality_gates.evidence.checked_rows import MOST_VALUES, flipped_rows, slice_table
 from tests.quality_gates.builders import rows
 
 

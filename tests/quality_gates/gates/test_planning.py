@@ -1,4 +1,4 @@
-"""What can be said of every gate before there is a model: which rows decide, how many are needed, or why not."""
+"""Plans of every gate before there is a model: the rows that decide, their number, or why there is none."""
 
 from typing import Any
 

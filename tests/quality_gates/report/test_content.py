@@ -1,4 +1,4 @@
-"""What a report's content refuses."""
+"""Content that a report refuses."""
 
 import pytest
 from pydantic import ValidationError

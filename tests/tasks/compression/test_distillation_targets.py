@@ -19,12 +19,12 @@ from tests.tasks.tiny import Blobs, job, network
 class Moving(Blobs):
     """Clouds whose points are new in every step."""
 
-    def augment(self, inputs: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
+    def augment(self, inputs: tuple[Tensor, ...], _: torch.Generator) -> tuple[Tensor, ...]:
         return (inputs[0] + 0.01,)
 
 
 def given(tmp_path: Path, workload: Blobs) -> Any:
-    parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda rows: np.eye(3))
+    parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda _: np.eye(3))
     return distillation_targets(context(job(Workspace.at(tmp_path, "sqlite:///unused"), workload=workload), parent))
 
 
@@ -54,12 +54,13 @@ CRITICAL = NonInferiority.model_validate(
 
 
 def test_rows_of_critical_slices_are_drawn_more_often(tmp_path: Path) -> None:
-    parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda rows: np.eye(3))
+    parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda _: np.eye(3))
     plain = job(Workspace.at(tmp_path, "sqlite:///unused"), gates=(CRITICAL,))
     weighed = job(plain.workspace, gates=(CRITICAL,), critical_weight=2.5)
     assert distillation_targets(context(plain, parent)).weights is None
     labels = weighed.splits["train"].slices["label"]
-    assert np.array_equal(distillation_targets(context(weighed, parent)).weights, np.where(labels == "b", 2.5, 1))
+    weights = distillation_targets(context(weighed, parent)).weights
+    assert weights is not None and np.array_equal(weights, np.where(labels == "b", 2.5, 1))
     assert plain.digests("validation") == weighed.digests("validation")
     assert plain.digests("train") != weighed.digests("train")
 
@@ -67,7 +68,8 @@ def test_rows_of_critical_slices_are_drawn_more_often(tmp_path: Path) -> None:
 def test_a_critical_slice_without_training_rows_is_said(tmp_path: Path, warned: list[str]) -> None:
     nobody = SliceCondition.model_validate({"column": "label", "equals": "z"})
     gate = CRITICAL.model_copy(update={"slice": nobody})
-    parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda rows: np.eye(3))
+    parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda _: np.eye(3))
     weighed = job(Workspace.at(tmp_path, "sqlite:///unused"), gates=(gate,), critical_weight=2)
-    assert (distillation_targets(context(weighed, parent)).weights == 1).all()
+    weights = distillation_targets(context(weighed, parent)).weights
+    assert weights is not None and (weights == 1).all()
     assert any("no training row has" in message for message in warned)

@@ -19,7 +19,7 @@ from tests.tasks.tiny import FEATURES, example, job, network
 
 def export(tmp_path: Path) -> Any:
     parent = SimpleNamespace(digest="p", example=(torch.from_numpy(example(4)),), names=("x",))
-    snapshot: Any = SimpleNamespace(digest="s", title="tiny", load=lambda parent: network())
+    snapshot: Any = SimpleNamespace(digest="s", title="tiny", load=lambda _: network())
     return export_snapshot(context(job(Workspace.at(tmp_path, "sqlite:///unused")), parent), snapshot)
 
 

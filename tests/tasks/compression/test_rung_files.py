@@ -22,8 +22,9 @@ def float_layers(file: ModelFile) -> int:
 
 
 @pytest.mark.parametrize(("faster", "expected"), [((), 0), (("0",), 1)], ids=["none", "the first"])
+@pytest.mark.usefixtures("registered")
 def test_layers_that_are_faster_in_float_stay_there(
-    faster: tuple[str, ...], expected: int, workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch
+    faster: tuple[str, ...], expected: int, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
 

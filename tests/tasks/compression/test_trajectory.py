@@ -1,5 +1,7 @@
 """The trajectory: when it stops, what it undoes, and by what it chooses."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,24 +28,27 @@ def with_budgets(**budgets: float) -> DeviceProfile:
     return tiny.device(budgets=tiny.device().budgets.model_copy(update=budgets))
 
 
-def settings(**changes: object) -> dict[str, object]:
+def settings(**changes: object) -> dict[str, Any]:
     """The recipe's way of pruning with fields replaced; no file is small enough, so that rounds end otherwise."""
     return {"prune": tiny.recipe().prune.model_copy(update=changes), "devices": (with_budgets(size_kb=0.1),)}
 
 
-def test_it_ends_when_all_rounds_are_done(workspace: Workspace, registered: str) -> None:
+@pytest.mark.usefixtures("registered")
+def test_it_ends_when_all_rounds_are_done(workspace: Workspace) -> None:
     job = tiny.job(workspace, **settings(max_rounds=1, round_to=1, accuracy_floor=1.0))
     trajectory = prune.fn(*started(job))
     assert (len(trajectory.snapshots), trajectory.undone, trajectory.stopped) == (2, (), "all 1 rounds are done")
 
 
-def test_it_ends_when_every_measured_budget_holds(workspace: Workspace, registered: str) -> None:
+@pytest.mark.usefixtures("registered")
+def test_it_ends_when_every_measured_budget_holds(workspace: Workspace) -> None:
     job = tiny.job(workspace)
     trajectory = prune.fn(*started(job))
     assert trajectory.stopped == f"{trajectory.snapshots[-1].title} keeps every device's budgets"
 
 
-def test_a_budget_that_is_missed_as_measured_asks_for_another_round(workspace: Workspace, registered: str) -> None:
+@pytest.mark.usefixtures("registered")
+def test_a_budget_that_is_missed_as_measured_asks_for_another_round(workspace: Workspace) -> None:
     slow = with_budgets(size_kb=1000, latency_p50_ms=1e-6)
     changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0) | {"devices": (slow,)}
     trajectory = prune.fn(*started(tiny.job(workspace, **changed)))
@@ -51,17 +56,17 @@ def test_a_budget_that_is_missed_as_measured_asks_for_another_round(workspace: W
 
 
 @pytest.mark.parametrize(("objective", "rounds"), [("size_bytes", 1), ("accuracy", 0)])
-def test_a_search_for_the_smallest_goes_on_below_the_budgets(
-    workspace: Workspace, registered: str, objective: str, rounds: int
-) -> None:
+@pytest.mark.usefixtures("registered")
+def test_a_search_for_the_smallest_goes_on_below_the_budgets(workspace: Workspace, objective: str, rounds: int) -> None:
     search = Search.model_validate({"objective": objective, "files": 1, "trainings": 0})
     changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0) | {"devices": (with_budgets(size_kb=1000),)}
     trajectory = prune.fn(*started(tiny.job(workspace, search=search, **changed)))
     assert len(trajectory.snapshots) == 1 + rounds
 
 
+@pytest.mark.usefixtures("registered")
 def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
-    workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ratios: list[float] = []
     honest = tasks.compression.trajectory._round
@@ -71,13 +76,14 @@ def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
         return honest(context, last, prunable, ratio)
 
     monkeypatch.setattr(tasks.compression.trajectory, "_round", watched)
-    monkeypatch.setattr(tasks.compression.trajectory, "broken_floor", lambda job, parent, after: "it broke")
+    monkeypatch.setattr(tasks.compression.trajectory, "broken_floor", lambda *_: "it broke")
     trajectory = prune.fn(*started(tiny.job(workspace, **settings(ratio=0.4, round_to=1))))
     assert ratios == [0.4, 0.2]
     assert (len(trajectory.snapshots), len(trajectory.undone), trajectory.stopped) == (1, 2, "it broke")
 
 
-def test_nothing_is_computed_again(workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("registered")
+def test_nothing_is_computed_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     job = tiny.job(workspace, **settings(max_rounds=2, round_to=1, accuracy_floor=1.0))
     first = prune.fn(*started(job))
     monkeypatch.setattr(tasks.compression.trajectory, "_compute", lambda *_: pytest.fail("a round was computed again"))
@@ -89,9 +95,8 @@ def test_nothing_is_computed_again(workspace: Workspace, registered: str, monkey
     [("taylor", "bytes"), ("taylor", "memory"), ("taylor", "latency"), ("gradient", "binding"),
      ("magnitude", "channels")],
 )  # fmt: skip
-def test_every_criterion_and_resource_makes_it_smaller(
-    workspace: Workspace, registered: str, importance: str, weigh_by: str
-) -> None:
+@pytest.mark.usefixtures("registered")
+def test_every_criterion_and_resource_makes_it_smaller(workspace: Workspace, importance: str, weigh_by: str) -> None:
     changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0, weigh_by=weigh_by, importance=importance)
     whole, smaller = prune.fn(*started(tiny.job(workspace, **changed))).snapshots
     assert smaller.parameters < whole.parameters
@@ -109,7 +114,7 @@ class TestFloors:
         labels = job.splits["validation"].targets
         wrong = labels.copy()
         wrong[np.flatnonzero(labels == 1)[::2]] = 2
-        made = []
+        made: list[Snapshot] = []
         for name, answers in (("right", labels), ("wrong", wrong)):
             path = workspace.home / f"{name}.npy"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -157,7 +157,9 @@ def test_a_kill_in_the_middle_leaves_no_part_that_could_be_read(
 ) -> None:
     older, newer = folder_of(file, APPROVED), folder_of(file, BY_GRACE)
     with monkeypatch.context() as broken:
-        broken.setattr(shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr(
+            "tasks.delivery.destinations.shutil.rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             supersede(newer)
     (left,) = beside(newer) - {newer}

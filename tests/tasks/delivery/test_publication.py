@@ -109,7 +109,7 @@ def test_a_bundle_that_cannot_be_written_leaves_the_aliases(counter: Counter) ->
 def test_the_bundle_is_whole_before_an_alias_names_it(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
-    def look(models: EdgeModels, edge: EdgeVersion, name: str) -> None:
+    def look(*_: object) -> None:
         seen.extend(read_bundle(path).manifest.version for path in counter.bundles())
 
     monkeypatch.setattr(EdgeModels, "deploy", look)
@@ -120,7 +120,7 @@ def test_the_bundle_is_whole_before_an_alias_names_it(counter: Counter, monkeypa
 def test_an_alias_that_cannot_be_moved_leaves_a_whole_bundle_and_repeating_completes(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*given: object) -> None:
+    def refuse(*_: object) -> None:
         raise MlflowException("the server went away")
 
     with monkeypatch.context() as broken:

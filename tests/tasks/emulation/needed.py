@@ -1,4 +1,4 @@
-"""What tests of emulation need of the machine, and why they are skipped where it is not there."""
+"""Needs of the tests of emulation; a machine without them skips these tests and says why."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Where answers are taken, and what the report says of it."""
+"""The CPU that answers are taken on, and the report's sentence about it."""
 
 import pytest
 

@@ -26,7 +26,7 @@ def test_the_class_of_this_machine(
     if text is not None:
         cpuinfo.write_text(text)
     monkeypatch.setattr(here, "CPUINFO", cpuinfo)
-    monkeypatch.setattr(here.platform, "machine", lambda: machine)
+    monkeypatch.setattr("tasks.emulation.availability.platform.machine", lambda: machine)
     instruction_set_here.cache_clear()
     try:
         assert instruction_set_here() == expected

@@ -16,8 +16,9 @@ def key(job: Job, profile: DeviceProfile, home: Path) -> str:
     return run_key("tiny", "1", recipe(devices=(profile,)), job.workload, home)
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_only_devices_that_need_an_emulator_here_are_looked_at(
-    emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = emulators_for([device(name="plain"), emulated], tmp_path)
@@ -25,8 +26,9 @@ def test_only_devices_that_need_an_emulator_here_are_looked_at(
 
 
 @needed.haswell
+@pytest.mark.usefixtures("elsewhere")
 def test_an_emulator_that_is_there_now_asks_for_a_new_answer(
-    tiny: Job, emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tiny: Job, emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     plain, answered = key(tiny, device(), tmp_path), key(tiny, emulated, tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -18,14 +18,16 @@ from tests.tasks.emulation import needed
 from tests.tasks.tiny import device
 
 
-def test_native_answers_are_those_of_the_measured_process(tiny: Job, file: Path, elsewhere: None) -> None:
+@pytest.mark.usefixtures("elsewhere")
+def test_native_answers_are_those_of_the_measured_process(tiny: Job, file: Path) -> None:
     seen = measure_for(on(tiny, device()), file, "test")
     assert seen.answered_on == "this machine's CPU"
     assert seen.rows is not None and seen.resources is not None
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_without_the_emulator_there_are_figures_but_no_answers(
-    tiny: Job, file: Path, emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    tiny: Job, file: Path, emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     warned: list[str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -36,29 +38,32 @@ def test_without_the_emulator_there_are_figures_but_no_answers(
     assert len(warned) == 1 and "bench: expected qemu-x86_64-static to emulate Haswell" in warned[0]
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_a_run_that_fails_under_emulation_is_a_failed_measurement(
-    tiny: Job, file: Path, emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+    tiny: Job, file: Path, emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusing = Emulator("/bin/false", "0", CPUS["Haswell"], None)
-    monkeypatch.setattr(module, "find_emulator", lambda cpu, home: refusing)
+    monkeypatch.setattr(module, "find_emulator", lambda *_: refusing)
     seen = measure_for(on(tiny, emulated), file, "test")
     assert (seen.rows, seen.resources) == (None, None)
     assert seen.failure is not None and seen.failure.startswith("On Haswell, emulated: The process that measured")
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_a_file_that_does_not_run_here_is_not_emulated(
-    tiny: Job, tmp_path: Path, emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+    tiny: Job, tmp_path: Path, emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no graph")
-    monkeypatch.setattr(module, "find_emulator", lambda cpu, home: pytest.fail("was emulated"))
+    monkeypatch.setattr(module, "find_emulator", lambda *_: pytest.fail("was emulated"))
     seen = measure_for(on(tiny, emulated), broken, "test")
     assert seen.failure is not None and "expected an ONNX graph" in seen.failure
 
 
 @needed.haswell
+@pytest.mark.usefixtures("elsewhere")
 def test_emulated_answers_are_taken_once_and_no_figure_with_them(
-    tiny: Job, file: Path, emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+    tiny: Job, file: Path, emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[MeasureRequest] = []
     run = Emulator.measure

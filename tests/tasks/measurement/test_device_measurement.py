@@ -1,5 +1,6 @@
 """Measurements: real ones are kept, failed ones are evidence and are tried again."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
     """Measurements without a process, counted."""
     made: list[MeasureRequest] = []
 
-    def answering(request: MeasureRequest, timeout_s: float) -> Measurement:
+    def answering(request: MeasureRequest, _: float) -> Measurement:
         made.append(request)
         return fake(np.eye(3)[np.zeros(request.rows, dtype=int)])
 
@@ -121,14 +122,14 @@ def test_a_model_that_does_not_fit_the_devices_memory_is_evidence(tiny: Job, fil
     assert warned == [f"bench: {evidence.failure}"]
 
 
-def test_a_failed_measurement_is_tried_again(
-    tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str]
-) -> None:
+@pytest.mark.usefixtures("warned")
+def test_a_failed_measurement_is_tried_again(tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: Iterator[Measurement | MeasurementFailed]
     answers = iter([MeasurementFailed("it crashed."), fake(np.eye(3)[tiny.splits["test"].targets])])
 
-    def flaky(request: MeasureRequest, timeout_s: float) -> Measurement:
+    def flaky(*_: object) -> Measurement:
         answer = next(answers)
-        if isinstance(answer, Exception):
+        if isinstance(answer, MeasurementFailed):
             raise answer
         return answer
 
@@ -187,14 +188,14 @@ def test_slices_stay_beside_their_rows_whatever_their_index(tmp_path: Path) -> N
 def test_a_workload_must_answer_once_a_row(tiny: Job, monkeypatch: pytest.MonkeyPatch, method: str, name: str) -> None:
     for each in ("predictions", "score"):
         shape = (30, 2) if each == method else 30
-        monkeypatch.setattr(tiny.workload, each, lambda *given, shape=shape: np.zeros(shape))
+        monkeypatch.setattr(tiny.workload, each, lambda *_, shape=shape: np.zeros(shape))
     says = rf"workload `tests\.tasks\.tiny:Blobs`: expected one {name} for each of 30 rows, got .* shape \(30, 2\);"
     with pytest.raises(ConfigurationError, match=says):
         answer_rows(tiny, "test", np.eye(3)[tiny.splits["test"].targets])
 
 
 def test_a_score_that_raises_is_named(tiny: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiny.workload, "score", lambda outputs, targets: outputs["probability"])
+    monkeypatch.setattr(tiny.workload, "score", lambda outputs, _: outputs["probability"])
     with pytest.raises(
         ConfigurationError, match=r"for outputs of shape \(30, 3\), got IndexError: .*; correct Workload\.pre"
     ):

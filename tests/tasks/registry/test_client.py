@@ -49,7 +49,7 @@ def test_an_experiment_that_another_process_makes_in_between_is_taken(
     client = client_for(tracking_uri)
     made = experiment_id(client, "client-race")
     answers = iter([None, client.get_experiment(made)])
-    monkeypatch.setattr(client, "get_experiment_by_name", lambda name: next(answers))
+    monkeypatch.setattr(client, "get_experiment_by_name", lambda _: next(answers))
     assert experiment_id(client, "client-race") == made
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.entities import Run
@@ -147,8 +148,17 @@ def test_the_outcome_is_there_before_the_answer_counts(runs: Runs, monkeypatch: 
     run = runs.parent("1", "key", "m v1", {})
     order: list[str] = []
     log, text = Runs.log, Runs.text
-    monkeypatch.setattr(Runs, "log", lambda self, *given, **named: (order.append("tag"), log(self, *given, **named)))
-    monkeypatch.setattr(Runs, "text", lambda self, *given: (order.append("outcome"), text(self, *given)))
+
+    def tagged(self: Runs, *given: Any, **named: Any) -> None:
+        order.append("tag")
+        log(self, *given, **named)
+
+    def written(self: Runs, *given: Any) -> None:
+        order.append("outcome")
+        text(self, *given)
+
+    monkeypatch.setattr(Runs, "log", tagged)
+    monkeypatch.setattr(Runs, "text", written)
     runs.answer(run, "refused", {})
     assert order == ["outcome", "tag"]
 

@@ -44,7 +44,7 @@ def network(swallowed: float = 0.0) -> nn.Sequential:
 
 
 def trained(model: nn.Module, digest: str = "snapshot") -> Any:
-    return SimpleNamespace(snapshot=SimpleNamespace(digest=digest, title="tiny", load=lambda parent: model))
+    return SimpleNamespace(snapshot=SimpleNamespace(digest=digest, title="tiny", load=lambda _: model))
 
 
 def losses(job: Job, model: nn.Module, **changes: Any) -> LayerLosses:

@@ -1,4 +1,4 @@
-"""What the history says of the version that is being decided."""
+"""The history's line for the version that is being decided."""
 
 from quality_gates.report import HistoryRow
 from tasks.reporting import until_now

@@ -29,7 +29,8 @@ def trained() -> Any:
 
 
 @needed.haswell
-def test_a_float_file_answers_the_same_on_both(tiny: Job, file: Path, emulated: DeviceProfile, elsewhere: None) -> None:
+@pytest.mark.usefixtures("elsewhere")
+def test_a_float_file_answers_the_same_on_both(tiny: Job, file: Path, emulated: DeviceProfile) -> None:
     (seen,) = parity(asking(tiny, emulated), ModelFile(file, "f", 0.0), trained(), "test")
     assert (seen.check, seen.rows, seen.differing, seen.failure) == ("emulated_native", 30, 0, None)
     assert seen.largest < 1e-5
@@ -44,8 +45,9 @@ def test_a_machine_of_the_devices_class_compares_two_runs_of_its_own(
     assert (seen.rows, seen.differing, seen.largest) == (30, 0, 0.0)
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_without_the_emulator_it_was_not_measured(
-    tiny: Job, file: Path, emulated: DeviceProfile, elsewhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    tiny: Job, file: Path, emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     warned: list[str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PATH", str(tmp_path))

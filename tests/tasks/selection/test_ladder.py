@@ -1,4 +1,4 @@
-"""How the ladder is climbed: which snapshot, which rung, when it stops and what it says."""
+"""Climbs of the ladder: the snapshot, the rung, the stop and the sentences."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from deployments.recipe import Recipe
 from quality_gates.evidence import Unanswered
 from tests.end_to_end.tiny.variants import QAT
-from tests.tasks.climbing import ROWS, climbed, recipe_of, snapshot
+from tests.tasks.climbing import ROWS, climbed, index, recipe_of, snapshot
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_the_first_rung_that_holds_ends_the_climb(tmp_path: Path, recipe: Recipe
     snapshots = [snapshot(0, 20_000, 290), snapshot(1, 7_000, 290), snapshot(2, 3_000, 290)]
     found = climbed(tmp_path, recipe, snapshots, {(1, "PTQ minmax"): (288, 8_000)})
     assert found.held
-    assert [(a.snapshot.index, a.rung.title) for a in found.attempts] == [(1, "PTQ minmax")]
+    assert [(index(a), a.rung.title) for a in found.attempts] == [(1, "PTQ minmax")]
 
 
 def test_qat_is_tried_where_quantization_is_the_cause(tmp_path: Path, recipe: Recipe) -> None:
@@ -38,8 +38,8 @@ def test_no_dearer_rung_is_tried_where_the_float_snapshot_fails(tmp_path: Path, 
 def test_a_smaller_snapshot_is_tried_where_only_a_budget_is_missed(tmp_path: Path, recipe: Recipe) -> None:
     made = {(1, "PTQ minmax"): (290, 9_500), (2, "PTQ minmax"): (288, 5_000)}
     found = climbed(tmp_path, recipe, [snapshot(1, 7_000, 290), snapshot(2, 3_000, 290)], made)
-    assert found.held and found.chosen.snapshot.index == 2
-    assert [attempt.snapshot.index for attempt in found.attempts] == [1, 2]
+    assert found.held and index(found.chosen) == 2
+    assert [index(attempt) for attempt in found.attempts] == [1, 2]
     assert found.attempts[0].reason.endswith("a dearer rung makes none smaller, so none is tried.")
 
 
@@ -68,5 +68,5 @@ def test_without_answers_neither_a_dearer_rung_nor_a_smaller_snapshot_is_tried(t
 def test_the_smallest_snapshot_is_tried_where_none_fits(tmp_path: Path, recipe: Recipe) -> None:
     made = {(2, "PTQ minmax"): (290, 12_000), (2, "QAT"): (290, 12_500)}
     found = climbed(tmp_path, recipe, [snapshot(1, 20_000, 290), snapshot(2, 11_000, 290)], made)
-    assert not found.held and {attempt.snapshot.index for attempt in found.attempts} == {2}
+    assert not found.held and {index(attempt) for attempt in found.attempts} == {2}
     assert found.chosen.misses_resources_only

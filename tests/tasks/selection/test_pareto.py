@@ -1,4 +1,4 @@
-"""The Pareto front."""
+"""The pareto front of a search."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> ModelFile:
 
 
 def trained() -> Any:
-    return SimpleNamespace(digest="t", title="tiny", load=lambda parent: network())
+    return SimpleNamespace(digest="t", title="tiny", load=lambda _: network())
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -50,7 +50,12 @@ def test_an_onnx_upstream_is_held_against_its_own_file_as_it_is_written(
     asked = context(tmp_path, "torch_onnx", parent=OnnxParent(other, "p"))
     levels: list[str] = []
     here = module._Candidate.here
-    monkeypatch.setattr(module._Candidate, "here", lambda *given: (levels.append(given[2]), here(*given))[1])
+
+    def watched(*given: Any) -> Any:
+        levels.append(given[2])
+        return here(*given)
+
+    monkeypatch.setattr(module._Candidate, "here", watched)
     (seen,) = parity(asked, made, trained(), "test")
     assert (seen.rows, seen.differing, seen.failure, levels) == (ROWS["test"], 0, None, ["off"])
     monkeypatch.setattr(module._Candidate, "here", lambda *given: -here(*given))

@@ -1,4 +1,4 @@
-"""What a candidate is held against: what is deployed now, as it was published, or a gate that fails."""
+"""References of a candidate: the deployed model, as it was published, or a gate that fails."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -121,9 +121,8 @@ def test_what_is_deployed_answers_as_on_the_device_and_the_parent_here(
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
-def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(
-    field: Field, measured: list[tuple[str, SplitName]], damage: str
-) -> None:
+@pytest.mark.usefixtures("measured")
+def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(field: Field, damage: str) -> None:
     stored = field.stored(field.deploy("2"))
     if damage == "gone":
         stored.unlink()

@@ -1,4 +1,4 @@
-"""How the search spends its two budgets, and what it chooses."""
+"""The search: how it spends its two budgets, and its choice."""
 
 from pathlib import Path
 from typing import Any

@@ -38,8 +38,8 @@ def test_a_stage_that_is_killed_leaves_no_result_and_is_computed_again(tmp_path:
     assert (work / "half.bin").read_bytes() == b"half"  # it was hit in the middle
     assert visible(tmp_path) == []
 
-    computed = []
-    result = StageStore(tmp_path).run("work", KEY, CODE, lambda folder: computed.append(folder))
+    computed: list[Path] = []
+    result = StageStore(tmp_path).run("work", KEY, CODE, computed.append)
     assert len(computed) == 1
     assert not result.reused
     assert visible(tmp_path) == [result.folder]
@@ -71,6 +71,6 @@ def test_two_processes_at_once_end_with_one_result(tmp_path: Path) -> None:
     assert first.startswith("one ")
     (result,) = visible(tmp_path)
     assert list((tmp_path / "work").iterdir()) == [result]
-    stored = StageStore(tmp_path).run("work", KEY, CODE, lambda folder: None)
+    stored = StageStore(tmp_path).run("work", KEY, CODE, lambda _: None)
     assert stored.reused
     assert stored.value == {"by": "one"}

@@ -52,7 +52,7 @@ def test_a_result_has_value_files_and_cost(stage: Stage) -> None:
 
 def test_what_finished_is_not_computed_again(stage: Stage) -> None:
     first = stage.run(ratio=0.2)
-    second = StageStore(stage.store.root).run("work", {"ratio": 0.2}, CODE, lambda folder: pytest.fail("computed"))
+    second = StageStore(stage.store.root).run("work", {"ratio": 0.2}, CODE, lambda _: pytest.fail("computed"))
     assert second.reused
     assert (second.value, second.folder, second.digest, second.key) == (
         first.value,
@@ -150,18 +150,18 @@ def test_an_exception_leaves_nothing(stage: Stage, error: BaseException) -> None
 
 def test_a_value_that_is_no_json_leaves_nothing(stage: Stage) -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
-        stage.store.run("work", {}, CODE, lambda folder: object())
+        stage.store.run("work", {}, CODE, lambda _: object())
     assert list((stage.store.root / "work").iterdir()) == []
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", [1, [2.5]], {"10": 1, "9": float("inf")}])
 def test_any_json_value_comes_back(stage: Stage, value: object) -> None:
-    assert stage.store.run("work", {}, CODE, lambda folder: value).value == value
-    assert stage.store.run("work", {}, CODE, lambda folder: pytest.fail("computed")).value == value
+    assert stage.store.run("work", {}, CODE, lambda _: value).value == value
+    assert stage.store.run("work", {}, CODE, lambda _: pytest.fail("computed")).value == value
 
 
 def test_numbers_as_keys_come_back_as_text(stage: Stage) -> None:
-    assert stage.store.run("work", {}, CODE, lambda folder: {10: "ten", 9: "nine"}).value == {"9": "nine", "10": "ten"}
+    assert stage.store.run("work", {}, CODE, lambda _: {10: "ten", 9: "nine"}).value == {"9": "nine", "10": "ten"}
 
 
 def test_everything_is_on_disk_before_the_rename(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

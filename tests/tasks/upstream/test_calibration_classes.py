@@ -61,7 +61,7 @@ def test_the_workloads_own_words_are_what_is_named(warned: list[str]) -> None:
 
 def test_right_answers_that_cannot_be_told_are_one_sentence() -> None:
     class Broken(Blobs):
-        def right_answers(self, targets: np.ndarray) -> np.ndarray:
+        def right_answers(self, _: np.ndarray) -> np.ndarray:
             raise KeyError("label")
 
     with pytest.raises(ConfigurationError, match=r"targets of shape \(48,\), got KeyError: 'label'; correct Workload"):

@@ -43,7 +43,7 @@ def test_the_parents_outputs_are_computed_once(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_device_has_a_run_and_edge_models_of_its_own(workspace: Workspace, registered: str) -> None:
-    asked = job(workspace)
+    asked = job(workspace, registered)
     runs = Runs(workspace.tracking_uri, asked.model)
     run = runs.parent(asked.version, "a key of this test", "m", {})
     begun = Context(asked, resolve.fn(asked), runs, run).on(asked.recipe.devices[0])

@@ -179,7 +179,7 @@ def powers() -> ModelProto:
 @pytest.mark.parametrize("kind", ["ptq", "mixed", "dynamic", "int4"])
 def test_a_graph_that_no_rung_quantizes_stops_before_pruning(kind: str, workspace: Workspace, tmp_path: Path) -> None:
     asked, parent = answered(workspace, powers(), tmp_path)
-    rungs = {
+    rungs: dict[str, dict[str, Any]] = {
         "ptq": {"kind": "ptq", "calibration": "minmax"},
         "mixed": {"kind": "mixed", "calibration": "minmax", "at_most": 1, "tolerance": 0.1},
         "dynamic": {"kind": "dynamic"},

@@ -1,4 +1,4 @@
-"""What is wrong with the input is said before anything is computed, in one sentence with a remedy."""
+"""Preflight: wrong input is refused before anything is computed, in one sentence with a remedy."""
 
 import shutil
 from pathlib import Path

@@ -83,23 +83,31 @@ def stages(job: Job) -> list[str]:
     return sorted(path.name for path in job.workspace.store.root.iterdir())
 
 
+def torch_parent(job: Job) -> TorchParent:
+    parent = resolve.fn(job)
+    assert isinstance(parent, TorchParent)
+    return parent
+
+
 def answers(parent: TorchParent, job: Job) -> Tensor:
     with torch.no_grad():
         return parent.build()(torch.from_numpy(job.splits["test"].inputs[0]))
 
 
-def test_a_registered_program_becomes_a_module_that_answers_the_same(workspace: Workspace, registered: str) -> None:
+@pytest.mark.usefixtures("registered")
+def test_a_registered_program_becomes_a_module_that_answers_the_same(workspace: Workspace) -> None:
     tiny = job(workspace)
-    parent = resolve.fn(tiny)
+    parent = torch_parent(tiny)
     rows = torch.from_numpy(tiny.splits["test"].inputs[0])
     torch.testing.assert_close(answers(parent, tiny), network()(rows).detach())
     assert parent.names == ("input",)
     assert [type(module).__name__ for module in parent.build().modules()].count("Linear") == 2
 
 
-def test_every_module_is_a_fresh_one(workspace: Workspace, registered: str) -> None:
+@pytest.mark.usefixtures("registered")
+def test_every_module_is_a_fresh_one(workspace: Workspace) -> None:
     tiny = job(workspace)
-    parent = resolve.fn(tiny)
+    parent = torch_parent(tiny)
     before = answers(parent, tiny)
     with torch.no_grad():
         for weight in parent.build().parameters():
@@ -107,15 +115,17 @@ def test_every_module_is_a_fresh_one(workspace: Workspace, registered: str) -> N
     torch.testing.assert_close(answers(parent, tiny), before)
 
 
-def test_a_version_is_fetched_once(workspace: Workspace, registered: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = resolve.fn(job(workspace))
-    monkeypatch.setattr(Upstream, "fetch", lambda *given: pytest.fail("fetched again"))
-    second = resolve.fn(job(workspace))
+@pytest.mark.usefixtures("registered")
+def test_a_version_is_fetched_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = torch_parent(job(workspace))
+    monkeypatch.setattr(Upstream, "fetch", lambda *_: pytest.fail("fetched again"))
+    second = torch_parent(job(workspace))
     assert (second.program, second.digest) == (first.program, first.digest)
 
 
-def test_the_parents_digest_follows_its_program_alone(workspace: Workspace, registered: str) -> None:
-    first = resolve.fn(job(workspace))
+@pytest.mark.usefixtures("registered")
+def test_the_parents_digest_follows_its_program_alone(workspace: Workspace) -> None:
+    first = torch_parent(job(workspace))
     again = resolve.fn(job(workspace, trust_pickled_modules=True))
     assert again.digest == first.digest
 
@@ -135,9 +145,8 @@ def test_the_parents_digest_follows_its_program_alone(workspace: Workspace, regi
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_rows_that_the_model_does_not_take_are_refused(
-    workspace: Workspace, registered: str, workload: Blobs, says: str
-) -> None:
+@pytest.mark.usefixtures("registered")
+def test_rows_that_the_model_does_not_take_are_refused(workspace: Workspace, workload: Blobs, says: str) -> None:
     wrong = job(workspace, workload=workload)
     with pytest.raises(PreflightError) as caught:
         resolve.fn(wrong)
@@ -165,7 +174,7 @@ def test_the_workloads_own_architecture_is_the_way_out(workspace: Workspace, sca
     nn.init.zeros_(fresh.layer.weight)
     own = job(workspace, scaled, workload=Building(fresh))
     expected = Scaled()(torch.from_numpy(own.splits["test"].inputs[0])).detach()
-    torch.testing.assert_close(answers(resolve.fn(own), own), expected)
+    torch.testing.assert_close(answers(torch_parent(own), own), expected)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +240,7 @@ def test_a_pickled_module_is_refused_without_trust(workspace: Workspace, pickled
 def test_a_pickled_module_is_taken_with_trust_and_only_then(workspace: Workspace, pickled: Path) -> None:
     version = add_version(workspace.tracking_uri, "pickled", pickled)
     trusting = job(workspace, "pickled", version, trust_pickled_modules=True)
-    parent = resolve.fn(trusting)
+    parent = torch_parent(trusting)
     rows = torch.from_numpy(trusting.splits["test"].inputs[0])
     torch.testing.assert_close(answers(parent, trusting), network()(rows).detach())
     with pytest.raises(RegistryError, match="got a pickled module"):  # although its program is in the store by now

@@ -1,4 +1,4 @@
-"""Where the parts of a limit's picture stand."""
+"""Places of the parts of a limit's picture."""
 
 import pytest
 

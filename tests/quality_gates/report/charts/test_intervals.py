@@ -1,4 +1,4 @@
-"""Where the parts of an interval picture stand."""
+"""Places of the parts of an interval picture."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Where the parts of the size/accuracy picture stand."""
+"""Places of the parts of the size/accuracy picture."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The upstream teams' networks of the examples. Nothing here knows of edge devices."""
+"""Networks of the examples, as upstream teams build them. Nothing here knows of edge devices."""
 
 import tempfile
 import zipfile
@@ -12,7 +12,7 @@ from deployments.workloads.shuttle import CLASSES, SENSORS
 
 
 class Block(nn.Module):
-    """Two convolutions and a way around them (He et al., Deep Residual Learning, 2016)."""
+    """Two convolutions with a shortcut (He et al., Deep Residual Learning, 2016)."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -29,11 +29,13 @@ class Block(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.activation(self.body(images) + self.shortcut(images))
+        """Return the features that the next block takes."""
+        features: Tensor = self.activation(self.body(images) + self.shortcut(images))
+        return features
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter depthwise, narrow again, and a way around (Sandler et al., MobileNetV2, 2018)."""
+    """Three convolutions (widening, depthwise, narrowing) with a shortcut (Sandler et al., MobileNetV2, 2018)."""
 
     def __init__(self, channels: int, width: int, stride: int, expansion: int = 4) -> None:
         super().__init__()
@@ -51,7 +53,8 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and channels == width
 
     def forward(self, images: Tensor) -> Tensor:
-        made = self.body(images)
+        """Return the features that the next block takes."""
+        made: Tensor = self.body(images)
         return made + images if self.residual else made
 
 
@@ -63,23 +66,25 @@ class TextClassifier(nn.Module):
         self.classifier = classifier
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        return self.classifier(input_ids=tokens, attention_mask=mask).logits
+        """Return the class scores of each text."""
+        scores: Tensor = self.classifier(input_ids=tokens, attention_mask=mask).logits
+        return scores
 
 
 def resnet(width: int = 16) -> nn.Module:
-    """A ResNet for 28x28 images: 78,000 parameters at width 16, 308,000 at 32."""
+    """Return a ResNet for 28x28 images: 78,000 parameters at width 16, 308,000 at 32."""
     blocks = (Block(width, width, 1), Block(width, 2 * width, 2), Block(2 * width, 4 * width, 2))
     return nn.Sequential(*_stem(width), *blocks, *_head(4 * width, 10))
 
 
 def mobilenet() -> nn.Module:
-    """A MobileNet of 50,000 parameters for 28x28 images."""
+    """Return a MobileNet of 50,000 parameters for 28x28 images."""
     plan = ((16, 16, 1), (16, 24, 2), (24, 24, 1), (24, 40, 2), (40, 40, 1), (40, 40, 1))
     return nn.Sequential(*_stem(16), *(InvertedResidual(*sizes) for sizes in plan), *_head(40, 10))
 
 
 def telemetry_network() -> nn.Module:
-    """Three linear layers on the values of one moment."""
+    """Return three linear layers on the sensor values of one moment."""
     layers: list[nn.Module] = []
     width = len(SENSORS)
     for _ in range(2):
@@ -89,7 +94,7 @@ def telemetry_network() -> nn.Module:
 
 
 def minilm() -> nn.Module:
-    """MiniLM (Wang et al., 2020) of 22.7 million parameters, trained on sentences, with a fresh head for Reuters R8."""
+    """Return MiniLM (Wang et al., 2020; 22.7 million parameters, trained on sentences), its head new for Reuters R8."""
     try:
         from transformers import AutoModelForSequenceClassification
         from transformers.utils import logging

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from model_compression.errors import TrainingError
-from model_compression.training import Precision, settings
-from model_compression.training.settings import bfloat16_pays
+from model_compression.training import Precision
+from model_compression.training import fine_tuning as settings
+from model_compression.training.fine_tuning import bfloat16_pays
 from tests.model_compression.toys import SETTINGS
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence.rows import check_right_or_wrong, check_rows, slice_columns
+from quality_gates.evidence.checked_rows import check_right_or_wrong, check_rows, slice_columns
 from tests.quality_gates.builders import rows
 
 GAPS = rows(10).astype({"score": "Int64"})

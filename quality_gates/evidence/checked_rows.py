@@ -9,8 +9,8 @@ from quality_gates.errors import EvidenceError
 
 REQUIRED = ("row_id", "prediction", "score")
 OPTIONAL = ("target", "confidence")
-"""What some metrics need beside: the right answer in the words of the predictions, and the probability of the one
-given. The probability of class k has the column `p(k)`."""
+"""Columns that some metrics need beside: the right answer in the words of the predictions, and the probability of the
+one given. The probability of class k has the column `p(k)`."""
 MOST_VALUES = 20  # of a slice column that are listed one by one
 MEASURE_AGAIN = "Measure it again; a broken measurement cannot pass a gate."
 SAME_ROWS = "Measure both models on the same test rows."
