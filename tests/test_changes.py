@@ -13,6 +13,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CHANGES = sorted((ROOT / "docs" / "changes").glob("*.patch"))
 MOST_FILES = 4
+OF_EVERY_KIND = (
+    "tests/test_layout.py",
+    "tests/deployments/test_recipe.py",
+    "tests/quality_gates/gates/test_kind.py",
+)
+"""Quick tests that a new kind of anything must pass, although no change touches them."""
 MYPY_CACHE = ROOT / ".mypy_cache" / "changes"
 
 
@@ -104,7 +110,9 @@ def test_a_change_works(changed: Path, patch: Path) -> None:
     sources = _sources(changed, touched)
     _python(changed, "ruff", "check", "--no-cache", *sources)
     _python(changed, "ruff", "format", "--no-cache", "--check", *sources)
-    _python(changed, "pytest", "-x", "-p", "no:cacheprovider", "tests/test_layout.py", *_tests_of(changed, touched))
+    _python(changed, "tests.prose")
+    tests = dict.fromkeys([*OF_EVERY_KIND, *_tests_of(changed, touched)])
+    _python(changed, "pytest", "-x", "-p", "no:cacheprovider", *tests)
 
 
 @pytest.mark.slow

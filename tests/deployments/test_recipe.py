@@ -6,8 +6,8 @@ import pytest
 
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
-from quality_gates.gates import Limit
-from tests.deployments.yaml_cases import HERE, cases, says
+from quality_gates.gates import KINDS, Limit
+from tests.deployments.yaml_cases import HERE, LISTS, RUNG_NAMES, cases, says
 
 SMALLEST = HERE / "valid" / "smallest.yaml"
 JARGON = ("pydantic", "Input", "validation error", "union", "discriminator", "tuple", "literal", "Value error")
@@ -32,6 +32,18 @@ def test_an_invalid_recipe_is_refused_in_one_sentence(path: Path) -> None:
     assert says(path) in message
     assert "\n" not in message
     assert not [word for word in JARGON if word in message]
+
+
+def test_the_kinds_that_recipes_name_stay() -> None:
+    assert {"float", "fp16", "ptq", "dynamic", "int4", "mixed", "qat"} <= set(RUNG_NAMES)
+    compared = {"non_inferiority", "limit", "flips", "parity"}
+    assert compared | {"calibration", "plausibility", "representativeness", "found_slices"} <= set(KINDS)
+
+
+def test_lists_of_kinds_are_written_out_in_some_cases() -> None:
+    first_lines = "".join(path.read_text().splitlines()[0] for path in cases("invalid"))
+    assert all(placeholder in first_lines for placeholder in LISTS)
+    assert not any("{" in says(path) for path in cases("invalid") if path.stem in ("rung-unknown", "gate-kind-missing"))
 
 
 def test_a_recipe_reads_the_profiles_that_it_names() -> None:
