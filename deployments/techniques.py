@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from deployments.yaml_file import Frozen
 from edge_runtime.measurement import RESOURCES
-from model_compression.pruning import Criterion, Kind, Resource
+from model_compression.pruning import CostKind, Criterion, Kind
 from model_compression.training import Device, FineTuning, Precision
 from quality_gates.policy import one_of
 
@@ -72,7 +72,7 @@ class Prune(Frozen):
     """Units that may go: channels, attention heads, whole residual layers."""
     importance: Criterion
     """Measure of a unit's importance: first-order change of the loss, gradient times weight, or size of the weights."""
-    weigh_by: Literal["channels", "binding"] | Resource
+    weigh_by: Literal["channels", "binding"] | CostKind
     """Resource that importance is divided by. `binding` takes in each round the budget that is furthest away."""
     ratio: Annotated[float, Field(gt=0, le=0.5)]
     """Share of that resource that a round frees."""

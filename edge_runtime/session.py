@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from edge_runtime.bundle import TensorSpec
 from edge_runtime.errors import SessionError, SessionMemoryError
-from edge_runtime.settings import Optimization, SessionSettings
+from edge_runtime.settings import Optimization, SessionSettings, TensorSpec
 
 _LEVELS: Mapping[Optimization, ort.GraphOptimizationLevel] = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,

@@ -1,10 +1,10 @@
-"""Settings of a session as plain data: they travel in a manifest and in a measuring request."""
+"""Settings of a session and the tensors of a model, as plain data: they travel in manifests and in requests."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from edge_runtime.errors import SessionError
+from edge_runtime.errors import BundleError, SessionError
 
 Optimization = Literal["all", "extended", "basic", "off"]
 
@@ -40,3 +40,20 @@ class SessionSettings:
         if set(data) != expected:
             raise SessionError(f"Session settings need exactly the keys {sorted(expected)}, not {sorted(data)}.")
         return cls(**data)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor that a model takes or gives: numpy's name of its dtype, and a shape with None where it is dynamic."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.dtype, str) or not self.name or not self.dtype:
+            raise BundleError(f"A tensor needs a name and a dtype, not {self.name!r} and {self.dtype!r}.")
+        if any(size is not None and (type(size) is not int or size < 0) for size in self.shape):
+            raise BundleError(
+                f"The tensor {self.name} has the shape {self.shape!r}; give whole sizes, None if dynamic."
+            )

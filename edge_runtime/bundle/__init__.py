@@ -7,10 +7,11 @@ file: a blob is named by its sha256, so a graph would not find external data bes
 is imported here.
 """
 
-from edge_runtime.bundle.manifest import APPROVAL, Manifest, TensorSpec, decode_manifest
+from edge_runtime.bundle.manifest import APPROVAL, Manifest, decode_manifest
 from edge_runtime.bundle.reader import Bundle, read_bundle
 from edge_runtime.bundle.writer import write_bundle
 from edge_runtime.errors import BundleError
+from edge_runtime.settings import TensorSpec
 
 __all__ = [
     "APPROVAL",

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from edge_runtime.errors import BundleError, SessionError
-from edge_runtime.settings import SessionSettings
+from edge_runtime.settings import SessionSettings, TensorSpec
 
 FORMAT_VERSION = 1
 OVERRIDDEN = "overridden"
@@ -43,23 +43,6 @@ class Blob:
             raise BundleError(f"The blob {self.name} needs a sha256 of 64 lower-case hex digits, not {self.sha256!r}.")
         if type(self.size) is not int or self.size < 0:
             raise BundleError(f"The blob {self.name} needs a size in whole bytes, not {self.size!r}.")
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """A tensor that a model takes or gives: numpy's name of its dtype, and a shape with None where it is dynamic."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not isinstance(self.dtype, str) or not self.name or not self.dtype:
-            raise BundleError(f"A tensor needs a name and a dtype, not {self.name!r} and {self.dtype!r}.")
-        if any(size is not None and (type(size) is not int or size < 0) for size in self.shape):
-            raise BundleError(
-                f"The tensor {self.name} has the shape {self.shape!r}; give whole sizes, None if dynamic."
-            )
 
 
 @dataclass(frozen=True)

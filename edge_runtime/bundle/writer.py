@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_runtime.bundle.manifest import Blob, Manifest, TensorSpec, digest_of, encode_manifest
+from edge_runtime.bundle.manifest import Blob, Manifest, digest_of, encode_manifest
 from edge_runtime.bundle.reader import BLOBS, MANIFEST, read_bundle
 from edge_runtime.errors import BundleError
 from edge_runtime.files import copy_synced, fsync_directory, make_directories, sha256_of, write_synced
-from edge_runtime.settings import SessionSettings
+from edge_runtime.settings import SessionSettings, TensorSpec
 
 _TEMPORARY = ".tmp-"
 _log = logging.getLogger(__name__)

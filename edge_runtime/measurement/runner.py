@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,8 @@ from edge_runtime.errors import MeasurementFailed
 from edge_runtime.measurement.protocol import REQUEST, RESULT, read_result, write_request
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 
+# `subprocess` and `tempfile` are imported where they are used: the measuring process loads this package too, and its
+# memory is part of every figure.
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 _STDERR = "stderr.txt"
 _TAIL_BYTES = 4096
@@ -43,6 +43,8 @@ def measure(
     """
     if not request.model.is_file():
         raise MeasurementFailed(f"There is no model file at {request.model}; give the path of an ONNX graph.")
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="edgewright-measure-") as name:
         folder = Path(name)
         try:
@@ -62,6 +64,8 @@ def run_child(command: Sequence[str], folder: Path, environment: Mapping[str, st
     stderr goes to a file, so that a descendant which keeps it open cannot delay the caller.
     Raises OSError if the command cannot be started.
     """
+    import subprocess
+
     with (folder / _STDERR).open("wb") as stderr:
         process = subprocess.Popen(
             command,
@@ -72,18 +76,16 @@ def run_child(command: Sequence[str], folder: Path, environment: Mapping[str, st
             stderr=stderr,
             start_new_session=True,
         )
-    return Ended(_wait(process, timeout_s), _tail(folder / _STDERR))
-
-
-def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
+    returncode = None
     try:
-        return process.wait(timeout_s)
+        returncode = process.wait(timeout_s)
     except subprocess.TimeoutExpired:
-        return None
+        pass
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number still belongs to this group
             process.wait()
+    return Ended(returncode, _tail(folder / _STDERR))
 
 
 def _tail(path: Path) -> str:

@@ -7,7 +7,7 @@ is a history, which `save_snapshot` writes beside the weights and `load_snapshot
 `trim_vocabulary` cuts rows of token tables. `structure` below finds heads and layers in a graph.
 """
 
-from model_compression.pruning.costs import NOTHING, Resource, costs_of, int8_weight_bytes, parameters
+from model_compression.pruning.costs import NOTHING, CostKind, costs_of, int8_weight_bytes, parameters
 from model_compression.pruning.importance import Criterion, unit_scores
 from model_compression.pruning.rounds import History, Round, remove_units, removed_units
 from model_compression.pruning.snapshot import load_snapshot, read_history, save_snapshot
@@ -16,11 +16,11 @@ from model_compression.pruning.vocabulary import trim_vocabulary
 
 __all__ = [
     "NOTHING",
+    "CostKind",
     "Criterion",
     "History",
     "Kind",
     "Protected",
-    "Resource",
     "Round",
     "costs_of",
     "int8_weight_bytes",

@@ -27,8 +27,8 @@ from model_compression.pruning.dependencies import ChannelGroup
 from model_compression.pruning.structure import OPERATORS, Attention, Residual, Values, observe
 from model_compression.pruning.vocabulary import TrimmedTable
 
-Resource: TypeAlias = Literal["bytes", "memory", "latency"]
-INPUTS_TOO: tuple[Resource, ...] = ("bytes", "latency")  # a layer with fewer inputs has fewer weights and less work
+CostKind: TypeAlias = Literal["bytes", "memory", "latency"]
+INPUTS_TOO: tuple[CostKind, ...] = ("bytes", "latency")  # a layer with fewer inputs has fewer weights and less work
 PROFILED_RUNS = 30
 SCOPES = "pkg.torch.onnx.name_scopes"
 KERNEL = "_kernel_time"
@@ -75,7 +75,7 @@ class Costs:
 NOTHING = Costs()
 
 
-def costs_of(model: nn.Module, example: tuple[Tensor, ...], resource: Resource) -> Costs:
+def costs_of(model: nn.Module, example: tuple[Tensor, ...], resource: CostKind) -> Costs:
     """Measure the shares of a resource that a model's layers take.
 
     - `bytes`: the parameters.

@@ -12,7 +12,7 @@ from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, PairedRows
 from quality_gates.policy import ERRORS, MetricChoice
 from quality_gates.statistics.class_metrics import ClassTable, class_metric, target_of
-from quality_gates.statistics.custom_metric import CustomMetric
+from quality_gates.statistics.custom_metric import PairedCustomMetric
 from quality_gates.statistics.proportions import POWER, exact_bounds, rows_needed, share_bounds
 from quality_gates.statistics.value_metrics import error_metric, ranking_metric
 
@@ -118,7 +118,7 @@ def bounded(choice: MetricChoice, laid: PairedRows, evidence: Evidence) -> Bound
             f"The metric {choice.metric} is not known: no such function was given.",
             "Correct the name in the policy, or put its module on the path.",
         )
-    return CustomMetric(function, choice.metric, choice.sign, rows)
+    return PairedCustomMetric(function, choice.metric, choice.sign, rows)
 
 
 def _as_shares(choice: MetricChoice, laid: PairedRows, against: str) -> tuple[np.ndarray, np.ndarray] | None:

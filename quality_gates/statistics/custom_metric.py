@@ -20,7 +20,7 @@ _SEED = 20_120_314
 
 
 @dataclass(frozen=True)
-class CustomMetric:
+class PairedCustomMetric:
     """A custom metric on the rows of both models; every sample is drawn once, for both of them."""
 
     function: RowsMetric

@@ -4,13 +4,14 @@ In comes the context of a version; out go snapshots and students, which are floa
 them. Every long step is a stage of the store, so that what finished is not computed again.
 """
 
-from tasks.compression.float_models import FloatSource, ModelFile, Snapshot, export_snapshot
+from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snapshot, export_snapshot
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
 from tasks.compression.rung_files import make_file, rows_with_slices
 from tasks.compression.students import Student, check_students, distil
 from tasks.compression.trajectory import Trajectory, prune
 
 __all__ = [
+    "LOADING",
     "Baseline",
     "FloatSource",
     "ModelFile",

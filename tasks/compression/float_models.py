@@ -11,13 +11,17 @@ from edge_runtime.errors import MeasurementFailed
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import ExportError
+from model_compression.intake import load_into, load_program, rebuild
 from model_compression.onnx_files import check_shrunk, export_onnx
 from model_compression.pruning import History, load_snapshot, read_history
+from model_compression.students import build_student
 from model_compression.training import predict
 from tasks.store import StageResult
 from tasks.upstream import Context, OnnxParent, TorchParent
 
-CODE = (export_onnx, check_shrunk, predict, measure, __name__)
+LOADING = (rebuild, load_into, load_program, load_snapshot, build_student)
+"""The code that turns a float model on disk into a module."""
+CODE = (*LOADING, export_onnx, check_shrunk, predict, "edge_runtime.measurement", __name__)
 FILE = "model.onnx"
 PARITY_ROWS = 32
 TIMEOUT_S = 300.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deployments.rungs import FloatModel, PostTraining, Rung
+from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
 from deployments.workload import Split
 from model_compression.errors import QuantizationError
 from model_compression.quantization import faster_in_float, train_quantized
@@ -16,9 +16,10 @@ from quality_gates.errors import EvidenceError
 from quality_gates.evidence import in_slice
 from quality_gates.policy import SliceCondition
 from tasks.compression.distillation_targets import distillation_targets
-from tasks.compression.float_models import FILE, FloatSource, ModelFile, export_snapshot
+from tasks.compression.float_models import FILE, LOADING, FloatSource, ModelFile, export_snapshot
 from tasks.measurement import machine
 from tasks.progress import steps
+from tasks.store import Code
 from tasks.upstream import REMEDY, Context, DeviceContext
 
 ROWS = 400
@@ -76,6 +77,8 @@ def make_file(context: DeviceContext, source: FloatSource, rung: Rung) -> ModelF
 def make_rung(context: Context, source: FloatSource, rung: Rung, *, reduce_range: bool) -> ModelFile:
     """Make the file of a float model by one rung; `reduce_range` keeps INT8 weights to 7 bits."""
     job, exported = context.job, export_snapshot(context, source)
+    if isinstance(rung, AsItIs):
+        return exported  # the export is this rung's file
     in_float = _faster_in_float(context, exported) if rung.leaves_in_float else ()
 
     def produce(folder: Path) -> dict[str, Any]:
@@ -90,7 +93,13 @@ def make_rung(context: Context, source: FloatSource, rung: Rung, *, reduce_range
         "in_float": list(in_float),
         **(job.digests(*rung.reads) if rung.reads else {}),
     }
-    return ModelFile.of(context.store.run(rung.kind, inputs, (rung.maker, __name__), produce))
+    return ModelFile.of(context.store.run(rung.kind, inputs, _code(rung), produce))
+
+
+def _code(rung: Rung) -> tuple[Code, ...]:
+    """Return the code that a rung's file depends on beside the float file."""
+    trained = (*LOADING, distillation_targets, train_quantized) if rung.trains else ()
+    return (rung.maker, type(rung), *trained, __name__)
 
 
 def _float_model(

@@ -12,7 +12,6 @@ from torch import nn
 
 from deployments.techniques import Distil
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement import measure
 from model_compression.onnx_files import export_onnx
 from model_compression.pruning import int8_weight_bytes, load_snapshot, parameters, save_snapshot
 from model_compression.quantization import quantize_after_training
@@ -21,14 +20,17 @@ from model_compression.training import FineTuning, fine_tune, predict
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, decide
 from tasks.compression.distillation_targets import fine_tune_with_parent
-from tasks.compression.float_models import FILE
+from tasks.compression.float_models import FILE, LOADING
 from tasks.measurement import machine, measure_resources
 from tasks.store import digest_of
 from tasks.upstream import Context, DeviceContext, TorchParent
 
 logger = logging.getLogger("edgewright")
-FIT_CODE = (build_student, widest, export_onnx, quantize_after_training, measure_resources, measure, __name__)
-CODE = (build_student, fine_tune, save_snapshot, int8_weight_bytes, __name__)
+FIT_CODE = (
+    build_student, widest, export_onnx, quantize_after_training, measure_resources, decide, "edge_runtime.measurement",
+    __name__,
+)  # fmt: skip
+CODE = (*LOADING, fine_tune_with_parent, fine_tune, save_snapshot, int8_weight_bytes, __name__)
 SAMPLE_ROWS = 32  # enough to quantize and to time; what they answer is of no interest yet
 
 

@@ -20,9 +20,9 @@ from edge_runtime.measurement import RESOURCES
 from model_compression.errors import PruningError
 from model_compression.pruning import (
     NOTHING,
+    CostKind,
     History,
     Protected,
-    Resource,
     Round,
     costs_of,
     int8_weight_bytes,
@@ -39,14 +39,14 @@ from model_compression.training import batches, fine_tune, predict
 from quality_gates.evidence import in_slice
 from quality_gates.gates import NonInferiority
 from tasks.compression.distillation_targets import fine_tune_with_parent
-from tasks.compression.float_models import FloatSource, Snapshot
+from tasks.compression.float_models import LOADING, FloatSource, Snapshot
 from tasks.compression.parent_baseline import Baseline, expected_file
 from tasks.job import Job
 from tasks.measurement import answer_rows, measure_on
 from tasks.upstream import UNTRAINABLE, Context, TorchParent
 
 logger = logging.getLogger("edgewright")
-WEIGHED_AS: dict[str, Resource] = {
+WEIGHED_AS: dict[str, CostKind] = {
     name: resource.weighed_as for name, resource in RESOURCES.items() if resource.weighed_as is not None
 }
 CODE = (
@@ -59,6 +59,8 @@ CODE = (
     save_snapshot,
     int8_weight_bytes,
     fine_tune,
+    fine_tune_with_parent,
+    *LOADING,
     __name__,
 )
 
@@ -194,7 +196,7 @@ def _round(context: Context, last: Snapshot, prunable: Prunable, ratio: float) -
 
 
 def _compute(
-    context: Context, last: Snapshot, prunable: Prunable, ratio: float, weigh_by: Resource | str, folder: Path
+    context: Context, last: Snapshot, prunable: Prunable, ratio: float, weigh_by: CostKind | str, folder: Path
 ) -> dict[str, Any]:
     job, before = context.job, last.history
     model = last.load(context.torch_parent)
@@ -213,7 +215,7 @@ def _compute(
 
 
 def _remove(
-    context: Context, model: nn.Module, prunable: Prunable, before: History, ratio: float, weigh_by: Resource | str
+    context: Context, model: nn.Module, prunable: Prunable, before: History, ratio: float, weigh_by: CostKind | str
 ) -> History:
     job, parent = context.job, context.torch_parent
     settings, calibration = job.recipe.prune, job.splits["calibration"]
@@ -259,7 +261,7 @@ def _missed_budgets(context: Context, model: FloatSource) -> list[str]:
     ]  # fmt: skip
 
 
-def _binding_resource(context: Context, model: FloatSource) -> Resource:
+def _binding_resource(context: Context, model: FloatSource) -> CostKind:
     """Return the resource whose budget is furthest away, over all devices; bytes where nothing could be measured."""
     uses = list(_uses(context, model))
     if not uses:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -100,10 +102,14 @@ def take_number(folder: Path, release: int, holder: str) -> bool:
     """Take a release number as the file of that name in a folder; return whether it is this holder's."""
     make_directories(folder)
     path = folder / f"{release}.json"
+    whole = path.with_name(f".tmp-{path.name}-{secrets.token_hex(8)}")
+    write_synced(whole, json.dumps({"holder": holder}).encode())  # a kill leaves this file, never a part of a claim
     try:
-        write_synced(path, json.dumps({"holder": holder}).encode())
+        os.link(whole, path)
     except FileExistsError:
-        return bool(json.loads(path.read_bytes() or b"{}").get("holder") == holder)
+        return bool(json.loads(path.read_bytes())["holder"] == holder)
+    finally:
+        whole.unlink()
     fsync_directory(folder)
     return True
 

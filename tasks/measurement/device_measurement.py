@@ -31,7 +31,7 @@ from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 _MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
-CODE = (measure, __name__)
+CODE = ("edge_runtime.measurement", __name__)  # the whole package, for its worker is started by name
 
 
 def session_settings(device: DeviceProfile) -> SessionSettings:

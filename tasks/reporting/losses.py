@@ -22,7 +22,7 @@ from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 CALIBRATION = "minmax"
-CODE = (one_layer_at_a_time, __name__)
+CODE = (one_layer_at_a_time, rows_with_slices, __name__)
 OUTPUTS = "outputs.npy"
 
 
@@ -69,7 +69,12 @@ def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
         np.save(folder / OUTPUTS, np.stack([whole, *(layer.outputs for layer in layers)]))
         return {"layers": [layer.layer for layer in layers], "changes": [layer.output_change for layer in layers]}
 
-    inputs = {"source": source.digest, "reduce_range": device.saturates, **job.digests("calibration", "validation")}
+    inputs = {
+        "source": source.digest,
+        "reduce_range": device.saturates,
+        "slices": [str(condition) for condition in job.recipe.critical_slices],  # they have rows of their own
+        **job.digests("calibration", "validation"),
+    }
     try:
         stage = context.store.run("layers", inputs, CODE, produce)
     except CompressionError as error:

@@ -16,7 +16,7 @@ from model_compression.training import predict
 from quality_gates.evidence import ParityMeasurement
 from quality_gates.gates import Parity
 from quality_gates.policy import ParityCheck
-from tasks.compression import FloatSource, ModelFile, export_snapshot
+from tasks.compression import LOADING, FloatSource, ModelFile, export_snapshot
 from tasks.emulation import Emulator, answering_of, emulators_for
 from tasks.measurement import emulated_outputs, machine, request, session_settings
 from tasks.store import digest_of
@@ -25,7 +25,7 @@ from tasks.upstream import DeviceContext, OnnxParent
 logger = logging.getLogger("edgewright")
 ROWS = 256
 SEVERAL = 8  # at a time, for a device that takes one row at a time
-CODE = ("edge_runtime", "tasks.emulation", request, export_snapshot, predict, __name__)
+CODE = ("edge_runtime", "tasks.emulation", request, emulated_outputs, export_snapshot, predict, *LOADING, __name__)
 Pair = tuple[np.ndarray, np.ndarray]
 
 

@@ -40,7 +40,7 @@ class _Search:
         self.cheap = [rung for rung in context.rungs if not rung.trains]
         self.costly = [rung for rung in context.rungs if rung.trains]
         self.attempts: list[Attempt] = []
-        self.refused: dict[str, QuantizationError] = {}
+        self.refused: dict[Rung, QuantizationError] = {}
 
     def run(self) -> Climb:
         """Spend both budgets."""
@@ -104,19 +104,22 @@ class _Search:
             yield from ((model, rung) for rung in self._dear_left() if (id(model), rung) not in tried)
 
     def _dear_left(self) -> list[Rung]:
-        return [rung for rung in self.costly if rung.title not in self.refused]
+        return [rung for rung in self.costly if rung not in self.refused]
 
     def _promise(self, model: Model) -> float | None:
         """Return the objective's figure as if INT8 cost no accuracy; None where the INT8 file misses a budget.
 
-        The figures are those of a PTQ file of the model if the search made one, else of its cheapest INT8 file.
+        The figures are those of a PTQ file that the search made of the model. Where the ladder has no PTQ, the model's
+        cheapest INT8 file has them.
         """
         seen = [
             tried.measured.resources
             for tried in self.attempts
             if tried.snapshot is model and isinstance(tried.rung, PostTraining)
         ]
-        for figures in seen or [self.trials.expected(model)]:
+        if not seen and not any(isinstance(rung, PostTraining) for rung in self.context.rungs):
+            seen = [self.trials.expected(model)]
+        for figures in seen:
             if figures is not None and self._keeps_budgets(figures):
                 objective = self.settings.objective
                 return model.accuracy if objective == "accuracy" else figures.value(objective)
@@ -131,13 +134,13 @@ class _Search:
         return bool(self.attempts) and self.attempts[-1].measured.unanswered is not None
 
     def _try(self, model: Model, rung: Rung) -> None:
-        if rung.title in self.refused:
+        if rung in self.refused:
             return
         try:
             tried = self.trials.attempt(model, rung)
         except QuantizationError as error:
             logger.warning("%s: %s is passed over: %s", self.context.device.name, rung.title, error)
-            self.refused[rung.title] = error
+            self.refused[rung] = error
             return
         logger.info("%s: %s: %s", self.context.device.name, tried.title, tried.reason)
         self.attempts.append(tried)

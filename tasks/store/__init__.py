@@ -4,10 +4,11 @@ In comes a stage's name, its inputs, the code it stands on and a function that c
 A result appears by one rename, after everything in it is on disk, and counts only while every file has its digest.
 """
 
-from tasks.store.cache_keys import code_digests, digest_of, libraries, sources_of, stage_key
+from tasks.store.cache_keys import Code, code_digests, digest_of, libraries, sources_of, stage_key
 from tasks.store.stage_store import StageResult, StageStore, clean_leftovers
 
 __all__ = [
+    "Code",
     "StageResult",
     "StageStore",
     "clean_leftovers",

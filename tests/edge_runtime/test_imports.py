@@ -54,5 +54,12 @@ def test_a_measuring_process_loads_its_worker_once() -> None:
     assert "edge_runtime.measurement.worker" not in _modules_after("edge_runtime.measurement")
 
 
+def test_a_measuring_process_loads_nothing_that_only_its_parent_needs() -> None:
+    """Its memory is part of every figure, and of what a model may take on the device."""
+    loaded = set(_modules_after("edge_runtime.measurement.worker"))
+    assert {"numpy", "onnxruntime", "edge_runtime.session"} <= loaded
+    assert not {"subprocess", "tempfile", "shutil", "edge_runtime.bundle", "edge_runtime.bundle.writer"} & loaded
+
+
 def test_bundles_are_read_and_written_without_numpy() -> None:
     assert not {"numpy", "onnxruntime"} & set(_loaded_after(["edge_runtime.bundle"])["edge_runtime.bundle"])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.bundle.manifest import Blob, Manifest, TensorSpec, decode_manifest, digest_of, encode_manifest
+from edge_runtime.bundle.manifest import Blob, Manifest, decode_manifest, digest_of, encode_manifest
 from edge_runtime.errors import BundleError
-from edge_runtime.settings import SessionSettings
+from edge_runtime.settings import SessionSettings, TensorSpec
 
 APPROVED = {
     "approved_by": "Ada",

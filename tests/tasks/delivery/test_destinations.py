@@ -114,6 +114,16 @@ def test_a_release_number_is_taken_once_and_stays_its_holders(destination: Desti
     assert destination.claim("m", "other", 1, "grace")
 
 
+def test_a_claim_that_was_killed_leaves_the_number_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    destination = FolderDestination(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr("tasks.delivery.destinations.os.link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            destination.claim("m", "bench", 1, "ada")
+    assert destination.claim("m", "bench", 1, "grace")
+    assert not destination.claim("m", "bench", 1, "ada")
+
+
 def test_of_many_who_claim_at_once_one_gets_the_number(destination: Destination) -> None:
     with ThreadPoolExecutor(16) as pool:
         got = list(pool.map(lambda holder: destination.claim("m", "bench", 7, f"holder {holder}"), range(64)))

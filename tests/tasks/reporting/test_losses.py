@@ -116,6 +116,14 @@ def test_a_slice_that_an_even_spread_misses_has_its_rows_besides(clouds: Job, mo
     assert len(tasks.compression.rung_files.rows_with_slices(whole, [missing])[0]) == 3
 
 
+def test_a_gate_on_another_slice_looks_at_its_rows_too(clouds: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.compression.rung_files, "ROWS", 3)
+    assert len(losses(clouds, network()).rows[0].slices) == 1
+    of_b = OF_C.model_copy(update={"name": "b", "slice": SliceCondition(column="label", equals="b")})
+    both = replace(clouds, recipe=clouds.recipe.model_copy(update={"gates": (OF_C, of_b)}))
+    assert [value.name for value in losses(both, network()).rows[0].slices] == ["label = c", "label = b"]
+
+
 def test_a_second_look_computes_nothing(clouds: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     first = losses(clouds, network(SWALLOWED))
     monkeypatch.setattr(tasks.reporting.losses, "one_layer_at_a_time", lambda *_, **__: pytest.fail("computed again"))

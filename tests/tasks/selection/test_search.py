@@ -98,6 +98,12 @@ def test_training_is_tried_where_the_ladder_has_no_ptq(tmp_path: Path, cheap: di
     assert (found.chosen.snapshot.index, found.chosen.rung.title) == (1, "QAT")  # type: ignore[union-attr]
 
 
+def test_with_ptq_a_model_without_a_ptq_file_promises_nothing(tmp_path: Path) -> None:
+    made = {(0, "PTQ minmax"): (290, 8_000)}
+    found = climbed(tmp_path, recipe(PTQ, QAT, files=1), SNAPSHOTS[:2], made, expecting={1: (4_500,)})
+    assert tried(found) == [(0, "PTQ minmax")]
+
+
 def test_without_ptq_no_training_is_tried_that_is_expected_to_miss_a_budget(tmp_path: Path) -> None:
     made = {(0, "FP32"): (290, 8_900)}
     found = climbed(tmp_path, recipe(FLOAT, QAT, objective="accuracy"), SNAPSHOTS[:1], made, expecting={0: (9_500,)})
