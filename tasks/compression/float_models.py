@@ -43,8 +43,26 @@ class FloatSource(Protocol):
         """Return the module in evaluation mode."""
 
 
+class MeasuredFloatModel:
+    """A float model on disk with its size, and the file of its outputs on the validation rows."""
+
+    parameters: int
+    outputs: Path
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the float weights."""
+        return 4 * self.parameters
+
+    @property
+    def validation_outputs(self) -> np.ndarray:
+        """The float model's outputs on the validation rows."""
+        outputs: np.ndarray = np.load(self.outputs)
+        return outputs
+
+
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(MeasuredFloatModel):
     """The model after a round of pruning. Round 0 is the parent itself.
 
     `outputs` is the file of the float model's outputs on the validation rows.
@@ -68,17 +86,6 @@ class Snapshot:
     def title(self) -> str:
         """The name of this snapshot in reports."""
         return "parent" if self.folder is None else f"round {self.index}"
-
-    @property
-    def file_bytes(self) -> int:
-        """Bytes of the float weights."""
-        return 4 * self.parameters
-
-    @property
-    def validation_outputs(self) -> np.ndarray:
-        """The float model's outputs on the validation rows."""
-        outputs: np.ndarray = np.load(self.outputs)
-        return outputs
 
     @property
     def history(self) -> History:

@@ -20,7 +20,7 @@ from model_compression.training import FineTuning, fine_tune, predict
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, decide
 from tasks.compression.distillation_targets import fine_tune_with_parent
-from tasks.compression.float_models import FILE, LOADING
+from tasks.compression.float_models import FILE, LOADING, MeasuredFloatModel
 from tasks.measurement import machine, measure_resources
 from tasks.store import digest_of
 from tasks.upstream import Context, DeviceContext, TorchParent
@@ -35,7 +35,7 @@ SAMPLE_ROWS = 32  # enough to quantize and to time; what they answer is of no in
 
 
 @dataclass(frozen=True)
-class Student:
+class Student(MeasuredFloatModel):
     """A trained student; to the ladder it is one more snapshot. `outputs` are the float model's on validation."""
 
     architecture: Architecture
@@ -53,17 +53,6 @@ class Student:
     def title(self) -> str:
         """The name of this student in reports."""
         return f"student {self.architecture.family} {self.architecture.width}x{self.architecture.depth}"
-
-    @property
-    def file_bytes(self) -> int:
-        """Bytes of the float weights."""
-        return 4 * self.parameters
-
-    @property
-    def validation_outputs(self) -> np.ndarray:
-        """The float model's outputs on the validation rows."""
-        outputs: np.ndarray = np.load(self.outputs)
-        return outputs
 
     def load(self, parent: TorchParent) -> nn.Module:
         """Return the module in evaluation mode."""

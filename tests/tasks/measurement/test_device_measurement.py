@@ -22,16 +22,6 @@ from tests.tasks.tiny import FEATURES, LABELS, Blobs, device, job
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Job:
-    return job(Workspace.at(tmp_path / "home", "sqlite:///unused"))
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return linear_model(tmp_path / "linear.onnx", FEATURES)
-
-
-@pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
     """Requests that reached the measuring process."""
     made: list[MeasureRequest] = []
