@@ -54,7 +54,7 @@ class ClassTable:
         if code is None or self.classes[code] not in known:
             raise EvidenceError(
                 f"No row is truly of class {of!r}; there are {_named(sorted(known, key=_order))}.",
-                "Correct `of` in the policy, or add such rows to the test split.",
+                "Correct `of` in the recipe, or add such rows to the test split.",
             )
         return code
 
@@ -89,7 +89,7 @@ def metric_of(name: str, code: int | None, classes: int) -> Figure:
                 return _mean_where(recall, true > 0)
             case "macro_f1":
                 return _mean_where(f1, true > 0)
-        raise EvidenceError(f"The metric {name} is not known.", "Correct the metric in the policy.")
+        raise EvidenceError(f"The metric {name} is not known.", "Correct `metric` in the recipe.")
 
     return figures
 
