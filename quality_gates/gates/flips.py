@@ -102,7 +102,8 @@ class Flips(GateKind):
         winning = (
             f"{these} cannot pass even without a flip."
             if most is None
-            else f"To pass on these {these}, win back {lost - most:,} of the {lost:,}: at most {most:,} may flip."
+            else f"To pass on these {these}, win back {lost - most:,} of the {lost:,}: "
+            f"{in_words.at_most(most)} may flip."
         )
         if outcome == "fail" or needed is None or needed <= n:
             return winning

@@ -144,7 +144,7 @@ class Limit(GateKind):
                 f"The candidate's {self.resource} was measured as {value}, which cannot be.", MEASURE_AGAIN
             )
         held = value <= bound
-        where = f"{'within' if held else 'over'} the limit of {in_words.figure(bound)}"
+        where = f"{'within' if held else 'over'} the limit of {in_words.figure(bound)} {resource.unit}"
         return self.concluded(
             "pass" if held else "fail",
             f"{self.heading}: {in_words.figure(value)} {resource.unit}, {where}.",
@@ -173,7 +173,7 @@ class Limit(GateKind):
             outcome,
             f"{self.heading}: {said} ({in_words.percent(confidence)} bounds {low} to {high}) on "
             f"{in_words.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for.",
-            lambda: _missed(outcome, higher, value, bound),
+            lambda: _missed(choice, outcome, value, bound),
             estimate=value,
             lower=lower,
             upper=upper,
@@ -188,8 +188,11 @@ def _over(resource: Resource, value: float, bound: float) -> str:
     return f"{excess} {resource.unit} too much: make it {smaller}, or raise the device's budget."
 
 
-def _missed(outcome: GateOutcome, higher: bool, value: float, bound: float) -> str:
-    better = value > bound if higher else value < bound
+def _missed(choice: MetricChoice, outcome: GateOutcome, value: float, bound: float) -> str:
+    better = value > bound if choice.sign > 0 else value < bound
     if outcome == "inconclusive" and better:
         return "It may hold, but these rows do not show it: measure on more rows."
-    return f"The candidate itself must become {'higher' if higher else 'lower'} here, or the limit be moved."
+    limit = in_words.percent(bound) if choice.is_proportion else in_words.metric_value(False, bound)
+    if choice.sign > 0:
+        return f"The candidate must reach {limit} here, or the gate must allow less."
+    return f"The candidate must come down to {limit} here, or the gate must allow more."

@@ -117,9 +117,10 @@ class NonInferiority(MetricChoice, GateKind):
         if most is None:
             winning = f"{in_words.rows(seen.n)} cannot pass even with none lost and {seen.gained:,} gained."
         else:
+            gained = f" while {seen.gained:,} {'is' if seen.gained == 1 else 'are'} gained" if seen.gained else ""
             winning = (
                 f"To pass on these {in_words.rows(seen.n)}, win back {seen.lost - most:,} of the {seen.lost:,} lost: "
-                f"at most {most:,} may be lost while {seen.gained:,} are gained."
+                f"{in_words.at_most(most)} may be lost{gained}."
             )
         if outcome == "fail" and most is not None:
             return winning

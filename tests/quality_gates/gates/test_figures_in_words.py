@@ -28,4 +28,5 @@ def test_figure(value: float, text: str) -> None:
 
 def test_rows_and_percent() -> None:
     assert (in_words.rows(1), in_words.rows(0), in_words.rows(1500)) == ("1 row", "0 rows", "1,500 rows")
+    assert (in_words.at_most(0), in_words.at_most(1500)) == ("no row", "at most 1,500")
     assert (in_words.percent(0.95), in_words.percent(0.975)) == ("95 %", "97.5 %")
