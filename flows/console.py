@@ -113,7 +113,7 @@ def frontier_table(content: ReportContent) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for column in ("gates hold", "pareto"):
         table.add_column(column)
-    table.add_column("how it was made", overflow="fold")
+    table.add_column("note", overflow="fold")
     for point in sorted(content.points, key=lambda point: point.size_bytes or 0.0):
         table.add_row(*_point_cells(point), style="bold" if point.chosen else None)
     return table

@@ -178,7 +178,7 @@ class MetricChoice(Setting):
             return "Recall" if self.slice.equals is not None else "Accuracy"
         name = self.metric.partition(":")[2] if self.is_custom else self.metric
         title = _TITLES.get(name, name if self.is_custom else name.replace("_", " ").capitalize())
-        return title if self.of is None else f"{title} of {self.of}"
+        return title if self.of is None else f"{title} of class {self.of}"
 
     @property
     def described(self) -> str:

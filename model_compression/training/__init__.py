@@ -6,7 +6,6 @@ feed rows to a model without training it.
 """
 
 from model_compression.training.batching import Arrays, batches, predict, tensors
-from model_compression.training.fine_tuning import Device, FineTuning, LossFunction, Precision
 from model_compression.training.loop import (
     Augment,
     Progress,
@@ -16,6 +15,7 @@ from model_compression.training.loop import (
     fine_tune,
     soft_label_loss,
 )
+from model_compression.training.training_settings import Device, FineTuning, LossFunction, Precision
 
 __all__ = [
     "Arrays",

@@ -21,7 +21,7 @@ from model_compression.training.batching import (
     spread,
     tensors,
 )
-from model_compression.training.fine_tuning import FineTuning, LossFunction
+from model_compression.training.training_settings import FineTuning, LossFunction
 
 Progress = Callable[[int, int, float, float | None], None]
 """A function that is called after each step with (step, steps, loss, validation score of the last full epoch)."""

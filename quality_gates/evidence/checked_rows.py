@@ -12,6 +12,8 @@ OPTIONAL = ("target", "confidence")
 """Columns that some metrics need beside: the right answer in the words of the predictions, and the probability of the
 one given. The probability of class k has the column `p(k)`."""
 MOST_VALUES = 20  # of a slice column that are listed one by one
+UNLISTED = "values, too many to list"
+"""End of the value of a line that stands for a whole slice column."""
 MEASURE_AGAIN = "Measure it again; a broken measurement cannot pass a gate."
 SAME_ROWS = "Measure both models on the same test rows."
 _ANSWERS = ("prediction", "score", "confidence")
@@ -214,6 +216,6 @@ def _lines(model: str, rows: pd.DataFrame, column: str) -> list[tuple[str, objec
         raise EvidenceError(f"The {model} has no slice column {column!r}.", "Name a column that all models' rows have.")
     distinct = rows[column].nunique(dropna=False)
     if distinct > MOST_VALUES:
-        return [(column, f"{distinct} values, too many to list", model, len(rows), float(rows["score"].mean()))]
+        return [(column, f"{distinct} {UNLISTED}", model, len(rows), float(rows["score"].mean()))]
     groups = rows.groupby(column, dropna=False, observed=True)["score"]
     return [(column, value, model, len(scores), float(scores.mean())) for value, scores in groups]

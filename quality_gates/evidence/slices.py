@@ -33,7 +33,7 @@ class SliceIndex:
             mask &= self._part(part)
         if not mask.any():
             raise EmptySliceError(
-                f"No row has {condition}.", "Correct the slice in the policy, or add such rows to the test split."
+                f"No row has {condition}.", "Correct the `slice` in the recipe, or add such rows to the test split."
             )
         return mask
 
@@ -53,7 +53,7 @@ class SliceIndex:
             what = f"{condition.column} = {condition.equals!r}" if condition.equals is not None else str(condition)
             raise EmptySliceError(
                 f"No row has {what}; it holds {column.named()}.",
-                "Correct the slice in the policy, or add such rows to the test split.",
+                "Correct the `slice` in the recipe, or add such rows to the test split.",
             )
         return mask
 
@@ -74,7 +74,7 @@ class _Column:
         if name not in rows.columns:
             raise EvidenceError(
                 f"No column {name!r} in the measured rows, which have {', '.join(map(str, rows.columns))}.",
-                f"Let the workload give every test row a {name!r}, or correct the slice in the policy.",
+                f"Let the workload give every test row a {name!r}, or correct the `slice` in the recipe.",
             )
         values = rows[name]
         gaps = int(values.isna().sum())

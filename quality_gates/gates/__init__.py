@@ -23,7 +23,7 @@ from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
-from quality_gates.gates.representative import Representative
+from quality_gates.gates.representativeness import Representative
 
 __all__ = [
     "KINDS",

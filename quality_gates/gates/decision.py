@@ -18,7 +18,7 @@ from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
-from quality_gates.gates.representative import Representative
+from quality_gates.gates.representativeness import Representative
 from quality_gates.policy import Setting
 from quality_gates.verdict import Verdict
 

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from quality_gates.evidence import Evidence
-from quality_gates.gates import wording
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, answer
 from quality_gates.policy import Confidence, Name, OnInconclusive, Reference, Share, SliceCondition
@@ -83,8 +83,8 @@ class Flips(GateKind):
         needed = rows_for_share(max(lost, 0.5) / n, self.at_most, self.confidence, POWER)
         return self.concluded(
             outcome,
-            f"{self.heading}: {wording.rows(lost)} of {n:,} flipped from right to wrong, {100 * lost / n:.2f} % "
-            f"({wording.percent(self.confidence)} upper bound {100 * upper:.2f} %); at most "
+            f"{self.heading}: {in_words.rows(lost)} of {n:,} flipped from right to wrong, {100 * lost / n:.2f} % "
+            f"({in_words.percent(self.confidence)} upper bound {100 * upper:.2f} %); at most "
             f"{100 * self.at_most:g} % is allowed. {gained:,} flipped from wrong to right.",
             lambda: self._remedy(lost, n, needed, outcome),
             estimate=lost / n,
@@ -98,15 +98,16 @@ class Flips(GateKind):
 
     def _remedy(self, lost: int, n: int, needed: int | None, outcome: GateOutcome) -> str:
         most = next((count for count in range(lost, -1, -1) if self._holds(count, n)), None)
-        these = wording.rows(n)
+        these = in_words.rows(n)
         winning = (
             f"{these} cannot pass even without a flip."
             if most is None
-            else f"To pass on these {these}, win back {lost - most:,} of the {lost:,}: at most {most:,} may flip."
+            else f"To pass on these {these}, win back {lost - most:,} of the {lost:,}: "
+            f"{in_words.at_most(most)} may flip."
         )
         if outcome == "fail" or needed is None or needed <= n:
             return winning
-        return f"{winning} About {wording.rows(needed)} would decide at this share of flips."
+        return f"{winning} About {in_words.rows(needed)} would decide at this share of flips."
 
     def _holds(self, count: int, n: int) -> bool:
         return share_bounds(count, n, self.confidence)[1] <= self.at_most

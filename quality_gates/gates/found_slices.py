@@ -16,7 +16,7 @@ from pydantic import Field
 
 from quality_gates.errors import EmptySliceError, EvidenceError
 from quality_gates.evidence import Evidence, PairedRows, SliceIndex
-from quality_gates.gates import wording
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import GateKind, Shown
 from quality_gates.gates.planning import ONLY_SHOWN, PlanLine, PlannedRows
 from quality_gates.policy import Confidence, Name, Reference, Share, SliceCondition
@@ -105,7 +105,7 @@ class FoundSlices(GateKind):
         regions = weakest(
             searched.index, columns, loss, min_rows=self.min_rows, margin=self.margin, most=self.carried * 3
         )
-        looked = f"searched {', '.join(columns)} on {wording.rows(len(searched.rows))} of validation"
+        looked = f"searched {', '.join(columns)} on {in_words.rows(len(searched.rows))} of validation"
         return self._held(self._tested(regions, test), looked, len(test.rows))
 
     def _tested(self, regions: Sequence["Region"], test: PairedRows) -> list["_Tested"]:
@@ -171,7 +171,7 @@ class _Tested:
 
     def __str__(self) -> str:
         return (
-            f"{self.region.condition}: {100 * self.loss:.1f} points lost on {wording.rows(self.n)} of test "
+            f"{self.region.condition}: {100 * self.loss:.1f} points lost on {in_words.rows(self.n)} of test "
             f"({100 * self.region.loss:.1f} on {self.region.n:,} of validation), corrected p {self.p:.3g}"
         )
 

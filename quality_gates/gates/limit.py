@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from edge_runtime.measurement import RESOURCES, Resource
 from quality_gates.errors import EvidenceError, PolicyError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence
-from quality_gates.gates import wording
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import GateKind, Shown, at_least, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
 from quality_gates.policy import Confidence, Metric, MetricChoice, Name, OnInconclusive, SliceCondition, Value, one_of
@@ -144,10 +144,10 @@ class Limit(GateKind):
                 f"The candidate's {self.resource} was measured as {value}, which cannot be.", MEASURE_AGAIN
             )
         held = value <= bound
-        where = f"{'within' if held else 'over'} the limit of {wording.figure(bound)}"
+        where = f"{'within' if held else 'over'} the limit of {in_words.figure(bound)} {resource.unit}"
         return self.concluded(
             "pass" if held else "fail",
-            f"{self.heading}: {wording.figure(value)} {resource.unit}, {where}.",
+            f"{self.heading}: {in_words.figure(value)} {resource.unit}, {where}.",
             lambda: _over(resource, value, bound),
             candidate_value=value,
         )
@@ -168,12 +168,12 @@ class Limit(GateKind):
         value, lower, upper, n = value_with_bounds(choice, evidence.alone(), confidence, evidence)
         bound, higher = float(self.facts["threshold"]), choice.sign > 0
         outcome = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
-        said, low, high, limit = (wording.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
+        said, low, high, limit = (in_words.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
         return self.concluded(
             outcome,
-            f"{self.heading}: {said} ({wording.percent(confidence)} bounds {low} to {high}) on "
-            f"{wording.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for.",
-            lambda: _missed(outcome, higher, value, bound),
+            f"{self.heading}: {said} ({in_words.percent(confidence)} bounds {low} to {high}) on "
+            f"{in_words.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for.",
+            lambda: _missed(choice, outcome, value, bound),
             estimate=value,
             lower=lower,
             upper=upper,
@@ -183,13 +183,16 @@ class Limit(GateKind):
 
 
 def _over(resource: Resource, value: float, bound: float) -> str:
-    excess, factor = wording.figure(value - bound), math.ceil(100 * value / bound) / 100
+    excess, factor = in_words.figure(value - bound), math.ceil(100 * value / bound) / 100
     smaller = f"{factor:.2f} times {resource.less}"
     return f"{excess} {resource.unit} too much: make it {smaller}, or raise the device's budget."
 
 
-def _missed(outcome: GateOutcome, higher: bool, value: float, bound: float) -> str:
-    better = value > bound if higher else value < bound
+def _missed(choice: MetricChoice, outcome: GateOutcome, value: float, bound: float) -> str:
+    better = value > bound if choice.sign > 0 else value < bound
     if outcome == "inconclusive" and better:
         return "It may hold, but these rows do not show it: measure on more rows."
-    return f"The candidate itself must become {'higher' if higher else 'lower'} here, or the limit be moved."
+    limit = in_words.percent(bound) if choice.is_proportion else in_words.metric_value(False, bound)
+    if choice.sign > 0:
+        return f"The candidate must reach {limit} here, or the gate must allow less."
+    return f"The candidate must come down to {limit} here, or the gate must allow more."

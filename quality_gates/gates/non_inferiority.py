@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from quality_gates.evidence import Evidence
-from quality_gates.gates import wording
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import GateKind, Shown, at_least
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import (
@@ -95,31 +95,32 @@ class NonInferiority(MetricChoice, GateKind):
         )
 
     def _sentence(self, seen: ComparedMetric) -> str:
-        write = wording.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
+        write = in_words.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
         allowed = (
             f"a loss of at most {write.amount(self.margin)} is allowed"
             if self.margin
             else "a gain must be shown, as no loss is allowed"
         )
-        counted = "" if seen.lost is None else f" {wording.rows(seen.lost)} lost, {seen.gained:,} gained."
+        counted = "" if seen.lost is None else f" {in_words.rows(seen.lost)} lost, {seen.gained:,} gained."
         return (
-            f"{self.heading}: {write.signed(seen.gain, unit=True)} ({wording.percent(self.confidence)} bounds "
+            f"{self.heading}: {write.signed(seen.gain, unit=True)} ({in_words.percent(self.confidence)} bounds "
             f"{write.signed(seen.lower)} to {write.signed(seen.upper)}) "
-            f"on {wording.rows(seen.n)}; {allowed}.{counted}"
+            f"on {in_words.rows(seen.n)}; {allowed}.{counted}"
         )
 
     def _remedy(self, seen: ComparedMetric, outcome: GateOutcome) -> str:
         if seen.lost is None or seen.gained is None:
-            write = wording.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
+            write = in_words.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
             missing = f"The lower bound is {write.amount(-self.margin - seen.lower)} too low."
             return missing if outcome == "fail" else f"{missing} {_more_rows(seen.rows_needed, seen.n)}"
         most = most_lost(seen.gained, seen.n, self.margin, self.confidence)
         if most is None:
-            winning = f"{wording.rows(seen.n)} cannot pass even with none lost and {seen.gained:,} gained."
+            winning = f"{in_words.rows(seen.n)} cannot pass even with none lost and {seen.gained:,} gained."
         else:
+            gained = f" while {seen.gained:,} {'is' if seen.gained == 1 else 'are'} gained" if seen.gained else ""
             winning = (
-                f"To pass on these {wording.rows(seen.n)}, win back {seen.lost - most:,} of the {seen.lost:,} lost: "
-                f"at most {most:,} may be lost while {seen.gained:,} are gained."
+                f"To pass on these {in_words.rows(seen.n)}, win back {seen.lost - most:,} of the {seen.lost:,} lost: "
+                f"{in_words.at_most(most)} may be lost{gained}."
             )
         if outcome == "fail" and most is not None:
             return winning
@@ -132,6 +133,6 @@ def _more_rows(needed: int | None, n: int) -> str:
     if needed <= n:
         return "More rows alone may not help: two equal models would pass on this many 4 times in 5."
     return (
-        f"About {wording.rows(needed)} in place of {n:,} would decide: "
+        f"About {in_words.rows(needed)} in place of {n:,} would decide: "
         "two models that are truly equal and disagree this often then pass 4 times in 5."
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence, ParityMeasurement
-from quality_gates.gates import wording
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import GateKind, Shown
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
 from quality_gates.policy import Name, ParityCheck, Share
@@ -69,7 +69,7 @@ class Parity(GateKind):
         return self.concluded(
             "pass" if holds else "fail",
             f"{self.heading}: the largest difference is {seen.largest:.3g} of the largest output (at most "
-            f"{self.at_most:g} is allowed), and {seen.differing:,} of {wording.rows(seen.rows)} are answered "
+            f"{self.at_most:g} is allowed), and {seen.differing:,} of {in_words.rows(seen.rows)} are answered "
             f"differently (at most {100 * self.rows_at_most:g} %).",
             lambda: "Look for the operator that differs: run both on one row, output by output.",
             n=seen.rows,

@@ -146,5 +146,5 @@ def _of_all_classes(choice: MetricChoice, seen: pd.DataFrame) -> Foreseen:
 def _truly(choice: MetricChoice, seen: pd.DataFrame) -> npt.NDArray[np.bool_]:
     truly = np.array([is_class(value, choice.of) for value in target_of(seen)], dtype=bool)
     if not truly.any():
-        raise EvidenceError(f"No row is truly of class {choice.of!r}.", "Correct `of` in the policy.")
+        raise EvidenceError(f"No row is truly of class {choice.of!r}.", "Correct `of` in the recipe.")
     return truly

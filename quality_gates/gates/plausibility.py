@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from quality_gates.evidence import Evidence
-from quality_gates.gates import wording
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import GateKind, Shown
 from quality_gates.gates.planning import ONLY_SHOWN, PlanLine, PlannedRows
 from quality_gates.policy import Confidence, MetricChoice, Name, below_one_for_proportions
@@ -70,11 +70,11 @@ class Plausibility(MetricChoice, GateKind):
         """Fail when the lower bound of the gain is larger than plausible."""
         seen = compare(self, evidence.beside_parent(), "parent", -self.gain_at_most, self.confidence, evidence)
         plausible = not seen.lower > self.gain_at_most
-        write = wording.differences(self.is_proportion, self.gain_at_most, seen.lower)
+        write = in_words.differences(self.is_proportion, self.gain_at_most, seen.lower)
         return self.concluded(
             "pass" if plausible else "fail",
-            f"{self.heading}: {write.signed(seen.gain, unit=True)} ({wording.percent(self.confidence)} lower "
-            f"bound {write.signed(seen.lower)}) on {wording.rows(seen.n)}; "
+            f"{self.heading}: {write.signed(seen.gain, unit=True)} ({in_words.percent(self.confidence)} lower "
+            f"bound {write.signed(seen.lower)}) on {in_words.rows(seen.n)}; "
             + (
                 f"not shown to be more than the plausible {write.amount(self.gain_at_most)}."
                 if plausible

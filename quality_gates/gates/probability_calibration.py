@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from quality_gates.errors import PolicyError
 from quality_gates.evidence import Evidence, PairedRows
-from quality_gates.gates import wording
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, unknown
 from quality_gates.policy import Confidence, Name, OnInconclusive, Share, SliceCondition
@@ -117,7 +117,7 @@ class Calibration(GateKind):
         tightest = min(parts, key=lambda part: (_WORST.index(part.outcome), part.limit - part.upper))
         return self.concluded(
             min((part.outcome for part in parts), key=_WORST.index),
-            f"{self.heading} over {self.bins} bins on {wording.rows(n)}, {wording.percent(self.confidence)} "
+            f"{self.heading} over {self.bins} bins on {in_words.rows(n)}, {in_words.percent(self.confidence)} "
             f"bounds: {'; '.join(map(str, parts))}.",
             lambda: _REMEDY,
             estimate=tightest.value,

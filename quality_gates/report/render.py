@@ -1,6 +1,6 @@
 """The gate report for readers: an HTML page that needs no network, no scripts and no other file, and a text version.
 
-The text for a terminal has the verdict, a line per gate, the models side by side and the loss ledger.
+The text for a terminal has the verdict and its reasons, a line per gate, the models side by side and the loss ledger.
 """
 
 from collections.abc import Iterator, Sequence
@@ -61,7 +61,7 @@ def render_html(content: ReportContent) -> str:
 
 
 def render_text(content: ReportContent) -> RenderableType:
-    """Verdict, decision, gates, what would have to change, the models and the ledger; markup in names stays text."""
+    """Verdict, decision, reasons, gates, what would have to change, models and ledger; markup in names stays text."""
     outcome = content.verdict.outcome
     parts: list[RenderableType] = [
         Text(f"{content.model} version {content.version} on {content.device}", style="bold"),
@@ -69,6 +69,7 @@ def render_text(content: ReportContent) -> RenderableType:
         Text(content.decision),
         *([Text(content.answers)] if content.answers else []),
         *_approval(content.verdict),
+        *(Text(f"Why: {reason}") for reason in content.verdict.reasons),
         _gates_table(content.verdict.gates),
     ]
     parts += [Text(f"To change, {name}: {remedy}") for name, remedy in remedies(content.verdict.gates)]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from edge_runtime.measurement import RESOURCES, Resource
+from quality_gates.evidence import UNLISTED
 from quality_gates.report.content import LayerRow, LedgerRow, ReportContent, RungRow, Side, SizePoint, SliceRow
 from quality_gates.report.quantities import MISSING, figure, finite, points, quantity, ratio
 from quality_gates.representativeness import Comparison, Representativeness
@@ -52,7 +53,7 @@ def side_rows(sides: Sequence[Side]) -> tuple[SideRow, ...]:
 
 
 def slice_lines(rows: Sequence[SliceRow]) -> tuple[SliceLine, ...]:
-    """The slices, the one that lost most against what runs now first; slices that were not measured last."""
+    """The slices, the one that lost most against what runs now first; those not measured and whole columns last."""
     lines = [SliceLine(row, _change(row.candidate, row.deployed), _change(row.candidate, row.parent)) for row in rows]
     return tuple(sorted(lines, key=_worst_first))
 
@@ -139,9 +140,9 @@ def report_tables(content: ReportContent) -> dict[str, Sequence[Row]]:
     return {name: rows for name, rows in tables.items() if rows}
 
 
-def _worst_first(line: SliceLine) -> tuple[bool, float]:
+def _worst_first(line: SliceLine) -> tuple[bool, bool, float]:
     change = line.vs_deployed if line.vs_deployed is not None else line.vs_parent
-    return change is None, change or 0.0
+    return line.row.slice.endswith(UNLISTED), change is None, change or 0.0
 
 
 def _change(candidate: float | None, reference: float | None) -> float | None:

@@ -1,4 +1,8 @@
-"""Metrics of classes, from a table of right answer x candidate's answer x reference's answer."""
+"""Metrics of classes, from a table of right answer x candidate's answer x reference's answer.
+
+They have bootstrap bounds. Recall as accuracy on a slice of one label is a share of rows: its exact bounds are in
+`proportions`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,8 +57,8 @@ class ClassTable:
         code = next((code for code, value in enumerate(self.classes) if _equal(value, of)), None)
         if code is None or self.classes[code] not in known:
             raise EvidenceError(
-                f"No row is truly of class {of!r}; there are {_named(sorted(known, key=_order))}.",
-                "Correct `of` in the policy, or add such rows to the test split.",
+                f"No row is truly of class {of!r}; {_said(sorted(known, key=_order))}.",
+                "Correct `of` in the recipe, or add such rows to the test split.",
             )
         return code
 
@@ -89,7 +93,7 @@ def metric_of(name: str, code: int | None, classes: int) -> Figure:
                 return _mean_where(recall, true > 0)
             case "macro_f1":
                 return _mean_where(f1, true > 0)
-        raise EvidenceError(f"The metric {name} is not known.", "Correct the metric in the policy.")
+        raise EvidenceError(f"The metric {name} is not known.", "Correct `metric` in the recipe.")
 
     return figures
 
@@ -170,7 +174,12 @@ def _factorized(column: pd.Series) -> tuple[Codes, list[object]]:
 
 
 def _named(classes: Sequence[object]) -> str:
-    return ", ".join(map(repr, classes[:10])) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
+    listed = [repr(each) for each in classes[:10]] + ([f"{len(classes) - 10} more"] if len(classes) > 10 else [])
+    return " and ".join([", ".join(listed[:-1])] * (len(listed) > 1) + listed[-1:])
+
+
+def _said(classes: Sequence[object]) -> str:
+    return f"the only class is {_named(classes)}" if len(classes) == 1 else f"the classes are {_named(classes)}"
 
 
 def _order(value: object) -> tuple[str, object]:

@@ -116,7 +116,7 @@ def bounded(choice: MetricChoice, laid: PairedRows, evidence: Evidence) -> Bound
     if function is None:
         raise EvidenceError(
             f"The metric {choice.metric} is not known: no such function was given.",
-            "Correct the name in the policy, or put its module on the path.",
+            "Correct `metric` in the recipe, or put its module on the path.",
         )
     return PairedCustomMetric(function, choice.metric, choice.sign, rows)
 

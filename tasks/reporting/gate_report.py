@@ -89,10 +89,11 @@ def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
     if not layers.rows:
         return "No layer of this model has weights that are quantized."
     return (
-        f"{chosen.snapshot.title.capitalize()} in float with one layer at a time quantized after training (min-max), "
-        f"the others left as they are, on {layers.validation_rows:,} validation rows: what the layer alone costs, and "
-        "by how much the answers change in size; slices have rows of their own besides. Losses of layers do not add up "
-        "to that of the whole file."
+        f"In each line only the named layer of the chosen float model ({chosen.snapshot.title}) is quantized, after "
+        "training and with min-max calibration; all other layers stay in float. The line shows how much this changes "
+        f"the accuracy on {layers.validation_rows:,} validation rows, and how far the answers move, as a share of "
+        "their own size. Each critical slice has further rows of its own. The losses of single layers do not add up to "
+        "the loss of the whole file."
     )
 
 

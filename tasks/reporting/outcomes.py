@@ -199,7 +199,7 @@ def why(line: DeviceOutcome) -> str:
     """Return in words the person who approved a version, else the reason against it, else how it was made."""
     if line.approval is not None:
         approval = line.approval
-        return f"{approval.name}, until {approval.until}: {approval.reason} {line.reasons[0]}"
+        return f"approved by {approval.name} until {approval.until} ({approval.reason}), against: {line.reasons[0]}"
     return line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}"
 
 

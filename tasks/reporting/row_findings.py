@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence import Evidence, ModelEvidence, flipped_rows, in_slice, paired, slice_table
+from quality_gates.evidence import UNLISTED, Evidence, ModelEvidence, flipped_rows, in_slice, paired, slice_table
 from quality_gates.policy import SliceCondition
 from quality_gates.report import Confusion, FlippedRow, Mistake, SliceRow, png_base64
 from quality_gates.statistics import ClassTable
@@ -31,7 +31,7 @@ def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
     for (column, value), lines in table.groupby(["column", "value"], sort=False, dropna=False):
         figures = dict(zip(lines["model"], lines["accuracy"], strict=True))
         yield SliceRow(
-            slice=f"{column} = {value}",
+            slice=f"{column}: {value}" if str(value).endswith(UNLISTED) else f"{column} = {value}",
             n=int(lines["n"].iloc[0]),
             critical=SliceCondition(column=str(column), equals=_plain(value)) in critical,
             **{str(name): float(figure) for name, figure in figures.items()},
@@ -63,16 +63,24 @@ def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
     for _, row in ordered.head(SHOWN_FLIPS).iterrows():
         index = int(row["row_id"])
         picture = job.workload.picture(test, index)
-        slices = [f"{column} = {row[column]}" for column in test.slices.columns]
+        slices = [f"{column} = {_short(row[column])}" for column in test.slices.columns]
         yield FlippedRow(
             row_id=str(index),
-            label=str(test.targets[index]),
-            reference_prediction=str(row["reference_prediction"]),
-            candidate_prediction=str(row["candidate_prediction"]),
+            label=_short(test.targets[index]),
+            reference_prediction=_short(row["reference_prediction"]),
+            candidate_prediction=_short(row["candidate_prediction"]),
             slice=", ".join(slices),
             image_png_base64=None if picture is None else png_base64(picture),
             text=job.workload.text(test, index),
         )
+
+
+def _short(value: object) -> str:
+    """Write a value of a row: a number that is not whole with three digits."""
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    number = float(value)
+    return f"{number:.0f}" if number.is_integer() or abs(number) >= 1000 else f"{number:.3g}"
 
 
 def _where(rows: pd.DataFrame, condition: SliceCondition) -> np.ndarray:

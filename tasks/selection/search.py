@@ -66,17 +66,22 @@ class _Search:
 
     def _promising(self, models: Sequence[Model]) -> list[Model]:
         """Return the models whose float answers fail no gate; the most accurate one where all do."""
-        kept = []
-        for model in models:
-            failed = self.trials.float_failures(model)
+        failures = [(model, self.trials.float_failures(model)) for model in models]
+        device = self.context.device.name
+        kept = [model for model, failed in failures if not failed]
+        if not kept:
+            best = max(models, key=lambda model: model.accuracy)
+            logger.info(
+                "%s: every model fails a gate in float already; files are made of the most accurate one (%s), so that "
+                "the report can say by how much",
+                device, best.title,
+            )  # fmt: skip
+            return [best]
+        for model, failed in failures:
             if failed:
-                logger.info(
-                    "%s: %s fails %s in float already, so no file is made of it",
-                    self.context.device.name, model.title, ", ".join(failed),
-                )  # fmt: skip
-            else:
-                kept.append(model)
-        return kept or [max(models, key=lambda model: model.accuracy)]
+                names = ", ".join(failed)
+                logger.info("%s: %s fails %s in float already, so no file is made of it", device, model.title, names)
+        return kept
 
     def _cheap_order(self) -> Iterator[tuple[Model, Rung]]:
         """Yield the models and cheap rungs in order; the second half depends on the results of the first."""
@@ -194,11 +199,16 @@ def why_chosen(
 ) -> tuple[str, ...]:
     """Return the reasons for the choice, against each other rung on the same model, and of rungs passed over."""
     held = [tried for tried in attempts if tried.verdict.passed]
-    if not held:
+    if not held and len(attempts) == 1:
+        yes = f"Why {chosen.title}: it is the only file that was tried; it misses {', '.join(sorted(chosen.missed))}."
+    elif not held:
         yes = (
             f"Why {chosen.title}: none of {len(attempts)} files holds every gate on validation; this one misses the "
             f"fewest ({', '.join(sorted(chosen.missed))})."
         )
+    elif len(attempts) == 1:
+        yes = f"Why {chosen.title}: the only file that was tried, and it holds every gate on validation, with "
+        yes += f"{_figures(chosen)}."
     elif len(held) == 1:
         yes = f"Why {chosen.title}: the only one of {len(attempts)} files that holds every gate on validation, with "
         yes += f"{_figures(chosen)}."

@@ -274,7 +274,7 @@ def test_the_command_line_asks_for_everything_and_history_shows_it(
     assert done.exit_code == 0, done.output
     assert "with the verdict overridden" in done.output
     shown = runner.invoke(flows.cli.app, ["history", "tiny", "--device", "by-hand"]).output
-    assert "approved" in shown and "Ada, until 2999-01-01: The press stands still." in shown
+    assert "approved" in shown and "approved by Ada until 2999-01-01 (The press stands still.), against: " in shown
     assert "Approved by Ada" in runner.invoke(flows.cli.app, ["report", "tiny/1", "--device", "by-hand"]).output
     whole = runner.invoke(flows.cli.app, ["approve", "tiny", *command[2:], "--until", "2999-01-01"])
     assert isinstance(whole.exception, ApprovalError)

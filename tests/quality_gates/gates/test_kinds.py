@@ -110,12 +110,16 @@ def test_what_came_of_the_comparison_with_the_sites_decides(outcomes: tuple[str,
 
 def test_a_limit_on_a_metric_is_held_by_its_bound() -> None:
     cracks = list(range(1, 600, 3))
-    assert held(METRIC, seen(answers(wrong=cracks[:60]))).outcome == "fail"
+    failing = held(METRIC, seen(answers(wrong=cracks[:60])))
+    assert failing.outcome == "fail" and failing.sentence.startswith("Recall of class crack: ")
+    assert failing.remedy == "The candidate must reach 90 % here, or the gate must allow less."
     assert held(METRIC, seen(answers(wrong=cracks[:16]))).outcome == "inconclusive"
     error = {"kind": "limit", "metric": "mae", "at_most": 2.0, "confidence": 0.95}
     scores = np.random.default_rng(0).gamma(2, 0.5, 600)
     assert held(error, seen(answers().assign(score=scores))).outcome == "pass"
-    assert held(error, seen(answers().assign(score=3 * scores))).outcome == "fail"
+    failing = held(error, seen(answers().assign(score=3 * scores)))
+    assert failing.outcome == "fail"
+    assert failing.remedy == "The candidate must come down to 2 here, or the gate must allow more."
 
 
 def test_a_latency_at_a_batch_size_is_that_one() -> None:

@@ -11,7 +11,7 @@ def _measured(**figures: float) -> ModelEvidence:
 def test_a_figure_within_its_limit_passes() -> None:
     result = limit("size_bytes", 65_536).evaluate(evidence(_measured(size_bytes=57_312)))
     assert (result.outcome, result.candidate_value, result.threshold, result.remedy) == ("pass", 57_312, 65_536, None)
-    assert result.sentence == "File size: 57,312 bytes, within the limit of 65,536."
+    assert result.sentence == "File size: 57,312 bytes, within the limit of 65,536 bytes."
 
 
 def test_the_limit_itself_passes() -> None:
@@ -21,7 +21,7 @@ def test_the_limit_itself_passes() -> None:
 def test_a_figure_over_its_limit_fails_and_says_by_how_much() -> None:
     result = limit("latency_p50_ms", 2).evaluate(evidence(_measured(latency_p50_ms=2.5)))
     assert result.outcome == "fail" and result.blocking
-    assert result.sentence == "Latency p50: 2.50 ms, over the limit of 2."
+    assert result.sentence == "Latency p50: 2.50 ms, over the limit of 2 ms."
     assert result.remedy == "0.5 ms too much: make it 1.25 times faster, or raise the device's budget."
 
 

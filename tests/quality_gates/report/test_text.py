@@ -27,6 +27,15 @@ def test_the_verdict_comes_first_and_every_gate_has_a_line() -> None:
     assert "13.8 kB" in size and "20 kB" in size
 
 
+def test_the_reasons_stand_between_the_verdict_and_the_gates() -> None:
+    content = examples.refused()
+    text = shown(content, width=1000)
+    places = [text.index(f"Why: {reason}\n") for reason in content.verdict.reasons]
+    assert places and text.index(content.verdict.headline) < min(places)
+    assert max(places) < text.index("threshold")
+    assert "Why: " not in shown(examples.published())
+
+
 def test_a_refusal_ends_with_what_would_have_to_change() -> None:
     assert "To change, recall-8-deployed:" in shown(examples.refused())
     assert "To change" not in shown(examples.published())

@@ -115,7 +115,12 @@ def test_a_function_that_is_missing_or_broken_fails_the_gate(functions: dict[str
     [
         ("macro_f1", {"target": None}, "600 of 600 rows have no right answer"),
         ("f1", {"target": "ok"}, "No row is truly of class 'crack'"),
-        ("recall", {"target": "ok"}, "No row is truly of class 'crack'"),
+        ("recall", {"target": "ok"}, "No row is truly of class 'crack'; the only class is 'ok'."),
+        (
+            "recall",
+            {"target": ["ok", "dent"] * 300},
+            "'crack'; the classes are 'dent' and 'ok'.",
+        ),
         ("balanced_accuracy", {"target": 8}, "No answer of either model is ever right"),
         ("auroc", {"p(crack)": np.nan}, "no finite numbers"),
         ("auroc", {"target": "crack"}, "every row is of it"),

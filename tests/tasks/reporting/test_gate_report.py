@@ -1,5 +1,6 @@
 """The facts of the report: what happened in words, which rows are shown, and that damage does not break the page."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +61,25 @@ def test_flipped_rows_of_the_critical_slice_come_first_with_their_pictures(job: 
     eights = int((labels == 8).sum())
     assert [row.label for row in shown[:eights]] == ["8"] * min(eights, findings.SHOWN_FLIPS)
     assert all(row.image_png_base64 for row in shown)
+
+
+def test_numbers_of_flipped_rows_have_three_digits(job: Any) -> None:
+    test = job.splits["test"]
+    job.splits["test"] = replace(test, slices=test.slices.assign(weight=1 / 3))
+    wrong = rows(job, np.ones(len(test), dtype=bool)).assign(weight=1 / 3, prediction=0.123456)
+    flips = findings.negative_flips(ModelEvidence(wrong, None), ModelEvidence(wrong.assign(score=1.0), None))
+    assert flips is not None
+    shown = next(findings.shown_flips(job, flips))
+    assert (shown.label, shown.candidate_prediction) == ("8", "0.123")
+    assert shown.slice == "label = 8, weight = 0.333"
+
+
+def test_a_column_of_many_values_is_one_line_that_is_no_slice(job: Any) -> None:
+    test = job.splits["test"]
+    job.splits["test"] = replace(test, slices=test.slices.assign(sensor=range(len(test))))
+    measured = ModelEvidence(rows(job, np.zeros(len(test), dtype=bool)).assign(sensor=range(len(test))), None)
+    names = [line.slice for line in findings.slice_rows(job, Evidence(measured, measured, None))]
+    assert f"sensor: {len(test)} values, too many to list" in names and "label = 8" in names
 
 
 def test_operators_are_counted_of_files_that_could_be_measured_alone(

@@ -1,5 +1,6 @@
 """The search: how it spends its two budgets, and its choice."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +125,22 @@ def test_where_nothing_holds_the_closest_goes_to_the_gates(tmp_path: Path) -> No
     assert "none of 2 files holds every gate on validation" in found.why[0]
 
 
-def test_where_every_model_fails_in_float_the_best_is_tried(tmp_path: Path) -> None:
+def test_where_every_model_fails_in_float_the_best_is_tried(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = {(2, "PTQ minmax"): (210, 4_500)}
     failing = [snapshot(1, 4_000, 200), snapshot(2, 3_000, 220)]
-    found = climbed(tmp_path, recipe(PTQ, trainings=0), failing, made)
+    with caplog.at_level(logging.INFO, logger="edgewright"):
+        found = climbed(tmp_path, recipe(PTQ, trainings=0), failing, made)
     assert tried(found) == [(2, "PTQ minmax")] and not found.held
+    told = [message for message in caplog.messages if "in float already" in message]
+    assert len(told) == 1 and "files are made of the most accurate one (parent)" in told[0]
+    assert found.why[0].startswith("Why PTQ minmax, parent: it is the only file that was tried; it misses accuracy")
+
+
+def test_the_only_file_that_was_tried_is_said_to_be_that(tmp_path: Path) -> None:
+    found = climbed(tmp_path, recipe(PTQ, trainings=0), SNAPSHOTS[:1], {(0, "PTQ minmax"): (290, 8_000)})
+    assert found.why[0].startswith(
+        "Why PTQ minmax, parent: the only file that was tried, and it holds every gate on validation, with "
+    )
 
 
 def test_a_rung_that_the_models_do_not_take_is_passed_over(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_recipe_is_checked_before_any_model_is_there(recipe: Path) -> None:
         (
             "{column: label, equals: d}",
             "key `gates`: on the validation split: Gate 'accuracy against parent': No row has label = 'd'; it holds "
-            "'a', 'b', 'c'. Correct the slice in the policy",
+            "'a', 'b', 'c'. Correct the `slice` in the recipe",
         ),
         (
             "{column: sensor, equals: a}",

@@ -8,8 +8,8 @@ from torch import nn
 
 from model_compression.errors import TrainingError
 from model_compression.training import Precision
-from model_compression.training import fine_tuning as settings
-from model_compression.training.fine_tuning import bfloat16_pays
+from model_compression.training import training_settings as settings
+from model_compression.training.training_settings import bfloat16_pays
 from tests.model_compression.toys import SETTINGS
 
 CPU = torch.device("cpu")

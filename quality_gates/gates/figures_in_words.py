@@ -31,6 +31,11 @@ def rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
+def at_most(count: int) -> str:
+    """Write a number of rows that is allowed, before `may be lost` or the like."""
+    return f"at most {count:,}" if count else "no row"
+
+
 def figure(value: float) -> str:
     """Write a resource figure with as many digits as a reader can use."""
     if float(value).is_integer():
