@@ -58,7 +58,7 @@ class Recipe(Frozen):
     trust_pickled_modules: bool
     """True permits to unpickle a registered module, which runs its author's code; false refuses it."""
     devices: Annotated[tuple[DeviceProfile, ...], Field(min_length=1, strict=False)]
-    """Device profiles: names of files in `devices/` beside the recipe's folder, then of shipped ones; or paths of files."""
+    """Names of profiles' files in `devices/` beside the recipe's folder, then of shipped ones; or paths of files."""
     prune: Prune
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None
