@@ -126,8 +126,8 @@ def test_a_part_of_a_yaml_file_with_a_wrong_key_is_found() -> None:
 
 
 def test_the_recipe_and_the_device_of_the_tutorial_are_complete(tmp_path: Path) -> None:
-    recipe, device = (text for name, text in SNIPPETS if name == "docs/tutorial.md")
-    for document, text, path in (("recipe", recipe, "recipes/defects"), ("device", device, "devices/press")):
+    texts = [text for name, text in SNIPPETS if name == "docs/tutorial.md"]
+    for document, text, path in zip(DOCUMENTS, texts, ("recipes/defects", "devices/press"), strict=True):
         Draft202012Validator(schema(document)).validate(yaml.safe_load(text))
         file = tmp_path / f"{path}.yaml"
         file.parent.mkdir()
