@@ -18,10 +18,13 @@ Name = Annotated[str, WrittenAs(r"[a-z0-9][a-z0-9-]*", "lower-case letters, digi
 
 
 class Budgets(Frozen):
-    """The most that a model may take. A budget that is not given is not limited; each one that is given is a gate."""
+    """The most that a model may take. Each budget that is given is a gate.
+
+    `size_kb` is needed. A resource whose budget is not given is not limited.
+    """
 
     size_kb: Annotated[float, Field(ge=1)]
-    """Size of the model file, in KB of 1,000 bytes."""
+    """Size of the model file, in kB of 1,000 bytes."""
     peak_rss_mb: Positive | None = None
     """Peak resident memory of the measuring process while it loads and runs the model, in MiB."""
     load_ms: Positive | None = None
@@ -33,7 +36,7 @@ class Budgets(Frozen):
 
     @property
     def size_bytes(self) -> int:
-        """The file budget in bytes (1 KB = 1,000 bytes)."""
+        """The file budget in bytes (1 kB = 1,000 bytes)."""
         return int(self.size_kb * 1000)
 
     def limits(self) -> tuple[Limit, ...]:
@@ -88,7 +91,7 @@ class DeviceProfile(Frozen):
     """One class of edge devices."""
 
     name: Name
-    """Name of the class. The file has the same name, and so has the registered model `MODEL-DEVICE`."""
+    """Name of the class. The registered model `MODEL-DEVICE` and the folder of the bundles have it in their names."""
     description: str
     """One line for people."""
     threads: Annotated[int, Field(ge=1)]

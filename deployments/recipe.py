@@ -50,7 +50,7 @@ class Recipe(Frozen):
     """Instructions for every new version of one upstream model. Its digest is its version."""
 
     name: Name
-    """Name of the recipe, the same as its file's."""
+    """Name of the recipe, as logs and MLflow show it."""
     model: ModelName
     """Name of the registered model in MLflow."""
     workload: WorkloadReference
@@ -58,9 +58,9 @@ class Recipe(Frozen):
     trust_pickled_modules: bool
     """True permits to unpickle a registered module, which runs its author's code; false refuses it."""
     devices: Annotated[tuple[DeviceProfile, ...], Field(min_length=1, strict=False)]
-    """Names of device profiles in `devices/` beside the recipe's folder, then of shipped ones; or paths of files."""
+    """Names of profiles' files in `devices/` beside the recipe's folder, then of shipped ones; or paths of files."""
     prune: Prune
-    """Pruning, shared by all devices."""
+    """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
     critical_weight: Annotated[float, Field(ge=1)] = 1

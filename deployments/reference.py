@@ -6,6 +6,7 @@ YAML files with, and into the Markdown page of the documentation. A new rung or 
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -34,8 +35,10 @@ def schema(document: Document) -> dict[str, Any]:
     for definition in _needed(found):
         required = found["$defs"][definition].setdefault("required", [])
         required += [] if "kind" in required else ["kind"]
-    used = _titles(found)
+    used = _sections(found)
     found["$defs"] = {name: definition for name, definition in found["$defs"].items() if name in used}
+    for definition in found["$defs"].values():
+        _describe_kind(definition)
     return {"$schema": GenerateJsonSchema.schema_dialect, "title": f"Edgewright {document}", **found}
 
 
@@ -51,17 +54,37 @@ def write_schemas(folder: Path) -> list[Path]:
 def page(document: Document) -> str:
     """Return the Markdown page with a table of keys for the file and for each part of it."""
     whole = schema(document)
-    titles = _titles(whole)
+    sections = _sections(whole)
     parts = [
         f"# Keys of a {document}",
         f"Generated from the models that read the file. `edgewright schemas` writes the same as a JSON Schema.\n\n"
         f"{_text(whole)}",
-        _table(whole, titles),
+        _table(whole, sections),
     ]
-    for name, title in titles.items():
+    for name, section in sections.items():
         definition = whole["$defs"][name]
-        parts += [f"## {title} {{#{name.lower()}}}", _text(definition), _table(definition, titles)]
+        parts += [f"## {section.title} {{#{section.anchor}}}", _text(definition), _without_own_keys(definition)]
+        parts.append(_table(definition, sections))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A section of a page: a part of the file, under the key that leads to it first; `listed` where that is a list."""
+
+    key: str
+    kind: str | None
+    listed: bool
+
+    @property
+    def title(self) -> str:
+        return f"`{self.key}`" if self.kind is None else f"`{self.key}`, kind `{self.kind}`"
+
+    @property
+    def anchor(self) -> str:
+        """The end of links to the section, such as gate-flips or prune."""
+        entry = self.key.removesuffix("s") if self.listed else self.key
+        return entry if self.kind is None else f"{entry}-{self.kind}"
 
 
 class _Untitled(GenerateJsonSchema):
@@ -85,19 +108,30 @@ def _nodes(value: object) -> Iterator[dict[str, Any]]:
         yield from _nodes(part)
 
 
-def _titles(whole: JsonSchemaValue) -> dict[str, str]:
+def _sections(whole: JsonSchemaValue) -> dict[str, _Section]:
     """Name each part by the key that leads to it first, and its kind where it has several; in reading order."""
-    titles: dict[str, str] = {}
+    sections: dict[str, _Section] = {}
 
     def visit(part: JsonSchemaValue) -> None:
         for key, value in part.get("properties", {}).items():
             for kind, name in _references(value):
-                if name not in titles:
-                    titles[name] = f"`{key}`" if kind is None else f"`{key}`, kind `{kind}`"
+                if name not in sections:
+                    sections[name] = _Section(key, kind, listed=value.get("type") == "array")
                     visit(whole["$defs"][name])
 
     visit(whole)
-    return titles
+    return sections
+
+
+def _describe_kind(definition: JsonSchemaValue) -> None:
+    """Give the key `kind` a meaning where its model has none: a name needs no text of its own."""
+    kind = definition.get("properties", {}).get("kind", {})
+    if "const" in kind:
+        kind.setdefault("description", f"Name of this kind: `{kind['const']}`.")
+
+
+def _without_own_keys(definition: JsonSchemaValue) -> str:
+    return "It has no keys of its own." if list(definition.get("properties", {})) == ["kind"] else ""
 
 
 def _references(value: JsonSchemaValue) -> Iterator[tuple[str | None, str]]:
@@ -117,12 +151,12 @@ def _kinds(value: JsonSchemaValue) -> list[tuple[str, str]]:
     return [(by_reference[one["$ref"]], one["$ref"]) for one in value["oneOf"]]
 
 
-def _table(part: JsonSchemaValue, titles: Mapping[str, str]) -> str:
+def _table(part: JsonSchemaValue, sections: Mapping[str, _Section]) -> str:
     rows = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
     keys = sorted(part.get("properties", {}).items(), key=lambda item: item[0] != "kind")  # the kind first
     for key, value in keys:
         default = "**needed**" if key in part.get("required", ()) else _default(value)
-        cells = f"`{key}`", _value(value, titles), default, _text(value)
+        cells = f"`{key}`", _value(value, sections), default, _text(value)
         rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return "\n".join(rows)
 
@@ -132,23 +166,27 @@ def _default(value: JsonSchemaValue) -> str:
     return "-" if default is None else f"`{json.dumps(default)}`".replace('"', "")
 
 
-def _value(value: JsonSchemaValue, titles: Mapping[str, str]) -> str:
+def _value(value: JsonSchemaValue, sections: Mapping[str, _Section]) -> str:
     """Say in words what may be written for a key."""
     match value:
         case {"$ref": reference}:
-            return f"[{titles[_name(reference)]}](#{_name(reference).lower()})"
+            section = sections[_name(reference)]
+            return f"[{section.title}](#{section.anchor})"
         case {"discriminator": _}:
-            return "; ".join(f"[`{kind}`](#{_name(reference).lower()})" for kind, reference in _kinds(value))
+            kinds = [(kind, sections[_name(reference)]) for kind, reference in _kinds(value)]
+            return "; ".join(f"[`{kind}`](#{section.anchor})" for kind, section in kinds)
         case {"const": constant}:
             return f"`{constant}`"
         case {"enum": words}:
             return " or ".join(f"`{word}`" for word in words)
         case {"anyOf": options}:
-            return " or ".join(_value(option, titles) for option in options if option.get("type") != "null")
+            return " or ".join(_value(option, sections) for option in options if option.get("type") != "null")
+        case {"examples": [example, *_]}:
+            return f"text such as `{example}`"
         case {"type": "array", "items": items}:
-            return f"list of: {_value(items, titles)}"
+            return f"list of: {_value(items, sections)}"
         case {"type": "object", "additionalProperties": values, "propertyNames": {"enum": keys}}:
-            return f"{_value(values, titles)}, for each of {', '.join(f'`{key}`' for key in keys)}"
+            return f"{_value(values, sections)}, for each of {', '.join(f'`{key}`' for key in keys)}"
     bounds = [f"{words} {value[bound]:g}" for bound, words in _BOUNDS.items() if bound in value]
     return " ".join([_TYPES.get(value.get("type", ""), "any value"), " and ".join(bounds)]).strip()
 

@@ -199,7 +199,7 @@ class Mixed(RungKind):
     calibration: RangeMethod
     """Rule for the range of an activation: all values, a percentile of them, or the least loss of entropy."""
     at_most: Annotated[int, Field(ge=1)]
-    """Most layers that stay in float."""
+    """Largest number of layers that stay in float."""
     tolerance: Share
     """Validation score that the file may lose against the float model; no more layers stay in float than that needs."""
     precision = "int8"

@@ -21,7 +21,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class FineTune(Frozen):
-    """A training: how long, how hard, and how much of the loss comes from the parent's answers."""
+    """A training: how long, with which learning rate, and how much of the loss comes from the parent's answers."""
 
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training rows."""
@@ -77,13 +77,13 @@ class Prune(Frozen):
     ratio: Annotated[float, Field(gt=0, le=0.5)]
     """Share of that resource that a round frees."""
     max_rounds: Annotated[int, Field(ge=1)]
-    """Most rounds."""
+    """Largest number of rounds."""
     round_to: Annotated[int, Field(ge=1)]
     """Widths stay multiples of this number, which some hardware prefers."""
     vocabulary: Vocabulary | None = None
     """Cut tables of tokens in the first round."""
     accuracy_floor: Share
-    """Most validation accuracy that a snapshot may lose against the parent."""
+    """Largest loss of validation accuracy that a snapshot may have against the parent."""
     at_most: Mapping[Kind, Share] = Field(default_factory=dict)
     """Largest share of the parent's units of a kind that all rounds together remove."""
     fine_tune: FineTune
@@ -119,6 +119,6 @@ class Search(Frozen):
     objective: Objective
     """Figure by which the best file is chosen: the smallest, or the highest accuracy."""
     files: Annotated[int, Field(ge=1)]
-    """Most files made by rungs that train nothing."""
+    """Largest number of files made by rungs that train nothing."""
     trainings: Annotated[int, Field(ge=0)]
-    """Most files made by rungs that train."""
+    """Largest number of trainings: files made by rungs that train."""

@@ -174,7 +174,7 @@ def devices() -> None:
         budgets = device.budgets
         figures = (budgets.peak_rss_mb, "MiB"), (budgets.latency_p50_ms, "ms"), (budgets.latency_p99_ms, "ms")
         limits = ["-" if value is None else f"{value:g} {unit}" for value, unit in figures]
-        size = f"{budgets.size_kb:g} KB"
+        size = f"{budgets.size_kb:g} kB"
         cpu = device.instruction_set + (", emulated" if device.answers.kind == "emulated" else "")
         table.add_row(device.name, device.description, str(device.threads), cpu, size, *limits)
     console.print(table)
@@ -187,6 +187,7 @@ def emulators(
     ] = False,
 ) -> None:
     """List the CPUs that a device's answers can be taken on here, emulated."""
+    prepare(HOME)
     from flows.console import emulators_table, prepare_emulators
 
     home = HOME.resolve()
@@ -200,6 +201,7 @@ def schemas(
     folder: Annotated[Path, typer.Option(help="Folder to write into.")] = HOME / "schemas",
 ) -> None:
     """Write JSON Schemas of recipes and device profiles, from which editors complete and check these files."""
+    prepare(HOME)
     from deployments.reference import write_schemas
 
     for path in write_schemas(folder):

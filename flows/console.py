@@ -43,8 +43,8 @@ def show_progress(console: Console, level: int = logging.INFO) -> None:
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:
     """Return a table with one line per version and device; figures are the parent's and the candidate's."""
     table = Table(title="What came of each version (parent > candidate)", title_justify="left", box=None)
-    for column in ("", "device", "verdict", "accuracy", "critical", "KB", "p50 us"):
-        table.add_column(column, no_wrap=True, justify="right" if column in {"KB", "p50 us"} else "left")
+    for column in ("", "device", "verdict", "accuracy", "critical", "kB", "p50 us"):
+        table.add_column(column, no_wrap=True, justify="right" if column in {"kB", "p50 us"} else "left")
     for outcome in outcomes:
         for device in outcome.devices:
             table.add_row(*_outcome_cells(device))

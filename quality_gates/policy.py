@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Literal, Self, TypeAlias, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
 from quality_gates.errors import PolicyError
@@ -126,7 +126,13 @@ def _known(metric: str) -> str:
     raise PydanticCustomError("expected", "expected {expected}", {"expected": expected})
 
 
-Metric: TypeAlias = Annotated[str, AfterValidator(_known)]
+_WRITTEN = {
+    "anyOf": [
+        {"type": "string", "enum": [*NAMED]},
+        {"type": "string", "pattern": f"^(?:{_CUSTOM})$", "examples": ["package.module:function"]},
+    ]
+}
+Metric: TypeAlias = Annotated[str, AfterValidator(_known), WithJsonSchema(_WRITTEN)]
 
 
 class MetricChoice(Setting):
@@ -140,9 +146,9 @@ class MetricChoice(Setting):
     metric: Metric
     """The metric's name, or a custom metric as package.module:function."""
     of: Value | None = None
-    """The class that recall, precision, f1 and auroc are of."""
+    """A value of the workload's targets, such as 0 or scratch; needed for recall, precision, f1 and auroc."""
     better: Literal["higher", "lower"] | None = None
-    """The direction in which a custom metric is better."""
+    """The direction in which a custom metric is better; needed for a custom metric alone."""
     slice: SliceCondition | None = None
     """The rows that the metric looks at; all rows where it is left out."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import typer
@@ -14,9 +15,12 @@ import yaml
 from jsonschema import Draft202012Validator
 from typer.core import TyperGroup
 
-from deployments.reference import DOCUMENTS, schema
+from deployments.recipe import read_recipe
+from deployments.reference import DOCUMENTS, page, schema
 from deployments.workload import SPLITS, load_workload, read_splits
 from flows.cli import app
+from quality_gates.gates import KINDS
+from quality_gates.policy import NAMED
 
 ROOT = Path(__file__).parents[1]
 PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
@@ -31,7 +35,9 @@ INLINE = re.findall(r"`(?:\.venv/bin/)?edgewright ([^`]+)`", ALL)
 CALLS = sorted({*LINES, *INLINE})
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SNIPPETS = [(name, text) for name in TEXTS for kind, text in BLOCK.findall(TEXTS[name]) if kind == "yaml"]
-WORKLOADS = {name: text for name in TEXTS for kind, text in BLOCK.findall(TEXTS[name]) if kind == "python"}
+PYTHON = [(name, text) for name in TEXTS for kind, text in BLOCK.findall(TEXTS[name]) if kind == "python"]
+WORKLOADS = {name: text for name, text in PYTHON if "(Workload)" in text}
+METRICS = [text for _, text in PYTHON if "-> float" in text]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -93,8 +99,12 @@ def test_links_lead_somewhere(name: str) -> None:
 
 def _anchors(path: Path) -> set[str]:
     """Return the anchors of a page's headings, as mkdocs and GitHub make them."""
-    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
-    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    text = path.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    generated = [page(document) for document in DOCUMENTS if f"<!-- reference: {document} -->" in text]
+    return set(re.findall(r"\{#([\w-]+)\}", "".join(generated))) | {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
 
 
 def _partial(whole: Any) -> Any:
@@ -113,6 +123,38 @@ def test_parts_of_yaml_files_are_valid(name: str, text: str) -> None:
 
 def test_a_part_of_a_yaml_file_with_a_wrong_key_is_found() -> None:
     assert not Draft202012Validator(_partial(schema("recipe"))).is_valid({"prune": {"kind": "structured", "ration": 1}})
+
+
+def test_the_recipe_and_the_device_of_the_tutorial_are_complete(tmp_path: Path) -> None:
+    texts = [text for name, text in SNIPPETS if name == "docs/tutorial.md"]
+    for document, text, path in zip(DOCUMENTS, texts, ("recipes/defects", "devices/press"), strict=True):
+        Draft202012Validator(schema(document)).validate(yaml.safe_load(text))
+        file = tmp_path / f"{path}.yaml"
+        file.parent.mkdir()
+        file.write_text(text)
+        assert f"`edge/{path}.yaml`" in TEXTS["docs/tutorial.md"]
+    read = read_recipe(tmp_path / "recipes" / "defects.yaml")
+    assert [profile.name for profile in read.devices] == ["press"]
+    assert read.workload == "defects:Defects"
+
+
+def test_the_page_of_gates_shows_each_kind_that_it_describes_and_every_metric() -> None:
+    parts = [yaml.safe_load(text) for name, text in SNIPPETS if name == "docs/gates.md"]
+    described = set(re.findall(r"^## `(\w+)`$", TEXTS["docs/gates.md"], re.M))
+    assert {gate["kind"] for part in parts for gate in part["gates"]} == described
+    assert len(described) >= 8
+    assert described <= {*KINDS}
+    assert [name for name in NAMED if f"\n| `{name}` | " not in TEXTS["docs/gates.md"]] == []
+
+
+def test_the_custom_metric_that_is_shown_is_one() -> None:
+    rows = pd.DataFrame({"row_id": [0, 1], "target": [1, 1], "prediction": [1, 0], "score": [1.0, 0.0]})
+    for text in METRICS:
+        names: dict[str, Any] = {}
+        exec(text, names)
+        (metric,) = (value for name, value in names.items() if callable(value) and f"def {name}(" in text)
+        assert metric(rows.assign(defect="scratch")) == 1
+    assert len(METRICS) == 1
 
 
 @pytest.mark.parametrize("name", sorted(WORKLOADS))

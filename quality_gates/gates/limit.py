@@ -51,9 +51,9 @@ class Limit(GateKind):
     metric: Metric | None = None
     """The metric that is held, or a custom metric as package.module:function. Instead of a `resource`."""
     of: Value | None = None
-    """The class that recall, precision, f1 and auroc are of."""
+    """A value of the workload's targets, such as 0 or scratch; needed for recall, precision, f1 and auroc."""
     better: Literal["higher", "lower"] | None = None
-    """The direction in which a custom metric is better."""
+    """The direction in which a custom metric is better; needed for a custom metric alone."""
     slice: SliceCondition | None = None
     """The rows that the metric looks at; all rows where it is left out."""
     confidence: Confidence | None = None

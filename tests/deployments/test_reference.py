@@ -16,6 +16,7 @@ from deployments.recipe import Recipe, shipped_recipes
 from deployments.reference import DOCUMENTS, Document, page, schema, write_schemas
 from deployments.yaml_file import read_mapping
 from flows.cli import app
+from quality_gates.policy import NAMED
 from tests.deployments.yaml_cases import HERE, cases
 
 RECIPES = Draft202012Validator(schema("recipe"))
@@ -23,7 +24,7 @@ DEVICES = Draft202012Validator(schema("device"))
 SHIPPED_DEVICES = sorted((Path(shipped_recipes()[0]).parents[1] / "devices").glob("*.yaml"))
 
 OTHER_FILES = {"device-profile-wrong", "device-unknown", "emulated-parity-of-native-answers"}
-KEYS_TOGETHER = {"class-missing", "limit-of-two-things", "slice-says-two-things", "metric-unknown"}
+KEYS_TOGETHER = {"class-missing", "limit-of-two-things", "slice-says-two-things"}
 ENTRIES_TOGETHER = {"device-twice", "gate-name-of-a-budget", "gate-name-twice"}
 ONLY_NUMBERS_OF_YAML = {"rate-infinite"}
 BEYOND_A_SCHEMA = OTHER_FILES | KEYS_TOGETHER | ENTRIES_TOGETHER | ONLY_NUMBERS_OF_YAML
@@ -105,8 +106,28 @@ def test_a_page_tells_value_bounds_default_and_meaning() -> None:
         "| `ratio` | number above 0 and at most 0.5 | **needed** | Share of that resource that a round frees. |" in text
     )
     assert "| `activations` | `uint8` or `int8` | `uint8` | Type of activations." in text
-    assert "[`native`](#nativeanswers); [`emulated`](#emulatedanswers)" in page("device")
+    assert "[`native`](#answers-native); [`emulated`](#answers-emulated)" in page("device")
     assert len(shipped_devices()) == len(SHIPPED_DEVICES)
+
+
+def test_a_page_tells_the_names_of_metrics() -> None:
+    names = " or ".join(f"`{name}`" for name in NAMED)
+    assert f"| `metric` | {names} or text such as `package.module:function` |" in page("recipe")
+
+
+@pytest.mark.parametrize("anchor", ["prune", "fine_tune", "ladder-ptq", "gate-flips", "slice"])
+def test_anchors_are_the_names_in_the_file(anchor: str) -> None:
+    assert f"{{#{anchor}}}" in page("recipe")
+
+
+def test_every_kind_has_a_meaning_and_a_section_without_own_keys_says_so() -> None:
+    text = page("recipe") + page("device")
+    assert re.findall(r"\| `kind` \|[^|]*\|[^|]*\|\s*\|", text) == []
+    assert "| `kind` | `ptq` | **needed** | Name of this kind: `ptq`. |" in text
+    alone = [section for section in text.split("\n## ") if "no keys of its own" in section]
+    assert [section.partition(" {")[0] for section in alone] == [
+        "`ladder`, kind `float`", "`ladder`, kind `fp16`", "`answers`, kind `native`"
+    ]  # fmt: skip
 
 
 def test_schemas_are_written_by_a_command(tmp_path: Path) -> None:
