@@ -125,7 +125,8 @@ def test_an_answer_that_was_lost_finds_its_approval_again(world: Workspace, vari
     content = ReportContent.model_validate_json(refused.runs.read_text(refused.run, "report.json"))
     assert content.published and content.decision.startswith("Published by approval against its gates")
     this = content.history[-1]
-    assert (this.overridden, this.now) == (True, "deployed") and this.why.startswith("Ada Lovelace, until 2999-01-01")
+    assert (this.overridden, this.now) == (True, "deployed")
+    assert this.why.startswith("approved by Ada Lovelace until 2999-01-01 (")
     assert refused.runs.tags(refused.run)["edgewright.verdict"] == "overridden"
     assert json.loads(refused.runs.read_text(refused.run, "verdict.json"))["outcome"] == "fail"
     assert refused.approve(until=date(2999, 2, 1)).published  # what was recorded again can be approved again
