@@ -43,7 +43,8 @@ def libraries() -> dict[str, str]:
 def sources_of(module: str) -> dict[str, Path]:
     """Return the source files, by module, that a module or package stands on.
 
-    Imports are followed within the rooms `model_compression`, `quality_gates` and `edge_runtime`. A name that a package
+    Imports are followed within the rooms `model_compression`, `quality_gates` and `edge_runtime`, but not from a whole
+    room, which counts with its own modules alone. A name that a package
     hands on is followed to the module that defines it, so that a package's other modules do not count.
     Raises ModuleNotFoundError.
     """
@@ -54,7 +55,7 @@ def sources_of(module: str) -> dict[str, Path]:
         if name in found:
             continue
         found[name] = _source(name)
-        if name.partition(".")[0] in FOLLOWED:
+        if "." in module and name.partition(".")[0] in FOLLOWED:
             waiting += [imported for imported in _imports(name) if imported.partition(".")[0] in FOLLOWED]
     return found
 
@@ -87,6 +88,7 @@ def _modules_of(module: str) -> Iterator[str]:
         yield ".".join((module, *(part for part in parts if part != "__init__")))
 
 
+@cache
 def _imports(module: str) -> list[str]:
     """Return the modules that a module imports, wherever in it; what a package hands on counts as its own module's."""
     tree = ast.parse(_source(module).read_text())
