@@ -1,6 +1,7 @@
 """Contexts: the objects that a compression's steps share, so that none of them is passed on piece by piece."""
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 from deployments.device import DeviceProfile
@@ -58,7 +59,7 @@ class DeviceContext(Context):
 
     device: DeviceProfile
 
-    @property
+    @cached_property
     def device_run(self) -> str:
         """Id of the child run that shows this device; made where it is missing."""
         return self.runs.child(self.run, self.device.name)
