@@ -19,3 +19,10 @@ class SessionMemoryError(SessionError):
 
 class MeasurementFailed(EdgewrightError):  # noqa: N818 - it names an outcome, as a verdict does
     """A measurement that gave no figures; never a pass."""
+
+
+class MeasurementInterrupted(MeasurementFailed):
+    """A measurement that something outside the model ended, such as a time-out, a kill or a full disk.
+
+    It says nothing about the model, so it is taken again.
+    """

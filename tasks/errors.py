@@ -9,7 +9,14 @@ class RegistryError(EdgewrightError):
     """The registry does not have what was asked for, or has it in a form that cannot be used."""
 
 
-class RegistryUnavailable(EdgewrightError):  # noqa: N818 - it names a state, which passes
+class SystemFailure(EdgewrightError):  # noqa: N818 - it names an outcome, as a verdict does
+    """The system around a version failed: disk, memory, registry or Prefect.
+
+    It says nothing about the version, which is asked for again. Exit code 3; every other error has 2.
+    """
+
+
+class RegistryUnavailable(SystemFailure):  # names a state, which passes
     """The registry gave no answer: nothing is known about what it has. Not a RegistryError, which is an answer."""
 
 
