@@ -1,14 +1,13 @@
 """Custom metrics: Python functions of the user, named in a recipe's gates as `package.module:function`."""
 
-import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import pandas as pd
 
 from deployments.errors import ConfigurationError
+from deployments.user_code import sources_digest
 from quality_gates.gates import Gate
 from quality_gates.policy import NAMED
 
@@ -27,9 +26,8 @@ def load_custom_metrics(gates: Iterable[Gate]) -> dict[str, CustomMetric]:
 
 
 def custom_metrics_digest(metrics: Iterable[CustomMetric]) -> str:
-    """Return the sha256 of the source files of custom metrics: a changed metric asks for a new answer."""
-    files = sorted({inspect.getfile(inspect.unwrap(metric)) for metric in metrics})
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    """Return the sha256 of the source files of custom metrics and of what these import."""
+    return sources_digest(inspect.unwrap(metric) for metric in metrics)
 
 
 def _load(name: str) -> CustomMetric:

@@ -6,7 +6,6 @@ import inspect
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
+from deployments.user_code import sources_digest
 from edge_runtime.errors import EdgewrightError
 from model_compression.students import Interface
 
@@ -31,8 +31,6 @@ __all__ = [
     "read_splits",
 ]
 
-_STANDARD_LIBRARY = sys.stdlib_module_names
-
 
 class Workload(ABC):
     """Base of the class that a user writes for a model of their own; recipes name it as `package.module:Class`.
@@ -47,6 +45,14 @@ class Workload(ABC):
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the scalar loss of a batch against the ground truth."""
+
+    def data_version(self) -> str | None:
+        """Return a text that changes with every change of any split, or None.
+
+        A version is answered again when its data change. Without a text here, every split is read and digested to see
+        that, which takes long where reading is slow. The run's record says which of the two was used.
+        """
+        return None
 
     def deployment_sample(self) -> DeploymentSample | None:
         """Return rows from the deployment sites that no split has, or None; their labels may be unknown.
@@ -171,10 +177,10 @@ def _import_remedy(module_name: str, error: BaseException) -> str:
 
 
 def code_digest(workload: Workload) -> str:
-    """Return the sha256 of the source files that define a workload and its bases: another loss is another input."""
-    kinds = [kind for kind in type(workload).__mro__ if kind.__module__.partition(".")[0] not in _STANDARD_LIBRARY]
-    files = dict.fromkeys(inspect.getfile(kind) for kind in kinds)
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    """Return the sha256 of a workload's class: its name, and the source files of its bases and of what they import."""
+    kind = type(workload)
+    kinds = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
+    return hashlib.sha256(f"{kind.__qualname__}\0{sources_digest(kinds)}".encode()).hexdigest()
 
 
 def read_splits(workload: Workload) -> dict[SplitName, Split]:

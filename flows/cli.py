@@ -4,7 +4,7 @@ import os
 import webbrowser
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 
 from edge_runtime.errors import EdgewrightError
 from flows.environment import prepare
+
+if TYPE_CHECKING:  # prepare() sets the environment that mlflow and prefect read when they are imported
+    from tasks.reporting import Outcome
 
 HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
 
@@ -37,21 +40,23 @@ def compress_command(
     model: Annotated[str, typer.Argument(help="Name of the registered model.")],
     version: Annotated[str, typer.Argument(help="Version number.")],
     recipe: RecipeOption,
+    again: Annotated[bool, typer.Option("--again", help="Ask again, whatever was answered before.")] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help="Let it replace a newer version, as a new release: a deliberate way back.")
+    ] = False,
 ) -> None:
     """Compress one registered version and publish it where its gates hold.
 
     Reads MLFLOW_TRACKING_URI, EDGEWRIGHT_HOME and EDGEWRIGHT_TARGET. Exits with 0 when every device got it,
-    1 when a gate refused it, 2 when something was wrong with the input.
+    1 when a gate refused it, 2 when recipe, workload or model are wrong, 3 when the system around it failed.
     """
     prepare(HOME)
     from flows.compress import compress
-    from flows.console import outcome_table, show_progress
+    from flows.console import show_progress
 
     show_progress(console)
-    outcome = compress(model, version, recipe)
-    console.print(outcome_table([outcome]))
-    if outcome.answer != "published":
-        raise typer.Exit(1)
+    outcome = compress(model, version, recipe, again=again, back=back)
+    _end_with([outcome])
 
 
 @app.command("reconcile")
@@ -60,14 +65,19 @@ def reconcile_command(
         list[str] | None, typer.Option(help="Recipe to look at; all shipped ones when not given.")
     ] = None,
 ) -> None:
-    """Compress every registered version that has no answer yet."""
+    """Compress every registered version that has no answer yet.
+
+    Exits as compress does; of several versions, with the highest code.
+    """
     prepare(HOME)
-    from flows.console import outcome_table, show_progress
+    from flows.console import show_progress
     from flows.reconcile import reconcile
 
     show_progress(console)
     outcomes = reconcile(recipe)
-    console.print(outcome_table(outcomes) if outcomes else "Every registered version has an answer.")
+    if not outcomes:
+        console.print("Every registered version has an answer.")
+    _end_with(outcomes)
 
 
 @app.command()
@@ -245,6 +255,27 @@ def plan_gates(
         f"Rows: those in test that decide. Needed: rows of the same mix with which two equal models that disagree on "
         f"{discordance:.1%} of them pass 4 times in 5. What depends on the answers themselves is not known before."
     )
+
+
+def _end_with(outcomes: "list[Outcome]") -> None:
+    """Show outcomes and their errors, and exit with the highest of their codes."""
+    from flows.console import outcome_table
+
+    if any(outcome.devices for outcome in outcomes):
+        console.print(outcome_table(outcomes))
+    for outcome in outcomes:
+        if outcome.error is not None:
+            _say(outcome.error)
+        for failure in outcome.failures:
+            _say(f"{failure.device}: {failure.sentence}")
+    code = max((outcome.exit_code for outcome in outcomes), default=0)
+    if code:
+        raise typer.Exit(code)
+
+
+def _say(sentence: str) -> None:
+    """Write an error to the terminal as one line."""
+    Console(stderr=True).print(f"[red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -1,27 +1,34 @@
 """The flow: from a registered version to a gated, published edge model on every device of the recipe."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow
 
-from edge_runtime.errors import EdgewrightError
+from deployments.device import DeviceProfile
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
-from tasks.delivery import publish, with_recorded_approval
-from tasks.errors import RegistryUnavailable
+from tasks.delivery import Publication, known_answers, publish, recover, with_recorded_approval
+from tasks.errors import Overtaken, SystemFailure, as_edgewright
 from tasks.job import Job
-from tasks.registry import Runs
+from tasks.registry import Answers, Runs
 from tasks.reporting import (
+    DeviceFailure,
     DeviceOutcome,
     Outcome,
+    description,
     device_outcome,
     layer_losses,
     open_run,
     record_device,
+    record_failure,
+    record_line,
     record_outcome,
     record_search,
+    recorded_steps,
+    release_tags,
     report_content,
 )
 from tasks.selection import DeviceTrials, climb, judge, references
@@ -29,46 +36,81 @@ from tasks.upstream import Context, DeviceContext, check_representativeness, pre
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
+JUDGED_AGAIN = 3
 
 
 @flow(name="compress", flow_run_name="{model}-v{version}")
-def compress(model: str, version: str, recipe: str, workspace: Workspace | None = None) -> Outcome:
+def compress(
+    model: str, version: str, recipe: str, workspace: Workspace | None = None, again: bool = False, back: bool = False
+) -> Outcome:
     """Compress one registered version as a recipe says, and publish it where its gates hold.
 
-    `recipe` is a path or the name of a shipped one. A version that was answered with the same recipe, code and
-    libraries is not computed again. Raises EdgewrightError for wrong input, which is recorded as the answer.
+    `recipe` is a path or the name of a shipped one. A device that was answered with the same model, recipe, data, code
+    and libraries is not asked again, unless `again` says so. `back` permits an older version to replace a newer one.
+    Raises EdgewrightError for what ends the version as a whole: wrong input is recorded as its answer, and a
+    SystemFailure is no answer.
     """
     workspace = workspace or Workspace.from_environment()
     job = preflight(model, version, Path(recipe), workspace)
     with workspace.exclusive(model):
-        found = Runs(workspace.tracking_uri, model).find_answer(version, job.run_key)
-        if found is not None:
-            return _answered_before(*found)
+        known = known_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
+        if not known.asked:
+            return _answered_before(job, known.devices, known.failures)
+        repeated = None if again else _repeated_error(job)
+        if repeated is not None:
+            return repeated
         runs, run = open_run(job)
+        job = replace(job, asked=known.asked)
         try:
-            return _answer(job, runs, run, _compress(job, runs, run))
-        except RegistryUnavailable:
-            raise  # says nothing about this version: it is asked for again
-        except EdgewrightError as error:
-            record_outcome(job, runs, run, _outcome(job, run, (), error=str(error)))
-            raise
+            devices, failures = _compress(Context(job, resolve(job), runs, run), back)
+        except BaseException as error:
+            raise _recorded(job, runs, run, error) from error
+        outcome = _outcome(job, run, _in_order(job, *known.devices, *devices), (*known.failures, *failures))
+        record_outcome(job, runs, outcome)
+        return outcome
 
 
-def _compress(job: Job, runs: Runs, run: str) -> tuple[DeviceOutcome, ...]:
-    context = Context(job, resolve(job), runs, run)
+def _compress(context: Context, back: bool) -> tuple[list[DeviceOutcome], list[DeviceFailure]]:
     check_students(context)
     baseline = measure_baseline(context)
     representativeness = check_representativeness(context)
-    trajectory = prune(context, baseline)
+    trajectory = prune(context, baseline, recorded_steps(context))
     record_search(context, baseline, trajectory)
-    return tuple(
-        _for_device(context.on(device), baseline, trajectory, representativeness) for device in job.recipe.devices
-    )
+    devices, failures = list[DeviceOutcome](), list[DeviceFailure]()
+    for device in context.job.devices:
+
+        def decide(on: DeviceContext) -> DeviceOutcome:
+            return _for_device(on, baseline, trajectory, representativeness, back)
+
+        ended = _on_device(context, device, decide)
+        (devices if isinstance(ended, DeviceOutcome) else failures).append(ended)  # type: ignore[arg-type]
+    return devices, failures
+
+
+def _on_device(
+    context: Context, device: DeviceProfile, decide: Callable[[DeviceContext], DeviceOutcome]
+) -> DeviceOutcome | DeviceFailure:
+    """Decide on one device; an error there is its answer alone. What was overtaken is judged again."""
+    failure = DeviceFailure(device=device.name, sentence="", asked_again=True)
+    for _ in range(JUDGED_AGAIN):
+        on = context.on(device)
+        try:
+            return decide(on)
+        except Exception as error:
+            told = as_edgewright(error)
+            logger.error("%s: %s", device.name, told)
+            failure = DeviceFailure(device=device.name, sentence=str(told), asked_again=isinstance(told, SystemFailure))
+            record_failure(context.runs, on.device_run, failure)
+            if not isinstance(told, Overtaken):
+                break
+    return failure
 
 
 def _for_device(
-    context: DeviceContext, baseline: Baseline, trajectory: Trajectory, representativeness: Representativeness | None
-) -> DeviceOutcome:
+    context: DeviceContext, baseline: Baseline, trajectory: Trajectory, representativeness: Representativeness | None,
+    back: bool,
+) -> DeviceOutcome:  # fmt: skip
+    recover(context)
     beside = references(context, baseline)
     found = climb(context, DeviceTrials(beside), baseline, trajectory, distil(context))
     file = found.chosen.file.path
@@ -76,20 +118,50 @@ def _for_device(
     judgement = replace(judgement, verdict=with_recorded_approval(context, file, judgement.verdict))
     outcome = device_outcome(context, found, judgement)
     content = report_content(context, trajectory, found, judgement, outcome, layer_losses(context, found.chosen))
-    edge = record_device(context, found.chosen, judgement, content)
+    candidate = record_device(context, found.chosen, judgement, content)
+    outcome = outcome.kept(candidate)
     if outcome.published:
-        publish(context, judgement.verdict, file, edge)
+        page, tags = description(content, context.runs, context.device_run), release_tags(content, context.device_run)
+        publication = Publication(judgement.verdict, file, candidate, page, tags, judgement.held_against, back)
+        outcome = outcome.released(publish(context, publication).release)
+    record_line(context.runs, outcome)
     logger.info("%s: %s %s", context.device.name, content.decision, judgement.verdict.headline)
-    return outcome.registered(edge.version)
-
-
-def _answer(job: Job, runs: Runs, run: str, devices: tuple[DeviceOutcome, ...]) -> Outcome:
-    outcome = _outcome(job, run, devices)
-    record_outcome(job, runs, run, outcome)
     return outcome
 
 
-def _outcome(job: Job, run: str, devices: tuple[DeviceOutcome, ...], error: str | None = None) -> Outcome:
+def _recorded(job: Job, runs: Runs, run: str, error: BaseException) -> BaseException:
+    """Close the run that an error ended, and return the error in one sentence; a person's interruption stays one."""
+    if not isinstance(error, Exception):
+        runs.finish(run, failed=True)
+        return error
+    told = as_edgewright(error)
+    answer = "undecided" if isinstance(told, SystemFailure) else "error"
+    try:
+        record_outcome(job, runs, _outcome(job, run, (), (), error=str(told), answer=answer))
+    except Exception as unrecorded:  # the registry itself may be what failed
+        logger.warning("run %s could not be closed: %s", run, as_edgewright(unrecorded))
+    return told
+
+
+def _repeated_error(job: Job) -> Outcome | None:
+    """Return the error with which this version was answered before, if it was one."""
+    runs = Runs(job.workspace.tracking_uri, job.model)
+    found = Answers(runs).error(job.version, job.run_key, job.answer_key)
+    if found is None:
+        return None
+    logger.info("nothing to compute: this version was answered with this recipe and toolchain: error")
+    return _outcome(job, found.run, (), (), error=found.sentence, answer="error", reused=True)
+
+
+def _in_order(job: Job, *devices: DeviceOutcome) -> tuple[DeviceOutcome, ...]:
+    order = [device.name for device in job.recipe.devices]
+    return tuple(sorted(devices, key=lambda line: order.index(line.device)))
+
+
+def _outcome(
+    job: Job, run: str, devices: tuple[DeviceOutcome, ...], failures: tuple[DeviceFailure, ...], *,
+    error: str | None = None, answer: str | None = None, reused: bool = False,
+) -> Outcome:  # fmt: skip
     return Outcome.model_validate(
         {
             "model": job.model,
@@ -97,13 +169,17 @@ def _outcome(job: Job, run: str, devices: tuple[DeviceOutcome, ...], error: str 
             "recipe": job.recipe.name,
             "recipe_digest": job.recipe.digest,
             "run_id": run,
-            "answer": "error" if error else Outcome.answer_of(devices),
+            "answer": answer or Outcome.answer_of(devices, failures),
             "error": error,
             "devices": devices,
+            "failures": failures,
+            "reused": reused,
         }
     )
 
 
-def _answered_before(run: str, answer: str, outcome: dict[str, object]) -> Outcome:
-    logger.info("nothing to compute: run %s answered this version with this recipe and toolchain: %s", run, answer)
-    return Outcome.model_validate(outcome | {"reused": True})
+def _answered_before(job: Job, devices: tuple[DeviceOutcome, ...], failures: tuple[DeviceFailure, ...]) -> Outcome:
+    run = devices[0].version_run_id if devices else ""
+    outcome = _outcome(job, run, devices, failures, reused=True)
+    logger.info("nothing to compute: every device was answered with this recipe and toolchain: %s", outcome.answer)
+    return outcome

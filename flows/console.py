@@ -20,6 +20,7 @@ from tasks.errors import EmulatorMissing, RegistryError
 from tasks.registry import EdgeModels
 from tasks.reporting import DeviceOutcome, Outcome, history
 
+_VERDICTS = {"published": "[green]published[/]", "refused": "[red]refused[/]", "undecided": "[yellow]undecided[/]"}
 COLUMNS = ("accuracy", "size", "p50", "peak RSS")
 
 
@@ -56,7 +57,7 @@ def _outcome_cells(device: DeviceOutcome) -> tuple[str, ...]:
     return (
         f"v{device.version}",
         device.device,
-        "[green]published[/]" if device.published else "[red]refused[/]",
+        _VERDICTS[device.answer],
         _both(device.accuracy.parent, device.accuracy.candidate, "{:.3f}"),
         _both(critical.parent, critical.candidate, "{:.3f}") if critical else "",
         _both(*_of_two(device, "size_bytes"), "{:.0f}", 1 / 1000),

@@ -1,45 +1,62 @@
 """Reconciliation of desired and actual: every registered version gets an answer."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow
 
 from deployments.recipe import Recipe, read_recipe, shipped_recipes
-from deployments.workload import load_workload
-from edge_runtime.errors import EdgewrightError
 from flows.compress import compress
-from tasks.errors import RegistryError
-from tasks.job import run_key
-from tasks.registry import EdgeModels, Runs, Upstream
+from tasks.delivery import known_answers
+from tasks.errors import RegistryError, SystemFailure, as_edgewright
+from tasks.registry import UNDECIDED, Answers, EdgeModels, Runs, Upstream
 from tasks.reporting import Outcome
+from tasks.upstream import read_job
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
+MOST_ATTEMPTS = 5
+"""Runs after which a version that none of them could decide is no longer asked for by itself."""
 
 
 @flow(name="reconcile")
 def reconcile(recipes: Sequence[str] | None = None, workspace: Workspace | None = None) -> list[Outcome]:
     """Compress every version newer than the last answered one, and the newest again when recipe or toolchain changed.
 
-    `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. An error in
-    one version is recorded as its answer and does not keep the others waiting.
+    `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. Whatever
+    goes wrong with one recipe or version is an outcome of its own and does not keep the others waiting.
     """
     workspace = workspace or Workspace.from_environment()
     paths = [Path(recipe) for recipe in recipes] if recipes is not None else shipped_recipes()
-    outcomes = []
-    for path in paths:
+    return [outcome for path in paths for outcome in _of_recipe(path, workspace)]
+
+
+def _of_recipe(path: Path, workspace: Workspace) -> Iterator[Outcome]:
+    try:
         recipe = read_recipe(path)
         warn_of_lapsed(recipe, workspace)
-        for version in unanswered(recipe, workspace):
-            logger.info("model %s version %s has no answer yet", recipe.model, version)
-            try:
-                outcomes.append(compress(recipe.model, version, str(path), workspace))
-            except EdgewrightError as error:
-                logger.error("model %s version %s: %s", recipe.model, version, error)
-    return outcomes
+        versions = unanswered(path, recipe, workspace)
+    except Exception as error:
+        yield _ended(path.stem, "", path.stem, error)
+        return
+    for version in versions:
+        logger.info("model %s version %s has no answer yet", recipe.model, version)
+        try:
+            yield compress(recipe.model, version, str(path), workspace)
+        except Exception as error:
+            yield _ended(recipe.model, version, recipe.name, error)
+
+
+def _ended(model: str, version: str, recipe: str, error: Exception) -> Outcome:
+    """Return the outcome of a version that an error ended, or of a recipe that could not be read."""
+    told = as_edgewright(error)
+    what = f"model {model} version {version}" if version else f"recipe {recipe}"
+    logger.error("%s: %s", what, told, exc_info=error if told is not error else None)
+    answer = UNDECIDED if isinstance(told, SystemFailure) else "error"
+    content = {"model": model, "version": version, "recipe": recipe, "recipe_digest": "", "run_id": ""}
+    return Outcome.model_validate({**content, "answer": answer, "error": str(told)})
 
 
 def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
@@ -55,17 +72,32 @@ def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
             )  # fmt: skip
 
 
-def unanswered(recipe: Recipe, workspace: Workspace) -> list[str]:
-    """Return the versions to compress, oldest first; one older than an answered version is superseded and left out."""
+def unanswered(path: Path, recipe: Recipe, workspace: Workspace) -> list[str]:
+    """Return the versions to compress, oldest first; one older than an answered version is superseded and left out.
+
+    A version that could not be decided five times is left for a person to ask again.
+    """
     try:
         versions = Upstream(workspace.tracking_uri).versions(recipe.model)
     except RegistryError as error:
         logger.info("recipe %s waits: %s", recipe.name, error)
         return []
-    runs = Runs(workspace.tracking_uri, recipe.model)
-    newest_answered = max(runs.answered_versions(), default=0)
+    newest_answered = max(Answers(Runs(workspace.tracking_uri, recipe.model)).versions(), default=0)
     fresh = [version for version in versions if int(version) > newest_answered]
-    if fresh or not versions:
-        return fresh
-    key = run_key(recipe.model, versions[-1], recipe, load_workload(recipe.workload), workspace.home)
-    return [] if runs.find_answer(versions[-1], key) else [versions[-1]]
+    asked = fresh or versions[-1:]
+    return [version for version in asked if _wants_an_answer(path, recipe, version, workspace)]
+
+
+def _wants_an_answer(path: Path, recipe: Recipe, version: str, workspace: Workspace) -> bool:
+    job = read_job(recipe.model, version, path, workspace)
+    runs = Runs(workspace.tracking_uri, recipe.model)
+    if Answers(runs).error(version, job.run_key, job.answer_key) or not known_answers(job, runs).asked:
+        return False
+    attempts = Answers(runs).attempts_at(version, job.run_key, job.answer_key)
+    if attempts >= MOST_ATTEMPTS:
+        logger.warning(
+            "model %s version %s: expected an answer, got none in %d attempts; see its runs for the causes, and ask "
+            "again with edgewright compress %s %s --recipe %s",
+            recipe.model, version, attempts, recipe.model, version, path,
+        )  # fmt: skip
+    return attempts < MOST_ATTEMPTS

@@ -10,7 +10,7 @@ from quality_gates.report import ReportContent, render_html
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
 from tasks.registry import Runs, Upstream
-from tasks.reporting import DeviceOutcome, read_report, recorded_outcomes
+from tasks.reporting import DeviceOutcome, device_answers, read_report
 from tasks.workspace import Workspace
 
 
@@ -32,22 +32,20 @@ def stored_reports(model: str, version: str | None, device: str | None) -> Itera
     Raises RegistryError where there is no answer, no such version or no such device.
     """
     runs = runs_of(model)
-    outcomes = [outcome for _, _, outcome in recorded_outcomes(runs)]
-    if not outcomes:
+    answered = [line for _, line in device_answers(runs)]
+    if not answered:
         raise RegistryError(
             f"model {model}: expected a version that has an answer, got none; run edgewright compress or reconcile, "
             "and check MLFLOW_TRACKING_URI and EDGEWRIGHT_HOME"
         )
-    wanted = version or max(outcomes, key=lambda outcome: int(outcome.version)).version
-    lines = {line.device: line for outcome in outcomes if outcome.version == wanted for line in outcome.devices}
+    wanted = version or max(answered, key=lambda line: int(line.version)).version
+    lines = {line.device: line for line in answered if line.version == wanted}
     chosen = [line for line in lines.values() if device in (None, line.device)]
     if not chosen:
-        answered = ", ".join(
-            f"{outcome.version} on {', '.join(line.device for line in outcome.devices)}" for outcome in outcomes
-        )
+        known = ", ".join(dict.fromkeys(f"{line.version} on {line.device}" for line in answered))
         on = f" on {device}" if device else ""
         raise RegistryError(
-            f"model {model}: expected an answer for version {wanted}{on}, got answers for {answered}; choose one"
+            f"model {model}: expected an answer for version {wanted}{on}, got answers for {known}; choose one"
         )
     for line in chosen:
         yield StoredReport(read_report(runs, line.run_id))

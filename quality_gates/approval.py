@@ -15,7 +15,7 @@ def approve(verdict: Verdict, *, name: str, reason: str, given: date, until: dat
     _check_words(name, reason)
     _check_days(given, until)
     _check_overridable(verdict)
-    decided = Verdict.of(verdict.gates)
+    decided = verdict.unapproved
     approval = Approval(
         name=name,
         reason=reason,
@@ -25,7 +25,7 @@ def approve(verdict: Verdict, *, name: str, reason: str, given: date, until: dat
         file_sha256=file,
         verdict_sha256=decided.sha256,
     )
-    return Verdict.of(verdict.gates, approval)
+    return Verdict.of(verdict.gates, approval, verdict.file_sha256)
 
 
 def reinstate(verdict: Verdict, approval: Approval, *, run_key: str, file: str, on: date) -> Verdict:
@@ -33,13 +33,13 @@ def reinstate(verdict: Verdict, approval: Approval, *, run_key: str, file: str, 
 
     Raises ApprovalError unless it is of exactly this verdict, run and file's sha256, and still counts on this day.
     """
-    decided = Verdict.of(verdict.gates)
+    decided = verdict.unapproved
     if (approval.run_key, approval.verdict_sha256) != (run_key, decided.sha256):
         raise ApprovalError(
             f"expected the approval of {approval.name} to be of this verdict, with sha256 {decided.sha256}, got one of "
             f"{approval.verdict_sha256}; approve the version again"
         )
-    overridden = Verdict.of(verdict.gates, approval)
+    overridden = Verdict.of(verdict.gates, approval, verdict.file_sha256)
     check_release(overridden, file, on)
     return overridden
 
@@ -48,6 +48,11 @@ def check_release(verdict: Verdict, file: str, on: date) -> None:
     """Raise ApprovalError unless a file of this sha256 may be published with this verdict on this day."""
     if not verdict.releases:
         raise ApprovalError(f"expected a passing or an overridden verdict, got {verdict.outcome}: {verdict.headline}")
+    if verdict.file_sha256 not in (None, file):
+        raise ApprovalError(
+            f"expected the file that was measured, with sha256 {verdict.file_sha256}, got {file}; compress the version "
+            "again"
+        )
     approval = verdict.approval
     if approval is None:
         return

@@ -71,16 +71,24 @@ class Verdict(_Record):
     """All gates and what follows from them. It cannot be built with an outcome that its gates do not give.
 
     An approval of exactly these gates makes it `overridden`; quality_gates.approval says what may be approved.
+    `file_sha256` names the file that was measured: nothing else may be registered or published with this verdict.
     """
 
     outcome: VerdictOutcome
     gates: tuple[GateResult, ...] = Field(min_length=1)
     approval: Approval | None = None
+    file_sha256: str | None = None
 
     @classmethod
-    def of(cls, gates: tuple[GateResult, ...], approval: Approval | None = None) -> Self:
-        """Build the verdict that follows from the gates, and from an approval if there is one."""
-        return cls(outcome="overridden" if approval else overall(gates), gates=gates, approval=approval)
+    def of(cls, gates: tuple[GateResult, ...], approval: Approval | None = None, file: str | None = None) -> Self:
+        """Build the verdict that follows from the gates, and from an approval if there is one; `file` was measured."""
+        outcome = "overridden" if approval else overall(gates)
+        return cls(outcome=outcome, gates=gates, approval=approval, file_sha256=file)
+
+    @property
+    def unapproved(self) -> Self:
+        """The verdict that the gates give alone."""
+        return self.of(self.gates, None, self.file_sha256)
 
     @model_validator(mode="after")
     def _outcome_follows_from_gates(self) -> Self:
@@ -101,7 +109,8 @@ class Verdict(_Record):
     @property
     def sha256(self) -> str:
         """Digest of what the gates decided, whether it was approved or not; fields that are not set do not count."""
-        content = [self.decided, *(gate.model_dump(mode="json", exclude_defaults=True) for gate in self.gates)]
+        gates = (gate.model_dump(mode="json", exclude_defaults=True) for gate in self.gates)
+        content = [self.decided, *([] if self.file_sha256 is None else [self.file_sha256]), *gates]
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @property

@@ -32,6 +32,10 @@ class PublishError(EdgewrightError):
     """A candidate may not be published."""
 
 
+class Overtaken(SystemFailure):
+    """Another release was deployed after the gates had looked at what was deployed: it is to be judged again."""
+
+
 class EmulatorError(EdgewrightError):
     """An emulator could not be prepared."""
 
@@ -43,6 +47,40 @@ class EmulatorMissing(EdgewrightError):  # noqa: N818 - it names a state, which 
         super().__init__(f"{reason} {remedy}")
         self.reason = reason
         self.remedy = remedy
+
+
+class UnexpectedError(SystemFailure):
+    """An error that nothing here expects; its traceback is the cause that it was raised from."""
+
+
+SYSTEMS = frozenset(
+    {"mlflow", "sqlalchemy", "sqlite3", "requests", "urllib3", "httpx", "httpcore", "prefect", "alembic"}
+)
+"""Packages whose exceptions are about the system around a version."""
+
+
+def as_edgewright(error: BaseException) -> EdgewrightError:
+    """Return an error as one sentence of the tree: what is of the version stays, all else is a failure of the system.
+
+    An error of a disk, of memory, of the registry or of Prefect says nothing about the version. Neither does one that
+    nobody expected.
+    """
+    if isinstance(error, EdgewrightError):
+        return error
+    if isinstance(error, OSError):
+        return SystemFailure(
+            f"expected the disk and the network to answer, got {one_line(error)}; cure it and run again"
+        )
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return SystemFailure(
+            f"expected enough memory, got {one_line(error)}; end other processes, or run on a machine with more of it"
+        )
+    if type(error).__module__.partition(".")[0] in SYSTEMS:
+        return SystemFailure(f"expected the registry and Prefect to answer, got {one_line(error)}; run again")
+    return UnexpectedError(
+        f"expected no such error, got {one_line(error)}; it says nothing about the version, which is asked again: "
+        "please report it"
+    )
 
 
 def one_line(error: BaseException) -> str:

@@ -1,19 +1,21 @@
 """A job: one upstream version, the recipe for it, and the data, checked before any long work."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
+from deployments.device import DeviceProfile
+from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
-from model_compression.training import predict
+from model_compression.training import is_out_of_memory, predict
 from tasks.emulation import emulators_for
-from tasks.errors import EmulatorMissing
-from tasks.registry import Lineage
+from tasks.errors import EmulatorMissing, one_line
 from tasks.store import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
 
@@ -22,7 +24,11 @@ PIPELINE = ("model_compression", "quality_gates", "edge_runtime", "deployments",
 
 @dataclass(frozen=True)
 class Job:
-    """One run of `compress`: the version, the recipe for it, and its data."""
+    """One run of `compress`: the version, the recipe for it, and its data.
+
+    `identity` is what the registry holds under the version's number. `asked` are the devices that want an answer: all
+    of the recipe, or those that have none yet.
+    """
 
     model: str
     version: str
@@ -31,6 +37,13 @@ class Job:
     splits: Mapping[SplitName, Split]
     workspace: Workspace
     sample: DeploymentSample | None = None  # read where the recipe asks for it
+    identity: str = ""
+    asked: tuple[DeviceProfile, ...] | None = None
+
+    @property
+    def devices(self) -> tuple[DeviceProfile, ...]:
+        """The devices that want an answer."""
+        return self.recipe.devices if self.asked is None else self.asked
 
     @cached_property
     def functions(self) -> dict[str, CustomMetric]:
@@ -38,20 +51,57 @@ class Job:
         return load_custom_metrics(self.recipe.gates)
 
     @cached_property
-    def run_key(self) -> str:
-        """Digest of the version, the recipe with its devices, the workload, the pipeline's code and its libraries."""
-        return run_key(self.model, self.version, self.recipe, self.workload, self.workspace.home)
+    def data(self) -> dict[str, str]:
+        """The version of the data: the workload's own text for it, or the digest of every split."""
+        return data_of(self.workload, lambda: self.splits)
 
-    @property
-    def lineage(self) -> Lineage:
-        """The origin of the edge models that come of this job."""
-        recipe = self.recipe
-        return Lineage(self.version, self.model, recipe.name, recipe.digest, self.run_key)
+    @cached_property
+    def run_key(self) -> str:
+        """Digest of everything that all devices' answers depend on; the devices' own profiles do not count."""
+        return run_key(self.identity, self.recipe, self.workload, self.data)
+
+    def device_key(self, device: DeviceProfile) -> str:
+        """Return the digest of everything that one device's answer depends on."""
+        return device_key(self.run_key, device, self.workspace.home)
+
+    @cached_property
+    def answer_key(self) -> str:
+        """Digest of everything that the answers of all the recipe's devices depend on."""
+        return digest_of([self.device_key(device) for device in self.recipe.devices])[:32]
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the workload's loss of a batch. Raises ConfigurationError where it fails or is no scalar."""
+        try:
+            value = self.workload.loss(outputs, targets)
+        except Exception as error:  # user code
+            if is_out_of_memory(error):
+                raise
+            raise ConfigurationError(
+                f"workload `{self.recipe.workload}`: expected the loss of outputs of shape {tuple(outputs.shape)} and "
+                f"targets of shape {tuple(targets.shape)}, got {one_line(error)}; correct Workload.loss"
+            ) from error
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ConfigurationError(
+                f"workload `{self.recipe.workload}`: expected one number as the loss of a batch, got {got}; correct "
+                "Workload.loss"
+            )
+        return value
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """Return the mean score of the rows of a model's outputs. Raises ConfigurationError where it fails."""
+        try:
+            return float(np.mean(self.workload.score(outputs, targets)))
+        except Exception as error:  # user code
+            raise ConfigurationError(
+                f"workload `{self.recipe.workload}`: expected a score for each row of outputs of shape "
+                f"{outputs.shape}, got {one_line(error)}; correct Workload.score"
+            ) from error
 
     def validation_score(self, model: nn.Module) -> float:
         """Return the mean score of a module on the validation rows."""
         rows = self.splits["validation"]
-        return float(self.workload.score(predict(model, rows.inputs), rows.targets).mean())
+        return self.score(predict(model, rows.inputs), rows.targets)
 
     def digests(self, *splits: SplitName) -> dict[str, str]:
         """Return the digests that a stage which reads these splits depends on."""
@@ -62,21 +112,35 @@ class Job:
         return found
 
 
-def run_key(model: str, version: str, recipe: Recipe, workload: Workload, home: Path) -> str:
-    """Return the digest of everything whose change asks for a new answer, a new emulator included."""
-    emulators = emulators_for(recipe.devices, home)
+def data_of(workload: Workload, read: Callable[[], Mapping[SplitName, Split]]) -> dict[str, str]:
+    """Return the version that a workload gives its data, or the digest of every split, which are then read."""
+    version = workload.data_version()
+    if version is not None:
+        return {"data_version": str(version)}
+    return {name: split.digest for name, split in read().items()}
+
+
+def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> str:
+    """Return the digest of everything whose change asks for a new answer on every device.
+
+    That is the registered model, the recipe without its devices, the workload with what it imports, its data, the
+    custom metrics, the pipeline's code and its libraries.
+    """
     return digest_of(
         {
-            "model": model,
-            "version": version,
-            "recipe": recipe.digest,
-            "workload": code_digest(workload),
+            "identity": identity,
+            "recipe": recipe.model_dump_json(exclude={"devices"}),
+            "workload": [recipe.workload, code_digest(workload)],
+            "data": dict(data),
             "functions": custom_metrics_digest(load_custom_metrics(recipe.gates).values()),
             "code": code_digests(PIPELINE),
             "libraries": libraries(),
-            "emulators": {
-                name: "missing" if isinstance(found, EmulatorMissing) else found.identity
-                for name, found in emulators.items()
-            },
         }
     )[:32]
+
+
+def device_key(shared: str, device: DeviceProfile, home: Path) -> str:
+    """Return the digest of a run key, a device's profile and the emulator that answers for it here, if one does."""
+    found = emulators_for([device], home).get(device.name)
+    emulator = "missing" if isinstance(found, EmulatorMissing) else None if found is None else found.identity
+    return digest_of({"shared": shared, "device": device.model_dump(mode="json"), "emulator": emulator})[:32]

@@ -5,7 +5,7 @@ loss and the score. `soft_label_loss` compares a student's answers with the pare
 feed rows to a model without training it.
 """
 
-from model_compression.training.batching import Arrays, batches, predict, tensors
+from model_compression.training.batching import Arrays, batches, is_out_of_memory, predict, tensors
 from model_compression.training.loop import (
     Augment,
     Progress,
@@ -30,6 +30,7 @@ __all__ = [
     "Validate",
     "batches",
     "fine_tune",
+    "is_out_of_memory",
     "predict",
     "soft_label_loss",
     "tensors",

@@ -56,7 +56,7 @@ class ModelEvidence:
 
     `failure` is a sentence when the measurement crashed or ran out of time; whatever else is there then counts for
     nothing. `answered_on` names the CPU that the answers are from; `unanswered` says why there are none although the
-    model runs here, so that its resources still count.
+    model runs here, so that its resources still count. `file_sha256` names the file that was measured.
     """
 
     rows: pd.DataFrame | None
@@ -65,6 +65,7 @@ class ModelEvidence:
     answered_on: str | None = None
     unanswered: Unanswered | None = None
     batches: tuple[BatchLatency, ...] = ()
+    file_sha256: str | None = None
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
         """Return the checked rows, or raise EvidenceError."""

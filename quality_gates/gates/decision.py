@@ -59,7 +59,8 @@ def decide(policy: GatePolicy, evidence: Evidence) -> Verdict:
     no correction for multiplicity is due (intersection-union test: Berger RL. Multiparameter hypothesis testing and
     acceptance sampling. Technometrics 1982;24:295-300).
     """
-    return Verdict.of(tuple(gate.evaluate(evidence) for gate in policy.gates))
+    results = tuple(gate.evaluate(evidence) for gate in policy.gates)
+    return Verdict.of(results, file=evidence.candidate.file_sha256)
 
 
 def plan(policy: GatePolicy, rows: pd.DataFrame, discordance: float) -> Iterator[PlanLine]:

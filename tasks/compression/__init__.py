@@ -8,7 +8,7 @@ from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snap
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
 from tasks.compression.rung_files import make_file, rows_with_slices
 from tasks.compression.students import Student, check_students, distil
-from tasks.compression.trajectory import Trajectory, prune
+from tasks.compression.trajectory import Step, Trajectory, prune
 
 __all__ = [
     "LOADING",
@@ -16,6 +16,7 @@ __all__ = [
     "FloatSource",
     "ModelFile",
     "Snapshot",
+    "Step",
     "Student",
     "Trajectory",
     "check_students",

@@ -45,7 +45,7 @@ def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuni
     train = job.splits["train"]
     with steps(description) as progress:
         fine_tune(
-            model, train.inputs, train.targets, targets.teacher, job.workload.loss, settings, progress,
+            model, train.inputs, train.targets, targets.teacher, job.loss, settings, progress,
             job.validation_score, targets.augment, targets.weights,
         )  # fmt: skip
 

@@ -36,10 +36,10 @@ def measure_baseline(context: Context) -> Baseline:
     if context.trainable:
         context.parent_outputs("train")  # they teach every later round
     validation = context.parent_outputs("validation")
-    accuracy = float(job.workload.score(np.load(validation), job.splits["validation"].targets).mean())
+    accuracy = job.score(np.load(validation), job.splits["validation"].targets)
     whole = Snapshot.original(parent.digest, *parent.footprint(), accuracy, validation)
     onnx = export_snapshot(context, whole)
-    for device in job.recipe.devices:
+    for device in job.devices:
         _check_some_rung(context.on(device), whole)
     expected = expected_file(context, whole, reduce_range=False)
     graph_bytes = max(0, expected.path.stat().st_size - whole.weight_bytes)

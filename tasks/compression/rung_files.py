@@ -109,7 +109,7 @@ def _float_model(
     validation = some_rows(job.splits["validation"])
 
     def score(outputs: np.ndarray) -> float:
-        return float(job.workload.score(outputs, validation.targets).mean())
+        return job.score(outputs, validation.targets)
 
     def train(path: Path, settings: FineTuning, *, reduce_range: bool, in_float: Sequence[str]) -> object:
         return _train(context, source, path, settings, reduce_range=reduce_range, in_float=in_float)
@@ -133,7 +133,7 @@ def _train(
             train.inputs,
             train.targets,
             targets.teacher,
-            job.workload.loss,
+            job.loss,
             settings,
             reduce_range=reduce_range,
             names=parent.names,

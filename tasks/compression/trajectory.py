@@ -4,7 +4,7 @@ It stops when every device's budgets hold as measured, or when a floor on valida
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,26 @@ CODE = (
 
 
 @dataclass(frozen=True)
+class Step:
+    """One round as it was decided: the ratio, the resource that importance was divided by, and whether it was kept."""
+
+    ratio: float
+    weigh_by: str
+    kept: bool
+
+
+@dataclass(frozen=True)
 class Trajectory:
     """Snapshots from the parent to the smallest, all above the floors; why pruning stopped; the layers that stay whole.
 
-    `undone` are rounds that broke a floor and were taken back.
+    `undone` are rounds that broke a floor and were taken back; `steps` are all rounds in their order.
     """
 
     snapshots: tuple[Snapshot, ...]
     undone: tuple[Snapshot, ...]
     stopped: str
     protected: tuple[Protected, ...]
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,35 +97,61 @@ class Prunable:
 
 
 @task(name="prune", cache_policy=NO_CACHE)
-def prune(context: Context, baseline: Baseline) -> Trajectory:
+def prune(context: Context, baseline: Baseline, known: Sequence[Step] = ()) -> Trajectory:
     """Prune in rounds until every device's budgets hold, a floor breaks, or nothing is left to remove.
+
+    `known` are the steps that were taken for other devices: they are taken again as they were, and further rounds
+    follow only where the devices that are asked now need them.
 
     A round that breaks the accuracy floor, or loses more on a critical slice than its gate allows, is undone and tried
     once more with half of the ratio; if that breaks it too, the trajectory ends. An ONNX upstream stays whole.
     """
     if not context.trainable:
         return Trajectory((baseline.snapshot,), (), UNTRAINABLE, ())
-    job, settings = context.job, context.job.recipe.prune
-    prunable = _prunable(context)
-    snapshots, undone, ratio = [baseline.snapshot], list[Snapshot](), settings.ratio
-    while (stop := _enough(context, baseline, snapshots[-1])) is None:
-        try:
-            after = _round(context, snapshots[-1], prunable, ratio)
-        except PruningError as error:
-            stop = str(error)
-            break
-        _report(after, settings.max_rounds)
-        reason = broken_floor(job, baseline.snapshot, after)
+    return _Pruning(context, baseline).run(known)
+
+
+class _Pruning:
+    """The state of one trajectory."""
+
+    def __init__(self, context: Context, baseline: Baseline) -> None:
+        self.context, self.baseline = context, baseline
+        self.prunable = _prunable(context)
+        self.snapshots, self.undone, self.steps = [baseline.snapshot], list[Snapshot](), list[Step]()
+        self.ratio = context.job.recipe.prune.ratio
+
+    def run(self, known: Sequence[Step]) -> Trajectory:
+        """Take the known steps again, then go on where a device needs it."""
+        stop = self._again(known)
+        while stop is None and (stop := _enough(self.context, self.baseline, self.snapshots[-1])) is None:
+            try:
+                stop = self._take(self.ratio, _weigh_by(self.context, self.snapshots[-1]))
+            except PruningError as error:
+                stop = str(error)
+        return Trajectory(tuple(self.snapshots), tuple(self.undone), stop, self.prunable.protected, tuple(self.steps))
+
+    def _again(self, known: Sequence[Step]) -> str | None:
+        stop = None
+        for step in known:
+            stop = self._take(step.ratio, step.weigh_by)
+        return stop
+
+    def _take(self, ratio: float, weigh_by: str) -> str | None:
+        """Take one round; return why pruning ends where it broke a floor for the second time."""
+        context, job = self.context, self.context.job
+        after = _round(context, self.snapshots[-1], self.prunable, ratio, weigh_by)
+        _report(after, job.recipe.prune.max_rounds)
+        reason = broken_floor(job, self.baseline.snapshot, after)
+        self.steps.append(Step(ratio, weigh_by, reason is None))
         if reason is None:
-            snapshots.append(after)
-            continue
-        undone.append(after)
-        if len(undone) > 1:
-            stop = reason
-            break
-        ratio /= 2
-        logger.info("%s: the round is undone and tried again at ratio %g", reason, ratio)
-    return Trajectory(tuple(snapshots), tuple(undone), stop, prunable.protected)
+            self.snapshots.append(after)
+            return None
+        self.undone.append(after)
+        if len(self.undone) > 1:
+            return reason
+        self.ratio = ratio / 2
+        logger.info("%s: the round is undone and tried again at ratio %g", reason, self.ratio)
+        return None
 
 
 def _enough(context: Context, baseline: Baseline, last: Snapshot) -> str | None:
@@ -136,7 +172,7 @@ def _keeps_budgets(context: Context, baseline: Baseline, last: Snapshot) -> str 
 
     The smallest file budget is checked first because it needs no measurement.
     """
-    size = min(device.budgets.size_bytes for device in context.job.recipe.devices)
+    size = min(device.budgets.size_bytes for device in context.job.devices)
     if last.weight_bytes + baseline.graph_bytes <= size:
         missed = _missed_budgets(context, last)
         if not missed:
@@ -170,9 +206,13 @@ def _prunable(context: Context) -> Prunable:
     return found
 
 
-def _round(context: Context, last: Snapshot, prunable: Prunable, ratio: float) -> Snapshot:
+def _weigh_by(context: Context, last: Snapshot) -> str:
+    chosen = context.job.recipe.prune.weigh_by
+    return _binding_resource(context, last) if chosen == "binding" else chosen
+
+
+def _round(context: Context, last: Snapshot, prunable: Prunable, ratio: float, weigh_by: str) -> Snapshot:
     job, settings = context.job, context.job.recipe.prune
-    weigh_by = _binding_resource(context, last) if settings.weigh_by == "binding" else settings.weigh_by
     inputs = {
         "parent": context.parent.digest,
         "last": last.digest,
@@ -210,7 +250,7 @@ def _compute(
     return {
         "parameters": parameters(model),
         "weight_bytes": int8_weight_bytes(model),
-        "accuracy": float(job.workload.score(outputs, job.splits["validation"].targets).mean()),
+        "accuracy": job.score(outputs, job.splits["validation"].targets),
     }
 
 
@@ -222,7 +262,7 @@ def _remove(
     trimmed = _trim(job, parent, model, before)
     units = units_of(model, parent.example, settings.units, prunable.protected)
     rows = batches(calibration.inputs, calibration.targets, settings.fine_tune.batch_size)
-    scores = unit_scores(model, rows, job.workload.loss, settings.importance, units.layers)
+    scores = unit_scores(model, rows, job.loss, settings.importance, units.layers)
     costs = NOTHING if weigh_by == "channels" else costs_of(model, parent.example, weigh_by)  # type: ignore[arg-type]
     gone = removed_units(before)
     bounds = {kind: share * prunable.counts.get(kind, 0) for kind, share in settings.at_most.items()}
@@ -273,7 +313,7 @@ def _binding_resource(context: Context, model: FloatSource) -> CostKind:
 
 def _uses(context: Context, model: FloatSource) -> Iterator[tuple[DeviceProfile, str, float]]:
     """Yield (device, resource, share of its budget) of the cheapest INT8 file."""
-    for device in context.job.recipe.devices:
+    for device in context.job.devices:
         file = expected_file(context, model, reduce_range=device.saturates)
         seen = measure_on(context.on(device), file.path, "validation")
         for limit in device.budgets.limits():

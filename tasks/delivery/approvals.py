@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,20 +16,24 @@ from quality_gates.approval import approve, reinstate
 from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent, render_html
 from quality_gates.verdict import Approval, Verdict
-from tasks.delivery.publication import put_in_place
+from tasks.delivery.publication import Publication, put_in_place
 from tasks.errors import RegistryError
-from tasks.registry import EdgeModels, EdgeVersion, Runs, Upstream
+from tasks.registry import Answers, Candidate, EdgeModels, Runs, Upstream
 from tasks.reporting import (
     CONTENT,
+    RECIPE,
     REPORT,
+    VERDICT,
     DeviceOutcome,
     Outcome,
     decision,
     decision_tags,
     description,
+    device_answers,
     read_report,
     record_answer,
-    recorded_outcomes,
+    record_line,
+    release_tags,
     until_now,
     why,
 )
@@ -46,16 +51,19 @@ class Recorded:
 
     runs: Runs
     models: EdgeModels
-    run_key: str
-    outcome: Outcome
     line: DeviceOutcome
+    candidate: Candidate
     content: ReportContent
-    edge: EdgeVersion
 
     @property
     def run(self) -> str:
         """Id of the device's run."""
         return self.line.run_id
+
+    @property
+    def what(self) -> str:
+        """The version and the device in words."""
+        return f"{self.line.model} version {self.line.version} on {self.line.device}"
 
 
 def approve_version(
@@ -73,8 +81,8 @@ def approve_version(
         _check_untouched(recorded)
         today = datetime.now(UTC).date()
         verdict = approve(
-            recorded.content.verdict, name=name, reason=reason, given=today, until=until, run_key=recorded.run_key,
-            file=recorded.edge.file_sha256,
+            recorded.content.verdict, name=name, reason=reason, given=today, until=until,
+            run_key=recorded.candidate.lineage.run_key, file=recorded.candidate.file_sha256,
         )  # fmt: skip
         _check_still_deployed(recorded)
         return _publish(workspace, recorded, verdict)
@@ -89,41 +97,61 @@ def with_recorded_approval(context: DeviceContext, file: Path, verdict: Verdict)
     if verdict.passed:
         return verdict
     job, device = context.job, context.device
-    found = context.runs.find_text(context.device_run, APPROVAL)
+    found = Answers(context.runs).find_child_text(job.version, context.key, APPROVAL)
     if found is None:
         return verdict
     try:
         _check_approved_is_deployed(context)
         today = datetime.now(UTC).date()
-        return reinstate(verdict, _read_approval(found), run_key=job.run_key, file=sha256_of(file), on=today)
+        again = reinstate(verdict, _read_approval(found), run_key=context.key, file=sha256_of(file), on=today)
     except ApprovalError as error:
         logger.warning("%s: version %s was approved before, which does not count: %s", device.name, job.version, error)
         return verdict
+    _record_approval(context.runs, context.device_run, again)
+    return again
 
 
 def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> DeviceOutcome:
-    recipe, line = _recipe(recorded), recorded.line
-    file = recorded.models.fetch(recorded.edge)
-    _record_approval(recorded.runs, recorded.run, verdict)
-    put_in_place(workspace, _device(recipe, recorded), verdict, file, recorded.edge)
-    _tell(workspace, recorded, verdict)
+    recipe, line, runs = _recipe(recorded), recorded.line, recorded.runs
+    content = _approved(recorded, verdict)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        publication = Publication(
+            verdict,
+            recorded.models.fetch_candidate(recorded.candidate, Path(scratch)),
+            recorded.candidate,
+            description(content, runs, recorded.run),
+            release_tags(content, recorded.run),
+            line.held_against,
+        )
+        _record_approval(runs, recorded.run, verdict)
+        edge = put_in_place(workspace, _device(recipe, recorded), publication)
+    after = line.approved(verdict, edge.release)
+    _tell(workspace, recorded, content, after)
     logger.warning("%s: version %s was published against its gates. %s", line.device, line.version, verdict.headline)
-    return line.approved(verdict)
+    return after
 
 
-def _tell(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> None:
-    """Record in the report, the run, the model version and the answer that the verdict was overridden, and by whom."""
-    runs, content = recorded.runs, _approved(recorded, verdict)
+def _tell(workspace: Workspace, recorded: Recorded, content: ReportContent, after: DeviceOutcome) -> None:
+    """Record in the report, the run and the answers that the verdict was overridden, and by whom."""
+    runs = recorded.runs
     runs.text(recorded.run, REPORT, render_html(content))
     runs.text(recorded.run, CONTENT, content.model_dump_json())
     runs.log(recorded.run, tags=decision_tags(content))
-    recorded.models.describe(recorded.edge, description(content, runs, recorded.run), decision_tags(content))
-    devices = tuple(
-        line.approved(verdict) if line.device == recorded.line.device else line for line in recorded.outcome.devices
-    )
-    changed = {"devices": devices, "answer": Outcome.answer_of(devices)}
-    outcome = recorded.outcome.model_copy(update=changed)
-    record_answer(workspace.tracking_uri, runs, outcome.run_id, outcome)
+    record_line(runs, after)
+    whole = _version_outcome(recorded)
+    if whole is not None:
+        devices = tuple(after if line.device == after.device else line for line in whole.devices)
+        changed = {"devices": devices, "answer": Outcome.answer_of(devices, whole.failures)}
+        record_answer(workspace.tracking_uri, runs, whole.model_copy(update=changed))
+
+
+def _version_outcome(recorded: Recorded) -> Outcome | None:
+    """Return the answer of the whole version; None, with a warning, where its record cannot be read."""
+    try:
+        return Outcome.model_validate_json(recorded.runs.read_text(recorded.line.version_run_id, "outcome.json"))
+    except (RegistryError, ValidationError) as error:
+        logger.warning("run %s: its outcome cannot be read (%s)", recorded.line.version_run_id, type(error).__name__)
+        return None
 
 
 def _approved(recorded: Recorded, verdict: Verdict) -> ReportContent:
@@ -134,50 +162,48 @@ def _approved(recorded: Recorded, verdict: Verdict) -> ReportContent:
         "decision": decision(verdict, line.deployed_version),
     }
     if content.history:
-        this = {"published": True, "overridden": True, "now": "deployed", "why": why(line.approved(verdict))}
+        approved = line.model_copy(update={"approval": verdict.approval})
+        this = {"published": True, "overridden": True, "now": "deployed", "why": why(approved)}
         changed["history"] = until_now(content.history[:-1], content.history[-1].model_copy(update=this))
     return content.model_copy(update=changed)
 
 
 def _recorded(workspace: Workspace, model: str, version: str, device: str) -> Recorded:
     runs, models = Runs(workspace.tracking_uri, model), EdgeModels(workspace.tracking_uri, model)
-    found = None
-    for _, run_key, outcome in recorded_outcomes(runs):
-        line = next((line for line in outcome.devices if line.device == device), None)
-        if outcome.version == version and line is not None and line.edge_version is not None:
-            found = run_key, outcome, line, line.edge_version
-    if found is None:
+    lines = [line for _, line in device_answers(runs) if (line.version, line.device) == (version, device)]
+    found = next((line for line in reversed(lines) if line.candidate is not None), None)
+    if found is None or found.candidate is None:
         raise RegistryError(
             f"model {model}: expected an answer for version {version} on {device}, got none; see edgewright history "
             f"{model} for what can be approved"
         )
-    run_key, outcome, line, edge_version = found
-    content = read_report(runs, line.run_id)
-    return Recorded(runs, models, run_key, outcome, line, content, models.version(device, edge_version))
+    return Recorded(runs, models, found, found.candidate, read_report(runs, found.run_id))
 
 
 def _check_untouched(recorded: Recorded) -> None:
     """Raise ApprovalError unless the run's file, the report and the registry hold the verdict that was recorded."""
-    stored = Verdict.model_validate_json(recorded.runs.read_text(recorded.run, "verdict.json"))
+    try:
+        stored = Verdict.model_validate_json(recorded.runs.read_text(recorded.run, VERDICT)).sha256
+    except ValidationError:
+        stored = "of another form"
     tags = recorded.runs.tags(recorded.run)
-    digests = {stored.sha256, recorded.content.verdict.sha256, tags.get("edgewright.verdict_sha256")}
-    if len(digests) != 1 or recorded.edge.run_key != recorded.run_key:
-        line = recorded.line
+    digests = {stored, recorded.content.verdict.sha256, tags.get("edgewright.verdict_sha256")}
+    if len(digests) != 1 or recorded.candidate.file_sha256 != recorded.content.verdict.file_sha256:
         raise ApprovalError(
-            f"{line.model} version {line.version} on {line.device}: expected the verdict that was recorded with the "
-            f"candidate, got records that differ; one of them was changed: {COMPRESS_AGAIN}"
+            f"{recorded.what}: expected the verdict that was recorded with the candidate, got records that differ; one "
+            f"of them was changed: {COMPRESS_AGAIN}"
         )
 
 
 def _check_still_deployed(recorded: Recorded) -> None:
     line, now = recorded.line, recorded.models.deployed(recorded.line.device)
-    if now is not None and now.version == recorded.edge.version:
+    if now is not None and now.is_of(recorded.candidate):
         return  # a killed approval had got as far as the alias
-    if (None if now is None else now.version) != line.held_against:
+    if (None if now is None else now.release) != line.held_against:
         raise ApprovalError(
-            f"{line.model} version {line.version} on {line.device}: expected what it was held against to be deployed "
-            f"still ({_named(line.deployed_version)}), got {_named(now.source_version if now else None)}; "
-            f"{COMPRESS_AGAIN}, so that its gates see what it would replace"
+            f"{recorded.what}: expected what it was held against to be deployed still "
+            f"({_named(line.deployed_version)}), got {_named(now.source_version if now else None)}; {COMPRESS_AGAIN}, "
+            "so that its gates see what it would replace"
         )
 
 
@@ -186,17 +212,18 @@ def _named(version: str | None) -> str:
 
 
 def _recipe(recorded: Recorded) -> Recipe:
+    run, expected = recorded.run, recorded.candidate.lineage.recipe_digest
     try:
-        recipe = Recipe.model_validate_json(recorded.runs.read_text(recorded.outcome.run_id, "recipe.json"))
+        recipe = Recipe.model_validate_json(recorded.runs.read_text(run, RECIPE))
     except ValidationError as error:
         raise RegistryError(
-            f"run {recorded.outcome.run_id}: expected a recipe.json of this release of Edgewright, got another form "
+            f"run {run}: expected a recipe.json of this release of Edgewright, got another form "
             f"({error.error_count()} differences); {COMPRESS_AGAIN}"
         ) from error
-    if recipe.digest != recorded.outcome.recipe_digest:
+    if recipe.digest != expected:
         raise ApprovalError(
-            f"run {recorded.outcome.run_id}: expected the recipe with digest {recorded.outcome.recipe_digest}, got "
-            f"{recipe.digest}; its recipe.json was changed: {COMPRESS_AGAIN}"
+            f"run {run}: expected the recipe with digest {expected}, got {recipe.digest}; its recipe.json was changed: "
+            f"{COMPRESS_AGAIN}"
         )
     return recipe
 
@@ -222,7 +249,7 @@ def _read_approval(text: str) -> Approval:
 def _check_approved_is_deployed(context: DeviceContext) -> None:
     """Raise ApprovalError unless the candidate that was approved is still deployed."""
     now = context.edge_models.deployed(context.device.name)
-    if now is None or now.run_key != context.job.run_key:
+    if now is None or now.run_key != context.key:
         raise ApprovalError(
             f"expected what was approved to be deployed still, got "
             f"{f'a model of version {now.source_version}' if now else 'nothing'}; approve the version again"

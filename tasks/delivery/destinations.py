@@ -5,20 +5,43 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from edge_runtime.bundle import APPROVAL, BundleError, Manifest, TensorSpec, decode_manifest, read_bundle, write_bundle
 from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.settings import SessionSettings
+from tasks.errors import PublishError, one_line
+from tasks.processes import Process
 
 logger = logging.getLogger("edgewright")
 DECISION = frozenset({"verdict", *APPROVAL})
 """Keys of a bundle's lineage that record the decision; two bundles that differ only in them have the same content."""
-CLAIMS = "claims"
+CLAIMS = ".claims"
+SETTLED = ".settled.json"
+RELEASE = "release"
+"""Key of a bundle's lineage that holds its release number."""
+End: TypeAlias = Literal["released", "abandoned"]
 _LEFTOVER = ".tmp-superseded-"  # the writer of the next bundle removes what a kill leaves under such a name
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A release number that was taken: by whom, in which process and when, and how it ended; None while it is open."""
+
+    release: int
+    holder: str
+    process: Process
+    when: float
+    end: End | None
+    note: Mapping[str, Any]
+
+    def is_dead(self, now: float, lease_s: float) -> bool:
+        """Tell whether an open claim will not be finished: its process is gone, or it is older than a publication."""
+        return self.end is None and (self.process.is_gone or now - self.when > lease_s)
 
 
 @dataclass(frozen=True)
@@ -60,10 +83,22 @@ class Destination(Protocol):
         Return whether the number is this holder's: True when it was free, and when the same holder has it already.
         """
 
+    def claims(self, model: str, device: str) -> list[Claim]:
+        """Return all claims of a model and device class, the lowest number first."""
+
+    def settle(self, model: str, device: str, release: int, end: End, note: Mapping[str, Any]) -> bool:
+        """Say how a claim ended, once and for good; return whether it has ended so, now or before."""
+
+    def sweep(self, model: str, device: str) -> list[str]:
+        """Remove the bundles of abandoned claims; return their addresses."""
+
+    def holds(self, model: str, device: str, release: int) -> bool:
+        """Tell whether the whole bundle of a release is there, every byte of it as it was written."""
+
 
 @dataclass(frozen=True)
 class FolderDestination:
-    """A folder with `MODEL/DEVICE/DIGEST/` for each bundle and `MODEL/DEVICE/claims/` for the release numbers."""
+    """A folder with `MODEL/DEVICE/DIGEST/` for each bundle and `.claims/MODEL/DEVICE/` for the release numbers."""
 
     root: Path
 
@@ -95,23 +130,94 @@ class FolderDestination:
 
     def claim(self, model: str, device: str, release: int, holder: str) -> bool:
         """Create the file of a release number; the file system lets only one claimant create it."""
-        return take_number(self.root / model / device / CLAIMS, release, holder)
+        by = {"holder": holder, "process": asdict(Process.this()), "when": time.time()}
+        return bool(_created(self._claims(model, device) / f"{release}.json", by)["holder"] == holder)
+
+    def claims(self, model: str, device: str) -> list[Claim]:
+        """Read the files of all release numbers; one that cannot be read counts as taken, and its holder as gone."""
+        folder = self._claims(model, device)
+        numbers = sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
+        return [_claim(folder, number) for number in numbers]
+
+    def settle(self, model: str, device: str, release: int, end: End, note: Mapping[str, Any]) -> bool:
+        """Create the file of a claim's end beside the claim."""
+        path = self._claims(model, device) / f"{release}{SETTLED}"
+        return bool(_created(path, {"end": end, "note": dict(note)})["end"] == end)
+
+    def sweep(self, model: str, device: str) -> list[str]:
+        """Remove the bundles whose lineage names an abandoned claim; return their folders."""
+        abandoned = {str(claim.release) for claim in self.claims(model, device) if claim.end == "abandoned"}
+        found = [Path(address) for address in self.bundles(model, device)]
+        swept = [folder for folder in found if _release_of(folder) in abandoned]
+        for folder in swept:
+            _remove(folder)
+            logger.warning("%s: removed a bundle whose publication was never finished", folder.name[:12])
+        return [str(folder) for folder in swept]
+
+    def holds(self, model: str, device: str, release: int) -> bool:
+        """Verify the bundle whose lineage names the release."""
+        found = [Path(address) for address in self.bundles(model, device)]
+        return any(_release_of(folder) == str(release) and _is_intact(folder) for folder in found)
+
+    def _claims(self, model: str, device: str) -> Path:
+        return self.root / CLAIMS / model / device
 
 
-def take_number(folder: Path, release: int, holder: str) -> bool:
-    """Take a release number as the file of that name in a folder; return whether it is this holder's."""
-    make_directories(folder)
-    path = folder / f"{release}.json"
+def _created(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Create a file that must not exist yet, whole and synced; return what it holds, by whoever was first."""
+    make_directories(path.parent)
     whole = path.with_name(f".tmp-{path.name}-{secrets.token_hex(8)}")
-    write_synced(whole, json.dumps({"holder": holder}).encode())  # a kill leaves this file, never a part of a claim
+    write_synced(whole, json.dumps(content).encode())  # a kill leaves this file, never a part of a claim
     try:
         os.link(whole, path)
     except FileExistsError:
-        return bool(json.loads(path.read_bytes())["holder"] == holder)
+        return _read(path)
     finally:
         whole.unlink()
-    fsync_directory(folder)
+    fsync_directory(path.parent)
+    return content
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Read one of the files beside the bundles; raises PublishError for what nobody here wrote."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PublishError(
+            f"{path}: expected a claim of a release, got {one_line(error)}; restore it, or remove it by hand if no "
+            "bundle names its release"
+        ) from error
+    if not isinstance(found, dict):
+        raise PublishError(f"{path}: expected a claim of a release, got {type(found).__name__}; remove it by hand")
+    return found
+
+
+def _claim(folder: Path, number: int) -> Claim:
+    taken, settled = _read(folder / f"{number}.json"), folder / f"{number}{SETTLED}"
+    ended = _read(settled) if settled.exists() else {}
+    try:
+        return Claim(
+            number, str(taken["holder"]), Process(**taken["process"]), float(taken["when"]), ended.get("end"),
+            ended.get("note", {}),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise PublishError(
+            f"{folder}: expected claim {number} in the form of this release of Edgewright, got {one_line(error)}; "
+            "remove it by hand if no bundle names its release"
+        ) from error
+
+
+def _is_intact(folder: Path) -> bool:
+    try:
+        read_bundle(folder)
+    except BundleError:
+        return False
     return True
+
+
+def _release_of(folder: Path) -> str | None:
+    manifest = _manifest(folder)
+    return None if manifest is None else manifest.lineage.get(RELEASE)
 
 
 def is_same_release(one: Manifest | None, other: Manifest) -> bool:

@@ -1,7 +1,8 @@
 """Publication of a candidate: the bundle first, complete and synced; the registry's aliases last."""
 
 import logging
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
-from tasks.delivery.destinations import BundleContent, FolderDestination
+from tasks.delivery.destinations import RELEASE, BundleContent, FolderDestination
+from tasks.delivery.releases import Releases
 from tasks.errors import PublishError
 from tasks.measurement import session_settings
-from tasks.registry import EdgeModels, EdgeVersion
+from tasks.registry import Candidate, EdgeModels, EdgeVersion
 from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
@@ -25,62 +27,121 @@ logger = logging.getLogger("edgewright")
 ENTRY = "model.onnx"
 
 
-@task(name="publish", cache_policy=NO_CACHE)
-def publish(context: DeviceContext, verdict: Verdict, file: Path, edge: EdgeVersion) -> str:
-    """Write the bundle into the destination and move the aliases; returns the bundle's address.
+@dataclass(frozen=True)
+class Publication:
+    """A judged candidate that is to be released: its verdict, its file, and how the registry describes it.
 
-    Raises PublishError unless the verdict lets it through and the file is the one that was registered with it. Safe to
-    repeat: the same bundle is verified and left as it is.
+    `against` is the number of the release that was deployed when the gates decided, None for nothing. `back` permits an
+    older version to replace a newer one, as a deliberate way back.
     """
-    return put_in_place(context.job.workspace, context.device, verdict, file, edge)
+
+    verdict: Verdict
+    file: Path
+    candidate: Candidate
+    description: str
+    tags: Mapping[str, str]
+    against: int | None
+    back: bool = False
 
 
-def put_in_place(workspace: Workspace, device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVersion) -> str:
-    """Publish a registered candidate for a device class; as `publish`.
+@task(name="publish", cache_policy=NO_CACHE)
+def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
+    """Write the bundle into the destination and move the aliases; returns the release.
+
+    Raises PublishError unless the verdict lets it through, the file is the one that was judged, and no newer version is
+    deployed; Overtaken where another release is deployed by now. Safe to repeat.
+    """
+    return put_in_place(context.job.workspace, context.device, publication)
+
+
+def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publication) -> EdgeVersion:
+    """Publish a judged candidate for a device class; as `publish`.
 
     Each model file has exactly one published bundle: one with another decision, such as a newer approval, replaces it.
     """
-    origin, destination = edge.lineage, FolderDestination(workspace.target)
-    _check_verdict(f"{origin.source_model} version {origin.source_version} on {device.name}", verdict, edge)
-    _check_file(file, edge)
-    bundle = destination.write(_content(device, verdict, file, edge))  # whole, before anything names it
-    EdgeModels(workspace.tracking_uri, origin.source_model).deploy(edge, device.name)
+    candidate, destination = publication.candidate, FolderDestination(workspace.target)
+    origin = candidate.lineage
+    _check(f"{origin.source_model} version {origin.source_version} on {device.name}", publication)
+    models = EdgeModels(workspace.tracking_uri, origin.source_model)
+    releases = Releases(destination, models, device.name)
+    number = _number(releases, publication)
+    bundle = destination.write(_content(device, publication, number))  # whole, before anything names it
+    edge = releases.finish(candidate, number, publication.description, publication.tags)
     destination.supersede(bundle)
-    logger.info("%s: published version %s as %s", device.name, origin.source_version, Path(bundle).name[:12])
-    return bundle
+    logger.info(
+        "%s: published version %s as release %d, %s", device.name, origin.source_version, number, Path(bundle).name[:12]
+    )
+    return edge
 
 
-def _content(device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVersion) -> BundleContent:
-    settings = session_settings(device)
-    session = EdgeModel.load(file, settings)
+def recover(context: DeviceContext) -> None:
+    """Complete or clear away what a killed publication left on a device class."""
+    destination = FolderDestination(context.job.workspace.target)
+    Releases(destination, context.edge_models, context.device.name).recover()
+
+
+def is_in_place(workspace: Workspace, model: str, device: str, edge: EdgeVersion) -> bool:
+    """Tell whether the destination holds the whole bundle of a release."""
+    return FolderDestination(workspace.target).holds(model, device, edge.release)
+
+
+def _number(releases: Releases, publication: Publication) -> int:
+    """Return the number to publish under: the candidate's own where it is deployed already, else the next one."""
+    candidate = publication.candidate
+    releases.recover()
+    deployed = releases.models.deployed(releases.device)
+    if deployed is not None and deployed.is_of(candidate):
+        kept = releases.keep(candidate, deployed.release)
+        return deployed.release if kept else releases.take(candidate, deployed.release)
+    _check_newer(publication, deployed)
+    return releases.take(candidate, publication.against)
+
+
+def _check_newer(publication: Publication, deployed: EdgeVersion | None) -> None:
+    version = publication.candidate.lineage.source_version
+    if deployed is not None and is_older(version, deployed) and not publication.back:
+        raise PublishError(
+            f"{publication.candidate.lineage.source_model} version {version}: expected a version that is not older "
+            f"than the deployed one, got {deployed.source_version} deployed; say edgewright compress --back to go back "
+            "to it as a new release"
+        )
+
+
+def is_older(version: str, deployed: EdgeVersion) -> bool:
+    """Tell whether an upstream version is older than that of a release."""
+    return int(version) < int(deployed.source_version)
+
+
+def _content(device: DeviceProfile, publication: Publication, number: int) -> BundleContent:
+    settings, origin = session_settings(device), publication.candidate.lineage
+    session = EdgeModel.load(publication.file, settings)
     return BundleContent(
-        model=edge.lineage.source_model,
-        version=edge.lineage.source_version,
+        model=origin.source_model,
+        version=origin.source_version,
         device=device.name,
         entry=ENTRY,
         inputs=session.inputs,
         outputs=session.outputs,
         session=settings,
-        lineage=asdict(edge.lineage) | decision_of(verdict),
-        files={ENTRY: file},
+        lineage=asdict(origin) | decision_of(publication.verdict) | {RELEASE: str(number)},
+        files={ENTRY: publication.file},
     )
 
 
-def _check_verdict(what: str, verdict: Verdict, edge: EdgeVersion) -> None:
+def _check(what: str, publication: Publication) -> None:
+    """Raise PublishError unless the verdict releases the candidate, and both are of the very file."""
+    expected = publication.verdict.file_sha256
     try:
-        check_release(verdict, edge.file_sha256, datetime.now(UTC).date())
+        check_release(publication.verdict, publication.candidate.file_sha256, datetime.now(UTC).date())
     except ApprovalError as error:
         raise PublishError(
             f"{what}: {error} Nothing was published; see the gate report for what would have to change"
         ) from error
-
-
-def _check_file(file: Path, edge: EdgeVersion) -> None:
-    found = sha256_of(file)
-    if found != edge.file_sha256:
+    found = sha256_of(publication.file)
+    if {expected, publication.candidate.file_sha256} != {found}:
         raise PublishError(
-            f"{edge.name} version {edge.version}: expected the file that was judged and registered, with sha256 "
-            f"{edge.file_sha256}, got {found}; nothing was published: compress the version again"
+            f"{what}: expected the file that was measured and judged, with sha256 {expected}, got {found}; nothing was "
+            "published: compress the version again"
         )
 
 

@@ -39,7 +39,7 @@ def measure_for(context: DeviceContext, file: Path, split: SplitName) -> ModelEv
         return replace(native, rows=None, unanswered=Unanswered(error.reason, error.remedy))
     except MeasurementFailed as error:
         logger.warning("%s: on %s: %s", device.name, where.words, error)
-        return ModelEvidence(rows=None, resources=None, failure=f"On {where.words}: {error}")
+        return replace(native, rows=None, resources=None, failure=f"On {where.words}: {error}")
     return replace(native, rows=answer_rows(context.job, split, outputs), answered_on=where.words)
 
 

@@ -62,10 +62,10 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
         stage = context.store.run("measure", inputs, CODE, produce)
     except MeasurementFailed as error:
         logger.warning("%s: %s", device.name, error)
-        return ModelEvidence(rows=None, resources=None, failure=str(error))
+        return ModelEvidence(rows=None, resources=None, failure=str(error), file_sha256=str(inputs["file"]))
     rows = answer_rows(job, split, np.load(stage.folder / "outputs.npy"))
     batches = tuple(BatchLatency(**batch) for batch in stage.value["batches"])
-    return ModelEvidence(rows, Figures(**stage.value["figures"]), batches=batches)
+    return ModelEvidence(rows, Figures(**stage.value["figures"]), batches=batches, file_sha256=str(inputs["file"]))
 
 
 def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figures:

@@ -4,15 +4,20 @@ In come names, versions and records as plain values; out go files, tags and reco
 MLflow. A registry that gives no answer raises RegistryUnavailable, which is never taken for a no.
 """
 
-from tasks.registry.edge_models import APPROVED_UNTIL, EdgeModels, EdgeVersion, Lineage, edge_name
+from tasks.registry.answers import UNDECIDED, Answers, RecordedAnswer
+from tasks.registry.edge_models import APPROVED_UNTIL, Candidate, EdgeModels, EdgeVersion, Lineage, edge_name
 from tasks.registry.runs import Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
 __all__ = [
     "APPROVED_UNTIL",
+    "UNDECIDED",
+    "Answers",
+    "Candidate",
     "EdgeModels",
     "EdgeVersion",
     "Lineage",
+    "RecordedAnswer",
     "RegisteredModel",
     "Runs",
     "Upstream",

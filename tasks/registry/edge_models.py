@@ -1,4 +1,8 @@
-"""Edge models: a registered model per upstream model and device, whose aliases name the version that is deployed."""
+"""Edge models: a registered model per upstream model and device, with one version for each release and no other.
+
+A candidate that was judged stays with its run. It gets a version here when it is released, under a release number that
+only grows; the aliases name what is deployed, what was before, and the reference of the gates.
+"""
 
 import shutil
 import tempfile
@@ -18,14 +22,20 @@ from tasks.registry.runs import Runs
 
 DEPLOYED = "deployed"
 PREVIOUS = "previous"
+REFERENCE = "reference"
 FILE_DIGEST = "edgewright.file_sha256"
 SOURCE_MODEL = "edgewright.source_model"
 APPROVED_UNTIL = "edgewright.approved_until"
+RELEASE = "edgewright.release"
+WAS_DEPLOYED = "edgewright.was_deployed"
+VERDICT = "edgewright.verdict"
+PASSED = "pass"
+FILE = "model.onnx"
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """The origin of an edge model: the upstream version, the recipe, and the key of the run that made it."""
+    """The origin of an edge model: the upstream version, the recipe, and the key of the device's answer."""
 
     source_version: str
     source_model: str
@@ -45,16 +55,33 @@ class Lineage:
 
 
 @dataclass(frozen=True)
-class EdgeVersion:
-    """A version of an edge model.
+class Candidate:
+    """A file that was judged: where it came from, the run and the folder that hold it, and its sha256."""
 
-    `approved_until` is the last day of its approval, where it was published against its gates.
+    lineage: Lineage
+    run: str
+    folder: str
+    file_sha256: str
+
+    @property
+    def holder(self) -> str:
+        """The name under which a release number is claimed for it: the same at every attempt."""
+        return f"{self.lineage.run_key}-{self.file_sha256}"
+
+
+@dataclass(frozen=True)
+class EdgeVersion:
+    """A release of an edge model, as a version of the registered model.
+
+    `passed` is false where it was published against its gates; `approved_until` is then the last day of its approval.
     """
 
     name: str
     version: str
     lineage: Lineage
     file_sha256: str
+    release: int
+    passed: bool
     approved_until: str | None = None
 
     @property
@@ -64,8 +91,12 @@ class EdgeVersion:
 
     @property
     def run_key(self) -> str:
-        """The key of the run that made it."""
+        """The key of the answer that it was released by."""
         return self.lineage.run_key
+
+    def is_of(self, candidate: Candidate) -> bool:
+        """Tell whether this is a release of a candidate."""
+        return (self.run_key, self.file_sha256) == (candidate.lineage.run_key, candidate.file_sha256)
 
 
 class EdgeModels:
@@ -77,75 +108,130 @@ class EdgeModels:
         self.model = model
 
     def deployed(self, device: str) -> EdgeVersion | None:
-        """Return the version that is deployed on a device class, or None before the first deployment."""
+        """Return the release that is deployed on a device class, or None before the first deployment."""
         return self._by_alias(device, DEPLOYED)
 
     def previous(self, device: str) -> EdgeVersion | None:
-        """Return the version that was deployed there before."""
+        """Return the release that was deployed there before."""
         return self._by_alias(device, PREVIOUS)
 
-    def version(self, device: str, number: str) -> EdgeVersion:
-        """Return a registered candidate; raises RegistryError where it is not there."""
-        name = edge_name(self.model, device)
-        try:
-            return _edge_version(self.client.get_model_version(name, number))
-        except MlflowException as error:
-            if error.error_code != MISSING:
-                raise unavailable(self.tracking_uri, error) from error
-            raise RegistryError(
-                f"{name} version {number}: expected the candidate that was judged, got no such version; it was deleted "
-                "from the registry: compress the version again"
-            ) from error
+    def reference(self, device: str, without: str) -> EdgeVersion | None:
+        """Return what gates compare with: the last release that passed, up to the one that is deployed.
+
+        One that was published against its gates is none. A release under the run key `without` is left out: it is the
+        one that is being decided, by a run that was killed after it had published.
+        """
+        deployed = self.deployed(device)
+        if deployed is None:
+            return None
+        known = [each for each in self.releases(device) if each.passed and each.run_key != without]
+        return max(
+            (each for each in known if each.release <= deployed.release), key=lambda each: each.release, default=None
+        )
+
+    def releases(self, device: str) -> list[EdgeVersion]:
+        """Return every release of a device class; versions that Edgewright did not register are left out."""
+        found = []
+        for version in self._versions(edge_name(self.model, device)):
+            try:
+                found.append(_edge_version(version))
+            except RegistryError:
+                continue
+        return found
 
     def describe(self, edge: EdgeVersion, description: str, tags: Mapping[str, str]) -> EdgeVersion:
         """Change the description and the tags of a version's page."""
         return self._describe(self.client.get_model_version(edge.name, edge.version), description, tags)
 
-    def fetch(self, edge: EdgeVersion) -> Path:
-        """Download an edge model's ONNX file; raises RegistryError when it is not the file that was published."""
+    def fetch(self, edge: EdgeVersion, folder: Path) -> Path:
+        """Download a release's ONNX file into a folder; RegistryError when it is not the file that was published."""
+        what = f"{edge.name} version {edge.version}"
         try:
             uri = self.client.get_model_version_download_uri(edge.name, edge.version)
-            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
-            path = folder / "model.onnx"
-            found = sha256_of(path)
+            path = self._download(uri, folder)
         except (MlflowException, OSError) as error:
             raise RegistryError(
-                f"{edge.name} version {edge.version}: expected its file in the registry, got {one_line(error)}; "
+                f"{what}: expected its file in the registry, got {one_line(error)}; "
                 "restore the artifact store, or move the alias `deployed` to a version that still has its file"
             ) from error
-        if found != edge.file_sha256:
-            raise RegistryError(
-                f"{edge.name} version {edge.version}: expected a file with sha256 {edge.file_sha256}, got {found}; "
-                "it was changed after publication: restore it, or move the alias `deployed` to an intact version"
-            )
-        return path
+        remedy = "it was changed after publication: restore it, or move the alias `deployed` to an intact version"
+        return _checked(path, edge.file_sha256, what, remedy)
 
-    def register(
-        self, device: str, run: str, file: Path, description: str, tags: Mapping[str, str], runs: Runs
-    ) -> EdgeVersion:
-        """Register a candidate with its file, tags and description; one that was registered before is returned."""
-        name = edge_name(self.model, device)
-        self._ensure(name)
-        digest = sha256_of(file)
-        for known in self._versions(name):
-            if known.run_id == run and known.tags.get(FILE_DIGEST) == digest:
-                return self._describe(known, description, tags)
+    def keep(self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str) -> Candidate:
+        """Keep a judged file with its run; raises RegistryError unless it is the file that was measured."""
+        _checked(file, expected, f"{lineage.source_model} version {lineage.source_version}", "compress it again")
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-            # named by content: another file of the same run must not take the place of one that is deployed
-            source = runs.folder(run, _as_mlflow_model(file, Path(scratch) / "model"), f"model-{digest[:12]}")
-        tags = {**tags, FILE_DIGEST: digest}
-        made = self.client.create_model_version(name, source, run_id=run, tags=dict(tags), description=description)
-        return _edge_version(made)
+            # named by content: another file of the same run must not take the place of one that was judged
+            folder = f"model-{expected[:12]}"
+            runs.folder(run, _as_mlflow_model(file, Path(scratch) / "model"), folder)
+        return Candidate(lineage, run, folder, expected)
 
-    def deploy(self, edge: EdgeVersion, device: str) -> None:
-        """Move the aliases: `previous` first, so that a kill in between never loses the way back.
+    def fetch_candidate(self, candidate: Candidate, folder: Path) -> Path:
+        """Download a judged file from its run into a folder; raises RegistryError unless it is that very file."""
+        what = f"run {candidate.run}, {candidate.folder}"
+        try:
+            path = self._download(self._source(candidate), folder)
+        except (MlflowException, OSError) as error:
+            raise RegistryError(
+                f"{what}: expected the file that was judged, got {one_line(error)}; restore the artifact store, or "
+                "compress the version again"
+            ) from error
+        return _checked(path, candidate.file_sha256, what, "it was changed since: compress the version again")
 
-        A second file of the same run leaves `previous` where it is: the run was held against that version.
+    def release(
+        self, device: str, candidate: Candidate, number: int, description: str, tags: Mapping[str, str]
+    ) -> EdgeVersion:
+        """Register a candidate as a release and move the aliases to it.
+
+        `previous` moves first, so that a kill in between never loses the way back. Safe to repeat. A
+        release whose number is below that of the deployed one is registered and moves no alias.
         """
+        edge = self._registered(device, candidate, number, description, tags)
         now = self.deployed(device)
-        if now is not None and now.version != edge.version and now.run_key != edge.run_key:
+        if now is not None and now.release > number:
+            return edge
+        if edge.passed:
+            self.client.set_registered_model_alias(edge.name, REFERENCE, edge.version)
+        if now is not None and now.version != edge.version:
             self.client.set_registered_model_alias(edge.name, PREVIOUS, now.version)
         self.client.set_registered_model_alias(edge.name, DEPLOYED, edge.version)
+        self.client.set_model_version_tag(edge.name, edge.version, WAS_DEPLOYED, "true")
+        return edge
+
+    def was_deployed(self, device: str, number: int) -> bool:
+        """Tell whether the alias has named a release, whatever a person has moved it to since."""
+        return any(
+            version.tags.get(RELEASE) == str(number) and WAS_DEPLOYED in version.tags
+            for version in self._versions(edge_name(self.model, device))
+        )
+
+    def _registered(
+        self, device: str, candidate: Candidate, number: int, description: str, tags: Mapping[str, str]
+    ) -> EdgeVersion:
+        name = edge_name(self.model, device)
+        self._ensure(name)
+        every = {
+            **tags, **candidate.lineage.tags, FILE_DIGEST: candidate.file_sha256, RELEASE: str(number),
+        }  # fmt: skip
+        for known in self._versions(name):
+            if known.tags.get(RELEASE) == str(number) and known.tags.get(FILE_DIGEST) == candidate.file_sha256:
+                return self._describe(known, description, every)
+        source, run = self._source(candidate), candidate.run
+        made = self.client.create_model_version(name, source, run_id=run, tags=every, description=description)
+        return _edge_version(made)
+
+    def _source(self, candidate: Candidate) -> str:
+        return f"{self.client.get_run(candidate.run).info.artifact_uri}/{candidate.folder}"
+
+    def _download(self, uri: str, folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = mlflow.artifacts.download_artifacts(
+            artifact_uri=uri, dst_path=str(folder), tracking_uri=self.tracking_uri
+        )
+        path = Path(found) / FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"no {FILE} in it")
+        return path
 
     def _describe(self, known: ModelVersion, description: str, tags: Mapping[str, str]) -> EdgeVersion:
         self.client.update_model_version(known.name, known.version, description=description)
@@ -196,21 +282,37 @@ def _as_mlflow_model(file: Path, folder: Path) -> Path:
     mlflow.onnx.save_model(
         onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False
     )
-    shutil.copyfile(file, folder / "model.onnx")
+    shutil.copyfile(file, folder / FILE)
     return folder
 
 
+def _checked(path: Path, expected: str, what: str, remedy: str) -> Path:
+    """Return the path of a file; raises RegistryError unless it has the sha256 that is expected of it."""
+    found = sha256_of(path)
+    if found != expected:
+        raise RegistryError(f"{what}: expected a file with sha256 {expected}, got {found}; {remedy}")
+    return path
+
+
 def _edge_version(version: ModelVersion) -> EdgeVersion:
+    tags = version.tags
     try:
         return EdgeVersion(
             version.name,
             str(version.version),
-            Lineage.of(version.tags),
-            version.tags[FILE_DIGEST],
-            version.tags.get(APPROVED_UNTIL),
+            Lineage.of(tags),
+            tags[FILE_DIGEST],
+            _release_of(tags.get(RELEASE)),
+            tags.get(VERDICT) == PASSED,
+            tags.get(APPROVED_UNTIL),
         )
     except KeyError as error:
         raise RegistryError(
             f"{version.name} version {version.version}: expected the tag {error} of an edge model that Edgewright "
             "registered, got none; move its alias to a version that has it"
         ) from error
+
+
+def _release_of(text: str | None) -> int:
+    """Read a release number; 0 for a version that was registered before releases had numbers."""
+    return int(text) if text is not None and text.isdecimal() else 0

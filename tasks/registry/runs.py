@@ -1,11 +1,9 @@
 """Runs, the pages of MLflow that people look at: one per version and recipe, with child runs per stage and device."""
 
-import json
-import logging
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from tasks.errors import RegistryError, one_line
 from tasks.registry.client import all_pages, client_for, experiment_id
 
-logger = logging.getLogger("edgewright")
-
 KEY = "edgewright.run_key"
 STAGE = "edgewright.stage"
+VERSION = "edgewright.version"
+MODEL = "edgewright.model"
+DEVICE = "edgewright.device"
+DEVICE_KEY = "edgewright.device_key"
 ANSWER = "edgewright.answer"
-OUTCOME = "outcome.json"
 
 
 class Runs:
@@ -36,20 +35,30 @@ class Runs:
 
     def parent(self, version: str, run_key: str, name: str, tags: Mapping[str, str]) -> str:
         """Return the run of this version and recipe; one that a killed process left behind is taken up again."""
-        found = self._search({KEY: run_key, STAGE: "compress", "edgewright.version": version})
+        found = self.search({KEY: run_key, STAGE: "compress", VERSION: version})
         if found:
             self.client.update_run(found[0].info.run_id, status="RUNNING")
             return str(found[0].info.run_id)
-        fixed = {KEY: run_key, STAGE: "compress", "edgewright.model": self.model, "edgewright.version": version}
+        fixed = {KEY: run_key, STAGE: "compress", MODEL: self.model, VERSION: version}
         return str(self.client.create_run(self.experiment, run_name=name, tags={**tags, **fixed}).info.run_id)
 
     def child(self, parent: str, stage: str) -> str:
         """Return the child run of a stage or device; made where it is missing."""
-        found = self._search({MLFLOW_PARENT_RUN_ID: parent, STAGE: stage})
+        found = self.search({MLFLOW_PARENT_RUN_ID: parent, STAGE: stage})
         if found:
             return str(found[0].info.run_id)
-        tags = {MLFLOW_PARENT_RUN_ID: parent, STAGE: stage, "edgewright.model": self.model}
+        tags = {MLFLOW_PARENT_RUN_ID: parent, STAGE: stage, MODEL: self.model}
         return str(self.client.create_run(self.experiment, run_name=stage, tags=tags).info.run_id)
+
+    def device(self, parent: str, version: str, device: str, key: str) -> str:
+        """Return the child run that works on a device's answer; one that gave an answer is not taken up again."""
+        for run in self.search({MLFLOW_PARENT_RUN_ID: parent, DEVICE_KEY: key}):
+            if ANSWER not in run.data.tags:
+                self.client.update_run(run.info.run_id, status="RUNNING")
+                return str(run.info.run_id)
+        fixed = {STAGE: device, DEVICE: device, DEVICE_KEY: key, VERSION: version, MODEL: self.model}
+        tags = {MLFLOW_PARENT_RUN_ID: parent, **fixed}
+        return str(self.client.create_run(self.experiment, run_name=device, tags=tags).info.run_id)
 
     def log(
         self,
@@ -95,37 +104,6 @@ class Runs:
         """End a run."""
         self.client.set_terminated(run, status="FAILED" if failed else "FINISHED")
 
-    def answer(self, run: str, answer: str, outcome: Mapping[str, Any]) -> None:
-        """Record a version's answer: the outcome first, then the tag that makes it count."""
-        self.text(run, OUTCOME, json.dumps(outcome, indent=2))
-        self.log(run, tags={ANSWER: answer})
-        self.finish(run, failed=answer == "error")
-
-    def find_answer(self, version: str, run_key: str) -> tuple[str, str, dict[str, Any]] | None:
-        """Return (run id, answer, outcome) if this version was answered with this recipe and toolchain.
-
-        An answer whose outcome can no longer be read does not count: it is worked out again.
-        """
-        for run in self._search({KEY: run_key, STAGE: "compress", "edgewright.version": version}):
-            answer = run.data.tags.get(ANSWER)
-            if answer is None:
-                continue
-            try:
-                return str(run.info.run_id), answer, self._read_outcome(run.info.run_id)
-            except (MlflowException, OSError, ValueError) as error:
-                logger.warning("run %s: its %s cannot be read (%s)", run.info.run_id, OUTCOME, error)
-        return None
-
-    def answers(self) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """Yield (start in ms, run key, outcome) of every answer that can be read, the earliest first."""
-        for run in reversed(self._search({STAGE: "compress"})):
-            if run.data.tags.get(ANSWER) in (None, "error"):
-                continue
-            try:
-                yield int(run.info.start_time), run.data.tags[KEY], self._read_outcome(run.info.run_id)
-            except (MlflowException, OSError, ValueError) as error:
-                logger.warning("run %s: its %s cannot be read (%s)", run.info.run_id, OUTCOME, error)
-
     def tags(self, run: str) -> dict[str, str]:
         """Return a run's tags."""
         return dict(self.client.get_run(run).data.tags)
@@ -146,18 +124,7 @@ class Runs:
         there = any(item.path == name for item in self.client.list_artifacts(run))
         return self.read_text(run, name) if there else None
 
-    def _read_outcome(self, run: str) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-            text = Path(self.client.download_artifacts(run, OUTCOME, scratch)).read_text()
-        outcome: dict[str, Any] = json.loads(text)
-        return outcome
-
-    def answered_versions(self) -> set[int]:
-        """Return the versions that have any answer, whatever the recipe was then."""
-        runs = self._search({STAGE: "compress"})
-        return {int(run.data.tags["edgewright.version"]) for run in runs if ANSWER in run.data.tags}
-
-    def _search(self, tags: Mapping[str, str]) -> list[Run]:
+    def search(self, tags: Mapping[str, str]) -> list[Run]:
         """Return all runs with these tags, newest first."""
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         newest = ["attributes.start_time DESC"]

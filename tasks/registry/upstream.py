@@ -61,8 +61,11 @@ class Upstream:
 
     def identity(self, model: str, version: str) -> str:
         """Return the text that distinguishes this version from one of the same number in another or a new registry."""
-        found = self.client.get_model_version(model, version)
-        return f"{found.source} {found.creation_timestamp}"
+        try:
+            found = self.client.get_model_version(model, version)
+        except MlflowException as error:
+            raise unavailable(self.tracking_uri, error) from error
+        return f"{model} {version} {found.source} {found.run_id} {found.creation_timestamp}"
 
     def fetch(self, model: str, version: str) -> RegisteredModel:
         """Download a version; nothing of it is executed. Raises RegistryError for other flavours."""

@@ -30,8 +30,8 @@ def report_content(
 ) -> ReportContent:  # fmt: skip
     """Gather everything that the gate report of one device says."""
     job, device, verdict, evidence = context.job, context.device, judgement.verdict, judgement.evidence
-    deployed = judgement.deployed_version
-    reference = evidence.deployed if deployed else evidence.parent
+    deployed, compared = judgement.deployed_version, judgement.reference_version
+    reference = evidence.deployed if compared else evidence.parent
     flips = negative_flips(evidence.candidate, reference)
     past = [row for _, row in history(context.runs, context.edge_models, device.name)]
     current = history_row(outcome, datetime.now(UTC), "deployed" if outcome.published else "")
@@ -45,8 +45,8 @@ def report_content(
         deployed_version=deployed,
         decision=decision(verdict, deployed),
         answers=_answers(device, evidence.candidate),
-        sides=tuple(_sides(job, climb, evidence, deployed)),
-        points=tuple(frontier(trajectory, climb, evidence.validation, deployed)),
+        sides=tuple(_sides(job, climb, judgement)),
+        points=tuple(frontier(trajectory, climb, evidence.validation, compared)),
         size_budget_bytes=device.budgets.size_bytes,
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),
         why=climb.why,
@@ -60,7 +60,7 @@ def report_content(
         slices=tuple(slice_rows(job, evidence)),
         flips=() if flips is None else tuple(shown_flips(job, flips)),
         flips_total=None if flips is None else len(flips),
-        flips_against=f"deployed version {deployed}" if deployed else "the parent",
+        flips_against=f"{_role(judgement)} version {compared}" if compared else "the parent",
         representativeness=judgement.representativeness,
         lineage=tuple(_lineage(context, trajectory, climb).items()),
     )
@@ -97,10 +97,17 @@ def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
     )
 
 
-def _sides(job: Job, climb: Climb, evidence: Evidence, deployed: str | None) -> Iterator[Side]:
+def _role(judgement: Judgement) -> str:
+    """Return the word for the release that was compared with: it may differ from the deployed one."""
+    return "deployed" if judgement.reference == judgement.deployed else "reference"
+
+
+def _sides(job: Job, climb: Climb, judgement: Judgement) -> Iterator[Side]:
+    evidence, compared = judgement.evidence, judgement.reference_version
     yield _side("candidate", f"Candidate from version {job.version} ({climb.chosen.title})", job, evidence.candidate)
-    if deployed:
-        yield _side("deployed", f"Deployed, from version {deployed}", job, evidence.deployed)
+    if compared:
+        name = f"{_role(judgement).capitalize()}, from version {compared}"
+        yield _side("deployed", name, job, evidence.deployed)
     yield _side("parent", f"Parent, version {job.version}, FP32", job, evidence.parent)
 
 
@@ -139,7 +146,7 @@ def _trigger() -> str:
 
 
 def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> dict[str, str]:
-    job, device, origin = context.job, context.device, context.job.lineage
+    job, device, origin = context.job, context.device, context.lineage
     return {
         "upstream model": f"{origin.source_model} version {origin.source_version}",
         "recipe": f"{origin.recipe}, {origin.recipe_digest}",

@@ -13,7 +13,7 @@ from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
 from quality_gates.report import HistoryRow
 from quality_gates.verdict import Approval, Verdict, VerdictOutcome
-from tasks.registry import EdgeModels, EdgeVersion, Runs
+from tasks.registry import UNDECIDED, Answers, Candidate, EdgeModels, EdgeVersion, RecordedAnswer, Runs
 from tasks.selection import Climb, Judgement
 from tasks.upstream import DeviceContext
 
@@ -57,43 +57,88 @@ class DeviceOutcome(_Plain):
     reasons: tuple[str, ...]
     deployed_version: str | None
     run_id: str  # of the run that shows this device
-    edge_version: str | None = None  # known once the candidate is registered
-    held_against: str | None = None  # version of the edge model that was deployed then
+    version_run_id: str  # of the run that it is a part of
+    candidate: Candidate | None = None  # known once its file is kept with the run
+    release: int | None = None  # known once it is published
+    held_against: int | None = None  # number of the release that was deployed then
     approval: Approval | None = None
     answered_on: str | None = None  # the CPU that the candidate's answers are from
+    undecided: bool = False  # nothing was learned of the version: it is asked again
 
     @property
     def report(self) -> str:
         """Address of the gate report's page."""
         return f"runs:/{self.run_id}/{REPORT}"
 
-    def registered(self, edge_version: str) -> Self:
-        """Return a copy with the version that the candidate was registered as."""
-        return self.model_copy(update={"edge_version": edge_version})
+    @property
+    def answer(self) -> str:
+        """The answer in a word."""
+        return "published" if self.published else UNDECIDED if self.undecided else "refused"
 
-    def approved(self, verdict: Verdict) -> Self:
-        """Return a copy with an overridden verdict."""
-        return self.model_copy(update={"verdict": verdict.outcome, "published": True, "approval": verdict.approval})
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that ends with this."""
+        return 0 if self.published else 3 if self.undecided else 1
+
+    def kept(self, candidate: Candidate) -> Self:
+        """Return a copy that names the run and the folder of its file."""
+        return self.model_copy(update={"candidate": candidate})
+
+    def released(self, release: int) -> Self:
+        """Return a copy with the number of its release."""
+        return self.model_copy(update={"release": release})
+
+    def approved(self, verdict: Verdict, release: int) -> Self:
+        """Return a copy with an overridden verdict and its release."""
+        changed = {"verdict": verdict.outcome, "published": True, "undecided": False, "approval": verdict.approval}
+        return self.model_copy(update=changed).released(release)
+
+
+class DeviceFailure(_Plain):
+    """An error on one device class; `asked_again` where it says nothing about the version."""
+
+    device: str
+    sentence: str
+    asked_again: bool
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that ends with this."""
+        return 3 if self.asked_again else 2
 
 
 class Outcome(_Plain):
-    """The answer to a version; `reused` where it had been answered before and nothing was computed."""
+    """The answer to a version; `reused` where it had been answered before and nothing was computed.
+
+    `error` is a sentence where there are no outcomes of devices at all; `failures` are the errors of single ones.
+    """
 
     model: str
     version: str
     recipe: str
     recipe_digest: str
     run_id: str
-    answer: Literal["published", "partly published", "refused", "error"]
+    answer: Literal["published", "partly published", "refused", "error", "undecided"]
     error: str | None = None
     devices: tuple[DeviceOutcome, ...] = ()
+    failures: tuple[DeviceFailure, ...] = ()
     reused: bool = False
 
     @classmethod
-    def answer_of(cls, devices: Sequence[DeviceOutcome]) -> str:
-        """Return the answer that follows from the outcomes on each device."""
-        published = [device.published for device in devices]
-        return "published" if all(published) else "partly published" if any(published) else "refused"
+    def answer_of(cls, devices: Sequence[DeviceOutcome], failures: Sequence[DeviceFailure] = ()) -> str:
+        """Return the answer that follows from the outcomes and the errors on each device."""
+        if any(device.undecided for device in devices) or any(failure.asked_again for failure in failures):
+            return UNDECIDED
+        published = sum(device.published for device in devices)
+        if published:
+            return "published" if published == len(devices) + len(failures) else "partly published"
+        return "error" if failures else "refused"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that ends with this: 0 published, 1 refused, 2 an error, 3 asked again."""
+        alone = 0 if self.error is None else 3 if self.answer == UNDECIDED else 2
+        return max([alone, *(d.exit_code for d in self.devices), *(f.exit_code for f in self.failures)])
 
 
 def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -> DeviceOutcome:
@@ -114,9 +159,11 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         reasons=verdict.reasons,
         deployed_version=judgement.deployed_version,
         run_id=context.device_run,
-        held_against=judgement.deployed.version if judgement.deployed else None,
+        version_run_id=context.run,
+        held_against=judgement.held_against,
         answered_on=evidence.candidate.answered_on,
         approval=verdict.approval,
+        undecided=not verdict.releases and getattr(verdict, "undecided_by_noise", False),
     )
 
 
@@ -144,31 +191,34 @@ def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
     )
 
 
-def recorded_outcomes(runs: Runs) -> Iterator[tuple[int, str, Outcome]]:
-    """Yield (start in ms, run key, outcome) of every answer, the earliest first.
+def device_answers(runs: Runs) -> Iterator[tuple[RecordedAnswer, DeviceOutcome]]:
+    """Yield every decision of the gates on a device, the earliest first; errors are none."""
+    for recorded in Answers(runs).of_devices():
+        line = None if recorded.answer == "error" else read_line(recorded)
+        if line is not None:
+            yield recorded, line
 
-    A record in another form, such as one of another release, is passed over with a warning.
-    """
-    for started, run_key, content in runs.answers():
-        try:
-            outcome = Outcome.model_validate(content)
-        except ValidationError as error:
-            count = error.error_count()
-            logger.warning("model %s: an answer in another form is passed over (%d differences)", runs.model, count)
-            continue
-        yield started, run_key, outcome
+
+def read_line(recorded: RecordedAnswer) -> DeviceOutcome | None:
+    """Read a device's outcome; None, with a warning, for another form, such as that of another release."""
+    try:
+        return DeviceOutcome.model_validate(recorded.outcome)
+    except ValidationError as error:
+        logger.warning(
+            "run %s: an answer in another form is passed over (%d differences)", recorded.run, error.error_count()
+        )
+        return None
 
 
 def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:
     """Yield (device, the answer to one version there), the earliest answer first; of one device or of all."""
     aliases: dict[str, dict[str, Alias]] = {}
-    for started, run_key, outcome in recorded_outcomes(runs):
-        for line in outcome.devices:
-            if device in (None, line.device):
-                if line.device not in aliases:
-                    aliases[line.device] = _aliases(models, line.device)
-                when = datetime.fromtimestamp(started / 1000, UTC)
-                yield line.device, history_row(line, when, aliases[line.device].get(run_key, ""))
+    for recorded, line in device_answers(runs):
+        if device in (None, line.device):
+            if line.device not in aliases:
+                aliases[line.device] = _aliases(models, line.device)
+            when = datetime.fromtimestamp(recorded.started / 1000, UTC)
+            yield line.device, history_row(line, when, aliases[line.device].get(recorded.key, ""))
 
 
 def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryRow, ...]:

@@ -1,5 +1,7 @@
 """Records in MLflow: the run of a version, its stages, its devices, and the edge model versions."""
 
+import json
+import logging
 from dataclasses import asdict
 
 from prefect import task
@@ -9,16 +11,20 @@ from pydantic import ValidationError
 from quality_gates.evidence import Evidence
 from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
-from tasks.compression import Baseline, Trajectory
-from tasks.errors import RegistryError
+from tasks.compression import Baseline, Step, Trajectory
+from tasks.errors import RegistryError, one_line
 from tasks.job import Job
-from tasks.registry import APPROVED_UNTIL, EdgeVersion, Runs, Upstream
-from tasks.reporting.outcomes import REPORT, Outcome, accuracy, figures_of
+from tasks.registry import APPROVED_UNTIL, UNDECIDED, Answers, Candidate, Runs, Upstream
+from tasks.reporting.outcomes import REPORT, DeviceFailure, DeviceOutcome, Outcome, accuracy, figures_of
 from tasks.selection import Attempt, Judgement
 from tasks.store import libraries
 from tasks.upstream import Context, DeviceContext
 
 CONTENT = "report.json"
+VERDICT = "verdict.json"
+RECIPE = "recipe.json"
+STEPS = "steps.json"
+logger = logging.getLogger("edgewright")
 
 
 def open_run(job: Job) -> tuple[Runs, str]:
@@ -34,7 +40,8 @@ def open_run(job: Job) -> tuple[Runs, str]:
     run = runs.parent(job.version, job.run_key, f"{job.model} v{job.version}", tags)
     libraries_used = {f"library.{name}": version for name, version in libraries().items()}
     runs.log(run, params={"model": job.model, "version": job.version, "recipe": recipe.digest, **libraries_used})
-    runs.text(run, "recipe.json", recipe.model_dump_json(indent=2))
+    runs.text(run, RECIPE, recipe.model_dump_json(indent=2))
+    runs.text(run, "data.json", json.dumps(job.data, indent=2))
     return runs, run
 
 
@@ -58,7 +65,19 @@ def record_search(context: Context, baseline: Baseline, trajectory: Trajectory) 
         runs.log(child, metrics=figures, step=snapshot.index)
         rows.append({"snapshot": snapshot.title, "undone": snapshot in trajectory.undone, **figures})
     runs.table(child, "trajectory.json", rows)
+    runs.text(child, STEPS, json.dumps([asdict(step) for step in trajectory.steps]))
     runs.finish(child)
+
+
+def recorded_steps(context: Context) -> tuple[Step, ...]:
+    """Return the rounds of pruning that were taken for other devices of this version; none where there is no record."""
+    runs = context.runs
+    found = runs.find_text(runs.child(context.run, "prune"), STEPS)
+    try:
+        return tuple(Step(**step) for step in json.loads(found or "[]"))
+    except (ValueError, TypeError) as error:
+        logger.warning("run %s: its %s cannot be read (%s)", context.run, STEPS, one_line(error))
+        return ()
 
 
 def _record_baseline(context: Context, baseline: Baseline) -> None:
@@ -75,8 +94,11 @@ def _record_baseline(context: Context, baseline: Baseline) -> None:
 
 
 @task(name="record device", cache_policy=NO_CACHE)
-def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement, content: ReportContent) -> EdgeVersion:
-    """Log one device's figures, gates and report, and register the candidate; returns its registered version."""
+def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement, content: ReportContent) -> Candidate:
+    """Log one device's figures, gates and report, and keep the judged file with its run.
+
+    Raises RegistryError where the file is no longer the one that was measured.
+    """
     job, runs, child, verdict = context.job, context.runs, context.device_run, judgement.verdict
     runs.log(
         child,
@@ -88,15 +110,17 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
     )
     runs.text(child, REPORT, render_html(content))
     runs.text(child, CONTENT, content.model_dump_json())
-    runs.text(child, "verdict.json", Verdict.of(verdict.gates).model_dump_json(indent=2))  # what the gates say alone
+    runs.text(child, RECIPE, job.recipe.model_dump_json(indent=2))
+    runs.text(child, VERDICT, verdict.unapproved.model_dump_json(indent=2))
     for name, rows in report_tables(content).items():
         runs.table(child, f"{name}.json", rows)
-    tags = job.lineage.tags | decision_tags(content) | {"edgewright.report": f"runs:/{child}/{REPORT}"}
-    edge = context.edge_models.register(
-        context.device.name, child, chosen.file.path, description(content, runs, child), tags, runs
-    )
-    runs.finish(child)
-    return edge
+    measured = str(verdict.file_sha256)
+    return context.edge_models.keep(runs, child, chosen.file.path, context.lineage, measured)
+
+
+def release_tags(content: ReportContent, run: str) -> dict[str, str]:
+    """Return the tags of a release's page in the registry, beside its lineage."""
+    return decision_tags(content) | {"edgewright.report": f"runs:/{run}/{REPORT}"}
 
 
 def read_report(runs: Runs, run: str) -> ReportContent:
@@ -110,20 +134,30 @@ def read_report(runs: Runs, run: str) -> ReportContent:
         ) from error
 
 
-def record_outcome(job: Job, runs: Runs, run: str, outcome: Outcome) -> None:
-    """Record the answer on the version's run and on the upstream version's page."""
-    runs.log(run, metrics={"devices": len(job.recipe.devices)})
-    record_answer(job.workspace.tracking_uri, runs, run, outcome)
+def record_line(runs: Runs, line: DeviceOutcome) -> None:
+    """Record the answer of one device on its run."""
+    Answers(runs).record(line.run_id, line.answer, line.model_dump(mode="json"))
 
 
-def record_answer(tracking_uri: str, runs: Runs, run: str, outcome: Outcome) -> None:
+def record_failure(runs: Runs, run: str, failure: DeviceFailure) -> None:
+    """Record the error that ended a device's run."""
+    answer = UNDECIDED if failure.asked_again else "error"
+    Answers(runs).record(run, answer, failure.model_dump(mode="json"))
+
+
+def record_outcome(job: Job, runs: Runs, outcome: Outcome) -> None:
+    """Record a version's answer on its run and on the upstream version's page."""
+    runs.log(outcome.run_id, metrics={"devices": len(job.recipe.devices)})
+    record_answer(job.workspace.tracking_uri, runs, outcome, job.answer_key)
+
+
+def record_answer(tracking_uri: str, runs: Runs, outcome: Outcome, answer_key: str | None = None) -> None:
     """Record the answer on each device on the version's run and on the upstream version's page."""
-    runs.log(run, metrics={"published": sum(device.published for device in outcome.devices)})
-    verdicts = {f"edgewright.{device.device}": device.verdict for device in outcome.devices}
-    runs.log(run, tags=verdicts)
+    run, verdicts = outcome.run_id, {f"edgewright.{device.device}": device.verdict for device in outcome.devices}
+    runs.log(run, metrics={"published": sum(device.published for device in outcome.devices)}, tags=verdicts)
     tags = {**verdicts, "edgewright.answer": outcome.answer, "edgewright.run": run}
     Upstream(tracking_uri).tag(outcome.model, outcome.version, tags)
-    runs.answer(run, outcome.answer, outcome.model_dump(mode="json"))
+    Answers(runs).record(run, outcome.answer, outcome.model_dump(mode="json"), answer_key)
 
 
 def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:

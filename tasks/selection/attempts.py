@@ -25,44 +25,60 @@ Model = Snapshot | Student
 
 @dataclass(frozen=True)
 class References:
-    """The models to compare with on one device; `deployed` is None before the first deployment."""
+    """The models to compare with on one device: the parent, and the reference, the last release that passed.
+
+    `deployed` is what the candidate would replace. It differs from the reference where a person released it against its
+    gates. `held_against` is the number of the release that is deployed, which publication compares with.
+    """
 
     context: DeviceContext
     parent_file: Path
-    deployed: EdgeVersion | None
-    deployed_file: Path | None
-    deployed_failure: str | None
+    deployed: EdgeVersion | None = None
+    held_against: int | None = None
+    reference: EdgeVersion | None = None
+    reference_file: Path | None = None
+    reference_failure: str | None = None
 
     def beside(self, candidate: ModelEvidence, split: SplitName) -> Evidence:
         """Return a candidate's measurement with those of its references on the same rows, measured by the same code.
 
-        The float parent answers on this machine, as upstream knows it; the deployed model answers as on the device.
+        The float parent answers on this machine, as upstream knows it; the reference answers as on the device.
         """
         parent = measure_on(self.context, self.parent_file, split)
-        return Evidence(candidate, parent, self._deployed(split), functions=self.context.job.functions)
+        return Evidence(candidate, parent, self._reference(split), functions=self.context.job.functions)
 
-    def _deployed(self, split: SplitName) -> ModelEvidence | None:
-        if self.deployed is None:
+    def _reference(self, split: SplitName) -> ModelEvidence | None:
+        if self.reference is None:
             return None
-        if self.deployed_file is None:
-            return ModelEvidence(rows=None, resources=None, failure=self.deployed_failure)
-        return measure_for(self.context, self.deployed_file, split)
+        if self.reference_file is None:
+            return ModelEvidence(rows=None, resources=None, failure=self.reference_failure)
+        return measure_for(self.context, self.reference_file, split)
 
 
 def references(context: DeviceContext, baseline: Baseline) -> References:
-    """Find the model that is deployed on a device class; where its file is damaged, the gates against it fail."""
+    """Find the models to compare with on a device class; where a file is damaged, the gates against it fail."""
     models, device = context.edge_models, context.device.name
-    deployed = models.deployed(device)
-    if deployed is not None and deployed.run_key == context.job.run_key:
-        # A killed run had got as far as the alias: hold the candidate against the same model as then.
-        deployed = models.previous(device)
-    file, failure = None, None
-    if deployed is not None:
-        try:
-            file = models.fetch(deployed)
-        except RegistryError as error:
-            failure = str(error)
-    return References(context, baseline.onnx, deployed, file, failure)
+    now, reference = models.deployed(device), models.reference(device, without=context.key)
+    # A killed run had got as far as the alias: it replaces the same model as then.
+    deployed = models.previous(device) if now is not None and now.run_key == context.key else now
+    held_against = None if now is None else now.release
+    found = References(context, baseline.onnx, deployed, held_against, reference)
+    if reference is None:
+        return found
+    try:
+        return replace(found, reference_file=_fetched(context, reference))
+    except RegistryError as error:
+        return replace(found, reference_failure=str(error))
+
+
+def _fetched(context: DeviceContext, edge: EdgeVersion) -> Path:
+    """Return the file of a release out of the store, where it is fetched to once."""
+
+    def produce(folder: Path) -> str:
+        return str(context.edge_models.fetch(edge, folder).relative_to(folder))
+
+    stage = context.store.run("release-file", {"file": edge.file_sha256}, (__name__,), produce)
+    return stage.folder / str(stage.value)
 
 
 @dataclass(frozen=True)

@@ -26,17 +26,24 @@ logger = logging.getLogger("edgewright")
 
 @dataclass(frozen=True)
 class Judgement:
-    """The gates' decision on the test rows, its evidence, and the model that was deployed then."""
+    """The gates' decision on the test rows, its evidence, and the releases that were deployed and compared with."""
 
     verdict: Verdict
     evidence: Evidence
     deployed: EdgeVersion | None
+    reference: EdgeVersion | None = None
+    held_against: int | None = None
     representativeness: Representativeness | None = None
 
     @property
     def deployed_version(self) -> str | None:
         """The upstream version of the model that was deployed then."""
         return self.deployed.source_version if self.deployed else None
+
+    @property
+    def reference_version(self) -> str | None:
+        """The upstream version of the release that was compared with."""
+        return self.reference.source_version if self.reference else None
 
 
 @task(name="ladder", cache_policy=NO_CACHE)
@@ -140,4 +147,6 @@ def judge(references: References, chosen: Attempt, representativeness: Represent
         representativeness=representativeness,
     )
     verdict = decide(context.job.recipe.policy(context.device), evidence)
-    return Judgement(verdict, evidence, references.deployed, representativeness)
+    return Judgement(
+        verdict, evidence, references.deployed, references.reference, references.held_against, representativeness
+    )

@@ -5,7 +5,7 @@ and the contexts that every later step works in. Long work starts only when ever
 """
 
 from tasks.upstream.context import REMEDY, UNTRAINABLE, Context, DeviceContext
-from tasks.upstream.job_checks import check_recipe, plan_of, preflight
+from tasks.upstream.job_checks import check_recipe, plan_of, preflight, read_job
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
 from tasks.upstream.representativeness_check import check_representativeness
 from tasks.upstream.resolution import resolve
@@ -22,5 +22,6 @@ __all__ = [
     "check_representativeness",
     "plan_of",
     "preflight",
+    "read_job",
     "resolve",
 ]

@@ -9,7 +9,7 @@ from deployments.recipe import Rung
 from deployments.workload import SplitName
 from tasks.errors import PreflightError
 from tasks.job import Job
-from tasks.registry import EdgeModels, Runs
+from tasks.registry import EdgeModels, Lineage, Runs
 from tasks.store import StageStore
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent, stored_outputs
 
@@ -60,9 +60,20 @@ class DeviceContext(Context):
     device: DeviceProfile
 
     @cached_property
+    def key(self) -> str:
+        """Digest of everything that the device's answer depends on."""
+        return self.job.device_key(self.device)
+
+    @cached_property
     def device_run(self) -> str:
-        """Id of the child run that shows this device; made where it is missing."""
-        return self.runs.child(self.run, self.device.name)
+        """Id of the child run that shows this device; one that gave an answer before is not taken up again."""
+        return self.runs.device(self.run, self.job.version, self.device.name, self.key)
+
+    @property
+    def lineage(self) -> Lineage:
+        """The origin of the edge model that comes of this."""
+        job, recipe = self.job, self.job.recipe
+        return Lineage(job.version, job.model, recipe.name, recipe.digest, self.key)
 
     @property
     def edge_models(self) -> EdgeModels:

@@ -29,22 +29,31 @@ SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
 @task(name="preflight", cache_policy=NO_CACHE)
 def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> Job:
-    """Read and check recipe, devices, workload and model version.
+    """Read and check recipe, devices, workload and model version, and warn of what would end badly.
 
     Raises ConfigurationError, PreflightError, RegistryError or RegistryUnavailable, each one sentence with a remedy.
     """
+    job = read_job(model, version, recipe, workspace)
+    _warn_of_missing_classes(job.workload, job.splits)
+    for device, found in emulators_for(job.recipe.devices, workspace.home).items():
+        if isinstance(found, EmulatorMissing):
+            logger.warning("%s: its gates on answers will be inconclusive: %s", device, found)
+    return job
+
+
+def read_job(model: str, version: str, recipe: Path, workspace: Workspace) -> Job:
+    """Read and check recipe, devices, workload and model version, as preflight does, without a warning."""
     read = read_recipe(recipe)
     if read.model != model:
         raise PreflightError(
             f"{recipe}: key `model`: expected {model}, which is to be compressed, got {read.model}; "
             f"use the recipe of {model}"
         )
-    Upstream(workspace.tracking_uri).check(model, version)
+    upstream = Upstream(workspace.tracking_uri)
+    upstream.check(model, version)
     workload, splits, sample = _data(recipe, read)
-    for device, found in emulators_for(read.devices, workspace.home).items():
-        if isinstance(found, EmulatorMissing):
-            logger.warning("%s: its gates on answers will be inconclusive: %s", device, found)
-    return Job(model, version, read, workload, splits, workspace, sample)
+    identity = upstream.identity(model, version)
+    return Job(model, version, read, workload, splits, workspace, sample, identity)
 
 
 def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
@@ -69,7 +78,6 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
         sample = read_sample(workload, splits) if recipe.representativeness else None
-        _warn_of_missing_classes(workload, splits)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     for name in SEARCHED_AND_JUDGED:

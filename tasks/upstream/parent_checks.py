@@ -111,7 +111,7 @@ def _shapes(inputs: Sequence[Row]) -> str:
 
 def _check_rungs(job: Job) -> None:
     """Raise PreflightError where a device is left without a rung that trains nothing."""
-    for device in job.recipe.devices:
+    for device in job.devices:
         if all(rung.trains for rung in job.recipe.rungs(device)):
             trains = ", ".join(rung.title for rung in job.recipe.rungs(device))
             raise PreflightError(

@@ -95,9 +95,9 @@ def test_the_registered_model_says_why(
     answered: tuple[Runs, list[DeviceOutcome]], mlflow_server: str, browser: "Browser"
 ) -> None:
     page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    (_, refused) = answered[1]
-    page.goto(f"{mlflow_server}/#/models/tiny-{refused.device}/versions/{refused.edge_version}")
-    page.get_by_text("Refused; nothing is deployed on this device yet.").first.wait_for(timeout=SLOW_MS)
+    (published, _) = answered[1]
+    page.goto(f"{mlflow_server}/#/models/tiny-{published.device}/versions/1")
+    page.get_by_text("Published; the first model on this device.").first.wait_for(timeout=SLOW_MS)
     page.get_by_text("edgewright.verdict").first.wait_for(timeout=SLOW_MS)
     page.screenshot(path=SCREENSHOTS / "registered-model.png")
     page.get_by_role("link", name="The gate report").click()
@@ -144,7 +144,7 @@ def test_an_approval_is_read_in_the_report_and_in_the_registry(
     report.get_by_text("The press stands still.").first.wait_for(timeout=SLOW_MS)
     assert report.locator("h1#verdict").inner_text().startswith("Overridden")
     page.screenshot(path=SCREENSHOTS / "mlflow-overridden.png")
-    page.goto(f"{mlflow_server}/#/models/tiny-{refused.device}/versions/{refused.edge_version}")
+    page.goto(f"{mlflow_server}/#/models/tiny-{refused.device}/versions/1")
     page.get_by_text("Ada Lovelace").first.wait_for(timeout=SLOW_MS)
     page.screenshot(path=SCREENSHOTS / "registered-model-overridden.png")
 

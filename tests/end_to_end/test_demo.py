@@ -60,7 +60,7 @@ def test_the_damaged_version_is_as_good_as_its_parent_and_fails_against_the_depl
     entry = summary["3", device]
     workspace = Workspace.at(demo[0])
     runs = Runs(workspace.tracking_uri, "digits")
-    (run,) = runs._search({"edgewright.stage": device, "edgewright.verdict": "fail"})
+    (run,) = runs.search({"edgewright.stage": device, "edgewright.verdict": "fail"})
     verdict = json.loads(Path(runs.client.download_artifacts(run.info.run_id, "verdict.json")).read_text())
     outcomes = {gate["name"]: gate["outcome"] for gate in verdict["gates"]}
     assert outcomes["accuracy against parent"] == outcomes["recall on 8 against parent"] == "pass"
@@ -87,7 +87,7 @@ def test_the_target_holds_the_two_published_bundles_whole(demo: tuple[Path, str]
 @pytest.mark.parametrize("device", DEVICES)
 def test_every_report_says_its_verdict_and_shows_the_flipped_rows(demo: tuple[Path, str], device: str) -> None:
     runs = Runs(Workspace.at(demo[0]).tracking_uri, "digits")
-    (run,) = runs._search({"edgewright.stage": device, "edgewright.verdict": "fail"})
+    (run,) = runs.search({"edgewright.stage": device, "edgewright.verdict": "fail"})
     page = Path(runs.client.download_artifacts(run.info.run_id, "report.html")).read_text()
     assert "Refused; version 2 stays deployed" in page
     assert page.count("data:image/png;base64,") > 5

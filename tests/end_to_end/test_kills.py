@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle import read_bundle
-from tasks.registry import EdgeModels, Runs
+from tasks.registry import Answers, EdgeModels, Runs
 from tasks.workspace import Workspace
 
 pytestmark = pytest.mark.end_to_end
@@ -85,7 +85,7 @@ def test_a_run_killed_after_its_alias_moved_is_held_against_what_was_deployed_be
 @pytest.mark.usefixtures("children")
 def test_one_run_answers_a_version_however_often_it_was_killed(home: Path) -> None:
     runs = Runs(Workspace.at(home).tracking_uri, "tiny")
-    assert runs.answered_versions() == {1, 2}
-    parents = runs._search({"edgewright.stage": "compress"})
+    assert Answers(runs).versions() == {1, 2}
+    parents = runs.search({"edgewright.stage": "compress"})
     assert len(parents) == 2
     assert json.loads((home / "outcome-2.json").read_text())["reused"]

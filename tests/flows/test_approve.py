@@ -42,9 +42,9 @@ class Refused:
     def approve(self, **changes: object) -> DeviceOutcome:
         return approve_version(self.world, "tiny", "1", self.name, **{**WORDS, **changes})  # type: ignore[arg-type]
 
-    def deployed(self) -> str | None:
+    def deployed(self) -> int | None:
         edge = self.models.deployed(self.name)
-        return None if edge is None else edge.version
+        return None if edge is None else edge.release
 
     def bundle(self) -> Path:
         (folder,) = (self.world.target / "tiny" / self.name).iterdir()
@@ -59,7 +59,7 @@ def test_an_approval_publishes_what_was_refused_and_everything_says_so(world: Wo
     assert refused.line.verdict == "fail" and refused.deployed() is None
     after = refused.approve()
     assert (after.verdict, after.published) == ("overridden", True)
-    assert refused.deployed() == refused.line.edge_version
+    assert refused.deployed() == after.release == 1
     assert refused.manifest().approval["approved_by"] == "Ada Lovelace"
     assert refused.manifest().lineage["verdict"] == "overridden"
     content = ReportContent.model_validate_json(refused.runs.read_text(refused.run, "report.json"))
@@ -68,8 +68,7 @@ def test_an_approval_publishes_what_was_refused_and_everything_says_so(world: Wo
     assert "The press stands still." in page and "Published by approval against its gates" in page
     tags = refused.runs.tags(refused.run)
     assert tags["edgewright.verdict"] == "overridden" and tags["edgewright.approved_by"] == "Ada Lovelace"
-    assert refused.line.edge_version is not None
-    version = refused.models.client.get_model_version(f"tiny-{refused.name}", refused.line.edge_version)
+    version = refused.models.client.get_model_version(f"tiny-{refused.name}", "1")
     assert version.description is not None
     assert content.history[-1].overridden and content.history[-1].now == "deployed"
     assert "Ada Lovelace" in version.description and version.tags["edgewright.verdict"] == "overridden"
@@ -82,7 +81,7 @@ def test_nothing_undoes_it_and_the_version_stays_answered(world: Workspace, vari
     again = flows.compress.compress("tiny", "1", refused.recipe, world)
     assert again.reused and again.answer == "published" and again.devices[0].verdict == "overridden"
     assert flows.reconcile.reconcile([refused.recipe], world) == []
-    assert refused.deployed() == refused.line.edge_version
+    assert refused.deployed() == 1
     approval = again.devices[0].approval
     assert approval is not None and approval.reason == "The press stands still."
     assert refused.approve(until=date(2999, 2, 1)).approval.until == date(2999, 2, 1)  # type: ignore[union-attr]
@@ -108,7 +107,7 @@ def test_a_second_approval_is_a_newer_record_of_the_same_release(world: Workspac
 
 
 def lose_outcome(refused: Refused) -> None:
-    (file,) = Path(refused.world.home).rglob(f"artifacts/edgewright-tiny/{refused.outcome.run_id}/**/outcome.json")
+    (file,) = Path(refused.world.home).rglob(f"artifacts/edgewright-tiny/{refused.run}/**/outcome.json")
     file.unlink()
 
 
@@ -121,14 +120,14 @@ def test_an_answer_that_was_lost_finds_its_approval_again(world: Workspace, vari
     assert (again.reused, again.answer) == (False, "published")
     (line,) = again.devices
     assert (line.verdict, line.approval, line.published) == ("overridden", approved.approval, True)
-    assert refused.bundle() == bundle and refused.deployed() == line.edge_version == approved.edge_version
-    content = ReportContent.model_validate_json(refused.runs.read_text(refused.run, "report.json"))
+    assert refused.bundle() == bundle and refused.deployed() == line.release == approved.release
+    content = ReportContent.model_validate_json(refused.runs.read_text(line.run_id, "report.json"))
     assert content.published and content.decision.startswith("Published by approval against its gates")
     this = content.history[-1]
     assert (this.overridden, this.now) == (True, "deployed")
     assert this.why.startswith("approved by Ada Lovelace until 2999-01-01 (")
-    assert refused.runs.tags(refused.run)["edgewright.verdict"] == "overridden"
-    assert json.loads(refused.runs.read_text(refused.run, "verdict.json"))["outcome"] == "fail"
+    assert refused.runs.tags(line.run_id)["edgewright.verdict"] == "overridden"
+    assert json.loads(refused.runs.read_text(line.run_id, "verdict.json"))["outcome"] == "fail"
     assert refused.approve(until=date(2999, 2, 1)).published  # what was recorded again can be approved again
 
 
@@ -144,7 +143,7 @@ def test_a_recorded_approval_that_does_not_count_leaves_the_refusal_and_says_so(
     world: Workspace, variant: Variant, caplog: pytest.LogCaptureFixture, changes: dict[str, str], says: str
 ) -> None:
     refused = Refused(world, variant, "lost-in-vain")
-    deployed = refused.approve().edge_version
+    deployed = refused.approve().release
     stored = json.loads(refused.runs.read_text(refused.run, "approval.json"))
     stored["approval"] |= changes
     refused.runs.text(refused.run, "approval.json", json.dumps(stored))
@@ -162,11 +161,11 @@ def test_a_recorded_approval_does_not_replace_what_came_later(
     refused = Refused(world, variant, "lost-and-overtaken")
     refused.approve()
     later = flows.compress.compress("tiny", "1", variant("lost-and-overtaken"), world)
-    assert later.answer == "published" and refused.deployed() == later.devices[0].edge_version
+    assert later.answer == "published" and refused.deployed() == later.devices[0].release == 2
     lose_outcome(refused)
     with caplog.at_level("WARNING", logger="edgewright"):
         again = flows.compress.compress("tiny", "1", variant("lost-and-overtaken", device=SMALL), world)
-    assert again.answer == "refused" and refused.deployed() == later.devices[0].edge_version
+    assert again.answer == "refused" and refused.deployed() == later.devices[0].release
     assert any("expected what was approved to be deployed still" in message for message in caplog.messages)
 
 
@@ -222,7 +221,7 @@ def test_another_file_than_the_judged_one_is_not_published(world: Workspace, var
     refused = Refused(world, variant, "swapped")
     (file,) = Path(world.home).rglob(f"artifacts/edgewright-tiny/{refused.run}/**/model.onnx")
     file.write_bytes(file.read_bytes() + b"\x00")
-    with pytest.raises(RegistryError, match="it was changed after publication"):
+    with pytest.raises(RegistryError, match="it was changed since: compress the version again"):
         refused.approve()
     assert refused.deployed() is None
 
@@ -230,13 +229,11 @@ def test_another_file_than_the_judged_one_is_not_published(world: Workspace, var
 def test_what_was_never_compared_with_the_deployed_model_is_not_approved(world: Workspace, variant: Variant) -> None:
     refused = Refused(world, variant, "overtaken")
     other = flows.compress.compress("tiny", "1", variant("overtaken"), world)
-    assert other.answer == "published" and refused.deployed() == other.devices[0].edge_version
-    newest = refused.runs.read_text(other.run_id, "outcome.json")
-    lost = json.loads(newest) | {"devices": []}
-    refused.runs.text(other.run_id, "outcome.json", json.dumps(lost))
+    assert other.answer == "published" and refused.deployed() == other.devices[0].release
+    refused.runs.text(other.devices[0].run_id, "outcome.json", "lost")
     with pytest.raises(ApprovalError, match=r"\(nothing\), got a model of version 1; compress the version again"):
         refused.approve()
-    assert refused.deployed() == other.devices[0].edge_version
+    assert refused.deployed() == other.devices[0].release
 
 
 def test_what_passed_needs_no_approval(world: Workspace, variant: Variant) -> None:
@@ -253,7 +250,7 @@ def test_a_kill_in_between_is_completed_by_saying_it_again(
         broken.setattr("tasks.delivery.approvals._tell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             refused.approve()
-    assert refused.deployed() == refused.line.edge_version
+    assert refused.deployed() == 1
     assert refused.runs.tags(refused.run)["edgewright.verdict"] == "fail"
     assert refused.approve().published
     assert refused.runs.tags(refused.run)["edgewright.verdict"] == "overridden"
@@ -281,11 +278,13 @@ def test_the_command_line_asks_for_everything_and_history_shows_it(
     assert isinstance(whole.exception, ApprovalError)
 
 
-def test_publish_refuses_an_approval_of_another_file(world: Workspace, variant: Variant) -> None:
+def test_publish_refuses_an_approval_of_another_file(world: Workspace, variant: Variant, tmp_path: Path) -> None:
     refused = Refused(world, variant, "strict")
-    refused.approve()
+    after = refused.approve()
+    assert after.candidate is not None
     content = ReportContent.model_validate_json(refused.runs.read_text(refused.run, "report.json"))
-    edge = refused.models.deployed("strict")
-    assert edge is not None
-    with pytest.raises(PublishError, match="expected the file that Ada Lovelace approved"):
-        publish._check_verdict("tiny", content.verdict, replace(edge, file_sha256="b" * 64))
+    file = refused.models.fetch_candidate(after.candidate, tmp_path / "fetched")
+    other = replace(after.candidate, file_sha256="b" * 64)
+    publication = publish.Publication(content.verdict, file, other, "", {}, after.release)
+    with pytest.raises(PublishError, match="expected the file that was measured"):
+        publish._check("tiny", publication)

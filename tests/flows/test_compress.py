@@ -1,17 +1,26 @@
 """The whole way for one version, on a tiny model: every answer that it can have."""
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import flows.compress
+from deployments.workload import Split, SplitName
 from edge_runtime.bundle import read_bundle
-from model_compression.errors import CompressionError
+from model_compression.errors import CompressionError, QuantizationError
 from quality_gates.report import ReportContent
-from tasks.errors import PreflightError, RegistryError
+from tasks.delivery import FolderDestination
+from tasks.errors import PreflightError, RegistryError, SystemFailure
 from tasks.registry import EdgeModels, Runs
+from tasks.selection import ladder
+from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
+from tests.end_to_end.tiny import upstream
 from tests.end_to_end.tiny.variants import QAT
+from tests.end_to_end.tiny.workload import Tiny
 from tests.flows.conftest import TINY, Variant
 
 
@@ -101,26 +110,114 @@ def test_what_goes_wrong_on_the_way_is_the_recorded_answer(
     def broken(*_: object) -> None:
         raise CompressionError("expected one thing, got another; do a third")
 
-    monkeypatch.setattr(flows.compress, "prune", broken)
     recipe = variant("broken")
-    with pytest.raises(CompressionError):
-        flows.compress.compress("tiny", "1", recipe, world)
+    with monkeypatch.context() as patched:
+        patched.setattr(flows.compress, "prune", broken)
+        with pytest.raises(CompressionError):
+            flows.compress.compress("tiny", "1", recipe, world)
     again = flows.compress.compress("tiny", "1", recipe, world)
-    assert again.reused and again.answer == "error"
+    assert again.reused and (again.answer, again.exit_code) == ("error", 2)
     assert again.error == "expected one thing, got another; do a third"
+    assert flows.compress.compress("tiny", "1", recipe, world, again=True).answer == "published"
+
+
+def full_disk(*_: object) -> None:
+    raise OSError("no space left on device")
 
 
 def test_a_fault_that_is_no_answer_is_asked_again(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = variant("fault")
-
-    def full_disk(*_: object) -> None:
-        raise OSError("no space left on device")
-
     with monkeypatch.context() as patched:
         patched.setattr(flows.compress, "prune", full_disk)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(SystemFailure, match="no space left"):
             flows.compress.compress("tiny", "1", recipe, world)
+    runs = Runs(world.tracking_uri, "tiny")
+    assert runs.client.search_runs([runs.experiment], "attributes.status = 'RUNNING'") == []
     outcome = flows.compress.compress("tiny", "1", recipe, world)
     assert outcome.answer == "published" and not outcome.reused
+
+
+def two_devices(variant: Variant, name: str, **second: object) -> str:
+    """Write a recipe for two devices; returns its path. The second has some keys changed."""
+    names = [f"{name}-one", f"{name}-two"]
+    variant(names[0])
+    variant(names[1], device=second)
+    return variant(f"{name}-both", {"devices": names})
+
+
+def test_one_devices_fault_leaves_the_others_answer(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, climb = two_devices(variant, "fault"), ladder.climb.fn
+
+    def broken(context: DeviceContext, *given: Any) -> object:
+        if context.device.name == "fault-one":
+            raise QuantizationError("expected a layer, got none; add one")
+        return climb(context, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(flows.compress, "climb", broken)
+        outcome = flows.compress.compress("tiny", "1", recipe, world)
+    assert (outcome.answer, outcome.exit_code) == ("partly published", 2)
+    assert [(each.device, each.sentence) for each in outcome.failures] == [
+        ("fault-one", "expected a layer, got none; add one")
+    ]
+    assert [line.device for line in outcome.devices] == ["fault-two"]
+    again = flows.compress.compress("tiny", "1", recipe, world)
+    assert again.reused and again.failures == outcome.failures
+
+
+def test_a_changed_device_is_answered_alone_on_the_trajectory_that_exists(world: Workspace, variant: Variant) -> None:
+    first = flows.compress.compress("tiny", "1", two_devices(variant, "changed"), world)
+    assert [line.published for line in first.devices] == [True, True]
+    second = flows.compress.compress("tiny", "1", two_devices(variant, "changed", budgets={"size_kb": 100}), world)
+    assert second.run_id == first.run_id and not second.reused
+    assert second.devices[0] == first.devices[0]
+    assert second.devices[1].run_id != first.devices[1].run_id
+    runs = Runs(world.tracking_uri, "tiny")
+    steps = json.loads(runs.read_text(runs.child(first.run_id, "prune"), "steps.json"))
+    assert len(steps) == 1 and steps[0]["kept"]
+
+
+def bundle_of(world: Workspace, device: str) -> Path:
+    (address,) = FolderDestination(world.target).bundles("tiny", device)
+    return Path(address)
+
+
+def test_an_answer_counts_only_while_what_it_made_is_there(world: Workspace, variant: Variant, tmp_path: Path) -> None:
+    recipe = variant("presence")
+    first = flows.compress.compress("tiny", "1", recipe, world)
+    bundle = bundle_of(world, "presence")
+    shutil.rmtree(bundle)
+    again = flows.compress.compress("tiny", "1", recipe, world)
+    assert (again.reused, again.answer, again.devices[0].release) == (False, "published", first.devices[0].release)
+    assert bundle_of(world, "presence") == bundle
+    elsewhere = world.model_copy(update={"target": tmp_path / "elsewhere"})
+    assert flows.compress.compress("tiny", "1", recipe, elsewhere).answer == "published"
+    assert bundle_of(elsewhere, "presence").name == bundle.name
+    assert flows.compress.compress("tiny", "1", recipe, elsewhere).reused
+
+
+def test_other_labels_in_the_test_split_are_another_question(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, whole = variant("relabelled"), Tiny.split
+    flows.compress.compress("tiny", "1", recipe, world)
+
+    def split(self: Tiny, name: SplitName) -> Split:
+        rows = whole(self, name)
+        return Split(rows.inputs, rows.targets[::-1].copy(), rows.slices) if name == "test" else rows
+
+    monkeypatch.setattr(Tiny, "split", split)
+    assert not flows.compress.compress("tiny", "1", recipe, world).reused
+
+
+def test_a_model_that_was_deleted_and_registered_again_is_another_question(tmp_path: Path, variant: Variant) -> None:
+    own, recipe = Workspace.at(tmp_path / "own"), variant("reborn")
+    upstream.register(own.tracking_uri)
+    assert not flows.compress.compress("tiny", "1", recipe, own).reused
+    Runs(own.tracking_uri, "tiny").client.delete_registered_model("tiny")
+    upstream.register(own.tracking_uri, seed=1)
+    assert not flows.compress.compress("tiny", "1", recipe, own).reused

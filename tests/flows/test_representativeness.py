@@ -44,10 +44,10 @@ def mostly_ones(labels: bool = True) -> DeploymentSample:
 
 def child_run(world: Workspace, recipe_name: str) -> Any:
     runs = Runs(world.tracking_uri, "tiny")
-    parents = {run.info.run_id for run in runs._search({"edgewright.recipe": recipe_name})}
+    parents = {run.info.run_id for run in runs.search({"edgewright.recipe": recipe_name})}
     (child,) = (
         run
-        for run in runs._search({"edgewright.stage": "representativeness"})
+        for run in runs.search({"edgewright.stage": "representativeness"})
         if run.data.tags["mlflow.parentRunId"] in parents
     )
     return child

@@ -28,8 +28,8 @@ def baseline(onnx: Path) -> Baseline:
     return Baseline(Snapshot.original("0" * 64, 1, 1, 0.9, onnx), onnx, 0)
 
 
-def verdict(outcome: GateOutcome = "pass") -> Verdict:
-    """A verdict of one gate."""
+def verdict(outcome: GateOutcome = "pass", file: str | None = None) -> Verdict:
+    """A verdict of one gate about a file."""
     sentence = f"The gate ended as {outcome}."
     gate = GateResult(name="size", kind="limit", outcome=outcome, blocking=True, metric="size_bytes", sentence=sentence)
-    return Verdict.of((gate,))
+    return Verdict.of((gate,), file=file)

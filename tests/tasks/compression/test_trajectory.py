@@ -71,9 +71,9 @@ def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
     ratios: list[float] = []
     honest = tasks.compression.trajectory._round
 
-    def watched(context: Context, last: Snapshot, prunable: Prunable, ratio: float) -> Snapshot:
+    def watched(context: Context, last: Snapshot, prunable: Prunable, ratio: float, weigh_by: str) -> Snapshot:
         ratios.append(ratio)
-        return honest(context, last, prunable, ratio)
+        return honest(context, last, prunable, ratio, weigh_by)
 
     monkeypatch.setattr(tasks.compression.trajectory, "_round", watched)
     monkeypatch.setattr(tasks.compression.trajectory, "broken_floor", lambda *_: "it broke")

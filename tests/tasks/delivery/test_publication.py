@@ -1,6 +1,8 @@
 """Publication: nothing without a passing verdict, the bundle whole before anything names it, safe to repeat."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -9,8 +11,10 @@ from edge_runtime.bundle import read_bundle
 from edge_runtime.errors import EdgewrightError
 from edge_runtime.files import sha256_of
 from quality_gates.verdict import GateOutcome
-from tasks.delivery import publish
-from tasks.errors import PublishError
+from tasks.delivery import FolderDestination, Publication, publish, recover
+from tasks.delivery import releases as protocol
+from tasks.delivery.destinations import Claim
+from tasks.errors import Overtaken, PublishError, SystemFailure
 from tasks.job import Job
 from tasks.registry import EdgeModels, EdgeVersion, Runs
 from tasks.workspace import Workspace
@@ -20,58 +24,75 @@ from tests.tasks.tiny import FEATURES, job
 
 
 class Counter:
-    """A job with a registered candidate, ready to be published."""
+    """A version with a judged candidate, ready to be published."""
 
     def __init__(self, job: Job, file: Path) -> None:
-        self.job = job
-        self.file = file
+        self.job, self.file, self.context = job, file, on(job)
         self.models = EdgeModels(job.workspace.tracking_uri, job.model)
-        self.edge = self._register()
+        self.destination = FolderDestination(job.workspace.target)
+        runs = Runs(job.workspace.tracking_uri, job.model)
+        run = runs.parent(job.version, job.run_key, f"m v{job.version}", {})
+        self.candidate = self.models.keep(runs, run, file, self.context.lineage, sha256_of(file))
 
-    def publish(self, outcome: GateOutcome = "pass") -> Path:
-        return Path(publish.fn(on(self.job), verdict(outcome), self.file, self.edge))
+    def publication(self, outcome: GateOutcome = "pass", **changes: Any) -> Publication:
+        judged = verdict(outcome, self.candidate.file_sha256)
+        now = self.deployed()
+        tags = {"edgewright.verdict": outcome}
+        against = None if now is None else now.release
+        return replace(Publication(judged, self.file, self.candidate, "words", tags, against), **changes)
+
+    def publish(self, outcome: GateOutcome = "pass", **changes: Any) -> EdgeVersion:
+        return publish.fn(self.context, self.publication(outcome, **changes))
 
     def deployed(self) -> EdgeVersion | None:
         return self.models.deployed("bench")
 
     def bundles(self) -> list[Path]:
-        return sorted(self.job.workspace.target.glob("*/*/*"))
+        return [Path(address) for address in self.destination.bundles(self.job.model, "bench")]
 
-    def _register(self) -> EdgeVersion:
-        runs = Runs(self.job.workspace.tracking_uri, self.job.model)
-        run = runs.parent(self.job.version, self.job.run_key, "m v1", {})
-        return self.models.register("bench", run, self.file, "", self.job.lineage.tags, runs)
+    def versions(self) -> list[str]:
+        return sorted(read_bundle(bundle).manifest.version for bundle in self.bundles())
+
+    def other(self, version: str, target: Path | None = None) -> "Counter":
+        """Another version of the same model, with another file; `target` makes it another installation's."""
+        workspace = self.job.workspace if target is None else self.job.workspace.model_copy(update={"target": target})
+        file = linear_model(self.file.parent / f"v{version}.onnx", FEATURES, 10 + int(version))
+        return Counter(job(workspace, self.job.model, version), file)
 
 
 @pytest.fixture
 def counter(workspace: Workspace, tmp_path: Path, request: pytest.FixtureRequest) -> Counter:
     """A candidate of a model of each test's own."""
     name = str(request.node.name).replace("[", "-").rstrip("]")
-    return Counter(job(workspace, name), linear_model(tmp_path / "candidate.onnx", FEATURES))
+    return Counter(job(workspace, name, "2"), linear_model(tmp_path / "candidate.onnx", FEATURES))
 
 
 def test_a_bundle_is_what_a_device_reads(counter: Counter) -> None:
-    bundle = read_bundle(counter.publish())
+    edge = counter.publish()
+    (path,) = counter.bundles()
+    bundle = read_bundle(path)
     manifest = bundle.manifest
-    assert (manifest.model, manifest.version, manifest.device) == (counter.job.model, "1", "bench")
+    assert (manifest.model, manifest.version, manifest.device) == (counter.job.model, "2", "bench")
     assert bundle.entry_path.read_bytes() == counter.file.read_bytes()
     assert [spec.name for spec in manifest.inputs] == ["x"]
     assert manifest.session.threads == 1
     assert manifest.lineage == {
         "source_model": counter.job.model,
-        "source_version": "1",
+        "source_version": "2",
         "recipe": "tiny",
         "recipe_digest": counter.job.recipe.digest,
-        "run_key": counter.job.run_key,
+        "run_key": counter.context.key,
         "verdict": "pass",
+        "release": "1",
     }
-    assert counter.deployed() == counter.edge
+    assert counter.deployed() == edge
+    assert (edge.release, edge.passed, edge.file_sha256) == (1, True, counter.candidate.file_sha256)
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_without_a_passing_verdict_nothing_is_published(counter: Counter, outcome: GateOutcome) -> None:
     says = (
-        rf"version 1 on bench: expected a passing or an overridden verdict, got {outcome}: .* Nothing was published; "
+        rf"version 2 on bench: expected a passing or an overridden verdict, got {outcome}: .* Nothing was published; "
         "see the gate report"
     )
     with pytest.raises(PublishError, match=says):
@@ -80,45 +101,87 @@ def test_without_a_passing_verdict_nothing_is_published(counter: Counter, outcom
     assert counter.deployed() is None
 
 
-def test_another_file_than_the_one_that_was_judged_is_not_published(counter: Counter) -> None:
+def test_another_file_than_the_one_that_was_measured_is_not_published(counter: Counter) -> None:
     counter.file.write_bytes(counter.file.read_bytes() + b"\x00")
     with pytest.raises(PublishError) as caught:
         counter.publish()
-    assert f"with sha256 {counter.edge.file_sha256}, got {sha256_of(counter.file)}; nothing was" in str(caught.value)
+    assert f"with sha256 {counter.candidate.file_sha256}, got {sha256_of(counter.file)}; nothing was" in str(
+        caught.value
+    )
     assert not counter.job.workspace.target.exists()
+    assert counter.deployed() is None
+
+
+@pytest.mark.parametrize("judged", [None, "0" * 64])
+def test_a_verdict_of_another_file_publishes_nothing(counter: Counter, judged: str | None) -> None:
+    with pytest.raises(PublishError, match="expected the file that was measured"):
+        counter.publish(verdict=verdict("pass", judged))
     assert counter.deployed() is None
 
 
 def test_publishing_again_changes_nothing(counter: Counter) -> None:
     first = counter.publish()
-    written = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    bundles = counter.bundles()
+    written = {path: path.stat().st_mtime_ns for path in bundles[0].rglob("*")}
     assert counter.publish() == first
-    assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == written
-    assert counter.bundles() == [first]
+    assert {path: path.stat().st_mtime_ns for path in bundles[0].rglob("*")} == written
+    assert counter.bundles() == bundles
     assert counter.models.previous("bench") is None
+
+
+def test_releases_count_up_and_the_registered_model_holds_nothing_else(counter: Counter) -> None:
+    third = counter.other("3")
+    assert [counter.publish().release, third.publish().release] == [1, 2]
+    assert [(edge.release, edge.source_version) for edge in counter.models.releases("bench")] == [(2, "3"), (1, "2")]
+    counter.other("4")  # judged, and never released
+    assert len(counter.models.releases("bench")) == 2
+
+
+def test_an_older_version_does_not_replace_a_newer_one_unless_somebody_says_so(counter: Counter) -> None:
+    counter.publish()
+    older = counter.other("1")
+    with pytest.raises(PublishError, match="expected a version that is not older than the deployed one, got 2"):
+        older.publish()
+    assert counter.versions() == ["2"]
+    back = older.publish(back=True)
+    assert (back.release, counter.deployed()) == (2, back)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["one-target", "two-targets"])
+def test_what_was_judged_against_another_release_is_judged_again(
+    counter: Counter, tmp_path: Path, elsewhere: bool
+) -> None:
+    third = counter.other("3", tmp_path / "elsewhere" if elsewhere else None)
+    judged_before = counter.publication()
+    third.publish()
+    with pytest.raises(Overtaken, match="expected nothing to be deployed still, as the gates had seen, got release 1"):
+        publish.fn(counter.context, replace(judged_before, back=True))
+    assert counter.deployed() is not None and "2" not in counter.versions()
 
 
 def test_a_bundle_that_cannot_be_written_leaves_the_aliases(counter: Counter) -> None:
     counter.job.workspace.target.parent.mkdir(parents=True)
     counter.job.workspace.target.write_text("in the way")
-    with pytest.raises(EdgewrightError, match=r"cannot be written to .*cure the cause and publish again"):
+    with pytest.raises((EdgewrightError, OSError)):
         counter.publish()
     assert counter.deployed() is None
 
 
 def test_the_bundle_is_whole_before_an_alias_names_it(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
+    release = EdgeModels.release
 
-    def look(*_: object) -> None:
-        seen.extend(read_bundle(path).manifest.version for path in counter.bundles())
+    def look(self: EdgeModels, *given: Any) -> EdgeVersion:
+        seen.extend(counter.versions())
+        return release(self, *given)
 
-    monkeypatch.setattr(EdgeModels, "deploy", look)
+    monkeypatch.setattr(EdgeModels, "release", look)
     counter.publish()
-    assert seen == ["1"]
+    assert seen == ["2"]
 
 
-def test_an_alias_that_cannot_be_moved_leaves_a_whole_bundle_and_repeating_completes(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch
+def test_an_alias_that_cannot_be_moved_is_completed_by_whoever_comes_next(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, warned: list[str]
 ) -> None:
     def refuse(*_: object) -> None:
         raise MlflowException("the server went away")
@@ -127,8 +190,70 @@ def test_an_alias_that_cannot_be_moved_leaves_a_whole_bundle_and_repeating_compl
         broken.setattr(counter.models.client, "set_registered_model_alias", refuse)
         with pytest.raises(MlflowException, match="went away"):
             counter.publish()
-    (bundle,) = counter.bundles()
-    assert read_bundle(bundle).manifest.version == "1"
+    assert counter.versions() == ["2"] and counter.deployed() is None
+    recover(counter.other("3").context)
+    deployed = counter.deployed()
+    assert deployed is not None and (deployed.source_version, deployed.release) == ("2", 1)
+    assert any("release 1 was published without its alias; completing it" in each for each in warned)
+    assert counter.publish() == deployed
+
+
+def die(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("point", ["settle", "write"])
+def test_a_publication_that_died_leaves_no_bundle_that_looks_passed(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, warned: list[str], point: str
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(FolderDestination, point, die)
+        with pytest.raises(KeyboardInterrupt):
+            counter.publish()
+    assert len(counter.bundles()) == (1 if point == "settle" else 0)
+    monkeypatch.setattr(Claim, "is_dead", lambda *_: True)  # as after a kill
+    recover(counter.other("3").context)
+    assert counter.bundles() == [] and counter.deployed() is None
+    assert any("claimed by process" in each and "the number is given up" in each for each in warned)
+    monkeypatch.undo()
+    edge = counter.publish()
+    assert (edge.release, counter.versions()) == (2, ["2"])
+
+
+def test_a_claim_that_is_alive_is_waited_for(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "WAIT_S", 0.5)
+    counter.destination.claim(counter.job.model, "bench", 1, "another")
+    with pytest.raises(SystemFailure, match="expected release 1 to be finished by process"):
+        counter.publish()
     assert counter.deployed() is None
-    assert counter.publish() == bundle
-    assert counter.deployed() == counter.edge
+
+
+def test_who_was_given_up_meanwhile_publishes_nothing(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = FolderDestination.write
+
+    def slow(self: FolderDestination, content: Any) -> str:
+        address = write(self, content)
+        self.settle(counter.job.model, "bench", 1, "abandoned", {})  # as another host does after the lease
+        return address
+
+    monkeypatch.setattr(FolderDestination, "write", slow)
+    with pytest.raises(Overtaken, match="got a claim that was given up"):
+        counter.publish()
+    assert counter.bundles() == [] and counter.deployed() is None
+
+
+def test_what_a_person_moved_back_stays_there(counter: Counter) -> None:
+    first, third = counter.publish(), counter.other("3")
+    third.publish()
+    counter.models.client.set_registered_model_alias(first.name, "deployed", first.version)
+    recover(counter.context)
+    assert counter.deployed() == first
+    assert counter.other("4").publish().release == 3
+
+
+def test_another_target_gets_the_bundle_of_the_same_release(counter: Counter, tmp_path: Path) -> None:
+    edge = counter.publish()
+    workspace = counter.job.workspace.model_copy(update={"target": tmp_path / "second"})
+    second = Counter(replace(counter.job, workspace=workspace), counter.file)
+    assert second.publish() == edge
+    assert second.versions() == ["2"]

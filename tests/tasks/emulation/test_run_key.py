@@ -1,5 +1,6 @@
 """A version that could not be answered for want of an emulator is asked for again when there is one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ import pytest
 from deployments.device import DeviceProfile
 from tasks.emulation.availability import emulators_for
 from tasks.errors import EmulatorMissing
-from tasks.job import Job, run_key
+from tasks.job import Job
+from tasks.workspace import Workspace
 from tests.tasks.emulation import needed
-from tests.tasks.tiny import device, recipe
+from tests.tasks.tiny import device
 
 
 def key(job: Job, profile: DeviceProfile, home: Path) -> str:
-    return run_key("tiny", "1", recipe(devices=(profile,)), job.workload, home)
+    return replace(job, workspace=Workspace.at(home)).device_key(profile)
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.files import sha256_of
 from tasks.errors import RegistryError, RegistryUnavailable
-from tasks.registry import EdgeModels, EdgeVersion, Lineage, Runs, edge_name
+from tasks.registry import Candidate, EdgeModels, EdgeVersion, Lineage, Runs, edge_name
 from tasks.registry.client import client_for
 from tests.edge_runtime.models import linear_model
 
@@ -15,7 +15,7 @@ DEVICE = "bench"
 
 
 class Shelf:
-    """The edge models of one upstream model, with runs to register from."""
+    """The edge models of one upstream model, with runs that keep judged files."""
 
     def __init__(self, tracking_uri: str, model: str, folder: Path) -> None:
         self.runs = Runs(tracking_uri, model)
@@ -25,11 +25,15 @@ class Shelf:
     def file(self, outputs: int = 3) -> Path:
         return linear_model(self.folder / f"{outputs}.onnx", 6, outputs)
 
-    def register(self, version: str, outputs: int = 3, run_key: str = "") -> EdgeVersion:
-        key = run_key or f"key-{version}"
+    def keep(self, version: str, outputs: int = 3) -> Candidate:
+        key = f"key-{version}"
         run = self.runs.child(self.runs.parent(version, key, f"m v{version}", {}), DEVICE)
-        tags = self.lineage(version, key).tags
-        return self.models.register(DEVICE, run, self.file(outputs), f"from {version}", tags, self.runs)
+        file = self.file(outputs)
+        return self.models.keep(self.runs, run, file, self.lineage(version, key), sha256_of(file))
+
+    def release(self, version: str, number: int, outputs: int = 3, verdict: str = "pass") -> EdgeVersion:
+        tags = {"edgewright.verdict": verdict}
+        return self.models.release(DEVICE, self.keep(version, outputs), number, f"from {version}", tags)
 
     def lineage(self, version: str, key: str) -> Lineage:
         return Lineage(version, self.models.model, "tiny", "0" * 64, key)
@@ -40,45 +44,51 @@ def shelf(tracking_uri: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
     return Shelf(tracking_uri, request.node.name, tmp_path)
 
 
-def test_nothing_is_deployed_before_the_first_deployment(shelf: Shelf) -> None:
+def test_a_judged_file_is_no_version_of_the_registered_model(shelf: Shelf) -> None:
     assert shelf.models.deployed(DEVICE) is None
-    shelf.register("1")
-    assert shelf.models.deployed(DEVICE) is None
-    assert shelf.models.previous(DEVICE) is None
+    shelf.keep("1")
+    assert (shelf.models.deployed(DEVICE), shelf.models.previous(DEVICE)) == (None, None)
+    assert shelf.models.releases(DEVICE) == []
 
 
-def test_a_registered_version_says_where_it_came_from(shelf: Shelf) -> None:
-    edge = shelf.register("4")
+def test_a_release_says_where_it_came_from(shelf: Shelf) -> None:
+    edge = shelf.release("4", 1)
     name = edge_name(shelf.models.model, DEVICE)
-    assert edge == EdgeVersion(name, "1", shelf.lineage("4", "key-4"), sha256_of(shelf.file()))
+    assert edge == EdgeVersion(name, "1", shelf.lineage("4", "key-4"), sha256_of(shelf.file()), 1, passed=True)
     client = shelf.models.client
     assert client.get_registered_model(name).tags == {"edgewright.source_model": shelf.models.model}
     assert client.get_model_version(name, "1").description == "from 4"
+    assert shelf.models.was_deployed(DEVICE, 1) and not shelf.models.was_deployed(DEVICE, 2)
 
 
-def test_registering_again_is_the_same_version_with_new_words(shelf: Shelf) -> None:
-    first = shelf.register("1")
-    run = shelf.runs.child(shelf.runs.parent("1", "key-1", "m v1", {}), DEVICE)
-    tags = shelf.lineage("1", "key-1").tags | {"edgewright.verdict": "pass"}
-    again = shelf.models.register(DEVICE, run, shelf.file(), "in other words", tags, shelf.runs)
-    assert again == first
-    found = shelf.models.client.get_model_version(first.name, first.version)
-    assert (found.description, found.tags["edgewright.verdict"]) == ("in other words", "pass")
+def test_releasing_again_is_the_same_version_with_new_words(shelf: Shelf) -> None:
+    first = shelf.release("1", 1)
+    tags = {"edgewright.verdict": "overridden", "edgewright.approved_until": "2999-01-01"}
+    again = shelf.models.release(DEVICE, shelf.keep("1"), 1, "in other words", tags)
+    assert (again.version, again.passed, again.approved_until) == (first.version, False, "2999-01-01")
+    assert shelf.models.client.get_model_version(first.name, first.version).description == "in other words"
 
 
-def test_another_file_of_the_same_run_leaves_the_first_as_it_was(shelf: Shelf) -> None:
-    first, second = shelf.register("1", outputs=3), shelf.register("1", outputs=4)
-    assert (first.version, second.version) == ("1", "2")
-    assert sha256_of(shelf.models.fetch(first)) == first.file_sha256
-    assert sha256_of(shelf.models.fetch(second)) == second.file_sha256 != first.file_sha256
+def test_another_file_of_the_same_run_leaves_the_first_as_it_was(shelf: Shelf, tmp_path: Path) -> None:
+    first, second = shelf.keep("1", outputs=3), shelf.keep("1", outputs=4)
+    assert sha256_of(shelf.models.fetch_candidate(first, tmp_path / "a")) == first.file_sha256
+    assert sha256_of(shelf.models.fetch_candidate(second, tmp_path / "b")) == second.file_sha256 != first.file_sha256
 
 
-def test_the_file_is_fetched_byte_for_byte(shelf: Shelf) -> None:
-    assert shelf.models.fetch(shelf.register("1")).read_bytes() == shelf.file().read_bytes()
+def test_the_file_is_fetched_byte_for_byte(shelf: Shelf, tmp_path: Path) -> None:
+    edge = shelf.release("1", 1)
+    assert shelf.models.fetch(edge, tmp_path / "a").read_bytes() == shelf.file().read_bytes()
+
+
+def test_another_file_than_the_measured_one_is_not_kept(shelf: Shelf) -> None:
+    lineage = shelf.lineage("1", "key")
+    run = shelf.runs.parent("1", "key", "m", {})
+    with pytest.raises(RegistryError, match=f"expected a file with sha256 {'0' * 64}, got .*; compress it again"):
+        shelf.models.keep(shelf.runs, run, shelf.file(), lineage, "0" * 64)
+    assert shelf.runs.client.list_artifacts(run) == []
 
 
 def test_previous_is_moved_before_deployed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = shelf.register("1"), shelf.register("2")
     moves: list[tuple[str, str]] = []
     move = shelf.models.client.set_registered_model_alias
 
@@ -87,30 +97,37 @@ def test_previous_is_moved_before_deployed(shelf: Shelf, monkeypatch: pytest.Mon
         move(name, alias, version)
 
     monkeypatch.setattr(shelf.models.client, "set_registered_model_alias", spy)
-    shelf.models.deploy(first, DEVICE)
-    shelf.models.deploy(second, DEVICE)
-    assert moves == [("deployed", "1"), ("previous", "1"), ("deployed", "2")]
+    first, second = shelf.release("1", 1), shelf.release("2", 2, verdict="overridden")
+    assert moves == [("reference", "1"), ("deployed", "1"), ("previous", "1"), ("deployed", "2")]
     assert shelf.models.deployed(DEVICE) == second
     assert shelf.models.previous(DEVICE) == first
+    assert shelf.models.reference(DEVICE, without="") == first
 
 
 def test_deploying_again_keeps_the_way_back(shelf: Shelf) -> None:
-    first, second = shelf.register("1"), shelf.register("2")
-    for edge in (first, second, second):
-        shelf.models.deploy(edge, DEVICE)
+    first = shelf.release("1", 1)
+    for _ in range(2):
+        shelf.release("2", 2)
     assert shelf.models.previous(DEVICE) == first
 
 
-def test_a_second_file_of_a_run_keeps_what_the_run_was_held_against(shelf: Shelf) -> None:
-    first, second, again = shelf.register("1"), shelf.register("2"), shelf.register("2", outputs=4)
-    for edge in (first, second, again):
-        shelf.models.deploy(edge, DEVICE)
-    assert shelf.models.deployed(DEVICE) == again
-    assert shelf.models.previous(DEVICE) == first
+def test_a_release_that_was_late_moves_no_alias(shelf: Shelf) -> None:
+    later = shelf.release("3", 2)
+    shelf.release("2", 1)
+    assert shelf.models.deployed(DEVICE) == later
+    assert shelf.models.previous(DEVICE) is None
+
+
+def test_a_version_of_before_releases_had_numbers_comes_before_all_others(shelf: Shelf) -> None:
+    edge = shelf.release("1", 1)
+    shelf.models.client.delete_model_version_tag(edge.name, edge.version, "edgewright.release")
+    old = shelf.models.deployed(DEVICE)
+    assert old is not None and old.release == 0
+    assert shelf.models.reference(DEVICE, without="") == old
 
 
 def test_devices_have_aliases_of_their_own(shelf: Shelf) -> None:
-    shelf.models.deploy(shelf.register("1"), DEVICE)
+    shelf.release("1", 1)
     assert shelf.models.deployed("camera") is None
 
 
@@ -118,19 +135,19 @@ def artifacts(shelf: Shelf, edge: EdgeVersion) -> Path:
     return Path(shelf.models.client.get_model_version_download_uri(edge.name, edge.version))
 
 
-def test_a_file_that_was_changed_is_refused_with_both_digests(shelf: Shelf) -> None:
-    edge = shelf.register("1")
+def test_a_file_that_was_changed_is_refused_with_both_digests(shelf: Shelf, tmp_path: Path) -> None:
+    edge = shelf.release("1", 1)
     path = artifacts(shelf, edge) / "model.onnx"
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(RegistryError) as caught:
-        shelf.models.fetch(edge)
+        shelf.models.fetch(edge, tmp_path / "fetched")
     assert f"expected a file with sha256 {edge.file_sha256}, got {sha256_of(path)};" in str(caught.value)
     assert "move the alias `deployed` to an intact version" in str(caught.value)
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "version"])
-def test_an_artifact_that_is_gone_is_an_error_with_the_remedy(shelf: Shelf, what: str) -> None:
-    edge = shelf.register("1")
+def test_an_artifact_that_is_gone_is_an_error_with_the_remedy(shelf: Shelf, tmp_path: Path, what: str) -> None:
+    edge = shelf.release("1", 1)
     match what:
         case "file":
             (artifacts(shelf, edge) / "model.onnx").unlink()
@@ -141,11 +158,11 @@ def test_an_artifact_that_is_gone_is_an_error_with_the_remedy(shelf: Shelf, what
     with pytest.raises(
         RegistryError, match=r"version 1: expected its file in the registry, got .*; restore the artifact"
     ):
-        shelf.models.fetch(edge)
+        shelf.models.fetch(edge, tmp_path / "fetched")
 
 
 def test_an_alias_on_a_version_that_was_not_registered_here_is_an_error(shelf: Shelf) -> None:
-    edge = shelf.register("1")
+    edge = shelf.release("1", 1)
     foreign = shelf.models.client.create_model_version(edge.name, "/somewhere")
     shelf.models.client.set_registered_model_alias(edge.name, "deployed", foreign.version)
     with pytest.raises(
@@ -161,7 +178,7 @@ def test_a_model_of_somebody_else_is_not_added_to(shelf: Shelf, owner: str | Non
     client_for(shelf.models.tracking_uri).create_registered_model(name, tags=tags)
     got = "one of `other`" if owner else "a model that Edgewright did not make"
     with pytest.raises(RegistryError, match=f"got {got}; rename the device profile"):
-        shelf.register("1")
+        shelf.release("1", 1)
     assert shelf.models.client.search_model_versions(f"name='{name}'") == []
 
 

@@ -3,14 +3,12 @@
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow.entities import Run
 
 from tasks.errors import RegistryUnavailable
 from tasks.registry import Runs
-from tasks.registry.runs import OUTCOME
 
 
 @pytest.fixture
@@ -121,79 +119,19 @@ def test_a_folder_is_an_artifact_with_an_address(runs: Runs, tmp_path: Path) -> 
     assert (Path(address) / "model.onnx").read_bytes() == b"onnx"
 
 
-def test_a_version_without_an_answer_has_none(runs: Runs) -> None:
-    run = runs.parent("1", "key", "m v1", {})
-    runs.text(run, OUTCOME, "{}")  # killed before the tag
-    assert runs.find_answer("1", "key") is None
-    assert runs.answered_versions() == set()
-
-
-def test_an_answer_is_found_by_version_and_key(runs: Runs) -> None:
-    run = runs.parent("7", "key", "m v7", {})
-    runs.answer(run, "published", {"answer": "published", "devices": [1, 2]})
-    assert runs.find_answer("7", "key") == (run, "published", {"answer": "published", "devices": [1, 2]})
-    assert runs.find_answer("7", "other") is None
-    assert runs.find_answer("8", "key") is None
-    assert read(runs, run).info.status == "FINISHED"
-
-
-def test_an_error_is_an_answer_of_a_failed_run(runs: Runs) -> None:
-    run = runs.parent("1", "key", "m v1", {})
-    runs.answer(run, "error", {"error": "no such slice"})
-    assert runs.find_answer("1", "key") == (run, "error", {"error": "no such slice"})
-    assert read(runs, run).info.status == "FAILED"
-
-
-def test_the_outcome_is_there_before_the_answer_counts(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = runs.parent("1", "key", "m v1", {})
-    order: list[str] = []
-    log, text = Runs.log, Runs.text
-
-    def tagged(self: Runs, *given: Any, **named: Any) -> None:
-        order.append("tag")
-        log(self, *given, **named)
-
-    def written(self: Runs, *given: Any) -> None:
-        order.append("outcome")
-        text(self, *given)
-
-    monkeypatch.setattr(Runs, "log", tagged)
-    monkeypatch.setattr(Runs, "text", written)
-    runs.answer(run, "refused", {})
-    assert order == ["outcome", "tag"]
-
-
-def test_the_newest_of_two_answers_is_found(runs: Runs) -> None:
-    first = runs.parent("1", "key", "m v1", {})
-    runs.answer(first, "refused", {"round": 1})
-    time.sleep(0.005)
-    fixed = {"edgewright.run_key": "key", "edgewright.stage": "compress", "edgewright.version": "1"}
-    second = runs.client.create_run(runs.experiment, tags=fixed).info.run_id  # as from another installation
-    assert runs.find_answer("1", "key") == (first, "refused", {"round": 1})
-    runs.answer(second, "published", {"round": 2})
-    assert runs.find_answer("1", "key") == (second, "published", {"round": 2})
-
-
-@pytest.mark.parametrize("content", [None, "{cut"], ids=["gone", "damaged"])
-def test_an_answer_that_cannot_be_read_does_not_count(runs: Runs, warned: list[str], content: str | None) -> None:
-    run = runs.parent("1", "key" if content else "gone", "m v1", {})
-    runs.answer(run, "published", {"answer": "published"})
-    path = Path(read(runs, run).info.artifact_uri) / OUTCOME
-    if content is None:
-        path.unlink()
-    else:
-        path.write_text(content)
-    assert runs.find_answer("1", "key" if content else "gone") is None
-    assert len(warned) == 1
-    assert f"run {run}: its {OUTCOME} cannot be read" in warned[0]
-
-
-def test_answered_versions_are_those_of_any_recipe(runs: Runs) -> None:
-    for version, key in (("2", "key"), ("10", "other"), ("10", "key")):
-        runs.answer(runs.parent(version, key, "m", {}), "refused", {})
-    parent = runs.parent("11", "key", "m v11", {})
-    runs.child(parent, "gateway")
-    assert runs.answered_versions() == {2, 10}
+def test_a_device_that_gave_an_answer_gets_another_run(runs: Runs) -> None:
+    parent = runs.parent("1", "key", "m v1", {})
+    first = runs.device(parent, "1", "gateway", "gateway key")
+    assert runs.device(parent, "1", "gateway", "gateway key") == first
+    assert runs.device(parent, "1", "gateway", "another profile") != first
+    runs.log(first, tags={"edgewright.answer": "refused"})
+    assert runs.device(parent, "1", "gateway", "gateway key") != first
+    tags = read(runs, first).data.tags
+    assert (tags["edgewright.stage"], tags["edgewright.device"], tags["mlflow.parentRunId"]) == (
+        "gateway",
+        "gateway",
+        parent,
+    )
 
 
 def test_a_server_that_is_down_is_an_error(unreachable: str) -> None:

@@ -1,28 +1,40 @@
 """Records that another release wrote: passed over with a warning, or refused with a sentence; never a traceback."""
 
+from typing import Any
+
 import pytest
 
 from tasks.errors import RegistryError
-from tasks.registry import EdgeModels, Runs
-from tasks.reporting import Outcome, history, read_report, recorded_outcomes
+from tasks.registry import Answers, EdgeModels, Runs
+from tasks.reporting import DeviceOutcome, device_answers, history, read_report
 
-OLD = {"model": "m", "version": "1", "answer": "published", "devices": [{"device": "bench", "size_bytes": 3}]}
-NEW = Outcome(model="m", version="2", recipe="r", recipe_digest="d", run_id="i", answer="refused")
+OLD = {"model": "m", "version": "1", "device": "bench", "size_bytes": 3}
+NONE = {"parent": None, "deployed": None, "candidate": None}
+NEW: dict[str, Any] = {
+    "model": "m", "version": "2", "device": "bench", "verdict": "fail", "published": False, "rung": "PTQ",
+    "snapshot": "parent", "accuracy": NONE, "critical_slice": None, "figures": {"parent": None, "candidate": None},
+    "reasons": ("It lost.",), "deployed_version": None, "run_id": "i", "version_run_id": "v",
+}  # fmt: skip
 
 
 @pytest.fixture
 def runs(tracking_uri: str, request: pytest.FixtureRequest) -> Runs:
-    """Runs with the answer of another release, and one of this release after it."""
+    """Runs with the answer of another release, one of this release, and an error."""
     runs = Runs(tracking_uri, str(request.node.name))
-    for version, answer, record in (("1", "published", OLD), ("2", "refused", NEW.model_dump(mode="json"))):
-        runs.answer(runs.parent(version, f"key {version}", "m", {}), answer, record)
+    records: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("1", "published", OLD), ("2", "refused", NEW), ("3", "error", {"sentence": "It broke."}),
+    )  # fmt: skip
+    for version, answer, record in records:
+        run = runs.device(runs.parent(version, f"key {version}", "m", {}), version, "bench", f"device {version}")
+        Answers(runs).record(run, answer, record)
     return runs
 
 
 def test_an_outcome_in_another_form_is_passed_over(runs: Runs, tracking_uri: str, warned: list[str]) -> None:
-    assert [outcome for _, _, outcome in recorded_outcomes(runs)] == [NEW]
+    assert [line for _, line in device_answers(runs)] == [DeviceOutcome.model_validate(NEW)]
     assert len(warned) == 1 and "an answer in another form is passed over" in warned[0]
-    assert list(history(runs, EdgeModels(tracking_uri, runs.model))) == []
+    ((device, row),) = history(runs, EdgeModels(tracking_uri, runs.model))
+    assert (device, row.version, row.published) == ("bench", "2", False)
 
 
 def test_a_report_in_another_form_is_refused_with_what_to_do(runs: Runs) -> None:

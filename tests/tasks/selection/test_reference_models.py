@@ -35,15 +35,15 @@ class Field:
         self.models = EdgeModels(job.workspace.tracking_uri, job.model)
         self.parent_file = linear_model(folder / "parent.onnx", FEATURES, PARENT_OUTPUTS)
 
-    def deploy(self, version: str, run_key: str = "theirs") -> EdgeVersion:
+    def deploy(self, version: str, run_key: str = "theirs", verdict: str = "pass") -> EdgeVersion:
         runs = Runs(self.job.workspace.tracking_uri, self.job.model)
-        key = self.job.run_key if run_key == OURS else f"{run_key}-{version}"
+        key = on(self.job).key if run_key == OURS else f"{run_key}-{version}"
         run = runs.parent(version, key, "m", {})
         file = linear_model(self.folder / f"v{version}.onnx", FEATURES, 10 + int(version))
-        origin = replace(self.job.lineage, source_version=version, run_key=key)
-        edge = self.models.register("bench", run, file, "", origin.tags, runs)
-        self.models.deploy(edge, "bench")
-        return edge
+        origin = replace(on(self.job).lineage, source_version=version, run_key=key)
+        candidate = self.models.keep(runs, run, file, origin, sha256_of(file))
+        number = len(self.models.releases("bench")) + 1
+        return self.models.release("bench", candidate, number, "", {"edgewright.verdict": verdict})
 
     def references(self) -> References:
         return references(on(self.job), baseline(self.parent_file))
@@ -85,7 +85,7 @@ def test_before_the_first_deployment_there_is_the_parent_alone(
     field: Field, measured: list[tuple[str, SplitName]]
 ) -> None:
     found = field.references()
-    assert (found.deployed, found.deployed_file, found.deployed_failure) == (None, None, None)
+    assert (found.deployed, found.reference, found.reference_file, found.held_against) == (None, None, None, None)
     evidence = found.beside(flawless(field.job, "validation"), "validation")
     assert evidence.deployed is None
     assert measured == [(sha256_of(field.parent_file), "validation")]
@@ -97,9 +97,9 @@ def test_the_deployed_model_is_fetched_and_measured_on_the_same_rows(
 ) -> None:
     edge = field.deploy("2")
     found = field.references()
-    assert found.deployed == edge
-    assert found.deployed_file is not None
-    assert sha256_of(found.deployed_file) == edge.file_sha256
+    assert (found.deployed, found.reference, found.held_against) == (edge, edge, 1)
+    assert found.reference_file is not None
+    assert sha256_of(found.reference_file) == edge.file_sha256
     evidence = found.beside(flawless(field.job, "test"), "test")
     assert measured == [(sha256_of(field.parent_file), "test"), (edge.file_sha256, "test")]
     assert decide(against_deployed(), evidence).passed
@@ -130,7 +130,7 @@ def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(field: Field,
         stored.write_bytes(stored.read_bytes() + b" ")
     found = field.references()
     assert found.deployed is not None
-    assert found.deployed_file is None
+    assert found.reference_file is None
     evidence = found.beside(flawless(field.job, "test"), "test")
     verdict = decide(against_deployed(), evidence)
     assert verdict.outcome == "fail"
@@ -141,13 +141,33 @@ def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(field: Field,
 def test_a_run_that_had_moved_the_alias_is_held_against_the_model_before(field: Field) -> None:
     before, own = field.deploy("2"), field.deploy("3", OURS)
     assert field.models.deployed("bench") == own
-    assert field.references().deployed == before
+    found = field.references()
+    assert (found.deployed, found.reference, found.held_against) == (before, before, own.release)
+
+
+def test_what_was_published_against_its_gates_is_deployed_and_never_the_reference(field: Field) -> None:
+    passed, overridden = field.deploy("1"), field.deploy("2", verdict="overridden")
+    found = field.references()
+    assert (found.deployed, found.reference, found.held_against) == (overridden, passed, overridden.release)
+
+
+def test_where_nothing_ever_passed_there_is_no_reference(field: Field) -> None:
+    overridden = field.deploy("2", verdict="overridden")
+    found = field.references()
+    assert (found.deployed, found.reference) == (overridden, None)
+
+
+def test_a_release_above_the_one_that_a_person_went_back_to_is_no_reference(field: Field) -> None:
+    first = field.deploy("1")
+    field.deploy("2")
+    field.models.client.set_registered_model_alias(first.name, "deployed", first.version)
+    assert field.references().reference == first
 
 
 def test_a_run_that_had_moved_the_first_alias_has_nothing_deployed_before_it(field: Field) -> None:
     field.deploy("3", OURS)
     found = field.references()
-    assert (found.deployed, found.deployed_file) == (None, None)
+    assert (found.deployed, found.reference, found.reference_file) == (None, None, None)
 
 
 def test_another_recipe_for_the_same_version_is_held_against_what_is_deployed(field: Field) -> None:

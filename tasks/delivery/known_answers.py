@@ -1,0 +1,65 @@
+"""Answers that stand: those of devices that were given before and whose releases are still where they were put."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from deployments.device import DeviceProfile
+from tasks.delivery.publication import is_in_place
+from tasks.job import Job
+from tasks.registry import Answers, EdgeModels, RecordedAnswer, Runs
+from tasks.reporting import DeviceFailure, DeviceOutcome, read_line
+
+
+@dataclass(frozen=True)
+class KnownAnswers:
+    """The devices that have their answer, those that ended in an error, and those that want one."""
+
+    devices: tuple[DeviceOutcome, ...]
+    failures: tuple[DeviceFailure, ...]
+    asked: tuple[DeviceProfile, ...]
+
+
+def known_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = False) -> KnownAnswers:
+    """Look up the answer of each device of the recipe; with `again` none counts.
+
+    A published answer stands only while the destination holds the bundle of the release, or a later release was
+    deployed. With `back`, it stands only while the release is the deployed one.
+    """
+    devices, failures, asked = [], [], []
+    for device in job.recipe.devices:
+        found = None if again else _standing(job, runs, device, back=back)
+        if isinstance(found, DeviceOutcome):
+            devices.append(found)
+        elif isinstance(found, DeviceFailure):
+            failures.append(found)
+        else:
+            asked.append(device)
+    return KnownAnswers(tuple(devices), tuple(failures), tuple(asked))
+
+
+def _standing(job: Job, runs: Runs, device: DeviceProfile, *, back: bool) -> DeviceOutcome | DeviceFailure | None:
+    read = (_read(recorded) for recorded in Answers(runs).of_device(job.version, job.device_key(device)))
+    newest = next((each for each in read if each is not None), None)
+    if isinstance(newest, DeviceOutcome) and newest.published and not _is_there(job, newest, back=back):
+        return None
+    return newest
+
+
+def _read(recorded: RecordedAnswer) -> DeviceOutcome | DeviceFailure | None:
+    if recorded.answer != "error":
+        return read_line(recorded)
+    try:
+        return DeviceFailure.model_validate(recorded.outcome)
+    except ValidationError:
+        return None
+
+
+def _is_there(job: Job, line: DeviceOutcome, *, back: bool) -> bool:
+    """Tell whether a release is deployed and its bundle in place, or was replaced by a later one."""
+    deployed = EdgeModels(job.workspace.tracking_uri, job.model).deployed(line.device)
+    if deployed is None or line.release is None:
+        return False
+    if deployed.release != line.release:
+        return deployed.release > line.release and not back
+    return is_in_place(job.workspace, job.model, line.device, deployed)

@@ -1,0 +1,136 @@
+"""Releases: numbers that only grow, per model and device class, so that no older release replaces a newer one.
+
+MLflow sets an alias whatever it named before, so the fence is a claim at the destination:
+
+1. A number above every other is claimed, under a name that only one process can create.
+2. The bundle is written, with the number in its lineage.
+3. The claim is settled as `released`. Only one end of a claim can be created.
+4. The registry gets the release, and the aliases move to it.
+
+Whoever comes next completes what ended between 3 and 4, and settles as `abandoned` what ended before 3: the bundle is
+then removed. A claim is dead when its process is gone or, on another host, when it is older than the lease.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tasks.delivery.destinations import Claim, Destination
+from tasks.errors import Overtaken, PublishError, SystemFailure
+from tasks.registry import Candidate, EdgeModels, EdgeVersion, Lineage
+
+logger = logging.getLogger("edgewright")
+LEASE_S = 900.0
+"""Seconds after which a claim on another host counts as dead: a publication takes seconds."""
+WAIT_S = 120.0
+PAUSE_S = 0.2
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Releases:
+    """The releases of one model on one device class, at one destination."""
+
+    destination: Destination
+    models: EdgeModels
+    device: str
+
+    def recover(self) -> None:
+        """Complete what was released without its alias, abandon dead claims, and wait for those that are alive.
+
+        Raises SystemFailure where another process publishes for longer than two minutes.
+        """
+        deadline = time.monotonic() + WAIT_S
+        while open_claims := self._settle_dead():
+            if time.monotonic() > deadline:
+                raise SystemFailure(
+                    f"{self.models.model} on {self.device}: expected release {open_claims[0].release} to be finished "
+                    f"by {open_claims[0].process}, got no end of it; see what holds it up, then run again"
+                )
+            time.sleep(PAUSE_S)
+        self._complete()
+        self.destination.sweep(self.models.model, self.device)
+
+    def take(self, candidate: Candidate, against: int | None) -> int:
+        """Claim the next number for a candidate that was held against the release `against`, None for nothing.
+
+        Raises Overtaken where another release is deployed by now.
+        """
+        model, device = self.models.model, self.device
+        for _ in range(ATTEMPTS):
+            self.recover()
+            deployed = self.models.deployed(device)
+            _check_same(model, device, deployed, against)
+            known = [claim.release for claim in self.destination.claims(model, device)]
+            number = max([*known, 0 if deployed is None else deployed.release], default=0) + 1
+            if self.destination.claim(model, device, number, candidate.holder):
+                return number
+        raise SystemFailure(
+            f"{model} on {device}: expected a release number, got none in {ATTEMPTS} attempts, as others took each of "
+            "them; run again"
+        )
+
+    def keep(self, candidate: Candidate, number: int) -> bool:
+        """Take the number that a candidate was released under before; False where another holder has it here."""
+        return self.destination.claim(self.models.model, self.device, number, candidate.holder)
+
+    def finish(self, candidate: Candidate, number: int, description: str, tags: Mapping[str, str]) -> EdgeVersion:
+        """Settle a claim as released and move the aliases. Raises Overtaken where it was abandoned meanwhile."""
+        model, device = self.models.model, self.device
+        note = {"candidate": asdict(candidate), "description": description, "tags": dict(tags)}
+        if not self.destination.settle(model, device, number, "released", note):
+            self.destination.sweep(model, device)
+            raise Overtaken(
+                f"{model} on {device}: expected to finish release {number}, got a claim that was given up after "
+                f"{LEASE_S:g} s; run again"
+            )
+        return self.models.release(device, candidate, number, description, tags)
+
+    def _settle_dead(self) -> list[Claim]:
+        """Abandon the dead claims; return those that are open still."""
+        model, device, now = self.models.model, self.device, time.time()
+        open_claims = [claim for claim in self.destination.claims(model, device) if claim.end is None]
+        for claim in open_claims:
+            if claim.is_dead(now, LEASE_S) and self.destination.settle(model, device, claim.release, "abandoned", {}):
+                logger.warning("%s: release %d was claimed by %s, which ended before it published; the number is "
+                               "given up", device, claim.release, claim.process)  # fmt: skip
+        return [claim for claim in open_claims if not claim.is_dead(now, LEASE_S)]
+
+    def _complete(self) -> None:
+        released = [c for c in self.destination.claims(self.models.model, self.device) if c.end == "released"]
+        if not released:
+            return
+        last = released[-1]
+        if self.models.was_deployed(self.device, last.release):
+            return  # where the alias names another one now, a person moved it
+        logger.warning("%s: release %d was published without its alias; completing it", self.device, last.release)
+        candidate, note = _candidate_of(last), last.note
+        self.models.release(
+            self.device, candidate, last.release, str(note.get("description", "")), dict(note.get("tags", {}))
+        )
+
+
+def _check_same(model: str, device: str, deployed: EdgeVersion | None, against: int | None) -> None:
+    found = None if deployed is None else deployed.release
+    if found != against:
+        raise Overtaken(
+            f"{model} on {device}: expected {_named(against)} to be deployed still, as the gates had seen, got "
+            f"{_named(found)}; it is held against that one"
+        )
+
+
+def _named(release: int | None) -> str:
+    return "nothing" if release is None else f"release {release}"
+
+
+def _candidate_of(claim: Claim) -> Candidate:
+    try:
+        stored: dict[str, Any] = dict(claim.note["candidate"])
+        return Candidate(**stored | {"lineage": Lineage(**stored["lineage"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise PublishError(
+            f"release {claim.release}: expected its record at the destination to name its file, got "
+            f"{type(error).__name__}; publish a newer version"
+        ) from error

@@ -1,0 +1,136 @@
+"""Answers: the outcomes of versions and devices, kept with their runs and found again by everything they depend on."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from tasks.errors import RegistryError, one_line
+from tasks.registry.runs import ANSWER, DEVICE, DEVICE_KEY, KEY, MODEL, STAGE, VERSION, Runs
+
+logger = logging.getLogger("edgewright")
+ANSWER_KEY = "edgewright.answer_key"
+ATTEMPTS = "edgewright.attempts"
+OUTCOME = "outcome.json"
+UNDECIDED = "undecided"
+"""The answer of a run that learned nothing of the version: it is asked again."""
+UNREADABLE = (RegistryError, MlflowException, OSError, ValueError)
+
+
+@dataclass(frozen=True)
+class RecordedAnswer:
+    """An answer as it is stored: its run, when that began (ms), whose it is, and the outcome as plain JSON."""
+
+    run: str
+    started: int
+    version: str
+    device: str
+    key: str
+    answer: str
+    outcome: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RecordedError:
+    """The error that a version was answered with: its run and its sentence."""
+
+    run: str
+    sentence: str
+
+
+class Answers:
+    """The answers that the runs of one upstream model hold."""
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
+
+    def record(self, run: str, answer: str, outcome: Mapping[str, Any], answer_key: str | None = None) -> None:
+        """Record an answer: the outcome first, then the tag that makes it count.
+
+        `answer_key` is that of a whole version's answer. An undecided one counts the attempts under this key.
+        """
+        self.runs.text(run, OUTCOME, json.dumps(outcome, indent=2))
+        tags = {ANSWER: answer}
+        if answer_key is not None:
+            before = self.attempts(run, answer_key)
+            tags |= {ANSWER_KEY: answer_key, ATTEMPTS: f"{answer_key} {before + 1}" if answer == UNDECIDED else ""}
+        self.runs.log(run, tags=tags)
+        self.runs.finish(run, failed=answer in ("error", UNDECIDED))
+
+    def attempts(self, run: str, answer_key: str) -> int:
+        """Return how many runs under a key ended undecided since the last answer."""
+        key, _, count = self.runs.tags(run).get(ATTEMPTS, "").rpartition(" ")
+        return int(count) if key == answer_key and count.isdigit() else 0
+
+    def attempts_at(self, version: str, run_key: str, answer_key: str) -> int:
+        """Return the attempts at a version of a model; 0 where nobody tried."""
+        found = self.runs.search({KEY: run_key, STAGE: "compress", VERSION: version})
+        return max((self.attempts(str(run.info.run_id), answer_key) for run in found), default=0)
+
+    def error(self, version: str, run_key: str, answer_key: str) -> RecordedError | None:
+        """Return the error that a version was answered with under exactly these keys, if it was one."""
+        for run in self.runs.search({KEY: run_key, STAGE: "compress", VERSION: version, ANSWER_KEY: answer_key}):
+            if run.data.tags.get(ANSWER) != "error":
+                continue
+            try:
+                return RecordedError(str(run.info.run_id), str(self._read(run.info.run_id)["error"]))
+            except (*UNREADABLE, KeyError) as error:
+                self._passed_over(run, error)
+        return None
+
+    def of_device(self, version: str, device_key: str) -> Iterator[RecordedAnswer]:
+        """Yield the answers that a device got under a key, the newest first; undecided ones do not count.
+
+        An answer whose outcome can no longer be read is passed over with a warning.
+        """
+        for run in self.runs.search({DEVICE_KEY: device_key, VERSION: version}):
+            found = self._answer_of(run)
+            if found is not None and found.answer != UNDECIDED:
+                yield found
+
+    def of_devices(self) -> Iterator[RecordedAnswer]:
+        """Yield every answer of every device that can be read, the earliest first."""
+        for run in reversed(self.runs.search({MODEL: self.runs.model})):
+            if DEVICE in run.data.tags and (found := self._answer_of(run)) is not None:
+                yield found
+
+    def versions(self) -> set[int]:
+        """Return the versions that have any answer, whatever the recipe was then."""
+        tags = [run.data.tags for run in self.runs.search({STAGE: "compress"})]
+        answered = [each.get(VERSION, "") for each in tags if each.get(ANSWER, UNDECIDED) != UNDECIDED]
+        return {int(version) for version in answered if version.isdecimal()}
+
+    def find_child_text(self, version: str, device_key: str, name: str) -> str | None:
+        """Return a text artifact of the newest run that worked on a device's answer and has one."""
+        for run in self.runs.search({DEVICE_KEY: device_key, VERSION: version}):
+            found = self.runs.find_text(str(run.info.run_id), name)
+            if found is not None:
+                return found
+        return None
+
+    def _answer_of(self, run: Run) -> RecordedAnswer | None:
+        tags = run.data.tags
+        if ANSWER not in tags:
+            return None
+        try:
+            outcome = self._read(run.info.run_id)
+        except UNREADABLE as error:
+            self._passed_over(run, error)
+            return None
+        return RecordedAnswer(
+            str(run.info.run_id), int(run.info.start_time), tags.get(VERSION, ""), tags[DEVICE],
+            tags.get(DEVICE_KEY, ""), tags[ANSWER], outcome,
+        )  # fmt: skip
+
+    def _passed_over(self, run: Run, error: Exception) -> None:
+        logger.warning("run %s: its %s cannot be read (%s)", run.info.run_id, OUTCOME, one_line(error))
+
+    def _read(self, run: str) -> dict[str, Any]:
+        outcome = json.loads(self.runs.read_text(run, OUTCOME))
+        if not isinstance(outcome, dict):
+            raise ValueError(f"expected keys and values, got {type(outcome).__name__}")
+        return outcome
