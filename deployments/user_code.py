@@ -86,7 +86,11 @@ def _spec_file(name: str) -> str | None:
 def _imports(name: str, source: Path) -> Iterator[str]:
     """Yield every module that a file imports, with the packages around it."""
     package = name if source.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(source.read_bytes())):
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (SyntaxError, ValueError):  # it counts, and what it would import fails with it
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (part for each in node.names for part in _with_packages(each.name))
         elif isinstance(node, ast.ImportFrom):

@@ -114,17 +114,17 @@ def test_one_bad_recipe_does_not_keep_the_next_waiting(monkeypatch: pytest.Monke
 
 
 def test_a_version_that_nothing_decides_is_asked_again_with_a_bound(
-    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, variant: Variant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full_disk(*_: object) -> None:
         raise OSError("no space left on device")
 
-    recipe = variant("noisy")
-    version = upstream.register(world.tracking_uri, seed=7)
+    own, recipe = Workspace.at(tmp_path / "own"), variant("noisy")
+    version = upstream.register(own.tracking_uri)
     with monkeypatch.context() as patched:
         patched.setattr(flows.compress, "resolve", full_disk)
-        counts = [len(flows.reconcile.reconcile([recipe], world)) for _ in range(7)]
+        counts = [len(flows.reconcile.reconcile([recipe], own)) for _ in range(7)]
     assert counts == [1, 1, 1, 1, 1, 0, 0]
     assert "got none in 5 attempts" in caplog.text
-    assert flows.compress.compress("tiny", version, recipe, world).answer == "published"  # a person may always ask
-    assert flows.reconcile.reconcile([recipe], world) == []
+    assert flows.compress.compress("tiny", version, recipe, own).answer == "published"  # a person may always ask
+    assert flows.reconcile.reconcile([recipe], own) == []
