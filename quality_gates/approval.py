@@ -65,7 +65,10 @@ def check_release(verdict: Verdict, file: str, on: date) -> None:
 
 
 def undecided_gates(verdict: Verdict) -> tuple[GateResult, ...]:
-    """The gates in the way that have no figure: nothing was measured that a person could answer for."""
+    """The gates in the way that have no figure: nothing was measured that a person could answer for.
+
+    A file that another instruction set answered has one: it was measured, and a person can answer for the device's own.
+    """
     figures = ("estimate", "lower", "upper", "candidate_value")
     return tuple(gate for gate in verdict.blocking if all(getattr(gate, name) is None for name in figures))
 

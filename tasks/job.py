@@ -11,7 +11,7 @@ from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import predict
-from tasks.emulation import emulators_for
+from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing
 from tasks.registry import Lineage
 from tasks.store import code_digests, digest_of, libraries
@@ -63,7 +63,7 @@ class Job:
 
 
 def run_key(model: str, version: str, recipe: Recipe, workload: Workload, home: Path) -> str:
-    """Return the digest of everything whose change asks for a new answer, a new emulator included."""
+    """Return the digest of everything whose change asks for a new answer, a new emulator or class of CPU included."""
     emulators = emulators_for(recipe.devices, home)
     return digest_of(
         {
@@ -74,6 +74,7 @@ def run_key(model: str, version: str, recipe: Recipe, workload: Workload, home: 
             "functions": custom_metrics_digest(load_custom_metrics(recipe.gates).values()),
             "code": code_digests(PIPELINE),
             "libraries": libraries(),
+            "instruction_sets": {device.name: str(answering_of(device).cpu) for device in recipe.devices},
             "emulators": {
                 name: "missing" if isinstance(found, EmulatorMissing) else found.identity
                 for name, found in emulators.items()

@@ -61,7 +61,7 @@ def _content(device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVers
         inputs=session.inputs,
         outputs=session.outputs,
         session=settings,
-        lineage=asdict(edge.lineage) | decision_of(verdict),
+        lineage=asdict(edge.lineage) | {"answers": edge.answers} | decision_of(verdict),
         files={ENTRY: file},
     )
 

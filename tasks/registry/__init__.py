@@ -4,12 +4,22 @@ In come names, versions and records as plain values; out go files, tags and reco
 MLflow. A registry that gives no answer raises RegistryUnavailable, which is never taken for a no.
 """
 
-from tasks.registry.edge_models import APPROVED_UNTIL, EdgeModels, EdgeVersion, Lineage, edge_name
+from tasks.registry.edge_models import (
+    ANSWERS,
+    APPROVED_UNTIL,
+    NOT_ANSWERED,
+    EdgeModels,
+    EdgeVersion,
+    Lineage,
+    edge_name,
+)
 from tasks.registry.runs import Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
 __all__ = [
+    "ANSWERS",
     "APPROVED_UNTIL",
+    "NOT_ANSWERED",
     "EdgeModels",
     "EdgeVersion",
     "Lineage",

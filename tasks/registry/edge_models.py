@@ -21,6 +21,9 @@ PREVIOUS = "previous"
 FILE_DIGEST = "edgewright.file_sha256"
 SOURCE_MODEL = "edgewright.source_model"
 APPROVED_UNTIL = "edgewright.approved_until"
+ANSWERS = "edgewright.answers"
+NOT_ANSWERED = "none"
+NOT_RECORDED = "not recorded"  # of a version that an older release registered
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Lineage:
 class EdgeVersion:
     """A version of an edge model.
 
-    `approved_until` is the last day of its approval, where it was published against its gates.
+    `approved_until` is the last day of its approval, where it was published against its gates. `answers` names the
+    instruction set that its rows were answered on, and the device's where that is another one.
     """
 
     name: str
@@ -56,6 +60,7 @@ class EdgeVersion:
     lineage: Lineage
     file_sha256: str
     approved_until: str | None = None
+    answers: str = NOT_RECORDED
 
     @property
     def source_version(self) -> str:
@@ -208,6 +213,7 @@ def _edge_version(version: ModelVersion) -> EdgeVersion:
             Lineage.of(version.tags),
             version.tags[FILE_DIGEST],
             version.tags.get(APPROVED_UNTIL),
+            version.tags.get(ANSWERS, NOT_RECORDED),
         )
     except KeyError as error:
         raise RegistryError(

@@ -115,7 +115,7 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         deployed_version=judgement.deployed_version,
         run_id=context.device_run,
         held_against=judgement.deployed.version if judgement.deployed else None,
-        answered_on=evidence.candidate.answered_on,
+        answered_on=evidence.candidate.answered_on.name if evidence.candidate.answered_on else None,
         approval=verdict.approval,
     )
 

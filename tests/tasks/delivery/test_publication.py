@@ -12,7 +12,7 @@ from quality_gates.verdict import GateOutcome
 from tasks.delivery import publish
 from tasks.errors import PublishError
 from tasks.job import Job
-from tasks.registry import EdgeModels, EdgeVersion, Runs
+from tasks.registry import ANSWERS, EdgeModels, EdgeVersion, Runs
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
 from tests.tasks.builders import on, verdict
@@ -40,7 +40,8 @@ class Counter:
     def _register(self) -> EdgeVersion:
         runs = Runs(self.job.workspace.tracking_uri, self.job.model)
         run = runs.parent(self.job.version, self.job.run_key, "m v1", {})
-        return self.models.register("bench", run, self.file, "", self.job.lineage.tags, runs)
+        tags = self.job.lineage.tags | {ANSWERS: "avx2"}
+        return self.models.register("bench", run, self.file, "", tags, runs)
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ def test_a_bundle_is_what_a_device_reads(counter: Counter) -> None:
         "recipe": "tiny",
         "recipe_digest": counter.job.recipe.digest,
         "run_key": counter.job.run_key,
+        "answers": "avx2",
         "verdict": "pass",
     }
     assert counter.deployed() == counter.edge
