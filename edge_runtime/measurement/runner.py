@@ -102,6 +102,7 @@ def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONSAFEPATH": "1",
     }
