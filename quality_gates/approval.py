@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from edge_runtime.settings import MAX_TEXT, is_plain_text
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Approval, GateResult, Verdict
 
@@ -77,6 +78,11 @@ def _check_words(name: str, reason: str) -> None:
     for what, words in (("name", name), ("reason", reason)):
         if not words.strip():
             raise ApprovalError(f"expected a {what} for the approval, got none; say who answers for it and why")
+        if not is_plain_text(words.strip()):
+            raise ApprovalError(
+                f"expected a {what} of at most {MAX_TEXT:,} printable characters on one line, as devices show it, got "
+                f"{words[:80]!r}; write it so"
+            )
 
 
 def _check_days(given: date, until: date) -> None:
