@@ -13,3 +13,5 @@ They are not gathered here: `workload` loads torch, which takes seconds that `ed
 `recipes/` and `devices/` have the shipped YAML files, `workloads/` the shipped workloads, prefect.yaml the deployments
 on a Prefect server.
 """
+
+import edge_runtime  # noqa: F401 - before onnxruntime, whose telemetry it turns off

@@ -9,6 +9,7 @@ from deployments.errors import ConfigurationError
 from deployments.instruction_sets import CPUS, SATURATING, CpuName, InstructionSet
 from deployments.yaml_file import Frozen, WrittenAs, read_yaml
 from edge_runtime.measurement import RESOURCES
+from edge_runtime.settings import MAX_THREADS
 from quality_gates.gates import Limit
 
 DEVICES = Path(__file__).parent / "devices"
@@ -94,7 +95,7 @@ class DeviceProfile(Frozen):
     """Name of the class. The registered model `MODEL-DEVICE` and the folder of the bundles have it in their names."""
     description: str
     """One line for people."""
-    threads: Annotated[int, Field(ge=1)]
+    threads: Annotated[int, Field(ge=1, le=MAX_THREADS)]
     """Threads that the model may use."""
     instruction_set: InstructionSet
     """Instruction set of the CPU. INT8 weights keep to 7 bits on `avx2` and `avx512`, where 8-bit products saturate."""

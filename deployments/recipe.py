@@ -11,7 +11,7 @@ from deployments.errors import ConfigurationError
 from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
 from deployments.techniques import Distil, FineTune, Prune, Search
 from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
-from quality_gates.gates import Gate, GatePolicy, NonInferiority, Parity
+from quality_gates.gates import Gate, GatePolicy, NonInferiority, Parity, ProvenInstructionSet
 from quality_gates.policy import SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
 
@@ -59,6 +59,9 @@ class Recipe(Frozen):
     """True permits to unpickle a registered module, which runs its author's code; false refuses it."""
     devices: Annotated[tuple[DeviceProfile, ...], Field(min_length=1, strict=False)]
     """Names of profiles' files in `devices/` beside the recipe's folder, then of shipped ones; or paths of files."""
+    accept_unproven_instruction_set: bool = False
+    """True publishes a file whose rows another instruction set than the device's answered, and shows it in amber. False
+    refuses it; it is the default, so that only who writes true takes the risk."""
     prune: Prune
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None
@@ -111,8 +114,9 @@ class Recipe(Frozen):
         return list(dict.fromkeys(conditions))
 
     def policy(self, device: DeviceProfile) -> GatePolicy:
-        """Return the recipe's gates and the device's budgets."""
-        return GatePolicy(gates=(*self.gates, *device.budgets.limits()))
+        """Return the recipe's gates, the device's budgets, and the gate on the instruction set that answered."""
+        proven = ProvenInstructionSet(on_inconclusive="warn" if self.accept_unproven_instruction_set else "fail")
+        return GatePolicy(gates=(*self.gates, *device.budgets.limits(), proven))
 
     def search_policy(self, device: DeviceProfile) -> GatePolicy:
         """Return the gates for snapshots and rungs on the way: all but those that decide once, at the end."""

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from edge_runtime.errors import EdgewrightError, SessionError
 from edge_runtime.files import write_atomic
 from edge_runtime.session import EdgeModel
 
-_NUMPY_ERRORS = (OSError, ValueError, EOFError)
+_SHOWN = 1000  # characters of an error: it may quote what somebody else wrote
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             _predict(bundle, options.input, options.output)
     except (EdgewrightError, OSError) as error:
-        print(" ".join(f"error: {error}".split()), file=sys.stderr)
+        _print(" ".join(f"error: {error}".split())[:_SHOWN], sys.stderr)
         return 2
     return 0
 
@@ -49,13 +50,23 @@ def _parser() -> argparse.ArgumentParser:
 def _verify(bundle: Bundle) -> None:
     manifest = bundle.manifest
     size = sum(blob.size for blob in manifest.blobs)
-    print(
+    _print(
         f"intact: {manifest.model} version {manifest.version} for {manifest.device}, "
         f"{len(manifest.blobs)} blob(s), {size} bytes, digest {bundle.digest}"
     )
+    if "answers" in manifest.lineage:
+        _print(f"answers: {manifest.lineage['answers']}")
     if manifest.approval:
         said = manifest.approval
-        print(f"overridden: {said['approved_by']} until {said['approved_until']}: {said['approval_reason']}")
+        _print(f"overridden: {said['approved_by']} until {said['approved_until']}: {said['approval_reason']}")
+
+
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """Print a line without any character that a terminal would obey, in an encoding that the stream has."""
+    stream = sys.stdout if stream is None else stream
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    encoding = stream.encoding or "utf-8"
+    print(shown.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
 def _predict(bundle: Bundle, source: Path, target: Path | None) -> None:
@@ -87,7 +98,7 @@ def _read_arrays(source: Path, model: EdgeModel) -> dict[str, np.ndarray]:
         if not isinstance(content, np.ndarray):
             with content:
                 return dict(content)
-    except _NUMPY_ERRORS as error:
+    except Exception as error:  # numpy lets through what zipfile, zlib and ast raise
         raise SessionError(f"The input {source} is no .npy or .npz file of plain arrays ({error}).") from error
     if len(model.inputs) != 1:
         names = [spec.name for spec in model.inputs]

@@ -1,5 +1,6 @@
 """Settings of a session and the tensors of a model, as plain data: they travel in manifests and in requests."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -7,6 +8,18 @@ from typing import Any, Literal, get_args
 from edge_runtime.errors import BundleError, SessionError
 
 Optimization = Literal["all", "extended", "basic", "off"]
+MAX_THREADS = 256
+MAX_TEXT = 4096
+MAX_RANK = 16
+MAX_ELEMENTS = 1 << 28  # of the sizes that are fixed: 1 GiB of float32
+DTYPES = frozenset({"bool", "float16", "float32", "float64"}) | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+
+
+def is_plain_text(text: object) -> bool:
+    """Tell a text of 1 to MAX_TEXT printable characters: no newline, no escape code, no change of direction."""
+    return isinstance(text, str) and 0 < len(text) <= MAX_TEXT and text.isprintable()
 
 
 @dataclass(frozen=True)
@@ -21,9 +34,9 @@ class SessionSettings:
     optimization: Optimization = "all"
 
     def __post_init__(self) -> None:
-        if type(self.threads) is not int or self.threads < 1:
-            raise SessionError(f"threads must be a whole number of at least 1, not {self.threads!r}.")
-        if not isinstance(self.execution_provider, str) or not self.execution_provider:
+        if type(self.threads) is not int or not 1 <= self.threads <= MAX_THREADS:
+            raise SessionError(f"threads must be a whole number from 1 to {MAX_THREADS}, not {self.threads!r}.")
+        if not is_plain_text(self.execution_provider):
             raise SessionError(f"execution_provider must be a name, not {self.execution_provider!r}.")
         if self.optimization not in get_args(Optimization):
             levels = ", ".join(get_args(Optimization))
@@ -37,6 +50,8 @@ class SessionSettings:
     def from_plain(cls, data: Mapping[str, Any]) -> "SessionSettings":
         """Read what to_plain wrote; a missing or an unknown key is a SessionError."""
         expected = {field.name for field in fields(cls)}
+        if not isinstance(data, Mapping):
+            raise SessionError(f"Session settings must be an object with the keys {sorted(expected)}, not {data!r}.")
         if set(data) != expected:
             raise SessionError(f"Session settings need exactly the keys {sorted(expected)}, not {sorted(data)}.")
         return cls(**data)
@@ -51,9 +66,17 @@ class TensorSpec:
     shape: tuple[int | None, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not isinstance(self.dtype, str) or not self.name or not self.dtype:
-            raise BundleError(f"A tensor needs a name and a dtype, not {self.name!r} and {self.dtype!r}.")
+        if not is_plain_text(self.name) or not isinstance(self.dtype, str) or self.dtype not in DTYPES:
+            raise BundleError(
+                f"A tensor needs a printable name and a dtype of {', '.join(sorted(DTYPES))}, not {self.name!r} and "
+                f"{self.dtype!r}."
+            )
         if any(size is not None and (type(size) is not int or size < 0) for size in self.shape):
             raise BundleError(
                 f"The tensor {self.name} has the shape {self.shape!r}; give whole sizes, None if dynamic."
+            )
+        if len(self.shape) > MAX_RANK or math.prod(size for size in self.shape if size is not None) > MAX_ELEMENTS:
+            raise BundleError(
+                f"The tensor {self.name} must have at most {MAX_RANK} axes and {MAX_ELEMENTS} elements, not the shape "
+                f"{self.shape!r}; make it smaller."
             )

@@ -2,3 +2,5 @@
 
 In comes a model's name, a version and a recipe, from a person, a schedule or the registry; out go the outcomes.
 """
+
+import edge_runtime  # noqa: F401 - before onnxruntime, whose telemetry it turns off

@@ -5,3 +5,5 @@ builds small networks that learn from it, `training` fine-tunes either one, `qua
 number, and `onnx_files` writes and reads the files that ship. All arguments are flat: no recipe, no configuration
 object and no store is known here. `errors` holds the errors of all of them.
 """
+
+import edge_runtime  # noqa: F401 - before onnxruntime, whose telemetry it turns off

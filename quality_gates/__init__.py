@@ -4,3 +4,5 @@ From the bottom up: `policy` has the words of gates, `evidence` the checked meas
 `gates` the kinds of gates and the decision, `representativeness` the comparison with the deployment sites, `report` the
 page for a release owner. `verdict` and `approval` are the records that leave this room.
 """
+
+import edge_runtime  # noqa: F401 - before onnxruntime, whose telemetry it turns off

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from edge_runtime.settings import MAX_TEXT, is_plain_text
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Approval, GateResult, Verdict
 
@@ -70,7 +71,10 @@ def check_release(verdict: Verdict, file: str, on: date) -> None:
 
 
 def undecided_gates(verdict: Verdict) -> tuple[GateResult, ...]:
-    """The gates in the way that have no figure: nothing was measured that a person could answer for."""
+    """The gates in the way that have no figure: nothing was measured that a person could answer for.
+
+    A file that another instruction set answered has one: it was measured, and a person can answer for the device's own.
+    """
     figures = ("estimate", "lower", "upper", "candidate_value")
     return tuple(gate for gate in verdict.blocking if all(getattr(gate, name) is None for name in figures))
 
@@ -79,6 +83,11 @@ def _check_words(name: str, reason: str) -> None:
     for what, words in (("name", name), ("reason", reason)):
         if not words.strip():
             raise ApprovalError(f"expected a {what} for the approval, got none; say who answers for it and why")
+        if not is_plain_text(words.strip()):
+            raise ApprovalError(
+                f"expected a {what} of at most {MAX_TEXT:,} printable characters on one line, as devices show it, got "
+                f"{words[:80]!r}; write it so"
+            )
 
 
 def _check_days(given: date, until: date) -> None:

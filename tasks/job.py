@@ -14,7 +14,7 @@ from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import is_out_of_memory, predict
-from tasks.emulation import emulators_for
+from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, one_line
 from tasks.store import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
@@ -140,7 +140,9 @@ def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str
 
 
 def device_key(shared: str, device: DeviceProfile, home: Path) -> str:
-    """Return the digest of a run key, a device's profile and the emulator that answers for it here, if one does."""
+    """Return the digest of a run key, a device's profile, and the CPU and the emulator that answer for it here."""
     found = emulators_for([device], home).get(device.name)
     emulator = "missing" if isinstance(found, EmulatorMissing) else None if found is None else found.identity
-    return digest_of({"shared": shared, "device": device.model_dump(mode="json"), "emulator": emulator})[:32]
+    cpu = str(answering_of(device).cpu)
+    profile = device.model_dump(mode="json")
+    return digest_of({"shared": shared, "device": profile, "cpu": cpu, "emulator": emulator})[:32]

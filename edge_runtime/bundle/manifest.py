@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from edge_runtime.errors import BundleError, SessionError
-from edge_runtime.settings import SessionSettings, TensorSpec
+from edge_runtime.settings import SessionSettings, TensorSpec, is_plain_text
 
 FORMAT_VERSION = 1
+MAX_BYTES = 1 << 20  # of a manifest
+MAX_BLOB_BYTES = 1 << 40
 OVERRIDDEN = "overridden"
 APPROVAL = ("approved_by", "approval_reason", "approved_until", "approved_verdict")
 
@@ -41,8 +43,10 @@ class Blob:
         check_component("blob name", self.name)
         if not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256):
             raise BundleError(f"The blob {self.name} needs a sha256 of 64 lower-case hex digits, not {self.sha256!r}.")
-        if type(self.size) is not int or self.size < 0:
-            raise BundleError(f"The blob {self.name} needs a size in whole bytes, not {self.size!r}.")
+        if type(self.size) is not int or not 0 <= self.size <= MAX_BLOB_BYTES:
+            raise BundleError(
+                f"The blob {self.name} needs a size in whole bytes, at most {MAX_BLOB_BYTES}, not {self.size!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,16 @@ class Manifest:
     def __post_init__(self) -> None:
         check_component("model name", self.model)
         check_component("device name", self.device)
-        if not isinstance(self.version, str) or not self.version:
-            raise BundleError(f"The model version must be a text that is not empty, not {self.version!r}.")
-        if self.format_version != FORMAT_VERSION:
+        if not is_plain_text(self.version):
+            raise BundleError(f"The model version must be a printable text that is not empty, not {self.version!r}.")
+        if not _is_current(self.format_version):
             raise BundleError(f"This runtime writes format {FORMAT_VERSION} only, not {self.format_version!r}.")
         self._check_names()
         if not all(isinstance(text, str) for pair in self.lineage.items() for text in pair):
             raise BundleError(f"The lineage must map text to text, not {dict(self.lineage)!r}.")
+        odd = [text for pair in self.lineage.items() for text in pair if text and not is_plain_text(text)]
+        if odd:
+            raise BundleError(f"The lineage must be printable text on one line, not {odd[0]!r}; write it without.")
         self._check_approval()
 
     @property
@@ -124,18 +131,27 @@ def decode_manifest(data: bytes) -> Manifest:
     Raises BundleError for another format version, a missing or an unknown key, a value of the wrong type,
     and bytes that are not the canonical ones (a key given twice, for instance).
     """
+    if len(data) > MAX_BYTES:
+        raise BundleError(f"The manifest must have at most {MAX_BYTES} bytes, not {len(data)}; fetch the bundle again.")
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        manifest = _manifest(json.loads(data.decode("ascii"), parse_constant=_refused))
+    except (ValueError, RecursionError) as error:  # a deep document may be read and still be too deep to be shown
         raise BundleError(f"The manifest is not JSON ({error}); fetch the bundle again.") from error
-    manifest = _manifest(document)
     if encode_manifest(manifest) != data:
         raise BundleError("The manifest is not in its canonical form; only write_bundle may write one.")
     return manifest
 
 
+def _refused(constant: str) -> object:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _is_current(version: object) -> bool:
+    return type(version) is int and version == FORMAT_VERSION
+
+
 def _manifest(document: object) -> Manifest:
-    if isinstance(document, dict) and document.get("format_version") != FORMAT_VERSION:
+    if isinstance(document, dict) and not _is_current(document.get("format_version")):
         found = document.get("format_version")
         raise BundleError(f"The manifest has format version {found!r}, this runtime reads {FORMAT_VERSION}: update it.")
     entries = _entries(document, Manifest, "The manifest")

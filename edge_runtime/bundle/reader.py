@@ -6,9 +6,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.bundle.manifest import Blob, Manifest, decode_manifest
+from edge_runtime.bundle.manifest import MAX_BYTES, Blob, Manifest, decode_manifest
 from edge_runtime.errors import BundleError
-from edge_runtime.files import sha256_of
+from edge_runtime.files import open_regular
 
 MANIFEST = "manifest.json"
 BLOBS = "blobs"
@@ -40,10 +40,12 @@ class Bundle:
 def read_bundle(path: Path | str) -> Bundle:
     """Verify a bundle in full and return it; every blob is hashed, because a damaged one can be silently wrong.
 
+    The path may be a link: what counts is the folder that it leads to. Inside the folder no link is followed.
     Raises BundleError when the folder's name is not the manifest's sha256, for a manifest that this runtime does not
-    understand, and for a blob that is missing, no regular file, of another size or of another sha256.
+    understand, for a blob that is missing, no regular file, of another size or of another sha256, and for anything
+    beside the blobs, which a graph could take its weights from.
     """
-    folder = Path(path).resolve()
+    folder = _resolved(path)
     data = _manifest_bytes(folder)
     digest = hashlib.sha256(data).hexdigest()
     if digest != folder.name:
@@ -52,29 +54,57 @@ def read_bundle(path: Path | str) -> Bundle:
             f"the folder is named {folder.name}. Fetch or publish it again."
         )
     manifest = decode_manifest(data)
+    _check_folder(folder / BLOBS, manifest)
     for blob in manifest.blobs:
         _check_blob(folder / BLOBS / blob.sha256, blob)
     return Bundle(folder, digest, manifest)
 
 
+def read_manifest(folder: Path | str) -> Manifest:
+    """Read the manifest of a folder and nothing else of it; BundleError where it is none that read_bundle takes."""
+    return decode_manifest(_manifest_bytes(Path(folder)))
+
+
+def _resolved(path: Path | str) -> Path:
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, and a name that no file system has
+        raise BundleError(f"{str(path)!r} is no bundle: it leads to no folder ({error}).") from error
+
+
 def _manifest_bytes(folder: Path) -> bytes:
     try:
-        return (folder / MANIFEST).read_bytes()
+        with open_regular(folder / MANIFEST) as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BundleError(f"{folder} is no bundle: its {MANIFEST} cannot be read ({reason}).") from error
+
+
+def _check_folder(blobs: Path, manifest: Manifest) -> None:
+    """Raise BundleError unless the folder of blobs is one, and no link, and holds the manifest's blobs alone."""
+    known = {blob.sha256 for blob in manifest.blobs}
+    try:
+        if not stat.S_ISDIR(os.lstat(blobs).st_mode):
+            raise BundleError(f"{blobs} must be a folder, not a link or a file; fetch the bundle again.")
+        with os.scandir(blobs) as entries:
+            unknown = next((entry.name for entry in entries if entry.name not in known), None)
     except OSError as error:
-        raise BundleError(f"{folder} is no bundle: its {MANIFEST} cannot be read ({error.strerror}).") from error
+        raise BundleError(f"{blobs} cannot be read ({error.strerror}): fetch the bundle again.") from error
+    if unknown is not None:
+        raise BundleError(f"{blobs} holds {unknown!r}, which the manifest does not name; fetch the bundle again.")
 
 
 def _check_blob(path: Path, blob: Blob) -> None:
     try:
-        status = os.lstat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise BundleError(f"The blob {blob.name} ({path}) must be a regular file; fetch the bundle again.")
-        if status.st_size != blob.size:
-            raise BundleError(
-                f"The blob {blob.name} ({path}) has {status.st_size} bytes, the manifest says {blob.size}: "
-                "it is damaged, fetch or publish the bundle again."
-            )
-        found = sha256_of(path)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != blob.size:
+                raise BundleError(
+                    f"The blob {blob.name} ({path}) has {size} bytes, the manifest says {blob.size}: "
+                    "it is damaged, fetch or publish the bundle again."
+                )
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(
             f"The blob {blob.name} ({path}) cannot be read ({error.strerror}): fetch or publish the bundle again."

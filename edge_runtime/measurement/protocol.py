@@ -6,6 +6,7 @@ array would not do: its pages count as resident memory of the process that touch
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from edge_runtime.errors import MeasurementFailed, SessionError
-from edge_runtime.files import write_atomic
+from edge_runtime.files import open_regular, write_atomic
 from edge_runtime.measurement.figures import RESOURCES, Figures
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 from edge_runtime.settings import SessionSettings
@@ -25,6 +26,8 @@ REQUEST = "request.json"
 RESULT = "result.json"
 MODEL = "model.onnx"
 _BARE = "bare_rss_mb"
+_MAX_RESULT = 1 << 20
+_MAX_OUTPUTS = 10_000
 _PLAIN = (
     "batch_size",
     "latency_warmup",
@@ -96,7 +99,8 @@ def write_failure(job: MeasuringJob, sentence: str) -> None:
 
 def read_result(folder: Path, request: MeasureRequest) -> Measurement:
     """Read the result; MeasurementFailed when it tells of a failure, FileNotFoundError or ValueError if unreadable."""
-    document = json.loads((folder / RESULT).read_text())
+    with open_regular(folder / RESULT) as file:
+        document = json.loads(file.read(_MAX_RESULT))
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
     if "failure" in document:
@@ -104,7 +108,9 @@ def read_result(folder: Path, request: MeasureRequest) -> Measurement:
     if set(document) != {"figures", "outputs"}:
         raise ValueError(f"it has the keys {sorted(document)}")
     figures = _figures(document["figures"])
-    outputs = [_output(folder, index, request.rows) for index in range(int(document["outputs"]))]
+    if type(document["outputs"]) is not int or not 0 < document["outputs"] <= _MAX_OUTPUTS:
+        raise ValueError(f"its number of outputs is {document['outputs']!r}")
+    outputs = [_output(folder, index, request.rows) for index in range(document["outputs"])]
     return Measurement(bare_rss_mb=figures.pop(_BARE), figures=Figures(**figures), outputs=outputs)
 
 
@@ -112,7 +118,7 @@ def _figures(document: Any) -> dict[str, float]:
     if not isinstance(document, dict) or set(document) != {*RESOURCES, _BARE}:
         raise ValueError(f"its figures are {document!r}")
     for name, value in document.items():
-        if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max:  # so that NaN is none either
             raise ValueError(f"{name} is {value!r}")
     return document
 

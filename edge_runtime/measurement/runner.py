@@ -102,6 +102,7 @@ def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONSAFEPATH": "1",
     }
@@ -129,7 +130,7 @@ def _read(folder: Path, ended: Ended, request: MeasureRequest) -> Measurement:
             f"The process that measured {request.model} ended with status {ended.returncode} and left no complete "
             f"{RESULT}." + _said(ended)
         ) from error
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, EOFError, RecursionError) as error:
         raise MeasurementFailed(
             f"The {RESULT} of measuring {request.model} is garbled ({error}); measure again." + _said(ended)
         ) from error

@@ -17,6 +17,7 @@ from quality_gates.evidence.checked_rows import (
     slice_table,
 )
 from quality_gates.evidence.models import (
+    AnsweringCpu,
     BatchLatency,
     ComparedRows,
     Evidence,
@@ -33,6 +34,7 @@ __all__ = [
     "OPTIONAL",
     "REQUIRED",
     "UNLISTED",
+    "AnsweringCpu",
     "BatchLatency",
     "ComparedRows",
     "Evidence",

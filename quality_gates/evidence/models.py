@@ -47,6 +47,32 @@ class Unanswered:
     remedy: str
 
 
+@dataclass(frozen=True)
+class AnsweringCpu:
+    """The CPU that answered the rows: its name, its instruction set, and the instruction set of the device.
+
+    `instruction_set` is None for a CPU of a class that no device profile names.
+    """
+
+    name: str
+    instruction_set: str | None
+    of_device: str
+
+    @property
+    def is_proven(self) -> bool:
+        """True where the device's own instruction set answered."""
+        return self.instruction_set == self.of_device
+
+    @property
+    def set_in_words(self) -> str:
+        """Name of the instruction set that answered."""
+        return self.instruction_set or "a set that no profile names"
+
+    def __str__(self) -> str:
+        """Write the instruction set, and the device's where it is another one."""
+        return self.set_in_words + ("" if self.is_proven else f", not the device's {self.of_device}")
+
+
 @dataclass(frozen=True, eq=False)
 class ModelEvidence:
     """One model, measured: rows (row_id, prediction, score, slice columns), resource figures, or why it failed.
@@ -55,14 +81,14 @@ class ModelEvidence:
     latency of several rows at a time, where a gate asks for it.
 
     `failure` is a sentence when the measurement crashed or ran out of time; whatever else is there then counts for
-    nothing. `answered_on` names the CPU that the answers are from; `unanswered` says why there are none although the
+    nothing. `answered_on` is the CPU that the answers are from; `unanswered` says why there are none although the
     model runs here, so that its resources still count. `file_sha256` names the file that was measured.
     """
 
     rows: pd.DataFrame | None
     resources: Figures | None
     failure: str | None = None
-    answered_on: str | None = None
+    answered_on: AnsweringCpu | None = None
     unanswered: Unanswered | None = None
     batches: tuple[BatchLatency, ...] = ()
     file_sha256: str | None = None
@@ -82,6 +108,12 @@ class ModelEvidence:
         if self.resources is None:
             raise EvidenceError(f"The {whose}'s resources were not measured.", MEASURE_AGAIN)
         return self.resources
+
+    def answering_cpu(self, whose: str) -> AnsweringCpu:
+        """Return the CPU that answered, or raise EvidenceError."""
+        if self.answered_on is None:
+            raise EvidenceError(f"The CPU that answered for the {whose} was not recorded.", MEASURE_AGAIN)
+        return self.answered_on
 
     def check_answered(self, whose: str) -> None:
         """Raise UnansweredError where the answers could not be taken on the device's CPU."""

@@ -2,7 +2,8 @@
 
 A policy and the evidence come in, a verdict goes out. Each kind declares its keys in a recipe, how it is decided, how
 many rows it needs, and how reports show it. A new kind is a file with a subclass of `GateKind`, and an entry in the
-union `Gate` and in `KINDS`; its class is public only where another room builds or reads such gates itself.
+union `Gate` and in `KINDS`; its class is public only where another room builds or reads such gates itself. The pipeline
+adds `ProvenInstructionSet` by itself.
 """
 
 from quality_gates.gates.decision import (
@@ -23,6 +24,7 @@ from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
+from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Parity",
     "PlanLine",
     "Plausibility",
+    "ProvenInstructionSet",
     "Representative",
     "Shown",
     "check_slices",

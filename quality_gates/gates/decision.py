@@ -18,6 +18,7 @@ from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
+from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
 from quality_gates.policy import Setting
 from quality_gates.verdict import Verdict
@@ -39,12 +40,12 @@ KINDS = _by_name(NonInferiority, Limit, Flips, Parity, Calibration, Plausibility
 class GatePolicy(Setting):
     """All the gates of a release. Every one of them must pass."""
 
-    gates: tuple[Gate, ...] = Field(min_length=1)
+    gates: tuple[Annotated[Gate | ProvenInstructionSet, Field(discriminator="kind")], ...] = Field(min_length=1)
     """The gates, each with a name of its own."""
 
     @field_validator("gates")
     @classmethod
-    def _names_are_unique(cls, gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    def _names_are_unique(cls, gates: tuple[GateKind, ...]) -> tuple[GateKind, ...]:
         twice = [name for name, count in Counter(gate.name for gate in gates).items() if count > 1]
         if twice:
             raise PolicyError(f"Every gate needs a name of its own; {', '.join(twice)} is used twice. Rename one.")
@@ -92,4 +93,5 @@ def check_slices(policy: GatePolicy, rows: pd.DataFrame) -> None:
 
 def shown_of(kind: str) -> Shown:
     """Return how results of a kind are shown; a stored verdict may have a kind that is no longer known."""
-    return KINDS[kind].shown() if kind in KINDS else Shown()
+    known = {**KINDS, **_by_name(ProvenInstructionSet)}.get(kind)  # the second are the pipeline's: no recipe has them
+    return known.shown() if known else Shown()

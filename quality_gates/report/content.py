@@ -162,9 +162,10 @@ class ReportContent(_Frozen):
     """Everything that one gate report says about one model version on one device.
 
     `decision` tells in words what happened to the candidate, `answers` on which CPU the rows were answered, `why` how
-    it was chosen among the rungs. `flips_against` names the reference of the flipped rows: the deployed model or, on a
-    first deployment, the parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all
-    flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with the
+    it was chosen among the rungs. `instruction_set` names the one that answered; `is_unproven` is set where the device
+    has another one, and is shown in amber. `flips_against` names the reference of the flipped rows: the deployed model
+    or, on a first deployment, the parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts
+    all flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with the
     parent; `layers_note` says how the layers were looked at, or why they were not. `history` ends with this version,
     and `critical` names the slice of its figures.
     """
@@ -177,6 +178,8 @@ class ReportContent(_Frozen):
     deployed_version: str | None
     decision: str
     answers: str = ""
+    instruction_set: str = ""
+    is_unproven: bool = False
     sides: tuple[Side, ...] = ()
     points: tuple[SizePoint, ...] = ()
     size_budget_bytes: float | None = Field(default=None, gt=0)

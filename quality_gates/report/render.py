@@ -67,7 +67,7 @@ def render_text(content: ReportContent) -> RenderableType:
         Text(f"{content.model} version {content.version} on {content.device}", style="bold"),
         Text(f"{_SYMBOLS[outcome]} {content.verdict.headline}", style=_STYLES[outcome]),
         Text(content.decision),
-        *([Text(content.answers)] if content.answers else []),
+        *_answers(content),
         *_approval(content.verdict),
         *(Text(f"Why: {reason}") for reason in content.verdict.reasons),
         _gates_table(content.verdict.gates),
@@ -90,6 +90,12 @@ def _environment() -> Environment:
         environment.filters[name] = getattr(quantities, name)
         environment.globals["outcome_words"] = OUTCOME_WORDS
     return environment
+
+
+def _answers(content: ReportContent) -> list[Text]:
+    if content.is_unproven:
+        return [Text(f"{_SYMBOLS['inconclusive']} Not proven: {content.answers}", style=_STYLES["inconclusive"])]
+    return [Text(content.answers)] if content.answers else []
 
 
 def _approval(verdict: Verdict) -> list[Text]:

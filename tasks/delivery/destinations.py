@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from edge_runtime.bundle import APPROVAL, BundleError, Manifest, TensorSpec, decode_manifest, read_bundle, write_bundle
+from edge_runtime.bundle import APPROVAL, BundleError, Manifest, TensorSpec, read_bundle, read_manifest, write_bundle
 from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.settings import SessionSettings
 from tasks.errors import PublishError, one_line
@@ -120,7 +120,7 @@ class FolderDestination:
         it only when the bundle is whole; a folder that cannot be read as a bundle is left as it is.
         """
         bundle = Path(address)
-        manifest = decode_manifest((bundle / "manifest.json").read_bytes())
+        manifest = read_manifest(bundle)
         others = [Path(each) for each in self.bundles(manifest.model, manifest.device) if each != address]
         older = [folder for folder in others if is_same_release(_manifest(folder), manifest)]
         for folder in older:
@@ -234,8 +234,8 @@ def _manifest(folder: Path) -> Manifest | None:
     if folder.name.startswith(".") or folder.is_symlink() or not folder.is_dir():
         return None
     try:
-        return decode_manifest((folder / "manifest.json").read_bytes())
-    except (BundleError, OSError):
+        return read_manifest(folder)
+    except BundleError:
         return None
 
 

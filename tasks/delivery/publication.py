@@ -19,7 +19,7 @@ from tasks.delivery.destinations import RELEASE, BundleContent, FolderDestinatio
 from tasks.delivery.releases import Releases
 from tasks.errors import PublishError
 from tasks.measurement import session_settings
-from tasks.registry import Candidate, EdgeModels, EdgeVersion
+from tasks.registry import ANSWERS, NOT_RECORDED, Candidate, EdgeModels, EdgeVersion
 from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
@@ -123,9 +123,14 @@ def _content(device: DeviceProfile, publication: Publication, number: int) -> Bu
         inputs=session.inputs,
         outputs=session.outputs,
         session=settings,
-        lineage=asdict(origin) | decision_of(publication.verdict) | {RELEASE: str(number)},
+        lineage=asdict(origin) | _answers(publication) | decision_of(publication.verdict) | {RELEASE: str(number)},
         files={ENTRY: publication.file},
     )
+
+
+def _answers(publication: Publication) -> dict[str, str]:
+    """Return the instruction set that answered, as the registry names it too."""
+    return {"answers": publication.tags.get(ANSWERS, NOT_RECORDED)}
 
 
 def _check(what: str, publication: Publication) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deployments.device import DeviceProfile, EmulatedAnswers
 from deployments.instruction_sets import CPUS, Cpu, InstructionSet, instruction_set_of
+from quality_gates.evidence import AnsweringCpu
 from tasks.emulation.emulator import Emulator, find_emulator
 from tasks.errors import EmulatorMissing
 
@@ -37,28 +38,27 @@ class Answering:
     """The CPU that answers are taken on; `emulated` is None for this machine's. The sentence is for the report."""
 
     emulated: Cpu | None
+    cpu: AnsweringCpu
     sentence: str
-
-    @property
-    def words(self) -> str:
-        """The CPU in a few words."""
-        return HERE if self.emulated is None else f"{self.emulated.name}, emulated"
 
 
 def answering(device: DeviceProfile, here: InstructionSet | None) -> Answering:
     """Choose for a device on a machine whose instruction set is `here`, None for one that no profile names."""
     wanted, got = device.instruction_set, here or "of a class that no profile names"
-    if wanted == here:
-        return Answering(None, f"Answers are taken on {HERE}, which is of the device's class: {wanted}.")
+    this = AnsweringCpu(HERE, here, wanted)
+    if this.is_proven:
+        return Answering(None, this, f"Answers are taken on {HERE}, which is of the device's class: {wanted}.")
     if not isinstance(device.answers, EmulatedAnswers):
         return Answering(
             None,
+            this,
             f"Answers are taken on {HERE} ({got}), which differs from the device's: {wanted}. Whether the file answers "
             "the same there is not shown.",
         )
     cpu = CPUS[device.answers.cpu]
     return Answering(
         cpu,
+        AnsweringCpu(f"{cpu.name}, emulated", cpu.instruction_set, wanted),
         f"Answers of the candidate and of what is deployed are taken on an emulated {cpu.name} ({wanted}), for "
         f"{HERE} ({got}) is of another class. The parent, in float, answers here. No latency, memory or load time is "
         "taken under emulation: those figures are this machine's.",

@@ -31,16 +31,16 @@ def measure_for(context: DeviceContext, file: Path, split: SplitName) -> ModelEv
     native = measure_on(context, file, split)
     where = answering_of(device)
     if where.emulated is None or native.failure is not None:
-        return replace(native, answered_on=where.words)
+        return replace(native, answered_on=where.cpu)
     try:
         outputs = emulated_outputs(context, where.emulated, file, split)
     except EmulatorMissing as error:
         logger.warning("%s: %s", device.name, error)
         return replace(native, rows=None, unanswered=Unanswered(error.reason, error.remedy))
     except MeasurementFailed as error:
-        logger.warning("%s: on %s: %s", device.name, where.words, error)
-        return replace(native, rows=None, resources=None, failure=f"On {where.words}: {error}")
-    return replace(native, rows=answer_rows(context.job, split, outputs), answered_on=where.words)
+        logger.warning("%s: on %s: %s", device.name, where.cpu.name, error)
+        return replace(native, rows=None, resources=None, failure=f"On {where.cpu.name}: {error}")
+    return replace(native, rows=answer_rows(context.job, split, outputs), answered_on=where.cpu)
 
 
 def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitName) -> np.ndarray:

@@ -5,12 +5,25 @@ MLflow. A registry that gives no answer raises RegistryUnavailable, which is nev
 """
 
 from tasks.registry.answers import UNDECIDED, Answers, RecordedAnswer
-from tasks.registry.edge_models import APPROVED_UNTIL, Candidate, EdgeModels, EdgeVersion, Lineage, edge_name
+from tasks.registry.edge_models import (
+    ANSWERS,
+    APPROVED_UNTIL,
+    NOT_ANSWERED,
+    NOT_RECORDED,
+    Candidate,
+    EdgeModels,
+    EdgeVersion,
+    Lineage,
+    edge_name,
+)
 from tasks.registry.runs import Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
 __all__ = [
+    "ANSWERS",
     "APPROVED_UNTIL",
+    "NOT_ANSWERED",
+    "NOT_RECORDED",
     "UNDECIDED",
     "Answers",
     "Candidate",

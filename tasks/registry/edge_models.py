@@ -31,6 +31,9 @@ WAS_DEPLOYED = "edgewright.was_deployed"
 VERDICT = "edgewright.verdict"
 PASSED = "pass"
 FILE = "model.onnx"
+ANSWERS = "edgewright.answers"
+NOT_ANSWERED = "none"
+NOT_RECORDED = "not recorded"  # of a version that an older release registered
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class EdgeVersion:
     """A release of an edge model, as a version of the registered model.
 
     `passed` is false where it was published against its gates; `approved_until` is then the last day of its approval.
+    `answers` names the instruction set that its rows were answered on, and the device's where that is another one.
     """
 
     name: str
@@ -83,6 +87,7 @@ class EdgeVersion:
     release: int
     passed: bool
     approved_until: str | None = None
+    answers: str = NOT_RECORDED
 
     @property
     def source_version(self) -> str:
@@ -305,6 +310,7 @@ def _edge_version(version: ModelVersion) -> EdgeVersion:
             _release_of(tags.get(RELEASE)),
             tags.get(VERDICT) == PASSED,
             tags.get(APPROVED_UNTIL),
+            tags.get(ANSWERS, NOT_RECORDED),
         )
     except KeyError as error:
         raise RegistryError(

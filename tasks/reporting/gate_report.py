@@ -4,10 +4,10 @@ import getpass
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from prefect.runtime import deployment, flow_run
 
-from deployments.device import DeviceProfile
 from edge_runtime.files import sha256_of
 from model_compression.onnx_files import optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
@@ -44,7 +44,7 @@ def report_content(
         published=outcome.published,
         deployed_version=deployed,
         decision=decision(verdict, deployed),
-        answers=_answers(device, evidence.candidate),
+        **_answers(context, evidence.candidate),
         sides=tuple(_sides(job, climb, judgement)),
         points=tuple(frontier(trajectory, climb, evidence.validation, compared)),
         size_budget_bytes=device.budgets.size_bytes,
@@ -75,12 +75,18 @@ def decision(verdict: Verdict, deployed: str | None) -> str:
     return f"Refused; {stays}."
 
 
-def _answers(device: DeviceProfile, candidate: ModelEvidence) -> str:
-    """Return in words the CPU that the rows were answered on."""
-    missing = candidate.unanswered
-    if missing is None:
-        return answering_of(device).sentence
-    return f"No answers were taken on the device's CPU: {missing.reason} {missing.remedy}"
+def _answers(context: DeviceContext, candidate: ModelEvidence) -> dict[str, Any]:
+    """Return the content about the CPU that the rows were answered on."""
+    missing, cpu = candidate.unanswered, candidate.answered_on
+    if missing is not None:
+        return {"answers": f"No answers were taken on the device's CPU: {missing.reason} {missing.remedy}"}
+    unproven = cpu is not None and not cpu.is_proven
+    accepted = unproven and context.job.recipe.accept_unproven_instruction_set
+    return {
+        "answers": answering_of(context.device).sentence + (" The recipe accepts it." if accepted else ""),
+        "instruction_set": "" if cpu is None else str(cpu),
+        "is_unproven": unproven,
+    }
 
 
 def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:

@@ -161,7 +161,7 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         run_id=context.device_run,
         version_run_id=context.run,
         held_against=judgement.held_against,
-        answered_on=evidence.candidate.answered_on,
+        answered_on=evidence.candidate.answered_on.name if evidence.candidate.answered_on else None,
         approval=verdict.approval,
         undecided=not verdict.releases and getattr(verdict, "undecided_by_noise", False),
     )

@@ -14,7 +14,7 @@ from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Step, Trajectory
 from tasks.errors import RegistryError, one_line
 from tasks.job import Job
-from tasks.registry import APPROVED_UNTIL, UNDECIDED, Answers, Candidate, Runs, Upstream
+from tasks.registry import ANSWERS, APPROVED_UNTIL, NOT_ANSWERED, UNDECIDED, Answers, Candidate, Runs, Upstream
 from tasks.reporting.outcomes import REPORT, DeviceFailure, DeviceOutcome, Outcome, accuracy, figures_of
 from tasks.selection import Attempt, Judgement
 from tasks.store import libraries
@@ -104,9 +104,7 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
         child,
         params={"device": context.device.name, "rung": chosen.rung.title, "snapshot": chosen.snapshot.title},
         metrics=_metrics(job, judgement.evidence) | _gate_metrics(verdict),
-        tags=decision_tags(content)
-        | {"edgewright.answers": content.answers}
-        | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
+        tags=decision_tags(content) | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
     )
     runs.text(child, REPORT, render_html(content))
     runs.text(child, CONTENT, content.model_dump_json())
@@ -179,12 +177,13 @@ def _gate_metrics(verdict: Verdict) -> dict[str, float | None]:
 
 
 def decision_tags(content: ReportContent) -> dict[str, str]:
-    """Return the tags that people search by: the verdict, its reasons, and its approval if there is one."""
+    """Return the tags that people search by: verdict, reasons, what answered, and an approval if there is one."""
     tags = {
         "edgewright.verdict": content.verdict.outcome,
         "edgewright.verdict_sha256": content.verdict.sha256,
         "edgewright.decision": content.decision,
         "edgewright.why": " ".join(content.verdict.reasons) or content.verdict.headline,
+        ANSWERS: content.instruction_set or NOT_ANSWERED,
     }
     approval = content.verdict.approval
     if approval is None:
@@ -203,4 +202,5 @@ def description(content: ReportContent, runs: Runs, child: str) -> str:
     reasons = [f"- {reason}" for reason in content.verdict.reasons]
     source = f"Made from version {content.version} of `{content.model}`. [The gate report]({link}): `{REPORT}`."
     answers = [] if approval is None else ["", f"Approved by {approval.name}: {approval.reason}"]
-    return "\n".join([f"**{content.decision}** {content.verdict.headline}", *reasons, *answers, "", source])
+    unproven = ["", f"⚠ **Not proven:** {content.answers}"] if content.is_unproven else []
+    return "\n".join([f"**{content.decision}** {content.verdict.headline}", *reasons, *unproven, *answers, "", source])

@@ -15,7 +15,7 @@ from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
 from quality_gates.gates import GatePolicy, PlanLine, check_slices, plan
-from tasks.emulation import emulators_for
+from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, PreflightError, one_line
 from tasks.job import Job
 from tasks.registry import Upstream
@@ -38,6 +38,7 @@ def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> J
     for device, found in emulators_for(job.recipe.devices, workspace.home).items():
         if isinstance(found, EmulatorMissing):
             logger.warning("%s: its gates on answers will be inconclusive: %s", device, found)
+    _warn_of_unproven_answers(job.recipe)
     return job
 
 
@@ -54,6 +55,24 @@ def read_job(model: str, version: str, recipe: Path, workspace: Workspace) -> Jo
     workload, splits, sample = _data(recipe, read)
     identity = upstream.identity(model, version)
     return Job(model, version, read, workload, splits, workspace, sample, identity)
+
+
+def _warn_of_unproven_answers(recipe: Recipe) -> None:
+    """Warn of devices on which nothing can be published, as another instruction set answers here."""
+    if recipe.accept_unproven_instruction_set:
+        return
+    for device in recipe.devices:
+        cpu = answering_of(device).cpu
+        if not cpu.is_proven:
+            logger.warning(
+                "%s: expected answers on the device's own instruction set, %s, got %s of %s, so that no version can be "
+                "published there; give the profile emulated answers, use a machine of that class, or set "
+                "`accept_unproven_instruction_set: true` in the recipe",
+                device.name,
+                cpu.of_device,
+                cpu.set_in_words,
+                cpu.name,
+            )
 
 
 def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:

@@ -40,6 +40,7 @@ def test_old_instruction_sets_saturate(instruction_set: str, saturates: bool) ->
         ("kind: local", "kind: ssh", "key `measure.kind`: expected local, got 'ssh'"),
         ("repeats: 20", "repeats: 5", "key `measure.repeats`: expected a number of at least 20, got 5"),
         ("threads: 1", "threads: true", "key `threads`: expected a whole number, got True"),
+        ("threads: 1", "threads: 1000000", "key `threads`: expected a number of at most 256, got 1000000"),
         ("name: bench", "name: Bench 1", "expected lower-case letters, digits and dashes, such as line-camera, got"),
         ("\nanswers:\n  kind: native", "", "key `answers` is missing; add it, it has no default"),
         ("native", "guessed", "key `answers.kind`: expected one of native, emulated, got 'guessed'"),

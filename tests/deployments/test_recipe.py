@@ -6,7 +6,7 @@ import pytest
 
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
-from quality_gates.gates import KINDS, Limit
+from quality_gates.gates import KINDS, Limit, ProvenInstructionSet
 from tests.deployments.yaml_cases import HERE, LISTS, RUNG_NAMES, cases, says
 
 SMALLEST = HERE / "valid" / "smallest.yaml"
@@ -100,6 +100,17 @@ def test_the_policy_has_the_recipes_gates_and_the_devices_budgets() -> None:
         "size_bytes": 40_000,
         "latency_p99_ms": 5,
     }
+
+
+@pytest.mark.parametrize(("accepted", "consequence"), [(False, "fail"), (True, "warn")])
+def test_the_instruction_set_is_a_gate_of_every_device_and_of_no_search(accepted: bool, consequence: str) -> None:
+    recipe = read_recipe(SMALLEST)
+    assert recipe.accept_unproven_instruction_set is False
+    recipe = recipe.model_copy(update={"accept_unproven_instruction_set": accepted})
+    (device,) = recipe.devices
+    asked = [gate for gate in recipe.policy(device).gates if isinstance(gate, ProvenInstructionSet)]
+    assert [gate.on_inconclusive for gate in asked] == [consequence]
+    assert not any(isinstance(gate, ProvenInstructionSet) for gate in recipe.search_policy(device).gates)
 
 
 def test_a_ladder_without_a_rung_for_a_device_is_refused() -> None:

@@ -29,3 +29,11 @@ def bundle(tmp_path: Path, model: Path) -> Path:
         lineage={"source_model": "digits", "source_version": "3"},
         files={"model.onnx": model},
     )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder

@@ -121,6 +121,39 @@ def test_a_damaged_bundle_is_not_run(bundle: Path, rows: Path, capsys: pytest.Ca
     assert "damaged" in _error(capsys, "predict", bundle, rows)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"PK\x03\x04 no archive",
+        b"\x93NUMPY\x01\x00\x76\x00"
+        + b"{'descr': '<f4', 'fortran_order': False, 'shape': (9"
+        + b"9" * 60
+        + b",)}".ljust(65),
+        b"\x93NUMPY\x01\x00\x76\x00" + b"(" * 118,
+        b"",
+    ],
+    ids=["archive", "shape", "brackets", "empty"],
+)
+def test_rows_that_break_numpys_reader_are_one_line(
+    bundle: Path, tmp_path: Path, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.npy").write_bytes(data)
+    assert "no .npy or .npz file of plain arrays" in _error(capsys, "predict", bundle, tmp_path / "rows.npy")
+
+
+def test_verify_says_which_instruction_set_answered(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensor = TensorSpec("x", "float32", (None, 8))
+    written = write_bundle(
+        tmp_path / "target", model="linear", version="4", device="gateway", entry="model.onnx", inputs=[tensor],
+        outputs=[tensor], session=SessionSettings(threads=1), files={"model.onnx": model},
+        lineage={"answers": "avx512_vnni, not the device's avx2"},
+    )  # fmt: skip
+    assert main(["verify", str(written)]) == 0
+    assert "answers: avx512_vnni, not the device's avx2\n" in capsys.readouterr().out
+
+
 def test_a_pickle_is_not_loaded(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "objects.npy", np.array([object()]), allow_pickle=True)
     assert "no .npy or .npz file of plain arrays" in _error(capsys, "predict", bundle, tmp_path / "objects.npy")

@@ -1,12 +1,15 @@
 """A device of another class of CPU, the whole way: nothing is published unanswered, and all of it once it can be."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 import flows.compress
+from edge_runtime.bundle import read_bundle
 from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
+from tasks.delivery import approve_version
 from tasks.emulation import availability as available
 from tasks.registry import EdgeModels, Runs
 from tasks.reporting import DeviceOutcome
@@ -14,6 +17,7 @@ from tasks.workspace import Workspace
 from tests.flows.conftest import Variant
 from tests.tasks.emulation import needed
 
+UNPROVEN = "avx512_vnni, not the device's avx2"
 DEVICE = {"answers": {"kind": "emulated", "cpu": "Haswell", "timeout_s": 300}}
 LENIENT = [
     {
@@ -54,6 +58,9 @@ def test_without_the_emulator_nothing_is_published_and_the_remedy_is_said(
     assert {gate.outcome for gate in on_answers} == {"inconclusive"} and all(gate.blocking for gate in on_answers)
     assert all("Install qemu-user-static" in str(gate.remedy) for gate in on_answers)
     assert all(gate.outcome == "pass" for gate in gates if gate.kind == "limit")
+    assert [(gate.outcome, gate.blocking) for gate in gates if gate.kind == "instruction_set"] == [
+        ("inconclusive", True)
+    ]
     assert "No answers were taken on the device&#39;s CPU" in report(world, device, "report.html")
 
 
@@ -76,8 +83,53 @@ def test_with_the_emulator_the_same_version_is_answered_there(
     assert "No latency, memory or load time is taken under emulation" in content.answers
 
 
-def test_native_answers_of_another_class_are_said_in_the_report(world: Workspace, variant: Variant) -> None:
-    outcome = flows.compress.compress("tiny", "1", variant("native"), world)
+def test_answers_of_another_class_that_the_recipe_accepts_are_amber_everywhere(
+    world: Workspace, variant: Variant
+) -> None:
+    outcome = flows.compress.compress("tiny", "1", variant("accepted"), world)
     (device,) = outcome.devices
     assert (device.verdict, device.answered_on) == ("pass", "this machine's CPU")
-    assert "(avx512_vnni), which differs from the device&#39;s: avx2." in report(world, device, "report.html")
+    page = report(world, device, "report.html")
+    assert '<p class="unproven"><strong>Not proven:</strong>' in page
+    assert "(avx512_vnni), which differs from the device&#39;s: avx2." in page and "The recipe accepts it." in page
+    content = ReportContent.model_validate_json(report(world, device, "report.json"))
+    assert content.is_unproven and content.instruction_set == UNPROVEN
+    gate = content.verdict.gates[-1]
+    assert (gate.kind, gate.outcome, gate.blocking) == ("instruction_set", "inconclusive", False)
+    edge = EdgeModels(world.tracking_uri, "tiny").deployed("accepted")
+    assert edge is not None and edge.answers == UNPROVEN
+    registered = EdgeModels(world.tracking_uri, "tiny").client.get_model_version(edge.name, edge.version)
+    assert registered.tags["edgewright.answers"] == UNPROVEN
+    assert registered.description is not None and "**Not proven:** Answers are taken on" in registered.description
+    (bundle,) = (world.target / "tiny" / "accepted").iterdir()
+    assert read_bundle(bundle).manifest.lineage["answers"] == UNPROVEN
+
+
+def test_answers_of_another_class_are_not_published_unless_a_person_answers_for_them(
+    world: Workspace, variant: Variant
+) -> None:
+    recipe = variant("unproven", {"accept_unproven_instruction_set": False})
+    (device,) = flows.compress.compress("tiny", "1", recipe, world).devices
+    assert (device.verdict, device.published) == ("inconclusive", False)
+    assert len(device.reasons) == 1 and device.reasons[0].startswith("Instruction set: 0 rows of ")
+    models = EdgeModels(world.tracking_uri, "tiny")
+    assert models.deployed("unproven") is None and not (world.target / "tiny" / "unproven").exists()
+    words = {"name": "Ada", "reason": "Tried on the press by hand.", "until": date(2999, 1, 1)}
+    after = approve_version(world, "tiny", "1", "unproven", **words)  # type: ignore[arg-type]
+    assert (after.verdict, after.published) == ("overridden", True)
+    (bundle,) = (world.target / "tiny" / "unproven").iterdir()
+    manifest = read_bundle(bundle).manifest
+    assert (manifest.lineage["answers"], manifest.approval["approved_by"]) == (UNPROVEN, "Ada")
+
+
+def test_on_a_machine_of_the_devices_class_nothing_is_amber(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(available, "instruction_set_here", lambda: "avx2")
+    recipe = variant("proven", {"accept_unproven_instruction_set": False})
+    (device,) = flows.compress.compress("tiny", "1", recipe, world).devices
+    content = ReportContent.model_validate_json(report(world, device, "report.json"))
+    assert content.verdict.gates[-1].outcome == "pass" and not content.is_unproven
+    assert 'class="unproven"' not in report(world, device, "report.html")
+    (bundle,) = (world.target / "tiny" / "proven").iterdir()
+    assert read_bundle(bundle).manifest.lineage["answers"] == "avx2"

@@ -65,6 +65,15 @@ def test_without_name_reason_or_expiry_there_is_no_approval(changes: dict[str, A
         approved(**changes)
 
 
+@pytest.mark.parametrize("words", ["two\nlines", "\x1b[31mred", "\u202eturned", "x" * 5_000])
+@pytest.mark.parametrize("what", ["name", "reason"])
+def test_words_that_a_device_could_not_show_are_refused(what: str, words: str) -> None:
+    changes: dict[str, Any] = {what: words}
+    with pytest.raises(ApprovalError, match=f"expected a {what} of at most 4,096 printable characters") as caught:
+        approved(**changes)
+    assert str(caught.value).isprintable()
+
+
 def test_what_passed_needs_none() -> None:
     with pytest.raises(ApprovalError, match="needs no approval"):
         approved(decide(policy(), evidence()))

@@ -60,16 +60,26 @@ def test_a_manifest_that_says_nonsense_is_refused(change: dict[str, Any], senten
         replace(MANIFEST, **change)
 
 
-@pytest.mark.parametrize(("sha256", "size"), [("a" * 63, 1), ("A" * 64, 1), ("a" * 64, -1), ("a" * 64, True)])
+@pytest.mark.parametrize(
+    ("sha256", "size"), [("a" * 63, 1), ("A" * 64, 1), ("a" * 64, -1), ("a" * 64, True), ("a" * 64, 10**15)]
+)
 def test_a_blob_needs_a_real_digest_and_size(sha256: str, size: int) -> None:
     with pytest.raises(BundleError, match="needs a"):
         Blob("model.onnx", sha256, size)
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("", "float32"), ("x", ""), (3, "float32")])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("", "float32"), ("x", ""), (3, "float32"), ("x\n", "float32"), ("x", "object")]
+)
 def test_a_tensor_needs_a_name_and_a_dtype(name: Any, dtype: str) -> None:
-    with pytest.raises(BundleError, match="needs a name and a dtype"):
+    with pytest.raises(BundleError, match="needs a printable name and a dtype"):
         TensorSpec(name, dtype, ())
+
+
+@pytest.mark.parametrize("shape", [(10**9,), (2**20, None, 2**20), (1,) * 17])
+def test_a_tensor_shape_has_bounds(shape: tuple[int | None, ...]) -> None:
+    with pytest.raises(BundleError, match="at most 16 axes and 268435456 elements"):
+        TensorSpec("x", "float32", shape)
 
 
 @pytest.mark.parametrize("shape", [(-1,), (1.5,), ("rows",)])

@@ -138,6 +138,9 @@ measure(MeasureRequest(Path({str(model)!r}), rows, SessionSettings(1), latency_r
         ("echo '{' >result.json", "result.json .* is garbled"),
         ("echo '[]' >result.json", "garbled .it is no JSON object"),
         ("""echo '{"figures": {"load_ms": 1}, "outputs": 1}' >result.json""", "garbled .its figures are"),
+        ("mkfifo result.json", "garbled .*it is no regular file"),
+        ("ln -s /dev/zero result.json", "garbled .*it is no regular file"),
+        ("head -c 200000 /dev/zero | tr '\\0' '[' >result.json", "garbled"),
     ],
 )
 def test_a_result_that_is_missing_or_garbled_is_no_measurement(
@@ -162,6 +165,20 @@ def test_figures_that_are_no_figures_are_garbled(
     result = f'{{"figures": {{{_FIGURES % p99}}}, "outputs": 1}}'
     script = f"cp {tmp_path}/output.npy output-0.npy; echo '{result}' >result.json"
     assert sentence in _failure(_request(model), python=_interpreter(tmp_path, script))
+
+
+@pytest.mark.parametrize("outputs", ["Infinity", "true", "1.0", "-1", "0", "99999999999", '"1"', "null"])
+def test_an_impossible_number_of_outputs_is_garbled(model: Path, tmp_path: Path, outputs: str) -> None:
+    result = f'{{"figures": {{{_FIGURES % 1}}}, "outputs": {outputs}}}'
+    assert "its number of outputs is" in _failure(
+        _request(model), python=_interpreter(tmp_path, f"echo '{result}' >result.json")
+    )
+
+
+def test_an_output_that_is_empty_is_garbled(model: Path, tmp_path: Path) -> None:
+    result = f'{{"figures": {{{_FIGURES % 1}}}, "outputs": 1}}'
+    script = f"touch output-0.npy; echo '{result}' >result.json"
+    assert "is garbled" in _failure(_request(model), python=_interpreter(tmp_path, script))
 
 
 def test_figures_of_a_process_that_failed_afterwards_are_not_used(model: Path, tmp_path: Path) -> None:

@@ -212,6 +212,13 @@ def test_an_approval_is_read_first() -> None:
     assert text.index("The press stands still.") < text.index("The gates Against")
 
 
+def test_answers_of_another_instruction_set_are_amber_and_others_a_note() -> None:
+    content = examples.published().model_copy(update={"answers": "Answers are taken elsewhere."})
+    assert '<p class="note">Answers are taken elsewhere.</p>' in render_html(content)
+    page = render_html(content.model_copy(update={"is_unproven": True}))
+    assert '<p class="unproven"><strong>Not proven:</strong> Answers are taken elsewhere.</p>' in page
+
+
 def test_layers_have_a_line_each_or_a_reason() -> None:
     content = examples.refused()
     layers = tuple(

@@ -57,3 +57,10 @@ def test_the_models_and_the_ledger_stand_below() -> None:
     assert accuracy.split() == ["Accuracy", "93.0", "%", "99.0", "%", "93.0", "%"]
     ledger = next(line for line in lines if line.startswith("QAT (INT8)"))
     assert "98.3 %" in ledger and "−0.4 pp" in ledger
+
+
+def test_answers_of_another_instruction_set_are_marked_below_the_verdict() -> None:
+    content = examples.published().model_copy(update={"answers": "Answers are taken elsewhere.", "is_unproven": True})
+    lines = [line.rstrip() for line in shown(content).splitlines()]
+    assert "? Not proven: Answers are taken elsewhere." in lines[:5]
+    assert "Not proven" not in shown(content.model_copy(update={"is_unproven": False}))

@@ -4,6 +4,7 @@ Every destination passes the same tests; a new one is an entry in `DESTINATIONS`
 """
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -157,9 +158,13 @@ def test_what_is_no_bundle_is_left_alone(file: Path) -> None:
     (damaged / "manifest.json").write_text("{}")
     (bundle.parent / "notes.txt").write_text("by hand")
     (bundle.parent / "link").symlink_to(bundle)
-    (bundle.parent / "empty").mkdir()
+    for name in ("empty", "waiting"):
+        (bundle.parent / name).mkdir()
+    os.mkfifo(bundle.parent / "waiting" / "manifest.json")
     assert supersede(bundle) == []
-    assert {path.name for path in beside(bundle)} == {bundle.name, damaged.name, "notes.txt", "link", "empty"}
+    assert {path.name for path in beside(bundle)} == {
+        bundle.name, damaged.name, "notes.txt", "link", "empty", "waiting",
+    }  # fmt: skip
 
 
 def test_a_kill_in_the_middle_leaves_no_part_that_could_be_read(

@@ -16,7 +16,7 @@ from tasks.delivery import releases as protocol
 from tasks.delivery.destinations import Claim
 from tasks.errors import Overtaken, PublishError, SystemFailure
 from tasks.job import Job
-from tasks.registry import EdgeModels, EdgeVersion, Runs
+from tasks.registry import ANSWERS, EdgeModels, EdgeVersion, Runs
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
 from tests.tasks.builders import on, verdict
@@ -37,7 +37,7 @@ class Counter:
     def publication(self, outcome: GateOutcome = "pass", **changes: Any) -> Publication:
         judged = verdict(outcome, self.candidate.file_sha256)
         now = self.deployed()
-        tags = {"edgewright.verdict": outcome}
+        tags = {"edgewright.verdict": outcome, ANSWERS: "avx2"}
         against = None if now is None else now.release
         return replace(Publication(judged, self.file, self.candidate, "words", tags, against), **changes)
 
@@ -82,6 +82,7 @@ def test_a_bundle_is_what_a_device_reads(counter: Counter) -> None:
         "recipe": "tiny",
         "recipe_digest": counter.job.recipe.digest,
         "run_key": counter.context.key,
+        "answers": "avx2",
         "verdict": "pass",
         "release": "1",
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.device import DeviceProfile
+from tasks.emulation import availability as available
 from tasks.emulation.availability import emulators_for
 from tasks.errors import EmulatorMissing
 from tasks.job import Job
@@ -25,6 +26,16 @@ def test_only_devices_that_need_an_emulator_here_are_looked_at(
     monkeypatch.setenv("PATH", str(tmp_path))
     found = emulators_for([device(name="plain"), emulated], tmp_path)
     assert list(found) == ["bench"] and isinstance(found["bench"], EmulatorMissing)
+
+
+def test_another_class_of_machine_asks_for_a_new_answer(
+    tiny: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = set()
+    for here in ("avx2", "avx512_vnni", None):
+        monkeypatch.setattr(available, "instruction_set_here", lambda here=here: here)
+        keys.add(key(tiny, device(), tmp_path))
+    assert len(keys) == 3
 
 
 @needed.haswell

@@ -9,6 +9,7 @@ import pytest
 from deployments.device import DeviceProfile
 from deployments.instruction_sets import CPUS
 from edge_runtime.measurement import Measurement, MeasureRequest
+from quality_gates.evidence import AnsweringCpu
 from tasks.emulation.emulator import Emulator
 from tasks.job import Job
 from tasks.measurement import device_answers as module
@@ -21,7 +22,7 @@ from tests.tasks.tiny import device
 @pytest.mark.usefixtures("elsewhere")
 def test_native_answers_are_those_of_the_measured_process(tiny: Job, file: Path) -> None:
     seen = measure_for(on(tiny, device()), file, "test")
-    assert seen.answered_on == "this machine's CPU"
+    assert str(seen.answered_on) == "avx512_vnni, not the device's avx2"
     assert seen.rows is not None and seen.resources is not None
 
 
@@ -78,7 +79,7 @@ def test_emulated_answers_are_taken_once_and_no_figure_with_them(
     again = measure_for(on(tiny, emulated), file, "test")
     assert len(asked) == 1
     assert (asked[0].rows, asked[0].memory_limit_mb, asked[0].latency_repeats) == (30, None, 1)
-    assert seen.answered_on == again.answered_on == "Haswell, emulated"
+    assert seen.answered_on == again.answered_on == AnsweringCpu("Haswell, emulated", "avx2", "avx2")
     assert seen.resources == native.resources
     assert seen.rows is not None and native.rows is not None and again.rows is not None
     pd.testing.assert_frame_equal(seen.rows, again.rows)

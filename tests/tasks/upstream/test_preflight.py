@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.errors import ConfigurationError
+from deployments.instruction_sets import InstructionSet
 from edge_runtime.errors import EdgewrightError
 from tasks.emulation import availability as available
 from tasks.errors import PreflightError, RegistryError, RegistryUnavailable
@@ -66,6 +67,24 @@ def test_an_emulator_that_is_missing_is_said_before_any_long_work(
     check(recipe, workspace)
     assert len(warned) == 1 and warned[0].startswith("bench: its gates on answers will be inconclusive: expected qemu-")
     assert "Install qemu-user-static" in warned[0]
+
+
+@pytest.mark.parametrize(
+    ("here", "accepted", "said"),
+    [("avx512_vnni", False, 1), (None, False, 1), ("avx512_vnni", True, 0), ("avx2", False, 0)],
+)
+def test_a_device_that_nothing_could_be_published_on_is_said_before_any_long_work(
+    recipe: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, warned: list[str],
+    here: InstructionSet | None, accepted: bool, said: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(available, "instruction_set_here", lambda: here)
+    changed(recipe, "prune:", f"accept_unproven_instruction_set: {str(accepted).lower()}\nprune:")
+    check(recipe, workspace)
+    assert len(warned) == said
+    for message in warned:
+        assert message.startswith("bench: expected answers on the device's own instruction set, avx2, got ")
+        assert (here or "a set that no profile names") in message
+        assert "emulated answers" in message and "`accept_unproven_instruction_set: true`" in message
 
 
 def test_a_recipe_is_checked_before_any_model_is_there(recipe: Path) -> None:
