@@ -8,7 +8,14 @@ import pandas as pd
 
 from edge_runtime.measurement import Figures
 from quality_gates.errors import EvidenceError, UnansweredError
-from quality_gates.evidence.checked_rows import MEASURE_AGAIN, check_right_or_wrong, check_rows, is_reserved, paired
+from quality_gates.evidence.checked_rows import (
+    MEASURE_AGAIN,
+    check_right_or_wrong,
+    check_rows,
+    check_varied,
+    is_reserved,
+    paired,
+)
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
@@ -67,12 +74,13 @@ class ModelEvidence:
     batches: tuple[BatchLatency, ...] = ()
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
-        """Return the checked rows, or raise EvidenceError."""
+        """Return the checked rows, of answers that vary, or raise EvidenceError."""
         self._check_not_failed(whose)
         self.check_answered(whose)
         if self.rows is None:
             raise EvidenceError(f"The {whose} was not measured row by row.", MEASURE_AGAIN)
         check_rows(self.rows, whose)
+        check_varied(self.rows, whose)
         return self.rows
 
     def measured_resources(self, whose: str) -> Figures:
@@ -86,6 +94,12 @@ class ModelEvidence:
         """Raise UnansweredError where the answers could not be taken on the device's CPU."""
         if self.unanswered is not None:
             raise UnansweredError(f"The {whose} was not answered: {self.unanswered.reason}", self.unanswered.remedy)
+
+    def check_answers(self, whose: str) -> None:
+        """Raise EvidenceError where the answers could not be taken or do not vary; a model without rows has none."""
+        self.check_answered(whose)
+        if self.rows is not None:
+            self.measured_rows(whose)
 
     def _check_not_failed(self, whose: str) -> None:
         if self.failure is not None:
