@@ -168,6 +168,11 @@ class MetricChoice(Setting):
         return self.metric not in NAMED
 
     @property
+    def is_of_classes(self) -> bool:
+        """True for a metric that compares predictions with right answers class by class."""
+        return not self.is_custom and self.metric != "accuracy" and self.metric not in ERRORS
+
+    @property
     def is_proportion(self) -> bool:
         """True for a metric in [0, 1], so that differences are points."""
         return not self.is_custom and self.metric not in ERRORS

@@ -16,6 +16,7 @@ from quality_gates.evidence.checked_rows import (
     is_reserved,
     paired,
 )
+from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
@@ -149,7 +150,8 @@ class Evidence:
     """All that a decision may look at. `deployed=None` means that nothing is deployed yet: a first deployment.
 
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
-    ways; `functions` the custom metrics by the name that the policy has for them.
+    ways; `functions` the custom metrics by the name that the policy has for them; `classes` those that other splits
+    name, so that one without a test row is missed.
     """
 
     candidate: ModelEvidence
@@ -159,6 +161,7 @@ class Evidence:
     parity: tuple[ParityMeasurement, ...] = ()
     representativeness: ComparedRows | None = None
     functions: Mapping[str, RowsMetric] = field(default_factory=dict)
+    classes: KnownClasses = field(default_factory=KnownClasses)
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:

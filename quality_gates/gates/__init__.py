@@ -13,6 +13,7 @@ from quality_gates.gates.decision import (
     decide,
     plan,
     shown_of,
+    unseen_classes,
 )
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
@@ -45,4 +46,5 @@ __all__ = [
     "decide",
     "plan",
     "shown_of",
+    "unseen_classes",
 ]

@@ -4,7 +4,7 @@ Paired rows and a choice of metric come in; values with one-sided bounds go out.
 other metrics those of a bootstrap. Everything is deterministic and does not depend on the order of the rows.
 """
 
-from quality_gates.statistics.class_metrics import ClassTable, is_class, target_of
+from quality_gates.statistics.class_metrics import ClassTable, check_classes, is_class, target_of
 from quality_gates.statistics.comparison import ComparedMetric, compare, value_with_bounds
 from quality_gates.statistics.proportions import (
     POWER,
@@ -25,6 +25,7 @@ __all__ = [
     "ClassTable",
     "ComparedMetric",
     "calibration_error",
+    "check_classes",
     "compare",
     "exact_bounds",
     "holm",

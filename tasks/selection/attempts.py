@@ -39,7 +39,8 @@ class References:
         The float parent answers on this machine, as upstream knows it; the deployed model answers as on the device.
         """
         parent = measure_on(self.context, self.parent_file, split)
-        return Evidence(candidate, parent, self._deployed(split), functions=self.context.job.functions)
+        job = self.context.job
+        return Evidence(candidate, parent, self._deployed(split), functions=job.functions, classes=job.classes)
 
     def _deployed(self, split: SplitName) -> ModelEvidence | None:
         if self.deployed is None:

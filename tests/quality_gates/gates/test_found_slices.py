@@ -21,7 +21,7 @@ def models(seed: int, lost: float, n: int = 4000) -> tuple[pd.DataFrame, pd.Data
     right = random.random(n) < 0.95
     flipped = (random.random(n) < lost) & (frame["line"] == 3) & (frame["heat"] > 0.7)
     parent, candidate = (
-        frame.assign(prediction=r, score=r.astype(float)) for r in (right, (right & ~flipped).to_numpy())
+        frame.assign(prediction=r, score=r.astype(float)) for r in (right, right & ~np.asarray(flipped))
     )
     return candidate, parent
 
