@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from quality_gates.errors import EvidenceError
+from quality_gates.policy import WORST_SCORES
 
 REQUIRED = ("row_id", "prediction", "score")
-OPTIONAL = ("target", "confidence")
-"""Columns that some metrics need beside: the right answer in the words of the predictions, and the probability of the
-one given. The probability of class k has the column `p(k)`."""
+OPTIONAL = ("target", "confidence", *WORST_SCORES)
+"""Columns that some metrics need beside: the right answer in the words of the predictions, the probability of the one
+given, and scores of all classes' probabilities. The probability of class k has the column `p(k)`."""
 MOST_VALUES = 20  # of a slice column that are listed one by one
 UNLISTED = "values, too many to list"
 """End of the value of a line that stands for a whole slice column."""
@@ -25,7 +26,7 @@ USUAL_ANSWERS = (
 )
 """The remedy for answers that cannot vary: what workloads that are no classification of several columns write."""
 _STILL = 1e-6  # of the spread of the right answers: numbers that vary less are one number
-_ANSWERS = ("prediction", "score", "confidence")
+_ANSWERS = ("prediction", "score", "confidence", *WORST_SCORES)
 
 
 def slice_columns(rows: pd.DataFrame) -> list[str]:
@@ -46,8 +47,8 @@ def is_probability(column: object) -> bool:
 def check_rows(rows: pd.DataFrame, whose: str) -> None:
     """Raise EvidenceError unless every row has an id of its own and a prediction, and every number is finite.
 
-    Numbers are scores, confidences, p(k) and predictions that are numbers: a function that skips NaN would look past a
-    row. `whose` names the model in the message, such as "candidate".
+    Numbers are scores, confidences, p(k), scores of them, and predictions that are numbers: a function that skips NaN
+    would look past a row. `whose` names the model in the message, such as "candidate".
     """
     _check_columns(rows, whose)
     _check_complete(rows, whose, ("row_id", "prediction"))
@@ -84,7 +85,7 @@ def check_varied(rows: pd.DataFrame, whose: str) -> None:
 
 def is_figure(column: object) -> bool:
     """Return True for a column of numbers that a model gives beside its score, where the workload has them."""
-    return column == "confidence" or is_probability(column)
+    return column == "confidence" or column in WORST_SCORES or is_probability(column)
 
 
 def check_right_or_wrong(rows: pd.DataFrame, whose: str) -> None:

@@ -59,6 +59,10 @@ class Bounded(Protocol):
         """The number of rows."""
 
     @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1."""
+
+    @property
     def values(self) -> tuple[float, float]:
         """The values of candidate and reference."""
 
@@ -82,9 +86,13 @@ def compare(
     shares = _as_shares(choice, laid, against, evidence)
     if shares is not None:
         return _compare_shares(*shares, margin, confidence)
-    metric = bounded(choice, laid, evidence)
+    return compared(bounded(choice, laid, evidence), margin, confidence)
+
+
+def compared(metric: Bounded, margin: float, confidence: float) -> ComparedMetric:
+    """Return both models' values of a metric, and the bounds of the gain."""
     candidate, reference = metric.values
-    gain = choice.sign * (candidate - reference)
+    gain = metric.sign * (candidate - reference)
     lower, upper = metric.gain_bounds(confidence)
     needed = _rows_needed(metric, margin, confidence)
     return ComparedMetric(metric.n, candidate, reference, gain, min(lower, gain), max(upper, gain), needed)
