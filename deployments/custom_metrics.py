@@ -9,7 +9,6 @@ import pandas as pd
 from deployments.errors import ConfigurationError
 from deployments.user_code import sources_digest
 from quality_gates.gates import Gate
-from quality_gates.policy import NAMED
 
 CustomMetric = Callable[[pd.DataFrame], float]
 """Takes the rows of one model (row_id, target, prediction, score, slice columns) and returns a number."""
@@ -21,8 +20,8 @@ def load_custom_metrics(gates: Iterable[Gate]) -> dict[str, CustomMetric]:
     Raises:
         ConfigurationError: a module does not import, or has no such function.
     """
-    names = {metric for gate in gates if (metric := getattr(gate, "metric", None)) is not None}
-    return {name: _load(name) for name in sorted(names - set(NAMED))}
+    names = {metric for gate in gates if ":" in (metric := getattr(gate, "metric", None) or "")}
+    return {name: _load(name) for name in sorted(names)}
 
 
 def custom_metrics_digest(metrics: Iterable[CustomMetric]) -> str:

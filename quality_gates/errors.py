@@ -29,6 +29,10 @@ class UnansweredError(EvidenceError):
     """Answers that could not be taken where they count. Inconclusive, and blocking whatever a gate allows."""
 
 
+class UndecidedError(EvidenceError):
+    """Rows that leave a question open however the models answer. Inconclusive, as too few rows are."""
+
+
 class EmptySliceError(EvidenceError):
     """A slice that no measured row is in."""
 

@@ -5,7 +5,7 @@ The kinds of gates, which are built of these words, are in `quality_gates.gates`
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self, TypeAlias, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, WithJsonSchema, model_validator
@@ -28,6 +28,11 @@ NamedMetric: TypeAlias = Literal[
 ]
 NAMED: tuple[str, ...] = get_args(NamedMetric)
 OF_A_CLASS = frozenset({"recall", "precision", "f1", "auroc"})
+ProperScore: TypeAlias = Literal["brier", "log_loss"]
+LEAST_PROBABILITY = 1e-4
+"""The smallest probability that a log-loss takes: what is rarer than that no test split can show."""
+WORST_SCORES: Mapping[ProperScore, float] = {"brier": 2.0, "log_loss": -math.log(LEAST_PROBABILITY)}
+"""The scores of probabilities, of which a measured row has a column where a gate asks for it, and their largest."""
 ERRORS = frozenset({"mae", "rmse"})
 _CUSTOM = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 _TITLES = {"f1": "F1", "macro_f1": "Macro-F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE"}
@@ -166,6 +171,11 @@ class MetricChoice(Setting):
     def is_custom(self) -> bool:
         """True for a custom metric, which the recipe names as package.module:function."""
         return self.metric not in NAMED
+
+    @property
+    def is_of_classes(self) -> bool:
+        """True for a metric that compares predictions with right answers class by class."""
+        return not self.is_custom and self.metric != "accuracy" and self.metric not in ERRORS
 
     @property
     def is_proportion(self) -> bool:

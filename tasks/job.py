@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from torch import Tensor, nn
 
 from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
@@ -14,11 +15,13 @@ from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
 from model_compression.training import is_out_of_memory, predict
+from quality_gates.evidence import KnownClasses
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, one_line
 from tasks.store import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
 
+KNOWN_FROM: tuple[SplitName, ...] = ("train", "calibration", "validation")
 PIPELINE = ("model_compression", "quality_gates", "edge_runtime", "deployments", "tasks")
 
 
@@ -49,6 +52,11 @@ class Job:
     def functions(self) -> dict[str, CustomMetric]:
         """The custom metrics that the gates name."""
         return load_custom_metrics(self.recipe.gates)
+
+    @cached_property
+    def classes(self) -> KnownClasses:
+        """The classes that a metric of classes must not look away from."""
+        return known_classes(self.workload, self.splits)
 
     @cached_property
     def data(self) -> dict[str, str]:
@@ -110,6 +118,37 @@ class Job:
             critical = [str(condition) for condition in self.recipe.critical_slices]
             found["critical"] = digest_of([self.recipe.critical_weight, *critical])
         return found
+
+
+def known_classes(workload: Workload, splits: Mapping[SplitName, Split]) -> KnownClasses:
+    """Return the classes that all splits but test name; raises ConfigurationError where right answers fail."""
+    seen = [labelled_rows(workload, splits[name]) for name in KNOWN_FROM]
+    return KnownClasses(tuple(rows for rows in seen if "target" in rows.columns))
+
+
+def labelled_rows(workload: Workload, split: Split) -> pd.DataFrame:
+    """Return the slice columns of a split, and `target` where the workload says one right answer for each row.
+
+    Raises ConfigurationError where right answers fail.
+    """
+    rows, labels = split.slices.reset_index(drop=True), right_answers(workload, split)
+    if labels is None or np.shape(labels) != (len(rows),):
+        return rows
+    return pd.concat([rows, pd.Series(labels, name="target")], axis=1)
+
+
+def right_answers(workload: Workload, split: Split) -> np.ndarray | None:
+    """Return the right answers of a split's rows, None where there are none.
+
+    Raises ConfigurationError where Workload.right_answers fails.
+    """
+    try:
+        return workload.right_answers(split.targets)
+    except Exception as error:  # user code
+        raise ConfigurationError(
+            f"expected right answers for targets of shape {split.targets.shape}, got {one_line(error)}; correct "
+            "Workload.right_answers"
+        ) from error
 
 
 def data_of(workload: Workload, read: Callable[[], Mapping[SplitName, Split]]) -> dict[str, str]:

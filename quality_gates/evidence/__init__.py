@@ -16,6 +16,7 @@ from quality_gates.evidence.checked_rows import (
     paired,
     slice_table,
 )
+from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.models import (
     AnsweringCpu,
     BatchLatency,
@@ -38,6 +39,7 @@ __all__ = [
     "BatchLatency",
     "ComparedRows",
     "Evidence",
+    "KnownClasses",
     "ModelEvidence",
     "PairedRows",
     "ParityMeasurement",

@@ -1,22 +1,32 @@
 """Measured rows: checks of one model's, two models' side by side, and the rows and slices in which they differ."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from quality_gates.errors import EvidenceError
+from quality_gates.policy import WORST_SCORES
 
 REQUIRED = ("row_id", "prediction", "score")
-OPTIONAL = ("target", "confidence")
-"""Columns that some metrics need beside: the right answer in the words of the predictions, and the probability of the
-one given. The probability of class k has the column `p(k)`."""
+OPTIONAL = ("target", "confidence", *WORST_SCORES)
+"""Columns that some metrics need beside: the right answer in the words of the predictions, the probability of the one
+given, and scores of all classes' probabilities. The probability of class k has the column `p(k)`."""
 MOST_VALUES = 20  # of a slice column that are listed one by one
 UNLISTED = "values, too many to list"
 """End of the value of a line that stands for a whole slice column."""
 MEASURE_AGAIN = "Measure it again; a broken measurement cannot pass a gate."
 SAME_ROWS = "Measure both models on the same test rows."
-_ANSWERS = ("prediction", "score", "confidence")
+USUAL_ANSWERS = (
+    "If the outputs are one column, independent labels or numbers, write Workload.predictions and Workload.score: for "
+    "a binary output `(outputs[:, 0] > 0).astype(int)` and equality; for several labels one text of those with "
+    "`outputs > 0`, right where all of them are; for a regression `outputs[:, 0]` and "
+    "`abs(outputs[:, 0] - targets)`, with gates on mae. Else train the model again."
+)
+"""The remedy for answers that cannot vary: what workloads that are no classification of several columns write."""
+_STILL = 1e-6  # of the spread of the right answers: numbers that vary less are one number
+_ANSWERS = ("prediction", "score", "confidence", *WORST_SCORES)
 
 
 def slice_columns(rows: pd.DataFrame) -> list[str]:
@@ -35,9 +45,10 @@ def is_probability(column: object) -> bool:
 
 
 def check_rows(rows: pd.DataFrame, whose: str) -> None:
-    """Raise EvidenceError unless every row has an id of its own, a prediction and a finite score.
+    """Raise EvidenceError unless every row has an id of its own and a prediction, and every number is finite.
 
-    `whose` names the model in the message, such as "candidate".
+    Numbers are scores, confidences, p(k), scores of them, and predictions that are numbers: a function that skips NaN
+    would look past a row. `whose` names the model in the message, such as "candidate".
     """
     _check_columns(rows, whose)
     _check_complete(rows, whose, ("row_id", "prediction"))
@@ -49,6 +60,32 @@ def check_rows(rows: pd.DataFrame, whose: str) -> None:
             "Give every test row an id of its own, and measure again.",
         )
     check_numbers(rows["score"], f"the {whose}'s scores")
+    for column in rows.columns:
+        if is_figure(column):
+            check_numbers(rows[column], f"the {whose}'s values of {column}")
+    _check_predictions(rows["prediction"], whose)
+
+
+def check_varied(rows: pd.DataFrame, whose: str) -> None:
+    """Raise EvidenceError for one answer to all rows, or one score of all rows that is not 1: neither can be compared.
+
+    Numbers that vary by less than a millionth of what the right answers do are one answer. A single row tells nothing.
+    """
+    if len(rows) < 2:
+        return
+    scores = rows["score"].to_numpy(dtype=float)
+    if _is_constant(rows["prediction"], rows.get("target")):
+        seen = f"gives one answer, {rows['prediction'].tolist()[0]!r}, to all {len(rows)} rows"
+    elif scores[0] != 1 and (scores == scores[0]).all():
+        seen = f"has a score of {scores[0]:g} on all {len(rows)} rows"
+    else:
+        return
+    raise EvidenceError(f"The {whose} {seen}: what does not vary cannot be compared.", USUAL_ANSWERS)
+
+
+def is_figure(column: object) -> bool:
+    """Return True for a column of numbers that a model gives beside its score, where the workload has them."""
+    return column == "confidence" or column in WORST_SCORES or is_probability(column)
 
 
 def check_right_or_wrong(rows: pd.DataFrame, whose: str) -> None:
@@ -158,6 +195,30 @@ def _check_complete(rows: pd.DataFrame, whose: str, columns: Sequence[str]) -> N
         missing = int(rows[column].isna().sum())
         if missing:
             raise EvidenceError(f"The {whose} has {missing} of {len(rows)} rows without a {column}.", MEASURE_AGAIN)
+
+
+def _check_predictions(predictions: pd.Series, whose: str) -> None:
+    if pd.api.types.is_float_dtype(predictions):
+        check_numbers(predictions, f"the {whose}'s predictions")
+    elif predictions.dtype == object:
+        bad = sum(isinstance(value, float) and not math.isfinite(value) for value in predictions)
+        if bad:
+            raise EvidenceError(
+                f"{bad} of {len(predictions)} of the {whose}'s predictions are no finite numbers.", MEASURE_AGAIN
+            )
+
+
+def _is_constant(values: pd.Series, target: pd.Series | None) -> bool:
+    if pd.api.types.is_float_dtype(values):
+        return _spread(values) <= (0.0 if target is None else _STILL * _spread(target))
+    listed = values.tolist()
+    return all(value is listed[0] or bool(np.all(value == listed[0])) for value in listed)
+
+
+def _spread(values: pd.Series) -> float:
+    """Return the largest difference of values that are measured numbers, 0 of names and classes."""
+    known = values.dropna().to_numpy(dtype=float) if pd.api.types.is_float_dtype(values) else np.zeros(0)
+    return float(np.ptp(known)) if len(known) else 0.0
 
 
 def _capital(text: str) -> str:

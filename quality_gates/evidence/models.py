@@ -8,7 +8,15 @@ import pandas as pd
 
 from edge_runtime.measurement import Figures
 from quality_gates.errors import EvidenceError, UnansweredError
-from quality_gates.evidence.checked_rows import MEASURE_AGAIN, check_right_or_wrong, check_rows, is_reserved, paired
+from quality_gates.evidence.checked_rows import (
+    MEASURE_AGAIN,
+    check_right_or_wrong,
+    check_rows,
+    check_varied,
+    is_reserved,
+    paired,
+)
+from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
@@ -94,12 +102,13 @@ class ModelEvidence:
     file_sha256: str | None = None
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
-        """Return the checked rows, or raise EvidenceError."""
+        """Return the checked rows, of answers that vary, or raise EvidenceError."""
         self._check_not_failed(whose)
         self.check_answered(whose)
         if self.rows is None:
             raise EvidenceError(f"The {whose} was not measured row by row.", MEASURE_AGAIN)
         check_rows(self.rows, whose)
+        check_varied(self.rows, whose)
         return self.rows
 
     def measured_resources(self, whose: str) -> Figures:
@@ -119,6 +128,12 @@ class ModelEvidence:
         """Raise UnansweredError where the answers could not be taken on the device's CPU."""
         if self.unanswered is not None:
             raise UnansweredError(f"The {whose} was not answered: {self.unanswered.reason}", self.unanswered.remedy)
+
+    def check_answers(self, whose: str) -> None:
+        """Raise EvidenceError where the answers could not be taken or do not vary; a model without rows has none."""
+        self.check_answered(whose)
+        if self.rows is not None:
+            self.measured_rows(whose)
 
     def _check_not_failed(self, whose: str) -> None:
         if self.failure is not None:
@@ -168,7 +183,8 @@ class Evidence:
     """All that a decision may look at. `deployed=None` means that nothing is deployed yet: a first deployment.
 
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
-    ways; `functions` the custom metrics by the name that the policy has for them.
+    ways; `functions` the custom metrics by the name that the policy has for them; `classes` those that other splits
+    name, so that one without a test row is missed.
     """
 
     candidate: ModelEvidence
@@ -178,6 +194,7 @@ class Evidence:
     parity: tuple[ParityMeasurement, ...] = ()
     representativeness: ComparedRows | None = None
     functions: Mapping[str, RowsMetric] = field(default_factory=dict)
+    classes: KnownClasses = field(default_factory=KnownClasses)
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:

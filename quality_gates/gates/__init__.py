@@ -14,6 +14,7 @@ from quality_gates.gates.decision import (
     decide,
     plan,
     shown_of,
+    unseen_classes,
 )
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
@@ -48,4 +49,5 @@ __all__ = [
     "decide",
     "plan",
     "shown_of",
+    "unseen_classes",
 ]

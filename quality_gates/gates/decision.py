@@ -7,8 +7,8 @@ from typing import Annotated, TypeAlias
 import pandas as pd
 from pydantic import Field, field_validator
 
-from quality_gates.errors import EvidenceError, PolicyError
-from quality_gates.evidence import Evidence, SliceIndex
+from quality_gates.errors import EvidenceError, PolicyError, UndecidedError
+from quality_gates.evidence import Evidence, KnownClasses, SliceIndex
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import GateKind, Shown
@@ -20,7 +20,8 @@ from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
 from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
-from quality_gates.policy import Setting
+from quality_gates.policy import MetricChoice, Setting
+from quality_gates.statistics import check_classes
 from quality_gates.verdict import Verdict
 
 Gate: TypeAlias = Annotated[
@@ -64,13 +65,16 @@ def decide(policy: GatePolicy, evidence: Evidence) -> Verdict:
     return Verdict.of(results, file=evidence.candidate.file_sha256)
 
 
-def plan(policy: GatePolicy, rows: pd.DataFrame, discordance: float) -> Iterator[PlanLine]:
+def plan(
+    policy: GatePolicy, rows: pd.DataFrame, discordance: float, classes: KnownClasses | None = None
+) -> Iterator[PlanLine]:
     """Yield a line per gate: rows that pass it in 4 of 5 cases if the models are equal but differ on some rows.
 
     `rows` are the test rows' slice columns, and `target` where it is known. `discordance` is the share of rows, in each
-    class, on which exactly one of the two models is right; half of them flip the one way, half the other.
+    class, on which exactly one of the two models is right; half of them flip the one way, half the other. `classes` are
+    those that other splits name.
     """
-    test = PlannedRows(rows, SliceIndex(rows), discordance)
+    test = PlannedRows(rows, SliceIndex(rows), discordance, classes or KnownClasses())
     for gate in policy.gates:
         try:
             yield gate.plan(test)
@@ -89,6 +93,24 @@ def check_slices(policy: GatePolicy, rows: pd.DataFrame) -> None:
             index.mask(getattr(gate, "slice", None))
         except EvidenceError as error:
             raise PolicyError(f"Gate {gate.name!r}: {error}") from error
+
+
+def unseen_classes(policy: GatePolicy, rows: pd.DataFrame, classes: KnownClasses) -> Iterator[str]:
+    """Yield a sentence for each gate whose metric is also about a class that no row is of, before anything is trained.
+
+    `rows` are a split's slice columns and `target`; without it, or without a row in a slice, nothing is said.
+    """
+    index = SliceIndex(rows)
+    for gate in policy.gates:
+        choice = gate.choice if isinstance(gate, Limit) and gate.metric else gate
+        if not (isinstance(choice, MetricChoice) and choice.is_of_classes and "target" in rows.columns):
+            continue
+        try:
+            check_classes(choice, rows["target"][index.mask(choice.slice)], classes.on(choice.slice))
+        except UndecidedError as error:
+            yield f"gate {gate.name!r} will be inconclusive: {error}"
+        except EvidenceError:
+            continue
 
 
 def shown_of(kind: str) -> Shown:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, final
 
-from quality_gates.errors import UnansweredError, reason_and_remedy
+from quality_gates.errors import UnansweredError, UndecidedError, reason_and_remedy
 from quality_gates.evidence import Evidence
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import OnInconclusive, Setting
@@ -74,15 +74,17 @@ class GateKind(Setting, ABC):
     def evaluate(self, evidence: Evidence) -> GateResult:
         """Return the decision; whatever stops it is a failed gate that says why, never an exception.
 
-        Answers that could not be taken on the device's CPU are inconclusive instead, and block whatever the policy
-        allows.
+        Rows that leave the question open are inconclusive instead. So are answers that could not be taken on the
+        device's CPU, which block whatever the policy allows.
         """
         try:
             return self.decide(evidence)
         except Exception as error:  # a gate that cannot be decided must read as a failed gate, never as no gate
             reason, remedy = reason_and_remedy(error)
-            outcome: GateOutcome = "inconclusive" if isinstance(error, UnansweredError) else "fail"
             sentence = f"{self.heading} could not be decided. {reason}"
+            if isinstance(error, UndecidedError):
+                return self.concluded("inconclusive", sentence, lambda: remedy)
+            outcome: GateOutcome = "inconclusive" if isinstance(error, UnansweredError) else "fail"
             return self._result(outcome, blocking=True, sentence=sentence, remedy=remedy)
 
     def concluded(self, outcome: GateOutcome, sentence: str, remedy: Callable[[], str], **figures: Any) -> GateResult:

@@ -62,7 +62,7 @@ class Parity(GateKind):
 
     def decide(self, evidence: Evidence) -> GateResult:
         """Pass when outputs and answers differ as little as is allowed; what was not measured on any row fails."""
-        evidence.candidate.check_answered("candidate")
+        evidence.candidate.check_answers("candidate")
         seen = self._measured(evidence)
         share = seen.differing / seen.rows
         holds = seen.largest <= self.at_most and share <= self.rows_at_most

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence import SliceIndex
+from quality_gates.evidence import KnownClasses, SliceIndex
 from quality_gates.policy import MetricChoice, SliceCondition
-from quality_gates.statistics import POWER, is_class, rows_needed, rows_without_a_miss, target_of
+from quality_gates.statistics import POWER, check_classes, is_class, rows_needed, rows_without_a_miss, target_of
 
 ONLY_SHOWN = "yes: only a {} that is shown stops it, and few rows show none"
 _NEVER = "no: no number of rows shows it between equal models"
@@ -52,20 +52,27 @@ class PlannedRows:
     """The test rows as they are known before there is a model.
 
     `rows` has the slice columns, and `target` where it is known. `discordance` is the share of rows, in each class, on
-    which exactly one of two equal models is right; half of them flip the one way, half the other.
+    which exactly one of two equal models is right; half of them flip the one way, half the other. `classes` are those
+    that other splits name.
     """
 
     rows: pd.DataFrame
     index: SliceIndex
     discordance: float
+    classes: KnownClasses
 
     def count(self, condition: SliceCondition | None) -> int:
         """Return the number of rows in a slice; raises EvidenceError where there is none."""
         return int(self.index.mask(condition).sum())
 
     def foresee(self, choice: MetricChoice) -> Foreseen:
-        """Tell what right answers and slices alone say; raises EvidenceError where no row would ever count."""
+        """Tell what right answers and slices alone say.
+
+        Raises EvidenceError where no row would ever count, UndecidedError where a known class has none.
+        """
         seen = self.rows[self.index.mask(choice.slice)]
+        if choice.is_of_classes:
+            check_classes(choice, target_of(seen), self.classes.on(choice.slice))
         if choice.is_custom:
             return Foreseen(len(seen), unknown=f"it depends on how {choice.metric} varies between rows")
         match choice.metric:

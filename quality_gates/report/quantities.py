@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from edge_runtime.measurement import RESOURCES, Figures
 from quality_gates.gates import AllowedSide, shown_of
-from quality_gates.policy import ERRORS
+from quality_gates.policy import ERRORS, WORST_SCORES
 from quality_gates.verdict import GateResult
 
 MINUS = "\u2212"
@@ -90,8 +90,8 @@ def has_unit(metric: str) -> bool:
 
 
 def is_proportion(metric: str) -> bool:
-    """Return True for a share of rows: errors and custom metrics (`module:function`) are none."""
-    return not has_unit(metric) and metric not in ERRORS and ":" not in metric
+    """Return True for a share of rows: errors, scores and custom metrics (`module:function`) are none."""
+    return not has_unit(metric) and metric not in ERRORS and metric not in WORST_SCORES and ":" not in metric
 
 
 def signed(value: float | None) -> str:

@@ -4,8 +4,9 @@ Paired rows and a choice of metric come in; values with one-sided bounds go out.
 other metrics those of a bootstrap. Everything is deterministic and does not depend on the order of the rows.
 """
 
-from quality_gates.statistics.class_metrics import ClassTable, is_class, target_of
-from quality_gates.statistics.comparison import ComparedMetric, compare, value_with_bounds
+from quality_gates.statistics.class_metrics import ClassTable, check_classes, is_class, target_of
+from quality_gates.statistics.comparison import ComparedMetric, compare, compared, value_with_bounds
+from quality_gates.statistics.proper_scores import calibration_errors, row_scores, score_metric
 from quality_gates.statistics.proportions import (
     POWER,
     exact_bounds,
@@ -18,23 +19,26 @@ from quality_gates.statistics.proportions import (
     score_interval,
     share_bounds,
 )
-from quality_gates.statistics.value_metrics import calibration_error
 
 __all__ = [
     "POWER",
     "ClassTable",
     "ComparedMetric",
-    "calibration_error",
+    "calibration_errors",
+    "check_classes",
     "compare",
+    "compared",
     "exact_bounds",
     "holm",
     "is_class",
     "most_lost",
     "p_value",
+    "row_scores",
     "rows_for_share",
     "rows_needed",
     "rows_without_a_miss",
     "score_interval",
+    "score_metric",
     "share_bounds",
     "target_of",
     "value_with_bounds",

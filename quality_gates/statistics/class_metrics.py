@@ -4,7 +4,7 @@ They have bootstrap bounds. Recall as accuracy on a slice of one label is a shar
 `proportions`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
 
-from quality_gates.errors import EvidenceError
+from quality_gates.errors import EvidenceError, UndecidedError
 from quality_gates.policy import MetricChoice, Value
 from quality_gates.statistics.bootstrap import BootstrapMetric, Counts, Figure, Floats, SummedRows, as_pair
 
@@ -122,6 +122,28 @@ def class_metric(choice: MetricChoice, rows: pd.DataFrame) -> BootstrapMetric:
     against = _extreme(table, units, gain, [(truth, answer, truth) for truth, answer in wrongs], np.argmin)
     towards = _extreme(table, units, gain, [(truth, truth, answer) for truth, answer in wrongs], np.argmax)
     return BootstrapMetric(len(rows), as_pair(values), 1, figures, units, against, towards)
+
+
+def check_classes(choice: MetricChoice, target: pd.Series, known: Mapping[object, int]) -> None:
+    """Raise UndecidedError where the metric is also about a class that no row is of, so that it would look away.
+
+    `target` are the right answers of the rows, `known` the classes that belong there, with their rows in another split.
+    Recall is about its own class alone. Precision, F1 and AUROC of a class are also about the rows of all others, which
+    may be taken for it.
+    """
+    present = {value.item() if isinstance(value, np.generic) else value for value in target.unique()}
+    missing = [value for value in known if value not in present]
+    if choice.metric == "recall":
+        missing = [value for value in missing if is_class(value, choice.of)]
+    if not missing:
+        return
+    first = max(missing, key=lambda value: known[value])
+    count = known[first]
+    raise UndecidedError(
+        f"{choice.title} is also about class {_named(sorted(missing, key=_order))}, of which there is none among these "
+        f"{len(target):,} rows; another split has {count:,} of {first!r}.",
+        "Add rows of the class to the split, or hold a metric that needs none, such as accuracy.",
+    )
 
 
 def target_of(rows: pd.DataFrame) -> pd.Series:

@@ -11,7 +11,7 @@ import pandas as pd
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, PairedRows
 from quality_gates.policy import ERRORS, MetricChoice
-from quality_gates.statistics.class_metrics import ClassTable, class_metric, target_of
+from quality_gates.statistics.class_metrics import ClassTable, check_classes, class_metric, target_of
 from quality_gates.statistics.custom_metric import PairedCustomMetric
 from quality_gates.statistics.proportions import POWER, exact_bounds, rows_needed, share_bounds
 from quality_gates.statistics.value_metrics import error_metric, ranking_metric
@@ -59,6 +59,10 @@ class Bounded(Protocol):
         """The number of rows."""
 
     @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1."""
+
+    @property
     def values(self) -> tuple[float, float]:
         """The values of candidate and reference."""
 
@@ -77,14 +81,18 @@ def compare(
 ) -> ComparedMetric:
     """Compare on the rows of the metric's slice; the bounds are exact at a loss of `margin` where they can be.
 
-    Raises EvidenceError for rows that lack what the metric needs.
+    Raises EvidenceError for rows that lack what the metric needs, UndecidedError where a known class has none.
     """
-    shares = _as_shares(choice, laid, against)
+    shares = _as_shares(choice, laid, against, evidence)
     if shares is not None:
         return _compare_shares(*shares, margin, confidence)
-    metric = bounded(choice, laid, evidence)
+    return compared(bounded(choice, laid, evidence), margin, confidence)
+
+
+def compared(metric: Bounded, margin: float, confidence: float) -> ComparedMetric:
+    """Return both models' values of a metric, and the bounds of the gain."""
     candidate, reference = metric.values
-    gain = choice.sign * (candidate - reference)
+    gain = metric.sign * (candidate - reference)
     lower, upper = metric.gain_bounds(confidence)
     needed = _rows_needed(metric, margin, confidence)
     return ComparedMetric(metric.n, candidate, reference, gain, min(lower, gain), max(upper, gain), needed)
@@ -94,7 +102,7 @@ def value_with_bounds(
     choice: MetricChoice, laid: PairedRows, confidence: float, evidence: Evidence
 ) -> tuple[float, ...]:
     """Return the candidate's value, its one-sided lower and upper bound, and the number of rows."""
-    shares = _as_shares(choice, laid, "candidate")
+    shares = _as_shares(choice, laid, "candidate", evidence)
     if shares is not None:
         right, n = int(shares[0].sum()), len(shares[0])
         return right / n, *share_bounds(right, n, confidence), n
@@ -108,6 +116,8 @@ def bounded(choice: MetricChoice, laid: PairedRows, evidence: Evidence) -> Bound
     rows = _in(laid, choice)
     if choice.metric in ERRORS:
         return error_metric(choice.metric, rows)
+    if choice.is_of_classes:
+        check_classes(choice, target_of(rows), evidence.classes.on(choice.slice))
     if choice.metric == "auroc":
         return ranking_metric(choice, rows)
     if not choice.is_custom:
@@ -121,7 +131,9 @@ def bounded(choice: MetricChoice, laid: PairedRows, evidence: Evidence) -> Bound
     return PairedCustomMetric(function, choice.metric, choice.sign, rows)
 
 
-def _as_shares(choice: MetricChoice, laid: PairedRows, against: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _as_shares(
+    choice: MetricChoice, laid: PairedRows, against: str, evidence: Evidence
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the rows that the candidate and the reference have right, where the metric is a share of rows."""
     if choice.metric == "accuracy":
         laid.check_right_or_wrong(against)
@@ -130,6 +142,7 @@ def _as_shares(choice: MetricChoice, laid: PairedRows, against: str) -> tuple[np
     if choice.metric != "recall":
         return None
     rows = _in(laid, choice)
+    check_classes(choice, target_of(rows), evidence.classes.on(choice.slice))
     table = ClassTable.of(target_of(rows), rows["candidate_prediction"], rows["reference_prediction"])
     of_class = np.repeat(table.cells, table.counts, axis=0)
     of_class = of_class[of_class[:, 0] == table.code(choice.of)]

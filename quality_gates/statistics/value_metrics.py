@@ -1,4 +1,4 @@
-"""Metrics of numbers: errors, rankings, and the distance of confidences from the truth."""
+"""Metrics of numbers: errors and rankings."""
 
 import math
 from typing import TypeAlias
@@ -41,25 +41,12 @@ def ranking_metric(choice: MetricChoice, rows: pd.DataFrame) -> BootstrapMetric:
     if positive.all() or not positive.any():
         which = "every row is" if positive.all() else "no row is"
         raise EvidenceError(f"AUROC needs rows of class {choice.of!r} and others; {which} of it.", "Correct `of`.")
-    scores = [_numbers(rows, f"{side}_{probability_column(choice.of)}", -np.inf, np.inf, remedy) for side in SIDES]
+    scores = [numbers_of(rows, f"{side}_{probability_column(choice.of)}", -np.inf, np.inf, remedy) for side in SIDES]
 
     center = np.array([auroc(positive, score) for score in scores])
     units, lowest = ranking_units(positive, *scores), np.array([1.0, 0, 1, 0, 0, 0])  # a positive row, so ranked
     highest = np.array([1.0, 1, 0, 0, 0, 0])
     return BootstrapMetric(len(rows), as_pair(center), 1, linearized_areas(center), units, lowest, highest)
-
-
-def calibration_error(bins: int, rows: pd.DataFrame) -> BootstrapMetric:
-    """Prepare the expected calibration error of paired rows; raises EvidenceError without confidences."""
-    sides = []
-    for side in SIDES:
-        confidence = _numbers(rows, f"{side}_confidence", 0, 1, "Let Workload.probabilities return them.")
-        sides.append(np.column_stack([confidence, rows[f"{side}_score"].to_numpy(dtype=float)]))
-    surest = max(float(side[:, 0].max()) for side in sides)
-    wrong, right = np.array([[surest, 0.0]]), np.array([[surest, 1.0]])
-    figures, units = calibration_errors(bins), calibration_units(bins, *sides)
-    against, towards = (calibration_units(bins, *row).total[0] for row in ((wrong, right), (right, wrong)))
-    return BootstrapMetric(len(rows), as_pair(figures(units.total)[0]), -1, figures, units, against, towards)
 
 
 def canonical(values: Floats) -> Floats:
@@ -132,37 +119,12 @@ def linearized_areas(center: Floats) -> Figure:
     return figures
 
 
-def calibration_units(bins: int, candidate: Floats, reference: Floats) -> SummedRows:
-    """Rows (rows, 2) of confidence and score of both models: columns 1, then confidence - score in each bin x 2."""
-    values = canonical(np.column_stack([candidate, reference]))
-    sums = np.zeros((len(values), 1 + 2 * bins))
-    sums[:, 0] = 1
-    for model in range(2):
-        confidence, score = values[:, 2 * model], values[:, 2 * model + 1]
-        place = np.minimum((confidence * bins).astype(int), bins - 1)
-        sums[np.arange(len(values)), 1 + model * bins + place] = confidence - score
-    return _rows(sums)
-
-
-def calibration_errors(bins: int) -> Figure:
-    """Return the expected calibration error of both models, from sums (draws, 1 + 2 x bins) to (draws, 2).
-
-    Source: Naeini MP, Cooper GF, Hauskrecht M. Obtaining well calibrated probabilities using Bayesian binning. AAAI
-    2015. On few rows it is biased upward, for noise does not cancel within its absolute values.
-    """
-
-    def figures(sums: Floats) -> Floats:
-        off: Floats = abs(sums[:, 1:].reshape(len(sums), 2, bins)).sum(axis=2)
-        return off / sums[:, :1]
-
-    return figures
-
-
 def _rows(sums: Floats) -> SummedRows:
     return SummedRows(np.ones(len(sums), dtype=np.int64), sums)
 
 
-def _numbers(rows: pd.DataFrame, column: str, lowest: float, highest: float, remedy: str) -> Floats:
+def numbers_of(rows: pd.DataFrame, column: str, lowest: float, highest: float, remedy: str) -> Floats:
+    """Return a column of paired rows; raises EvidenceError where it is missing or has numbers beyond the bounds."""
     if column not in rows.columns:
         raise EvidenceError(f"The measured rows have no {column.replace('_', ' ', 1)}.", remedy)
     check_numbers(rows[column], f"the values of {column.replace('_', ' ', 1)}", lowest, highest)

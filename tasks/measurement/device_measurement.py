@@ -22,13 +22,15 @@ from edge_runtime.measurement import Figures, MeasureRequest, measure
 from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
 from quality_gates.evidence import BatchLatency, ModelEvidence
-from quality_gates.gates import Limit
+from quality_gates.gates import Calibration, Limit
 from quality_gates.policy import probability_column
+from quality_gates.statistics import row_scores
 from tasks.errors import one_line
 from tasks.job import Job
 from tasks.store import digest_of
 from tasks.upstream import DeviceContext
 
+_ROUNDING = 1e-3  # by which float32 probabilities may miss a sum of 1
 logger = logging.getLogger("edgewright")
 _MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
 CODE = ("edge_runtime.measurement", __name__)  # the whole package, for its worker is started by name
@@ -97,7 +99,7 @@ def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame
 
 
 def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Mapping[str, object]) -> dict[str, object]:
-    """Return target, confidence of the prediction, and p(k) for every class k whose AUROC a gate holds.
+    """Return target, confidence of the prediction, p(k) of classes k whose AUROC a gate holds, and scores of p.
 
     What the workload does not give is left out, and a gate that needs it fails with that reason.
     Raises ConfigurationError when the workload's labels or probabilities do not fit its rows.
@@ -117,7 +119,10 @@ def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Mapp
                 f"correct Workload.{name}"
             )
     more: dict[str, object] = {} if labels is None else {"target": labels}
-    return more if table is None else more | _probabilities(job, table, np.asarray(answers["prediction"]))
+    if table is None:
+        return more
+    scores = {} if labels is None else _row_scores(job, table, labels)
+    return more | _probabilities(job, table, np.asarray(answers["prediction"])) | scores
 
 
 def _probabilities(job: Job, table: pd.DataFrame, predictions: np.ndarray) -> dict[str, object]:
@@ -130,6 +135,31 @@ def _probabilities(job: Job, table: pd.DataFrame, predictions: np.ndarray) -> di
         if getattr(gate, "metric", None) == "auroc" and of in table.columns:
             found[probability_column(of)] = table[of].to_numpy(dtype=float)
     return found
+
+
+def _row_scores(job: Job, table: pd.DataFrame, labels: np.ndarray) -> dict[str, object]:
+    """Return the scores of a row's probabilities that calibration gates hold.
+
+    Raises ConfigurationError for rows that are no distribution over the classes that right answers name.
+    """
+    asked = {gate.metric for gate in job.recipe.gates if isinstance(gate, Calibration)}
+    if not asked:
+        return {}
+    shares, right = table.to_numpy(dtype=float), pd.Index(table.columns).get_indexer(pd.Index(labels))
+    odd = (shares < -_ROUNDING).any(axis=1) | (abs(shares.sum(axis=1) - 1) > _ROUNDING)  # NaN is damage of the model's
+    said = ""
+    if odd.any():
+        said = (
+            f"probabilities of at least 0 that sum to 1 in every row, got {shares[odd][0]} in one of {odd.sum()} rows"
+        )
+    elif (right < 0).all():
+        said = f"columns of classes that right answers name, got {list(table.columns[:5])} and {list(labels[:5])}"
+    if said:
+        raise ConfigurationError(
+            f"workload `{job.recipe.workload}`: expected {said}; correct Workload.probabilities, for which a "
+            "calibration gate asks"
+        )
+    return {name: score for name, score in row_scores(shares, right).items() if name in asked}
 
 
 @cache

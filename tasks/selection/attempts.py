@@ -45,7 +45,8 @@ class References:
         The float parent answers on this machine, as upstream knows it; the reference answers as on the device.
         """
         parent = measure_on(self.context, self.parent_file, split)
-        return Evidence(candidate, parent, self._reference(split), functions=self.context.job.functions)
+        job = self.context.job
+        return Evidence(candidate, parent, self._reference(split), functions=job.functions, classes=job.classes)
 
     def _reference(self, split: SplitName) -> ModelEvidence | None:
         if self.reference is None:

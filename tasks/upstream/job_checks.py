@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -14,10 +13,10 @@ from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.gates import GatePolicy, PlanLine, check_slices, plan
+from quality_gates.gates import GatePolicy, PlanLine, check_slices, plan, unseen_classes
 from tasks.emulation import answering_of, emulators_for
-from tasks.errors import EmulatorMissing, PreflightError, one_line
-from tasks.job import Job
+from tasks.errors import EmulatorMissing, PreflightError
+from tasks.job import Job, known_classes, labelled_rows, right_answers
 from tasks.registry import Upstream
 from tasks.workspace import Workspace
 
@@ -34,7 +33,7 @@ def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> J
     Raises ConfigurationError, PreflightError, RegistryError or RegistryUnavailable, each one sentence with a remedy.
     """
     job = read_job(model, version, recipe, workspace)
-    _warn_of_missing_classes(job.workload, job.splits)
+    _warn_of_rows(recipe, job.recipe, job.workload, job.splits)
     for device, found in emulators_for(job.recipe.devices, workspace.home).items():
         if isinstance(found, EmulatorMissing):
             logger.warning("%s: its gates on answers will be inconclusive: %s", device, found)
@@ -78,17 +77,17 @@ def _warn_of_unproven_answers(recipe: Recipe) -> None:
 def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
     """Read and check a recipe with all that it names, before any model is there."""
     recipe = read_recipe(path)
-    return recipe, _data(path, recipe)[1]
+    workload, splits, _ = _data(path, recipe)
+    _warn_of_rows(path, recipe, workload, splits)
+    return recipe, splits
 
 
 def plan_of(path: Path, discordance: float) -> list[tuple[str, list[PlanLine]]]:
     """Return (device, a line per gate) for each device; raises ConfigurationError or PreflightError."""
     recipe, splits = check_recipe(path)
-    test = splits["test"]
-    labels = load_workload(recipe.workload).right_answers(test.targets)
-    rows = test.slices.reset_index(drop=True)
-    rows = rows if labels is None else pd.concat([rows, pd.Series(labels, name="target")], axis=1)
-    return [(device.name, list(plan(recipe.policy(device), rows, discordance))) for device in recipe.devices]
+    workload = load_workload(recipe.workload)
+    rows, known = labelled_rows(workload, splits["test"]), known_classes(workload, splits)
+    return [(device.name, list(plan(recipe.policy(device), rows, discordance, known))) for device in recipe.devices]
 
 
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:
@@ -105,6 +104,15 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         except PolicyError as error:
             raise PreflightError(f"{path}: key `gates`: on the {name} split: {error}") from error
     return workload, splits, sample
+
+
+def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mapping[SplitName, Split]) -> None:
+    """Warn of classes without rows where the recipe would need some."""
+    try:
+        _warn_of_missing_classes(workload, splits)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    _warn_of_unseen_classes(path, recipe, workload, splits)
 
 
 def _warn_of_missing_classes(workload: Workload, splits: Mapping[SplitName, Split]) -> None:
@@ -125,14 +133,16 @@ def _warn_of_missing_classes(workload: Workload, splits: Mapping[SplitName, Spli
     )
 
 
+def _warn_of_unseen_classes(path: Path, recipe: Recipe, workload: Workload, splits: Mapping[SplitName, Split]) -> None:
+    """Warn of gates that a class without rows leaves open, on validation or on test."""
+    known, policy = known_classes(workload, splits), GatePolicy(gates=recipe.gates)
+    for name in SEARCHED_AND_JUDGED:
+        for sentence in unseen_classes(policy, labelled_rows(workload, splits[name]), known):
+            logger.warning("%s: key `gates`: on the %s split, %s", path, name, sentence)
+
+
 def _classes(workload: Workload, split: Split) -> set[object]:
-    try:
-        answers = workload.right_answers(split.targets)
-    except Exception as error:  # user code
-        raise ConfigurationError(
-            f"expected right answers for targets of shape {split.targets.shape}, got {one_line(error)}; correct "
-            "Workload.right_answers"
-        ) from error
+    answers = right_answers(workload, split)
     if answers is None or np.asarray(answers).dtype.kind not in CLASSES:
         return set()
     return set(np.asarray(answers).ravel().tolist())

@@ -178,13 +178,17 @@ def _two(frames: tuple[pd.DataFrame, pd.DataFrame]) -> tuple[ModelEvidence, Mode
 def _planted(seed: int, planted: bool, n: int = 10_000) -> tuple[pd.DataFrame, pd.DataFrame]:
     random = np.random.default_rng(seed)
     frame = pd.DataFrame({"row_id": np.arange(n), "line": random.integers(0, 10, n), "site": random.integers(0, 5, n)})
-    frame = frame.assign(sensor=random.integers(0, 8, n), heat=random.normal(size=n), prediction=0)
+    frame = frame.assign(sensor=random.integers(0, 8, n), heat=random.normal(size=n))
     right = random.random(n) < ACCURACY
     flips = random.random(n) < 0.02
     candidate = right ^ flips ^ (flips & (random.random(n) < 1 - ACCURACY) & right)
     region = (frame["line"] == 3) & (frame["site"] == 1)  # 2 % of the rows
     lost = planted & region.to_numpy() & right & (random.random(n) < 0.2 / ACCURACY)
-    return frame.assign(score=(candidate & ~lost).astype(float)), frame.assign(score=right.astype(float))
+    return _scored(frame, candidate & ~lost), _scored(frame, right)
+
+
+def _scored(frame: pd.DataFrame, right: np.ndarray) -> pd.DataFrame:
+    return frame.assign(prediction=right, score=right.astype(float))
 
 
 def cost() -> list[Figure]:

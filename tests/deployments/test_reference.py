@@ -24,7 +24,10 @@ DEVICES = Draft202012Validator(schema("device"))
 SHIPPED_DEVICES = sorted((Path(shipped_recipes()[0]).parents[1] / "devices").glob("*.yaml"))
 
 OTHER_FILES = {"device-profile-wrong", "device-unknown", "emulated-parity-of-native-answers"}
-KEYS_TOGETHER = {"class-missing", "limit-of-two-things", "slice-says-two-things"}
+KEYS_TOGETHER = {
+    "calibration-margin-against-nothing", "calibration-margin-that-allows-all", "calibration-without-a-bound",
+    "class-missing", "limit-of-two-things", "slice-says-two-things",
+}  # fmt: skip
 ENTRIES_TOGETHER = {"device-twice", "gate-name-of-a-budget", "gate-name-twice"}
 ONLY_NUMBERS_OF_YAML = {"rate-infinite"}
 BEYOND_A_SCHEMA = OTHER_FILES | KEYS_TOGETHER | ENTRIES_TOGETHER | ONLY_NUMBERS_OF_YAML

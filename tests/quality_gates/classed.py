@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.statistics import row_scores
 from tests.quality_gates.builders import resources
 
 CLASSES = np.array(["ok", "crack", "dent"])
@@ -23,6 +24,8 @@ def answers(n: int = 600, wrong: Sequence[int] = (), seed: int = 0) -> pd.DataFr
     frame = pd.DataFrame({"row_id": np.arange(n), "prediction": CLASSES[prediction]})
     frame["score"] = (prediction == target).astype(float)
     frame["target"], frame["confidence"] = CLASSES[target], confidence
+    scores = row_scores(probabilities, target)
+    frame["brier"], frame["log_loss"] = scores["brier"], scores["log_loss"]
     for code, name in enumerate(CLASSES):
         frame[f"p({name})"] = probabilities[:, code]
     return frame.assign(heat=np.arange(n) % 100 / 10, site=np.where(np.arange(n) % 7 < 3, "north", "south"))

@@ -11,7 +11,9 @@ from tests.quality_gates.classed import answers, seen
 
 FLIPS = {"kind": "flips", "at_most": 0.02, "confidence": 0.95}
 PARITY = {"kind": "parity", "check": "batched_single", "at_most": 0.001, "rows_at_most": 0.0}
-CALIBRATION = {"kind": "calibration", "bins": 10, "at_most": 0.1, "rise_at_most": 0.05, "confidence": 0.95}
+CALIBRATION = {
+    "kind": "calibration", "metric": "brier", "against": "parent", "margin": 0.05, "at_most": 0.3, "confidence": 0.95,
+}  # fmt: skip
 PLAUSIBLE = {"kind": "plausibility", "metric": "accuracy", "gain_at_most": 0.05, "confidence": 0.95}
 SITES = {"kind": "representativeness"}
 METRIC = {"kind": "limit", "metric": "recall", "of": "crack", "at_least": 0.9, "confidence": 0.95}

@@ -20,7 +20,9 @@ def models(seed: int, lost: float, n: int = 4000) -> tuple[pd.DataFrame, pd.Data
     frame = pd.DataFrame({"row_id": np.arange(n), "line": random.integers(0, 8, n), "heat": random.normal(size=n)})
     right = random.random(n) < 0.95
     flipped = (random.random(n) < lost) & (frame["line"] == 3) & (frame["heat"] > 0.7)
-    parent, candidate = (frame.assign(prediction=0, score=np.where(r, 1.0, 0.0)) for r in (right, right & ~flipped))
+    parent, candidate = (
+        frame.assign(prediction=r, score=r.astype(float)) for r in (right, right & ~np.asarray(flipped))
+    )
     return candidate, parent
 
 

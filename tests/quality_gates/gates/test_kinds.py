@@ -11,7 +11,6 @@ from quality_gates.evidence import BatchLatency, Evidence, ModelEvidence, Parity
 from tests.quality_gates.builders import failed, resources
 from tests.quality_gates.classed import answers, seen
 from tests.quality_gates.gates.every_kind import (
-    CALIBRATION,
     EVERY,
     FLIPS,
     METRIC,
@@ -72,25 +71,6 @@ def test_flips_on_a_first_deployment_do_not_apply_but_damage_fails() -> None:
 def test_parity_that_is_missing_impossible_or_missed_fails(measured: tuple[ParityMeasurement, ...]) -> None:
     result = held(PARITY, dataclasses.replace(good(), parity=measured))
     assert result.outcome == "fail" and result.remedy
-
-
-def test_a_candidate_that_is_surer_than_it_is_right_fails_calibration() -> None:
-    result = held(CALIBRATION, seen(answers(wrong=range(200))))
-    assert result.outcome == "fail" and len(result.findings) == 2
-    rise = held(CALIBRATION | {"at_most": None}, seen(answers(wrong=range(200)), answers(wrong=range(200), seed=1)))
-    assert rise.outcome == "pass"
-
-
-@pytest.mark.parametrize("confidence", [np.nan, 1.5, -0.1, "sure"])
-def test_confidences_that_cannot_be_fail_calibration(confidence: Any) -> None:
-    damaged = answers().assign(confidence=confidence)
-    assert held(CALIBRATION, seen(damaged)).outcome == "fail"
-    assert held(CALIBRATION, seen(answers(), damaged)).outcome == "fail"
-    assert held(CALIBRATION, seen(answers().drop(columns="confidence"))).outcome == "fail"
-
-
-def test_few_rows_that_are_all_right_and_sure_show_no_calibration() -> None:
-    assert held(CALIBRATION, seen(answers(6))).outcome == "inconclusive"
 
 
 def test_a_gain_that_is_too_good_stops_the_line_and_one_that_is_not_shown_does_not() -> None:

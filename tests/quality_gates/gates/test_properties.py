@@ -17,7 +17,6 @@ from tests.quality_gates.gates.every_kind import EVERY
 
 N = 240
 Damage = Callable[[pd.DataFrame], pd.DataFrame]
-WORST = {"score": [np.nan, np.inf, "1"], "confidence": [np.nan, 2.0, -1.0], "target": [None], "prediction": [None]}
 METRICS = ["accuracy", "recall", "precision", "f1", "macro_f1", "balanced_accuracy", "auroc"]
 OF = {"recall", "precision", "f1", "auroc"}
 CONDITIONS = [
@@ -40,8 +39,9 @@ plausibility = st.builds(
     lambda chosen, gain, rest: {"kind": "plausibility", "gain_at_most": gain, **chosen, **rest}, metric, shares, common
 )
 calibration = st.builds(
-    lambda share, rest: {"kind": "calibration", "bins": 10, "at_most": share, "rise_at_most": share, **rest},
-    shares, common,
+    lambda score, against, margin, rest: {"kind": "calibration", "metric": score, "against": against, "margin": margin}
+    | rest,
+    st.sampled_from(["brier", "log_loss"]), st.sampled_from(["parent", "deployed"]), shares, common,
 )  # fmt: skip
 found = st.builds(
     lambda against, share: {"kind": "found_slices", "against": against, "min_rows": 20, "carried": 3, "margin": share,
@@ -82,6 +82,9 @@ DAMAGES: dict[str, Damage] = {
     "no row ids": lambda frame: frame.drop(columns="row_id"),
     "no scores": lambda frame: frame.drop(columns="score"),
     "a score of NaN": put("score", np.nan, 17),
+    "a confidence of NaN": put("confidence", np.nan, 17),
+    "a Brier score of NaN": put("brier", np.nan, 17),
+    "a probability that is infinite": put("p(crack)", np.inf, 17),
     "an infinite score": put("score", np.inf, 17),
     "a score as text": put("score", "1", 17),
     "no predictions": lambda frame: frame.drop(columns="prediction"),

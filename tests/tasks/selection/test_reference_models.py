@@ -11,6 +11,7 @@ from edge_runtime.files import sha256_of
 from edge_runtime.measurement import Figures
 from quality_gates.evidence import ModelEvidence
 from quality_gates.gates import GatePolicy, NonInferiority, decide
+from quality_gates.policy import SliceCondition
 from tasks.errors import RegistryUnavailable
 from tasks.job import Job
 from tasks.measurement import answer_rows
@@ -90,6 +91,14 @@ def test_before_the_first_deployment_there_is_the_parent_alone(
     assert evidence.deployed is None
     assert measured == [(sha256_of(field.parent_file), "validation")]
     assert decide(against_deployed(), evidence).gates[0].outcome == "not_applicable"
+
+
+def test_the_evidence_knows_the_classes_of_the_splits_that_are_not_judged(
+    field: Field, measured: list[tuple[str, SplitName]]
+) -> None:
+    evidence = field.references().beside(flawless(field.job, "test"), "test")
+    assert measured and evidence.classes.on(None) == {0: 16, 1: 16, 2: 16}
+    assert evidence.classes.on(SliceCondition(column="label", equals="b")) == {1: 16}
 
 
 def test_the_deployed_model_is_fetched_and_measured_on_the_same_rows(

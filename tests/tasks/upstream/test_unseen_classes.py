@@ -1,0 +1,62 @@
+"""A class that validation or test lack: the gates that it leaves open are named before any training."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deployments.workload import Split
+from tasks.job import known_classes
+from tasks.upstream import check_recipe, plan_of
+from tests.tasks.tiny import RECIPE, Blobs
+
+MACRO = """gates:
+  - {kind: non_inferiority, name: every class, metric: macro_f1, against: parent, margin: 0.3, confidence: 0.95}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """The smallest recipe with one gate on macro-F1."""
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "devices").symlink_to(RECIPE.parents[1] / "devices")
+    path = tmp_path / "recipes" / "tiny.yaml"
+    path.write_text(RECIPE.read_text().partition("gates:\n")[0] + MACRO)
+    return path
+
+
+@pytest.fixture
+def class_without_test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Blobs.split
+
+    def split(self: Blobs, name: str) -> Split:
+        rows = whole(self, name)  # type: ignore[arg-type]
+        return replace(rows, targets=np.minimum(rows.targets, 1)) if name == "test" else rows
+
+    monkeypatch.setattr(Blobs, "split", split)
+
+
+def test_where_every_class_has_rows_nothing_is_said(recipe: Path, warned: list[str]) -> None:
+    check_recipe(recipe)
+    assert warned == []
+
+
+@pytest.mark.usefixtures("class_without_test_rows")
+def test_a_gate_that_cannot_be_decided_is_named_by_the_check_and_by_the_plan(recipe: Path, warned: list[str]) -> None:
+    check_recipe(recipe)
+    (message,) = warned
+    assert message.startswith(f"{recipe}: key `gates`: on the test split, gate 'every class' will be inconclusive: ")
+    assert "class 2, of which there is none among these 30 rows; another split has 16 of 2" in message
+    ((_, lines),) = plan_of(recipe, 0.05)
+    assert lines[0].answer.startswith("no: Macro-F1 is also about class 2")
+
+
+def test_right_answers_that_are_no_single_class_name_none() -> None:
+    class Several(Blobs):
+        def right_answers(self, targets: np.ndarray) -> np.ndarray:
+            return np.stack([targets, targets], axis=1)
+
+    splits = {name: Blobs().split(name) for name in ("train", "calibration", "validation", "test")}
+    assert known_classes(Several(), splits).on(None) == {}  # type: ignore[arg-type]
+    assert set(known_classes(Blobs(), splits).on(None)) == {0, 1, 2}  # type: ignore[arg-type]
