@@ -94,12 +94,9 @@ def _idle_modules(program: ExportedProgram) -> list[str]:
     called = [entry.fqn.split("@")[0] for entry in program.module_call_graph if entry.fqn]
     stacks = (node.meta.get("nn_module_stack") or {} for node in program.graph.nodes)
     busy = {path.split("@")[0] for stack in stacks for path, _ in stack.values()}
-    return [
-        path
-        for path in dict.fromkeys(called)
-        if path not in busy
-        and not any(other.startswith(f"{path}.") for other in (*called, *program.state_dict, *program.constants))
-    ]
+    names = (*called, *program.state_dict, *program.constants)
+    outer = {name.rsplit(".", dots)[0] for name in names for dots in range(1, name.count(".") + 1)}
+    return [path for path in dict.fromkeys(called) if path not in busy | outer]
 
 
 def _places(nodes: Iterator[fx.Node]) -> list[str]:

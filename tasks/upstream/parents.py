@@ -106,8 +106,8 @@ def _check_finite(outputs: np.ndarray, where: str) -> None:
     if len(bad):
         raise IntakeError(
             f"expected numbers, got NaN or infinity from the registered model in {len(bad)} of {len(outputs)} of "
-            f"{where} ({numbered(bad.tolist())}); check that the rows are prepared as the model's team does, and that its "
-            "weights are finite"
+            f"{where} ({numbered(bad.tolist())}); check that the rows are prepared as the model's team does, and that "
+            "its weights are finite"
         )
 
 
