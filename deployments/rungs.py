@@ -30,6 +30,7 @@ from model_compression.training import Arrays, FineTuning
 
 logger = logging.getLogger("edgewright")
 Bits = Literal["int8", "int4", "fp16", "fp32"]
+BYTES: dict[Bits, float] = {"int4": 0.5, "int8": 1, "fp16": 2, "fp32": 4}
 
 
 class Train(Protocol):
@@ -79,6 +80,11 @@ class RungKind(Frozen, ABC):
     @abstractmethod
     def make(self, model: FloatModel, path: Path) -> object:
         """Write the file. Raises QuantizationError where the model does not take the rung."""
+
+    @property
+    def bytes_per_parameter(self) -> float:
+        """The fewest bytes that a parameter can take in the file."""
+        return BYTES[self.precision]
 
     @property
     def leaves_in_float(self) -> bool:
@@ -166,6 +172,11 @@ class Dynamic(RungKind):
     def title(self) -> str:
         """The name of this rung in reports."""
         return "dynamic" if self.table_bits == 8 else "dynamic, 4-bit tables"
+
+    @property
+    def bytes_per_parameter(self) -> float:
+        """The fewest bytes that a parameter can take in the file."""
+        return self.table_bits / 8
 
     def make(self, model: FloatModel, path: Path) -> object:
         """Quantize the weights; activations are quantized as they come."""

@@ -2,16 +2,18 @@
 
 A `pt2` program comes in as a file. `load_program` reads it without running its author's code, `rebuild` turns it into
 modules that can be trained and pruned, `load_into` fills a model of the team's own code instead, and `check_equal`
-compares the result with the program on real rows. A registered ONNX file comes in through `read_graph`. Out goes a
-`torch.fx.GraphModule`, or a float ONNX graph in one known form.
+compares the result with the program on real rows. `untold_settings` names what training needs and the program does not
+tell. A registered ONNX file comes in through `read_graph`. Out goes a `torch.fx.GraphModule`, or a float ONNX graph in
+one known form.
 """
 
 from model_compression.intake.activations import ScaledDotProductAttention
-from model_compression.intake.equality import check_equal
+from model_compression.intake.equality import check_equal, numbered
 from model_compression.intake.nodes import aten, is_view
 from model_compression.intake.onnx_graph import graph_inputs, read_graph
 from model_compression.intake.program import InputSpec, check_dynamic_batch, input_specs, load_into, load_program
 from model_compression.intake.rebuilding import drop_dead_code, rebuild
+from model_compression.intake.untold import untold_settings
 
 __all__ = [
     "InputSpec",
@@ -25,6 +27,8 @@ __all__ = [
     "is_view",
     "load_into",
     "load_program",
+    "numbered",
     "read_graph",
     "rebuild",
+    "untold_settings",
 ]

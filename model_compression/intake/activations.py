@@ -125,6 +125,7 @@ _PLAIN: dict[str, Builder] = {
     "gelu": lambda args: nn.GELU(args["approximate"]),
     "leaky_relu": lambda args: nn.LeakyReLU(args["negative_slope"]),
     "elu": lambda args: nn.ELU(args["alpha"]) if args["scale"] == args["input_scale"] == 1 else None,
+    "rrelu": lambda args: nn.RReLU(args["lower"], args["upper"]),
     "softplus": lambda args: nn.Softplus(args["beta"], args["threshold"]),
     "dropout": lambda args: nn.Dropout(args["p"]),
     "feature_dropout": _channel_dropout,

@@ -1,6 +1,6 @@
 """Comparison of a rebuilt model with the program that it came from, on real rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -12,7 +12,9 @@ from model_compression.errors import IntakeError
 from model_compression.intake.nodes import arguments, aten, is_operator
 from model_compression.intake.program import input_specs
 
-_TRAINING_FLAGS = {"train": False, "training": False, "dropout_p": 0.0}
+_TRAINING_FLAGS = {"train": False, "training": False, "use_input_stats": False, "dropout_p": 0.0}
+_SHOWN = 5
+_NORMS = (aten.batch_norm.default, aten.instance_norm.default)
 
 
 def check_equal(
@@ -39,9 +41,9 @@ def check_equal(
 def _check_comparable(expected: Tensor, got: Tensor, rows: int) -> None:
     for name, output in (("registered program", expected), ("rebuilt model", got)):
         if output.isnan().any():
-            bad = int(output.isnan().reshape(len(output), -1).any(1).sum()) if output.dim() else 1
+            bad = output.isnan().reshape(len(output) if output.dim() else 1, -1).any(1).nonzero().flatten().tolist()
             raise IntakeError(
-                f"expected numbers, got NaN from the {name} in {bad} of {rows} rows; "
+                f"expected numbers, got NaN from the {name} in {len(bad)} of {rows} rows ({numbered(bad)}); "
                 "check that the rows are prepared as the model's team does, and that its weights are finite"
             )
     if expected.shape != got.shape:
@@ -49,6 +51,12 @@ def _check_comparable(expected: Tensor, got: Tensor, rows: int) -> None:
             f"expected outputs of shape {list(expected.shape)} as the program gives, got {list(got.shape)} from the "
             "rebuilt model; give the workload a build_model() that returns the same architecture"
         )
+
+
+def numbered(rows: Sequence[int]) -> str:
+    """Return the first numbers of some rows, for a message."""
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return f"rows {', '.join(str(row) for row in rows[:_SHOWN])}{more}, counted from 0"
 
 
 def _unequal(difference: float, tolerance: float, rows: int, *, is_random: bool) -> IntakeError:
@@ -112,7 +120,7 @@ def _evaluating(program: ExportedProgram) -> fx.GraphModule:
 
 
 def _needs_batch_statistics(node: fx.Node) -> bool:
-    return node.target is aten.batch_norm.default and arguments(node)["running_mean"] is None
+    return node.target in _NORMS and arguments(node)["running_mean"] is None
 
 
 def _switch_off(node: fx.Node) -> None:

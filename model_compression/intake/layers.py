@@ -133,6 +133,21 @@ def _batch_norm(args: Arguments) -> Layer:
     return _layer(module, (args["input"],), **{name: args[name] for name in names})
 
 
+def _instance_norm(args: Arguments) -> Layer:
+    rank = len(size_of(args["input"]))
+    kind = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}[rank]
+    module = kind(
+        size_of(args["input"])[1],
+        eps=args["eps"],
+        momentum=args["momentum"],
+        affine=args["weight"] is not None,
+        track_running_stats=args["running_mean"] is not None,
+        device="meta",
+    )
+    names = ("weight", "bias", "running_mean", "running_var")
+    return _layer(module, (args["input"],), **{name: args[name] for name in names})
+
+
 def _layer_norm(args: Arguments) -> Layer:
     has_weight, has_bias = args["weight"] is not None, args["bias"] is not None
     shape = args["normalized_shape"]
@@ -184,6 +199,7 @@ BUILDERS: dict[OpOverload, Callable[[Arguments], Layer | None]] = {
     aten._native_batch_norm_legit_no_training.default: _batch_norm,
     aten._native_batch_norm_legit_functional.default: _batch_norm,
     aten._native_batch_norm_legit.default: _batch_norm,
+    aten.instance_norm.default: _instance_norm,
     aten.layer_norm.default: _layer_norm,
     aten.native_layer_norm.default: _layer_norm,
     aten.rms_norm.default: _rms_norm,

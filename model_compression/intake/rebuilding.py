@@ -23,8 +23,7 @@ from model_compression.intake.nodes import (
 )
 from model_compression.intake.ownership import Holding, Ownership, fresh, not_rebuilt
 from model_compression.intake.program import check_dynamic_batch, output_node, user_inputs
-
-_BATCH_COUNTER = "num_batches_tracked"
+from model_compression.intake.untold import BATCH_COUNTER, restore_momentum
 
 
 def rebuild(program: ExportedProgram) -> fx.GraphModule:
@@ -33,8 +32,8 @@ def rebuild(program: ExportedProgram) -> fx.GraphModule:
     The result takes the program's inputs in their order and returns its one output tensor, bare. Modules and parameters
     have the names of the original model; everything that the output does not need is left out. The result is in
     evaluation mode; train() switches batch statistics and dropout on again, also where the program was exported without
-    them. Raises RebuildError for a node that cannot become a module, IntakeError for a program with a fixed batch size
-    or with another kind of input or output.
+    them. untold_settings() names what the program does not tell. Raises RebuildError for a node that cannot become a
+    module, IntakeError for a program with a fixed batch size or with another kind of input or output.
     """
     check_dynamic_batch(program)
     return _Rebuilding(program).run().eval()
@@ -77,6 +76,7 @@ class _Rebuilding:
             raise not_rebuilt(node, "control flow and other operators that call subgraphs are not rebuilt")
         layer = build_layer(node)
         if layer is not None and self.ownership.can_own(layer):
+            restore_momentum(self.program, node, layer.module)
             self._place_layer(node, layer)
         elif node.target is operator.getitem and node.args[0] in self.tuples:
             if node.args[1] == 0:
@@ -99,9 +99,9 @@ class _Rebuilding:
         path = self.places.layer(node, layer.module, *next(iter(held.items())))
         for name, holding in held.items():
             setattr(layer.module, name, fresh(holding))
-        if getattr(layer.module, _BATCH_COUNTER, None) is not None:
-            counter = self.program.state_dict.get(f"{path}.{_BATCH_COUNTER}", torch.tensor(0))
-            setattr(layer.module, _BATCH_COUNTER, counter.detach().clone())
+        if getattr(layer.module, BATCH_COUNTER, None) is not None:
+            counter = self.program.state_dict.get(f"{path}.{BATCH_COUNTER}", torch.tensor(0))
+            setattr(layer.module, BATCH_COUNTER, counter.detach().clone())
         return path
 
     def _place(self, node: fx.Node) -> None:

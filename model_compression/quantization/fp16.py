@@ -9,6 +9,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from model_compression.errors import QuantizationError, cause_of
 from model_compression.onnx_files import compact, save_onnx, strip
+from model_compression.quantization.masks import PARAMETRIC
 from model_compression.quiet import quiet
 
 LARGEST = float(np.finfo(np.float16).max)
@@ -17,8 +18,8 @@ LARGEST = float(np.finfo(np.float16).max)
 def convert_to_half(source: Path, path: Path) -> Path:
     """Convert an FP32 ONNX file to FP16, with inputs and outputs left as they are; returns the path.
 
-    A single constant beyond 65,504, such as masks are filled with, becomes 65,504. Raises QuantizationError, also for
-    weights beyond it.
+    A constant beyond 65,504 that is no weight, such as masks are filled with, becomes 65,504. Raises
+    QuantizationError, also for weights beyond it.
     """
     try:
         with quiet("", "onnxruntime"):
@@ -35,9 +36,11 @@ def convert_to_half(source: Path, path: Path) -> Path:
 
 
 def _check_weights(model: onnx.ModelProto, name: str) -> None:
+    weights = {source for node in model.graph.node if node.op_type in PARAMETRIC for source in node.input}
     for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor) if tensor.data_type == TensorProto.FLOAT else np.zeros(0)
-        if values.size > 1 and np.abs(values).max() > LARGEST:
+        is_weight = tensor.data_type == TensorProto.FLOAT and tensor.name in weights
+        values = numpy_helper.to_array(tensor) if is_weight else np.zeros(0)
+        if values.size and np.abs(values).max() > LARGEST:
             raise QuantizationError(
                 f"expected the weights of {name} within {LARGEST:,.0f} for half precision, got larger ones in "
                 f"`{tensor.name}`; drop `fp16` from the ladder"

@@ -20,6 +20,7 @@ from model_compression.errors import QuantizationError, cause_of
 from model_compression.intake import rebuild
 from model_compression.onnx_files import compact, save_onnx, to_onnx
 from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
+from model_compression.quantization.qat_masks import masked_nodes
 from model_compression.quantization.qat_quantizer import DROPOUTS, OnnxRuntimeQuantizer
 from model_compression.quantization.ranges import check_rows
 from model_compression.quiet import quiet
@@ -76,8 +77,8 @@ def prepare_for_qat(
 ) -> GraphModule:  # fmt: skip
     """Copy a float model into one with fake quantization, its ranges observed on calibration rows.
 
-    Batch norms are folded into other layers first, so that training sees the layers that ship. `example` has at least 2
-    rows. Raises QuantizationError.
+    Batch norms are folded into other layers first, so that training sees the layers that ship. Operations on masked
+    values stay in float. `example` has at least 2 rows. Raises QuantizationError.
     """
     check_rows({f"input {index}": rows for index, rows in enumerate(calibration)})
     try:
@@ -85,10 +86,9 @@ def prepare_for_qat(
             # a fresh copy either way, because folding writes into it
             copied = copy.deepcopy(model) if isinstance(model, GraphModule) else rebuild(_export(model, example))
             plain = freeze_batch_norm(fold_batch_norm(copied, example), example)
-            program = _export(plain, example)
-            prepared: GraphModule = prepare_qat_pt2e(
-                program.module(check_guards=False), OnnxRuntimeQuantizer(reduce_range, in_float)
-            )
+            graph = _export(plain, example).module(check_guards=False)
+            quantizer = OnnxRuntimeQuantizer(reduce_range, in_float, masked_nodes(graph, calibration))
+            prepared: GraphModule = prepare_qat_pt2e(graph, quantizer)
     except Exception as error:  # torch.export and torchao raise errors of many kinds
         raise QuantizationError(
             f"expected the model to take fake quantization, got {cause_of(error)}; drop `qat` from the recipe's ladder"

@@ -5,7 +5,7 @@ pair, so these are annotated. Operators that only move values share one pair of 
 because ONNX Runtime would otherwise compute in float between them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -86,18 +86,20 @@ REDUCED = 64  # of 127, so that two products with uint8 fit into the 16 bits of 
 class OnnxRuntimeQuantizer(Quantizer):
     """A torchao quantizer with uint8 per-tensor activations and int8 symmetric per-channel weights.
 
-    `reduce_range` keeps weights within -64 to 64. The weighted layers called `in_float` are left out.
+    `reduce_range` keeps weights within -64 to 64. The weighted layers called `in_float` are left out, and so are the
+    nodes called `masked` and all numbers that are no float32.
     """
 
-    def __init__(self, reduce_range: bool, in_float: Sequence[str] = ()) -> None:
+    def __init__(self, reduce_range: bool, in_float: Sequence[str] = (), masked: Collection[str] = ()) -> None:
         super().__init__()
+        self.masked = frozenset(masked)
         self.in_float = frozenset(f"{name}.weight" for name in in_float)
         self.weight = replace(WEIGHT, quant_min=-REDUCED, quant_max=REDUCED) if reduce_range else WEIGHT
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Annotate the nodes of an exported graph, in place; returns the graph."""
         for node in model.graph.nodes:
-            if node.target in WEIGHTED and node.args[1].target in self.in_float:
+            if self._stays_in_float(node):
                 continue
             if node.target in WEIGHTED:
                 _quantize_input(node.args[0], node, ACTIVATION)
@@ -114,6 +116,10 @@ class OnnxRuntimeQuantizer(Quantizer):
             elif node.target in MOVES and _is_quantized(node.args[0]):
                 _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, ACTIVATION)))
         return model
+
+    def _stays_in_float(self, node: Node) -> bool:
+        weighted = node.target in WEIGHTED and str(node.args[1].target) in self.in_float  # type: ignore[union-attr]
+        return weighted or node.name in self.masked or not _is_float(node)
 
     def validate(self, model: GraphModule) -> None:
         """Accept any graph: nodes without annotation stay in float."""
@@ -156,9 +162,12 @@ def _is_quantized(node: Node) -> bool:
 
 
 def _is_activation(argument: Any) -> bool:
-    return (
-        isinstance(argument, Node) and isinstance(argument.meta.get("val"), torch.Tensor) and argument.op != "get_attr"
-    )
+    return isinstance(argument, Node) and argument.op != "get_attr" and _is_float(argument)
+
+
+def _is_float(node: Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.dtype is torch.float32
 
 
 def _reaches_output(node: Node) -> bool:

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnxruntime.quantization import CalibrationMethod, TensorsData
 
 from model_compression.errors import QuantizationError
 from model_compression.training import Arrays
@@ -24,26 +24,37 @@ Feed = dict[str, np.ndarray]
 Bounds = tuple[float, float]
 
 
-def observe_ranges(model: onnx.ModelProto, rows: Arrays, method: str) -> TensorsData:
-    """Run a float graph over all rows and return the range of every float tensor, for ONNX Runtime's quantizer.
+class Ranges(NamedTuple):
+    """The range of every float tensor of a graph: as it was seen, and as a method cuts it.
+
+    The first is infinite or NaN for a tensor that holds such values, as masks do; the second lacks those tensors.
+    """
+
+    seen: dict[str, Bounds]
+    cut: dict[str, Bounds]
+
+
+def observe_ranges(model: onnx.ModelProto, rows: Arrays, method: str) -> Ranges:
+    """Run a float graph over all rows and return the range of every float tensor.
 
     `minmax` takes the whole range, `percentile` and `entropy` cut outliers off. Only one batch is in memory at a time:
     ONNX Runtime's own calibrators keep every batch's tensors, or take minutes where a late outlier widens their
-    histogram. Raises QuantizationError for an unknown method, for no rows, and for rows or tensors that are not finite.
+    histogram. Raises QuantizationError for an unknown method, for no rows, and for rows or answers that are not finite.
     """
     if method not in METHODS:
         raise QuantizationError(f"expected a calibration method of {', '.join(METHODS)}, got `{method}`")
     named = _by_name(model, rows)
     check_rows(named)
     session = _with_every_tensor(model)
-    bounds = _extremes(session, _feeds(named))
+    seen = _extremes(session, _feeds(named))
+    outputs = {value.name for value in model.graph.output}
+    _check_answers({name: seen[name] for name in outputs & seen.keys()})
+    cut = {name: span for name, span in seen.items() if _is_finite(span)}
     if method != "minmax":
         # outputs are not clipped, because two classes clipped to one value would tie
-        outputs = {value.name for value in model.graph.output}
-        inner = {name: span for name, span in bounds.items() if name not in outputs}
-        bounds |= _without_outliers(session, _feeds(named), inner, method)
-    values = {name: (np.float32(low), np.float32(high)) for name, (low, high) in bounds.items()}
-    return TensorsData(CalibrationMethod.MinMax, values)
+        inner = {name: span for name, span in cut.items() if name not in outputs}
+        cut |= _without_outliers(session, _feeds(named), inner, method)
+    return Ranges(seen, cut)
 
 
 def _with_every_tensor(model: onnx.ModelProto) -> ort.InferenceSession:
@@ -74,13 +85,22 @@ def _extremes(session: ort.InferenceSession, feeds: Iterator[Feed]) -> dict[str,
     bounds: dict[str, Bounds] = {}
     for name, tensor in _tensors(session, feeds):
         low, high = bounds.get(name, (np.inf, -np.inf))
-        bounds[name] = min(low, float(tensor.min())), max(high, float(tensor.max()))
-        if not np.isfinite(tensor).all():
-            raise QuantizationError(
-                f"expected finite values in every tensor, got NaN or infinity in `{name}`; look at the calibration "
-                "split for extreme rows"
-            )
+        # NaN stays NaN here, where Python's min and max would lose it
+        bounds[name] = float(np.minimum(low, tensor.min())), float(np.maximum(high, tensor.max()))
     return bounds
+
+
+def _is_finite(bounds: Bounds) -> bool:
+    return all(map(math.isfinite, bounds))
+
+
+def _check_answers(bounds: Mapping[str, Bounds]) -> None:
+    for name, each in bounds.items():
+        if not _is_finite(each):
+            raise QuantizationError(
+                f"expected finite answers to the calibration rows, got NaN or infinity in `{name}`; look at the "
+                "calibration split for extreme rows"
+            )
 
 
 def _without_outliers(

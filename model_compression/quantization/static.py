@@ -1,5 +1,6 @@
 """Static INT8 quantization: ranges are observed once, and any selection of layers is quantized by them."""
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,10 +10,19 @@ from typing import Literal
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static, save_tensors_data
+from onnxruntime.quantization import (
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    TensorsData,
+    quant_pre_process,
+    quantize_static,
+    save_tensors_data,
+)
 
 from model_compression.errors import CompressionError, QuantizationError, cause_of
 from model_compression.onnx_files import compact, save_onnx, strip
+from model_compression.quantization.masks import operations_in_float, operations_of
 from model_compression.quantization.ranges import observe_ranges
 from model_compression.quiet import quiet
 from model_compression.training import Arrays
@@ -25,26 +35,44 @@ MADE = ("QuantizeLinear", "DequantizeLinear")
 REMEDY = "check that the calibration split fits the model, or drop `ptq` from the ladder"
 
 
+logger = logging.getLogger("edgewright")
+
+
 class StaticQuantizer:
-    """A float graph with its ranges, from which QDQ graphs with per-channel int8 weights are made."""
+    """A float graph with its ranges, from which QDQ graphs with per-channel int8 weights are made.
+
+    Operations on masked values stay in float, and so do those that cannot be quantized: `refused` has the names of
+    these nodes.
+    """
 
     def __init__(
         self, source: Path, calibration: Arrays, folder: Path, method: str, reduce_range: bool, activations: Activations
     ) -> None:  # fmt: skip
         self.prepared, self._cache, self._made = (folder / n for n in ("prepared.onnx", "ranges.json", "made.onnx"))
         quant_pre_process(source, self.prepared, skip_symbolic_shape=True)
-        self.graph = onnx.load(self.prepared)
+        self.graph = _with_names(self.prepared)
         ranges = observe_ranges(self.graph, calibration, method)
-        save_tensors_data(ranges, self._cache)
-        self._method, self._reduce_range, self._activations = ranges.calibration_method, reduce_range, activations
+        values = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.cut.items()}
+        save_tensors_data(TensorsData(CalibrationMethod.MinMax, values), self._cache)
+        self._reduce_range, self._activations = reduce_range, activations
+        self._row = tuple(array[:1] for array in calibration)
+        self._masked = operations_in_float(operations_of(self.graph), ranges.seen)
+        self.refused: tuple[str, ...] = ()
+        self.refused = tuple(
+            self._refused([node.name for node in self.graph.graph.node if node.name not in self._masked])
+        )
 
     def layers(self) -> dict[str, str]:
-        """Map each layer with constant weights, by the name of its weight, to its node, in the graph's order."""
+        """Map each layer with constant weights, by the name of its weight, to its node, in the graph's order.
+
+        Layers that cannot be quantized are left out.
+        """
         weights = {weight.name for weight in self.graph.graph.initializer}
         return {
             node.input[1].removesuffix(".weight"): node.name
             for node in self.graph.graph.node
-            if node.op_type in WEIGHTED and node.name and len(node.input) > 1 and node.input[1] in weights
+            if node.op_type in WEIGHTED and len(node.input) > 1 and node.input[1] in weights
+            if node.name not in (*self._masked, *self.refused)
         }
 
     def quantized(self, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> onnx.ModelProto:
@@ -53,16 +81,44 @@ class StaticQuantizer:
             self.prepared,
             self._made,
             nodes_to_quantize=list(only) or None,
-            nodes_to_exclude=list(without) or None,
+            nodes_to_exclude=[*self._masked, *self.refused, *without] or None,
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=self._reduce_range,
             activation_type=TYPES[self._activations],
             weight_type=QuantType.QInt8,
-            calibrate_method=self._method,
+            calibrate_method=CalibrationMethod.MinMax,
             calibration_cache_path=self._cache,
         )
         return onnx.load(self._made)
+
+    def _refused(self, nodes: list[str]) -> list[str]:
+        """Return the nodes that the quantizer or ONNX Runtime cannot do, by halving."""
+        if not nodes or self._runs(nodes):
+            return []
+        if len(nodes) == 1:
+            return nodes
+        half = len(nodes) // 2
+        return [*self._refused(nodes[:half]), *self._refused(nodes[half:])]
+
+    def _runs(self, nodes: list[str]) -> bool:
+        try:
+            answers(self.quantized(only=nodes), self._row)
+        except Exception as error:  # both raise errors of many kinds
+            logger.debug("%d nodes do not quantize together: %s", len(nodes), cause_of(error))
+            return False
+        return True
+
+
+def _with_names(path: Path) -> onnx.ModelProto:
+    """Give every node of a file a name, by which it can be left out; returns the graph."""
+    model = onnx.load(path)
+    taken = {node.name for node in model.graph.node}
+    free = (name for name in (f"node_{index}" for index in range(2 * len(model.graph.node))) if name not in taken)
+    for node in model.graph.node:
+        node.name = node.name or next(free)
+    onnx.save_model(model, path)
+    return model
 
 
 @contextmanager
@@ -82,9 +138,12 @@ def static_quantizer(
     saturates (AVX2, and AVX-512 without VNNI). Raises QuantizationError, whose message ends with `remedy`, for
     everything that goes wrong inside.
     """
+    refused: tuple[str, ...] = ()
     try:
         with tempfile.TemporaryDirectory(prefix="edgewright-static-") as folder, quiet("", "onnxruntime"):
-            yield StaticQuantizer(source, calibration, Path(folder), method, reduce_range, activations)
+            quantizer = StaticQuantizer(source, calibration, Path(folder), method, reduce_range, activations)
+            refused = quantizer.refused
+            yield quantizer
     except CompressionError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no base class below Exception
@@ -92,6 +151,8 @@ def static_quantizer(
             f"expected {source.name} to quantize with {len(calibration[0])} calibration rows, got {cause_of(error)}; "
             f"{remedy}"
         ) from error
+    if refused:
+        logger.info("in float, because ONNX Runtime's quantizer cannot do them: %s", ", ".join(refused))
 
 
 def check_quantized(model: onnx.ModelProto, name: str, remedy: str) -> None:
@@ -137,6 +198,6 @@ def quantize_after_training(
         source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY, activations=activations
     ) as quantizer:
         nodes = quantizer.layers()
-        model = quantizer.quantized(without=[nodes[layer] for layer in in_float])
+        model = quantizer.quantized(without=[nodes[layer] for layer in in_float if layer in nodes])
     check_quantized(model, source.name, "drop `ptq` from the ladder")
     return save_onnx(compact(strip(model)), path)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from model_compression.errors import DivergedError, TrainingError
 from model_compression.training.batching import (
@@ -84,6 +85,7 @@ class _Loop:
         settings: FineTuning, augment: Augment | None, weights: np.ndarray | None,
     ) -> None:  # fmt: skip
         self.model, self.loss, self.settings = model, loss, settings
+        _restart_averages(model)
         self.device = device_of(model)
         self.forward = spread(model, gpu_numbers(self.device, settings.gpus))
         self.rows, (self.labels,) = tensors(inputs), tensors((targets,))
@@ -172,6 +174,17 @@ class _Loop:
             return validate(self.model)
         finally:
             self.model.train()
+
+
+def _restart_averages(model: nn.Module) -> None:
+    """Start the statistics of batch norms without a momentum anew, in place.
+
+    They average all batches ever seen, so that after a long training of the parent the batches of a pruned model would
+    hardly count.
+    """
+    for part in model.modules():
+        if isinstance(part, _BatchNorm) and part.momentum is None and part.num_batches_tracked is not None:
+            part.num_batches_tracked.zero_()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The parent before anything is removed: its answers, its file, and the size that quantization alone would reach."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,11 @@ class Baseline:
     onnx: Path
     graph_bytes: int  # of an INT8 file of this graph, beside its weights
 
+    def least_bytes(self, model: Snapshot, rungs: Sequence[Rung]) -> float:
+        """Estimate the smallest file that one of these rungs makes of a model; no file is smaller."""
+        whole = model.weight_bytes + self.graph_bytes
+        return min(whole if rung.static else rung.bytes_per_parameter * model.parameters for rung in rungs)
+
 
 @task(name="baseline", cache_policy=NO_CACHE)
 def measure_baseline(context: Context) -> Baseline:
@@ -41,18 +47,31 @@ def measure_baseline(context: Context) -> Baseline:
     onnx = export_snapshot(context, whole)
     for device in job.devices:
         _check_some_rung(context.on(device), whole)
-    expected = expected_file(context, whole, reduce_range=False)
+    expected = _int8_file(context, whole, reduce_range=False)
     graph_bytes = max(0, expected.path.stat().st_size - whole.weight_bytes)
     logger.info("parent: %s parameters, validation accuracy %.3f", f"{whole.parameters:,}", accuracy)
     return Baseline(whole, onnx.path, graph_bytes)
 
 
-def expected_file(context: Context, source: FloatSource, *, reduce_range: bool) -> ModelFile:
-    """Return the file from which sizes and times are estimated before any rung is chosen.
+def expected_file(context: DeviceContext, source: FloatSource) -> ModelFile:
+    """Return the file from which a device's sizes and times are estimated before any rung is chosen.
 
-    That is the cheapest INT8 file, or the float file where the model cannot be quantized statically. The ladder's
-    first rung often needs the same file, which is then not made again.
+    That is the cheapest INT8 file where the device has a rung with fixed ranges. Elsewhere it is the file of the rung
+    with the fewest bits that the model takes, or else the float file. The ladder's first rung often needs the same
+    file, which is then not made again.
     """
+    if any(rung.static for rung in context.rungs):
+        return _int8_file(context, source, reduce_range=context.device.saturates)
+    for rung in sorted(context.rungs, key=lambda rung: rung.bytes_per_parameter):
+        try:
+            return make_file(context, source, rung)
+        except QuantizationError as error:
+            logger.info("sizes are not expected by %s: %s", rung.title, error)
+    return export_snapshot(context, source)
+
+
+def _int8_file(context: Context, source: FloatSource, *, reduce_range: bool) -> ModelFile:
+    """Return the cheapest INT8 file, or the float file where the model cannot be quantized statically."""
     try:
         return make_rung(context, source, MINMAX, reduce_range=reduce_range)
     except QuantizationError as error:

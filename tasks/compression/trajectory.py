@@ -170,14 +170,14 @@ def _enough(context: Context, baseline: Baseline, last: Snapshot) -> str | None:
 def _keeps_budgets(context: Context, baseline: Baseline, last: Snapshot) -> str | None:
     """Return a sentence where every budget holds as measured, else None.
 
-    The smallest file budget is checked first because it needs no measurement.
+    File sizes are estimated first because that needs no measurement.
     """
-    size = min(device.budgets.size_bytes for device in context.job.devices)
-    if last.weight_bytes + baseline.graph_bytes <= size:
+    devices = [context.on(device) for device in context.job.devices]
+    if all(baseline.least_bytes(last, each.rungs) <= each.device.budgets.size_bytes for each in devices):
         missed = _missed_budgets(context, last)
         if not missed:
             return f"{last.title} keeps every device's budgets"
-        logger.info("%s: one more round, for as INT8 it misses %s", last.title, "; ".join(missed))
+        logger.info("%s: one more round, for its expected file misses %s", last.title, "; ".join(missed))
     return None
 
 
@@ -294,7 +294,7 @@ def _report(snapshot: Snapshot, rounds: int) -> None:
 
 
 def _missed_budgets(context: Context, model: FloatSource) -> list[str]:
-    """Measure a model as an INT8 file on every device; return the budgets that it misses and by how much."""
+    """Measure a model's expected file on every device; return the budgets that it misses and by how much."""
     return [
         f"{device.name}: {limit} at {share:.2f} of its budget" for device, limit, share in _uses(context, model)
         if share > 1
@@ -312,9 +312,9 @@ def _binding_resource(context: Context, model: FloatSource) -> CostKind:
 
 
 def _uses(context: Context, model: FloatSource) -> Iterator[tuple[DeviceProfile, str, float]]:
-    """Yield (device, resource, share of its budget) of the cheapest INT8 file."""
+    """Yield (device, resource, share of its budget) of the expected file."""
     for device in context.job.devices:
-        file = expected_file(context, model, reduce_range=device.saturates)
+        file = expected_file(context.on(device), model)
         seen = measure_on(context.on(device), file.path, "validation")
         for limit in device.budgets.limits():
             if seen.resources is not None and limit.resource in WEIGHED_AS and limit.at_most is not None:

@@ -187,7 +187,7 @@ class DeviceTrials:
     def expected(self, model: Model) -> Figures | None:
         """Return the resources of a model's cheapest INT8 file; None where they could not be measured."""
         context = self.references.context
-        file = expected_file(context, model, reduce_range=context.device.saturates)
+        file = expected_file(context, model)
         return measure_on(context, file.path, "validation").resources
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from deployments.rungs import PostTraining, Rung
 from edge_runtime.measurement import RESOURCES
 from model_compression.errors import QuantizationError
 from quality_gates.evidence import Evidence
@@ -22,6 +23,7 @@ from tasks.selection.search import search, why_chosen
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
+ALIKE = 0.98  # files of one kind of integers differ by less, for the same layers
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ def _climb_trajectory(
 
 
 def _fitting(context: DeviceContext, baseline: Baseline, trajectory: Trajectory) -> list[Snapshot]:
+    """Return the snapshots of which one of the device's rungs can make a file that fits; else the smallest one."""
     budget = context.device.budgets.size_bytes
-    fits = [s for s in trajectory.snapshots if s.weight_bytes + baseline.graph_bytes <= budget]
+    fits = [each for each in trajectory.snapshots if baseline.least_bytes(each, context.rungs) <= budget]
     return fits or [trajectory.snapshots[-1]]
 
 
@@ -101,39 +104,68 @@ def _climb_model(
     context: DeviceContext, trials: Trials, model: Model, refused: list[QuantizationError]
 ) -> Iterator[Attempt]:
     """Yield the attempts; a rung that cannot quantize this model is passed over, and its error is kept in `refused`."""
-    rungs, device = context.rungs, context.device.name
-    for position, rung in enumerate(rungs):
+    left, device = list(context.rungs), context.device.name
+    attempts: list[Attempt] = []
+    while left:
+        rung = left.pop(0)
         try:
             tried = trials.attempt(model, rung)
         except QuantizationError as error:
             logger.warning("%s: %s is passed over: %s", device, rung.title, error)
             refused.append(error)
             continue
-        stop = tried.verdict.passed or position == len(rungs) - 1
-        cause = None if stop else _no_costlier_rung(trials, tried)
-        tried = tried.saying("" if stop else cause or f"Next rung: {rungs[position + 1].title}.")
+        attempts.append(tried)
+        cause = ""
+        if tried.verdict.passed:
+            left = []
+        elif left:
+            left, cause = _worth_trying(context, trials, attempts, left)
+        tried = tried.saying(f"Next rung: {left[0].title}." if left else cause)
         logger.info("%s: %s on %s: %s", device, rung.title, model.title, tried.reason)
         yield tried
-        if stop or cause:
-            return
 
 
-def _no_costlier_rung(trials: Trials, tried: Attempt) -> str | None:
-    """Return the reason why no costlier rung can help, if there is one.
+def _worth_trying(
+    context: DeviceContext, trials: Trials, attempts: list[Attempt], left: list[Rung]
+) -> tuple[list[Rung], str]:
+    """Return the costlier rungs that may help after the last attempt, and the reason where none can.
 
-    The device's answers cannot be taken, the file is too large, or the float model itself fails.
+    None can where the device's answers cannot be taken, where the float model itself fails, or where only the file is
+    too large and no rung makes a smaller one.
     """
+    tried = attempts[-1]
     if tried.measured.unanswered is not None:
-        return "Answers cannot be taken on the device's CPU, which no dearer rung would mend."
-    if tried.missed == {RESOURCES["size_bytes"].budget}:
-        return "Only the file is too large: a dearer rung makes none smaller, so none is tried."
+        return [], "Answers cannot be taken on the device's CPU, which no dearer rung would mend."
+    if tried.misses_resources_only and RESOURCES["size_bytes"].budget in tried.missed:
+        fitting = _smaller(context, trials, attempts, left)
+        return fitting, "Only the file is too large: a dearer rung makes none smaller, so none is tried."
     failed = trials.float_failures(tried.snapshot)
     if not failed:
-        return None
-    return (
+        return left, ""
+    return [], (
         f"The float snapshot itself fails ({', '.join(failed)}): quantization is not the cause, so no dearer rung is "
         "tried."
     )
+
+
+def _smaller(context: DeviceContext, trials: Trials, attempts: list[Attempt], left: list[Rung]) -> list[Rung]:
+    """Return the rungs whose file may keep the budget of bytes.
+
+    A static rung's file is as large as that of PTQ, or larger where layers stay in float, so PTQ's size decides on it.
+    The other rungs are cheap: making their file is the way to know its size.
+    """
+    least = next((tried.size_bytes for tried in attempts if _is_all_integers(tried.rung)), None)
+    if not any(rung.static for rung in left) or (least is None and any(map(_is_all_integers, left))):
+        return left
+    if least is None:
+        figures = trials.expected(attempts[-1].snapshot)
+        least = None if figures is None else int(figures.value("size_bytes"))
+    fits = least is None or ALIKE * least <= context.device.budgets.size_bytes
+    return [rung for rung in left if fits or not rung.static]
+
+
+def _is_all_integers(rung: Rung) -> bool:
+    return isinstance(rung, PostTraining) and not rung.leaves_in_float
 
 
 @task(name="gates", cache_policy=NO_CACHE)

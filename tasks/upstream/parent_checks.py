@@ -1,6 +1,9 @@
-"""Checks of a parent: it takes the workload's rows, and an ONNX file answers them in a process that may crash."""
+"""Checks of a parent: it takes the workload's rows, and answers each by itself with numbers.
 
-from collections.abc import Sequence
+An ONNX file answers them in a process that may crash.
+"""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
@@ -12,14 +15,22 @@ from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import IntakeError
 from model_compression.intake import check_dynamic_batch, graph_inputs, input_specs
-from model_compression.training import Arrays
-from tasks.errors import PreflightError
+from model_compression.training import Arrays, predict
+from tasks.errors import PreflightError, one_line
 from tasks.job import Job
-from tasks.upstream.parents import OnnxParent
+from tasks.upstream.parents import OnnxParent, Parent, TorchParent, stored_outputs
 
 TOGETHER, ALONE = 64, 8
 TIMEOUT_S = 300.0
-SAME = 1e-3  # of the largest answer: float kernels differ in summation order
+SAME = 1e-3  # of the span of the answers: float kernels differ in summation order
+LEAST_SPAN = 1e-2  # of the largest answer, below which a span is no more than rounding
+Answer = Callable[[Arrays, int], np.ndarray]
+"""A way to answer rows, so many at a time."""
+REMEDIES = {
+    "ONNX file": "export it again in evaluation mode and with a dynamic first axis",
+    "program": "register a model without layers that read the whole batch, such as a batch norm with "
+    "track_running_stats=False or an attention whose first axis is not the batch",
+}
 Row = tuple[str, tuple[int | None, ...]]
 """A row of one input: dtype and shape, with None for a size that may change."""
 
@@ -27,16 +38,30 @@ Row = tuple[str, tuple[int | None, ...]]
 def checked_onnx(job: Job, parent: OnnxParent) -> OnnxParent:
     """Return the parent once the recipe has rungs for it, the rows fit it, and it answers each row by itself.
 
-    Raises PreflightError for the first two and IntakeError for the third.
+    Raises PreflightError for the first two and IntakeError for the third, and for answers that are no numbers.
     """
     _check_rungs(job)
     inputs = graph_inputs(onnx.load(parent.file))
     check_rows(job, [(dtype, shape[1:]) for _, dtype, shape in inputs])
-    rows = tuple(array[:TOGETHER] for array in job.splits["validation"].inputs)
-    together = _answers(parent, [name for name, *_ in inputs], rows, TOGETHER)
-    alone = _answers(parent, [name for name, *_ in inputs], tuple(array[:ALONE] for array in rows), 1)
-    _check_finite(together)
-    _check_same(together[: len(alone)], alone)
+    names = [name for name, *_ in inputs]
+    _check_each_alone(job, parent, lambda rows, size: _answers(parent, names, rows, size), "ONNX file")
+    return parent
+
+
+def checked_program(job: Job, parent: TorchParent) -> TorchParent:
+    """Return the parent once it answers each row by itself, and all validation rows with numbers.
+
+    Raises IntakeError.
+    """
+    model = parent.build()
+
+    def answer(rows: Arrays, size: int) -> np.ndarray:
+        try:
+            return predict(model, rows, size)
+        except (RuntimeError, ValueError) as error:  # a layer that takes no batch of one
+            raise _dependent("program", f"with {size} rows at a time {one_line(error)}") from error
+
+    _check_each_alone(job, parent, answer, "program")
     return parent
 
 
@@ -56,25 +81,37 @@ def _answers(parent: OnnxParent, names: list[str], rows: Arrays, batch_size: int
         ) from error
 
 
-def _check_finite(outputs: np.ndarray) -> None:
-    bad = int((~np.isfinite(outputs)).reshape(len(outputs), -1).any(axis=1).sum())
-    if bad:
-        raise IntakeError(
-            f"expected numbers, got NaN or infinity from the registered ONNX file in {bad} of {len(outputs)} rows; "
-            "check that the rows are prepared as the model's team does, and that its weights are finite"
-        )
-
-
-def _check_same(together: np.ndarray, alone: np.ndarray) -> None:
-    difference = np.inf
-    if together.shape == alone.shape:
-        difference = float(np.abs(together.astype(float) - alone).max() / max(1e-12, float(np.abs(alone).max())))
+def _check_each_alone(job: Job, parent: Parent, answer: Answer, form: str) -> None:
+    """Raise IntakeError for answers that are no numbers, or that depend on the rows beside a row."""
+    rows = _spread(job.splits["validation"].inputs, TOGETHER)
+    together, alone = answer(rows, TOGETHER), answer(_spread(rows, ALONE), 1)
+    stored_outputs(job, parent, job.splits["validation"].inputs, job.digests("validation"))  # all of them are numbers
+    (beside,) = _spread((together,), ALONE)
+    difference = _difference(beside, alone)
     if not difference <= SAME:  # NaN is none
-        raise IntakeError(
-            f"expected the registered ONNX file to answer a row the same alone as among others, got answers of shape "
-            f"{alone.shape} and {together.shape} that differ by {difference:.3g} of the largest; export it again in "
-            "evaluation mode and with a dynamic first axis"
+        raise _dependent(
+            form,
+            f"answers of shape {alone.shape} and {beside.shape} that differ by {difference:.3g} of their span",
         )
+
+
+def _spread(arrays: Arrays, most: int) -> Arrays:
+    """Return at most so many rows, evenly spread: neighbours are often alike."""
+    return tuple(array[np.linspace(0, len(array) - 1, min(most, len(array))).astype(int)] for array in arrays)
+
+
+def _difference(beside: np.ndarray, alone: np.ndarray) -> float:
+    """Return the largest difference as a share of the span of the answers."""
+    if beside.shape != alone.shape:
+        return float("inf")
+    span = max(float(np.ptp(alone)), LEAST_SPAN * float(np.abs(alone).max()), 1e-12)
+    return float(np.abs(beside.astype(float) - alone).max()) / span
+
+
+def _dependent(form: str, got: str) -> IntakeError:
+    return IntakeError(
+        f"expected the registered {form} to answer a row the same alone as among others, got {got}; {REMEDIES[form]}"
+    )
 
 
 def check_signature(job: Job, program: ExportedProgram) -> None:

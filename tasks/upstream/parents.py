@@ -13,7 +13,8 @@ from torch.export import ExportedProgram
 
 from deployments.errors import ConfigurationError
 from deployments.workload import Workload
-from model_compression.intake import input_specs, load_into, load_program, rebuild
+from model_compression.errors import IntakeError
+from model_compression.intake import input_specs, load_into, load_program, numbered, rebuild, untold_settings
 from model_compression.onnx_files import graph_parameters
 from model_compression.pruning import int8_weight_bytes, parameters
 from model_compression.quantization import answers
@@ -48,6 +49,10 @@ class TorchParent:
         module = _own_architecture(self.workload)
         return (rebuild(self.exported) if module is None else load_into(self.exported, module)).eval()
 
+    def untold(self) -> tuple[str, ...]:
+        """Return sentences on what training needs and the program does not tell; none for an architecture in code."""
+        return untold_settings(self.exported) if _own_architecture(self.workload) is None else ()
+
     def answers(self, rows: Arrays) -> np.ndarray:
         """Return the outputs for all rows."""
         return predict(self.build(), rows)
@@ -79,14 +84,31 @@ Parent: TypeAlias = TorchParent | OnnxParent
 
 
 def stored_outputs(job: Job, parent: Parent, rows: Arrays, digests: Mapping[str, str]) -> Path:
-    """Return the file of the parent's outputs on some rows, which `digests` identify; they are computed once."""
+    """Return the file of the parent's outputs on some rows; they are computed once.
+
+    `digests` identify the rows, and the first of them has the rows' name. Raises IntakeError where an output is NaN or
+    infinite.
+    """
 
     def produce(folder: Path) -> dict[str, int]:
-        np.save(folder / "outputs.npy", parent.answers(rows))
+        outputs = parent.answers(rows)
+        _check_finite(outputs, f"the {next(iter(digests))} rows")
+        np.save(folder / "outputs.npy", outputs)
         return {"rows": len(rows[0])}
 
     inputs = {"parent": parent.digest, **digests}
     return job.workspace.store.run("parent-outputs", inputs, CODE, produce).folder / "outputs.npy"
+
+
+def _check_finite(outputs: np.ndarray, where: str) -> None:
+    """Raise IntakeError that counts and names the rows in which an output is NaN or infinite."""
+    bad = np.flatnonzero(~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
+    if len(bad):
+        raise IntakeError(
+            f"expected numbers, got NaN or infinity from the registered model in {len(bad)} of {len(outputs)} of "
+            f"{where} ({numbered(bad.tolist())}); check that the rows are prepared as the model's team does, and that "
+            "its weights are finite"
+        )
 
 
 def _own_architecture(workload: Workload) -> nn.Module | None:

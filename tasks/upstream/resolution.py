@@ -1,5 +1,6 @@
 """Resolution of a registered version into a parent: modules that need no source code, or an ONNX file."""
 
+import logging
 import shutil
 import warnings
 from pathlib import Path
@@ -16,9 +17,10 @@ from model_compression.training import tensors
 from tasks.errors import RegistryError, one_line
 from tasks.job import Job
 from tasks.registry import RegisteredModel, Upstream
-from tasks.upstream.parent_checks import check_signature, checked_onnx
+from tasks.upstream.parent_checks import check_signature, checked_onnx, checked_program
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
 
+logger = logging.getLogger("edgewright")
 PROGRAM = "program.pt2"
 GRAPH = "graph.onnx"
 CHECKED_ROWS = 64
@@ -29,7 +31,8 @@ EXAMPLE_ROWS = 4
 def resolve(job: Job) -> Parent:
     """Fetch the registered program, rebuild it into modules and show that they answer the same on real rows.
 
-    An ONNX file is normalized and shown to answer these rows. Raises RegistryError for a form that is not supported,
+    An ONNX file is normalized and shown to answer these rows. Both must answer each row by itself, with numbers. What
+    training needs and the program does not tell is a warning. Raises RegistryError for a form that is not supported,
     PreflightError for rows that do not fit the model, and CompressionError for a program that cannot be rebuilt or a
     file that ONNX Runtime cannot run.
     """
@@ -52,7 +55,9 @@ def resolve(job: Job) -> Parent:
     parent = TorchParent(stage.folder / PROGRAM, stage.digest, job.workload, _rows(job, EXAMPLE_ROWS))
     check_signature(job, parent.exported)
     check_equal(parent.exported, parent.build(), _rows(job, CHECKED_ROWS))
-    return parent
+    for sentence in parent.untold():
+        logger.warning("model `%s` version %s: %s", job.model, job.version, sentence)
+    return checked_program(job, parent)
 
 
 def _fetch(job: Job, registered: RegisteredModel, folder: Path) -> dict[str, str]:
