@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
+from deployments.answers import answers_of
 from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
@@ -50,8 +52,15 @@ class Job:
 
     def validation_score(self, model: nn.Module) -> float:
         """Return the mean score of a module on the validation rows."""
-        rows = self.splits["validation"]
-        return float(self.workload.score(predict(model, rows.inputs), rows.targets).mean())
+        return self.mean_score(predict(model, self.splits["validation"].inputs))
+
+    def mean_score(self, outputs: np.ndarray) -> float:
+        """Return the mean score of outputs for the validation rows; minus infinity where a score is no number."""
+        return answers_of(self.workload, outputs, self.splits["validation"].targets).mean_score
+
+    def allowed_loss(self, share: float, score: float) -> float:
+        """Return a share of loss in the unit of scores: of the error itself where scores are errors, else as it is."""
+        return share * abs(score) if self.workload.scores_are_errors else share
 
     def digests(self, *splits: SplitName) -> dict[str, str]:
         """Return the digests that a stage which reads these splits depends on."""

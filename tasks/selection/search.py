@@ -11,7 +11,7 @@ from deployments.techniques import OBJECTIVES, Objective, Search
 from edge_runtime.measurement import RESOURCES, Figures
 from model_compression.errors import QuantizationError
 from quality_gates.report import percent, quantity, size
-from tasks.selection.attempts import Attempt, Climb, Model, Trials, closest
+from tasks.selection.attempts import Attempt, Climb, Model, Trials, accuracy_or_worst, closest
 from tasks.upstream import DeviceContext
 
 HIGHER_IS_BETTER = {"accuracy"}
@@ -189,7 +189,7 @@ def best_of(attempts: Sequence[Attempt], objective: Objective) -> Attempt:
 
     def merit(tried: Attempt) -> tuple[float, float, float]:
         value = tried.figure(objective)
-        return (-float("inf") if value is None else sign * value, tried.accuracy or 0.0, -tried.size_bytes)
+        return (-float("inf") if value is None else sign * value, accuracy_or_worst(tried), -tried.size_bytes)
 
     return max(attempts, key=merit)
 

@@ -6,6 +6,7 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from deployments.answers import predictions_of
 from deployments.workload import SplitName
 from quality_gates.representativeness import Representativeness, RepresentativenessPolicy, Sample, hold_against
 from tasks.errors import RepresentativenessError
@@ -28,7 +29,7 @@ def check_representativeness(context: Context) -> Representativeness | None:
     if policy is None or job.sample is None:
         return None
     outputs = np.load(stored_outputs(job, context.parent, job.sample.inputs, {"deployment": job.sample.digest}))
-    predictions = job.workload.predictions(outputs)
+    predictions = predictions_of(job.workload, outputs)
     result = hold_against(
         policy,
         {name: _seen(context, name) for name in COMPARED},
@@ -45,7 +46,7 @@ def check_representativeness(context: Context) -> Representativeness | None:
 def _seen(context: Context, name: SplitName) -> Sample:
     split = context.job.splits[name]
     outputs = np.load(context.parent_outputs(name))
-    return Sample(outputs, context.job.workload.predictions(outputs), split.targets, split.slices)
+    return Sample(outputs, predictions_of(context.job.workload, outputs), split.targets, split.slices)
 
 
 def _log(result: Representativeness) -> None:

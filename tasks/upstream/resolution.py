@@ -16,6 +16,7 @@ from model_compression.training import tensors
 from tasks.errors import RegistryError, one_line
 from tasks.job import Job
 from tasks.registry import RegisteredModel, Upstream
+from tasks.upstream.answer_checks import check_outputs_fit
 from tasks.upstream.parent_checks import check_signature, checked_onnx
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
 
@@ -30,8 +31,8 @@ def resolve(job: Job) -> Parent:
     """Fetch the registered program, rebuild it into modules and show that they answer the same on real rows.
 
     An ONNX file is normalized and shown to answer these rows. Raises RegistryError for a form that is not supported,
-    PreflightError for rows that do not fit the model, and CompressionError for a program that cannot be rebuilt or a
-    file that ONNX Runtime cannot run.
+    PreflightError for rows that do not fit the model, ConfigurationError for outputs that do not fit the workload, and
+    CompressionError for a program that cannot be rebuilt or a file that ONNX Runtime cannot run.
     """
     upstream = Upstream(job.workspace.tracking_uri)
     inputs = {
@@ -48,11 +49,11 @@ def resolve(job: Job) -> Parent:
         lambda folder: _fetch(job, upstream.fetch(job.model, job.version), folder),
     )
     if stage.value["form"] == "onnx":
-        return checked_onnx(job, OnnxParent(stage.folder / GRAPH, stage.digest))
+        return check_outputs_fit(job, checked_onnx(job, OnnxParent(stage.folder / GRAPH, stage.digest)))
     parent = TorchParent(stage.folder / PROGRAM, stage.digest, job.workload, _rows(job, EXAMPLE_ROWS))
     check_signature(job, parent.exported)
     check_equal(parent.exported, parent.build(), _rows(job, CHECKED_ROWS))
-    return parent
+    return check_outputs_fit(job, parent)
 
 
 def _fetch(job: Job, registered: RegisteredModel, folder: Path) -> dict[str, str]:
