@@ -48,7 +48,7 @@ class Workload(ABC):
     """
 
     task: TaskName = "classification"
-    """The kind of outputs: classification, binary, multi_label, regression, embedding, or own functions (own)."""
+    """The kind of outputs: classification, binary, multi_label, regression, embedding, or own: see `predictions`."""
     labels: Sequence[str] | None = None
     """Names of the classes or labels, by number; predictions, metrics of classes and reports then speak these names."""
     preprocessing: Mapping[str, object] | Sequence[object] | str | None = None

@@ -1,6 +1,6 @@
 """Distillation targets of every training: the parent's stored answers, or the parent where rows are augmented.
 
-With them comes the loss that fits the parent's outputs: what an answer can teach depends on what it says.
+With them comes the loss that fits the parent's outputs: what can be learnt from an answer depends on what it says.
 """
 
 import logging

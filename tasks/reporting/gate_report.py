@@ -1,12 +1,14 @@
 """The content of one device's gate report, gathered from the judgement, the attempts and the history."""
 
 import getpass
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 
 from prefect.runtime import deployment, flow_run
 
+from deployments.answers import NOT_A_NUMBER
 from deployments.device import DeviceProfile
 from edge_runtime.files import sha256_of
 from model_compression.onnx_files import optimized_operators
@@ -45,6 +47,7 @@ def report_content(
         deployed_version=deployed,
         decision=decision(verdict, deployed),
         answers=_answers(device, evidence.candidate),
+        scores_are_shares=outcome.scores_are_shares,
         sides=tuple(_sides(job, climb, evidence, deployed)),
         points=tuple(frontier(trajectory, climb, evidence.validation, deployed)),
         size_budget_bytes=device.budgets.size_bytes,
@@ -79,8 +82,15 @@ def _answers(device: DeviceProfile, candidate: ModelEvidence) -> str:
     """Return in words the CPU that the rows were answered on."""
     missing = candidate.unanswered
     if missing is None:
-        return answering_of(device).sentence
+        return f"{answering_of(device).sentence}{_not_numbers(candidate)}"
     return f"No answers were taken on the device's CPU: {missing.reason} {missing.remedy}"
+
+
+def _not_numbers(candidate: ModelEvidence) -> str:
+    """Return a sentence on the rows that were answered with NaN or infinity, if there are any."""
+    broken = 0 if candidate.rows is None else int((candidate.rows["prediction"] == NOT_A_NUMBER).sum())
+    rows = 0 if candidate.rows is None else len(candidate.rows)
+    return f" {broken:,} of {rows:,} rows were answered with NaN or infinity, which is wrong." if broken else ""
 
 
 def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
@@ -144,6 +154,7 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> di
         "upstream model": f"{origin.source_model} version {origin.source_version}",
         "recipe": f"{origin.recipe}, {origin.recipe_digest}",
         "workload": job.recipe.workload,
+        **_described(job),
         **{f"{name} split": f"{len(split)} rows, {split.digest}" for name, split in job.splits.items()},
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
@@ -153,6 +164,15 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> di
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }
+
+
+def _described(job: Job) -> dict[str, str]:
+    """Return what the workload says of itself: its task, and where it says so its labels and its preprocessing."""
+    workload = job.workload
+    labels = {} if workload.labels is None else {"labels": ", ".join(workload.labels)}
+    described = workload.preprocessing
+    text = described if isinstance(described, str) else json.dumps(described)
+    return {"task": workload.task, **labels, **({} if described is None else {"preprocessing": text})}
 
 
 def frontier(

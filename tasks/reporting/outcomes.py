@@ -61,6 +61,7 @@ class DeviceOutcome(_Plain):
     held_against: str | None = None  # version of the edge model that was deployed then
     approval: Approval | None = None
     answered_on: str | None = None  # the CPU that the candidate's answers are from
+    scores_are_shares: bool = True  # of rows that are right; else accuracy is in the unit of the scores
 
     @property
     def report(self) -> str:
@@ -117,7 +118,14 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         held_against=judgement.deployed.version if judgement.deployed else None,
         answered_on=evidence.candidate.answered_on,
         approval=verdict.approval,
+        scores_are_shares=scores_are_shares(evidence),
     )
+
+
+def scores_are_shares(evidence: Evidence) -> bool:
+    """Return True where each model's mean score is a share of rows: all of its scores are 0 or 1."""
+    models = (evidence.candidate, evidence.parent, evidence.deployed)
+    return all(model.right_or_wrong for model in models if model is not None)
 
 
 def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
@@ -128,7 +136,7 @@ def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = Non
         rows = model.rows if condition is None else model.rows[in_slice(model.rows, condition)]
     except EmptySliceError:
         return None
-    return float(rows["score"].mean()) if len(rows) else None
+    return float(rows["score"].mean(skipna=False)) if len(rows) else None
 
 
 def figures_of(model: ModelEvidence | None) -> Figures | None:
@@ -188,6 +196,7 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
         published=line.published,
         overridden=line.approval is not None,
         now=now,
+        scores_are_shares=line.scores_are_shares,
         accuracy=line.accuracy.candidate,
         critical=line.critical_slice.candidate if line.critical_slice else None,
         figures=line.figures.candidate,

@@ -90,7 +90,7 @@ class Attempt:
     @property
     def accuracy(self) -> float | None:
         """Validation accuracy."""
-        return None if self.measured.rows is None else float(self.measured.rows["score"].mean())
+        return None if self.measured.rows is None else float(self.measured.rows["score"].mean(skipna=False))
 
     @property
     def size_bytes(self) -> int:

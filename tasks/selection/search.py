@@ -10,7 +10,7 @@ from deployments.rungs import PostTraining, Rung
 from deployments.techniques import OBJECTIVES, Objective, Search
 from edge_runtime.measurement import RESOURCES, Figures
 from model_compression.errors import QuantizationError
-from quality_gates.report import percent, quantity, size
+from quality_gates.report import quantity, score, size
 from tasks.selection.attempts import Attempt, Climb, Model, Trials, accuracy_or_worst, closest
 from tasks.upstream import DeviceContext
 
@@ -230,4 +230,4 @@ def _why_not(tried: Attempt) -> str:
 
 def _figures(tried: Attempt) -> str:
     p50 = quantity("latency_p50_ms", tried.figure("latency_p50_ms"))
-    return f"{percent(tried.accuracy)} on validation, {size(tried.size_bytes)}, p50 {p50}"
+    return f"{score(tried.accuracy, tried.measured.right_or_wrong)} on validation, {size(tried.size_bytes)}, p50 {p50}"
