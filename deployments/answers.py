@@ -101,7 +101,11 @@ def labelled(
                 f"workload `{reference_of(workload)}`: expected {name} for each of {len(targets)} rows, got "
                 f"{len(found)}; correct Workload.{name}"
             )
-    return labels, table if table is None or finite.all() else table.astype(float).where(finite[:, None])
+    if table is None or finite.all():
+        return labels, table
+    known = table.astype(float)
+    known.iloc[~finite] = np.nan
+    return labels, known
 
 
 def reference_of(workload: object) -> str:

@@ -65,7 +65,7 @@ def check_parent_answers(context: Context, outputs: np.ndarray) -> float:
     one_answer = len(set(answers.predictions.tolist())) == 1
     if one_answer:
         logger.warning(
-            "%s: expected different answers to different rows, got %r for all %d validation rows, with which no gate "
+            "%s: expected different answers to different rows, got %s for all %d validation rows, with which no gate "
             "can show a loss; check that rows are prepared as the model's team does, and the workload's `predictions`",
             _named(job), answers.predictions[0], len(answers.predictions),
         )  # fmt: skip

@@ -209,3 +209,12 @@ def test_a_machine_without_cpuinfo_has_a_name_all_the_same(monkeypatch: pytest.M
         bare.setattr(Path, "read_text", missing)
         assert machine() != known
     machine.cache_clear()
+
+
+def test_rows_that_are_answered_with_nan_are_wrong_and_lack_a_confidence(tiny: Job, warned: list[str]) -> None:
+    outputs = np.eye(3)[tiny.splits["test"].targets]
+    outputs[:4] = np.nan
+    rows = answer_rows(tiny, "test", outputs)
+    assert rows["prediction"][:4].tolist() == ["not a number"] * 4 and rows["score"].tolist() == [0.0] * 4 + [1.0] * 26
+    assert rows["confidence"].isna().tolist() == [True] * 4 + [False] * 26
+    assert warned == ["4 of 30 rows are answered with NaN or infinity; they count as wrong"]
