@@ -156,7 +156,7 @@ class Binary(Classification):
     def soft_labels(self, outputs: np.ndarray, targets: np.ndarray) -> SoftLabelLoss | None:
         """Return the sigmoid of the logit; the softmax of two columns."""
         if per_row(outputs) == 2:
-            return super().soft_labels(outputs, targets.reshape(-1))
+            return super().soft_labels(outputs, targets.reshape(-1).astype(np.int64))
         return partial(soft_binary_loss, probabilities=lie_from_0_to_1(outputs)) if per_row(outputs) == 1 else None
 
 

@@ -132,6 +132,11 @@ class Workload(ABC):
         return "score" not in self.written and self._task.right_or_wrong
 
     @property
+    def answers_are_values(self) -> bool:
+        """True where answers are measured values by default, of which two are hardly ever the same."""
+        return "predictions" not in self.written and self.task in ("regression", "embedding")
+
+    @property
     def scores_are_errors(self) -> bool:
         """True where scores are minus an error by default, in the unit of the targets."""
         return "score" not in self.written and self.task == "regression"

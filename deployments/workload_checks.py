@@ -118,7 +118,7 @@ def check_outputs(
     if wanted := prediction_task(task).outputs_wanted(row, targets, labels):
         raise ConfigurationError(
             f'expected for the task "{task}" {wanted}, got outputs (rows{"".join(f", {size}" for size in row)}) for '
-            f"{described(targets)}; {THE_USUAL}"
+            f"{described(targets)}; {THE_USUAL}, or give it a model whose outputs have this form"
         )
 
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from deployments.answers import Answers, answers_of, labelled
 from deployments.device import DeviceProfile
-from deployments.workload import SplitName
+from deployments.errors import ConfigurationError
+from deployments.workload import SplitName, check_row_of_outputs
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.files import sha256_of
 from edge_runtime.measurement import Figures, MeasureRequest, measure
@@ -44,6 +45,7 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
 
     def produce(folder: Path) -> dict[str, Any]:
         seen = measure(request(device, file, job.splits[split].inputs), device.measure.timeout_s)
+        check_form(job, split, seen.outputs[0])
         np.save(folder / "outputs.npy", seen.outputs[0])
         batches = [_batch(job, device, file, split, size) for size in sizes]
         return {"figures": asdict(seen.figures), "batches": batches}
@@ -69,6 +71,14 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
 def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figures:
     """Measure a file's resources on a device profile, on a few rows; raises MeasurementFailed."""
     return measure(request(device, file, rows), device.measure.timeout_s).figures
+
+
+def check_form(job: Job, split: SplitName, outputs: np.ndarray) -> None:
+    """Raise MeasurementFailed for outputs of a form that the workload does not score, as an older model's may be."""
+    try:
+        check_row_of_outputs(job.workload, outputs.shape[1:], {split: job.splits[split]})
+    except ConfigurationError as error:
+        raise MeasurementFailed(f"{error}; a model with outputs of another form cannot be compared") from error
 
 
 def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame:

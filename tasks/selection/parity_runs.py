@@ -112,7 +112,8 @@ def _compare(candidate: _Candidate, check: ParityCheck, first: np.ndarray, secon
         raise MeasurementFailed(
             f"expected numbers both ways, got NaN or infinity in {int(broken.sum())} of {len(first)} rows"
         )
-    answers = [candidate.context.job.workload.predictions(outputs) for outputs in (first, second)]
+    workload, pair = candidate.context.job.workload, (first, second)
+    answers = pair if workload.answers_are_values else tuple(workload.predictions(outputs) for outputs in pair)
     largest = float(np.abs(first - second).max() / max(1e-12, float(np.abs(first).max())))
     return ParityMeasurement(check, len(first), _differing(*answers), largest)
 

@@ -44,7 +44,7 @@ def check_teacher(job: Job, outputs: np.ndarray) -> None:
     targets = job.splits["train"].targets
     if distilling and soft_labels_of(job.workload, outputs, targets) is None:
         raise PreflightError(
-            f'{_named(job)}: expected outputs whose soft labels teach something for the task "{job.workload.task}", '
+            f'{_named(job)}: expected outputs with a loss of soft labels that fits the task "{job.workload.task}", '
             f"got outputs {_shape(outputs)} for targets {_shape(targets)}; set the workload's `task` to what the "
             f"outputs are, or `distillation_weight: 0` in {' and '.join(distilling)}"
         )

@@ -115,13 +115,15 @@ def test_outputs_that_do_not_fit(task: TaskName, row: tuple[int, ...], targets: 
         ("classification", (4, 1, 1, 3), np.zeros(4, int)),
         ("binary", (4,), np.zeros(4)),
         ("binary", (4, 1), np.zeros(4)),
-        ("binary", (4, 2), np.zeros(4, int)),
+        ("binary", (4, 2), np.zeros((4, 1), np.float32)),
         ("multi_label", (4, 2), np.zeros((4, 2))),
         ("regression", (4, 1), np.zeros(4)),
         ("embedding", (4, 7), np.zeros((4, 7))),
     ],
 )
-def test_soft_labels_teach_the_parents_answers(task: TaskName, outputs: tuple[int, ...], targets: np.ndarray) -> None:
+def test_a_student_learns_the_parents_answers_from_soft_labels(
+    task: TaskName, outputs: tuple[int, ...], targets: np.ndarray
+) -> None:
     teacher = torch.from_numpy(np.random.default_rng(0).normal(size=outputs))
     loss = soft_labels_of(of(task), teacher.numpy(), targets)
     assert loss is not None
@@ -131,11 +133,11 @@ def test_soft_labels_teach_the_parents_answers(task: TaskName, outputs: tuple[in
         optimizer.zero_grad()
         loss(student, teacher, 2.0).backward()
         optimizer.step()
-    taught = of(task).predictions(student.detach().numpy()).tolist()
+    learnt = of(task).predictions(student.detach().numpy()).tolist()
     if task in ("regression", "embedding"):
         assert student.detach().numpy() == pytest.approx(teacher.numpy(), abs=1e-2)
     elif targets.ndim == 1 or task == "multi_label":
-        assert taught == of(task).predictions(teacher.numpy()).tolist()
+        assert learnt == of(task).predictions(teacher.numpy()).tolist()
     assert loss(student, teacher, 2.0).item() < 1e-3 < loss(torch.zeros_like(student), teacher, 2.0).item()
 
 

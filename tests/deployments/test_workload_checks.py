@@ -1,4 +1,4 @@
-"""What a workload says of itself is checked before anything is made of it."""
+"""A workload's words about itself are checked before anything is made of it."""
 
 from typing import Any
 

@@ -42,7 +42,7 @@ class Points(Workload):
 
 
 class OneLogit(Points):
-    """Whether the sum is above zero, as one logit, and nothing said of it."""
+    """One logit: whether the sum is above zero, and nothing said of it."""
 
     truth = (POINTS.sum(axis=1) > 0).astype(np.int64)
 
@@ -58,7 +58,7 @@ class Binary(OneLogit):
 
 
 class Labels(Points):
-    """Which of the first three numbers are above zero."""
+    """Three labels: which of the first three numbers are above zero."""
 
     task: TaskName = "multi_label"
     labels: Sequence[str] | None = ("first", "second", "third")

@@ -33,7 +33,7 @@ def test_a_probability_of_zero_has_a_finite_loss_and_gradient() -> None:
     assert loss.isfinite() and student.grad is not None and student.grad.isfinite().all()
 
 
-def test_one_class_teaches_nothing_and_is_refused() -> None:
+def test_one_class_says_nothing_and_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"two or more classes .* got shape \(4, 1\)"):
         soft_label_loss(torch.zeros(4, 1), torch.ones(4, 1), 2.0)
 
