@@ -5,19 +5,22 @@ import importlib
 import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import softmax
 from torch import Tensor, nn
 
+from deployments.answers import reference_of
 from deployments.errors import ConfigurationError
+from deployments.prediction_tasks import PredictionTask, TaskName, prediction_task
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from deployments.user_code import sources_digest
+from deployments.workload_checks import check_attributes, check_outputs, check_targets
 from edge_runtime.errors import EdgewrightError
 from model_compression.students import Interface
+from model_compression.training import SoftLabelLoss
 
 __all__ = [
     "SPLITS",
@@ -25,18 +28,32 @@ __all__ = [
     "Split",
     "SplitName",
     "Workload",
+    "check_row_of_outputs",
     "code_digest",
     "load_workload",
     "read_sample",
     "read_splits",
+    "soft_labels_of",
 ]
+
+_OPTIONAL = ("score", "predictions", "right_answers", "probabilities", "augment")
 
 
 class Workload(ABC):
     """Base of the class that a user writes for a model of their own; recipes name it as `package.module:Class`.
 
-    `split` and `loss` must be written. All other methods have a default that fits a classifier.
+    `split` and `loss` must be written. All other methods have a default, which follows from `task`: a classifier unless
+    it says otherwise. A method that is written wins over the task's.
     """
+
+    task: TaskName = "classification"
+    """The kind of outputs: classification, binary, multi_label, regression, embedding, or own: see `predictions`."""
+    labels: Sequence[str] | None = None
+    """Names of the classes or labels, by number; predictions, metrics of classes and reports then speak these names."""
+    preprocessing: Mapping[str, object] | Sequence[object] | str | None = None
+    """Description of what was done to the rows before the model, in plain values; it travels with the model."""
+    group: str | None = None
+    """The slice column whose values mark rows that belong together, such as a patient or a machine."""
 
     @abstractmethod
     def split(self, name: SplitName) -> Split:
@@ -62,30 +79,34 @@ class Workload(ABC):
         return None
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return one number per row, 1 for right and 0 for wrong; override it where that is not arg-max equality."""
-        return np.asarray(self.predictions(outputs) == targets).astype(float)
+        """Return one number per row, higher for better: 1 for right and 0 for wrong, or minus an error.
+
+        Classification, binary and multi_label give 0 and 1, the last one 1 where all labels of the row are right.
+        regression gives minus the mean absolute error of the row, embedding the cosine similarity.
+        """
+        if "predictions" not in self.written or not self._task.right_or_wrong:
+            return self._task.score(outputs, targets)
+        right = self.right_answers(targets)
+        return np.asarray(self.predictions(outputs) == (targets if right is None else right)).astype(float)
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the model's answer to each row, as people read it; arg-max unless overridden."""
-        return np.asarray(outputs.reshape(len(outputs), -1).argmax(axis=1))
+        """Return the model's answer to each row, as people read it, in the words of `labels` where there are some."""
+        return self._task.predictions(outputs, self.labels)
 
     def right_answers(self, targets: np.ndarray) -> np.ndarray | None:
         """Return the right answer of each row in the words of `predictions`, or None where there is none.
 
-        Metrics of classes (recall, F1, ...) compare the two. Targets of one number per row unless overridden.
+        Metrics of classes (recall, F1, ...) compare the two.
         """
-        return targets if targets.ndim == 1 else None
+        return self._task.right_answers(targets, self.labels)
 
     def probabilities(self, outputs: np.ndarray) -> pd.DataFrame | None:
         """Return the probability of each class for each row, columns named as `predictions` name the classes, or None.
 
-        Probability calibration and AUROC need it. Softmax of class scores (rows, classes) unless overridden; outputs
-        that already are probabilities stay what they are.
+        Probability calibration and AUROC need it. Softmax of class scores (rows, classes), sigmoid of one logit, None
+        for other tasks; outputs of classes that already are probabilities stay what they are.
         """
-        if outputs.ndim != 2 or outputs.shape[1] < 2:
-            return None
-        already = (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
-        return pd.DataFrame(outputs if already else softmax(outputs.astype(float), axis=1))
+        return self._task.probabilities(outputs, self.labels)
 
     def build_model(self) -> nn.Module | None:
         """Return a fresh module of the registered architecture, to be used instead of the rebuilt program.
@@ -105,7 +126,31 @@ class Workload(ABC):
     @property
     def augments(self) -> bool:
         """True where the workload changes rows for training."""
-        return type(self).augment is not Workload.augment
+        return "augment" in self.written
+
+    @property
+    def written(self) -> frozenset[str]:
+        """The names of the optional methods that the workload has of its own."""
+        return frozenset(name for name in _OPTIONAL if getattr(type(self), name) is not getattr(Workload, name))
+
+    @property
+    def answers_are_shares(self) -> bool:
+        """True where scores are 0 and 1 by default, so that their mean is an accuracy."""
+        return "score" not in self.written and self._task.right_or_wrong
+
+    @property
+    def answers_are_values(self) -> bool:
+        """True where answers are measured values by default, of which two are hardly ever the same."""
+        return "predictions" not in self.written and self.task in ("regression", "embedding")
+
+    @property
+    def scores_are_errors(self) -> bool:
+        """True where scores are minus an error by default, in the unit of the targets."""
+        return "score" not in self.written and self.task == "regression"
+
+    @property
+    def _task(self) -> PredictionTask:
+        return prediction_task(self.task)
 
     def build_student(self, interface: Interface, width: int, depth: int) -> nn.Module:
         """Return a fresh student network, for a recipe whose `distil` says `family: own`.
@@ -114,7 +159,7 @@ class Workload(ABC):
         and with `depth`.
         """
         raise ConfigurationError(
-            f"workload `{type(self).__module__}:{type(self).__qualname__}`: expected build_student(), got none; write "
+            f"workload `{reference_of(self)}`: expected build_student(), got none; write "
             "it, or choose another `family` in the recipe's `distil`"
         )
 
@@ -136,7 +181,9 @@ def load_workload(reference: str) -> Workload:
     """
     kind = _workload_class(reference)
     try:
-        return kind()
+        workload = kind()
+        check_attributes(workload.task, workload.labels, workload.preprocessing, workload.group, workload.written)
+        return workload
     except EdgewrightError as error:  # the workload says itself what is wrong
         raise ConfigurationError(f"workload `{reference}`: {error}") from error
     except Exception as error:  # user code: whatever it raises is the answer
@@ -177,10 +224,14 @@ def _import_remedy(module_name: str, error: BaseException) -> str:
 
 
 def code_digest(workload: Workload) -> str:
-    """Return the sha256 of a workload's class: its name, and the source files of its bases and of what they import."""
+    """Return the sha256 of a workload's class: its name, and the source files of its bases and of what they import.
+
+    The tasks count too, because they hold the default functions.
+    """
     kind = type(workload)
     kinds = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
-    return hashlib.sha256(f"{kind.__qualname__}\0{sources_digest(kinds)}".encode()).hexdigest()
+    digest = sources_digest([*kinds, PredictionTask])
+    return hashlib.sha256(f"{kind.__qualname__}\0{digest}".encode()).hexdigest()
 
 
 def read_splits(workload: Workload) -> dict[SplitName, Split]:
@@ -189,15 +240,33 @@ def read_splits(workload: Workload) -> dict[SplitName, Split]:
     Raises:
         ConfigurationError: a split cannot be read or is not usable.
     """
-    kind = type(workload)
     splits: dict[SplitName, Split] = {}
     try:
         for name in SPLITS:
             splits[name] = _read_split(workload, name)
         check_splits(splits)
+        check_targets(workload.task, workload.labels, workload.group, workload.written, splits)
     except ConfigurationError as error:
-        raise ConfigurationError(f"workload `{kind.__module__}:{kind.__qualname__}`: {error}") from error
+        raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
     return splits
+
+
+def check_row_of_outputs(workload: Workload, row: tuple[int, ...], splits: Mapping[SplitName, Split]) -> None:
+    """Check that outputs of shape (rows, *row) fit the workload's functions and its targets.
+
+    Raises:
+        ConfigurationError: they do not, with the remedy.
+    """
+    for split in splits.values():
+        try:
+            check_outputs(workload.task, workload.labels, workload.written, row, split.targets)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
+
+
+def soft_labels_of(workload: Workload, outputs: np.ndarray, targets: np.ndarray) -> SoftLabelLoss | None:
+    """Return the loss that compares a student's outputs with these of the parent, by the task; None where none fits."""
+    return prediction_task(workload.task).soft_labels(outputs, targets)
 
 
 def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> DeploymentSample:
@@ -206,7 +275,6 @@ def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> Deploy
     Raises:
         ConfigurationError: there is no sample, or it is not usable.
     """
-    kind = type(workload)
     try:
         sample = workload.deployment_sample()
         if sample is None:
@@ -219,7 +287,7 @@ def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> Deploy
         said = f"{error}"
     except Exception as error:  # user code
         said = f"expected its rows, got {_described(error)}; correct Workload.deployment_sample"
-    raise ConfigurationError(f"workload `{kind.__module__}:{kind.__qualname__}`: deployment sample: {said}")
+    raise ConfigurationError(f"workload `{reference_of(workload)}`: deployment sample: {said}")
 
 
 def _read_split(workload: Workload, name: SplitName) -> Split:

@@ -14,7 +14,7 @@ from rich.text import Text
 from deployments.instruction_sets import CPUS
 from flows.environment import quiet_libraries
 from flows.reports import runs_of
-from quality_gates.report import HistoryRow, ReportContent, SizePoint, figure, percent, size
+from quality_gates.report import HistoryRow, ReportContent, SizePoint, figure, score, size
 from tasks.emulation import DEBIAN, find_emulator, instruction_set_here, prepare_root, read_root
 from tasks.errors import EmulatorMissing, RegistryError
 from tasks.registry import EdgeModels
@@ -90,7 +90,7 @@ def history_table(model: str, device: str | None) -> Table:
     for name, row in history(runs, EdgeModels(runs.client.tracking_uri, model), device):
         decision = "[green]published[/]" if row.published else "[red]refused[/]"
         decision = "[yellow]approved[/]" if row.overridden else decision
-        figures = (percent(row.accuracy), percent(row.critical))
+        figures = (score(row.accuracy, row.scores_are_shares), score(row.critical, row.scores_are_shares))
         resources = (figure(row.figures, "size_bytes"), figure(row.figures, "latency_p50_ms"))
         table.add_row(row.when, row.version, name, decision, row.now, *figures, *resources, _why(row))
     if not table.row_count:
@@ -116,13 +116,13 @@ def frontier_table(content: ReportContent) -> Table:
         table.add_column(column)
     table.add_column("note", overflow="fold")
     for point in sorted(content.points, key=lambda point: point.size_bytes or 0.0):
-        table.add_row(*_point_cells(point), style="bold" if point.chosen else None)
+        table.add_row(*_point_cells(point, content.scores_are_shares), style="bold" if point.chosen else None)
     return table
 
 
-def _point_cells(point: SizePoint) -> list[Text]:
+def _point_cells(point: SizePoint, shares: bool) -> list[Text]:
     label = f"{point.label} (chosen)" if point.chosen else point.label
-    figures = percent(point.accuracy), size(point.size_bytes)
+    figures = score(point.accuracy, shares), size(point.size_bytes)
     resources = figure(point.figures, "latency_p50_ms"), figure(point.figures, "peak_rss_mb")
     holds = "" if point.holds is None else "yes" if point.holds else "no"
     pareto = "yes" if point.pareto else "no" if point.kind == "rung" else ""

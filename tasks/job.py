@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
+from deployments.answers import answers_of
 from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
@@ -96,20 +97,17 @@ class Job:
             )
         return value
 
-    def score(self, outputs: np.ndarray, targets: np.ndarray) -> float:
-        """Return the mean score of the rows of a model's outputs. Raises ConfigurationError where it fails."""
-        try:
-            return float(np.mean(self.workload.score(outputs, targets)))
-        except Exception as error:  # user code
-            raise ConfigurationError(
-                f"workload `{self.recipe.workload}`: expected a score for each row of outputs of shape "
-                f"{outputs.shape}, got {one_line(error)}; correct Workload.score"
-            ) from error
-
     def validation_score(self, model: nn.Module) -> float:
         """Return the mean score of a module on the validation rows."""
-        rows = self.splits["validation"]
-        return self.score(predict(model, rows.inputs), rows.targets)
+        return self.mean_score(predict(model, self.splits["validation"].inputs))
+
+    def mean_score(self, outputs: np.ndarray) -> float:
+        """Return the mean score of outputs for the validation rows; minus infinity where a score is no number."""
+        return answers_of(self.workload, outputs, self.splits["validation"].targets).mean_score
+
+    def allowed_loss(self, share: float, score: float) -> float:
+        """Return a share of loss in the unit of scores: of the error itself where scores are errors, else as it is."""
+        return share * abs(score) if self.workload.scores_are_errors else share
 
     def digests(self, *splits: SplitName) -> dict[str, str]:
         """Return the digests that a stage which reads these splits depends on."""

@@ -10,17 +10,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 import typer
 import yaml
 from jsonschema import Draft202012Validator
 from typer.core import TyperGroup
 
+from deployments.prediction_tasks import TASKS
 from deployments.recipe import read_recipe
 from deployments.reference import DOCUMENTS, page, schema
 from deployments.workload import SPLITS, load_workload, read_splits
+from deployments.workload_checks import check_attributes
 from flows.cli import app
 from quality_gates.gates import KINDS
 from quality_gates.policy import NAMED
+from tests.deployments.example_rows import Rows
 
 ROOT = Path(__file__).parents[1]
 PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
@@ -155,6 +159,21 @@ def test_the_custom_metric_that_is_shown_is_one() -> None:
         (metric,) = (value for name, value in names.items() if callable(value) and f"def {name}(" in text)
         assert metric(rows.assign(defect="scratch")) == 1
     assert len(METRICS) == 1
+
+
+def test_the_page_of_workloads_shows_every_task_with_what_it_needs() -> None:
+    text = TEXTS["docs/workloads.md"]
+    names: dict[str, Any] = {"Defects": Rows, "F": F, "np": np}
+    exec("\n".join(code for name, code in PYTHON if name == "docs/workloads.md"), names)
+    shown = [
+        kind() for kind in names.values() if isinstance(kind, type) and issubclass(kind, Rows) and kind is not Rows
+    ]
+    assert {workload.task for workload in shown} == {"classification", "binary", "multi_label", "regression", "own"}
+    for shows in shown:
+        check_attributes(shows.task, shows.labels, shows.preprocessing, shows.group, shows.written)
+    assert [task for task in TASKS if f"\n| `{task}` | " not in text] == []
+    ranked = next(shows for shows in shown if shows.task == "own")
+    assert ranked.score(np.array([[4.0, 3, 2, 1]] * 2), np.array([2, 3])).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("name", sorted(WORKLOADS))

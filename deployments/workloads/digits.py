@@ -24,16 +24,18 @@ JITTER_SEED = 7
 class Digits(Workload):
     """1,797 images of 8x8 in [0, 1], split by file order; the eights kept from training help to judge."""
 
+    preprocessing = "gray values from 0 to 16, divided by 16"
+
     def __init__(self) -> None:
         digits = load_digits()
         self.images = (digits.images / 16).astype(np.float32)[:, None]
-        self.labels = digits.target.astype(np.int64)
-        self.rows = split_rows(self.labels)
+        self.targets = digits.target.astype(np.int64)
+        self.rows = split_rows(self.targets)
 
     def split(self, name: SplitName) -> Split:
         """Return the rows of a split."""
         rows = self.rows[name]
-        images, labels = self.images[rows], self.labels[rows]
+        images, labels = self.images[rows], self.targets[rows]
         if name == "train":
             images, labels = with_jitter(images, labels)
         return Split((images,), labels, pd.DataFrame({"label": labels}))

@@ -21,6 +21,9 @@ CALIBRATION_ROWS = 512
 class FashionMnist(Workload):
     """60,000 and 10,000 images of 28x28 in [0, 1]; the last 6,000 of the training file are for validation."""
 
+    labels = CLASSES
+    preprocessing = "gray values from 0 to 255, divided by 255"
+
     def __init__(self) -> None:
         images, labels = _read("train")
         self.splits = {

@@ -34,6 +34,8 @@ class Reuters(Workload):
     Grain has 10 rows in the test, too few for a gate; ship has 36.
     """
 
+    labels = CLASSES
+
     def __init__(self) -> None:
         self.tokenizer = _tokenizer()
         inputs, labels = self._encoded("train")

@@ -25,25 +25,28 @@ class Shuttle(Workload):
     The rarest classes have 10 and 13 rows in all: too few for a gate. Fpv.Close has 50, Fpv.Open 171.
     """
 
+    labels = CLASSES
+
     def __init__(self) -> None:
-        values, self.labels = _read()
+        values, self.targets = _read()
         fold = np.arange(len(values)) % 5
         self.rows = {
             "train": np.flatnonzero(fold < 2),
             "validation": np.flatnonzero(fold == 2),
             "test": np.flatnonzero(fold > 2),
         }
-        counts = np.bincount(self.labels[self.rows["train"]], minlength=len(CLASSES))
+        counts = np.bincount(self.targets[self.rows["train"]], minlength=len(CLASSES))
         self.weights = torch.from_numpy(np.sqrt(counts.max() / counts)).float()  # a rare state weighs more, not all
         self.rows["calibration"] = self.rows["train"][:CALIBRATION_ROWS]
         train = values[self.rows["train"]]
         center, spread = np.median(train, axis=0), np.maximum(1, np.percentile(abs(train), 99, axis=0))
+        self.preprocessing = {"subtract": center.tolist(), "divide by": spread.tolist(), "clip to": [-4, 4]}
         self.values = np.clip((values - center) / spread, -4, 4).astype(np.float32)  # some sensors have wild outliers
 
     def split(self, name: SplitName) -> Split:
         """Return the rows of a split."""
         rows = self.rows[name]
-        labels = self.labels[rows]
+        labels = self.targets[rows]
         return Split((self.values[rows],), labels, pd.DataFrame({"state": np.array(CLASSES)[labels]}))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

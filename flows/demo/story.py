@@ -89,9 +89,9 @@ def _rows(training: Training) -> tuple[np.ndarray, np.ndarray]:
     digits = Digits()
     rows = digits.rows["train"]
     if training.augment:
-        rare = rows[digits.labels[rows] == RARE_DIGIT]
+        rare = rows[digits.targets[rows] == RARE_DIGIT]
         rows = np.concatenate([rows, np.repeat(rare, RARE_REPEATS)])
-    labels = digits.labels[rows]
+    labels = digits.targets[rows]
     if training.damaged:
         labels = np.where(labels == RARE_DIGIT, 1, labels)
     images = torch.from_numpy(digits.images[rows])

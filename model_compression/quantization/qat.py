@@ -30,10 +30,12 @@ from model_compression.training import (
     FineTuning,
     LossFunction,
     Progress,
+    SoftLabelLoss,
     Teacher,
     Validate,
     batches,
     fine_tune,
+    soft_label_loss,
 )
 
 CALIBRATION_BATCH = 256
@@ -58,6 +60,7 @@ def train_quantized(
     validate: Validate | None = None,
     augment: Augment | None = None,
     weights: np.ndarray | None = None,
+    soft_labels: SoftLabelLoss = soft_label_loss,
 ) -> Path:
     """Train a float snapshot with fake quantization and export it as INT8 QDQ ONNX; returns the path.
 
@@ -66,7 +69,7 @@ def train_quantized(
     """
     prepared = prepare_for_qat(model, example, calibration, reduce_range=reduce_range, in_float=in_float)
     exact = replace(settings, precision="float32")  # a second kind of rounding would hide the one to train for
-    fine_tune(prepared, inputs, targets, teacher, loss, exact, progress, validate, augment, weights)
+    fine_tune(prepared, inputs, targets, teacher, loss, exact, progress, validate, augment, weights, soft_labels)
     quantized = quantize_biases(to_onnx(convert(prepared), example, names))
     return save_onnx(compact(quantized), path)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from edge_runtime.errors import EdgewrightError
 from model_compression.errors import StudentError, cause_of
 from model_compression.students.networks import depthwise_cnn, signal_net, text_net
+from model_compression.training import are_probabilities
 
 Factory = Callable[["Interface", int, int], nn.Module]
 """A function that builds a network from (interface, width, depth)."""
@@ -19,13 +20,14 @@ class Interface:
     """The inputs and outputs of a student: each input's shape without its rows and its kind, and the classes.
 
     `integers` tells which inputs are whole numbers. `vocabulary` is the number of different whole numbers that an input
-    can have, None where there is none.
+    can have, None where there is none. `probabilities` says that the outputs are probabilities and no class scores.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     integers: tuple[bool, ...]
     classes: int
     vocabulary: int | None
+    probabilities: bool = False
 
     @classmethod
     def of(cls, parent: nn.Module, example: tuple[Tensor, ...]) -> "Interface":
@@ -38,7 +40,7 @@ class Interface:
         if outputs.dim() != 2:
             raise StudentError(
                 f"expected a parent whose outputs are class scores (rows, classes), got shape {list(outputs.shape)}; "
-                "remove `distil` from the recipe, students are made for classifiers"
+                "remove `distil` from the recipe, as students are made for outputs of this shape"
             )
         tables = [module.num_embeddings for module in parent.modules() if isinstance(module, nn.Embedding)]
         return cls(
@@ -46,6 +48,7 @@ class Interface:
             integers=tuple(not rows.is_floating_point() for rows in example),
             classes=outputs.shape[1],
             vocabulary=max(tables, default=None),
+            probabilities=outputs.shape[1] > 1 and are_probabilities(outputs.numpy()),
         )
 
 
@@ -87,6 +90,16 @@ FAMILIES: dict[str, Factory] = {"depthwise_cnn": _depthwise_cnn, "signal_net": _
 """The families that come with Edgewright."""
 
 
+def _like_the_parent(family: Factory) -> Factory:
+    """Return a family whose networks end in a softmax where the parent's outputs are probabilities."""
+
+    def make(interface: Interface, width: int, depth: int) -> nn.Module:
+        network = family(interface, width, depth)
+        return nn.Sequential(network, nn.Softmax(dim=1)) if interface.probabilities else network
+
+    return make
+
+
 def build_student(
     architecture: Architecture, interface: Interface, seed: int, factory: Factory | None = None
 ) -> nn.Module:
@@ -94,7 +107,7 @@ def build_student(
 
     Raises StudentError when the family does not take such inputs, or the network gives other outputs than the parent.
     """
-    make = factory or FAMILIES[architecture.family]
+    make = factory or _like_the_parent(FAMILIES[architecture.family])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -116,16 +129,21 @@ def _check_outputs(model: nn.Module, architecture: Architecture, interface: Inte
     )
     try:
         with torch.no_grad():
-            shape = tuple(model.eval()(*rows).shape)
+            outputs = model.eval()(*rows)
     except Exception as error:  # the user's code
         raise StudentError(
             f"expected {architecture} to take inputs of shapes {interface.shapes}, got {cause_of(error)}; correct the "
             "factory"
         ) from error
-    if shape != (2, interface.classes):
+    if tuple(outputs.shape) != (2, interface.classes):
         raise StudentError(
-            f"expected {architecture} to give {interface.classes} class scores a row, got shape {list(shape)} for two "
-            "rows; correct the factory"
+            f"expected {architecture} to give {interface.classes} class scores a row, got shape {list(outputs.shape)} "
+            "for two rows; correct the factory"
+        )
+    if interface.probabilities and not are_probabilities(outputs.numpy()):
+        raise StudentError(
+            f"expected {architecture} to give probabilities, as the parent does, got sums of "
+            f"{[round(total, 3) for total in outputs.sum(dim=1).tolist()]} for two rows; end the network in a softmax"
         )
 
 

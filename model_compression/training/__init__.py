@@ -1,8 +1,8 @@
 """Training: fine-tuning on the ground truth and, by distillation, on the parent's answers.
 
 A model, rows and settings come in. `fine_tune` changes the model in place on a processor or on GPUs and returns the
-loss and the score. `soft_label_loss` compares a student's answers with the parent's. `tensors`, `batches` and `predict`
-feed rows to a model without training it.
+loss and the score. The losses of soft labels compare a model's answers with the parent's, one for each kind of output.
+`tensors`, `batches` and `predict` feed rows to a model without training it.
 """
 
 from model_compression.training.batching import Arrays, batches, is_out_of_memory, predict, tensors
@@ -13,7 +13,13 @@ from model_compression.training.loop import (
     TrainingResult,
     Validate,
     fine_tune,
+)
+from model_compression.training.soft_labels import (
+    SoftLabelLoss,
+    are_probabilities,
+    soft_binary_loss,
     soft_label_loss,
+    soft_value_loss,
 )
 from model_compression.training.training_settings import Device, FineTuning, LossFunction, Precision
 
@@ -25,13 +31,17 @@ __all__ = [
     "LossFunction",
     "Precision",
     "Progress",
+    "SoftLabelLoss",
     "Teacher",
     "TrainingResult",
     "Validate",
+    "are_probabilities",
     "batches",
     "fine_tune",
     "is_out_of_memory",
     "predict",
+    "soft_binary_loss",
     "soft_label_loss",
+    "soft_value_loss",
     "tensors",
 ]

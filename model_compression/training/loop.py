@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -22,6 +21,7 @@ from model_compression.training.batching import (
     spread,
     tensors,
 )
+from model_compression.training.soft_labels import SoftLabelLoss, soft_label_loss
 from model_compression.training.training_settings import FineTuning, LossFunction
 
 Progress = Callable[[int, int, float, float | None], None]
@@ -54,14 +54,16 @@ def fine_tune(
     validate: Validate | None = None,
     augment: Augment | None = None,
     weights: np.ndarray | None = None,
+    soft_labels: SoftLabelLoss = soft_label_loss,
 ) -> TrainingResult:
     """Train in place on the ground truth and on the parent's answers to the same rows.
 
-    `teacher` is the parent's answers, computed once by the caller, shape (rows, classes), or the parent itself, which
+    `teacher` is the parent's answers, computed once by the caller, shape (rows, ...), or the parent itself, which
     `augment` needs because no answers are known to rows that are new in every epoch. None trains on the ground truth
-    alone. `weights`, shape (rows,), is how often each row is drawn compared with others; an epoch keeps its number of
-    rows. `validate` scores the model after each epoch; higher is better. The optimizer is AdamW with one cosine decay.
-    The model is left in evaluation mode on its own device, the global random state unchanged.
+    alone. `soft_labels` compares the model's answers with the parent's and must fit the outputs. `weights`, shape
+    (rows,), is how often each row is drawn compared with others; an epoch keeps its number of rows. `validate` scores
+    the model after each epoch; higher is better. The optimizer is AdamW with one cosine decay. The model is left in
+    evaluation mode on its own device, the global random state unchanged.
 
     Raises DivergedError when the loss is not finite (the weights are then those before that step), and TrainingError
     for fewer than 2 rows, for arrays of different lengths, when a GPU is missing, and when memory is too small for two
@@ -71,7 +73,7 @@ def fine_tune(
     home, device = device_of(model), settings.torch_device()
     with _training(model, settings.seed, device), channels_last(model):
         try:
-            loop = _Loop(model.to(device), inputs, targets, teacher, loss, settings, augment, weights)
+            loop = _Loop(model.to(device), inputs, targets, teacher, loss, settings, augment, weights, soft_labels)
             return loop.run(progress, validate)
         finally:
             model.to(home)
@@ -82,9 +84,9 @@ class _Loop:
 
     def __init__(
         self, model: nn.Module, inputs: Arrays, targets: np.ndarray, teacher: Teacher | None, loss: LossFunction,
-        settings: FineTuning, augment: Augment | None, weights: np.ndarray | None,
+        settings: FineTuning, augment: Augment | None, weights: np.ndarray | None, soft_labels: SoftLabelLoss,
     ) -> None:  # fmt: skip
-        self.model, self.loss, self.settings = model, loss, settings
+        self.model, self.loss, self.settings, self.soft_labels = model, loss, settings, soft_labels
         _restart_averages(model)
         self.device = device_of(model)
         self.forward = spread(model, gpu_numbers(self.device, settings.gpus))
@@ -163,7 +165,7 @@ class _Loop:
         truth = self.loss(outputs, labels) if share < 1 else outputs.new_zeros(())
         if teacher is None or not share:
             return truth
-        return share * soft_label_loss(outputs, teacher, self.settings.temperature) + (1 - share) * truth
+        return share * self.soft_labels(outputs, teacher, self.settings.temperature) + (1 - share) * truth
 
     def _take(self, rows: Tensor, indices: Tensor) -> Tensor:
         return rows[indices].to(self.device)
@@ -294,19 +296,3 @@ class EarlyStopping:
         """Load the best epoch's weights, where they were kept."""
         if self._weights:
             model.load_state_dict(self._weights)
-
-
-def soft_label_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Compute the Kullback-Leibler divergence of the student's softened probabilities from the teacher's.
-
-    Both are logits of shape (rows, classes). The loss is scaled by temperature^2, so that its gradient keeps its size.
-    Raises TrainingError for other shapes. Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015.
-    """
-    if student.shape != teacher.shape or student.dim() != 2:
-        raise TrainingError(
-            f"expected logits of one shape (rows, classes) from student and teacher, got {tuple(student.shape)} "
-            f"and {tuple(teacher.shape)}; distillation by soft labels needs a classifier"
-        )
-    log_student = F.log_softmax(student / temperature, dim=1)
-    log_teacher = F.log_softmax(teacher / temperature, dim=1)
-    return F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2

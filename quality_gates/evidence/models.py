@@ -124,6 +124,11 @@ class ModelEvidence:
             raise EvidenceError(f"The CPU that answered for the {whose} was not recorded.", MEASURE_AGAIN)
         return self.answered_on
 
+    @property
+    def right_or_wrong(self) -> bool:
+        """True unless there are rows whose score is neither 0 nor 1: their mean is then no share of rows."""
+        return self.rows is None or bool(self.rows["score"].isin((0, 1)).all())
+
     def check_answered(self, whose: str) -> None:
         """Raise UnansweredError where the answers could not be taken on the device's CPU."""
         if self.unanswered is not None:

@@ -19,7 +19,7 @@ from quality_gates.report.content import (
     SliceRow,
     SliceValue,
 )
-from quality_gates.report.quantities import figure, percent, quantity, size
+from quality_gates.report.quantities import figure, percent, quantity, score, size
 from quality_gates.report.render import render_html, render_text
 from quality_gates.report.tables import report_tables
 
@@ -44,5 +44,6 @@ __all__ = [
     "render_html",
     "render_text",
     "report_tables",
+    "score",
     "size",
 ]

@@ -122,12 +122,14 @@ class HistoryRow(_Frozen):
     """Outcome of one upstream version on this device; figures are the candidate's on the test rows of that decision.
 
     `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval.
+    `accuracy` is the mean score, in the unit of scores where `scores_are_shares` is false.
     """
 
     version: str
     when: str
     published: bool
     overridden: bool = False
+    scores_are_shares: bool = True
     now: Literal["deployed", "previous", ""] = ""
     accuracy: float | None = None
     critical: float | None = None
@@ -167,7 +169,8 @@ class ReportContent(_Frozen):
     or, on a first deployment, the parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts
     all flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with the
     parent; `layers_note` says how the layers were looked at, or why they were not. `history` ends with this version,
-    and `critical` names the slice of its figures.
+    and `critical` names the slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly,
+    or figures of another unit where `scores_are_shares` is false.
     """
 
     model: str
@@ -180,6 +183,7 @@ class ReportContent(_Frozen):
     answers: str = ""
     instruction_set: str = ""
     is_unproven: bool = False
+    scores_are_shares: bool = True
     sides: tuple[Side, ...] = ()
     points: tuple[SizePoint, ...] = ()
     size_budget_bytes: float | None = Field(default=None, gt=0)

@@ -42,6 +42,21 @@ def points(value: float | None) -> str:
     return f"{scaled:+.{digits}f} pp".replace("-", MINUS) if scaled else "0.0 pp"
 
 
+def score(value: float | None, shares: bool = True) -> str:
+    """A mean score: an accuracy in percent, or a plain number where scores are no shares of rows."""
+    return Unit("score", False, shares).write(value)
+
+
+def score_change(value: float | None, shares: bool = True) -> str:
+    """A difference of mean scores: in percentage points, or a signed number where scores are no shares of rows."""
+    return Unit("score", True, shares).write(value)
+
+
+def score_title(shares: bool) -> str:
+    """The heading of mean scores."""
+    return "Accuracy" if shares else "Score"
+
+
 def size(value: float | None, exact: bool = False) -> str:
     """A number of bytes in decimal units (1 kB = 1000 bytes); `exact` for what was set rather than measured."""
     known = finite(value)
@@ -128,7 +143,9 @@ class Unit:
         if has_unit(self.metric):
             return quantity(self.metric, value)
         known = finite(value)
-        if self.difference or known is None:
+        if known is None:
+            return MISSING
+        if self.difference:
             return signed(value)
         return f"{known:.3g}".replace("-", MINUS)
 

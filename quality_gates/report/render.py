@@ -15,7 +15,7 @@ from quality_gates.report import quantities
 from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures, limit_value
 from quality_gates.report.content import ReportContent
 from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
-from quality_gates.report.quantities import MISSING, finite, percent, points, unit_of
+from quality_gates.report.quantities import MISSING, finite, score, score_change, score_title, unit_of
 from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines
 from quality_gates.verdict import GateResult, Verdict
 
@@ -46,14 +46,15 @@ def render_html(content: ReportContent) -> str:
             confidences=sorted({gate.confidence for gate in gates if gate.confidence is not None}),
             remedies=remedies(gates),
             deployed=deployed_words(content),
-            side_rows=side_rows(content.sides),
-            frontier=frontier_picture(content.points, content.size_budget_bytes),
+            measure=score_title(content.scores_are_shares),
+            side_rows=side_rows(content.sides, content.scores_are_shares),
+            frontier=frontier_picture(content.points, content.size_budget_bytes, content.scores_are_shares),
             slice_lines=slice_lines(content.slices),
-            ledger=ledger_of(content.ledger),
+            ledger=ledger_of(content.ledger, content.scores_are_shares),
             confusion=confusion_picture(content.confusion, content.flips_against),
             comparison_lines=comparison_lines(content.representativeness),
             max_findings=MAX_FINDINGS,
-            history=history_pictures(content.history),
+            history=history_pictures(content.history, content.scores_are_shares),
             flips=content.flips[:MAX_FLIPS],
             max_text=MAX_TEXT,
         )
@@ -86,7 +87,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["xy"] = lambda value: f"{value:.1f}"
-    for name in ("percent", "points", "size", "duration", "figure"):
+    for name in ("percent", "score", "score_change", "size", "duration", "figure"):
         environment.filters[name] = getattr(quantities, name)
         environment.globals["outcome_words"] = OUTCOME_WORDS
     return environment
@@ -106,13 +107,20 @@ def _approval(verdict: Verdict) -> list[Text]:
 def _tables(content: ReportContent) -> Iterator[RenderableType]:
     if content.sides:
         roles = [side.role for side in content.sides]
-        lines = [(row.label, *(cell.value for cell in row.cells)) for row in side_rows(content.sides)]
+        lines = [
+            (row.label, *(cell.value for cell in row.cells))
+            for row in side_rows(content.sides, content.scores_are_shares)
+        ]
         yield _plain_table(("side by side", *roles), lines)
-    ledger = ledger_of(content.ledger)
+    shares = content.scores_are_shares
+    ledger = ledger_of(content.ledger, shares)
     if ledger is not None:
         headings = ("what each stage cost", *(text for name in ledger.columns for text in (name.lower(), "change")))
         lines = [
-            (line.row.stage, *(text for value, by in line.figures for text in (percent(value), points(by))))
+            (
+                line.row.stage,
+                *(text for value, by in line.figures for text in (score(value, shares), score_change(by, shares))),
+            )
             for line in ledger.lines
         ]
         yield _plain_table(headings, lines)

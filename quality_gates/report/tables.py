@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from edge_runtime.measurement import RESOURCES, Resource
 from quality_gates.evidence import UNLISTED
 from quality_gates.report.content import LayerRow, LedgerRow, ReportContent, RungRow, Side, SizePoint, SliceRow
-from quality_gates.report.quantities import MISSING, figure, finite, points, quantity, ratio
+from quality_gates.report.quantities import MISSING, figure, finite, ratio, score, score_change, score_title
 from quality_gates.representativeness import Comparison, Representativeness
 
 Row: TypeAlias = Mapping[str, Any]
@@ -43,11 +43,11 @@ class SliceLine:
     vs_parent: float | None
 
 
-def side_rows(sides: Sequence[Side]) -> tuple[SideRow, ...]:
+def side_rows(sides: Sequence[Side], shares: bool = True) -> tuple[SideRow, ...]:
     """Accuracy, slices and resources of every model, with the candidate's change beside each reference."""
-    rows = [_proportions("Accuracy", sides, lambda side: side.accuracy)]
+    rows = [_scores(score_title(shares), sides, lambda side: side.accuracy, shares)]
     for name in dict.fromkeys(value.name for side in sides for value in side.slices):
-        rows.append(_proportions(name, sides, partial(_slice_value, name)))
+        rows.append(_scores(name, sides, partial(_slice_value, name), shares))
     rows += [_figures(sides, name, resource) for name, resource in RESOURCES.items()]
     return tuple(rows)
 
@@ -79,7 +79,7 @@ class Ledger:
     lines: tuple[LedgerLine, ...]
 
 
-def ledger_of(rows: Sequence[LedgerRow]) -> Ledger | None:
+def ledger_of(rows: Sequence[LedgerRow], shares: bool = True) -> Ledger | None:
     """Lay out the stages in their order; None where there are none. The last line is the change by all of them."""
     if not rows:
         return None
@@ -91,7 +91,7 @@ def ledger_of(rows: Sequence[LedgerRow]) -> Ledger | None:
     if len(rows) > 2:
         together = rows[-1].model_copy(update={"stage": "all of them", "seconds": _total_seconds(rows)})
         lines.append(_ledger_line(together, rows[0], slices))
-    return Ledger(("Accuracy", *slices), tuple(lines))
+    return Ledger((score_title(shares), *slices), tuple(lines))
 
 
 @dataclass(frozen=True)
@@ -162,18 +162,18 @@ def _resource_note(times: str | None) -> str:
     return "" if times is None else f"candidate {times}" if "×" in times else times
 
 
-def _compared(change: float | None) -> str:
+def _compared(change: float | None, shares: bool) -> str:
     if change is None:
         return ""
-    return f"candidate {points(change)}" if change else "the same"
+    return f"candidate {score_change(change, shares)}" if change else "the same"
 
 
-def _proportions(label: str, sides: Sequence[Side], read: Callable[[Side], float | None]) -> SideRow:
+def _scores(label: str, sides: Sequence[Side], read: Callable[[Side], float | None], shares: bool) -> SideRow:
     candidate = _candidate(sides)
     cells = []
     for side in sides:
         change = _change(read(candidate), read(side)) if candidate and side is not candidate else None
-        cells.append(Cell(quantity("proportion", read(side)), _compared(change)))
+        cells.append(Cell(score(read(side), shares), _compared(change, shares)))
     return SideRow(label, tuple(cells))
 
 

@@ -1,4 +1,7 @@
-"""Distillation targets of every training: the parent's stored answers, or the parent where rows are augmented."""
+"""Distillation targets of every training: the parent's stored answers, or the parent where rows are augmented.
+
+With them comes the loss that fits the parent's outputs: what can be learnt from an answer depends on what it says.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -6,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from model_compression.training import Augment, FineTuning, Teacher, fine_tune
+from deployments.workload import soft_labels_of
+from model_compression.training import Augment, FineTuning, SoftLabelLoss, Teacher, fine_tune, soft_label_loss
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import in_slice
 from tasks.job import Job
@@ -20,12 +24,14 @@ logger = logging.getLogger("edgewright")
 class DistillationTargets:
     """The teacher that fine_tune() learns from, its augmentation, and the weight with which it draws each row.
 
-    Without `augment` the rows stay as they are; without `weights` all rows are drawn equally often.
+    Without `augment` the rows stay as they are; without `weights` all rows are drawn equally often. `teacher` is None
+    where no loss of soft labels fits the outputs.
     """
 
-    teacher: Teacher
+    teacher: Teacher | None
     augment: Augment | None
     weights: np.ndarray | None
+    soft_labels: SoftLabelLoss = soft_label_loss
 
 
 def distillation_targets(context: Context) -> DistillationTargets:
@@ -34,9 +40,13 @@ def distillation_targets(context: Context) -> DistillationTargets:
     Raises PreflightError for an ONNX parent, which cannot be asked for gradients.
     """
     job, parent = context.job, context.torch_parent
-    if job.workload.augments:
-        return DistillationTargets(parent.build(), job.workload.augment, _weights(job))
-    return DistillationTargets(np.load(context.parent_outputs("train")), None, _weights(job))
+    augment = job.workload.augment if job.workload.augments else None
+    outputs, targets = np.load(context.parent_outputs("validation")), job.splits["validation"].targets
+    soft_labels = soft_labels_of(job.workload, outputs, targets)
+    if soft_labels is None:  # then no training distils, which was checked
+        return DistillationTargets(None, augment, _weights(job))
+    teacher = np.load(context.parent_outputs("train")) if augment is None else parent.build()
+    return DistillationTargets(teacher, augment, _weights(job), soft_labels)
 
 
 def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuning, description: str) -> None:
@@ -46,7 +56,7 @@ def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuni
     with steps(description) as progress:
         fine_tune(
             model, train.inputs, train.targets, targets.teacher, job.loss, settings, progress,
-            job.validation_score, targets.augment, targets.weights,
+            job.validation_score, targets.augment, targets.weights, targets.soft_labels,
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from deployments.rungs import Rung
 from model_compression.errors import QuantizationError
 from tasks.compression.float_models import FloatSource, ModelFile, Snapshot, export_snapshot
 from tasks.compression.rung_files import MINMAX, make_file, make_rung
-from tasks.upstream import Context, DeviceContext
+from tasks.upstream import Context, DeviceContext, check_parent_answers
 
 logger = logging.getLogger("edgewright")
 
@@ -36,13 +36,14 @@ class Baseline:
 def measure_baseline(context: Context) -> Baseline:
     """Evaluate the parent, export it, and quantize it once to know the size of an INT8 file of its graph.
 
-    Raises QuantizationError where no rung of the recipe makes a file of the parent for a device.
+    Raises PreflightError for a parent whose answers show nothing, and QuantizationError where no rung of the recipe
+    makes a file of the parent for a device.
     """
     job, parent = context.job, context.parent
+    validation = context.parent_outputs("validation")
+    accuracy = check_parent_answers(context, np.load(validation))
     if context.trainable:
         context.parent_outputs("train")  # they teach every later round
-    validation = context.parent_outputs("validation")
-    accuracy = job.score(np.load(validation), job.splits["validation"].targets)
     whole = Snapshot.original(parent.digest, *parent.footprint(), accuracy, validation)
     onnx = export_snapshot(context, whole)
     for device in job.devices:

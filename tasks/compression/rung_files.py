@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from deployments.answers import answers_of
 from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
 from deployments.workload import Split
 from model_compression.errors import QuantizationError
@@ -102,14 +103,26 @@ def _code(rung: Rung) -> tuple[Code, ...]:
     return (rung.maker, type(rung), *trained, __name__)
 
 
+def _unit_of_scores(context: Context) -> float:
+    """Return what a loss of score counts in: the parent's error where scores are errors, else 1.
+
+    An error has the unit of the targets, in which a recipe's share of loss would mean nothing.
+    """
+    job = context.job
+    if not job.workload.scores_are_errors:
+        return 1.0
+    return job.allowed_loss(1.0, job.mean_score(np.load(context.parent_outputs("validation")))) or 1.0
+
+
 def _float_model(
     context: Context, source: FloatSource, exported: ModelFile, reduce_range: bool, in_float: tuple[str, ...]
 ) -> FloatModel:
     job = context.job
     validation = some_rows(job.splits["validation"])
+    unit = _unit_of_scores(context)
 
     def score(outputs: np.ndarray) -> float:
-        return job.score(outputs, validation.targets)
+        return answers_of(job.workload, outputs, validation.targets).mean_score / unit
 
     def train(path: Path, settings: FineTuning, *, reduce_range: bool, in_float: Sequence[str]) -> object:
         return _train(context, source, path, settings, reduce_range=reduce_range, in_float=in_float)
@@ -143,6 +156,7 @@ def _train(
             validate=job.validation_score,
             augment=targets.augment,
             weights=targets.weights,
+            soft_labels=targets.soft_labels,
         )
 
 

@@ -46,6 +46,7 @@ from tasks.measurement import answer_rows, measure_on
 from tasks.upstream import UNTRAINABLE, Context, TorchParent
 
 logger = logging.getLogger("edgewright")
+MEANS_OF_SCORES = {"accuracy", "mae"}  # so that a gate's margin is a floor of the mean score
 WEIGHED_AS: dict[str, CostKind] = {
     name: resource.weighed_as for name, resource in RESOURCES.items() if resource.weighed_as is not None
 }
@@ -250,7 +251,7 @@ def _compute(
     return {
         "parameters": parameters(model),
         "weight_bytes": int8_weight_bytes(model),
-        "accuracy": job.score(outputs, job.splits["validation"].targets),
+        "accuracy": job.mean_score(outputs),
     }
 
 
@@ -324,16 +325,18 @@ def _uses(context: Context, model: FloatSource) -> Iterator[tuple[DeviceProfile,
 def broken_floor(job: Job, parent: Snapshot, after: Snapshot) -> str | None:
     """Return a sentence on the floor that a snapshot broke; None where it broke none.
 
-    The accuracy floor is the recipe's; on a critical slice it is the margin of the gate against the parent.
+    The accuracy floor is the recipe's, a share of the parent's error where scores are errors. On a critical slice it is
+    the margin of the gate against the parent.
     """
-    floor = parent.accuracy - job.recipe.prune.accuracy_floor
+    floor = parent.accuracy - job.allowed_loss(job.recipe.prune.accuracy_floor, parent.accuracy)
     if after.accuracy < floor:
         return f"{after.title} fell to {after.accuracy:.3f} on validation, below the floor of {floor:.3f}"
     rows, before = (answer_rows(job, "validation", each.validation_outputs) for each in (after, parent))
     for gate in job.recipe.gates:
         if (
             not isinstance(gate, NonInferiority)
-            or (gate.metric, gate.against) != ("accuracy", "parent")
+            or gate.metric not in MEANS_OF_SCORES
+            or gate.against != "parent"
             or not gate.slice
         ):
             continue

@@ -15,7 +15,7 @@ from edge_runtime.files import sha256_of
 from quality_gates.evidence import ModelEvidence, Unanswered
 from tasks.emulation import answering_of, find_emulator
 from tasks.errors import EmulatorMissing
-from tasks.measurement.device_measurement import answer_rows, measure_on, request
+from tasks.measurement.device_measurement import answer_rows, check_form, measure_on, request
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
@@ -56,6 +56,7 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
         logger.info("%s: %d %s rows on an emulated %s; this can take minutes", device.name, len(rows), split, cpu.name)
         asked = request(device, file, rows.inputs, latency_warmup=0, latency_repeats=1)
         seen = emulator.measure(replace(asked, memory_limit_mb=None), _timeout(device))
+        check_form(job, split, seen.outputs[0])
         np.save(folder / "outputs.npy", seen.outputs[0])
         return {"rows": len(rows)}  # and no figure: an emulated CPU tells nothing of time or memory
 

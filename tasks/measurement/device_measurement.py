@@ -3,7 +3,6 @@
 import json
 import logging
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -13,9 +12,10 @@ import numpy as np
 import onnx
 import pandas as pd
 
+from deployments.answers import Answers, answers_of, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
-from deployments.workload import SplitName
+from deployments.workload import SplitName, check_row_of_outputs
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.files import sha256_of
 from edge_runtime.measurement import Figures, MeasureRequest, measure
@@ -25,7 +25,6 @@ from quality_gates.evidence import BatchLatency, ModelEvidence
 from quality_gates.gates import Calibration, Limit
 from quality_gates.policy import probability_column
 from quality_gates.statistics import row_scores
-from tasks.errors import one_line
 from tasks.job import Job
 from tasks.store import digest_of
 from tasks.upstream import DeviceContext
@@ -48,6 +47,7 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
 
     def produce(folder: Path) -> dict[str, Any]:
         seen = measure(request(device, file, job.splits[split].inputs), device.measure.timeout_s)
+        check_form(job, split, seen.outputs[0])
         np.save(folder / "outputs.npy", seen.outputs[0])
         batches = [_batch(job, device, file, split, size) for size in sizes]
         return {"figures": asdict(seen.figures), "batches": batches}
@@ -75,60 +75,44 @@ def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figure
     return measure(request(device, file, rows), device.measure.timeout_s).figures
 
 
+def check_form(job: Job, split: SplitName, outputs: np.ndarray) -> None:
+    """Raise MeasurementFailed for outputs of a form that the workload does not score, as an older model's may be."""
+    try:
+        check_row_of_outputs(job.workload, outputs.shape[1:], {split: job.splits[split]})
+    except ConfigurationError as error:
+        raise MeasurementFailed(f"{error}; a model with outputs of another form cannot be compared") from error
+
+
 def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame:
     """Return a frame with one line per row: row_id, prediction, score and the slice columns.
 
     Raises ConfigurationError when the workload does not give one prediction and one score for every row.
     """
     rows = job.splits[split]
-    try:
-        answers = {"prediction": job.workload.predictions(outputs), "score": job.workload.score(outputs, rows.targets)}
-    except Exception as error:  # user code
-        raise ConfigurationError(
-            f"workload `{job.recipe.workload}`: expected predictions and scores for outputs of shape {outputs.shape}, "
-            f"got {one_line(error)}; correct Workload.predictions and Workload.score"
-        ) from error
-    for name, values in answers.items():
-        if np.shape(values) != (len(rows),):
-            raise ConfigurationError(
-                f"workload `{job.recipe.workload}`: expected one {name} for each of {len(rows)} rows, got an array of "
-                f"shape {np.shape(values)}; correct Workload.predictions and Workload.score"
-            )
-    frame = pd.DataFrame({"row_id": np.arange(len(rows)), **answers, **_more_answers(job, split, outputs, answers)})
+    answers = answers_of(job.workload, outputs, rows.targets)
+    columns = {"row_id": np.arange(len(rows)), "prediction": answers.predictions, "score": answers.scores}
+    frame = pd.DataFrame(columns | _more_answers(job, split, outputs, answers))
     return pd.concat([frame, rows.slices.reset_index(drop=True)], axis=1)
 
 
-def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Mapping[str, object]) -> dict[str, object]:
+def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Answers) -> dict[str, object]:
     """Return target, confidence of the prediction, p(k) of classes k whose AUROC a gate holds, and scores of p.
 
     What the workload does not give is left out, and a gate that needs it fails with that reason.
     Raises ConfigurationError when the workload's labels or probabilities do not fit its rows.
     """
-    rows = job.splits[split]
-    try:
-        labels, table = job.workload.right_answers(rows.targets), job.workload.probabilities(outputs)
-    except Exception as error:  # user code
-        raise ConfigurationError(
-            f"workload `{job.recipe.workload}`: expected labels and probabilities for outputs of shape "
-            f"{outputs.shape}, got {one_line(error)}; correct Workload.right_answers and Workload.probabilities"
-        ) from error
-    for name, found in (("right_answers", labels), ("probabilities", table)):
-        if found is not None and len(found) != len(rows):
-            raise ConfigurationError(
-                f"workload `{job.recipe.workload}`: expected {name} for each of {len(rows)} rows, got {len(found)}; "
-                f"correct Workload.{name}"
-            )
+    labels, table = labelled(job.workload, outputs, job.splits[split].targets)
     more: dict[str, object] = {} if labels is None else {"target": labels}
     if table is None:
         return more
     scores = {} if labels is None else _row_scores(job, table, labels)
-    return more | _probabilities(job, table, np.asarray(answers["prediction"])) | scores
+    return more | _probabilities(job, table, answers) | scores
 
 
-def _probabilities(job: Job, table: pd.DataFrame, predictions: np.ndarray) -> dict[str, object]:
+def _probabilities(job: Job, table: pd.DataFrame, answers: Answers) -> dict[str, object]:
     found: dict[str, object] = {}
-    place = pd.Index(table.columns).get_indexer(pd.Index(predictions))
-    if (place >= 0).all():
+    place = pd.Index(table.columns).get_indexer(pd.Index(answers.predictions))
+    if (place >= 0)[answers.finite].all():  # a broken row's confidence is missing, whatever its place
         found["confidence"] = table.to_numpy(dtype=float)[np.arange(len(table)), place]
     for gate in job.recipe.gates:
         of = getattr(gate, "of", None)

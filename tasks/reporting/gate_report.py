@@ -1,6 +1,7 @@
 """The content of one device's gate report, gathered from the judgement, the attempts and the history."""
 
 import getpass
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any
 
 from prefect.runtime import deployment, flow_run
 
+from deployments.answers import NOT_A_NUMBER
 from edge_runtime.files import sha256_of
 from model_compression.onnx_files import optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
@@ -45,6 +47,7 @@ def report_content(
         deployed_version=deployed,
         decision=decision(verdict, deployed),
         **_answers(context, evidence.candidate),
+        scores_are_shares=outcome.scores_are_shares,
         sides=tuple(_sides(job, climb, judgement)),
         points=tuple(frontier(trajectory, climb, evidence.validation, compared)),
         size_budget_bytes=device.budgets.size_bytes,
@@ -81,12 +84,19 @@ def _answers(context: DeviceContext, candidate: ModelEvidence) -> dict[str, Any]
     if missing is not None:
         return {"answers": f"No answers were taken on the device's CPU: {missing.reason} {missing.remedy}"}
     unproven = cpu is not None and not cpu.is_proven
-    accepted = unproven and context.job.recipe.accept_unproven_instruction_set
+    accepted = " The recipe accepts it." if unproven and context.job.recipe.accept_unproven_instruction_set else ""
     return {
-        "answers": answering_of(context.device).sentence + (" The recipe accepts it." if accepted else ""),
+        "answers": f"{answering_of(context.device).sentence}{accepted}{_not_numbers(candidate)}",
         "instruction_set": "" if cpu is None else str(cpu),
         "is_unproven": unproven,
     }
+
+
+def _not_numbers(candidate: ModelEvidence) -> str:
+    """Return a sentence on the rows that were answered with NaN or infinity, if there are any."""
+    broken = 0 if candidate.rows is None else int((candidate.rows["prediction"] == NOT_A_NUMBER).sum())
+    rows = 0 if candidate.rows is None else len(candidate.rows)
+    return f" {broken:,} of {rows:,} rows were answered with NaN or infinity, which is wrong." if broken else ""
 
 
 def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
@@ -157,6 +167,7 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> di
         "upstream model": f"{origin.source_model} version {origin.source_version}",
         "recipe": f"{origin.recipe}, {origin.recipe_digest}",
         "workload": job.recipe.workload,
+        **_described(job),
         **{f"{name} split": f"{len(split)} rows, {split.digest}" for name, split in job.splits.items()},
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
@@ -166,6 +177,15 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> di
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }
+
+
+def _described(job: Job) -> dict[str, str]:
+    """Return what the workload says of itself: its task, and where it says so its labels and its preprocessing."""
+    workload = job.workload
+    labels = {} if workload.labels is None else {"labels": ", ".join(workload.labels)}
+    described = workload.preprocessing
+    text = described if isinstance(described, str) else json.dumps(described)
+    return {"task": workload.task, **labels, **({} if described is None else {"preprocessing": text})}
 
 
 def frontier(

@@ -64,6 +64,7 @@ class DeviceOutcome(_Plain):
     approval: Approval | None = None
     answered_on: str | None = None  # the CPU that the candidate's answers are from
     undecided: bool = False  # nothing was learned of the version: it is asked again
+    scores_are_shares: bool = True  # of rows that are right; else accuracy is in the unit of the scores
 
     @property
     def report(self) -> str:
@@ -164,7 +165,14 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         answered_on=evidence.candidate.answered_on.name if evidence.candidate.answered_on else None,
         approval=verdict.approval,
         undecided=not verdict.releases and getattr(verdict, "undecided_by_noise", False),
+        scores_are_shares=scores_are_shares(evidence),
     )
+
+
+def scores_are_shares(evidence: Evidence) -> bool:
+    """Return True where each model's mean score is a share of rows: all of its scores are 0 or 1."""
+    models = (evidence.candidate, evidence.parent, evidence.deployed)
+    return all(model.right_or_wrong for model in models if model is not None)
 
 
 def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
@@ -175,7 +183,7 @@ def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = Non
         rows = model.rows if condition is None else model.rows[in_slice(model.rows, condition)]
     except EmptySliceError:
         return None
-    return float(rows["score"].mean()) if len(rows) else None
+    return float(rows["score"].mean(skipna=False)) if len(rows) else None
 
 
 def figures_of(model: ModelEvidence | None) -> Figures | None:
@@ -238,6 +246,7 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
         published=line.published,
         overridden=line.approval is not None,
         now=now,
+        scores_are_shares=line.scores_are_shares,
         accuracy=line.accuracy.candidate,
         critical=line.critical_slice.candidate if line.critical_slice else None,
         figures=line.figures.candidate,

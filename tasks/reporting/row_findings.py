@@ -56,6 +56,7 @@ def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) ->
 def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
     """Yield some flipped rows, those of critical slices first, as the release owner must see these."""
     test = job.splits["test"]
+    told = job.workload.right_answers(test.targets)
     in_critical = np.zeros(len(flips), dtype=bool)
     for condition in job.recipe.critical_slices:
         in_critical |= _where(flips, condition)
@@ -66,7 +67,7 @@ def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
         slices = [f"{column} = {_short(row[column])}" for column in test.slices.columns]
         yield FlippedRow(
             row_id=str(index),
-            label=_short(test.targets[index]),
+            label=_short(test.targets[index] if told is None else told[index]),
             reference_prediction=_short(row["reference_prediction"]),
             candidate_prediction=_short(row["candidate_prediction"]),
             slice=", ".join(slices),
@@ -116,11 +117,10 @@ def confusion(candidate: ModelEvidence, reference: ModelEvidence | None) -> Conf
 def mistakes(job: Job, candidate: ModelEvidence, reference: ModelEvidence | None) -> tuple[Mistake, ...]:
     """Count wrong predictions per label on the test rows, first those that the candidate makes more than the reference.
 
-    Empty where rows are missing or where labels are not class numbers that predictions can be compared with.
+    Empty where rows are missing or where the right answers are no classes.
     """
-    labels = job.splits["test"].targets
     frames = (candidate.rows, None if reference is None else reference.rows)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or any(rows is None for rows in frames):
+    if any(rows is None for rows in frames) or (labels := _labels(job, frames[0])) is None:
         return ()
     counts = [_confusions(rows, labels) for rows in frames if rows is not None]
     table = pd.concat(counts, axis=1, keys=["candidate", "reference"]).fillna(0).astype(int).reset_index()
@@ -140,7 +140,17 @@ def _matrix(table: ClassTable, model: int) -> tuple[tuple[int, ...], ...]:
     return tuple(map(tuple, counts.tolist()))
 
 
+def _labels(job: Job, rows: pd.DataFrame | None) -> np.ndarray | None:
+    """Return the right answers to the test rows where they are classes, in the words of the predictions if known."""
+    told = job.splits["test"].targets
+    if rows is not None and "target" in rows.columns:
+        told = rows.sort_values("row_id")["target"].to_numpy()
+    return told if told.ndim == 1 and told.dtype.kind in _CLASSES else None
+
+
 def _confusions(rows: pd.DataFrame, labels: np.ndarray) -> "pd.Series[int]":
     wrong = rows[rows["score"] != 1]
-    pairs = pd.DataFrame({"label": labels[wrong["row_id"].to_numpy(dtype=int)], "prediction": wrong["prediction"]})
+    predictions = wrong["prediction"]
+    predictions = predictions.astype(str) if predictions.dtype == object else predictions  # numbers beside text
+    pairs = pd.DataFrame({"label": labels[wrong["row_id"].to_numpy(dtype=int)], "prediction": predictions})
     return pairs.groupby(["label", "prediction"]).size()

@@ -3,6 +3,7 @@
 The gates hold it against the reference models: the parent, and the edge model that is deployed now.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -106,7 +107,7 @@ class Attempt:
     @property
     def accuracy(self) -> float | None:
         """Validation accuracy."""
-        return None if self.measured.rows is None else float(self.measured.rows["score"].mean())
+        return None if self.measured.rows is None else float(self.measured.rows["score"].mean(skipna=False))
 
     @property
     def size_bytes(self) -> int:
@@ -193,4 +194,9 @@ class DeviceTrials:
 
 def closest(attempts: list[Attempt]) -> Attempt:
     """Return the attempt with the fewest gates missed; among equals, the most accurate one."""
-    return max(attempts, key=lambda tried: (-len(tried.missed), tried.accuracy or 0.0))
+    return max(attempts, key=lambda tried: (-len(tried.missed), accuracy_or_worst(tried)))
+
+
+def accuracy_or_worst(tried: Attempt) -> float:
+    """Return an attempt's accuracy; minus infinity where it has none, as a score that is an error is below 0."""
+    return -math.inf if tried.accuracy is None or math.isnan(tried.accuracy) else tried.accuracy

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deployments.answers import finite_rows
 from deployments.workload import SplitName
 from edge_runtime.errors import EdgewrightError, MeasurementFailed
 from edge_runtime.measurement import measure
@@ -24,6 +25,7 @@ from tasks.upstream import DeviceContext, OnnxParent
 
 logger = logging.getLogger("edgewright")
 ROWS = 256
+SAME_VALUE = 1e-3  # of the largest: two values that differ less are one answer
 SEVERAL = 8  # at a time, for a device that takes one row at a time
 CODE = ("edge_runtime", "tasks.emulation", request, emulated_outputs, export_snapshot, predict, *LOADING, __name__)
 Pair = tuple[np.ndarray, np.ndarray]
@@ -105,10 +107,25 @@ def _measured(check: ParityCheck, candidate: _Candidate) -> ParityMeasurement:
 def _compare(candidate: _Candidate, check: ParityCheck, first: np.ndarray, second: np.ndarray) -> ParityMeasurement:
     if first.shape != second.shape:
         raise MeasurementFailed(f"expected outputs of one shape both ways, got {first.shape} and {second.shape}")
-    answers = [np.asarray(candidate.context.job.workload.predictions(outputs)) for outputs in (first, second)]
-    differing = (answers[0] != answers[1]).reshape(len(first), -1).any(axis=1)
+    broken = ~(finite_rows(first) & finite_rows(second))
+    if broken.any():
+        raise MeasurementFailed(
+            f"expected numbers both ways, got NaN or infinity in {int(broken.sum())} of {len(first)} rows"
+        )
+    workload, pair = candidate.context.job.workload, (first, second)
+    answers = pair if workload.answers_are_values else tuple(workload.predictions(outputs) for outputs in pair)
     largest = float(np.abs(first - second).max() / max(1e-12, float(np.abs(first).max())))
-    return ParityMeasurement(check, len(first), int(differing.sum()), largest)
+    return ParityMeasurement(check, len(first), _differing(*answers), largest)
+
+
+def _differing(first: np.ndarray, second: np.ndarray) -> int:
+    """Count the rows that are answered differently; values that are measured, by more than float kernels differ."""
+    first, second = np.asarray(first), np.asarray(second)
+    if first.dtype.kind == "f":
+        differing = abs(first - second) > SAME_VALUE * max(1e-12, float(abs(first).max()))
+    else:
+        differing = first != second
+    return int(differing.reshape(len(first), -1).any(axis=1).sum())
 
 
 def _batched_single(candidate: _Candidate) -> Pair:

@@ -10,8 +10,8 @@ from deployments.rungs import PostTraining, Rung
 from deployments.techniques import OBJECTIVES, Objective, Search
 from edge_runtime.measurement import RESOURCES, Figures
 from model_compression.errors import QuantizationError
-from quality_gates.report import percent, quantity, size
-from tasks.selection.attempts import Attempt, Climb, Model, Trials, closest
+from quality_gates.report import quantity, score, size
+from tasks.selection.attempts import Attempt, Climb, Model, Trials, accuracy_or_worst, closest
 from tasks.upstream import DeviceContext
 
 HIGHER_IS_BETTER = {"accuracy"}
@@ -189,7 +189,7 @@ def best_of(attempts: Sequence[Attempt], objective: Objective) -> Attempt:
 
     def merit(tried: Attempt) -> tuple[float, float, float]:
         value = tried.figure(objective)
-        return (-float("inf") if value is None else sign * value, tried.accuracy or 0.0, -tried.size_bytes)
+        return (-float("inf") if value is None else sign * value, accuracy_or_worst(tried), -tried.size_bytes)
 
     return max(attempts, key=merit)
 
@@ -230,4 +230,4 @@ def _why_not(tried: Attempt) -> str:
 
 def _figures(tried: Attempt) -> str:
     p50 = quantity("latency_p50_ms", tried.figure("latency_p50_ms"))
-    return f"{percent(tried.accuracy)} on validation, {size(tried.size_bytes)}, p50 {p50}"
+    return f"{score(tried.accuracy, tried.measured.right_or_wrong)} on validation, {size(tried.size_bytes)}, p50 {p50}"

@@ -4,6 +4,7 @@ In comes a model's name, a version and a recipe's path; out go the job, whose sp
 and the contexts that every later step works in. Long work starts only when everything here has been found good.
 """
 
+from tasks.upstream.answer_checks import check_parent_answers, check_teacher
 from tasks.upstream.context import REMEDY, UNTRAINABLE, Context, DeviceContext
 from tasks.upstream.job_checks import check_recipe, plan_of, preflight, read_job
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
@@ -18,8 +19,10 @@ __all__ = [
     "OnnxParent",
     "Parent",
     "TorchParent",
+    "check_parent_answers",
     "check_recipe",
     "check_representativeness",
+    "check_teacher",
     "plan_of",
     "preflight",
     "read_job",

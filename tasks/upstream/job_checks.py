@@ -1,7 +1,7 @@
 """Checks before any long work: model, recipe, devices, workload and its rows, and the gates that rows can decide."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,11 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.custom_metrics import load_custom_metrics
 from deployments.errors import ConfigurationError
+from deployments.prediction_tasks import BETWEEN, prediction_task
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.gates import GatePolicy, PlanLine, check_slices, plan, unseen_classes
+from quality_gates.gates import Gate, GatePolicy, PlanLine, check_slices, plan, unseen_classes
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job, known_classes, labelled_rows, right_answers
@@ -23,6 +24,8 @@ from tasks.workspace import Workspace
 logger = logging.getLogger("edgewright")
 SHOWN = 5
 CLASSES = "biuOSU"  # kinds of arrays that name classes; a float is a measured value
+OF_RIGHT_AND_WRONG = {"flips", "found_slices"}
+OF_PROBABILITIES = {"calibration"}
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
 
@@ -96,6 +99,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
         sample = read_sample(workload, splits) if recipe.representativeness else None
+        check_gates_fit(workload, recipe.gates)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     for name in SEARCHED_AND_JUDGED:
@@ -113,6 +117,40 @@ def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mappin
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     _warn_of_unseen_classes(path, recipe, workload, splits)
+
+
+def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:
+    """Check that the gates mean something for what the workload's default functions answer.
+
+    Raises ConfigurationError: an error of a share, or a share of errors, would hold whatever the models answer.
+    """
+    task = prediction_task(workload.task)
+    fitting = task.fitting_metrics
+    if fitting is None or "score" in workload.written:
+        return
+    for gate in gates:
+        metric = getattr(gate, "metric", None)
+        if metric is not None and ":" not in metric and metric not in fitting:
+            ours = ", ".join(sorted(fitting)) or "none of the named ones"
+            raise ConfigurationError(
+                f'key `gates`: {gate.name}: expected a metric that fits the task "{workload.task}" ({ours}, or a '
+                f"custom metric as package.module:function), got {metric}; correct the gate's `metric`, or write the "
+                "workload's `score`"
+            )
+        needed = _needed(gate, workload)
+        if needed is not None:
+            raise ConfigurationError(
+                f"key `gates`: {gate.name}: expected {needed} for the kind {gate.kind}, got the task "
+                f'"{workload.task}", which has none; remove the gate, or write them in the workload'
+            )
+
+
+def _needed(gate: Gate, workload: Workload) -> str | None:
+    """Return what a gate of this kind needs and the workload's task does not give, else None."""
+    if gate.kind in OF_RIGHT_AND_WRONG and not workload.answers_are_shares:
+        return "scores of 0 and 1"
+    of_classes = workload.task in ("classification", "binary") or "probabilities" in workload.written
+    return "probabilities of classes" if gate.kind in OF_PROBABILITIES and not of_classes else None
 
 
 def _warn_of_missing_classes(workload: Workload, splits: Mapping[SplitName, Split]) -> None:
@@ -145,4 +183,7 @@ def _classes(workload: Workload, split: Split) -> set[object]:
     answers = right_answers(workload, split)
     if answers is None or np.asarray(answers).dtype.kind not in CLASSES:
         return set()
-    return set(np.asarray(answers).ravel().tolist())
+    found = set(np.asarray(answers).ravel().tolist())
+    if workload.task == "multi_label" and "right_answers" not in workload.written:
+        return {label for row in found for label in str(row).split(BETWEEN)}  # labels, not their combinations
+    return found

@@ -3,12 +3,15 @@
 import logging
 
 import numpy as np
+import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from deployments.answers import predictions_of
 from deployments.workload import SplitName
 from quality_gates.representativeness import Representativeness, RepresentativenessPolicy, Sample, hold_against
 from tasks.errors import RepresentativenessError
+from tasks.job import Job
 from tasks.upstream.context import Context
 from tasks.upstream.parents import stored_outputs
 
@@ -28,11 +31,10 @@ def check_representativeness(context: Context) -> Representativeness | None:
     if policy is None or job.sample is None:
         return None
     outputs = np.load(stored_outputs(job, context.parent, job.sample.inputs, {"deployment": job.sample.digest}))
-    predictions = job.workload.predictions(outputs)
     result = hold_against(
         policy,
         {name: _seen(context, name) for name in COMPARED},
-        Sample(outputs, predictions, job.sample.targets, job.sample.slices),
+        _sample(job, outputs, job.sample.targets, job.sample.slices),
         _seen(context, "validation"),
     )
     _log(result)
@@ -44,8 +46,15 @@ def check_representativeness(context: Context) -> Representativeness | None:
 
 def _seen(context: Context, name: SplitName) -> Sample:
     split = context.job.splits[name]
-    outputs = np.load(context.parent_outputs(name))
-    return Sample(outputs, context.job.workload.predictions(outputs), split.targets, split.slices)
+    return _sample(context.job, np.load(context.parent_outputs(name)), split.targets, split.slices)
+
+
+def _sample(job: Job, outputs: np.ndarray, targets: np.ndarray | None, slices: pd.DataFrame) -> Sample:
+    """Return rows as they are compared: classes by their shares, measured values, vectors by their mean, by size."""
+    if not job.workload.answers_are_values:
+        return Sample(outputs, predictions_of(job.workload, outputs), targets, slices)
+    values = outputs.reshape(len(outputs), -1).mean(axis=1)
+    return Sample(outputs, values, None if targets is None else targets.astype(float), slices)
 
 
 def _log(result: Representativeness) -> None:

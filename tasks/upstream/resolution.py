@@ -17,6 +17,7 @@ from model_compression.training import tensors
 from tasks.errors import RegistryError, one_line
 from tasks.job import Job
 from tasks.registry import RegisteredModel, Upstream
+from tasks.upstream.answer_checks import check_outputs_fit
 from tasks.upstream.parent_checks import check_signature, checked_onnx, checked_program
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
 
@@ -33,8 +34,8 @@ def resolve(job: Job) -> Parent:
 
     An ONNX file is normalized and shown to answer these rows. Both must answer each row by itself, with numbers. What
     training needs and the program does not tell is a warning. Raises RegistryError for a form that is not supported,
-    PreflightError for rows that do not fit the model, and CompressionError for a program that cannot be rebuilt or a
-    file that ONNX Runtime cannot run.
+    PreflightError for rows that do not fit the model, ConfigurationError for outputs that do not fit the workload, and
+    CompressionError for a program that cannot be rebuilt or a file that ONNX Runtime cannot run.
     """
     upstream = Upstream(job.workspace.tracking_uri)
     inputs = {
@@ -51,13 +52,13 @@ def resolve(job: Job) -> Parent:
         lambda folder: _fetch(job, upstream.fetch(job.model, job.version), folder),
     )
     if stage.value["form"] == "onnx":
-        return checked_onnx(job, OnnxParent(stage.folder / GRAPH, stage.digest))
+        return check_outputs_fit(job, checked_onnx(job, OnnxParent(stage.folder / GRAPH, stage.digest)))
     parent = TorchParent(stage.folder / PROGRAM, stage.digest, job.workload, _rows(job, EXAMPLE_ROWS))
     check_signature(job, parent.exported)
     check_equal(parent.exported, parent.build(), _rows(job, CHECKED_ROWS))
     for sentence in parent.untold():
         logger.warning("model `%s` version %s: %s", job.model, job.version, sentence)
-    return checked_program(job, parent)
+    return check_outputs_fit(job, checked_program(job, parent))
 
 
 def _fetch(job: Job, registered: RegisteredModel, folder: Path) -> dict[str, str]:

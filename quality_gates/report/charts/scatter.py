@@ -6,7 +6,7 @@ from typing import Literal
 
 from quality_gates.report.charts.scales import Scale, linear_ticks, round_values, spaced
 from quality_gates.report.content import SizePoint
-from quality_gates.report.quantities import MISSING, finite, percent, size
+from quality_gates.report.quantities import MISSING, Unit, finite, score, size
 
 WIDTH, HEIGHT = 640.0, 400.0
 LEFT, RIGHT, TOP, BOTTOM = 84.0, 18.0, 30.0, 62.0
@@ -79,25 +79,29 @@ class FrontierPicture:
     budget_x: float | None
 
 
-def frontier_picture(points: Sequence[SizePoint], budget: float | None) -> FrontierPicture | None:
-    """Lay out every point with a size and an accuracy; None where there is none."""
+def frontier_picture(points: Sequence[SizePoint], budget: float | None, shares: bool = True) -> FrontierPicture | None:
+    """Lay out every point with a size and an accuracy; None where there is none.
+
+    `shares` says that accuracies are shares of rows, which are never below 0 or above 1.
+    """
     known = [point for point in points if _is_known(point)]
     if not known:
         return None
     x, shows_budget = _size_scale([point.size_bytes or 0.0 for point in known], finite(budget))
-    y = _accuracy_scale([point.accuracy or 0.0 for point in known])
+    y = _accuracy_scale([point.accuracy or 0.0 for point in known], shares)
     places = [(x(point.size_bytes or 0.0), y(point.accuracy or 0.0)) for point in known]
     budget_x = x(budget) if budget is not None and shows_budget else None
     labels = _labels(known, places, budget_x)
     return FrontierPicture(
         marks=tuple(
-            Mark(*place, point, _title(point), label) for place, point, label in zip(places, known, labels, strict=True)
+            Mark(*place, point, _title(point, shares), label)
+            for place, point, label in zip(places, known, labels, strict=True)
         ),
         trajectory=tuple(
             place for place, point in zip(places, known, strict=True) if point.kind in ("parent", "snapshot")
         ),
         x_ticks=tuple(AxisTick(x(value), size(value, exact=True)) for value in _size_ticks(x)),
-        y_ticks=tuple(AxisTick(y(value), f"{round(value * 100, 6):g} %") for value in _y_ticks(y)),
+        y_ticks=tuple(AxisTick(y(value), Unit("score", False, shares).tick(value)) for value in _y_ticks(y, shares)),
         budget_x=budget_x,
     )
 
@@ -140,15 +144,20 @@ def _size_scale(sizes: list[float], budget: float | None) -> tuple[Scale, bool]:
     return Scale(low / 1.6, high * 1.4, LEFT, WIDTH - RIGHT, "log"), shows_budget
 
 
-def _accuracy_scale(accuracies: list[float]) -> Scale:
+def _accuracy_scale(accuracies: list[float], shares: bool) -> Scale:
     low, high = min(accuracies), max(accuracies)
-    room = max((high - low) * 0.15, 0.005)
-    return Scale(max(low - room, 0.0), high + room, HEIGHT - BOTTOM, TOP)
+    room = room_beside(low, high, shares)
+    return Scale(max(low - room, 0.0) if shares else low - room, high + room, HEIGHT - BOTTOM, TOP)
 
 
-def _y_ticks(scale: Scale) -> tuple[float, ...]:
+def room_beside(low: float, high: float, shares: bool) -> float:
+    """Return the room above and below the scores of a picture; scores that are no shares take it from their size."""
+    return max((high - low) * 0.15, 0.005 if shares else 0.005 * max(abs(low), abs(high)) or 0.005)
+
+
+def _y_ticks(scale: Scale, shares: bool) -> tuple[float, ...]:
     ticks = linear_ticks(scale.low, scale.high, 6)
-    return spaced(tuple(value for value in ticks if value <= 1), scale, Y_GAP)
+    return spaced(tuple(value for value in ticks if value <= 1 or not shares), scale, Y_GAP)
 
 
 def _size_ticks(scale: Scale) -> tuple[float, ...]:
@@ -166,10 +175,10 @@ def _labels(points: list[SizePoint], places: list[tuple[float, float]], budget_x
     return place_labels([point.label for point in points], places, order, frame, line, essential)
 
 
-def _title(point: SizePoint) -> str:
+def _title(point: SizePoint, shares: bool) -> str:
     chosen = ", chosen" if point.chosen else ""
     note = f" {MISSING} {point.note}" if point.note else ""
-    return f"{point.label}{chosen}: {size(point.size_bytes)}, {percent(point.accuracy)} on validation{note}"
+    return f"{point.label}{chosen}: {size(point.size_bytes)}, {score(point.accuracy, shares)} on validation{note}"
 
 
 def _free(options: Sequence[tuple[Label, Box]], taken: Sequence[Box]) -> tuple[Label, Box] | None:

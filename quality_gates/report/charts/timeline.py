@@ -1,5 +1,6 @@
 """The pictures of a model's history on one device: what became of its figures from version to version."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,9 +8,9 @@ from typing import TypeAlias
 
 from edge_runtime.measurement import RESOURCES
 from quality_gates.report.charts.scales import Scale, linear_ticks, spaced
-from quality_gates.report.charts.scatter import LEFT, RIGHT, WIDTH, AxisTick
+from quality_gates.report.charts.scatter import LEFT, RIGHT, WIDTH, AxisTick, room_beside
 from quality_gates.report.content import HistoryRow
-from quality_gates.report.quantities import finite, quantity
+from quality_gates.report.quantities import Unit, finite, quantity, score_title
 
 TOP = 14.0
 GAP = 34.0
@@ -50,17 +51,22 @@ class HistoryPicture:
     deployed: tuple[tuple[float, float], ...]
 
 
-def history_pictures(rows: Sequence[HistoryRow]) -> tuple[HistoryPicture, ...]:
+def history_pictures(rows: Sequence[HistoryRow], shares: bool = True) -> tuple[HistoryPicture, ...]:
     """Accuracy with the critical slice, file size, and latency over the versions in their order.
 
-    A picture is left out where fewer than two versions have its figure.
+    A picture is left out where fewer than two versions have its figure. `shares` says that accuracies are shares of
+    rows, which are never below 0 or above 1.
     """
     accuracies: Readers = {"accuracy": lambda row: row.accuracy, "critical": lambda row: row.critical}
     drawn = (
-        _picture("Accuracy", rows, accuracies, TALL, lambda value: f"{round(value * 100, 6):g} %", 1.0),
+        _picture(score_title(shares), rows, accuracies, TALL, Unit("score", False, shares).tick, _ceiling(shares)),
         *(_resource_picture(rows, name) for name in ("size_bytes", "latency_p50_ms")),
     )
     return tuple(picture for picture in drawn if picture is not None)
+
+
+def _ceiling(shares: bool) -> float:
+    return 1.0 if shares else math.inf
 
 
 def _resource_picture(rows: Sequence[HistoryRow], name: str) -> HistoryPicture | None:
@@ -94,8 +100,9 @@ def _picture(
 def _scale(values: Sequence[float], bottom: float, ceiling: float | None) -> Scale:
     if ceiling is None:  # bytes and milliseconds stand on zero: half as high is half as much
         return Scale(0.0, max(values) * 1.15 or 1.0, bottom, TOP)
-    room = max((max(values) - min(values)) * 0.15, 0.005)
-    return Scale(max(min(values) - room, 0.0), min(max(values) + room, ceiling + room), bottom, TOP)
+    shares, low, high = math.isfinite(ceiling), min(values), max(values)
+    room = room_beside(low, high, shares)
+    return Scale(max(low - room, 0.0) if shares else low - room, min(high + room, ceiling + room), bottom, TOP)
 
 
 def _versions(rows: Sequence[HistoryRow], places: Sequence[float]) -> tuple[AxisTick, ...]:

@@ -16,7 +16,7 @@ def digits() -> Digits:
 
 
 def test_training_has_13_eights(digits: Digits) -> None:
-    labels = digits.labels[digits.rows["train"]]
+    labels = digits.targets[digits.rows["train"]]
     assert int((labels == RARE_DIGIT).sum()) == RARE_TRAINING_IMAGES == 13
     others = np.bincount(labels[labels != RARE_DIGIT], minlength=10)
     assert others[others > 0].min() > 5 * RARE_TRAINING_IMAGES
@@ -60,7 +60,7 @@ def test_training_adds_jittered_copies_behind_the_originals(digits: Digits) -> N
     originals = digits.images[digits.rows["train"]]
     count = len(originals)
     np.testing.assert_array_equal(split.inputs[0][:count], originals)
-    np.testing.assert_array_equal(split.targets[:count], digits.labels[digits.rows["train"]])
+    np.testing.assert_array_equal(split.targets[:count], digits.targets[digits.rows["train"]])
     copies = split.inputs[0][count : 2 * count]
     np.testing.assert_array_equal(split.targets[count : 2 * count], split.targets[:count])
     assert (np.abs(copies - originals).reshape(count, -1).max(axis=1) > 0).mean() > 0.99

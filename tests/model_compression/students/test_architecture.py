@@ -1,6 +1,7 @@
 """Students: every family learns, exports, quantizes and answers as in torch; the widest that fits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from model_compression.onnx_files import export_onnx
 from model_compression.pruning import parameters
 from model_compression.quantization import quantize_after_training
 from model_compression.students import FAMILIES, Architecture, Interface, build_student, widest
-from model_compression.training import Arrays, FineTuning, fine_tune, predict, tensors
+from model_compression.training import Arrays, FineTuning, are_probabilities, fine_tune, predict, tensors
 
 ROWS, CLASSES, VOCABULARY = 240, 3, 50
 SETTINGS = FineTuning(12, 32, 1e-2, 0, temperature=2, distillation_weight=0, seed=0)
@@ -136,6 +137,14 @@ class TestInterface:
         with pytest.raises(StudentError, match=r"class scores .* got shape \[2, 3, 8\]; remove `distil`"):
             Interface.of(nn.Linear(4, 8), (torch.zeros(2, 3, 4),))
 
+    def test_a_parent_of_probabilities_has_students_of_probabilities(self) -> None:
+        parent = nn.Sequential(nn.Flatten(), nn.Linear(144, CLASSES), nn.Softmax(dim=1))
+        example = (torch.randn(4, 1, 12, 12),)
+        found = Interface.of(parent, example)
+        assert found.probabilities
+        outputs = build_student(Architecture("depthwise_cnn", 8, 1), found, seed=0)(*example).detach()
+        assert are_probabilities(outputs.numpy())
+
 
 class TestRefusals:
     @pytest.mark.parametrize("family", FAMILIES)
@@ -174,6 +183,16 @@ class TestRefusals:
             return nn.Sequential(nn.Flatten(), nn.Linear(144, width), nn.ReLU(), nn.Linear(width, CLASSES))
 
         assert parameters(build_student(Architecture("own", 8, 1), interface(images()[0]), 0, factory)) == 1187
+
+    def test_a_users_network_of_scores_for_a_parent_of_probabilities(self) -> None:
+        def factory(_interface: Interface, _width: int, _depth: int) -> nn.Module:
+            return nn.Sequential(nn.Flatten(), nn.Linear(144, CLASSES))
+
+        wanted = replace(interface(images()[0]), probabilities=True)
+        with pytest.raises(
+            StudentError, match=r"to give probabilities, as the parent does, .* end the network in a softm"
+        ):
+            build_student(Architecture("own", 8, 1), wanted, 0, factory)
 
 
 WIDTHS = range(8, 136, 8)

@@ -233,3 +233,18 @@ def test_layers_have_a_line_each_or_a_reason() -> None:
     html = render_html(content.model_copy(update={"layers": (long,)}))
     assert "blocks_<wbr>1.<wbr>&lt;b&gt;conv" in html  # breaks where a reader would, and is escaped all the same
     assert "Could not." in Page(render_html(content.model_copy(update={"layers_note": "Could not."}))).text
+
+
+def test_a_report_of_errors_speaks_of_scores_and_not_of_percent() -> None:
+    content = examples.refused()
+    points = tuple(point.model_copy(update={"accuracy": -(point.accuracy or 0)}) for point in content.points)
+    sides = tuple(side.model_copy(update={"accuracy": -(side.accuracy or 0), "slices": ()}) for side in content.sides)
+    rows = tuple(
+        row.model_copy(update={"accuracy": -(row.accuracy or 0), "scores_are_shares": False, "critical": None})
+        for row in content.history
+    )
+    told = {"points": points, "sides": sides, "history": rows, "scores_are_shares": False, "slices": (), "layers": ()}
+    page = Page(render_html(content.model_copy(update=told)))
+    assert "Size and score" in page.text and "Score on the test split" in page.text
+    heights = [float(mark["cy"] or "nan") for mark in page.named("circle")]
+    assert len(heights) > 5 and all(0 < height < 400 for height in heights)

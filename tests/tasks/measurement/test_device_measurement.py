@@ -209,3 +209,22 @@ def test_a_machine_without_cpuinfo_has_a_name_all_the_same(monkeypatch: pytest.M
         bare.setattr(Path, "read_text", missing)
         assert machine() != known
     machine.cache_clear()
+
+
+def test_rows_that_are_answered_with_nan_are_wrong_and_lack_a_confidence(tiny: Job, warned: list[str]) -> None:
+    outputs = np.eye(3)[tiny.splits["test"].targets]
+    outputs[:4] = np.nan
+    rows = answer_rows(tiny, "test", outputs)
+    assert rows["prediction"][:4].tolist() == ["not a number"] * 4 and rows["score"].tolist() == [0.0] * 4 + [1.0] * 26
+    assert rows["confidence"].isna().tolist() == [True] * 4 + [False] * 26
+    assert warned == ["4 of 30 rows are answered with NaN or infinity; they count as wrong"]
+
+
+def test_an_older_model_with_outputs_of_another_form_is_a_measurement_that_failed(
+    tiny: Job, tmp_path: Path, warned: list[str]
+) -> None:
+    narrow = linear_model(tmp_path / "narrow.onnx", FEATURES, 1)
+    evidence = measure_on(on(tiny, device()), narrow, "test")
+    assert evidence.rows is None and evidence.failure is not None
+    assert "class scores (rows, classes) of two or more classes, got outputs (rows, 1)" in evidence.failure
+    assert len(warned) == 1

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -80,3 +81,20 @@ def test_a_run_that_fails_is_a_measurement_of_its_own(tmp_path: Path, warned: li
     (seen,) = parity(context(tmp_path, "reloaded_original"), broken, trained(), "test")
     assert seen.failure is not None and "expected an ONNX graph" in seen.failure
     assert len(warned) == 1
+
+
+def test_values_that_differ_by_rounding_are_one_answer() -> None:
+    first = np.array([1.0, 2.0, -4.0])
+    assert module._differing(first, first + 1e-6) == 0
+    assert module._differing(first, first + np.array([0, 0.01, 0])) == 1
+    assert module._differing(np.array([1, 2]), np.array([1, 3])) == 1
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_number_that_is_none_is_no_parity(tmp_path: Path, broken: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = np.eye(3)[[0, 1, 2]]
+    worse = outputs.copy()
+    worse[1, 0] = broken
+    monkeypatch.setitem(module._RUNS, "torch_onnx", lambda _: (worse, worse))
+    (seen,) = parity(context(tmp_path, "torch_onnx"), file(tmp_path), trained(), "test")
+    assert seen.failure == "expected numbers both ways, got NaN or infinity in 1 of 3 rows"

@@ -1,0 +1,152 @@
+"""A workload's answers to rows, checked: one prediction and one score for each, and nothing made of broken numbers."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from deployments.errors import ConfigurationError
+
+NOT_A_NUMBER = "not a number"
+"""The prediction for a row whose output has NaN or infinite values."""
+logger = logging.getLogger("edgewright")
+Found = TypeVar("Found")
+
+
+class Answering(Protocol):
+    """A workload's functions of outputs."""
+
+    def predictions(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the answer to each row."""
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the score of each row."""
+
+    def probabilities(self, outputs: np.ndarray) -> pd.DataFrame | None:
+        """Return the probability of each class for each row, or None."""
+
+    def right_answers(self, targets: np.ndarray) -> np.ndarray | None:
+        """Return the right answer to each row, or None."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Predictions and scores, one per row, and a mask of the rows whose output has numbers alone.
+
+    Any other row is wrong: its prediction is NOT_A_NUMBER. Its score is 0 where scores are 0 and 1, and NaN where no
+    number means wrong, so that no gate passes on them.
+    """
+
+    predictions: np.ndarray
+    scores: np.ndarray
+    finite: np.ndarray
+
+    @property
+    def mean_score(self) -> float:
+        """The mean score; minus infinity where a score is no number, so that whatever else is better."""
+        return float(self.scores.mean()) if np.isfinite(self.scores).all() else -np.inf
+
+
+def answers_of(workload: Answering, outputs: np.ndarray, targets: np.ndarray) -> Answers:
+    """Let a workload answer and score rows.
+
+    Raises:
+        ConfigurationError: it does not give one prediction and one score for every row.
+    """
+    finite, filled = _filled(outputs)
+    remedy = "correct Workload.predictions and Workload.score"
+    what = f"predictions and scores for outputs of shape {outputs.shape}"
+    predictions = _called(workload, what, remedy, lambda: workload.predictions(filled))
+    scores = _called(workload, what, remedy, lambda: workload.score(filled, targets))
+    for name, values in (("prediction", predictions), ("score", scores)):
+        if np.shape(values) != (len(targets),):
+            raise ConfigurationError(
+                f"workload `{reference_of(workload)}`: expected one {name} for each of {len(targets)} rows, got an "
+                f"array of shape {np.shape(values)}; {remedy}"
+            )
+    if finite.all():
+        return Answers(np.asarray(predictions), np.asarray(scores), finite)
+    logger.warning("%d of %d rows are answered with NaN or infinity; they count as wrong", (~finite).sum(), len(finite))
+    return Answers(_not_numbers(predictions, finite), _wrong(np.asarray(scores, dtype=float), finite), finite)
+
+
+def predictions_of(workload: Answering, outputs: np.ndarray) -> np.ndarray:
+    """Return a workload's predictions, NOT_A_NUMBER for rows whose output has NaN or infinite values."""
+    finite, filled = _filled(outputs)
+    predictions = np.asarray(workload.predictions(filled))
+    return predictions if finite.all() else _not_numbers(predictions, finite)
+
+
+def labelled(
+    workload: Answering, outputs: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray | None, pd.DataFrame | None]:
+    """Return the right answers and the table of probabilities, where the workload has them.
+
+    Rows whose output has NaN or infinite values have no probabilities.
+
+    Raises:
+        ConfigurationError: they do not fit the rows.
+    """
+    finite, filled = _filled(outputs)
+    what = f"labels and probabilities for outputs of shape {outputs.shape}"
+    remedy = "correct Workload.right_answers and Workload.probabilities"
+    labels = _called(workload, what, remedy, lambda: workload.right_answers(targets))
+    table = _called(workload, what, remedy, lambda: workload.probabilities(filled))
+    for name, found in (("right_answers", labels), ("probabilities", table)):
+        if found is not None and len(found) != len(targets):
+            raise ConfigurationError(
+                f"workload `{reference_of(workload)}`: expected {name} for each of {len(targets)} rows, got "
+                f"{len(found)}; correct Workload.{name}"
+            )
+    if table is None or finite.all():
+        return labels, table
+    known = table.astype(float)
+    known.iloc[~finite] = np.nan
+    return labels, known
+
+
+def reference_of(workload: object) -> str:
+    """Return a workload's name as recipes write it."""
+    return f"{type(workload).__module__}:{type(workload).__qualname__}"
+
+
+def finite_rows(outputs: np.ndarray) -> np.ndarray:
+    """Return a mask of the rows without NaN and infinite values."""
+    return np.asarray(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
+
+
+def _filled(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask of finite rows, and the outputs with a finite row in place of all others, zeros without one."""
+    finite = finite_rows(outputs)
+    if finite.all():
+        return finite, outputs
+    filled = outputs.copy()
+    filled[~finite] = outputs[finite.argmax()] if finite.any() else 0
+    return finite, filled
+
+
+def _not_numbers(predictions: np.ndarray, finite: np.ndarray) -> np.ndarray:
+    named = np.asarray(predictions).astype(object)
+    named[~finite] = NOT_A_NUMBER
+    return named
+
+
+def _wrong(scores: np.ndarray, finite: np.ndarray) -> np.ndarray:
+    kept = scores[finite]
+    right_or_wrong = bool(((kept == 0) | (kept == 1)).all() and (kept == 1).any())  # 0 alone is an error of nothing too
+    return np.where(finite, scores, 0.0 if right_or_wrong else np.nan)
+
+
+def _called(workload: object, what: str, remedy: str, call: Callable[[], Found]) -> Found:
+    try:
+        return call()
+    except ConfigurationError:
+        raise
+    except Exception as error:  # user code
+        said = " ".join(str(error).split())[:400]
+        raise ConfigurationError(
+            f"workload `{reference_of(workload)}`: expected {what}, got {type(error).__name__}: {said}; {remedy}"
+        ) from error

@@ -1,0 +1,128 @@
+"""Checks of what a workload says of itself, and of the targets and outputs that its default functions are to fit."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from deployments.answers import NOT_A_NUMBER
+from deployments.errors import ConfigurationError
+from deployments.prediction_tasks import BETWEEN, NO_LABEL, TASKS, THE_USUAL, TaskName, prediction_task
+from deployments.rows import Split, SplitName
+
+LONGEST_DESCRIPTION = 10_000  # characters of JSON, because it travels in every manifest
+
+
+def check_attributes(
+    task: object, labels: object, preprocessing: object, group: object, written: Collection[str]
+) -> None:
+    """Check the class attributes of a workload; `written` names the functions that it has of its own.
+
+    Raises:
+        ConfigurationError: the first thing that is wrong, with its remedy.
+    """
+    if task not in TASKS:
+        raise ConfigurationError(f"expected a `task` of {', '.join(TASKS)}, got {task!r}; correct it in the workload")
+    missing = [name for name in ("predictions", "score") if name not in written]
+    if task == "own" and missing:
+        raise ConfigurationError(
+            f'expected `predictions` and `score` of the workload, as its `task` is "own", got no '
+            f"{' and no '.join(missing)}; write them, or name one of the other tasks"
+        )
+    if labels is not None:
+        _check_labels(task == "multi_label", labels)
+    if group is not None and not (isinstance(group, str) and group):
+        raise ConfigurationError(
+            f"expected the name of a slice column or None as `group`, got {group!r}; correct it in the workload"
+        )
+    _check_preprocessing(preprocessing)
+
+
+def _check_labels(several: bool, labels: object) -> None:
+    names = list(labels) if isinstance(labels, list | tuple) else []
+    taken = {NOT_A_NUMBER} | ({NO_LABEL} if several else set())
+    fits = all(isinstance(name, str) and name and name not in taken for name in names)
+    if len(names) < 2 - several or not fits or len(set(names)) != len(names):
+        got = f"{type(labels).__name__} of {len(labels)}" if isinstance(labels, np.ndarray) else repr(labels)[:80]
+        raise ConfigurationError(
+            "expected `labels` as a tuple of different names, the name of class 0 first and none of them "
+            f"{' or '.join(sorted(taken))}, got {got}; correct it, or give an attribute for something else another name"
+        )
+    if several and any(BETWEEN in name for name in names):
+        raise ConfigurationError(
+            f"expected `labels` without {BETWEEN}, which stands between the labels of a row, got {', '.join(names)}; "
+            "rename them"
+        )
+
+
+def _check_preprocessing(preprocessing: object) -> None:
+    if not is_plain(preprocessing):
+        raise ConfigurationError(
+            "expected `preprocessing` of plain text, finite numbers, truth values, lists and mappings by text, got "
+            f"{repr(preprocessing)[:80]}; write what the device must do to its rows in these"
+        )
+    length = len(json.dumps(preprocessing))
+    if length > LONGEST_DESCRIPTION:
+        raise ConfigurationError(
+            f"expected `preprocessing` of at most {LONGEST_DESCRIPTION:,} characters as JSON, got {length:,}; describe "
+            "what is done, and keep tables in the model"
+        )
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether a value is the same after JSON: text, finite numbers, truth values, None, and lists of them.
+
+    Mappings by text and tuples, which become lists, are plain too.
+    """
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and is_plain(each) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    return value is None or type(value) in (str, bool, int) or (type(value) is float and bool(np.isfinite(value)))
+
+
+def check_targets(
+    task: TaskName, labels: Sequence[str] | None, group: str | None, written: Collection[str],
+    splits: Mapping[SplitName, Split],
+) -> None:  # fmt: skip
+    """Check that every split has the group's column, and targets that the default functions fit.
+
+    Raises:
+        ConfigurationError: the first split that does not fit, with its remedy.
+    """
+    for split, rows in splits.items():
+        if group is not None and group not in rows.slices.columns:
+            raise ConfigurationError(
+                f"split `{split}`: expected the slice column {group}, which is the workload's `group`, got "
+                f"{', '.join(map(str, rows.slices.columns)) or 'none'}; add it in Workload.split, or correct `group`"
+            )
+        if {"score", "right_answers"} <= set(written) or ("score" in written and labels is None):
+            continue
+        if wanted := prediction_task(task).targets_wanted(rows.targets, labels):
+            raise ConfigurationError(
+                f'split `{split}`: expected for the task "{task}" {wanted}, got {described(rows.targets)}; correct '
+                f"Workload.split, or {THE_USUAL}"
+            )
+
+
+def check_outputs(
+    task: TaskName, labels: Sequence[str] | None, written: Collection[str], row: tuple[int, ...], targets: np.ndarray
+) -> None:
+    """Check that outputs of shape (rows, *row) are such as the default functions fit.
+
+    Raises:
+        ConfigurationError: they are not, with the remedy.
+    """
+    if {"predictions", "score"} <= set(written):
+        return
+    if wanted := prediction_task(task).outputs_wanted(row, targets, labels):
+        raise ConfigurationError(
+            f'expected for the task "{task}" {wanted}, got outputs (rows{"".join(f", {size}" for size in row)}) for '
+            f"{described(targets)}; {THE_USUAL}, or give it a model whose outputs have this form"
+        )
+
+
+def described(targets: np.ndarray) -> str:
+    """Return the shape, the type and the range of targets in words."""
+    shape = f"(rows{''.join(f', {size}' for size in targets.shape[1:])})"
+    return f"targets {shape} of {targets.dtype} from {targets.min():g} to {targets.max():g}"
