@@ -29,6 +29,13 @@ class UnansweredError(EvidenceError):
     """Answers that could not be taken where they count. Inconclusive, and blocking whatever a gate allows."""
 
 
+class UnsettledError(EvidenceError):
+    """Evidence that says nothing about the version: an interrupted measurement, or a machine too busy to compare.
+
+    Inconclusive and blocking whatever a gate allows, and asked again.
+    """
+
+
 class EmptySliceError(EvidenceError):
     """A slice that no measured row is in."""
 

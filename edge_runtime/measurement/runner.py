@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement.protocol import REQUEST, RESULT, read_result, write_request
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 
@@ -17,6 +17,9 @@ _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 _STDERR = "stderr.txt"
 _TAIL_BYTES = 4096
 _TAIL_LINES = 5
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGBUS, signal.SIGTRAP, signal.SIGSYS}
+"""Signals that a process brings on itself. All others come from outside, the kernel's SIGKILL included: the limit on
+memory never sends one, for an allocation over it fails."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ def measure(
 
     `emulator` is a command that runs an interpreter of another CPU; `packages` then holds its numpy and onnxruntime.
     Raises MeasurementFailed with one sentence for a model that is missing, does not load or does not take the rows,
-    for exceeded limits of memory or time, for a crash, and for a result that is missing or garbled.
+    for an answer that is NaN or infinite, for an exceeded limit of memory and for a crash; MeasurementInterrupted,
+    which says nothing about the model, for a process that cannot start, is killed from outside or runs out of time, and
+    for a result that is missing or garbled, as on a full disk.
     """
     if not request.model.is_file():
         raise MeasurementFailed(f"There is no model file at {request.model}; give the path of an ONNX graph.")
@@ -51,8 +56,10 @@ def measure(
             write_request(folder, request)
             command = [*emulator, python, "-m", "edge_runtime.measurement.worker", str(folder / REQUEST)]
             ended = run_child(command, folder, _environment(request.settings.threads, packages), timeout_s)
-        except (OSError, ValueError) as error:
-            raise MeasurementFailed(f"The measuring process of {request.model} cannot start: {error}.") from error
+        except OSError as error:
+            raise MeasurementInterrupted(f"The measuring process of {request.model} cannot start: {error}.") from error
+        except ValueError as error:
+            raise MeasurementFailed(f"The rows for {request.model} cannot be written: {error}.") from error
         _check_ending(ended, request, timeout_s)
         return _read(folder, ended, request)
 
@@ -109,13 +116,14 @@ def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
 
 def _check_ending(ended: Ended, request: MeasureRequest, timeout_s: float) -> None:
     if ended.returncode is None:
-        raise MeasurementFailed(
+        raise MeasurementInterrupted(
             f"Measuring {request.model} took longer than its {timeout_s:g} s and was killed; "
             "allow more time, fewer rows or fewer repeats." + _said(ended)
         )
     if ended.returncode < 0:
         limit = "" if request.memory_limit_mb is None else f" under the memory limit of {request.memory_limit_mb:g} MiB"
-        raise MeasurementFailed(
+        kind = MeasurementFailed if -ended.returncode in _CRASHES else MeasurementInterrupted
+        raise kind(
             f"The process that measured {request.model} was ended by {_signal(-ended.returncode)}{limit}; "
             "the kernel's own cause would be in its log." + _said(ended)
         )
@@ -125,18 +133,18 @@ def _read(folder: Path, ended: Ended, request: MeasureRequest) -> Measurement:
     try:
         measurement = read_result(folder, request)
     except FileNotFoundError as error:
-        raise MeasurementFailed(
+        raise MeasurementInterrupted(
             f"The process that measured {request.model} ended with status {ended.returncode} and left no complete "
             f"{RESULT}." + _said(ended)
         ) from error
     except (ValueError, TypeError, OSError) as error:
-        raise MeasurementFailed(
+        raise MeasurementInterrupted(
             f"The {RESULT} of measuring {request.model} is garbled ({error}); measure again." + _said(ended)
         ) from error
     except MeasurementFailed as error:
         raise MeasurementFailed(f"Measuring {request.model} failed. {error}") from error
     if ended.returncode != 0:
-        raise MeasurementFailed(
+        raise MeasurementInterrupted(
             f"The process that measured {request.model} ended with status {ended.returncode} after its result; "
             "its figures are not used." + _said(ended)
         )

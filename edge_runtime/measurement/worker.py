@@ -121,6 +121,8 @@ def _predict_all(job: MeasuringJob, model: EdgeModel, readers: dict[str, RowRead
             batch = {name: reader.read(start, stop) for name, reader in readers.items()}
             for writer, output in zip(writers, model.predict(batch), strict=True):
                 writer.append(output, stop - start)
+        for writer in writers:
+            writer.check_finite()
 
 
 def _timed_rows(job: MeasuringJob, readers: dict[str, RowReader]) -> dict[str, np.ndarray]:

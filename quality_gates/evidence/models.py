@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 import pandas as pd
 
 from edge_runtime.measurement import Figures
-from quality_gates.errors import EvidenceError, UnansweredError
+from quality_gates.errors import EvidenceError, UnansweredError, UnsettledError
 from quality_gates.evidence.checked_rows import MEASURE_AGAIN, check_right_or_wrong, check_rows, is_reserved, paired
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
@@ -29,7 +29,7 @@ class ParityMeasurement:
     """The candidate run in two ways on the same rows.
 
     `largest` is the largest difference of an output as a share of the largest output, `differing` the rows whose answer
-    differs. `failure` is a sentence where one of the two did not run.
+    differs. `failure` is a sentence where one of the two did not run, `interrupted` as in ModelEvidence.
     """
 
     check: ParityCheck
@@ -37,6 +37,7 @@ class ParityMeasurement:
     differing: int
     largest: float
     failure: str | None = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class ModelEvidence:
     latency of several rows at a time, where a gate asks for it.
 
     `failure` is a sentence when the measurement crashed or ran out of time; whatever else is there then counts for
-    nothing. `answered_on` names the CPU that the answers are from; `unanswered` says why there are none although the
-    model runs here, so that its resources still count.
+    nothing. `interrupted` is set where something outside the model ended it, such as a kill or a full disk: that says
+    nothing about the model, which is measured again. `answered_on` names the CPU that the answers are from;
+    `unanswered` says why there are none although the model runs here, so that its resources still count.
     """
 
     rows: pd.DataFrame | None
@@ -65,6 +67,7 @@ class ModelEvidence:
     answered_on: str | None = None
     unanswered: Unanswered | None = None
     batches: tuple[BatchLatency, ...] = ()
+    interrupted: bool = False
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
         """Return the checked rows, or raise EvidenceError."""
@@ -89,7 +92,8 @@ class ModelEvidence:
 
     def _check_not_failed(self, whose: str) -> None:
         if self.failure is not None:
-            raise EvidenceError(f"The measurement of the {whose} failed: {self.failure}", MEASURE_AGAIN)
+            kind, ended = (UnsettledError, "was interrupted") if self.interrupted else (EvidenceError, "failed")
+            raise kind(f"The measurement of the {whose} {ended}: {self.failure}", MEASURE_AGAIN)
 
 
 class FoundDifference(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, final
 
-from quality_gates.errors import UnansweredError, reason_and_remedy
+from quality_gates.errors import UnansweredError, UnsettledError, reason_and_remedy
 from quality_gates.evidence import Evidence
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import OnInconclusive, Setting
@@ -74,16 +74,17 @@ class GateKind(Setting, ABC):
     def evaluate(self, evidence: Evidence) -> GateResult:
         """Return the decision; whatever stops it is a failed gate that says why, never an exception.
 
-        Answers that could not be taken on the device's CPU are inconclusive instead, and block whatever the policy
-        allows.
+        Answers that could not be taken on the device's CPU are inconclusive instead, and so is evidence that says
+        nothing about the version, which is asked again; both block whatever the policy allows.
         """
         try:
             return self.decide(evidence)
         except Exception as error:  # a gate that cannot be decided must read as a failed gate, never as no gate
             reason, remedy = reason_and_remedy(error)
-            outcome: GateOutcome = "inconclusive" if isinstance(error, UnansweredError) else "fail"
+            again = isinstance(error, UnsettledError)
+            outcome: GateOutcome = "inconclusive" if again or isinstance(error, UnansweredError) else "fail"
             sentence = f"{self.heading} could not be decided. {reason}"
-            return self._result(outcome, blocking=True, sentence=sentence, remedy=remedy)
+            return self._result(outcome, blocking=True, sentence=sentence, remedy=remedy, asked_again=again)
 
     def concluded(self, outcome: GateOutcome, sentence: str, remedy: Callable[[], str], **figures: Any) -> GateResult:
         """Return the result of a decided gate: one that did not pass has a remedy, and blocks unless it only warns.
@@ -97,6 +98,12 @@ class GateKind(Setting, ABC):
             sentence=sentence,
             remedy=None if outcome == "pass" else remedy(),
             **figures,
+        )
+
+    def unsettled(self, sentence: str, remedy: str, **figures: Any) -> GateResult:
+        """Return the result of a gate whose figure says nothing about the version: inconclusive, and asked again."""
+        return self._result(
+            "inconclusive", blocking=True, sentence=sentence, remedy=remedy, asked_again=True, **figures
         )
 
     def not_applicable(self) -> GateResult:

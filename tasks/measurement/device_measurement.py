@@ -16,7 +16,7 @@ import pandas as pd
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.workload import SplitName
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.files import sha256_of
 from edge_runtime.measurement import Figures, MeasureRequest, measure
 from edge_runtime.settings import Optimization, SessionSettings
@@ -62,10 +62,16 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
         stage = context.store.run("measure", inputs, CODE, produce)
     except MeasurementFailed as error:
         logger.warning("%s: %s", device.name, error)
-        return ModelEvidence(rows=None, resources=None, failure=str(error))
+        return failed(error)
     rows = answer_rows(job, split, np.load(stage.folder / "outputs.npy"))
     batches = tuple(BatchLatency(**batch) for batch in stage.value["batches"])
     return ModelEvidence(rows, Figures(**stage.value["figures"]), batches=batches)
+
+
+def failed(error: MeasurementFailed, where: str = "") -> ModelEvidence:
+    """Return a failed measurement as evidence; `where` is the beginning of its sentence."""
+    interrupted = isinstance(error, MeasurementInterrupted)
+    return ModelEvidence(rows=None, resources=None, failure=f"{where}{error}", interrupted=interrupted)
 
 
 def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figures:

@@ -7,13 +7,13 @@ import onnx
 import onnxruntime as ort
 from torch.export import ExportedProgram
 
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import IntakeError
 from model_compression.intake import check_dynamic_batch, graph_inputs, input_specs
 from model_compression.training import Arrays
-from tasks.errors import PreflightError
+from tasks.errors import PreflightError, SystemFailure
 from tasks.job import Job
 from tasks.upstream.parents import OnnxParent
 
@@ -35,7 +35,6 @@ def checked_onnx(job: Job, parent: OnnxParent) -> OnnxParent:
     rows = tuple(array[:TOGETHER] for array in job.splits["validation"].inputs)
     together = _answers(parent, [name for name, *_ in inputs], rows, TOGETHER)
     alone = _answers(parent, [name for name, *_ in inputs], tuple(array[:ALONE] for array in rows), 1)
-    _check_finite(together)
     _check_same(together[: len(alone)], alone)
     return parent
 
@@ -47,22 +46,15 @@ def _answers(parent: OnnxParent, names: list[str], rows: Arrays, batch_size: int
     )  # fmt: skip
     try:
         return measure(asked, TIMEOUT_S).outputs[0]
+    except MeasurementInterrupted as error:
+        raise SystemFailure(f"The registered ONNX file gave no answers. {error}") from error
     except MeasurementFailed as error:
-        said = " ".join(str(error).split())  # ONNX Runtime's own words have lines
+        said = " ".join(str(error).split()).removesuffix(".")  # ONNX Runtime's own words have lines
         raise IntakeError(
             f"expected the registered ONNX file to answer the workload's rows, {asked.batch_size} at a time, in ONNX "
-            f"Runtime {ort.__version__}, got: {said}; export it again with a dynamic first axis, and with operators "
-            "and an opset that this ONNX Runtime has"
+            f"Runtime {ort.__version__}, got: {said}; export it again with a dynamic first axis, finite weights, and "
+            "operators and an opset that this ONNX Runtime has"
         ) from error
-
-
-def _check_finite(outputs: np.ndarray) -> None:
-    bad = int((~np.isfinite(outputs)).reshape(len(outputs), -1).any(axis=1).sum())
-    if bad:
-        raise IntakeError(
-            f"expected numbers, got NaN or infinity from the registered ONNX file in {bad} of {len(outputs)} rows; "
-            "check that the rows are prepared as the model's team does, and that its weights are finite"
-        )
 
 
 def _check_same(together: np.ndarray, alone: np.ndarray) -> None:

@@ -50,6 +50,13 @@ def uneven_model(path: Path) -> Path:
     return _weightless(path, nodes, {"x": [1, 4]}, {"y": [1, "count"]})
 
 
+def logarithm_model(path: Path) -> Path:
+    """Write a model of roots = sqrt(x) and logarithms = log(x): NaN below 0, and an infinity at 0."""
+    shape: Shape = ["rows", 2]
+    nodes = [helper.make_node("Sqrt", ["x"], ["roots"]), helper.make_node("Log", ["x"], ["logarithms"])]
+    return _weightless(path, nodes, {"x": shape}, {"roots": shape, "logarithms": shape})
+
+
 def _weightless(path: Path, nodes: list[NodeProto], inputs: dict[str, Shape], outputs: dict[str, Shape]) -> Path:
     taken, given = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in tensors.items()]
