@@ -4,17 +4,20 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
+from edge_runtime.measurement.machine_lock import measuring_alone
 from edge_runtime.measurement.protocol import REQUEST, RESULT, read_result, write_request
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 
 # `subprocess` and `tempfile` are imported where they are used: the measuring process loads this package too, and its
 # memory is part of every figure.
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
-_STDERR = "stderr.txt"
+WORKER = ("-m", "edge_runtime.measurement.worker")
+STDERR = "stderr.txt"
 _TAIL_BYTES = 4096
 _TAIL_LINES = 5
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGBUS, signal.SIGTRAP, signal.SIGSYS}
@@ -40,6 +43,7 @@ def measure(
 ) -> Measurement:
     """Predict every row and take the figures in a fresh process, run by the interpreter `python`.
 
+    Where times are asked for, the machine's lock is held meanwhile; waiting for it is no part of `timeout_s`.
     `emulator` is a command that runs an interpreter of another CPU; `packages` then holds its numpy and onnxruntime.
     Raises MeasurementFailed with one sentence for a model that is missing, does not load or does not take the rows,
     for an answer that is NaN or infinite, for an exceeded limit of memory and for a crash; MeasurementInterrupted,
@@ -54,8 +58,9 @@ def measure(
         folder = Path(name)
         try:
             write_request(folder, request)
-            command = [*emulator, python, "-m", "edge_runtime.measurement.worker", str(folder / REQUEST)]
-            ended = run_child(command, folder, _environment(request.settings.threads, packages), timeout_s)
+            command = [*emulator, python, *WORKER, str(folder / REQUEST)]
+            with measuring_alone() if request.times_calls else nullcontext():
+                ended = run_child(command, folder, environment(request.settings.threads, packages), timeout_s)
         except OSError as error:
             raise MeasurementInterrupted(f"The measuring process of {request.model} cannot start: {error}.") from error
         except ValueError as error:
@@ -73,7 +78,7 @@ def run_child(command: Sequence[str], folder: Path, environment: Mapping[str, st
     """
     import subprocess
 
-    with (folder / _STDERR).open("wb") as stderr:
+    with (folder / STDERR).open("wb") as stderr:
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -92,17 +97,20 @@ def run_child(command: Sequence[str], folder: Path, environment: Mapping[str, st
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number still belongs to this group
             process.wait()
-    return Ended(returncode, _tail(folder / _STDERR))
+    return Ended(returncode, last_lines(folder))
 
 
-def _tail(path: Path) -> str:
+def last_lines(folder: Path) -> str:
+    """Return the last lines that the process of a folder wrote to stderr."""
+    path = folder / STDERR
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
         lines = file.read().decode(errors="replace").split("\n")
     return "\n".join([line for line in lines if line.strip()][-_TAIL_LINES:])
 
 
-def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
+def environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
+    """Return all variables of a measuring process; `packages` come before this one's folder."""
     paths = (*packages, Path(__file__).resolve().parents[2])
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return kept | {
@@ -112,6 +120,16 @@ def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONSAFEPATH": "1",
     }
+
+
+def failure_of(folder: Path, ended: Ended, request: MeasureRequest, timeout_s: float) -> MeasurementFailed:
+    """Return the failure of a process that ended and should not have: what it wrote, or how it ended."""
+    try:
+        _check_ending(ended, request, timeout_s)
+        _read(folder, ended, request)
+    except MeasurementFailed as error:
+        return error
+    return MeasurementInterrupted(f"The process that measured {request.model} ended too early." + _said(ended))
 
 
 def _check_ending(ended: Ended, request: MeasureRequest, timeout_s: float) -> None:

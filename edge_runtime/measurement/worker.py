@@ -1,16 +1,14 @@
 """`python -m edge_runtime.measurement.worker REQUEST.json`: measures a model in its own process, as on the device.
 
-The runner starts it; the result and the outputs are written beside the request.
+The runner starts it; the result and the outputs are written beside the request. With `--in-turns` it times a block of
+calls for each line of its stdin instead.
 """
 
 import ctypes
 import functools
-import gc
 import resource
 import signal
 import sys
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,9 +25,9 @@ from edge_runtime.measurement.protocol import (
     write_failure,
     write_figures,
 )
+from edge_runtime.measurement.timing import IN_TURNS, answer_turns, time_block, time_calls
 from edge_runtime.session import EdgeModel
 
-MINIMUM_REPEATS = 20
 _PR_SET_PDEATHSIG = 1
 
 
@@ -39,7 +37,7 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     job = read_job(Path(arguments[0]).absolute())
     try:
-        _measure(job)
+        (_time_in_turns if IN_TURNS in arguments else _measure)(job)
     except (MemoryError, SessionMemoryError) as error:
         process_memory.lift_limit()
         write_failure(job, f"{_over_limit(job)} {error}")
@@ -54,10 +52,7 @@ def main(arguments: list[str]) -> int:
 def _measure(job: MeasuringJob) -> None:
     readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
     bare_mb = process_memory.resident_mb()
-    process_memory.reset_peak()
-    _apply_limit(job, bare_mb)
-    model, load_ms = _load(job)
-    _check_peak(job)
+    model, load_ms = _loaded(job, bare_mb)
     _predict_all(job, model, readers)
     milliseconds = time_calls(
         functools.partial(model.predict, _timed_rows(job, readers)),
@@ -76,6 +71,23 @@ def _measure(job: MeasuringJob) -> None:
         latency_p99_ms=float(p99),
     )
     write_figures(job, figures, bare_mb, len(model.outputs))
+
+
+def _time_in_turns(job: MeasuringJob) -> None:
+    readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
+    model, _ = _loaded(job, process_memory.resident_mb())
+    call = functools.partial(model.predict, _timed_rows(job, readers))
+    time_calls(call, warmup=job.latency_warmup, repeats=1, seconds=job.latency_seconds)
+    answer_turns(functools.partial(time_block, call))
+
+
+def _loaded(job: MeasuringJob, bare_mb: float) -> tuple[EdgeModel, float]:
+    """Load the model under the limit on memory; return it with the milliseconds that this took."""
+    process_memory.reset_peak()
+    _apply_limit(job, bare_mb)
+    model, load_ms = _load(job)
+    _check_peak(job)
+    return model, load_ms
 
 
 def _apply_limit(job: MeasuringJob, bare_mb: float) -> None:
@@ -129,35 +141,6 @@ def _timed_rows(job: MeasuringJob, readers: dict[str, RowReader]) -> dict[str, n
     size = job.latency_batch_size
     chosen = np.arange(size) % job.rows  # fewer rows than a batch: they come round again
     return {name: reader.read(0, size)[chosen] for name, reader in readers.items()}
-
-
-def time_calls(call: Callable[[], object], *, warmup: int, repeats: int, seconds: float) -> list[float]:
-    """Return the milliseconds of each timed call, without those of the warm-up; the garbage collector is off.
-
-    Stops after `repeats` calls, or after `seconds` once there are MINIMUM_REPEATS of them.
-    """
-    for _ in range(warmup):
-        call()
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return _timed(call, repeats, int(seconds * 1e9))
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _timed(call: Callable[[], object], repeats: int, nanoseconds: int) -> list[float]:
-    milliseconds: list[float] = []
-    deadline = time.perf_counter_ns() + nanoseconds
-    while len(milliseconds) < repeats:
-        began = time.perf_counter_ns()
-        call()
-        ended = time.perf_counter_ns()
-        milliseconds.append((ended - began) / 1e6)
-        if ended >= deadline and len(milliseconds) >= MINIMUM_REPEATS:
-            break
-    return milliseconds
 
 
 def _die_with_parent() -> None:
