@@ -12,10 +12,11 @@ ENOUGH = 20
 MOST_P50_OVER_P10 = 1.25
 MOST_SPREAD = 0.25
 MOST_P99_OVER_P50 = 10.0
+MOST_WAITING_OF_LOAD = 0.2
 
 
 @dataclass(frozen=True)
-class Block:
+class TimedBlock:
     """One turn of a model: for each timed call its milliseconds, and its involuntary context switches."""
 
     milliseconds: tuple[float, ...]
@@ -26,7 +27,7 @@ class Block:
         return asdict(self)
 
     @classmethod
-    def from_plain(cls, document: Any) -> "Block":
+    def from_plain(cls, document: Any) -> "TimedBlock":
         """Return the block that to_plain wrote. Raises ValueError for anything else."""
         if not isinstance(document, dict) or set(document) != {"milliseconds", "switches"}:
             raise ValueError(f"expected a block, got {document!r}")
@@ -45,13 +46,35 @@ class Block:
 
 
 @dataclass(frozen=True)
+class TimedLoad:
+    """Loading of a model while no other of the group was at work: its milliseconds, and those of CPU time in it."""
+
+    milliseconds: float
+    cpu_milliseconds: float
+
+    def to_plain(self) -> dict[str, float]:
+        """Return the load as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, document: Any) -> "TimedLoad":
+        """Return the load that to_plain wrote. Raises ValueError for anything else."""
+        if not isinstance(document, dict) or set(document) != {"milliseconds", "cpu_milliseconds"}:
+            raise ValueError(f"expected a load, got {document!r}")
+        if not all(_is_time(value) for value in document.values()):
+            raise ValueError(f"expected the times of a load, got {document!r}")
+        return cls(**document)
+
+
+@dataclass(frozen=True)
 class TurnLatency:
     """Latency of one model, from blocks of calls that alternate with those of other models.
 
     The percentiles and the spread are those of the `undisturbed` calls out of all `calls`: an involuntary context
     switch during a call means that another process took the CPU away, and its time is not the model's. Where every call
     was disturbed, they are those of all calls. `spread` is the interquartile range of the blocks' medians, as a share
-    of their median; `switches_per_s` are the involuntary switches for each second of timed calls.
+    of their median; `switches_per_s` are the involuntary switches for each second of timed calls. `load_cpu_ms` is the
+    CPU time in `load_ms`; the rest was spent waiting for a CPU or the disk.
     """
 
     latency_p10_ms: float
@@ -62,9 +85,11 @@ class TurnLatency:
     blocks: int
     calls: int
     undisturbed: int
+    load_ms: float
+    load_cpu_ms: float
 
     @classmethod
-    def of(cls, blocks: Sequence[Block]) -> "TurnLatency":
+    def of(cls, load: TimedLoad, blocks: Sequence[TimedBlock]) -> "TurnLatency":
         """Summarize the blocks of one model; there is at least one."""
         every = [time for block in blocks for time in block.milliseconds]
         switches = [count for block in blocks for count in block.switches]
@@ -80,6 +105,8 @@ class TurnLatency:
             blocks=len(blocks),
             calls=len(every),
             undisturbed=switches.count(0),
+            load_ms=load.milliseconds,
+            load_cpu_ms=load.cpu_milliseconds,
         )
 
     @property
@@ -96,6 +123,14 @@ class TurnLatency:
             (f"{name} is {value:.2f}, and at most {most:g} compares" for name, value, most in ratios if value > most),
             None,
         )
+
+    @property
+    def load_disturbance(self) -> str | None:
+        """Return in words why the load time says more about the machine than the model; None where it does not."""
+        waited = self.load_ms - self.load_cpu_ms
+        if waited <= MOST_WAITING_OF_LOAD * self.load_ms:
+            return None
+        return f"{waited:.1f} of its {self.load_ms:.1f} ms were spent waiting for a CPU or the disk"
 
 
 def too_busy(latencies: Mapping[str, TurnLatency]) -> str | None:

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from edge_runtime.measurement.latency import Block
+from edge_runtime.measurement.latency import TimedBlock, TimedLoad
 
 MINIMUM_REPEATS = 20
 BLOCK_S = 0.02
 BLOCK_CALLS = 3
+MINIMUM_CPU_MS = 1e-3  # the clock of CPU time may be coarse
 _MOST_CALLS = 2_000
 IN_TURNS = "--in-turns"
 TURN = b"turn\n"
@@ -30,7 +31,7 @@ def time_calls(call: Callable[[], object], *, warmup: int, repeats: int, seconds
         return _timed(call, repeats, seconds)
 
 
-def time_block(call: Callable[[], object]) -> Block:
+def time_block(call: Callable[[], object]) -> TimedBlock:
     """Time calls for BLOCK_S, but at least BLOCK_CALLS, after one that brings the model back into the caches."""
     call()
     milliseconds: list[float] = []
@@ -43,20 +44,32 @@ def time_block(call: Callable[[], object]) -> Block:
             after = _involuntary_switches()
             switches.append(after - before)
             before = after
-    return Block(tuple(milliseconds), tuple(switches))
+    return TimedBlock(tuple(milliseconds), tuple(switches))
 
 
-def answer_turns(take_turn: Callable[[], Block]) -> None:
-    """Answer each line of stdin with a block, as a line of JSON on stdout, until stdin ends; first say "ready".
+def time_load(load: Callable[[], object]) -> TimedLoad:
+    """Time a call once, on the clock and in CPU time of all threads."""
+    cpu = time.process_time_ns()
+    milliseconds = _time_one(load)
+    return TimedLoad(milliseconds, max((time.process_time_ns() - cpu) / 1e6, MINIMUM_CPU_MS))
 
-    Reading blocks, so that a process that waits for its turn takes no CPU. Whatever else would write to stdout is led
-    to stderr.
+
+def answer_turns(load: Callable[[], tuple[TimedLoad, Callable[[], object]]]) -> None:
+    """Answer the lines of stdin with lines of JSON on stdout until stdin ends.
+
+    The first line, "ready", is said unasked; the first answer is the time of loading, every other one a block of calls
+    of what was loaded. Reading blocks, so that a process that waits for its turn takes no CPU. Whatever else would
+    write to stdout is led to stderr.
     """
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         print(json.dumps("ready"), file=answers, flush=True)
+        if sys.stdin.buffer.readline() != TURN:
+            return
+        timed, call = load()
+        print(json.dumps(timed.to_plain()), file=answers, flush=True)
         while sys.stdin.buffer.readline() == TURN:
-            print(json.dumps(take_turn().to_plain()), file=answers, flush=True)
+            print(json.dumps(time_block(call).to_plain()), file=answers, flush=True)
 
 
 @contextmanager

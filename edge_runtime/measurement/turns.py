@@ -9,13 +9,13 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
-from edge_runtime.measurement.latency import Block, TurnLatency
+from edge_runtime.measurement.latency import TimedBlock, TimedLoad, TurnLatency
 from edge_runtime.measurement.machine_lock import measuring_alone
 from edge_runtime.measurement.protocol import REQUEST, write_request
 from edge_runtime.measurement.records import MeasureRequest
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FEWEST_ROUNDS = 24  # even: half of them in each order
 _GRACE_S = 5.0
+_Answer = TypeVar("_Answer")
 _CHUNK = 1 << 16
 
 
@@ -35,17 +36,19 @@ def measure_in_turns(
 ) -> dict[str, TurnLatency | MeasurementFailed]:
     """Time each named model in turns with the others; a model that fails has its MeasurementFailed instead.
 
-    All processes are started together, as one process group, and each loads and warms its model. Then one at a time
-    times a block of calls while the others wait: A B C, C B A, and so on, until each has its `latency_repeats` of calls
-    that no other process disturbed, or the `latency_seconds` of all of them are over and each has MINIMUM_REPEATS calls
-    at all. The machine's lock is held meanwhile. `timeout_s` bounds the time that each model takes itself. Only the
-    first `latency_batch_size` rows of a request are used.
+    All processes are started together, as one process group. Each loads and warms its model while the others wait. Then
+    one at a time times a block of calls while the others wait: A B C, C B A, and so on, until each has its
+    `latency_repeats` of calls that no other process disturbed, or the `latency_seconds` of all of them are over and
+    each has MINIMUM_REPEATS calls at all. The machine's lock is held meanwhile. `timeout_s` bounds the time that each
+    model takes itself. Only the first `latency_batch_size` rows of a request are used.
     Raises MeasurementInterrupted where the machine's lock is not to be had.
     """
     with measuring_alone(), ExitStack() as stack:
         members = _Group(stack, timeout_s, python).started(requests)
         for member in members:
             member.await_ready()
+        for member in members:
+            member.load()
         _take_turns(members, sum(request.latency_seconds for request in requests.values()))
         return {member.name: member.result() for member in members}
 
@@ -138,7 +141,8 @@ class _Member:
         self.name, self.request = name, request
         self.process: subprocess.Popen[bytes] | None = None
         self.failure: MeasurementFailed | None = None
-        self.blocks: list[Block] = []
+        self.blocks: list[TimedBlock] = []
+        self.timed_load: TimedLoad | None = None
         self._folder = folder
         self._timeout_s = self._left_s = timeout_s
         self._received = b""
@@ -155,29 +159,31 @@ class _Member:
 
     def result(self) -> TurnLatency | MeasurementFailed:
         """Return the figures of all blocks, or the failure."""
-        return TurnLatency.of(self.blocks) if self.failure is None else self.failure
+        if self.failure is None and self.timed_load is not None:
+            return TurnLatency.of(self.timed_load, self.blocks)
+        return self.failure or MeasurementInterrupted(f"{self.request.model} was not loaded; measure again.")
 
     def await_ready(self) -> None:
-        """Wait until the model is loaded and warm, or failed."""
-        self._answered(b"")
+        """Wait until the process can load its model, or failed."""
+        self._answered(b"", _ready)
+
+    def load(self) -> None:
+        """Load and warm the model while the others wait."""
+        self.timed_load = self._answered(TURN, TimedLoad.from_plain)
 
     def take_turn(self) -> None:
         """Time one block while the others wait."""
-        document = self._answered(TURN)
-        if document is None:
-            return
-        try:
-            self.blocks.append(Block.from_plain(document))
-        except ValueError as error:
-            self.failure = self._garbled(error)
+        block = self._answered(TURN, TimedBlock.from_plain)
+        if block is not None:
+            self.blocks.append(block)
 
-    def _answered(self, question: bytes) -> Any:
-        """Return the JSON value of the next line; None, and the failure is known, where there is none."""
+    def _answered(self, question: bytes, read: Callable[[Any], _Answer]) -> _Answer | None:
+        """Return what the process answers, read from JSON; None, and the failure is known, where it does not."""
         if self.failure is not None or self.process is None:
             return None
         began = time.monotonic()
         try:
-            return json.loads(self._next_line(self.process, question))
+            return read(json.loads(self._next_line(self.process, question)))
         except (EOFError, BrokenPipeError):
             self.failure = self._death(self.process)
         except TimeoutError:
@@ -220,8 +226,13 @@ class _Member:
 
     def _garbled(self, error: ValueError) -> MeasurementFailed:
         return MeasurementInterrupted(
-            f"The process that times {self.request.model} sent no block of times ({error}); measure again."
+            f"The process that times {self.request.model} sent no times ({error}); measure again."
         )
+
+
+def _ready(document: Any) -> None:
+    if document != "ready":
+        raise ValueError(f"expected ready, got {document!r}")
 
 
 def _pipes(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:

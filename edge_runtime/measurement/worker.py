@@ -9,6 +9,7 @@ import functools
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, SessionMemoryError
 from edge_runtime.measurement import memory as process_memory
 from edge_runtime.measurement.figures import Figures
+from edge_runtime.measurement.latency import TimedLoad
 from edge_runtime.measurement.protocol import (
     MeasuringJob,
     RowReader,
@@ -25,7 +27,7 @@ from edge_runtime.measurement.protocol import (
     write_failure,
     write_figures,
 )
-from edge_runtime.measurement.timing import IN_TURNS, answer_turns, time_block, time_calls
+from edge_runtime.measurement.timing import IN_TURNS, answer_turns, time_calls, time_load
 from edge_runtime.session import EdgeModel
 
 _PR_SET_PDEATHSIG = 1
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> int:
 def _measure(job: MeasuringJob) -> None:
     readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
     bare_mb = process_memory.resident_mb()
-    model, load_ms = _loaded(job, bare_mb)
+    model, load = _loaded(job, bare_mb)
     _predict_all(job, model, readers)
     milliseconds = time_calls(
         functools.partial(model.predict, _timed_rows(job, readers)),
@@ -66,7 +68,7 @@ def _measure(job: MeasuringJob) -> None:
     figures = Figures(
         size_bytes=job.model.stat().st_size,
         peak_rss_mb=peak_mb,
-        load_ms=load_ms,
+        load_ms=load.milliseconds,
         latency_p50_ms=float(p50),
         latency_p99_ms=float(p99),
     )
@@ -75,19 +77,23 @@ def _measure(job: MeasuringJob) -> None:
 
 def _time_in_turns(job: MeasuringJob) -> None:
     readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
-    model, _ = _loaded(job, process_memory.resident_mb())
-    call = functools.partial(model.predict, _timed_rows(job, readers))
-    time_calls(call, warmup=job.latency_warmup, repeats=1, seconds=job.latency_seconds)
-    answer_turns(functools.partial(time_block, call))
+
+    def load() -> tuple[TimedLoad, Callable[[], object]]:
+        model, timed = _loaded(job, process_memory.resident_mb())
+        call = functools.partial(model.predict, _timed_rows(job, readers))
+        time_calls(call, warmup=job.latency_warmup, repeats=1, seconds=job.latency_seconds)
+        return timed, call
+
+    answer_turns(load)
 
 
-def _loaded(job: MeasuringJob, bare_mb: float) -> tuple[EdgeModel, float]:
-    """Load the model under the limit on memory; return it with the milliseconds that this took."""
+def _loaded(job: MeasuringJob, bare_mb: float) -> tuple[EdgeModel, TimedLoad]:
+    """Load the model under the limit on memory; return it with the time that this took."""
     process_memory.reset_peak()
     _apply_limit(job, bare_mb)
-    model, load_ms = _load(job)
+    model, load = _load(job)
     _check_peak(job)
-    return model, load_ms
+    return model, load
 
 
 def _apply_limit(job: MeasuringJob, bare_mb: float) -> None:
@@ -114,12 +120,10 @@ def _over_limit(job: MeasuringJob) -> str:
     return f"The model does not fit the memory limit of {job.memory_limit_mb:.0f} MiB."
 
 
-def _load(job: MeasuringJob) -> tuple[EdgeModel, float]:
+def _load(job: MeasuringJob) -> tuple[EdgeModel, TimedLoad]:
     loaded: list[EdgeModel] = []
-    (load_ms,) = time_calls(
-        lambda: loaded.append(EdgeModel.load(job.model, job.settings)), warmup=0, repeats=1, seconds=1
-    )
-    return loaded[0], load_ms
+    timed = time_load(lambda: loaded.append(EdgeModel.load(job.model, job.settings)))
+    return loaded[0], timed
 
 
 def _predict_all(job: MeasuringJob, model: EdgeModel, readers: dict[str, RowReader]) -> None:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from edge_runtime.measurement.latency import Block
+from edge_runtime.measurement.latency import TimedBlock
 from edge_runtime.measurement.timing import BLOCK_CALLS, BLOCK_S, MINIMUM_REPEATS, time_block, time_calls
 
 
@@ -80,4 +80,4 @@ def test_calls_that_lose_the_cpu_are_known() -> None:
 
 def test_a_block_is_the_same_after_a_journey_through_json() -> None:
     block = time_block(lambda: None)
-    assert Block.from_plain({"milliseconds": list(block.milliseconds), "switches": list(block.switches)}) == block
+    assert TimedBlock.from_plain({"milliseconds": list(block.milliseconds), "switches": list(block.switches)}) == block

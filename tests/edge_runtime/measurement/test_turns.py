@@ -22,6 +22,7 @@ from tests.edge_runtime.processes import is_alive, measuring_children, wait_unti
 
 _ONE = SessionSettings(threads=1)
 _WIDTH, _ROWS = 256, 128
+_LOAD = '{"milliseconds": 1.0, "cpu_milliseconds": 1.0}'
 
 
 def _request(model: Path, **changes: object) -> MeasureRequest:
@@ -78,6 +79,7 @@ def test_every_percentile_has_its_place(matmul: Path) -> None:
     assert 0 < seen.latency_p10_ms <= seen.latency_p50_ms <= seen.latency_p99_ms
     assert seen.spread >= 0 and seen.switches_per_s >= 0
     assert 0 <= seen.undisturbed <= seen.calls
+    assert seen.load_ms > 0 and seen.load_cpu_ms > 0
 
 
 def test_more_repeats_are_more_calls_and_the_time_bounds_them(matmul: Path) -> None:
@@ -146,11 +148,16 @@ def test_a_process_that_ends_or_hangs_is_its_own_models_failure(
     [
         ("true", "status 0 and left no complete result.json"),
         ("echo boom >&2; exit 3", "status 3 and left no complete result.json. Its last lines were: boom"),
-        ("echo '\"ready\"'; read line; echo '{}'; read line", "sent no block of times (expected a block, got {})"),
-        ("echo no json; read line", "sent no block of times"),
+        ("echo '\"ready\"'; read line; echo '{}'; read line", "sent no times (expected a load, got {})"),
+        (
+            f"echo '\"ready\"'; read line; echo '{_LOAD}'; read line; echo '{{}}'; read line",
+            "(expected a block, got {})",
+        ),
+        ("echo 1; read line", "sent no times (expected ready, got 1)"),
+        ("echo no json; read line", "sent no times"),
         ("exec >&-; sleep 60", "took longer than its"),
     ],
-    ids=["nothing", "a status", "no block", "no json", "a closed pipe"],
+    ids=["nothing", "a status", "no load", "no block", "not ready", "no json", "a closed pipe"],
 )
 def test_a_process_that_answers_wrongly_is_an_interruption(
     matmul: Path, tmp_path: Path, script: str, says: str
