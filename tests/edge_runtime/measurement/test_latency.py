@@ -8,6 +8,7 @@ from edge_runtime.measurement import TurnLatency, too_busy
 from edge_runtime.measurement.latency import ENOUGH, TimedBlock, TimedLoad
 
 LOAD = TimedLoad(5.0, 4.8)
+TIMES = LOAD.to_plain()
 
 
 def block(*milliseconds: float, switches: int = 0) -> TimedBlock:
@@ -75,14 +76,7 @@ def test_a_load_that_waited_says_nothing_about_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "document",
-    [
-        None,
-        {},
-        {"milliseconds": 1.0},
-        {"milliseconds": 1.0, "cpu_milliseconds": "1"},
-        {"milliseconds": 0.0, "cpu_milliseconds": 1.0},
-    ],
+    "document", [None, {}, {"milliseconds": 1.0}, TIMES | {"cpu_milliseconds": "1"}, TIMES | {"milliseconds": 0.0}]
 )
 def test_what_is_no_load_is_refused(document: object) -> None:
     with pytest.raises(ValueError, match="expected"):
