@@ -54,19 +54,19 @@ def measure(
         raise MeasurementFailed(f"There is no model file at {request.model}; give the path of an ONNX graph.")
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="edgewright-measure-") as name:
-        folder = Path(name)
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="edgewright-measure-") as name:
+            folder = Path(name)
             write_request(folder, request)
             command = [*emulator, python, *WORKER, str(folder / REQUEST)]
             with measuring_alone() if request.times_calls else nullcontext():
                 ended = run_child(command, folder, environment(request.settings.threads, packages), timeout_s)
-        except OSError as error:
-            raise MeasurementInterrupted(f"The measuring process of {request.model} cannot start: {error}.") from error
-        except ValueError as error:
-            raise MeasurementFailed(f"The rows for {request.model} cannot be written: {error}.") from error
-        _check_ending(ended, request, timeout_s)
-        return _read(folder, ended, request)
+            _check_ending(ended, request, timeout_s)
+            return _read(folder, ended, request)
+    except OSError as error:
+        raise MeasurementInterrupted(f"The measuring process of {request.model} cannot start: {error}.") from error
+    except ValueError as error:
+        raise MeasurementFailed(f"The rows for {request.model} cannot be written: {error}.") from error
 
 
 def run_child(command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float) -> Ended:

@@ -25,7 +25,7 @@ from edge_runtime.measurement.timing import IN_TURNS, MINIMUM_REPEATS, TURN
 if TYPE_CHECKING:
     import subprocess
 
-FEWEST_ROUNDS = 24  # even: half of them in each order
+FEWEST_ROUNDS = 16  # even: half of them in each order
 _GRACE_S = 5.0
 _Answer = TypeVar("_Answer")
 _CHUNK = 1 << 16
@@ -41,10 +41,14 @@ def measure_in_turns(
     `latency_repeats` of calls that no other process disturbed, or the `latency_seconds` of all of them are over and
     each has MINIMUM_REPEATS calls at all. The machine's lock is held meanwhile. `timeout_s` bounds the time that each
     model takes itself. Only the first `latency_batch_size` rows of a request are used.
-    Raises MeasurementInterrupted where the machine's lock is not to be had.
+    Raises MeasurementInterrupted where the machine's lock or a temporary folder is not to be had.
     """
     with measuring_alone(), ExitStack() as stack:
-        members = _Group(stack, timeout_s, python).started(requests)
+        try:
+            group = _Group(stack, timeout_s, python)
+        except OSError as error:
+            raise MeasurementInterrupted(f"Nothing can be timed in turns: {error}.") from error
+        members = group.started(requests)
         for member in members:
             member.await_ready()
         for member in members:
@@ -103,8 +107,8 @@ class _Group:
             member.process = self._process(request, folder)
         except OSError as error:
             member.failure = MeasurementInterrupted(f"The process that times {request.model} cannot start: {error}.")
-        except MeasurementFailed as error:
-            member.failure = error
+        except ValueError as error:
+            member.failure = MeasurementFailed(f"The rows for {request.model} cannot be written: {error}.")
         return member
 
     def _process(self, request: MeasureRequest, folder: Path) -> "subprocess.Popen[bytes]":

@@ -16,6 +16,7 @@ from quality_gates.evidence.checked_rows import (
     paired,
     slice_table,
 )
+from quality_gates.evidence.latency import LatencyInTurns
 from quality_gates.evidence.models import (
     BatchLatency,
     ComparedRows,
@@ -36,6 +37,7 @@ __all__ = [
     "BatchLatency",
     "ComparedRows",
     "Evidence",
+    "LatencyInTurns",
     "ModelEvidence",
     "PairedRows",
     "ParityMeasurement",

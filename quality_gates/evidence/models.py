@@ -9,6 +9,7 @@ import pandas as pd
 from edge_runtime.measurement import Figures
 from quality_gates.errors import EvidenceError, UnansweredError, UnsettledError
 from quality_gates.evidence.checked_rows import MEASURE_AGAIN, check_right_or_wrong, check_rows, is_reserved, paired
+from quality_gates.evidence.latency import LatencyInTurns
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
@@ -139,7 +140,8 @@ class Evidence:
     """All that a decision may look at. `deployed=None` means that nothing is deployed yet: a first deployment.
 
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
-    ways; `functions` the custom metrics by the name that the policy has for them.
+    ways; `functions` the custom metrics by the name that the policy has for them; `turns` the times of the models
+    beside each other, one record for each number of rows at a time.
     """
 
     candidate: ModelEvidence
@@ -149,6 +151,7 @@ class Evidence:
     parity: tuple[ParityMeasurement, ...] = ()
     representativeness: ComparedRows | None = None
     functions: Mapping[str, RowsMetric] = field(default_factory=dict)
+    turns: tuple[LatencyInTurns, ...] = ()
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:
@@ -172,6 +175,11 @@ class Evidence:
     def alone(self) -> PairedRows:
         """Lay the candidate beside itself, for gates that compare it with nothing. Raises EvidenceError."""
         return self._once("candidate", self.candidate)
+
+    def disturbance(self, resource: str, batch_size: int) -> str | None:
+        """Return in words why the candidate's time says more about the machine than about it; None where it counts."""
+        turns = next((each for each in self.turns if each.batch_size == batch_size), None)
+        return None if turns is None else turns.disturbance(resource)
 
     def _once(self, name: str, reference: ModelEvidence) -> PairedRows:
         if name not in self._laid:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
 
 from edge_runtime.measurement import Figures
+from quality_gates.evidence import LatencyInTurns
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 
@@ -162,11 +163,12 @@ class ReportContent(_Frozen):
     """Everything that one gate report says about one model version on one device.
 
     `decision` tells in words what happened to the candidate, `answers` on which CPU the rows were answered, `why` how
-    it was chosen among the rungs. `flips_against` names the reference of the flipped rows: the deployed model or, on a
-    first deployment, the parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all
-    flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with the
-    parent; `layers_note` says how the layers were looked at, or why they were not. `history` ends with this version,
-    and `critical` names the slice of its figures.
+    it was chosen among the rungs. `turns` are the times of the sides beside each other, the only ones that compare.
+    `flips_against` names the reference of the flipped rows: the deployed model or, on a first deployment, the parent;
+    `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped rows, `flips` may hold
+    fewer; None says that the rows could not be compared. `ledger` begins with the parent; `layers_note` says how the
+    layers were looked at, or why they were not. `history` ends with this version, and `critical` names the slice of its
+    figures.
     """
 
     model: str
@@ -178,6 +180,7 @@ class ReportContent(_Frozen):
     decision: str
     answers: str = ""
     sides: tuple[Side, ...] = ()
+    turns: tuple[LatencyInTurns, ...] = ()
     points: tuple[SizePoint, ...] = ()
     size_budget_bytes: float | None = Field(default=None, gt=0)
     rungs: tuple[RungRow, ...] = ()

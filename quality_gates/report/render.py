@@ -16,7 +16,7 @@ from quality_gates.report.charts import confusion_picture, frontier_picture, his
 from quality_gates.report.content import ReportContent
 from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
 from quality_gates.report.quantities import MISSING, finite, percent, points, unit_of
-from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines
+from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines, turn_lines
 from quality_gates.verdict import GateResult, Verdict
 
 MAX_FLIPS = 24
@@ -46,7 +46,8 @@ def render_html(content: ReportContent) -> str:
             confidences=sorted({gate.confidence for gate in gates if gate.confidence is not None}),
             remedies=remedies(gates),
             deployed=deployed_words(content),
-            side_rows=side_rows(content.sides),
+            side_rows=side_rows(content.sides, content.turns),
+            turn_lines=turn_lines(content.turns),
             frontier=frontier_picture(content.points, content.size_budget_bytes),
             slice_lines=slice_lines(content.slices),
             ledger=ledger_of(content.ledger),
@@ -100,7 +101,7 @@ def _approval(verdict: Verdict) -> list[Text]:
 def _tables(content: ReportContent) -> Iterator[RenderableType]:
     if content.sides:
         roles = [side.role for side in content.sides]
-        lines = [(row.label, *(cell.value for cell in row.cells)) for row in side_rows(content.sides)]
+        lines = [(row.label, *(cell.value for cell in row.cells)) for row in side_rows(content.sides, content.turns)]
         yield _plain_table(("side by side", *roles), lines)
     ledger = ledger_of(content.ledger)
     if ledger is not None:

@@ -30,7 +30,7 @@ from tasks.store import digest_of
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
-_MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
+MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
 CODE = ("edge_runtime.measurement", __name__)  # the whole package, for its worker is started by name
 
 
@@ -52,7 +52,7 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
 
     inputs = {
         "file": sha256_of(file),
-        "device": digest_of(json.loads(device.model_dump_json(include=_MEASURED))),
+        "device": digest_of(json.loads(device.model_dump_json(include=MEASURED))),
         "split": split,
         "batch_sizes": sizes,
         "machine": machine(),

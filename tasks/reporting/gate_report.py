@@ -46,6 +46,7 @@ def report_content(
         decision=decision(verdict, deployed),
         answers=_answers(device, evidence.candidate),
         sides=tuple(_sides(job, climb, evidence, deployed)),
+        turns=evidence.turns,
         points=tuple(frontier(trajectory, climb, evidence.validation, deployed)),
         size_budget_bytes=device.budgets.size_bytes,
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),

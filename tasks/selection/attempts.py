@@ -15,7 +15,7 @@ from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
 from tasks.errors import RegistryError
-from tasks.measurement import answer_rows, measure_for, measure_on
+from tasks.measurement import Role, answer_rows, measure_for, measure_on
 from tasks.registry import EdgeVersion
 from tasks.selection.parity_runs import parity
 from tasks.upstream import DeviceContext
@@ -40,6 +40,11 @@ class References:
         """
         parent = measure_on(self.context, self.parent_file, split)
         return Evidence(candidate, parent, self._deployed(split), functions=self.context.job.functions)
+
+    def files(self, candidate: Path) -> dict[Role, Path]:
+        """Return the files that are timed beside each other: the candidate's, the parent's, and the deployed one's."""
+        files: dict[Role, Path] = {"candidate": candidate, "parent": self.parent_file}
+        return files if self.deployed_file is None else files | {"deployed": self.deployed_file}
 
     def _deployed(self, split: SplitName) -> ModelEvidence | None:
         if self.deployed is None:

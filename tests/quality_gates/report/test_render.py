@@ -226,3 +226,13 @@ def test_layers_have_a_line_each_or_a_reason() -> None:
     html = render_html(content.model_copy(update={"layers": (long,)}))
     assert "blocks_<wbr>1.<wbr>&lt;b&gt;conv" in html  # breaks where a reader would, and is escaped all the same
     assert "Could not." in Page(render_html(content.model_copy(update={"layers_note": "Could not."}))).text
+
+
+def test_times_are_compared_where_they_were_taken_in_turns_on_a_quiet_machine() -> None:
+    page = render_html(examples.published())
+    assert "Latency in turns (3 lines)" in page
+    assert "about the same" in page
+    assert "These times do not compare: 7 of 400 calls kept the CPU, and at least 20 must." in page
+    assert "faster" not in page and "slower" not in page
+    bare = render_html(examples.published().model_copy(update={"turns": ()}))
+    assert "Latency in turns" not in bare
