@@ -15,19 +15,6 @@ CALIBRATION = {"kind": "calibration", "bins": 10, "at_most": 0.1, "rise_at_most"
 PLAUSIBLE = {"kind": "plausibility", "metric": "accuracy", "gain_at_most": 0.05, "confidence": 0.95}
 SITES = {"kind": "representativeness"}
 METRIC = {"kind": "limit", "metric": "recall", "of": "crack", "at_least": 0.9, "confidence": 0.95}
-SIZE = {"kind": "limit", "resource": "size_bytes", "at_most": 100_000}
-AGAINST = {"kind": "non_inferiority", "metric": "accuracy", "margin": 0.05, "confidence": 0.95}
-SEARCHED = {"kind": "found_slices", "against": "parent", "min_rows": 50, "carried": 3, "margin": 0.05}
-ON_ANSWERS: list[dict[str, Any]] = [
-    AGAINST | {"against": "parent"},
-    AGAINST | {"against": "deployed", "on_inconclusive": "warn"},
-    FLIPS | {"on_inconclusive": "warn"},
-    CALIBRATION | {"on_inconclusive": "warn"},
-    PLAUSIBLE,
-    METRIC,
-    PARITY,
-    SEARCHED | {"confidence": 0.95},
-]
 EVERY: list[dict[str, Any]] = [FLIPS, PARITY, CALIBRATION, PLAUSIBLE, SITES, METRIC]
 SAME = ParityMeasurement("batched_single", 256, 0, 1e-6)
 
@@ -43,3 +30,18 @@ def compared(*outcomes: str) -> SimpleNamespace:
 
 def good() -> Evidence:
     return dataclasses.replace(seen(answers()), parity=(SAME,), representativeness=compared("alike"))
+
+
+SIZE = {"kind": "limit", "resource": "size_bytes", "at_most": 100_000}
+AGAINST = {"kind": "non_inferiority", "metric": "accuracy", "margin": 0.05, "confidence": 0.95}
+SEARCHED = {"kind": "found_slices", "against": "parent", "min_rows": 50, "carried": 3, "margin": 0.05}
+ON_ANSWERS: list[dict[str, Any]] = [
+    AGAINST | {"against": "parent"},
+    AGAINST | {"against": "deployed", "on_inconclusive": "warn"},
+    FLIPS | {"on_inconclusive": "warn"},
+    CALIBRATION | {"on_inconclusive": "warn"},
+    PLAUSIBLE,
+    METRIC,
+    PARITY,
+    SEARCHED | {"confidence": 0.95},
+]
