@@ -33,6 +33,13 @@ class UndecidedError(EvidenceError):
     """Rows that leave a question open however the models answer. Inconclusive, as too few rows are."""
 
 
+class UnsettledError(EvidenceError):
+    """Evidence that says nothing about the version: an interrupted measurement, or a machine too busy to compare.
+
+    Inconclusive and blocking whatever a gate allows, and asked again.
+    """
+
+
 class EmptySliceError(EvidenceError):
     """A slice that no measured row is in."""
 

@@ -26,8 +26,9 @@ class GateResult(_Record):
     slice would decide in 4 of 5 cases; `findings` are the sentences behind a gate that looked at several things.
 
     `blocking` is false for what may not stop the release: a gate that does not apply yet, or an inconclusive one that
-    the policy only warns about. `threshold` is -margin for non-inferiority and the limit for a resource;
-    `candidate_value` and `reference_value` are the two accuracies, or the candidate's resource figure.
+    the policy only warns about. `asked_again` is true where what stopped the gate says nothing about the version: an
+    interrupted measurement, or a machine too busy to compare. `threshold` is -margin for non-inferiority and the limit
+    for a resource; `candidate_value` and `reference_value` are the two accuracies, or the candidate's resource figure.
     """
 
     name: str
@@ -53,6 +54,7 @@ class GateResult(_Record):
     findings: tuple[str, ...] = ()
     sentence: str
     remedy: str | None = None
+    asked_again: bool = False
 
 
 class Approval(_Record):
@@ -135,6 +137,11 @@ class Verdict(_Record):
     def blocking(self) -> tuple[GateResult, ...]:
         """The gates that stand in the way."""
         return tuple(gate for gate in self.gates if _blocks(gate))
+
+    @property
+    def undecided_by_noise(self) -> bool:
+        """True where all that stands in the way says nothing about the version, so that it is no answer."""
+        return not self.passed and bool(self.blocking) and all(gate.asked_again for gate in self.blocking)
 
     @property
     def headline(self) -> str:

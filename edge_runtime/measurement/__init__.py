@@ -4,11 +4,24 @@
 a `Measurement`: the outputs of every row, and the `Figures` of the file. `RESOURCES` describes each figure to whoever
 shows, limits or compares it. `measure` writes the request to a folder and starts
 `python -m edge_runtime.measurement.worker` on it, on request by another interpreter or under an emulator.
-Every failure there is a MeasurementFailed.
+`measure_in_turns` times several models beside each other, so that their `TurnLatency` can be compared. One measurement
+of time runs on a machine at once. Every failure is a MeasurementFailed.
 """
 
 from edge_runtime.measurement.figures import RESOURCES, Figures, Resource
+from edge_runtime.measurement.latency import TurnLatency, too_busy
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 from edge_runtime.measurement.runner import measure
+from edge_runtime.measurement.turns import measure_in_turns
 
-__all__ = ["RESOURCES", "Figures", "MeasureRequest", "Measurement", "Resource", "measure"]
+__all__ = [
+    "RESOURCES",
+    "Figures",
+    "MeasureRequest",
+    "Measurement",
+    "Resource",
+    "TurnLatency",
+    "measure",
+    "measure_in_turns",
+    "too_busy",
+]

@@ -29,6 +29,11 @@ class Resource:
     weighed_as: Literal["bytes", "memory", "latency"] | None = None
 
     @property
+    def is_time(self) -> bool:
+        """True for a time: another process can make it longer, and two of them compare only where taken in turns."""
+        return self.unit == "ms"
+
+    @property
     def budget(self) -> str:
         """Name of the gate that a device's budget of this resource becomes."""
         return f"{self.title[0].lower()}{self.title[1:]} budget"

@@ -151,13 +151,18 @@ class RowReader:
 
 
 class RowWriter:
-    """Writer that appends batches to a .npy file; `name` is the output's, `rows` the number of rows in the end."""
+    """Writer that appends batches to a .npy file; `name` is the output's, `rows` the number of rows in the end.
+
+    It counts the rows that have a NaN or an infinity in them; integers and bools have none.
+    """
 
     def __init__(self, path: Path, name: str, rows: int) -> None:
         self._file = path.open("wb")
         self._name = name
         self._rows = rows
         self._kind: tuple[np.dtype, tuple[int, ...]] | None = None
+        self._appended = self._broken = 0
+        self._first_broken: int | None = None
 
     def append(self, batch: np.ndarray, rows: int) -> None:
         """Append a batch; a SessionError unless it has `rows` rows of the same dtype and shape as all before."""
@@ -173,6 +178,24 @@ class RowWriter:
         if kind != self._kind:
             raise SessionError(f"The output {self._name} changes from {self._kind} to {kind}; rows must be alike.")
         self._file.write(np.ascontiguousarray(batch).tobytes())
+        self._count_broken(batch)
+
+    def check_finite(self) -> None:
+        """Raise MeasurementFailed where a row that was appended has a NaN or an infinity in it."""
+        if self._broken:
+            raise MeasurementFailed(
+                f"The output {self._name}: expected finite numbers, got NaN or an infinity in {self._broken} of "
+                f"{self._appended} rows, first in row {self._first_broken}; look for a division by zero, a logarithm "
+                "of 0, an overflow in half precision, or rows that hold NaN themselves."
+            )
+
+    def _count_broken(self, batch: np.ndarray) -> None:
+        if batch.dtype.kind == "f":
+            (broken,) = np.nonzero(~np.isfinite(batch.reshape(len(batch), -1)).all(axis=1))
+            if len(broken) and self._first_broken is None:
+                self._first_broken = self._appended + int(broken[0])
+            self._broken += len(broken)
+        self._appended += len(batch)
 
     def __enter__(self) -> "RowWriter":
         return self

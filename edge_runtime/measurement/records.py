@@ -1,7 +1,7 @@
 """The request of a measurement and its result."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ class MeasureRequest:
 
     `inputs` maps every input's name to an array of all rows (axis 0). `batch_size` rows are predicted at a time.
     Latency is that of `latency_batch_size` rows: after `latency_warmup` runs, `latency_repeats` are timed, or fewer
-    once `latency_seconds` are over, but at least worker.MINIMUM_REPEATS if as many are asked for.
+    once `latency_seconds` are over, but at least timing.MINIMUM_REPEATS if as many are asked for.
     `memory_limit_mb` bounds the peak resident memory of the whole process in MiB, the runtime included.
     Raises MeasurementFailed for rows that do not match and for numbers that are not positive.
     """
@@ -51,6 +51,15 @@ class MeasureRequest:
     def rows(self) -> int:
         """The number of rows that the model answers."""
         return len(next(iter(self.inputs.values())))
+
+    @property
+    def times_calls(self) -> bool:
+        """True where the latency is asked for; a request for answers alone times one call."""
+        return self.latency_repeats > 1
+
+    def for_timing(self) -> "MeasureRequest":
+        """Return the request with only the rows that are timed."""
+        return replace(self, inputs={name: array[: self.latency_batch_size] for name, array in self.inputs.items()})
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """`python -m edge_runtime.measurement.worker REQUEST.json`: measures a model in its own process, as on the device.
 
-The runner starts it; the result and the outputs are written beside the request.
+The runner starts it; the result and the outputs are written beside the request. With `--in-turns` it times a block of
+calls for each line of its stdin instead.
 """
 
 import ctypes
 import functools
-import gc
 import resource
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, SessionMemoryError
 from edge_runtime.measurement import memory as process_memory
 from edge_runtime.measurement.figures import Figures
+from edge_runtime.measurement.latency import TimedLoad
 from edge_runtime.measurement.protocol import (
     MeasuringJob,
     RowReader,
@@ -27,9 +27,9 @@ from edge_runtime.measurement.protocol import (
     write_failure,
     write_figures,
 )
+from edge_runtime.measurement.timing import IN_TURNS, answer_turns, time_calls, time_load
 from edge_runtime.session import EdgeModel
 
-MINIMUM_REPEATS = 20
 _PR_SET_PDEATHSIG = 1
 
 
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     job = read_job(Path(arguments[0]).absolute())
     try:
-        _measure(job)
+        (_time_in_turns if IN_TURNS in arguments else _measure)(job)
     except (MemoryError, SessionMemoryError) as error:
         process_memory.lift_limit()
         write_failure(job, f"{_over_limit(job)} {error}")
@@ -54,10 +54,7 @@ def main(arguments: list[str]) -> int:
 def _measure(job: MeasuringJob) -> None:
     readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
     bare_mb = process_memory.resident_mb()
-    process_memory.reset_peak()
-    _apply_limit(job, bare_mb)
-    model, load_ms = _load(job)
-    _check_peak(job)
+    model, load = _loaded(job, bare_mb)
     _predict_all(job, model, readers)
     milliseconds = time_calls(
         functools.partial(model.predict, _timed_rows(job, readers)),
@@ -71,11 +68,32 @@ def _measure(job: MeasuringJob) -> None:
     figures = Figures(
         size_bytes=job.model.stat().st_size,
         peak_rss_mb=peak_mb,
-        load_ms=load_ms,
+        load_ms=load.milliseconds,
         latency_p50_ms=float(p50),
         latency_p99_ms=float(p99),
     )
     write_figures(job, figures, bare_mb, len(model.outputs))
+
+
+def _time_in_turns(job: MeasuringJob) -> None:
+    readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
+
+    def load() -> tuple[TimedLoad, Callable[[], object]]:
+        model, timed = _loaded(job, process_memory.resident_mb())
+        call = functools.partial(model.predict, _timed_rows(job, readers))
+        time_calls(call, warmup=job.latency_warmup, repeats=1, seconds=job.latency_seconds)
+        return timed, call
+
+    answer_turns(load)
+
+
+def _loaded(job: MeasuringJob, bare_mb: float) -> tuple[EdgeModel, TimedLoad]:
+    """Load the model under the limit on memory; return it with the time that this took."""
+    process_memory.reset_peak()
+    _apply_limit(job, bare_mb)
+    model, load = _load(job)
+    _check_peak(job)
+    return model, load
 
 
 def _apply_limit(job: MeasuringJob, bare_mb: float) -> None:
@@ -102,12 +120,10 @@ def _over_limit(job: MeasuringJob) -> str:
     return f"The model does not fit the memory limit of {job.memory_limit_mb:.0f} MiB."
 
 
-def _load(job: MeasuringJob) -> tuple[EdgeModel, float]:
+def _load(job: MeasuringJob) -> tuple[EdgeModel, TimedLoad]:
     loaded: list[EdgeModel] = []
-    (load_ms,) = time_calls(
-        lambda: loaded.append(EdgeModel.load(job.model, job.settings)), warmup=0, repeats=1, seconds=1
-    )
-    return loaded[0], load_ms
+    timed = time_load(lambda: loaded.append(EdgeModel.load(job.model, job.settings)))
+    return loaded[0], timed
 
 
 def _predict_all(job: MeasuringJob, model: EdgeModel, readers: dict[str, RowReader]) -> None:
@@ -121,41 +137,14 @@ def _predict_all(job: MeasuringJob, model: EdgeModel, readers: dict[str, RowRead
             batch = {name: reader.read(start, stop) for name, reader in readers.items()}
             for writer, output in zip(writers, model.predict(batch), strict=True):
                 writer.append(output, stop - start)
+        for writer in writers:
+            writer.check_finite()
 
 
 def _timed_rows(job: MeasuringJob, readers: dict[str, RowReader]) -> dict[str, np.ndarray]:
     size = job.latency_batch_size
     chosen = np.arange(size) % job.rows  # fewer rows than a batch: they come round again
     return {name: reader.read(0, size)[chosen] for name, reader in readers.items()}
-
-
-def time_calls(call: Callable[[], object], *, warmup: int, repeats: int, seconds: float) -> list[float]:
-    """Return the milliseconds of each timed call, without those of the warm-up; the garbage collector is off.
-
-    Stops after `repeats` calls, or after `seconds` once there are MINIMUM_REPEATS of them.
-    """
-    for _ in range(warmup):
-        call()
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return _timed(call, repeats, int(seconds * 1e9))
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _timed(call: Callable[[], object], repeats: int, nanoseconds: int) -> list[float]:
-    milliseconds: list[float] = []
-    deadline = time.perf_counter_ns() + nanoseconds
-    while len(milliseconds) < repeats:
-        began = time.perf_counter_ns()
-        call()
-        ended = time.perf_counter_ns()
-        milliseconds.append((ended - began) / 1e6)
-        if ended >= deadline and len(milliseconds) >= MINIMUM_REPEATS:
-            break
-    return milliseconds
 
 
 def _die_with_parent() -> None:

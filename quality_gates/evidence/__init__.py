@@ -17,6 +17,7 @@ from quality_gates.evidence.checked_rows import (
     slice_table,
 )
 from quality_gates.evidence.classes import KnownClasses
+from quality_gates.evidence.latency import LatencyInTurns
 from quality_gates.evidence.models import (
     AnsweringCpu,
     BatchLatency,
@@ -40,6 +41,7 @@ __all__ = [
     "ComparedRows",
     "Evidence",
     "KnownClasses",
+    "LatencyInTurns",
     "ModelEvidence",
     "PairedRows",
     "ParityMeasurement",

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 import pandas as pd
 
 from edge_runtime.measurement import Figures
-from quality_gates.errors import EvidenceError, UnansweredError
+from quality_gates.errors import EvidenceError, UnansweredError, UnsettledError
 from quality_gates.evidence.checked_rows import (
     MEASURE_AGAIN,
     check_right_or_wrong,
@@ -17,6 +17,7 @@ from quality_gates.evidence.checked_rows import (
     paired,
 )
 from quality_gates.evidence.classes import KnownClasses
+from quality_gates.evidence.latency import LatencyInTurns
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
@@ -37,7 +38,7 @@ class ParityMeasurement:
     """The candidate run in two ways on the same rows.
 
     `largest` is the largest difference of an output as a share of the largest output, `differing` the rows whose answer
-    differs. `failure` is a sentence where one of the two did not run.
+    differs. `failure` is a sentence where one of the two did not run, `interrupted` as in ModelEvidence.
     """
 
     check: ParityCheck
@@ -45,6 +46,7 @@ class ParityMeasurement:
     differing: int
     largest: float
     failure: str | None = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,10 @@ class ModelEvidence:
     latency of several rows at a time, where a gate asks for it.
 
     `failure` is a sentence when the measurement crashed or ran out of time; whatever else is there then counts for
-    nothing. `answered_on` is the CPU that the answers are from; `unanswered` says why there are none although the
-    model runs here, so that its resources still count. `file_sha256` names the file that was measured.
+    nothing. `interrupted` is set where something outside the model ended it, such as a kill or a full disk: that says
+    nothing about the model, which is measured again. `answered_on` is the CPU that the answers are from; `unanswered`
+    says why there are none although the model runs here, so that its resources still count. `file_sha256` names the
+    file that was measured.
     """
 
     rows: pd.DataFrame | None
@@ -100,6 +104,7 @@ class ModelEvidence:
     unanswered: Unanswered | None = None
     batches: tuple[BatchLatency, ...] = ()
     file_sha256: str | None = None
+    interrupted: bool = False
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
         """Return the checked rows, of answers that vary, or raise EvidenceError."""
@@ -142,7 +147,8 @@ class ModelEvidence:
 
     def _check_not_failed(self, whose: str) -> None:
         if self.failure is not None:
-            raise EvidenceError(f"The measurement of the {whose} failed: {self.failure}", MEASURE_AGAIN)
+            kind, ended = (UnsettledError, "was interrupted") if self.interrupted else (EvidenceError, "failed")
+            raise kind(f"The measurement of the {whose} {ended}: {self.failure}", MEASURE_AGAIN)
 
 
 class FoundDifference(Protocol):
@@ -189,7 +195,8 @@ class Evidence:
 
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
     ways; `functions` the custom metrics by the name that the policy has for them; `classes` those that other splits
-    name, so that one without a test row is missed.
+    name, so that one without a test row is missed; `turns` the times of the models beside each other, one record for
+    each number of rows at a time.
     """
 
     candidate: ModelEvidence
@@ -200,6 +207,7 @@ class Evidence:
     representativeness: ComparedRows | None = None
     functions: Mapping[str, RowsMetric] = field(default_factory=dict)
     classes: KnownClasses = field(default_factory=KnownClasses)
+    turns: tuple[LatencyInTurns, ...] = ()
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:
@@ -223,6 +231,11 @@ class Evidence:
     def alone(self) -> PairedRows:
         """Lay the candidate beside itself, for gates that compare it with nothing. Raises EvidenceError."""
         return self._once("candidate", self.candidate)
+
+    def disturbance(self, resource: str, batch_size: int) -> str | None:
+        """Return in words why the candidate's time says more about the machine than about it; None where it counts."""
+        turns = next((each for each in self.turns if each.batch_size == batch_size), None)
+        return None if turns is None else turns.disturbance(resource)
 
     def _once(self, name: str, reference: ModelEvidence) -> PairedRows:
         if name not in self._laid:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, final
 
-from quality_gates.errors import UnansweredError, UndecidedError, reason_and_remedy
+from quality_gates.errors import UnansweredError, UndecidedError, UnsettledError, reason_and_remedy
 from quality_gates.evidence import Evidence
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import OnInconclusive, Setting
@@ -75,7 +75,8 @@ class GateKind(Setting, ABC):
         """Return the decision; whatever stops it is a failed gate that says why, never an exception.
 
         Rows that leave the question open are inconclusive instead. So are answers that could not be taken on the
-        device's CPU, which block whatever the policy allows.
+        device's CPU, and evidence that says nothing about the version, which is asked again; both block whatever the
+        policy allows.
         """
         try:
             return self.decide(evidence)
@@ -84,8 +85,9 @@ class GateKind(Setting, ABC):
             sentence = f"{self.heading} could not be decided. {reason}"
             if isinstance(error, UndecidedError):
                 return self.concluded("inconclusive", sentence, lambda: remedy)
-            outcome: GateOutcome = "inconclusive" if isinstance(error, UnansweredError) else "fail"
-            return self._result(outcome, blocking=True, sentence=sentence, remedy=remedy)
+            again = isinstance(error, UnsettledError)
+            outcome: GateOutcome = "inconclusive" if again or isinstance(error, UnansweredError) else "fail"
+            return self._result(outcome, blocking=True, sentence=sentence, remedy=remedy, asked_again=again)
 
     def concluded(self, outcome: GateOutcome, sentence: str, remedy: Callable[[], str], **figures: Any) -> GateResult:
         """Return the result of a decided gate: one that did not pass has a remedy, and blocks unless it only warns.
@@ -99,6 +101,12 @@ class GateKind(Setting, ABC):
             sentence=sentence,
             remedy=None if outcome == "pass" else remedy(),
             **figures,
+        )
+
+    def unsettled(self, sentence: str, remedy: str, **figures: Any) -> GateResult:
+        """Return the result of a gate whose figure says nothing about the version: inconclusive, and asked again."""
+        return self._result(
+            "inconclusive", blocking=True, sentence=sentence, remedy=remedy, asked_again=True, **figures
         )
 
     def not_applicable(self) -> GateResult:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from quality_gates.errors import EvidenceError
+from quality_gates.errors import EvidenceError, UnsettledError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence, ParityMeasurement
 from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import GateKind, Shown
@@ -84,7 +84,8 @@ class Parity(GateKind):
             raise EvidenceError(f"It {how}.", MEASURE_AGAIN)
         (seen,) = found
         if seen.failure is not None:
-            raise EvidenceError(f"The measurement failed: {seen.failure}", MEASURE_AGAIN)
+            kind, ended = (UnsettledError, "was interrupted") if seen.interrupted else (EvidenceError, "failed")
+            raise kind(f"The measurement {ended}: {seen.failure}", MEASURE_AGAIN)
         counted = seen.rows > 0 and 0 <= seen.differing <= seen.rows
         if not (counted and math.isfinite(seen.largest) and seen.largest >= 0):
             raise EvidenceError(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
 
 from edge_runtime.measurement import Figures
+from quality_gates.evidence import LatencyInTurns
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 
@@ -165,12 +166,13 @@ class ReportContent(_Frozen):
 
     `decision` tells in words what happened to the candidate, `answers` on which CPU the rows were answered, `why` how
     it was chosen among the rungs. `instruction_set` names the one that answered; `is_unproven` is set where the device
-    has another one, and is shown in amber. `flips_against` names the reference of the flipped rows: the deployed model
-    or, on a first deployment, the parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts
-    all flipped rows, `flips` may hold fewer; None says that the rows could not be compared. `ledger` begins with the
-    parent; `layers_note` says how the layers were looked at, or why they were not. `history` ends with this version,
-    and `critical` names the slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly,
-    or figures of another unit where `scores_are_shares` is false.
+    has another one, and is shown in amber. `turns` are the times of the sides beside each other, the only ones that
+    compare. `flips_against` names the reference of the flipped rows: the deployed model or, on a first deployment, the
+    parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped rows, `flips` may
+    hold fewer; None says that the rows could not be compared. `ledger` begins with the parent; `layers_note` says how
+    the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the slice of
+    its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another unit where
+    `scores_are_shares` is false.
     """
 
     model: str
@@ -185,6 +187,7 @@ class ReportContent(_Frozen):
     is_unproven: bool = False
     scores_are_shares: bool = True
     sides: tuple[Side, ...] = ()
+    turns: tuple[LatencyInTurns, ...] = ()
     points: tuple[SizePoint, ...] = ()
     size_budget_bytes: float | None = Field(default=None, gt=0)
     rungs: tuple[RungRow, ...] = ()

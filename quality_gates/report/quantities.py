@@ -122,10 +122,15 @@ def ratio(candidate: float | None, reference: float | None, less: str, more: str
     ours, theirs = finite(candidate), finite(reference)
     if ours is None or theirs is None or ours <= 0 or theirs <= 0:
         return None
-    times = max(ours, theirs) / min(ours, theirs)
-    if times < 1.05:
+    return times(ours / theirs, less, more)
+
+
+def times(quotient: float, less: str, more: str) -> str:
+    """Write a positive quotient, candidate over reference, as how many times the candidate is `less` or `more`."""
+    factor = max(quotient, 1 / quotient)
+    if factor < 1.05:
         return "about the same"
-    return f"{times:.{1 if times < 100 else 0}f}× {less if ours < theirs else more}"
+    return f"{factor:.{1 if factor < 100 else 0}f}× {less if quotient < 1 else more}"
 
 
 @dataclass(frozen=True)

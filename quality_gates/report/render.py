@@ -16,7 +16,7 @@ from quality_gates.report.charts import confusion_picture, frontier_picture, his
 from quality_gates.report.content import ReportContent
 from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
 from quality_gates.report.quantities import MISSING, finite, score, score_change, score_title, unit_of
-from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines
+from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines, turn_lines
 from quality_gates.verdict import GateResult, Verdict
 
 MAX_FLIPS = 24
@@ -47,7 +47,8 @@ def render_html(content: ReportContent) -> str:
             remedies=remedies(gates),
             deployed=deployed_words(content),
             measure=score_title(content.scores_are_shares),
-            side_rows=side_rows(content.sides, content.scores_are_shares),
+            side_rows=side_rows(content.sides, content.scores_are_shares, content.turns),
+            turn_lines=turn_lines(content.turns),
             frontier=frontier_picture(content.points, content.size_budget_bytes, content.scores_are_shares),
             slice_lines=slice_lines(content.slices),
             ledger=ledger_of(content.ledger, content.scores_are_shares),
@@ -109,7 +110,7 @@ def _tables(content: ReportContent) -> Iterator[RenderableType]:
         roles = [side.role for side in content.sides]
         lines = [
             (row.label, *(cell.value for cell in row.cells))
-            for row in side_rows(content.sides, content.scores_are_shares)
+            for row in side_rows(content.sides, content.scores_are_shares, content.turns)
         ]
         yield _plain_table(("side by side", *roles), lines)
     shares = content.scores_are_shares

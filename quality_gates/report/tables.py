@@ -7,9 +7,20 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from edge_runtime.measurement import RESOURCES, Resource
-from quality_gates.evidence import UNLISTED
+from quality_gates.evidence import UNLISTED, LatencyInTurns
 from quality_gates.report.content import LayerRow, LedgerRow, ReportContent, RungRow, Side, SizePoint, SliceRow
-from quality_gates.report.quantities import MISSING, figure, finite, ratio, score, score_change, score_title
+from quality_gates.report.quantities import (
+    MISSING,
+    figure,
+    finite,
+    percent,
+    quantity,
+    ratio,
+    score,
+    score_change,
+    score_title,
+    times,
+)
 from quality_gates.representativeness import Comparison, Representativeness
 
 Row: TypeAlias = Mapping[str, Any]
@@ -35,6 +46,21 @@ class SideRow:
 
 
 @dataclass(frozen=True)
+class TurnLine:
+    """One model timed in turns, in words; `note` says why its times do not compare."""
+
+    role: str
+    batch_size: int
+    p10: str = MISSING
+    p50: str = MISSING
+    p99: str = MISSING
+    spread: str = MISSING
+    switches: str = MISSING
+    calls: str = MISSING
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class SliceLine:
     """One slice with the candidate's changes; None where one of the two is missing."""
 
@@ -43,13 +69,22 @@ class SliceLine:
     vs_parent: float | None
 
 
-def side_rows(sides: Sequence[Side], shares: bool = True) -> tuple[SideRow, ...]:
-    """Accuracy, slices and resources of every model, with the candidate's change beside each reference."""
+def side_rows(sides: Sequence[Side], shares: bool = True, turns: Sequence[LatencyInTurns] = ()) -> tuple[SideRow, ...]:
+    """Accuracy, slices and resources of every model, with the candidate's change beside each reference.
+
+    A time has a change only where both models' were taken in the same `turns`.
+    """
+    single = next((each for each in turns if each.batch_size == 1), None)
     rows = [_scores(score_title(shares), sides, lambda side: side.accuracy, shares)]
     for name in dict.fromkeys(value.name for side in sides for value in side.slices):
         rows.append(_scores(name, sides, partial(_slice_value, name), shares))
-    rows += [_figures(sides, name, resource) for name, resource in RESOURCES.items()]
+    rows += [_figures(sides, name, resource, single) for name, resource in RESOURCES.items()]
     return tuple(rows)
+
+
+def turn_lines(turns: Sequence[LatencyInTurns]) -> tuple[TurnLine, ...]:
+    """Lay out the times that were taken in turns: a line per model and number of rows at a time."""
+    return tuple(_turn_line(each, role) for each in turns for role in (*each.latencies, *each.failures))
 
 
 def slice_lines(rows: Sequence[SliceRow]) -> tuple[SliceLine, ...]:
@@ -121,7 +156,7 @@ def comparison_lines(result: Representativeness | None) -> tuple[ComparisonLine,
 
 
 def report_tables(content: ReportContent) -> dict[str, Sequence[Row]]:
-    """Return plain rows by table: gates, models, ladder, ledger, layers, slices, frontier, mistakes and flips.
+    """Return plain rows by table: gates, models, turns, ladder, ledger, layers, slices, frontier, mistakes and flips.
 
     No table is empty. Slices of the models and of the ledger are columns of their own; pictures of flipped rows are
     left out.
@@ -129,6 +164,11 @@ def report_tables(content: ReportContent) -> dict[str, Sequence[Row]]:
     tables: dict[str, Sequence[Row]] = {
         "gates": [gate.model_dump() for gate in content.verdict.gates],
         "models": [_with_slices(side) for side in content.sides],
+        "turns": [
+            {"role": role, "batch_size": turns.batch_size, **asdict(latency)}
+            for turns in content.turns
+            for role, latency in turns.latencies.items()
+        ],
         "ladder": [_flat(row) for row in content.rungs],
         "ledger": [_with_slices(row) for row in content.ledger],
         "layers": [_with_slices(row) for row in content.layers],
@@ -177,15 +217,41 @@ def _scores(label: str, sides: Sequence[Side], read: Callable[[Side], float | No
     return SideRow(label, tuple(cells))
 
 
-def _figures(sides: Sequence[Side], name: str, resource: Resource) -> SideRow:
+def _figures(sides: Sequence[Side], name: str, resource: Resource, turns: LatencyInTurns | None) -> SideRow:
     candidate = _candidate(sides)
     cells = []
     for side in sides:
-        times = None
-        if candidate and side is not candidate and candidate.figures and side.figures:
-            times = ratio(candidate.figures.value(name), side.figures.value(name), resource.less, resource.more)
-        cells.append(Cell(figure(side.figures, name), _resource_note(times)))
+        note = None
+        if candidate and side is not candidate:
+            note = _times(side, name, resource, turns) if resource.is_time else _ratio(candidate, side, name, resource)
+        cells.append(Cell(figure(side.figures, name), _resource_note(note)))
     return SideRow(resource.title, tuple(cells))
+
+
+def _ratio(candidate: Side, side: Side, name: str, resource: Resource) -> str | None:
+    if candidate.figures is None or side.figures is None:
+        return None
+    return ratio(candidate.figures.value(name), side.figures.value(name), resource.less, resource.more)
+
+
+def _times(side: Side, name: str, resource: Resource, turns: LatencyInTurns | None) -> str | None:
+    quotient = None if turns is None else turns.ratio(name, side.role)
+    return None if quotient is None else times(quotient, resource.less, resource.more)
+
+
+def _turn_line(turns: LatencyInTurns, role: str) -> TurnLine:
+    note = turns.disturbance("latency_p50_ms", role)
+    note = "" if note is None else f"These times do not compare: {note}."
+    latency = turns.latencies.get(role)
+    if latency is None:
+        return TurnLine(role, turns.batch_size, note=note)
+    p10, p50, p99 = (
+        quantity("latency_p50_ms", value)
+        for value in (latency.latency_p10_ms, latency.latency_p50_ms, latency.latency_p99_ms)
+    )
+    calls = f"{latency.undisturbed:,} of {latency.calls:,}"
+    switches = f"{latency.switches_per_s:.0f}"
+    return TurnLine(role, turns.batch_size, p10, p50, p99, percent(latency.spread), switches, calls, note)
 
 
 def _ledger_line(row: LedgerRow, before: LedgerRow | None, slices: tuple[str, ...]) -> LedgerLine:

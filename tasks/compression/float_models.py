@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from torch import nn
 
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import ExportError
@@ -16,6 +16,7 @@ from model_compression.onnx_files import check_shrunk, export_onnx
 from model_compression.pruning import History, load_snapshot, read_history
 from model_compression.students import build_student
 from model_compression.training import predict
+from tasks.errors import SystemFailure
 from tasks.store import StageResult
 from tasks.upstream import Context, OnnxParent, TorchParent
 
@@ -138,6 +139,8 @@ def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expec
     asked = MeasureRequest(path, inputs, SessionSettings(threads=1), len(expected), latency_warmup=0, latency_repeats=1)
     try:
         (got,) = measure(asked, TIMEOUT_S).outputs
+    except MeasurementInterrupted as error:
+        raise SystemFailure(f"The exported {path.name} gave no answers. {error}") from error
     except MeasurementFailed as error:
         raise ExportError(f"{path.name}: expected it to answer in a process of its own, got: {error}") from error
     difference = float(np.abs(got - expected).max() / max(1e-12, np.abs(expected).max()))

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from torch import nn
 
 from deployments.techniques import Distil
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from model_compression.onnx_files import export_onnx
 from model_compression.pruning import int8_weight_bytes, load_snapshot, parameters, save_snapshot
 from model_compression.quantization import quantize_after_training
@@ -21,6 +21,7 @@ from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, decide
 from tasks.compression.distillation_targets import fine_tune_with_parent
 from tasks.compression.float_models import FILE, LOADING, MeasuredFloatModel
+from tasks.errors import SystemFailure
 from tasks.measurement import machine, measure_resources
 from tasks.store import digest_of
 from tasks.upstream import Context, DeviceContext, TorchParent
@@ -145,6 +146,8 @@ def _missed_budgets(context: DeviceContext, model: nn.Module, folder: Path) -> l
     quantize_after_training(folder / "float.onnx", rows, folder / FILE, method="minmax", reduce_range=device.saturates)
     try:
         seen = measure_resources(device, folder / FILE, rows)
+    except MeasurementInterrupted as error:  # no fact about the student's size, so it must not be kept as one
+        raise SystemFailure(f"The student for {device.name} was not measured. {error}") from error
     except MeasurementFailed as error:
         return [str(error)]
     budgets = decide(GatePolicy(gates=device.budgets.limits()), Evidence(ModelEvidence(None, seen), None, None))

@@ -1,7 +1,8 @@
 """Measurement of an edge file as the device runs it, with answers from the device's class of CPU.
 
 In comes a file and a split on one device; out goes the evidence that gates look at: a line per row and the resource
-figures, or a sentence on why there are none. Latency and memory are this machine's, never an emulator's.
+figures, or a sentence on why there are none. Latency and memory are this machine's, never an emulator's. Times that are
+compared with each other are taken in turns.
 """
 
 from tasks.measurement.device_answers import emulated_outputs, measure_for
@@ -13,8 +14,10 @@ from tasks.measurement.device_measurement import (
     request,
     session_settings,
 )
+from tasks.measurement.latency_in_turns import Role, timed_in_turns
 
 __all__ = [
+    "Role",
     "answer_rows",
     "emulated_outputs",
     "machine",
@@ -23,4 +26,5 @@ __all__ = [
     "measure_resources",
     "request",
     "session_settings",
+    "timed_in_turns",
 ]

@@ -15,7 +15,7 @@ from edge_runtime.files import sha256_of
 from quality_gates.evidence import ModelEvidence, Unanswered
 from tasks.emulation import answering_of, find_emulator
 from tasks.errors import EmulatorMissing
-from tasks.measurement.device_measurement import answer_rows, check_form, measure_on, request
+from tasks.measurement.device_measurement import answer_rows, check_form, failed, measure_on, request
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
@@ -39,7 +39,7 @@ def measure_for(context: DeviceContext, file: Path, split: SplitName) -> ModelEv
         return replace(native, rows=None, unanswered=Unanswered(error.reason, error.remedy))
     except MeasurementFailed as error:
         logger.warning("%s: on %s: %s", device.name, where.cpu.name, error)
-        return replace(native, rows=None, resources=None, failure=f"On {where.cpu.name}: {error}")
+        return replace(failed(error, f"On {where.cpu.name}: "), file_sha256=native.file_sha256)
     return replace(native, rows=answer_rows(context.job, split, outputs), answered_on=where.cpu)
 
 

@@ -16,7 +16,7 @@ from deployments.answers import Answers, answers_of, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.workload import SplitName, check_row_of_outputs
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.files import sha256_of
 from edge_runtime.measurement import Figures, MeasureRequest, measure
 from edge_runtime.settings import Optimization, SessionSettings
@@ -31,7 +31,7 @@ from tasks.upstream import DeviceContext
 
 _ROUNDING = 1e-3  # by which float32 probabilities may miss a sum of 1
 logger = logging.getLogger("edgewright")
-_MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
+MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
 CODE = ("edge_runtime.measurement", __name__)  # the whole package, for its worker is started by name
 
 
@@ -54,7 +54,7 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
 
     inputs = {
         "file": sha256_of(file),
-        "device": digest_of(json.loads(device.model_dump_json(include=_MEASURED))),
+        "device": digest_of(json.loads(device.model_dump_json(include=MEASURED))),
         "split": split,
         "batch_sizes": sizes,
         "machine": machine(),
@@ -64,10 +64,16 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
         stage = context.store.run("measure", inputs, CODE, produce)
     except MeasurementFailed as error:
         logger.warning("%s: %s", device.name, error)
-        return ModelEvidence(rows=None, resources=None, failure=str(error), file_sha256=str(inputs["file"]))
+        return replace(failed(error), file_sha256=str(inputs["file"]))
     rows = answer_rows(job, split, np.load(stage.folder / "outputs.npy"))
     batches = tuple(BatchLatency(**batch) for batch in stage.value["batches"])
     return ModelEvidence(rows, Figures(**stage.value["figures"]), batches=batches, file_sha256=str(inputs["file"]))
+
+
+def failed(error: MeasurementFailed, where: str = "") -> ModelEvidence:
+    """Return a failed measurement as evidence; `where` is the beginning of its sentence."""
+    interrupted = isinstance(error, MeasurementInterrupted)
+    return ModelEvidence(rows=None, resources=None, failure=f"{where}{error}", interrupted=interrupted)
 
 
 def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figures:

@@ -49,6 +49,7 @@ def report_content(
         **_answers(context, evidence.candidate),
         scores_are_shares=outcome.scores_are_shares,
         sides=tuple(_sides(job, climb, judgement)),
+        turns=evidence.turns,
         points=tuple(frontier(trajectory, climb, evidence.validation, compared)),
         size_budget_bytes=device.budgets.size_bytes,
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),

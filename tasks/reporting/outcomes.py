@@ -164,7 +164,7 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         held_against=judgement.held_against,
         answered_on=evidence.candidate.answered_on.name if evidence.candidate.answered_on else None,
         approval=verdict.approval,
-        undecided=not verdict.releases and getattr(verdict, "undecided_by_noise", False),
+        undecided=not verdict.releases and verdict.undecided_by_noise,
         scores_are_shares=scores_are_shares(evidence),
     )
 

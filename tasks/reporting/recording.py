@@ -167,7 +167,17 @@ def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
             metrics[f"{name}.accuracy.{condition.key}"] = accuracy(model, condition)
         if (figures := figures_of(model)) is not None:
             metrics |= {f"{name}.{figure}": value for figure, value in asdict(figures).items()}
-    return metrics
+    return metrics | _turn_metrics(evidence)
+
+
+def _turn_metrics(evidence: Evidence) -> dict[str, float | None]:
+    """Return the times that were taken in turns, such as candidate.turns.1.spread for one row at a time."""
+    return {
+        f"{role}.turns.{turns.batch_size}.{name}": value
+        for turns in evidence.turns
+        for role, latency in turns.latencies.items()
+        for name, value in asdict(latency).items()
+    }
 
 
 def _gate_metrics(verdict: Verdict) -> dict[str, float | None]:

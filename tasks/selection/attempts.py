@@ -16,7 +16,7 @@ from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
 from tasks.errors import RegistryError
-from tasks.measurement import answer_rows, measure_for, measure_on
+from tasks.measurement import Role, answer_rows, measure_for, measure_on
 from tasks.registry import EdgeVersion
 from tasks.selection.parity_runs import parity
 from tasks.upstream import DeviceContext
@@ -48,6 +48,11 @@ class References:
         parent = measure_on(self.context, self.parent_file, split)
         job = self.context.job
         return Evidence(candidate, parent, self._reference(split), functions=job.functions, classes=job.classes)
+
+    def files(self, candidate: Path) -> dict[Role, Path]:
+        """Return the files that are timed beside each other: the candidate's, the parent's, and the reference's."""
+        files: dict[Role, Path] = {"candidate": candidate, "parent": self.parent_file}
+        return files if self.reference_file is None else files | {"deployed": self.reference_file}
 
     def _reference(self, split: SplitName) -> ModelEvidence | None:
         if self.reference is None:

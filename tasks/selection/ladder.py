@@ -15,7 +15,7 @@ from quality_gates.gates import decide
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Snapshot, Student, Trajectory
-from tasks.measurement import measure_for
+from tasks.measurement import measure_for, timed_in_turns
 from tasks.registry import EdgeVersion
 from tasks.selection.attempts import Attempt, Climb, Model, References, Trials, closest
 from tasks.selection.parity_runs import parity
@@ -170,10 +170,14 @@ def _is_all_integers(rung: Rung) -> bool:
 
 @task(name="gates", cache_policy=NO_CACHE)
 def judge(references: References, chosen: Attempt, representativeness: Representativeness | None = None) -> Judgement:
-    """Hold the chosen file against the gates on the test split: the one time that anything looks at it."""
-    context = references.context
+    """Hold the chosen file against the gates on the test split: the one time that anything looks at it.
+
+    Its times are taken in turns with those of the models that it is compared with.
+    """
+    context, file = references.context, chosen.file.path
+    beside = references.beside(measure_for(context, file, "test"), "test")
     evidence = replace(
-        references.beside(measure_for(context, chosen.file.path, "test"), "test"),
+        timed_in_turns(context, beside, references.files(file), "test"),
         validation=references.beside(chosen.measured, "validation"),
         parity=parity(context, chosen.file, chosen.snapshot, "test"),
         representativeness=representativeness,

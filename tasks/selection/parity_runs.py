@@ -9,7 +9,7 @@ import numpy as np
 
 from deployments.answers import finite_rows
 from deployments.workload import SplitName
-from edge_runtime.errors import EdgewrightError, MeasurementFailed
+from edge_runtime.errors import EdgewrightError, MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import measure
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import Optimization
@@ -19,6 +19,7 @@ from quality_gates.gates import Parity
 from quality_gates.policy import ParityCheck
 from tasks.compression import LOADING, FloatSource, ModelFile, export_snapshot
 from tasks.emulation import Emulator, answering_of, emulators_for
+from tasks.errors import SystemFailure
 from tasks.measurement import emulated_outputs, machine, request, session_settings
 from tasks.store import digest_of
 from tasks.upstream import DeviceContext, OnnxParent
@@ -101,7 +102,8 @@ def _measured(check: ParityCheck, candidate: _Candidate) -> ParityMeasurement:
         return ParityMeasurement(**context.store.run("parity", inputs, CODE, produce).value)
     except EdgewrightError as error:
         logger.warning("%s: parity %s: %s", context.device.name, check, error)
-        return ParityMeasurement(check, 0, 0, 0.0, str(error))
+        interrupted = isinstance(error, MeasurementInterrupted | SystemFailure)
+        return ParityMeasurement(check, 0, 0, 0.0, str(error), interrupted)
 
 
 def _compare(candidate: _Candidate, check: ParityCheck, first: np.ndarray, second: np.ndarray) -> ParityMeasurement:

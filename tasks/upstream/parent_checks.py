@@ -10,13 +10,13 @@ import onnx
 import onnxruntime as ort
 from torch.export import ExportedProgram
 
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import IntakeError
 from model_compression.intake import check_dynamic_batch, graph_inputs, input_specs
 from model_compression.training import Arrays, predict
-from tasks.errors import PreflightError, one_line
+from tasks.errors import PreflightError, SystemFailure, one_line
 from tasks.job import Job
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent, stored_outputs
 
@@ -72,12 +72,14 @@ def _answers(parent: OnnxParent, names: list[str], rows: Arrays, batch_size: int
     )  # fmt: skip
     try:
         return measure(asked, TIMEOUT_S).outputs[0]
+    except MeasurementInterrupted as error:
+        raise SystemFailure(f"The registered ONNX file gave no answers. {error}") from error
     except MeasurementFailed as error:
-        said = " ".join(str(error).split())  # ONNX Runtime's own words have lines
+        said = " ".join(str(error).split()).removesuffix(".")  # ONNX Runtime's own words have lines
         raise IntakeError(
             f"expected the registered ONNX file to answer the workload's rows, {asked.batch_size} at a time, in ONNX "
-            f"Runtime {ort.__version__}, got: {said}; export it again with a dynamic first axis, and with operators "
-            "and an opset that this ONNX Runtime has"
+            f"Runtime {ort.__version__}, got: {said}; export it again with a dynamic first axis, finite weights, and "
+            "operators and an opset that this ONNX Runtime has"
         ) from error
 
 

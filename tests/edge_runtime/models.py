@@ -26,6 +26,21 @@ def linear_model(path: Path, inputs: int = 8, outputs: int = 3, batch: int | str
     return path
 
 
+def chained_model(path: Path, width: int, products: int) -> Path:
+    """Write a model of so many products with the same weights, one after the other; x and y are (rows, width)."""
+    names = ["x", *(f"h{index}" for index in range(1, products)), "y"]
+    nodes = [helper.make_node("MatMul", [names[index], "w"], [names[index + 1]]) for index in range(products)]
+    graph = helper.make_graph(
+        nodes,
+        "chained",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", width])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", width])],
+        [numpy_helper.from_array(weights(width, width) / np.float32(width**0.5), "w")],
+    )
+    save(_model(graph), path)
+    return path
+
+
 def two_headed_model(path: Path) -> Path:
     """Write a model of total = a + b and difference = a - b; a is float32 (rows, 2), b float32 (rows, 2)."""
     shape: Shape = ["rows", 2]
@@ -48,6 +63,13 @@ def uneven_model(path: Path) -> Path:
         helper.make_node("ReduceMax", ["numbers"], ["y"], axes=[0], keepdims=1),
     ]
     return _weightless(path, nodes, {"x": [1, 4]}, {"y": [1, "count"]})
+
+
+def logarithm_model(path: Path) -> Path:
+    """Write a model of roots = sqrt(x) and logarithms = log(x): NaN below 0, and an infinity at 0."""
+    shape: Shape = ["rows", 2]
+    nodes = [helper.make_node("Sqrt", ["x"], ["roots"]), helper.make_node("Log", ["x"], ["logarithms"])]
+    return _weightless(path, nodes, {"x": shape}, {"roots": shape, "logarithms": shape})
 
 
 def _weightless(path: Path, nodes: list[NodeProto], inputs: dict[str, Shape], outputs: dict[str, Shape]) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from edge_runtime.measurement import Figures
+from edge_runtime.measurement import Figures, TurnLatency
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, Limit, NonInferiority
 from quality_gates.policy import SliceCondition
@@ -27,6 +27,15 @@ def rows(n: int = 200, wrong: Sequence[int] = ()) -> pd.DataFrame:
 def resources(**changes: float) -> Figures:
     figures = {"size_bytes": 50_000, "load_ms": 3.0, "peak_rss_mb": 12.0, "latency_p50_ms": 0.2, "latency_p99_ms": 0.4}
     return Figures(**(figures | changes))
+
+
+def turn_latency(p50_ms: float = 0.2, **changes: float) -> TurnLatency:
+    """Latency that was taken in turns on a quiet machine."""
+    quiet = {
+        "latency_p10_ms": 0.97 * p50_ms, "latency_p50_ms": p50_ms, "latency_p99_ms": 2 * p50_ms, "spread": 0.02,
+        "switches_per_s": 3.0, "blocks": 16, "calls": 400, "undisturbed": 398, "load_ms": 3.0, "load_cpu_ms": 2.9,
+    }  # fmt: skip
+    return TurnLatency(**(quiet | changes))  # type: ignore[arg-type]  # the counts are whole numbers
 
 
 def model(frame: pd.DataFrame | None = None, failure: str | None = None) -> ModelEvidence:

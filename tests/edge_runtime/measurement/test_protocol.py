@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.errors import SessionError
+from edge_runtime.errors import MeasurementFailed, SessionError
 from edge_runtime.measurement.protocol import RowReader, RowWriter
 
 
@@ -42,3 +42,22 @@ def test_rows_that_differ_in_kind_are_refused(tmp_path: Path) -> None:
         writer.append(np.zeros((2, 3)), 2)
         with pytest.raises(SessionError, match="rows must be alike"):
             writer.append(np.zeros((2, 4)), 2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_not_finite_are_counted_over_all_batches(tmp_path: Path, dtype: str, broken: float) -> None:
+    batch = np.zeros((4, 2, 3), dtype)
+    batch[1, 0, 0] = batch[1, 1, 2] = batch[3, 0, 1] = broken
+    with RowWriter(tmp_path / "out.npy", "depth", 12) as writer:
+        for each in (np.zeros((4, 2, 3), dtype), batch, batch):
+            writer.append(each, 4)
+        with pytest.raises(MeasurementFailed, match=r"output depth: .* in 4 of 12 rows, first in row 5; look for"):
+            writer.check_finite()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8", "bool"])
+def test_finite_rows_and_integers_are_no_failure(tmp_path: Path, dtype: str) -> None:
+    with RowWriter(tmp_path / "out.npy", "y", 2) as writer:
+        writer.append(np.full((2, 3), np.iinfo("int64").max).astype(dtype), 2)
+        writer.check_finite()

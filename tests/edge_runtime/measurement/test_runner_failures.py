@@ -1,6 +1,7 @@
 """Every end of a measuring process but success is a MeasurementFailed with a sentence, and leaves nothing running."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import pytest
 from onnx import load, save
 
 import edge_runtime
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import RESOURCES, MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.models import linear_model, summing_model, uneven_model
+from tests.edge_runtime.models import linear_model, logarithm_model, summing_model, uneven_model
 from tests.edge_runtime.processes import is_alive, measuring_children, wait_until
 
 _ONE = SessionSettings(threads=1)
@@ -29,10 +30,24 @@ def _request(model: Path, **changes: object) -> MeasureRequest:
     return MeasureRequest(model, **arguments | changes)  # type: ignore[arg-type]
 
 
-def _failure(request: MeasureRequest, timeout_s: float = 30.0, python: str = sys.executable) -> str:
+def _caught(request: MeasureRequest, timeout_s: float, python: str) -> MeasurementFailed:
     with pytest.raises(MeasurementFailed) as caught:
         measure(request, timeout_s, python)
-    return str(caught.value)
+    return caught.value
+
+
+def _failure(request: MeasureRequest, timeout_s: float = 30.0, python: str = sys.executable) -> str:
+    """Return the sentence of a failure that is the model's own."""
+    error = _caught(request, timeout_s, python)
+    assert not isinstance(error, MeasurementInterrupted), error
+    return str(error)
+
+
+def _interruption(request: MeasureRequest, timeout_s: float = 30.0, python: str = sys.executable) -> str:
+    """Return the sentence of a failure that says nothing about the model."""
+    error = _caught(request, timeout_s, python)
+    assert isinstance(error, MeasurementInterrupted), error
+    return str(error)
 
 
 def _interpreter(folder: Path, script: str) -> str:
@@ -77,7 +92,7 @@ def test_a_time_out_leaves_no_process(model: Path) -> None:
 
     looker = threading.Thread(target=look)
     looker.start()
-    sentence = _failure(_request(model, **_ENDLESS), timeout_s=1.5)
+    sentence = _interruption(_request(model, **_ENDLESS), timeout_s=1.5)
     looker.join()
     assert "longer than its 1.5 s and was killed" in sentence
     assert len(seen) == 1, "the child was never seen running"
@@ -94,22 +109,52 @@ def test_a_kill_from_outside_is_named(model: Path) -> None:
 
     killer = threading.Thread(target=kill)
     killer.start()
-    sentence = _failure(_request(model, **_ENDLESS, memory_limit_mb=500))
+    sentence = _interruption(_request(model, **_ENDLESS, memory_limit_mb=500))
     killer.join()
     assert len(killed) == 1
     assert "ended by SIGKILL under the memory limit of 500 MiB" in sentence
 
 
 def test_a_child_runs_the_code_that_started_it(model: Path, tmp_path: Path) -> None:
-    sentence = _failure(_request(model), python=_interpreter(tmp_path, "echo path $PYTHONPATH >&2; exit 3"))
+    sentence = _interruption(_request(model), python=_interpreter(tmp_path, "echo path $PYTHONPATH >&2; exit 3"))
     assert f"path {Path(edge_runtime.__file__).parents[1]}" in sentence
 
 
-def test_a_crash_names_the_signal_and_the_last_lines(model: Path, tmp_path: Path) -> None:
-    python = _interpreter(tmp_path, "echo illegal instruction in kernel >&2; kill -ILL $$")
+@pytest.mark.parametrize("name", ["ILL", "SEGV", "ABRT", "BUS", "FPE"])
+def test_a_crash_is_the_models_and_names_the_signal_and_the_last_lines(model: Path, tmp_path: Path, name: str) -> None:
+    python = _interpreter(tmp_path, f"echo illegal instruction in kernel >&2; kill -{name} $$")
     sentence = _failure(_request(model), python=python)
-    assert "SIGILL" in sentence
+    assert f"SIG{name}" in sentence
     assert "illegal instruction in kernel" in sentence
+
+
+@pytest.mark.parametrize("name", ["KILL", "TERM", "INT", "HUP", "USR1"])
+def test_a_signal_from_outside_says_nothing_about_the_model(model: Path, tmp_path: Path, name: str) -> None:
+    sentence = _interruption(_request(model), python=_interpreter(tmp_path, f"kill -{name} $$; sleep 5"))
+    assert f"was ended by SIG{name}" in sentence
+
+
+def test_a_full_disk_says_nothing_about_the_model(model: Path, tmp_path: Path) -> None:
+    script = f'ln -s /dev/full output-0.npy; exec {sys.executable} "$@"'
+    rows = {"x": np.zeros((4_000, 8), np.float32)}
+    sentence = _interruption(_request(model, inputs=rows, batch_size=1_000), python=_interpreter(tmp_path, script))
+    assert "left no complete result.json" in sentence
+    assert "No space left on device" in sentence
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([1.0, -1.0, 4.0, -2.0], "The output roots: expected finite numbers, got NaN or an infinity in 2 of 4 rows"),
+        ([1.0, 2.0, 3.0, 0.0], "The output logarithms: .* in 1 of 4 rows, first in row 3; look for"),
+    ],
+    ids=["NaN", "infinite"],
+)
+def test_answers_that_are_not_finite_are_no_answers(tmp_path: Path, rows: list[float], sentence: str) -> None:
+    inputs = {"x": np.stack([np.ones(4, np.float32), np.array(rows, np.float32)], axis=1)}
+    request = _request(logarithm_model(tmp_path / "log.onnx"), inputs=inputs, batch_size=3)
+    assert re.search(sentence, _failure(request))
+    assert measure(replace(request, inputs={"x": np.ones((4, 2), np.float32)}), 30).figures.size_bytes > 0
 
 
 def test_a_child_dies_with_the_process_that_measures(model: Path, tmp_path: Path) -> None:
@@ -146,8 +191,7 @@ measure(MeasureRequest(Path({str(model)!r}), rows, SessionSettings(1), latency_r
 def test_a_result_that_is_missing_or_garbled_is_no_measurement(
     model: Path, tmp_path: Path, script: str, sentence: str
 ) -> None:
-    with pytest.raises(MeasurementFailed, match=sentence):
-        measure(_request(model), 30, _interpreter(tmp_path, script))
+    assert re.search(sentence, _interruption(_request(model), python=_interpreter(tmp_path, script)))
 
 
 _OTHERS = [name for name in (*RESOURCES, "bare_rss_mb") if name != "latency_p99_ms"]
@@ -164,7 +208,7 @@ def test_figures_that_are_no_figures_are_garbled(
     np.save(tmp_path / "output.npy", np.zeros((rows, 3)))
     result = f'{{"figures": {{{_FIGURES % p99}}}, "outputs": 1}}'
     script = f"cp {tmp_path}/output.npy output-0.npy; echo '{result}' >result.json"
-    assert sentence in _failure(_request(model), python=_interpreter(tmp_path, script))
+    assert sentence in _interruption(_request(model), python=_interpreter(tmp_path, script))
 
 
 @pytest.mark.parametrize("outputs", ["Infinity", "true", "1.0", "-1", "0", "99999999999", '"1"', "null"])
@@ -186,11 +230,11 @@ def test_figures_of_a_process_that_failed_afterwards_are_not_used(model: Path, t
     result = f'{{"figures": {{{_FIGURES % 1}}}, "outputs": 1}}'
     script = f"cp {tmp_path}/output.npy output-0.npy; echo '{result}' >result.json"
     assert measure(_request(model), 30, _interpreter(tmp_path, script)).figures.load_ms == 1
-    assert "after its result" in _failure(_request(model), python=_interpreter(tmp_path, script + "; exit 1"))
+    assert "after its result" in _interruption(_request(model), python=_interpreter(tmp_path, script + "; exit 1"))
 
 
 def test_an_interpreter_that_is_not_there_is_named(model: Path, tmp_path: Path) -> None:
-    assert "cannot start" in _failure(_request(model), python=str(tmp_path / "absent"))
+    assert "cannot start" in _interruption(_request(model), python=str(tmp_path / "absent"))
 
 
 def test_a_missing_and_a_garbage_model_are_told_apart(tmp_path: Path) -> None:
@@ -206,7 +250,7 @@ def test_a_wrong_input_name_is_named(model: Path) -> None:
 
 
 def test_inputs_that_are_no_plain_arrays_are_refused(model: Path) -> None:
-    assert "cannot start" in _failure(_request(model, inputs={"x": np.array([object()] * 4)}))
+    assert "cannot be written" in _failure(_request(model, inputs={"x": np.array([object()] * 4)}))
 
 
 def test_weights_beside_the_model_cannot_escape_its_size(tmp_path: Path, model: Path) -> None:

@@ -1,7 +1,5 @@
-import gc
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import pytest
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.measurement import MeasureRequest
 from edge_runtime.measurement.protocol import REQUEST, read_result, write_request
-from edge_runtime.measurement.worker import MINIMUM_REPEATS, time_calls
 from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.models import weights
 
@@ -56,38 +53,3 @@ def test_a_failure_is_a_sentence_beside_the_request(
     assert _worker(folder, request) == 1
     with pytest.raises(MeasurementFailed, match=sentence):
         read_result(folder, request)
-
-
-def test_every_repeat_is_timed_and_no_warm_up() -> None:
-    calls: list[int] = []
-    milliseconds = time_calls(lambda: calls.append(1), warmup=3, repeats=50, seconds=10)
-    assert len(calls) == 53
-    assert len(milliseconds) == 50
-    assert all(value >= 0 for value in milliseconds)
-
-
-def test_the_times_are_milliseconds() -> None:
-    (value,) = time_calls(lambda: time.sleep(0.02), warmup=0, repeats=1, seconds=1)
-    assert 20 <= value < 500
-
-
-def test_time_bounds_the_repeats_but_not_below_the_minimum() -> None:
-    assert len(time_calls(lambda: time.sleep(0.002), warmup=0, repeats=10_000, seconds=0.001)) == MINIMUM_REPEATS
-    assert len(time_calls(lambda: time.sleep(0.002), warmup=0, repeats=5, seconds=0.001)) == 5
-
-
-def test_the_collector_is_off_while_timing_and_on_again_after() -> None:
-    states: list[bool] = []
-    assert gc.isenabled()
-    time_calls(lambda: states.append(gc.isenabled()), warmup=1, repeats=2, seconds=1)
-    assert states == [True, False, False]
-    assert gc.isenabled()
-
-
-def test_a_failing_call_leaves_the_collector_on() -> None:
-    try:
-        time_calls(lambda: 1 / 0, warmup=0, repeats=1, seconds=1)
-    except ZeroDivisionError:
-        assert gc.isenabled()
-    else:
-        raise AssertionError("the call did not fail")

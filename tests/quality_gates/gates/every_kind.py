@@ -32,3 +32,18 @@ def compared(*outcomes: str) -> SimpleNamespace:
 
 def good() -> Evidence:
     return dataclasses.replace(seen(answers()), parity=(SAME,), representativeness=compared("alike"))
+
+
+SIZE = {"kind": "limit", "resource": "size_bytes", "at_most": 100_000}
+AGAINST = {"kind": "non_inferiority", "metric": "accuracy", "margin": 0.05, "confidence": 0.95}
+SEARCHED = {"kind": "found_slices", "against": "parent", "min_rows": 50, "carried": 3, "margin": 0.05}
+ON_ANSWERS: list[dict[str, Any]] = [
+    AGAINST | {"against": "parent"},
+    AGAINST | {"against": "deployed", "on_inconclusive": "warn"},
+    FLIPS | {"on_inconclusive": "warn"},
+    CALIBRATION | {"on_inconclusive": "warn"},
+    PLAUSIBLE,
+    METRIC,
+    PARITY,
+    SEARCHED | {"confidence": 0.95},
+]

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
-from quality_gates.evidence import ModelEvidence
-from tests.quality_gates.builders import evidence, failed, limit, resources
+from quality_gates.evidence import BatchLatency, Evidence, LatencyInTurns, ModelEvidence
+from quality_gates.gates import Limit
+from quality_gates.verdict import Verdict
+from tests.quality_gates.builders import evidence, failed, limit, resources, turn_latency
 
 
 def _measured(**figures: float) -> ModelEvidence:
@@ -57,3 +61,61 @@ def test_a_candidate_without_figures_fails_with_the_reason() -> None:
     assert missing.outcome == crashed.outcome == "fail"
     assert "resources were not measured" in missing.sentence
     assert "ran past its limit of 60 s." in crashed.sentence
+
+
+def _timed(turns: LatencyInTurns, **figures: float) -> Evidence:
+    return replace(evidence(_measured(**figures)), turns=(turns,))
+
+
+BUSY = LatencyInTurns(1, {"candidate": turn_latency(undisturbed=3)})
+QUIET = LatencyInTurns(1, {"candidate": turn_latency()})
+
+
+@pytest.mark.parametrize("resource", ["latency_p50_ms", "latency_p99_ms"])
+def test_a_latency_over_its_limit_on_a_busy_machine_is_asked_again(resource: str) -> None:
+    gate = limit(resource, 2)
+    result = gate.evaluate(_timed(BUSY, **{resource: 2.5}))
+    assert (result.outcome, result.blocking, result.asked_again) == ("inconclusive", True, True)
+    assert (result.candidate_value, result.threshold) == (2.5, 2)
+    assert "over the limit of 2 ms, but the machine was too busy to tell: 3 of 400 calls kept" in result.sentence
+    assert Verdict.of((result,)).undecided_by_noise
+    quiet = gate.evaluate(_timed(QUIET, **{resource: 2.5}))
+    assert (quiet.outcome, quiet.asked_again) == ("fail", False)
+
+
+def test_a_warning_on_inconclusive_rows_lets_no_busy_machine_through() -> None:
+    gate = limit("latency_p50_ms", 2).model_copy(update={"on_inconclusive": "warn"})
+    assert gate.evaluate(_timed(BUSY, latency_p50_ms=2.5)).blocking
+
+
+def test_a_latency_within_its_limit_holds_whatever_the_load() -> None:
+    result = limit("latency_p50_ms", 2).evaluate(_timed(BUSY, latency_p50_ms=1.9))
+    assert (result.outcome, result.asked_again) == ("pass", False)
+
+
+def test_bytes_and_memory_are_not_the_machines() -> None:
+    for resource in ("size_bytes", "peak_rss_mb"):
+        assert limit(resource, 1).evaluate(_timed(BUSY, **{resource: 2.0})).outcome == "fail"
+
+
+def test_a_load_time_is_asked_again_where_the_load_waited() -> None:
+    waited = LatencyInTurns(1, {"candidate": turn_latency(load_ms=90.0)})
+    result = limit("load_ms", 50).evaluate(_timed(waited, load_ms=90.0))
+    assert (result.outcome, result.asked_again) == ("inconclusive", True)
+    assert "87.1 of its 90.0 ms were spent waiting for a CPU or the disk" in result.sentence
+    assert limit("load_ms", 50).evaluate(_timed(BUSY, load_ms=90.0)).outcome == "fail"  # its own load did not wait
+
+
+def test_a_candidate_that_could_not_be_timed_in_turns_is_asked_again() -> None:
+    killed = LatencyInTurns(1, {}, {"candidate": "it was ended by SIGKILL"})
+    result = limit("latency_p50_ms", 2).evaluate(_timed(killed, latency_p50_ms=2.5))
+    assert result.asked_again and "too busy to tell: it was ended by SIGKILL." in result.sentence
+
+
+def test_several_rows_at_a_time_have_turns_of_their_own() -> None:
+    gate = Limit.model_validate({"name": "eight", "resource": "latency_p50_ms", "at_most": 2.0, "batch_size": 8})
+    seen = _timed(BUSY)
+    seen = replace(seen, candidate=replace(seen.candidate, batches=(BatchLatency(8, 2.5, 3.0),)))
+    assert gate.evaluate(seen).outcome == "fail"
+    busy = replace(seen, turns=(QUIET, replace(BUSY, batch_size=8)))
+    assert gate.evaluate(busy).asked_again

@@ -11,21 +11,8 @@ from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tests.quality_gates.builders import resources
 from tests.quality_gates.classed import answers, seen
-from tests.quality_gates.gates.every_kind import CALIBRATION, FLIPS, METRIC, PARITY, PLAUSIBLE, good
+from tests.quality_gates.gates.every_kind import FLIPS, ON_ANSWERS, SIZE, good
 
-AGAINST = {"kind": "non_inferiority", "metric": "accuracy", "margin": 0.05, "confidence": 0.95}
-SEARCHED = {"kind": "found_slices", "against": "parent", "min_rows": 50, "carried": 3, "margin": 0.05}
-GATES = [
-    AGAINST | {"against": "parent"},
-    AGAINST | {"against": "deployed", "on_inconclusive": "warn"},
-    FLIPS | {"on_inconclusive": "warn"},
-    CALIBRATION | {"on_inconclusive": "warn"},
-    PLAUSIBLE,
-    METRIC,
-    PARITY,
-    SEARCHED | {"confidence": 0.95},
-]
-SIZE = {"kind": "limit", "resource": "size_bytes", "at_most": 100_000}
 VALIDATION = seen(answers(seed=1))
 MISSING = Unanswered("expected qemu, got none.", "Install it.")
 
@@ -44,7 +31,7 @@ def without_candidate() -> Evidence:
     return dataclasses.replace(good(), candidate=unanswered(), validation=validation)
 
 
-@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate["kind"])
+@pytest.mark.parametrize("gate", ON_ANSWERS, ids=lambda gate: gate["kind"])
 def test_every_gate_on_answers_is_inconclusive_and_blocks(gate: dict[str, Any]) -> None:
     (result,) = decided(without_candidate(), gate).gates
     assert (result.outcome, result.blocking, result.remedy) == ("inconclusive", True, "Install it.")
@@ -53,32 +40,32 @@ def test_every_gate_on_answers_is_inconclusive_and_blocks(gate: dict[str, Any]) 
 
 def test_the_gates_themselves_would_pass() -> None:
     answered = dataclasses.replace(good(), validation=VALIDATION)
-    assert {gate.outcome for gate in decided(answered, *GATES).gates} == {"pass"}
+    assert {gate.outcome for gate in decided(answered, *ON_ANSWERS).gates} == {"pass"}
 
 
 def test_budgets_are_decided_all_the_same_and_do_not_carry_the_verdict() -> None:
-    verdict = decided(without_candidate(), SIZE, *GATES)
+    verdict = decided(without_candidate(), SIZE, *ON_ANSWERS)
     assert verdict.gates[0].outcome == "pass"
     assert (verdict.outcome, verdict.releases) == ("inconclusive", False)
 
 
 def test_nobody_can_approve_what_was_not_answered() -> None:
-    assert len(undecided_gates(decided(without_candidate(), *GATES))) == len(GATES)
+    assert len(undecided_gates(decided(without_candidate(), *ON_ANSWERS))) == len(ON_ANSWERS)
 
 
 def test_a_deployed_model_that_was_not_answered_stops_the_gates_against_it_alone() -> None:
     evidence = dataclasses.replace(good(), deployed=unanswered())
-    against_parent, against_deployed = decided(evidence, GATES[0], GATES[1]).gates
+    against_parent, against_deployed = decided(evidence, *ON_ANSWERS[:2]).gates
     assert (against_parent.outcome, against_deployed.outcome) == ("pass", "inconclusive")
     assert against_deployed.blocking and "The deployed model was not answered" in against_deployed.sentence
 
 
 def test_on_a_first_deployment_too() -> None:
     first = dataclasses.replace(without_candidate(), deployed=None)
-    assert {gate.outcome for gate in decided(first, GATES[1], FLIPS).gates} == {"inconclusive"}
+    assert {gate.outcome for gate in decided(first, ON_ANSWERS[1], FLIPS).gates} == {"inconclusive"}
 
 
 def test_a_failure_comes_before_a_missing_emulator() -> None:
     crashed = ModelEvidence(answers(), resources(), failure="it crashed.", unanswered=MISSING)
-    (result,) = decided(dataclasses.replace(good(), candidate=crashed), GATES[0]).gates
+    (result,) = decided(dataclasses.replace(good(), candidate=crashed), ON_ANSWERS[0]).gates
     assert result.outcome == "fail"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.measurement import Figures
-from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.evidence import Evidence, LatencyInTurns, ModelEvidence
 from quality_gates.gates import Gate, GatePolicy, Limit, NonInferiority, decide
 from quality_gates.policy import SliceCondition
 from quality_gates.report import (
@@ -24,6 +24,7 @@ from quality_gates.report import (
     png_base64,
 )
 from quality_gates.verdict import Verdict
+from tests.quality_gates.builders import turn_latency
 
 Role = Literal["candidate", "deployed", "parent"]
 EIGHT = SliceCondition(column="label", equals=8)
@@ -31,6 +32,10 @@ LABELS = np.repeat(np.arange(10), 42)
 DEPLOYED_WRONG = {3: 2, 8: 1, 9: 1}
 PARENT_WRONG = {3: 2, 8: 1, 9: 2}
 LOST_EIGHT = {3: 2, 8: 26, 9: 1}
+TURNS = LatencyInTurns(
+    1,
+    {"candidate": turn_latency(0.061), "deployed": turn_latency(0.064), "parent": turn_latency(0.201, undisturbed=7)},
+)
 
 
 def evidence(wrong: dict[int, int], resources: Figures | None) -> ModelEvidence:
@@ -166,6 +171,7 @@ def _content(verdict: Verdict, **values: object) -> ReportContent:
             "device": "mcu-large",
             "verdict": verdict,
             "sides": _sides(),
+            "turns": (TURNS,),
             "points": _points(),
             "size_budget_bytes": 20_000.0,
             "rungs": _rungs(),

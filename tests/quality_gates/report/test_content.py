@@ -12,6 +12,12 @@ def test_content_survives_json() -> None:
     assert ReportContent.model_validate_json(content.model_dump_json()) == content
 
 
+def test_content_from_before_the_turns_can_still_be_read() -> None:
+    content = examples.refused()
+    older = ReportContent.model_validate_json(content.model_dump_json(exclude={"turns"}))
+    assert older == content.model_copy(update={"turns": ()})
+
+
 def test_content_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         examples.published().published = False

@@ -248,3 +248,13 @@ def test_a_report_of_errors_speaks_of_scores_and_not_of_percent() -> None:
     assert "Size and score" in page.text and "Score on the test split" in page.text
     heights = [float(mark["cy"] or "nan") for mark in page.named("circle")]
     assert len(heights) > 5 and all(0 < height < 400 for height in heights)
+
+
+def test_times_are_compared_where_they_were_taken_in_turns_on_a_quiet_machine() -> None:
+    page = render_html(examples.published())
+    assert "Latency in turns (3 lines)" in page
+    assert "about the same" in page
+    assert "These times do not compare: 7 of 400 calls kept the CPU, and at least 20 must." in page
+    assert "faster" not in page and "slower" not in page
+    bare = render_html(examples.published().model_copy(update={"turns": ()}))
+    assert "Latency in turns" not in bare

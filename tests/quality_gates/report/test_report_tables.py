@@ -11,6 +11,7 @@ def test_every_fact_has_its_row_and_is_plain_json() -> None:
     tables = report_tables(content)
     assert [gate["name"] for gate in tables["gates"]] == [gate.name for gate in content.verdict.gates]
     assert tables["models"][1]["Recall of label 8"] == 41 / 42
+    assert [(row["role"], row["undisturbed"]) for row in tables["turns"]][2] == ("parent", 7)
     assert tables["ledger"][0]["label = 8"] == 0.97
     assert [row["chosen"] for row in tables["frontier"]].count(True) == 1
     assert len(tables["flips"]) == 20 and "image_png_base64" not in tables["flips"][0]

@@ -3,8 +3,11 @@
 import math
 from dataclasses import replace
 
+from edge_runtime.measurement import RESOURCES
+from quality_gates.evidence import LatencyInTurns
 from quality_gates.report import Side, SliceRow, SliceValue
-from quality_gates.report.tables import deployed_words, side_rows, slice_lines
+from quality_gates.report.tables import deployed_words, side_rows, slice_lines, turn_lines
+from tests.quality_gates.builders import turn_latency
 from tests.quality_gates.report import examples
 
 CANDIDATE = Side(
@@ -80,3 +83,45 @@ def test_scores_that_are_no_shares_of_rows_are_plain_numbers() -> None:
     rows = {row.label: row.cells for row in side_rows((worse, better), shares=False)}
     assert [cell.value for cell in rows["Score"]] == ["−12.5", "−10"]
     assert rows["Score"][1].note == "candidate −2.50"
+
+
+def _notes(*turns: LatencyInTurns) -> dict[str, str]:
+    fast = CANDIDATE.model_copy(update={"figures": replace(examples.resources(), latency_p50_ms=0.1)})
+    slow = PARENT.model_copy(update={"figures": replace(examples.resources(), latency_p50_ms=1.06, load_ms=99.0)})
+    return {row.label: row.cells[1].note for row in side_rows((fast, slow), turns=turns)}
+
+
+TIMES = [resource.title for resource in RESOURCES.values() if resource.is_time]
+
+
+def test_times_of_two_measurements_do_not_compare() -> None:
+    notes = _notes()
+    assert len(TIMES) == 3 and [notes[title] for title in TIMES] == [""] * 3
+    assert notes["Peak memory"] == "about the same"
+
+
+def test_times_from_the_same_turns_compare_but_for_the_load() -> None:
+    turns = LatencyInTurns(1, {"candidate": turn_latency(0.1), "parent": turn_latency(0.21, latency_p99_ms=0.1)})
+    notes = _notes(replace(turns, batch_size=8), turns)
+    assert notes["Latency p50"] == "candidate 2.1× faster"
+    assert notes["Latency p99"] == "candidate 2.0× slower"
+    assert notes["Load time"] == ""
+
+
+def test_a_busy_machine_or_a_missing_model_compares_nothing() -> None:
+    for parent in ({"parent": turn_latency(spread=3.0)}, {}):
+        turns = LatencyInTurns(1, {"candidate": turn_latency(0.1), **parent})
+        assert [_notes(turns)[title] for title in TIMES] == [""] * 3
+    of_eight = LatencyInTurns(8, {"candidate": turn_latency(0.1), "parent": turn_latency()})
+    assert _notes(of_eight)["Latency p50"] == ""
+
+
+def test_the_details_have_every_model_that_was_timed_and_why_it_does_not_compare() -> None:
+    turns = LatencyInTurns(
+        1, {"candidate": turn_latency(0.1), "parent": turn_latency(undisturbed=2)}, {"deployed": "it crashed"}
+    )
+    candidate, parent, deployed = turn_lines([turns])
+    assert (candidate.p10, candidate.p50, candidate.p99) == ("0.10 ms", "0.10 ms", "0.20 ms")
+    assert (candidate.spread, candidate.switches, candidate.calls, candidate.note) == ("2.0 %", "3", "398 of 400", "")
+    assert parent.note == "These times do not compare: 2 of 400 calls kept the CPU, and at least 20 must."
+    assert (deployed.p50, deployed.note) == ("–", "These times do not compare: it crashed.")

@@ -10,7 +10,7 @@ import pytest
 
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, SplitName
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
 from tasks.job import Job
 from tasks.measurement import device_measurement as module
@@ -127,8 +127,21 @@ def test_a_failed_measurement_is_tried_again(tiny: Job, file: Path, monkeypatch:
     first = measure_on(on(tiny, device()), file, "test")
     second = measure_on(on(tiny, device()), file, "test")
     assert (first.failure, second.failure) == ("it crashed.", None)
+    assert (first.interrupted, second.interrupted) == (False, False)
     assert second.rows is not None
     assert second.rows["score"].mean() == 1.0
+
+
+@pytest.mark.usefixtures("warned")
+def test_a_measurement_that_is_killed_is_evidence_that_says_so(
+    tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> Measurement:
+        raise MeasurementInterrupted("it was ended by SIGKILL.")
+
+    monkeypatch.setattr(module, "measure", killed)
+    evidence = measure_on(on(tiny, device()), file, "test")
+    assert (evidence.failure, evidence.interrupted) == ("it was ended by SIGKILL.", True)
 
 
 @pytest.mark.parametrize(
