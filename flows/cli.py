@@ -13,6 +13,7 @@ from rich.table import Table
 
 from edge_runtime.errors import EdgewrightError
 from flows.environment import prepare
+from flows.prefect_api import start_prefect
 
 HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
 
@@ -44,10 +45,12 @@ def compress_command(
     1 when a gate refused it, 2 when something was wrong with the input.
     """
     prepare(HOME)
+    ready = start_prefect()
     from flows.compress import compress
     from flows.console import outcome_table, show_progress
 
     show_progress(console)
+    ready()
     outcome = compress(model, version, recipe)
     console.print(outcome_table([outcome]))
     if outcome.answer != "published":
@@ -62,10 +65,12 @@ def reconcile_command(
 ) -> None:
     """Compress every registered version that has no answer yet."""
     prepare(HOME)
+    ready = start_prefect()
     from flows.console import outcome_table, show_progress
     from flows.reconcile import reconcile
 
     show_progress(console)
+    ready()
     outcomes = reconcile(recipe)
     console.print(outcome_table(outcomes) if outcomes else "Every registered version has an answer.")
 
@@ -151,11 +156,13 @@ def demo() -> None:
     home = HOME / "demo"
     os.environ.pop("PREFECT_API_URL", None)  # the story runs on servers of its own
     prepare(HOME)
+    ready = start_prefect()
     console.print("[bold]Edgewright[/]: loading torch, MLflow and Prefect ...")
     from flows.console import show_progress
     from flows.demo.story import SUMMARY, tell
 
     show_progress(console)
+    ready()
     tell(home, console)
     console.print(
         f"\nWritten: {home / SUMMARY}. Published bundles: {home / 'target'}.\n"

@@ -12,8 +12,7 @@ QUIET = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
 EMBEDDED = {
-    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # a server that Prefect starts by itself stays after a kill -9
     "PREFECT_LOGGING_LEVEL": "ERROR",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "edgewright",
 }
@@ -32,7 +31,7 @@ def quiet_libraries() -> None:
 def prepare(home: Path) -> None:
     """Set the variables that Prefect and MLflow read when imported; the user's own stay, except for telemetry.
 
-    Without a Prefect server of the user's own (PREFECT_API_URL), an embedded one lives in `home`.
+    Without a Prefect server of the user's own (PREFECT_API_URL), an embedded one keeps its database in `home`.
     """
     os.environ.update(QUIET)
     quiet_libraries()
