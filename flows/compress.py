@@ -40,7 +40,8 @@ def compress(model: str, version: str, recipe: str, workspace: Workspace | None 
     """
     workspace = workspace or Workspace.from_environment()
     job = preflight(model, version, Path(recipe), workspace)
-    with workspace.exclusive(model):
+    with workspace.scratch(), workspace.exclusive(model):
+        Runs(workspace.tracking_uri, model).close_dead()
         found = Runs(workspace.tracking_uri, model).find_answer(version, job.run_key)
         if found is not None:
             return _answered_before(*found)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.store import StageStore, clean_leftovers
+from tasks.store import StageStore, clean_leftovers, scratch_folder
 
 logger = logging.getLogger("edgewright")
 
@@ -47,6 +47,16 @@ class Workspace(BaseModel):
     def store(self) -> StageStore:
         """The store of finished stages."""
         return StageStore(self.home / "store")
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Keep all temporary files in a folder of the home, removed at the end or, after a kill, at the next start.
+
+        They hold the customers' rows and what was downloaded. It takes the files of this process, of its libraries and
+        of its children.
+        """
+        with scratch_folder(self.home / "tmp") as folder:
+            yield folder
 
     @contextmanager
     def exclusive(self, model: str) -> Iterator[None]:

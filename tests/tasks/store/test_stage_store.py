@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tasks.store import cache_keys as digests
-from tasks.store.stage_store import RESULT, StageResult, StageStore, clean_leftovers
+from tasks.store.stage_store import RESULT, StageResult, StageStore
+from tasks.store.work_folders import clean_leftovers
 
 CODE = ("tasks.store.stage_store",)
 
