@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge_runtime.errors import EdgewrightError
 from flows.environment import prepare
+from flows.exit_codes import code_of, ending_of
 from flows.prefect_api import start_prefect
 
 HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
@@ -42,7 +42,7 @@ def compress_command(
     """Compress one registered version and publish it where its gates hold.
 
     Reads MLFLOW_TRACKING_URI, EDGEWRIGHT_HOME and EDGEWRIGHT_TARGET. Exits with 0 when every device got it,
-    1 when a gate refused it, 2 when something was wrong with the input.
+    1 when a gate refused it, 2 when recipe, workload or model is wrong, 3 when the system around it failed.
     """
     prepare(HOME)
     ready = start_prefect()
@@ -53,8 +53,7 @@ def compress_command(
     ready()
     outcome = compress(model, version, recipe)
     console.print(outcome_table([outcome]))
-    if outcome.answer != "published":
-        raise typer.Exit(1)
+    raise typer.Exit(code_of([outcome]))
 
 
 @app.command("reconcile")
@@ -63,7 +62,10 @@ def reconcile_command(
         list[str] | None, typer.Option(help="Recipe to look at; all shipped ones when not given.")
     ] = None,
 ) -> None:
-    """Compress every registered version that has no answer yet."""
+    """Compress every registered version that has no answer yet.
+
+    Exits as compress does, with the highest code of all versions.
+    """
     prepare(HOME)
     ready = start_prefect()
     from flows.console import outcome_table, show_progress
@@ -73,6 +75,7 @@ def reconcile_command(
     ready()
     outcomes = reconcile(recipe)
     console.print(outcome_table(outcomes) if outcomes else "Every registered version has an answer.")
+    raise typer.Exit(code_of(outcomes))
 
 
 @app.command()
@@ -255,10 +258,10 @@ def plan_gates(
 
 
 def main() -> None:
-    """Run the command line; what is wrong with the input is one sentence and exit code 2."""
+    """Run the command line; every error is one sentence and an exit code, and its traceback stays off the terminal."""
     try:
         app()
-    except EdgewrightError as error:
-        message = f"[red]error:[/] {escape(str(error))}"
-        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
-        raise SystemExit(2) from None
+    except Exception as error:
+        code, sentence = ending_of(error, HOME)
+        Console(stderr=True).print(f"[red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+        raise SystemExit(code) from None

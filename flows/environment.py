@@ -14,6 +14,7 @@ QUIET = {
 EMBEDDED = {
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # a server that Prefect starts by itself stays after a kill -9
     "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the error of a run is one sentence, said by the command
     "PREFECT_LOGGING_EXTRA_LOGGERS": "edgewright",
 }
 # Threads that spin while they wait make training ten times slower as soon as another process wants a core.
