@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from edge_runtime.files import sha256_of
 from tasks.errors import RegistryError, one_line
+from tasks.registry.artifacts import check_inside
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
 from tasks.registry.runs import Runs
 
@@ -106,6 +107,7 @@ class EdgeModels:
         try:
             uri = self.client.get_model_version_download_uri(edge.name, edge.version)
             folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
+            check_inside(f"{edge.name} version {edge.version}", folder)
             path = folder / "model.onnx"
             found = sha256_of(path)
         except (MlflowException, OSError) as error:

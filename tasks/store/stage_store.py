@@ -90,6 +90,8 @@ def _intact(folder: Path) -> tuple[Json, dict[str, str], float]:
     if digest != digest_of(record):
         raise ValueError(f"{RESULT} was changed")
     for path, expected in record["files"].items():
+        if not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{path} leads out of the folder")
         if sha256_of(folder / path) != expected:
             raise ValueError(f"{path} was changed")
     return record["value"], record["files"], record["seconds"]

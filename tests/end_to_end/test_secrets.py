@@ -18,8 +18,8 @@ import flows.reconcile
 
 pytestmark = pytest.mark.end_to_end
 
-USER, PASSWORD = "alice", "s3cr3t/w@rd"
-WRITTEN = ("s3cr3t/w@rd", "s3cr3t%2Fw%40rd", "s3cr3t")
+USER = "alice"
+WRITTEN = ("qz7-x/w@rd", "qz7-x%2Fw%40rd", "qz7-x")
 RECIPE = "tests/end_to_end/tiny/recipes/tiny.yaml"
 
 
@@ -37,7 +37,7 @@ def ended(home: Path) -> subprocess.CompletedProcess[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
     environment = kept | {
         "EDGEWRIGHT_HOME": str(home),
-        "MLFLOW_TRACKING_URI": f"http://{USER}:s3cr3t%2Fw%40rd@127.0.0.1:{port}",
+        "MLFLOW_TRACKING_URI": f"http://{USER}:qz7-x%2Fw%40rd@127.0.0.1:{port}",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     }
     command = [sys.executable, "-c", "from flows.cli import main; main()", "compress", "tiny", "1", "--recipe", RECIPE]
@@ -73,8 +73,8 @@ def test_prefect_knows_the_run_and_not_the_login(ended: subprocess.CompletedProc
 def test_a_prefect_server_refuses_a_workspace_with_a_login_before_it_stores_it(flow: Any, scheme: str) -> None:
     schema = parameter_schema(flow).model_dump_for_openapi()
     given = {"model": "m", "version": "1", "recipe": "r"}
-    workspace = {"home": "/h", "target": "/t", "tracking_uri": f"{scheme}://{USER}:s3cr3t@host"}
-    assert is_valid_schema(schema) is None
+    workspace = {"home": "/h", "target": "/t", "tracking_uri": f"{scheme}://{USER}:qz7-x@host"}
+    is_valid_schema(schema)  # raises for one that Prefect cannot check
     assert [error.validator for error in validate({**given, "workspace": workspace}, schema)] != []
     clean = workspace | {"tracking_uri": f"{scheme}://host/a@b"}
     assert validate({**given, "workspace": clean}, schema) == []
