@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
-from edge_runtime.errors import EdgewrightError
+from edge_runtime.errors import EdgewrightError, is_of_system
 from model_compression.students import Interface
 
 __all__ = [
@@ -228,4 +228,7 @@ def _read_split(workload: Workload, name: SplitName) -> Split:
 
 
 def _described(error: BaseException) -> str:
+    """Return a user's error as text; one of the memory or the disk is raised again, as no user can correct it."""
+    if is_of_system(error):
+        raise error
     return f"{type(error).__name__}: {error}"

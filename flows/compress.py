@@ -10,7 +10,7 @@ from edge_runtime.errors import EdgewrightError
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
 from tasks.delivery import publish, with_recorded_approval
-from tasks.errors import RegistryUnavailable
+from tasks.errors import SystemFailure
 from tasks.job import Job
 from tasks.registry import Runs
 from tasks.reporting import (
@@ -48,7 +48,7 @@ def compress(model: str, version: str, recipe: str, workspace: Workspace | None 
         runs, run = open_run(job)
         try:
             return _answer(job, runs, run, _compress(job, runs, run))
-        except RegistryUnavailable:
+        except SystemFailure:
             raise  # says nothing about this version: it is asked for again
         except EdgewrightError as error:
             record_outcome(job, runs, run, _outcome(job, run, (), error=str(error)))

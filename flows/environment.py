@@ -7,6 +7,7 @@ from pathlib import Path
 
 QUIET = {
     "DO_NOT_TRACK": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -38,6 +39,7 @@ def prepare(home: Path) -> None:
     quiet_libraries()
     for key, value in (EMBEDDED | SHARED_MACHINE).items():
         os.environ.setdefault(key, value)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home.resolve() / "torch"))  # by default a temporary folder
     if "PREFECT_API_URL" not in os.environ:
         own = home.resolve() / "prefect"
         own.mkdir(parents=True, exist_ok=True)  # Prefect makes one level and goes on without its database

@@ -13,6 +13,7 @@ from typing import Protocol
 from edge_runtime.bundle import APPROVAL, BundleError, Manifest, TensorSpec, decode_manifest, read_bundle, write_bundle
 from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.settings import SessionSettings
+from tasks.errors import SystemFailure
 
 logger = logging.getLogger("edgewright")
 DECISION = frozenset({"verdict", *APPROVAL})
@@ -36,9 +37,17 @@ class BundleContent:
     files: Mapping[str, Path]
 
     def write_under(self, root: Path) -> Path:
-        """Write the bundle under a folder, read it back as a device would, and return its own. Raises BundleError."""
-        bundle = write_bundle(root, **{name: getattr(self, name) for name in BundleContent.__annotations__})
-        read_bundle(bundle)
+        """Write the bundle under a folder, read it back as a device would, and return its own.
+
+        Raises BundleError, and SystemFailure where the place cannot be written to.
+        """
+        try:
+            bundle = write_bundle(root, **{name: getattr(self, name) for name in BundleContent.__annotations__})
+            read_bundle(bundle)
+        except BundleError as error:
+            if isinstance(error.__cause__, OSError):
+                raise SystemFailure(str(error)) from error
+            raise
         return bundle
 
 
