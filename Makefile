@@ -13,7 +13,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-browser bench-trajectory \
+.PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-kills test-browser bench-trajectory \
 	bench-frontier bench-gates bench-emulators bench-text emulators docs lint clean
 
 help: ## Show what there is
@@ -70,7 +70,10 @@ test-unit: setup ## Tests without servers
 	$(BIN)/python -m pytest -m 'not slow and not end_to_end'
 
 test-slow: setup ## What is too slow for make test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --ignore tests/end_to_end/test_many_kills.py
+
+test-kills: setup ## 60 kills of the command line and what they leave, about 15 minutes
+	$(BIN)/python -m pytest -s tests/end_to_end/test_many_kills.py -m slow
 
 bench-trajectory: $(VENV)/shuttle ## What pruning and distillation cost and bring (Debian package r-cran-mlbench)
 	$(BIN)/python -m tests.benchmarks.trajectory

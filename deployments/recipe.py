@@ -1,6 +1,7 @@
 """The recipe: the model, its devices, the techniques to try and the gates that a release must hold."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -156,9 +157,11 @@ def shipped_recipes() -> list[Path]:
 
 
 def _found(path: Path) -> Path:
-    for candidate in (path, RECIPES / f"{path}.yaml"):
-        if candidate.is_file():
-            return candidate
+    candidates = (path, RECIPES / f"{path}.yaml")
+    for holds in (os.path.isfile, os.path.exists):  # unlike pathlib's, they take every path that a person can write
+        for candidate in candidates:
+            if holds(candidate):
+                return candidate
     shipped = ", ".join(recipe.stem for recipe in shipped_recipes())
     raise ConfigurationError(
         f"{path}: expected the path of a recipe or the name of a shipped one ({shipped}), got no such file; "

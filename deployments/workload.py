@@ -18,7 +18,7 @@ from deployments.prediction_tasks import PredictionTask, TaskName, prediction_ta
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from deployments.user_code import sources_digest
 from deployments.workload_checks import check_attributes, check_outputs, check_targets
-from edge_runtime.errors import EdgewrightError
+from edge_runtime.errors import EdgewrightError, is_of_system
 from model_compression.students import Interface
 from model_compression.training import SoftLabelLoss
 
@@ -302,4 +302,7 @@ def _read_split(workload: Workload, name: SplitName) -> Split:
 
 
 def _described(error: BaseException) -> str:
+    """Return a user's error as text; one of the memory or the disk is raised again, as no user can correct it."""
+    if is_of_system(error):
+        raise error
     return f"{type(error).__name__}: {error}"

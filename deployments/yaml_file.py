@@ -13,11 +13,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from deployments.errors import ConfigurationError
+from deployments.yaml_loader import load_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_FLOAT = "tag:yaml.org,2002:float"
-_EXPONENT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 _EXPECTED: Mapping[str, str] = {
     "bool_type": "true or false",
     "expected": "{expected}",
@@ -76,24 +75,6 @@ class WrittenAs:
         return text
 
 
-class _Loader(yaml.SafeLoader):
-    """Loader that refuses a key written twice (YAML silently keeps the last) and reads 1e-3 as a number."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key `{key.value}` is written twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return node
-
-
-_Loader.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
-
-
 def read_yaml(path: Path, model: type[Model]) -> Model:
     """Read one YAML file into `model`.
 
@@ -110,13 +91,13 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ConfigurationError: the file cannot be read, or is not a mapping.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        content = load_yaml(path)
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: expected a YAML file, got no such file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: expected a readable YAML file, got {error}; check the file") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: expected valid YAML, got {_one_line(error)}; correct it there") from error
+        raise ConfigurationError(f"{path}: expected valid YAML, got {_one_line(error)}") from error
     if not isinstance(content, dict):
         found = {"NoneType": "an empty file", "list": "a list", "str": "text"}.get(
             type(content).__name__, repr(content)
@@ -140,10 +121,12 @@ def validated(path: Path, content: dict[str, Any], model: type[Model]) -> Model:
 
 
 def _one_line(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return " ".join(str(error).split())
-    return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"  # type: ignore[attr-defined]
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark, problem = error.problem_mark, str(error.problem).removeprefix("but found ")
+        return f"{problem} in line {mark.line + 1}, column {mark.column + 1}; {error.note or 'correct it there'}"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"an unprintable character at position {error.position}; remove it"
+    return f"{' '.join(str(error).split())}; correct it there"
 
 
 def _sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:

@@ -1,5 +1,9 @@
 """The errors of the code that runs on the device; the errors of every other room share their root."""
 
+import errno
+
+_OF_SYSTEM = {errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS}
+
 
 class EdgewrightError(Exception):
     """The root of all errors; a message says what was expected, what was got and what to do."""
@@ -26,3 +30,8 @@ class MeasurementInterrupted(MeasurementFailed):
 
     It says nothing about the model, so it is taken again.
     """
+
+
+def is_of_system(error: BaseException) -> bool:
+    """Tell an error of the memory or the disk, which says nothing about the code that raised it."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_SYSTEM)

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge_runtime.errors import EdgewrightError
 from flows.environment import prepare
+from flows.exit_codes import code_of, ending_of
+from flows.prefect_api import start_prefect
 
 if TYPE_CHECKING:  # prepare() sets the environment that mlflow and prefect read when they are imported
     from tasks.reporting import Outcome
@@ -48,15 +49,16 @@ def compress_command(
     """Compress one registered version and publish it where its gates hold.
 
     Reads MLFLOW_TRACKING_URI, EDGEWRIGHT_HOME and EDGEWRIGHT_TARGET. Exits with 0 when every device got it,
-    1 when a gate refused it, 2 when recipe, workload or model are wrong, 3 when the system around it failed.
+    1 when a gate refused it, 2 when recipe, workload or model is wrong, 3 when the system around it failed.
     """
     prepare(HOME)
+    ready = start_prefect()
     from flows.compress import compress
     from flows.console import show_progress
 
     show_progress(console)
-    outcome = compress(model, version, recipe, again=again, back=back)
-    _end_with([outcome])
+    ready()
+    _end_with([compress(model, version, recipe, again=again, back=back)])
 
 
 @app.command("reconcile")
@@ -67,13 +69,15 @@ def reconcile_command(
 ) -> None:
     """Compress every registered version that has no answer yet.
 
-    Exits as compress does; of several versions, with the highest code.
+    Exits as compress does, with the highest code of all versions.
     """
     prepare(HOME)
+    ready = start_prefect()
     from flows.console import show_progress
     from flows.reconcile import reconcile
 
     show_progress(console)
+    ready()
     outcomes = reconcile(recipe)
     if not outcomes:
         console.print("Every registered version has an answer.")
@@ -161,11 +165,13 @@ def demo() -> None:
     home = HOME / "demo"
     os.environ.pop("PREFECT_API_URL", None)  # the story runs on servers of its own
     prepare(HOME)
+    ready = start_prefect()
     console.print("[bold]Edgewright[/]: loading torch, MLflow and Prefect ...")
     from flows.console import show_progress
     from flows.demo.story import SUMMARY, tell
 
     show_progress(console)
+    ready()
     tell(home, console)
     console.print(
         f"\nWritten: {home / SUMMARY}. Published bundles: {home / 'target'}.\n"
@@ -268,9 +274,7 @@ def _end_with(outcomes: "list[Outcome]") -> None:
             _say(outcome.error)
         for failure in outcome.failures:
             _say(f"{failure.device}: {failure.sentence}")
-    code = max((outcome.exit_code for outcome in outcomes), default=0)
-    if code:
-        raise typer.Exit(code)
+    raise typer.Exit(code_of(outcomes))
 
 
 def _say(sentence: str) -> None:
@@ -279,10 +283,10 @@ def _say(sentence: str) -> None:
 
 
 def main() -> None:
-    """Run the command line; what is wrong with the input is one sentence and exit code 2."""
+    """Run the command line; every error is one sentence and an exit code, and its traceback stays off the terminal."""
     try:
         app()
-    except EdgewrightError as error:
-        message = f"[red]error:[/] {escape(str(error))}"
-        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
-        raise SystemExit(2) from None
+    except Exception as error:
+        code, sentence = ending_of(error, HOME)
+        _say(sentence)
+        raise SystemExit(code) from None

@@ -8,12 +8,13 @@ from pathlib import Path
 from prefect import flow
 
 from deployments.device import DeviceProfile
+from flows.exit_codes import as_edgewright
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
 from tasks.delivery import Publication, known_answers, publish, recover, with_recorded_approval
-from tasks.errors import Overtaken, SystemFailure, as_edgewright
+from tasks.errors import Overtaken, one_line, says_nothing
 from tasks.job import Job
-from tasks.registry import Answers, Runs
+from tasks.registry import UNDECIDED, Answers, Runs
 from tasks.reporting import (
     DeviceFailure,
     DeviceOutcome,
@@ -52,7 +53,8 @@ def compress(
     """
     workspace = workspace or Workspace.from_environment()
     job = preflight(model, version, Path(recipe), workspace)
-    with workspace.exclusive(model):
+    with workspace.scratch(), workspace.exclusive(model):
+        Runs(workspace.tracking_uri, model).close_dead()
         known = known_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
         if not known.asked:
             return _answered_before(job, known.devices, known.failures)
@@ -97,9 +99,9 @@ def _on_device(
         try:
             return decide(on)
         except Exception as error:
-            told = as_edgewright(error)
+            told = as_edgewright(error, context.job.workspace.home)
             logger.error("%s: %s", device.name, told)
-            failure = DeviceFailure(device=device.name, sentence=str(told), asked_again=isinstance(told, SystemFailure))
+            failure = DeviceFailure(device=device.name, sentence=str(told), asked_again=says_nothing(told))
             record_failure(context.runs, on.device_run, failure)
             if not isinstance(told, Overtaken):
                 break
@@ -134,12 +136,12 @@ def _recorded(job: Job, runs: Runs, run: str, error: BaseException) -> BaseExcep
     if not isinstance(error, Exception):
         runs.finish(run, failed=True)
         return error
-    told = as_edgewright(error)
-    answer = "undecided" if isinstance(told, SystemFailure) else "error"
+    told = as_edgewright(error, job.workspace.home)
+    answer = UNDECIDED if says_nothing(told) else "error"
     try:
         record_outcome(job, runs, _outcome(job, run, (), (), error=str(told), answer=answer))
     except Exception as unrecorded:  # the registry itself may be what failed
-        logger.warning("run %s could not be closed: %s", run, as_edgewright(unrecorded))
+        logger.warning("run %s could not be closed: %s", run, one_line(unrecorded))
     return told
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 QUIET = {
     "DO_NOT_TRACK": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "ORT_DISABLE_TELEMETRY": "1",
 }
 EMBEDDED = {
-    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # a server that Prefect starts by itself stays after a kill -9
     "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the error of a run is one sentence, said by the command
     "PREFECT_LOGGING_EXTRA_LOGGERS": "edgewright",
 }
 # Threads that spin while they wait make training ten times slower as soon as another process wants a core.
@@ -33,12 +33,13 @@ def quiet_libraries() -> None:
 def prepare(home: Path) -> None:
     """Set the variables that Prefect and MLflow read when imported; the user's own stay, except for telemetry.
 
-    Without a Prefect server of the user's own (PREFECT_API_URL), an embedded one lives in `home`.
+    Without a Prefect server of the user's own (PREFECT_API_URL), an embedded one keeps its database in `home`.
     """
     os.environ.update(QUIET)
     quiet_libraries()
     for key, value in (EMBEDDED | SHARED_MACHINE).items():
         os.environ.setdefault(key, value)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home.resolve() / "torch"))  # by default a temporary folder
     if "PREFECT_API_URL" not in os.environ:
         own = home.resolve() / "prefect"
         own.mkdir(parents=True, exist_ok=True)  # Prefect makes one level and goes on without its database

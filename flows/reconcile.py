@@ -9,8 +9,9 @@ from prefect import flow
 
 from deployments.recipe import Recipe, read_recipe, shipped_recipes
 from flows.compress import compress
+from flows.exit_codes import as_edgewright
 from tasks.delivery import known_answers
-from tasks.errors import RegistryError, SystemFailure, as_edgewright
+from tasks.errors import RegistryError, says_nothing
 from tasks.registry import UNDECIDED, Answers, EdgeModels, Runs, Upstream
 from tasks.reporting import Outcome
 from tasks.upstream import read_job
@@ -39,22 +40,21 @@ def _of_recipe(path: Path, workspace: Workspace) -> Iterator[Outcome]:
         warn_of_lapsed(recipe, workspace)
         versions = unanswered(path, recipe, workspace)
     except Exception as error:
-        yield _ended(path.stem, "", path.stem, error)
+        yield _ended(workspace, path.stem, "", path.stem, error)
         return
     for version in versions:
         logger.info("model %s version %s has no answer yet", recipe.model, version)
         try:
             yield compress(recipe.model, version, str(path), workspace)
         except Exception as error:
-            yield _ended(recipe.model, version, recipe.name, error)
+            yield _ended(workspace, recipe.model, version, recipe.name, error)
 
 
-def _ended(model: str, version: str, recipe: str, error: Exception) -> Outcome:
+def _ended(workspace: Workspace, model: str, version: str, recipe: str, error: Exception) -> Outcome:
     """Return the outcome of a version that an error ended, or of a recipe that could not be read."""
-    told = as_edgewright(error)
-    what = f"model {model} version {version}" if version else f"recipe {recipe}"
-    logger.error("%s: %s", what, told, exc_info=error if told is not error else None)
-    answer = UNDECIDED if isinstance(told, SystemFailure) else "error"
+    told = as_edgewright(error, workspace.home)
+    logger.error("%s: %s", f"model {model} version {version}" if version else f"recipe {recipe}", told)
+    answer = UNDECIDED if says_nothing(told) else "error"
     content = {"model": model, "version": version, "recipe": recipe, "recipe_digest": "", "run_id": ""}
     return Outcome.model_validate({**content, "answer": answer, "error": str(told)})
 

@@ -10,7 +10,7 @@ from quality_gates.report import ReportContent, render_html
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
 from tasks.registry import Runs, Upstream
-from tasks.reporting import DeviceOutcome, device_answers, read_report
+from tasks.reporting import CONTENT, DeviceOutcome, device_answers, read_report
 from tasks.workspace import Workspace
 
 
@@ -22,8 +22,14 @@ class StoredReport:
 
     @property
     def file_name(self) -> str:
-        """The name of a file with the page."""
-        return f"{self.content.model}-v{self.content.version}-{self.content.device}.html"
+        """The name of a file with the page. Raises RegistryError for names that lead to another folder."""
+        name = f"{self.content.model}-v{self.content.version}-{self.content.device}.html"
+        if Path(name).name != name or "\0" in name:
+            raise RegistryError(
+                f"{CONTENT}: expected names of a model, a version and a device, got {name!r}, which is a path; the "
+                "stored report was changed: compress the version again"
+            )
+        return name
 
 
 def stored_reports(model: str, version: str | None, device: str | None) -> Iterator[StoredReport]:

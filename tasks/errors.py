@@ -1,8 +1,28 @@
 """Errors of the steps, and other libraries' errors told in one line."""
 
-from edge_runtime.errors import EdgewrightError
+import os
+import re
+from urllib.parse import quote
+
+from edge_runtime.errors import EdgewrightError, MeasurementInterrupted
 
 LONGEST = 400
+HIDDEN = "***"
+SECRETS = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "PREFECT_API_KEY",
+    "PREFECT_API_AUTH_STRING",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+)
+"""Variables whose values no text may show."""
+SHORTEST = 4  # a shorter value would also be found in words that are no secret
+_LOGIN = re.compile(r"(?<=://)[^\s/?#]*@")
+_PARAMETER = re.compile(r"([?&;][\w.-]*(?:token|passw|secret|signature|sig|key|credential)[\w.-]*=)[^\s&;#'\"]+", re.I)
+_HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?\w+\s+)[^\s'\"]+", re.I)
 
 
 class RegistryError(EdgewrightError):
@@ -49,41 +69,22 @@ class EmulatorMissing(EdgewrightError):  # noqa: N818 - it names a state, which 
         self.remedy = remedy
 
 
-class UnexpectedError(SystemFailure):
-    """An error that nothing here expects; its traceback is the cause that it was raised from."""
-
-
-SYSTEMS = frozenset(
-    {"mlflow", "sqlalchemy", "sqlite3", "requests", "urllib3", "httpx", "httpcore", "prefect", "alembic"}
-)
-"""Packages whose exceptions are about the system around a version."""
-
-
-def as_edgewright(error: BaseException) -> EdgewrightError:
-    """Return an error as one sentence of the tree: what is of the version stays, all else is a failure of the system.
-
-    An error of a disk, of memory, of the registry or of Prefect says nothing about the version. Neither does one that
-    nobody expected.
-    """
-    if isinstance(error, EdgewrightError):
-        return error
-    if isinstance(error, OSError):
-        return SystemFailure(
-            f"expected the disk and the network to answer, got {one_line(error)}; cure it and run again"
-        )
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return SystemFailure(
-            f"expected enough memory, got {one_line(error)}; end other processes, or run on a machine with more of it"
-        )
-    if type(error).__module__.partition(".")[0] in SYSTEMS:
-        return SystemFailure(f"expected the registry and Prefect to answer, got {one_line(error)}; run again")
-    return UnexpectedError(
-        f"expected no such error, got {one_line(error)}; it says nothing about the version, which is asked again: "
-        "please report it"
-    )
+def says_nothing(error: EdgewrightError) -> bool:
+    """Tell an error that says nothing about a version, which is asked again: exit code 3."""
+    return isinstance(error, SystemFailure | MeasurementInterrupted)
 
 
 def one_line(error: BaseException) -> str:
     """Return another library's error as part of a sentence: its type and the first 400 characters of its message."""
-    said = " ".join(str(error).split())
+    said = without_secrets(" ".join(str(error).split()))
     return f"{type(error).__name__}: {said if len(said) <= LONGEST else said[:LONGEST] + '...'}"
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without the logins and keys in its addresses, and without the values of secret variables."""
+    text = _LOGIN.sub(f"{HIDDEN}@", text)
+    text = _HEADER.sub(rf"\1{HIDDEN}", _PARAMETER.sub(rf"\1{HIDDEN}", text))
+    for value in (os.environ.get(name, "") for name in SECRETS):
+        if len(value) >= SHORTEST:
+            text = text.replace(value, HIDDEN).replace(quote(value, safe=""), HIDDEN)
+    return text

@@ -1,56 +1,61 @@
-"""Processes by what no other process shares: their host since it booted, their number and their start."""
+"""Processes, each told apart from every other process of every machine."""
 
 import os
 import socket
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_AFTER_NAME = 19  # fields between the name in /proc/PID/stat and the time of start (proc(5), field 22)
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process: `host` is the machine's name with the id of its boot, `started` is in clock ticks since then."""
+    """A process. A number is used again after its end, so the start counts too; a container has numbers of its own."""
 
-    host: str
+    machine: str
+    boot: str
+    namespace: str
     pid: int
-    started: int
+    started: int  # clock ticks after the boot
 
     @classmethod
     def this(cls) -> "Process":
         """Return the process that asks."""
-        return cls(_host(), os.getpid(), _started(os.getpid()) or 0)
+        boot = _first_line(Path("/proc/sys/kernel/random/boot_id"))
+        namespace = Path("/proc/self/ns/pid")
+        return cls(_machine(), boot, str(namespace.readlink()) if namespace.is_symlink() else "", os.getpid(),
+                   _started(os.getpid()) or 0)  # fmt: skip
 
-    @property
-    def is_gone(self) -> bool:
-        """True where it was on this host and has ended; nothing is known of other hosts."""
-        name, _, boot = self.host.partition(" ")
-        here, _, now = _host().partition(" ")
-        if name != here:
-            return False
-        return boot != now or _started(self.pid) != self.started
+    def has_ended(self) -> bool | None:
+        """Tell whether the process has ended; None where that cannot be seen from here."""
+        here = Process.this()
+        if self.machine != here.machine:
+            return None
+        if self.boot != here.boot:
+            return True
+        if self.namespace != here.namespace:
+            return None
+        return _started(self.pid) != self.started
 
     def __str__(self) -> str:
         """Write it for people."""
-        return f"process {self.pid} on {self.host.partition(' ')[0]}"
+        return f"process {self.pid} on {self.machine.partition(' ')[0]}"
 
 
-@cache
-def _host() -> str:
+def _machine() -> str:
+    """Return the machine's name and id: many machines have one name, and copies of one image have one id."""
+    return f"{socket.gethostname()} {_first_line(Path('/etc/machine-id'))}".strip()
+
+
+def _first_line(path: Path) -> str:
     try:
-        boot = BOOT_ID.read_text().strip()
+        return path.read_text().strip()
     except OSError:
-        boot = ""
-    return f"{socket.gethostname()} {boot}"
+        return ""
 
 
 def _started(pid: int) -> int | None:
-    """Return the start of a process; None where there is none, or one that has ended and was not waited for."""
+    """Return the start of a process in clock ticks after the boot; None where it runs no longer."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else int(fields[_AFTER_NAME - 1])
+    return None if state in "ZX" else int(rest[18])

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from torch import nn
 
-from edge_runtime.errors import EdgewrightError
 from flows.environment import prepare
+from flows.exit_codes import ending_of
+from flows.prefect_api import start_prefect
 
 if TYPE_CHECKING:  # mlflow and prefect read the environment, which prepare() sets, when they are imported
     from deployments.workload import Workload
@@ -116,7 +117,11 @@ if __name__ == "__main__":
     name = sys.argv[1]
     place = Path(".edgewright") / name
     prepare(place)
+    ready = start_prefect()
     try:
+        ready()
         run(examples()[name], place, Console())
-    except EdgewrightError as error:
-        sys.exit(str(error))
+    except Exception as error:
+        code, sentence = ending_of(error, place)
+        Console(stderr=True).print(f"error: {sentence}", markup=False, soft_wrap=True)
+        sys.exit(code)

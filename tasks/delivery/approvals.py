@@ -76,7 +76,7 @@ def approve_version(
     candidate was held against. Safe to repeat: a killed one is completed.
     """
     Upstream(workspace.tracking_uri).versions(model)  # a name that nobody registered is an error of its own
-    with workspace.exclusive(model):
+    with workspace.scratch(), workspace.exclusive(model):
         recorded = _recorded(workspace, model, version, device)
         _check_untouched(recorded)
         today = datetime.now(UTC).date()

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from edge_runtime.bundle import APPROVAL, BundleError, Manifest, TensorSpec, read_bundle, read_manifest, write_bundle
 from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.settings import SessionSettings
-from tasks.errors import PublishError, one_line
+from tasks.errors import PublishError, SystemFailure, one_line
 from tasks.processes import Process
 
 logger = logging.getLogger("edgewright")
@@ -41,7 +41,7 @@ class Claim:
 
     def is_dead(self, now: float, lease_s: float) -> bool:
         """Tell whether an open claim will not be finished: its process is gone, or it is older than a publication."""
-        return self.end is None and (self.process.is_gone or now - self.when > lease_s)
+        return self.end is None and (bool(self.process.has_ended()) or now - self.when > lease_s)
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,17 @@ class BundleContent:
     files: Mapping[str, Path]
 
     def write_under(self, root: Path) -> Path:
-        """Write the bundle under a folder, read it back as a device would, and return its own. Raises BundleError."""
-        bundle = write_bundle(root, **{name: getattr(self, name) for name in BundleContent.__annotations__})
-        read_bundle(bundle)
+        """Write the bundle under a folder, read it back as a device would, and return its own.
+
+        Raises BundleError, and SystemFailure where the place cannot be written to.
+        """
+        try:
+            bundle = write_bundle(root, **{name: getattr(self, name) for name in BundleContent.__annotations__})
+            read_bundle(bundle)
+        except BundleError as error:
+            if isinstance(error.__cause__, OSError):
+                raise SystemFailure(str(error)) from error
+            raise
         return bundle
 
 

@@ -1,12 +1,14 @@
 """Another machine's Python in a folder: Debian's packages and the wheels of numpy and ONNX Runtime, unpacked."""
 
+import fcntl
 import hashlib
-import secrets
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +22,7 @@ PACKAGES = ("python3", "libstdc++6")  # the second for ONNX Runtime
 WHEELS = ("numpy", "onnxruntime")
 PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux2014")
 CONTENTS = "contents.txt"
+UNFINISHED = ".tmp-"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,26 @@ def prepare_root(home: Path, machine: Machine) -> Root:
     """Fetch and unpack a root with apt and pip, as any user; what was there is replaced. Raises EmulatorError."""
     folder = root_folder(home, machine)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = folder.with_name(f".tmp-{machine}-{secrets.token_hex(4)}")
+    with _only_one(folder.parent):
+        _prepare(folder, machine)
+    return read_root(home, machine)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Lock a folder, and remove what killed processes left in it: nobody else is at work there."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel lets go of it at a kill
+        for leftover in folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(folder: Path, machine: Machine) -> None:
+    work = folder.with_name(f"{UNFINISHED}{machine}")
     made = work / "root"
     made.mkdir(parents=True)
     try:
@@ -81,7 +103,6 @@ def prepare_root(home: Path, machine: Machine) -> Root:
         fsync_directory(folder.parent)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return read_root(home, machine)
 
 
 def _pinned() -> list[str]:

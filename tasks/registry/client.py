@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 
-from tasks.errors import RegistryError, RegistryUnavailable, one_line
+from tasks.errors import RegistryError, RegistryUnavailable, one_line, without_secrets
 
 EMBEDDED = "sqlite:///"
 MISSING = "RESOURCE_DOES_NOT_EXIST"
@@ -25,7 +25,7 @@ def client_for(tracking_uri: str) -> MlflowClient:
     if not tracking_uri.startswith((EMBEDDED, "http://", "https://")):
         raise RegistryError(
             "MLFLOW_TRACKING_URI: expected sqlite:///PATH or the http(s) address of an MLflow server, "
-            f"got {tracking_uri!r}; correct it"
+            f"got {without_secrets(tracking_uri)!r}; correct it"
         )
     try:
         if tracking_uri.startswith(EMBEDDED):
@@ -72,6 +72,6 @@ def all_pages(search: Callable[[str | None], PagedList[Entity]]) -> list[Entity]
 def unavailable(tracking_uri: str, error: Exception) -> RegistryUnavailable:
     """Return the error for an MLflow that does not answer: that is neither a yes nor a no."""
     return RegistryUnavailable(
-        f"MLflow at {tracking_uri}: expected an answer, got {one_line(error)}; "
+        f"MLflow at {without_secrets(tracking_uri)}: expected an answer, got {one_line(error)}; "
         "see that its server runs, and that MLFLOW_TRACKING_URI is its address"
     )

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from edge_runtime.files import sha256_of
 from tasks.errors import RegistryError, one_line
+from tasks.registry.artifacts import check_inside
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
 from tasks.registry.runs import Runs
 
@@ -233,6 +234,7 @@ class EdgeModels:
         found = mlflow.artifacts.download_artifacts(
             artifact_uri=uri, dst_path=str(folder), tracking_uri=self.tracking_uri
         )
+        check_inside(uri, Path(found))
         path = Path(found) / FILE
         if not path.is_file():
             raise FileNotFoundError(f"no {FILE} in it")

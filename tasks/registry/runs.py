@@ -1,5 +1,6 @@
 """Runs, the pages of MLflow that people look at: one per version and recipe, with child runs per stage and device."""
 
+import logging
 import re
 import tempfile
 import time
@@ -14,8 +15,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tasks.errors import RegistryError, one_line
-from tasks.registry.client import all_pages, client_for, experiment_id
+from tasks.processes import Process
+from tasks.registry.client import all_pages, client_for, experiment_id, unavailable
+from tasks.registry.run_owner import OWNER, owner_tag, why_left
 
+logger = logging.getLogger("edgewright")
 KEY = "edgewright.run_key"
 STAGE = "edgewright.stage"
 VERSION = "edgewright.version"
@@ -23,6 +27,7 @@ MODEL = "edgewright.model"
 DEVICE = "edgewright.device"
 DEVICE_KEY = "edgewright.device_key"
 ANSWER = "edgewright.answer"
+CLOSED = "edgewright.closed_because"
 
 
 class Runs:
@@ -37,28 +42,46 @@ class Runs:
         """Return the run of this version and recipe; one that a killed process left behind is taken up again."""
         found = self.search({KEY: run_key, STAGE: "compress", VERSION: version})
         if found:
-            self.client.update_run(found[0].info.run_id, status="RUNNING")
-            return str(found[0].info.run_id)
-        fixed = {KEY: run_key, STAGE: "compress", MODEL: self.model, VERSION: version}
+            return self._taken_up(found[0])
+        fixed = {KEY: run_key, STAGE: "compress", MODEL: self.model, VERSION: version, **_own()}
         return str(self.client.create_run(self.experiment, run_name=name, tags={**tags, **fixed}).info.run_id)
 
     def child(self, parent: str, stage: str) -> str:
         """Return the child run of a stage or device; made where it is missing."""
         found = self.search({MLFLOW_PARENT_RUN_ID: parent, STAGE: stage})
         if found:
-            return str(found[0].info.run_id)
-        tags = {MLFLOW_PARENT_RUN_ID: parent, STAGE: stage, MODEL: self.model}
+            return self._taken_up(found[0]) if CLOSED in found[0].data.tags else str(found[0].info.run_id)
+        tags = {MLFLOW_PARENT_RUN_ID: parent, STAGE: stage, MODEL: self.model, **_own()}
         return str(self.client.create_run(self.experiment, run_name=stage, tags=tags).info.run_id)
 
     def device(self, parent: str, version: str, device: str, key: str) -> str:
         """Return the child run that works on a device's answer; one that gave an answer is not taken up again."""
         for run in self.search({MLFLOW_PARENT_RUN_ID: parent, DEVICE_KEY: key}):
             if ANSWER not in run.data.tags:
-                self.client.update_run(run.info.run_id, status="RUNNING")
-                return str(run.info.run_id)
-        fixed = {STAGE: device, DEVICE: device, DEVICE_KEY: key, VERSION: version, MODEL: self.model}
+                return self._taken_up(run)
+        fixed = {STAGE: device, DEVICE: device, DEVICE_KEY: key, VERSION: version, MODEL: self.model, **_own()}
         tags = {MLFLOW_PARENT_RUN_ID: parent, **fixed}
         return str(self.client.create_run(self.experiment, run_name=device, tags=tags).info.run_id)
+
+    def close_dead(self) -> list[str]:
+        """Close as KILLED the runs that were left RUNNING by processes that have ended; returns their ids.
+
+        A tag says why. A run of another machine, or one that does not tell its process, is left alone for 7 days.
+        Raises RegistryUnavailable.
+        """
+        closed = []
+        try:
+            for run in self._running():
+                reason = why_left(run.data.tags, run.info.start_time)
+                if reason is None:
+                    continue
+                self.client.set_tag(run.info.run_id, CLOSED, reason)
+                self.client.set_terminated(run.info.run_id, status="KILLED")
+                logger.info("run %s was closed as killed: %s", run.info.run_id, reason)
+                closed.append(str(run.info.run_id))
+        except MlflowException as error:
+            raise unavailable(self.client.tracking_uri, error) from error
+        return closed
 
     def log(
         self,
@@ -124,6 +147,22 @@ class Runs:
         there = any(item.path == name for item in self.client.list_artifacts(run))
         return self.read_text(run, name) if there else None
 
+    def _taken_up(self, run: Run) -> str:
+        """Return the id of a run that was closed or left behind, which is this process's from now on."""
+        found = str(run.info.run_id)
+        self.client.update_run(found, status="RUNNING")
+        if CLOSED in run.data.tags:
+            self.client.delete_tag(found, CLOSED)
+        for key, value in _own().items():
+            self.client.set_tag(found, key, value)
+        return found
+
+    def _running(self) -> list[Run]:
+        condition = "attributes.status = 'RUNNING'"
+        return all_pages(
+            lambda token: self.client.search_runs([self.experiment], condition, max_results=1000, page_token=token)
+        )
+
     def search(self, tags: Mapping[str, str]) -> list[Run]:
         """Return all runs with these tags, newest first."""
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
@@ -133,6 +172,10 @@ class Runs:
                 [self.experiment], condition, max_results=1000, order_by=newest, page_token=token
             )
         )
+
+
+def _own() -> dict[str, str]:
+    return {OWNER: owner_tag(Process.this())}
 
 
 def _allowed(name: str) -> str:

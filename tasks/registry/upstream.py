@@ -14,6 +14,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from tasks.errors import RegistryError, one_line
+from tasks.registry.artifacts import check_inside, file_inside
 from tasks.registry.client import MISSING, all_pages, client_for, experiment_id, unavailable
 
 READY = "READY"
@@ -70,24 +71,28 @@ class Upstream:
     def fetch(self, model: str, version: str) -> RegisteredModel:
         """Download a version; nothing of it is executed. Raises RegistryError for other flavours."""
         self.check(model, version)
+        what = f"model `{model}` version {version}"
         try:
             uri = self.client.get_model_version_download_uri(model, version)
             folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
+            check_inside(what, folder)
             flavors = {name: dict(settings) for name, settings in Model.load(str(folder)).flavors.items()}
+        except RegistryError:
+            raise
         except Exception as error:  # a damaged MLmodel file raises any of a dozen types
             raise RegistryError(
-                f"model `{model}` version {version}: expected its files in the registry at {self.tracking_uri}, got "
+                f"{what}: expected its files in the registry at {self.tracking_uri}, got "
                 f"{one_line(error)}; restore the artifact store, or register the model again"
             ) from error
         if "pytorch" not in flavors and "onnx" not in flavors:
             raise RegistryError(
-                f"model `{model}` version {version}: expected MLflow's pytorch or onnx flavour, got "
+                f"{what}: expected MLflow's pytorch or onnx flavour, got "
                 f"{', '.join(sorted(flavors))}; log it with mlflow.pytorch.log_model or mlflow.onnx.log_model"
             )
         if "pytorch" not in flavors:
-            graph = folder / flavors["onnx"].get("data", "model.onnx")
+            graph = file_inside(what, folder, flavors["onnx"].get("data", "model.onnx"))
             return RegisteredModel(model, version, None, None, graph if graph.is_file() else None)
-        data = folder / flavors["pytorch"].get("model_data", "data")
+        data = file_inside(what, folder, flavors["pytorch"].get("model_data", "data"))
         program, pickled = data / "model.pt2", data / "model.pth"
         return RegisteredModel(
             model, version, program if program.is_file() else None, pickled if pickled.is_file() else None

@@ -5,7 +5,8 @@ A result appears by one rename, after everything in it is on disk, and counts on
 """
 
 from tasks.store.cache_keys import Code, code_digests, digest_of, libraries, sources_of, stage_key
-from tasks.store.stage_store import StageResult, StageStore, clean_leftovers
+from tasks.store.stage_store import StageResult, StageStore
+from tasks.store.work_folders import clean_leftovers, scratch_folder
 
 __all__ = [
     "Code",
@@ -15,6 +16,7 @@ __all__ = [
     "code_digests",
     "digest_of",
     "libraries",
+    "scratch_folder",
     "sources_of",
     "stage_key",
 ]

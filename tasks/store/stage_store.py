@@ -1,24 +1,21 @@
 """A store of finished stages, addressed by their cache keys: a stage that finished is never computed again."""
 
-import fcntl
 import json
 import logging
 import os
-import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_synced
 from tasks.store.cache_keys import Code, Json, digest_of, stage_key
+from tasks.store.work_folders import work_folder
 
 logger = logging.getLogger("edgewright.stages")
 
 RESULT = "result.json"
-UNFINISHED = ".tmp-"
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class StageStore:
 
     def _compute(self, name: str, key: str, folder: Path, produce: Callable[[Path], Json]) -> StageResult:
         make_directories(folder.parent)
-        with _work_folder(folder) as work:
+        with work_folder(folder) as work:
             started = time.perf_counter()
             value = produce(work)
             seconds = time.perf_counter() - started
@@ -93,45 +90,11 @@ def _intact(folder: Path) -> tuple[Json, dict[str, str], float]:
     if digest != digest_of(record):
         raise ValueError(f"{RESULT} was changed")
     for path, expected in record["files"].items():
+        if not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{path} leads out of the folder")
         if sha256_of(folder / path) != expected:
             raise ValueError(f"{path} was changed")
     return record["value"], record["files"], record["seconds"]
-
-
-@contextmanager
-def _work_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder beside `folder`, locked while its process lives, so that clean_leftovers leaves it alone."""
-    work, lock = _make_locked(folder)
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        os.close(lock)
-
-
-def _make_locked(folder: Path) -> tuple[Path, int]:
-    while True:
-        work = folder.with_name(f"{UNFINISHED}{folder.name}-{secrets.token_hex(4)}")
-        work.mkdir()
-        lock = _lock(work)
-        if lock is not None and work.is_dir():
-            return work, lock
-        if lock is not None:  # taken for a leftover before it was locked
-            os.close(lock)
-
-
-def _lock(work: Path) -> int | None:
-    """Lock a folder; return None where another process holds it or has removed it."""
-    try:
-        descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def _sync(work: Path) -> None:
@@ -150,12 +113,3 @@ def _commit(work: Path, folder: Path) -> None:
         if not (folder / RESULT).is_file():
             raise
     fsync_directory(folder.parent)
-
-
-def clean_leftovers(root: Path) -> None:
-    """Remove the unfinished work of killed processes; work of running processes is locked and stays."""
-    for work in root.glob(f"*/{UNFINISHED}*"):
-        lock = _lock(work)
-        if lock is not None:
-            shutil.rmtree(work, ignore_errors=True)
-            os.close(lock)

@@ -1,5 +1,6 @@
 """Reading YAML: files that cannot be read, and values that YAML would read as something else."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,68 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"expected a readable YAML file, got .*directory"):
+    with pytest.raises(ConfigurationError, match=r"expected a readable YAML file, got a directory; check the file"):
         read_mapping(tmp_path)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_and_a_device_are_refused_without_reading_them(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path / "pipe.yaml", Path("/dev/zero"), Path("/dev/null")):
+        with pytest.raises(ConfigurationError, match="expected a readable YAML file, got a pipe or a device; check"):
+            read_mapping(path)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("content", [b"- a\n" * 200_000, b"a: " + b"x" * (1 << 20), b"{" * 500_000, b"? " * 500_000])
+def test_a_large_file_is_refused_soon(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "large.yaml").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"more than 10,000 values|more than 1,048,576 bytes|deeper than 50"):
+        read_mapping(tmp_path / "large.yaml")
+
+
+@pytest.mark.parametrize("content", ["name: ä".encode("utf-16"), b"\x89PNG\r\n\x1a\n\x00", b"\xff\xfe\x00"])
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "binary.yaml").write_bytes(content)
+    with pytest.raises(ConfigurationError, match="expected a readable YAML file, got 'utf-8' codec"):
+        read_mapping(tmp_path / "binary.yaml")
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "marked.yaml").write_bytes(b"\xef\xbb\xbfrate: 1\r\n")
+    assert read_mapping(tmp_path / "marked.yaml") == {"rate": 1}
+
+
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(ConfigurationError, match="expected a readable YAML file, got"):
+            read_mapping(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "written", ["'010'", "'1:30'", "'2024-01-01'", "!!str 010", "1.2.3", "1-2", "0o10x", "08:15-09"]
+)
+def test_text_in_quotes_or_beside_a_number_stays_text(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "text.yaml"
+    path.write_text(f"rate: {written}")
+    assert read_mapping(path) == {"rate": written.removeprefix("!!str ").strip("'")}
+
+
+@pytest.mark.parametrize("tag", ["bool", "int", "float"])
+@pytest.mark.parametrize("written", ["maybe", "", "'1 2'", "[1]", "{a: 1}"])
+def test_a_tag_that_its_value_does_not_fit_is_refused(tmp_path: Path, tag: str, written: str) -> None:
+    path = tmp_path / "tagged.yaml"
+    path.write_text(f"rate: !!{tag} {written}")
+    with pytest.raises(ConfigurationError, match=r"expected valid YAML, got .* in line 1, column"):
+        read_mapping(path)
+
+
+@pytest.mark.parametrize("tag", ["timestamp", "binary", "set", "omap", "pairs", "python/name:os.system", "value"])
+def test_types_that_configuration_does_not_have_are_refused(tmp_path: Path, tag: str) -> None:
+    path = tmp_path / "tagged.yaml"
+    path.write_text(f"rate: !!{tag} x")
+    with pytest.raises(ConfigurationError, match=r"got (the date|a value of the type) `.*` ?.* in line 1, column 7"):
+        read_mapping(path)
 
 
 def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
@@ -33,7 +94,7 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
 def test_a_python_object_is_not_made(tmp_path: Path) -> None:
     path = tmp_path / "object.yaml"
     path.write_text(f"rate: !!python/object/apply:pathlib.Path.touch [{tmp_path / 'made'}]")
-    with pytest.raises(ConfigurationError, match="could not determine a constructor"):
+    with pytest.raises(ConfigurationError, match=r"a value of the type `python/object/apply:pathlib.Path.touch`"):
         read_mapping(path)
     assert not (tmp_path / "made").exists()
 

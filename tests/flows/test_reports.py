@@ -8,10 +8,12 @@ from typer.testing import CliRunner
 
 import flows.cli
 import flows.compress
+from flows.reports import StoredReport, save_page
 from tasks.errors import RegistryError
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
 from tests.flows.conftest import Variant
+from tests.quality_gates.report.examples import published
 
 runner = CliRunner()
 
@@ -67,6 +69,16 @@ def test_history_has_a_line_per_answer() -> None:
     assert "published" in taken and "deployed" in taken and "kB" in taken
     assert "refused" in refused and "deployed" not in refused
     assert "2,000" in shown.output or "2.0 kB" in shown.output
+
+
+@pytest.mark.parametrize(
+    "changed", [{"model": "../x"}, {"device": "/etc/x"}, {"version": "1/../../x"}, {"device": "a\0b"}]
+)
+def test_a_stored_report_whose_names_are_paths_is_not_written(tmp_path: Path, changed: dict[str, str]) -> None:
+    stored = StoredReport(published().model_copy(update=changed))
+    with pytest.raises(RegistryError, match=r"report.json: expected names of a model, .* which is a path; the stored"):
+        save_page(stored, tmp_path / "reports" / "deep")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Places, and the lock that lets one run at a time work on a model."""
 
+import base64
+import os
 import signal
 import threading
 import time
@@ -8,7 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tasks.errors import RegistryError
+from tasks.registry import Upstream
 from tasks.workspace import Workspace
+from tests.tasks.http import answering
 from tests.tasks.processes import line, running
 
 HOLDER = """
@@ -56,6 +61,62 @@ def test_an_empty_environment_is_the_embedded_default(tmp_path: Path, monkeypatc
 def test_a_place_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         Workspace(home=tmp_path, tracking_uri="sqlite:///x", target=tmp_path, cache=tmp_path)  # type: ignore[call-arg]
+
+
+@pytest.fixture
+def _no_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "")  # what the code under test sets is taken back too
+
+
+@pytest.mark.usefixtures("_no_login")
+@pytest.mark.parametrize(
+    ("address", "clean", "password"),
+    [
+        ("http://alice:s3cr3t@host:5000", "http://host:5000", "s3cr3t"),
+        ("https://alice:s%2F3%40t@host/mlflow", "https://host/mlflow", "s/3@t"),
+        ("http://alice:s3@cr3t@host", "http://host", "s3@cr3t"),
+        ("http://host:5000", "http://host:5000", ""),
+        ("sqlite:////home/alice:a@b/mlflow.db", "sqlite:////home/alice:a@b/mlflow.db", ""),
+        ("postgresql://alice:s3cr3t@host/db", "postgresql://host/db", ""),
+    ],
+)
+def test_a_login_in_the_address_goes_to_where_mlflow_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, clean: str, password: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    workspace = Workspace.from_environment()
+    assert (workspace.tracking_uri, os.environ["MLFLOW_TRACKING_URI"]) == (clean, clean)
+    assert Workspace.at(tmp_path, address).tracking_uri == clean
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == password
+
+
+@pytest.mark.usefixtures("_no_login")
+@pytest.mark.parametrize(
+    "address",
+    ["http://t0k3n@host", "http://:t0k3n@host", "http://a:t0/k3n@host", "http://host?token=t0k3n", "http://host#t0k3n"],
+)
+def test_an_address_with_half_a_login_or_a_query_is_refused_without_showing_it(tmp_path: Path, address: str) -> None:
+    with pytest.raises(
+        RegistryError, match=r"expected the http\(s\) address of an MLflow server, .* half a login; put user"
+    ) as caught:
+        Workspace.at(tmp_path, address)
+    assert "k3n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("_no_login")
+def test_the_login_reaches_the_server(tmp_path: Path) -> None:
+    with answering(b'{"registered_model": {"name": "m"}}') as (address, headers):
+        workspace = Workspace.at(tmp_path, address.replace("://", "://alice:s3cr3t@"))
+        assert Upstream(workspace.tracking_uri).versions("m") == []
+    expected = base64.b64encode(b"alice:s3cr3t").decode()
+    assert headers and {sent["Authorization"] for sent in headers} == {f"Basic {expected}"}
+
+
+def test_a_workspace_is_not_made_of_an_address_with_a_login(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="expected an address without user and password; put them") as caught:
+        Workspace(home=tmp_path, tracking_uri="http://alice:s3cr3t@host", target=tmp_path)
+    assert "s3cr3t" not in str(caught.value)
 
 
 class Waiter:

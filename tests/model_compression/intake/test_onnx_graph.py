@@ -205,3 +205,20 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(IntakeError, match=r"model\.onnx: expected a valid ONNX model"):
         read_graph(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("location", ["../outside.bin", "{folder}/outside.bin", "link.bin", "sub/../../outside.bin"])
+def test_weights_outside_of_the_models_folder_are_not_read(tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    (tmp_path / "outside.bin").write_bytes(WEIGHTS.tobytes())
+    (folder / "link.bin").symlink_to(tmp_path / "outside.bin")
+    model = graph()
+    [weights] = model.graph.initializer
+    weights.ClearField("raw_data")
+    weights.ClearField("float_data")
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location.format(folder=tmp_path))
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(IntakeError, match=r"model\.onnx: expected a valid ONNX model with all of its weights, got"):
+        read_graph(folder / "model.onnx")

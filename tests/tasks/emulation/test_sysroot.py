@@ -53,3 +53,12 @@ def test_a_registry_that_refuses_keeps_what_was_there(monkeypatch: pytest.Monkey
     with pytest.raises(EmulatorError, match="got status 100: E: no such release; check that the registries"):
         prepare_root(tmp_path, "aarch64")
     assert list((tmp_path / "emulators").iterdir()) == [before]
+
+
+def test_what_a_killed_preparation_left_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    leftover = tmp_path / "emulators" / ".tmp-aarch64-0a1b" / "cache"
+    leftover.mkdir(parents=True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EmulatorError):
+        prepare_root(tmp_path, "aarch64")
+    assert not leftover.parent.exists()

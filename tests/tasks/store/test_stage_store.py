@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.files import sha256_of
 from tasks.store import cache_keys as digests
-from tasks.store.stage_store import RESULT, StageResult, StageStore, clean_leftovers
+from tasks.store import digest_of
+from tasks.store.stage_store import RESULT, StageResult, StageStore
+from tasks.store.work_folders import clean_leftovers
 
 CODE = ("tasks.store.stage_store",)
 
@@ -215,3 +218,14 @@ def test_leftovers_are_removed_and_results_are_kept(stage: Stage) -> None:
 def test_cleaning_a_store_that_is_not_there_does_nothing(tmp_path: Path) -> None:
     clean_leftovers(tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_that_names_a_file_outside_is_computed_again(stage: Stage) -> None:
+    result = stage.run()
+    outside = stage.store.root / "outside.bin"
+    outside.write_bytes(b"somebody else's")
+    record = json.loads((result.folder / RESULT).read_text())
+    record["files"]["../../outside.bin"] = sha256_of(outside)
+    del record["digest"]
+    (result.folder / RESULT).write_text(json.dumps(record | {"digest": digest_of(record)}))
+    assert not stage.run().reused
