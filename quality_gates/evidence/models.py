@@ -51,6 +51,8 @@ class Unanswered:
 class ModelEvidence:
     """One model, measured: rows (row_id, prediction, score, slice columns), resource figures, or why it failed.
 
+    `file_sha256` is the digest of the model that was measured, taken by the process that loaded it.
+
     Rows may have more that metrics need: target, confidence and p(k). `batches` is the
     latency of several rows at a time, where a gate asks for it.
 
@@ -65,6 +67,7 @@ class ModelEvidence:
     answered_on: str | None = None
     unanswered: Unanswered | None = None
     batches: tuple[BatchLatency, ...] = ()
+    file_sha256: str | None = None
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
         """Return the checked rows, or raise EvidenceError."""

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from edge_runtime.bundle import APPROVAL, BundleError, Manifest, TensorSpec, decode_manifest, read_bundle, write_bundle
+from edge_runtime.bundle import (
+    APPROVAL,
+    BundleError,
+    Manifest,
+    RuntimeRange,
+    TensorSpec,
+    decode_manifest,
+    verify_bundle,
+    write_bundle,
+)
 from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.settings import SessionSettings
 
@@ -32,13 +41,14 @@ class BundleContent:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     session: SessionSettings
+    onnxruntime: RuntimeRange
     lineage: Mapping[str, str]
     files: Mapping[str, Path]
 
     def write_under(self, root: Path) -> Path:
-        """Write the bundle under a folder, read it back as a device would, and return its own. Raises BundleError."""
+        """Write the bundle under a folder, verify every byte there, and return its own folder. Raises BundleError."""
         bundle = write_bundle(root, **{name: getattr(self, name) for name in BundleContent.__annotations__})
-        read_bundle(bundle)
+        verify_bundle(bundle)
         return bundle
 
 

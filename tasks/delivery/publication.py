@@ -9,7 +9,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
-from edge_runtime.files import sha256_of
+from edge_runtime.bundle import RuntimeRange
+from edge_runtime.errors import SessionError
+from edge_runtime.model_files import MODEL, check_model, model_files
 from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
@@ -22,7 +24,6 @@ from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
-ENTRY = "model.onnx"
 
 
 @task(name="publish", cache_policy=NO_CACHE)
@@ -57,13 +58,23 @@ def _content(device: DeviceProfile, verdict: Verdict, file: Path, edge: EdgeVers
         model=edge.lineage.source_model,
         version=edge.lineage.source_version,
         device=device.name,
-        entry=ENTRY,
+        entry=MODEL,
         inputs=session.inputs,
         outputs=session.outputs,
         session=settings,
+        onnxruntime=_runtimes(edge),
         lineage=asdict(edge.lineage) | decision_of(verdict),
-        files={ENTRY: file},
+        files=model_files(file),
     )
+
+
+def _runtimes(edge: EdgeVersion) -> RuntimeRange:
+    if edge.onnxruntime is None:
+        raise PublishError(
+            f"{edge.name} version {edge.version}: expected the ONNX Runtime that measured it among its tags, got none; "
+            "an older release of Edgewright registered it: compress the version again"
+        )
+    return RuntimeRange.measured_with(edge.onnxruntime)
 
 
 def _check_verdict(what: str, verdict: Verdict, edge: EdgeVersion) -> None:
@@ -76,12 +87,13 @@ def _check_verdict(what: str, verdict: Verdict, edge: EdgeVersion) -> None:
 
 
 def _check_file(file: Path, edge: EdgeVersion) -> None:
-    found = sha256_of(file)
-    if found != edge.file_sha256:
+    try:
+        check_model(file, edge.file_sha256)
+    except SessionError as error:
         raise PublishError(
-            f"{edge.name} version {edge.version}: expected the file that was judged and registered, with sha256 "
-            f"{edge.file_sha256}, got {found}; nothing was published: compress the version again"
-        )
+            f"{edge.name} version {edge.version}: expected the model that was judged and registered. {error} "
+            "Nothing was published: compress the version again"
+        ) from error
 
 
 def decision_of(verdict: Verdict) -> dict[str, str]:

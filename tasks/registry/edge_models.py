@@ -11,14 +11,17 @@ import onnx
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from edge_runtime.files import sha256_of
-from tasks.errors import RegistryError, one_line
+from edge_runtime.errors import SessionError
+from edge_runtime.model_files import MODEL, check_model, model_digest, model_files
+from edge_runtime.session import RUNTIME
+from tasks.errors import RegistryError, SystemFailure, one_line
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
 from tasks.registry.runs import Runs
 
 DEPLOYED = "deployed"
 PREVIOUS = "previous"
 FILE_DIGEST = "edgewright.file_sha256"
+ONNXRUNTIME = "edgewright.onnxruntime"
 SOURCE_MODEL = "edgewright.source_model"
 APPROVED_UNTIL = "edgewright.approved_until"
 
@@ -48,7 +51,8 @@ class Lineage:
 class EdgeVersion:
     """A version of an edge model.
 
-    `approved_until` is the last day of its approval, where it was published against its gates.
+    `file_sha256` is the digest of the model, `onnxruntime` the version that measured it, None for one that an older
+    release registered. `approved_until` is the last day of its approval, where it was published against its gates.
     """
 
     name: str
@@ -56,6 +60,7 @@ class EdgeVersion:
     lineage: Lineage
     file_sha256: str
     approved_until: str | None = None
+    onnxruntime: str | None = None
 
     @property
     def source_version(self) -> str:
@@ -102,38 +107,52 @@ class EdgeModels:
         return self._describe(self.client.get_model_version(edge.name, edge.version), description, tags)
 
     def fetch(self, edge: EdgeVersion) -> Path:
-        """Download an edge model's ONNX file; raises RegistryError when it is not the file that was published."""
+        """Download an edge model and return the path of its graph; its weights lie beside it.
+
+        Raises RegistryError when it is not the model that was registered.
+        """
+        what = f"{edge.name} version {edge.version}"
         try:
             uri = self.client.get_model_version_download_uri(edge.name, edge.version)
             folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
-            path = folder / "model.onnx"
-            found = sha256_of(path)
+            path = (folder / MODEL).resolve(strict=True)
         except (MlflowException, OSError) as error:
             raise RegistryError(
-                f"{edge.name} version {edge.version}: expected its file in the registry, got {one_line(error)}; "
-                "restore the artifact store, or move the alias `deployed` to a version that still has its file"
+                f"{what}: expected its file in the registry, got {one_line(error)}; restore the artifact store, or "
+                "move the alias `deployed` to a version that still has its file"
             ) from error
-        if found != edge.file_sha256:
+        try:
+            check_model(path, edge.file_sha256)
+        except SessionError as error:
             raise RegistryError(
-                f"{edge.name} version {edge.version}: expected a file with sha256 {edge.file_sha256}, got {found}; "
-                "it was changed after publication: restore it, or move the alias `deployed` to an intact version"
-            )
+                f"{what}: {error} Restore it, or move the alias `deployed` to an intact version"
+            ) from error
         return path
 
     def register(
-        self, device: str, run: str, file: Path, description: str, tags: Mapping[str, str], runs: Runs
+        self,
+        device: str,
+        run: str,
+        file: Path,
+        description: str,
+        tags: Mapping[str, str],
+        runs: Runs,
+        measured: str | None = None,
     ) -> EdgeVersion:
-        """Register a candidate with its file, tags and description; one that was registered before is returned."""
+        """Register a candidate with its file, tags and description; one that was registered before is returned.
+
+        Raises SystemFailure unless the file still has the digest `measured`, where one was measured.
+        """
         name = edge_name(self.model, device)
+        digest = _unchanged(name, file, measured)
         self._ensure(name)
-        digest = sha256_of(file)
         for known in self._versions(name):
             if known.run_id == run and known.tags.get(FILE_DIGEST) == digest:
                 return self._describe(known, description, tags)
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             # named by content: another file of the same run must not take the place of one that is deployed
             source = runs.folder(run, _as_mlflow_model(file, Path(scratch) / "model"), f"model-{digest[:12]}")
-        tags = {**tags, FILE_DIGEST: digest}
+        tags = {**tags, FILE_DIGEST: digest, ONNXRUNTIME: RUNTIME}
         made = self.client.create_model_version(name, source, run_id=run, tags=dict(tags), description=description)
         return _edge_version(made)
 
@@ -192,12 +211,26 @@ def edge_name(model: str, device: str) -> str:
 
 
 def _as_mlflow_model(file: Path, folder: Path) -> Path:
-    """Wrap an ONNX file as MLflow's onnx flavour; the file itself stays byte for byte the one that ships."""
+    """Wrap a model as MLflow's onnx flavour; its files stay byte for byte those that ship."""
     mlflow.onnx.save_model(
         onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False
     )
-    shutil.copyfile(file, folder / "model.onnx")
+    for name, path in model_files(file).items():
+        shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
     return folder
+
+
+def _unchanged(name: str, file: Path, measured: str | None) -> str:
+    """Return a model's digest. Raises SystemFailure unless it is the one that was measured."""
+    try:
+        found = model_digest(file)
+        check_model(file, measured or found)
+    except SessionError as error:
+        raise SystemFailure(
+            f"{name}: expected to register the model that was measured, got another. {error} Look at the disk and "
+            "compress the version again"
+        ) from error
+    return found
 
 
 def _edge_version(version: ModelVersion) -> EdgeVersion:
@@ -208,6 +241,7 @@ def _edge_version(version: ModelVersion) -> EdgeVersion:
             Lineage.of(version.tags),
             version.tags[FILE_DIGEST],
             version.tags.get(APPROVED_UNTIL),
+            version.tags.get(ONNXRUNTIME),
         )
     except KeyError as error:
         raise RegistryError(

@@ -8,7 +8,7 @@ from functools import partial
 from prefect.runtime import deployment, flow_run
 
 from deployments.device import DeviceProfile
-from edge_runtime.files import sha256_of
+from edge_runtime.model_files import model_digest
 from model_compression.onnx_files import optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.report import ReportContent, RungRow, Side, SizePoint, SliceValue
@@ -148,7 +148,7 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> di
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
         "layers kept whole": "; ".join(f"{item.layer}: {item.reason}" for item in trajectory.protected) or "none",
-        "file": sha256_of(climb.chosen.file.path),
+        "file": model_digest(climb.chosen.file.path),
         "triggered by": _trigger(),
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),

@@ -6,6 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
+from edge_runtime.model_files import model_bytes
 from quality_gates.evidence import Evidence
 from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
@@ -67,7 +68,7 @@ def _record_baseline(context: Context, baseline: Baseline) -> None:
     figures = {
         "parameters": whole.parameters,
         "validation_accuracy": whole.accuracy,
-        "fp32_file_bytes": baseline.onnx.stat().st_size,
+        "fp32_file_bytes": model_bytes(baseline.onnx),
         "int8_file_bytes_expected": whole.weight_bytes + baseline.graph_bytes,
     }
     context.runs.log(child, metrics=figures)
@@ -93,8 +94,9 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
         runs.table(child, f"{name}.json", rows)
     tags = job.lineage.tags | decision_tags(content) | {"edgewright.report": f"runs:/{child}/{REPORT}"}
     edge = context.edge_models.register(
-        context.device.name, child, chosen.file.path, description(content, runs, child), tags, runs
-    )
+        context.device.name, child, chosen.file.path, description(content, runs, child), tags, runs,
+        measured=judgement.evidence.candidate.file_sha256,
+    )  # fmt: skip
     runs.finish(child)
     return edge
 

@@ -3,13 +3,18 @@
 import shutil
 from pathlib import Path
 
+import mlflow
+import numpy as np
+import onnx
 import pytest
 
 from edge_runtime.files import sha256_of
-from tasks.errors import RegistryError, RegistryUnavailable
+from edge_runtime.model_files import model_digest, model_files, weights_of
+from edge_runtime.session import RUNTIME
+from tasks.errors import RegistryError, RegistryUnavailable, SystemFailure
 from tasks.registry import EdgeModels, EdgeVersion, Lineage, Runs, edge_name
 from tasks.registry.client import client_for
-from tests.edge_runtime.models import linear_model
+from tests.edge_runtime.models import linear_model, portable_model, weights
 
 DEVICE = "bench"
 
@@ -50,7 +55,7 @@ def test_nothing_is_deployed_before_the_first_deployment(shelf: Shelf) -> None:
 def test_a_registered_version_says_where_it_came_from(shelf: Shelf) -> None:
     edge = shelf.register("4")
     name = edge_name(shelf.models.model, DEVICE)
-    assert edge == EdgeVersion(name, "1", shelf.lineage("4", "key-4"), sha256_of(shelf.file()))
+    assert edge == EdgeVersion(name, "1", shelf.lineage("4", "key-4"), sha256_of(shelf.file()), None, RUNTIME)
     client = shelf.models.client
     assert client.get_registered_model(name).tags == {"edgewright.source_model": shelf.models.model}
     assert client.get_model_version(name, "1").description == "from 4"
@@ -75,6 +80,59 @@ def test_another_file_of_the_same_run_leaves_the_first_as_it_was(shelf: Shelf) -
 
 def test_the_file_is_fetched_byte_for_byte(shelf: Shelf) -> None:
     assert shelf.models.fetch(shelf.register("1")).read_bytes() == shelf.file().read_bytes()
+
+
+def register_portable(shelf: Shelf, **given: str) -> tuple[Path, EdgeVersion]:
+    """Register a model whose weights lie beside its graph; returns the graph and the registered version."""
+    graph = portable_model(shelf.folder / "portable", 6, 3)
+    run = shelf.runs.child(shelf.runs.parent("1", "key-1", "m v1", {}), DEVICE)
+    tags = shelf.lineage("1", "key-1").tags
+    return graph, shelf.models.register(DEVICE, run, graph, "", tags, shelf.runs, **given)
+
+
+def test_weights_beside_the_graph_are_registered_and_fetched(shelf: Shelf) -> None:
+    graph, edge = register_portable(shelf)
+    assert edge.file_sha256 == model_digest(graph)
+    fetched = model_files(shelf.models.fetch(edge))
+    assert {name: path.read_bytes() for name, path in fetched.items()} == {
+        name: path.read_bytes() for name, path in model_files(graph).items()
+    }
+
+
+def test_mlflow_loads_what_is_registered(shelf: Shelf) -> None:
+    _, edge = register_portable(shelf)
+    loaded = mlflow.onnx.load_model(str(artifacts(shelf, edge)))
+    (tensor,) = loaded.graph.initializer
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(tensor), weights(6, 3))
+    rows = np.ones((2, 6), np.float32)
+    (answers,) = mlflow.pyfunc.load_model(str(artifacts(shelf, edge))).predict({"x": rows}).values()
+    np.testing.assert_allclose(answers, rows @ weights(6, 3), rtol=1e-5)
+
+
+def test_weights_that_were_changed_in_the_registry_are_refused(shelf: Shelf) -> None:
+    _, edge = register_portable(shelf)
+    (beside,) = weights_of(artifacts(shelf, edge) / "model.onnx")
+    beside.write_bytes(bytes(beside.stat().st_size))
+    with pytest.raises(RegistryError, match=f"expected weights with the sha256 {beside.name}, got .* Restore it, or"):
+        shelf.models.fetch(edge)
+
+
+@pytest.mark.parametrize("what", ["graph", "weights"])
+def test_what_changed_between_measuring_and_registering_is_not_registered(shelf: Shelf, what: str) -> None:
+    graph, edge = register_portable(shelf)
+    measured = edge.file_sha256
+    assert register_portable(shelf, measured=measured)[1] == edge
+    if what == "weights":
+        (changed,) = weights_of(graph)
+        changed.write_bytes(bytes(changed.stat().st_size))
+    else:
+        graph = linear_model(graph, 6, 3)
+    run = shelf.runs.child(shelf.runs.parent("1", "key-1", "m v1", {}), DEVICE)
+    tags = shelf.lineage("1", "key-1").tags
+    with pytest.raises(SystemFailure, match="expected to register the model that was measured, got another"):
+        shelf.models.register(DEVICE, run, graph, "", tags, shelf.runs, measured=measured)
+    versions = shelf.models.client.search_model_versions(f"name='{edge.name}'")
+    assert [str(version.version) for version in versions] == [edge.version]
 
 
 def test_previous_is_moved_before_deployed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +182,7 @@ def test_a_file_that_was_changed_is_refused_with_both_digests(shelf: Shelf) -> N
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(RegistryError) as caught:
         shelf.models.fetch(edge)
-    assert f"expected a file with sha256 {edge.file_sha256}, got {sha256_of(path)};" in str(caught.value)
+    assert f"expected the model with sha256 {edge.file_sha256}, got {sha256_of(path)};" in str(caught.value)
     assert "move the alias `deployed` to an intact version" in str(caught.value)
 
 
