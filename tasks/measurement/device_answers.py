@@ -10,7 +10,7 @@ import numpy as np
 from deployments.device import DeviceProfile, EmulatedAnswers
 from deployments.instruction_sets import Cpu
 from deployments.workload import SplitName
-from edge_runtime.errors import MeasurementFailed
+from edge_runtime.errors import MeasurementFailed, SessionError
 from edge_runtime.model_files import model_digest
 from quality_gates.evidence import ModelEvidence, Unanswered
 from tasks.emulation import answering_of, find_emulator
@@ -37,7 +37,7 @@ def measure_for(context: DeviceContext, file: Path, split: SplitName) -> ModelEv
     except EmulatorMissing as error:
         logger.warning("%s: %s", device.name, error)
         return replace(native, rows=None, unanswered=Unanswered(error.reason, error.remedy))
-    except MeasurementFailed as error:
+    except (MeasurementFailed, SessionError) as error:
         logger.warning("%s: on %s: %s", device.name, where.words, error)
         return ModelEvidence(rows=None, resources=None, failure=f"On {where.words}: {error}")
     return replace(native, rows=answer_rows(context.job, split, outputs), answered_on=where.words)
