@@ -57,8 +57,11 @@ def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
 
 
 def _move_out(tensor: TensorProto, folder: Path) -> None:
-    """Move a constant of LARGE bytes or more into a file beside the graph; equal constants share it."""
-    if tensor.data_type == TensorProto.STRING or tensor.ByteSize() < LARGE:
+    """Move a constant of LARGE bytes or more into a file beside the graph; equal constants share it.
+
+    Whole numbers of 64 bits stay: shapes are such numbers, and ONNX's shape inference refuses them elsewhere.
+    """
+    if tensor.data_type in (TensorProto.STRING, TensorProto.INT64) or tensor.ByteSize() < LARGE:
         return
     data = tensor.raw_data or numpy_helper.from_array(numpy_helper.to_array(tensor)).raw_data
     if len(data) < LARGE:

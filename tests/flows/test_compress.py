@@ -53,9 +53,9 @@ def test_a_file_that_changes_after_it_was_measured_is_neither_registered_nor_pub
         return layer_losses(context, chosen)
 
     monkeypatch.setattr(flows.compress, "layer_losses", change)
-    name = f"tampered-{part}"
+    name, ladder = f"tampered-{part}", {"ladder": [{"kind": "ptq", "calibration": "entropy"}]}  # a file of its own
     with pytest.raises(EdgewrightError, match="expected to register the model that was measured, got another"):
-        flows.compress.compress("tiny", "1", variant(name), world)
+        flows.compress.compress("tiny", "1", variant(name, ladder), world)
     assert len(changed) == 1
     models = EdgeModels(world.tracking_uri, "tiny")
     assert models.deployed(name) is None

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_runtime.files import sha256_of
 from edge_runtime.model_files import model_bytes, model_digest, weights_of
 from model_compression.errors import ExportError
-from model_compression.onnx_files import make_portable
+from model_compression.onnx_files import make_portable, portable
 from model_compression.onnx_files.portable import LARGE
 from model_compression.quantization import (
     convert_to_half,
@@ -43,6 +43,17 @@ def _rungs(source: Path, folder: Path) -> list[Path]:
 def test_it_answers_as_the_file_did_and_runs_the_same_kernels(source: Path, tmp_path: Path) -> None:
     for path in _rungs(source, tmp_path):
         graph = make_portable(path, tmp_path / path.stem)
+        np.testing.assert_array_equal(run(graph, IMAGES), run(path, IMAGES), err_msg=path.stem)
+        assert kernels(graph) == kernels(path), path.stem
+
+
+def test_a_limit_of_no_bytes_answers_as_well(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No constant of any kind is one that ONNX Runtime must find in the graph, but for shapes."""
+    monkeypatch.setattr(portable, "LARGE", 1)
+    for path in _rungs(source, tmp_path):
+        graph = make_portable(path, tmp_path / path.stem)
+        inside = {t.data_type for t in onnx.load(graph, load_external_data=False).graph.initializer if t.raw_data}
+        assert inside <= {TensorProto.INT64}
         np.testing.assert_array_equal(run(graph, IMAGES), run(path, IMAGES), err_msg=path.stem)
         assert kernels(graph) == kernels(path), path.stem
 
