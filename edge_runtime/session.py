@@ -9,6 +9,9 @@ import onnxruntime as ort
 from edge_runtime.errors import SessionError, SessionMemoryError
 from edge_runtime.settings import Optimization, SessionSettings, TensorSpec
 
+RUNTIME: str = ort.__version__
+"""The version of ONNX Runtime in this process."""
+
 _LEVELS: Mapping[Optimization, ort.GraphOptimizationLevel] = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from edge_runtime.errors import BundleError, SessionError
 from edge_runtime.settings import SessionSettings, TensorSpec, is_plain_text
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_BYTES = 1 << 20  # of a manifest
 MAX_BLOB_BYTES = 1 << 40
 OVERRIDDEN = "overridden"
@@ -18,6 +18,7 @@ APPROVAL = ("approved_by", "approval_reason", "approved_until", "approved_verdic
 
 _COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"(0|[1-9][0-9]{0,5})(\.(0|[1-9][0-9]{0,5})){1,3}")
 
 Item = TypeVar("Item")
 
@@ -50,11 +51,52 @@ class Blob:
 
 
 @dataclass(frozen=True)
+class RuntimeRange:
+    """Versions of ONNX Runtime that may run a bundle: `at_least` and later ones, but not `below` or later.
+
+    Raises BundleError for texts that are no versions such as 1.31.1, and for a range that holds none.
+    """
+
+    at_least: str
+    below: str
+
+    def __post_init__(self) -> None:
+        for version in (self.at_least, self.below):
+            if not isinstance(version, str) or not _VERSION.fullmatch(version):
+                raise BundleError(f"The range of ONNX Runtime needs versions such as 1.31.1, not {version!r}.")
+        if not self.holds(self.at_least):
+            raise BundleError(f"The range of ONNX Runtime from {self.at_least} to below {self.below} holds no version.")
+
+    @classmethod
+    def measured_with(cls, version: str) -> "RuntimeRange":
+        """Return the range for a model that was measured with a version: it and later patches of its minor release.
+
+        A patch mends; the next minor release may have other kernels and another optimizer, and so other answers.
+        """
+        major, minor, patch, _ = _numbers(version)
+        return cls(f"{major}.{minor}.{patch}", f"{major}.{minor + 1}")
+
+    def holds(self, version: str) -> bool:
+        """Tell whether a version is in the range; what follows its numbers, as in 1.31.1+cpu, does not count."""
+        return _numbers(self.at_least) <= _numbers(version) < _numbers(self.below)
+
+    def __str__(self) -> str:
+        return f"{self.at_least} or later, below {self.below}"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    leading = re.split(r"[^0-9.]", version)[0]
+    found = [int(number) for number in leading.split(".") if number][:4]
+    return (*found, *(0 for _ in range(4 - len(found))))
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The whole description of a bundle; two manifests that are equal have the same digest.
 
-    `entry` names the blob that is the ONNX graph to run. `lineage` says where the model came from, as text; its
-    `verdict` is the outcome of the gates. An overridden verdict comes with the four keys of APPROVAL.
+    `entry` names the blob that is the ONNX graph to run; its large weights are blobs whose names are their sha256, as
+    the graph names them. `onnxruntime` is the range of versions that may run it. `lineage` says where the model came
+    from, as text; its `verdict` is the outcome of the gates. An overridden verdict has the four keys of APPROVAL.
     Raises BundleError for names that are no path components, an entry that is no blob, and names given twice.
     """
 
@@ -66,6 +108,7 @@ class Manifest:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     session: SessionSettings
+    onnxruntime: RuntimeRange
     lineage: Mapping[str, str]
     format_version: int = FORMAT_VERSION
 
@@ -152,16 +195,23 @@ def _is_current(version: object) -> bool:
 
 def _manifest(document: object) -> Manifest:
     if isinstance(document, dict) and not _is_current(document.get("format_version")):
-        found = document.get("format_version")
-        raise BundleError(f"The manifest has format version {found!r}, this runtime reads {FORMAT_VERSION}: update it.")
+        raise BundleError(_other_format(document.get("format_version")))
     entries = _entries(document, Manifest, "The manifest")
     entries["blobs"] = _items(entries["blobs"], _blob, "blobs")
     entries["inputs"] = _items(entries["inputs"], _tensor, "inputs")
     entries["outputs"] = _items(entries["outputs"], _tensor, "outputs")
     entries["session"] = _session(entries["session"])
+    entries["onnxruntime"] = RuntimeRange(**_entries(entries["onnxruntime"], RuntimeRange, "The range of ONNX Runtime"))
     if not isinstance(entries["lineage"], dict):
         raise BundleError(f"The manifest's lineage must be an object, not {entries['lineage']!r}.")
     return Manifest(**entries)
+
+
+def _other_format(found: object) -> str:
+    remedy = (
+        "publish the model again with this release" if found == 1 else "use the runtime of the release that wrote it"
+    )
+    return f"The manifest has format version {found!r}, this runtime reads {FORMAT_VERSION}; {remedy}."
 
 
 def _blob(value: object) -> Blob:

@@ -1,4 +1,4 @@
-"""Reading a bundle: every byte is verified before anything in the bundle is used."""
+"""Reading a bundle: every byte is verified before anything in the bundle is used, and nothing but its blobs is used."""
 
 import hashlib
 import os
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import MAX_BYTES, Blob, Manifest, decode_manifest
-from edge_runtime.errors import BundleError
+from edge_runtime.errors import BundleError, SessionError
 from edge_runtime.files import open_regular
+from edge_runtime.model_files import weight_names
 
 MANIFEST = "manifest.json"
 BLOBS = "blobs"
@@ -38,12 +39,28 @@ class Bundle:
 
 
 def read_bundle(path: Path | str) -> Bundle:
-    """Verify a bundle in full and return it; every blob is hashed, because a damaged one can be silently wrong.
+    """Verify a bundle in full for running it here, and return it.
+
+    Raises BundleError as verify_bundle does, and where the manifest does not name this process's ONNX Runtime.
+    """
+    from onnxruntime import __version__ as running
+
+    bundle = verify_bundle(path)
+    if not bundle.manifest.onnxruntime.holds(running):
+        raise BundleError(
+            f"The bundle {bundle.digest} needs ONNX Runtime {bundle.manifest.onnxruntime}, this is {running}: install "
+            "such a version, or publish a model that was measured with this one."
+        )
+    return bundle
+
+
+def verify_bundle(path: Path | str) -> Bundle:
+    """Verify every byte of a bundle and return it; all blobs are hashed, because a damaged one can be silently wrong.
 
     The path may be a link: what counts is the folder that it leads to. Inside the folder no link is followed.
     Raises BundleError when the folder's name is not the manifest's sha256, for a manifest that this runtime does not
-    understand, for a blob that is missing, no regular file, of another size or of another sha256, and for anything
-    beside the blobs, which a graph could take its weights from.
+    understand, for a blob that is missing, no regular file, of another size or of another sha256, for anything beside
+    the blobs, and for a graph that names weights which the manifest does not.
     """
     folder = _resolved(path)
     data = _manifest_bytes(folder)
@@ -57,7 +74,22 @@ def read_bundle(path: Path | str) -> Bundle:
     _check_folder(folder / BLOBS, manifest)
     for blob in manifest.blobs:
         _check_blob(folder / BLOBS / blob.sha256, blob)
-    return Bundle(folder, digest, manifest)
+    bundle = Bundle(folder, digest, manifest)
+    check_weights(bundle.entry_path, manifest)
+    return bundle
+
+
+def check_weights(graph: Path, manifest: Manifest) -> None:
+    """Raise BundleError unless a graph names no weights but blobs of the manifest."""
+    try:
+        missing = set(weight_names(graph)) - {blob.sha256 for blob in manifest.blobs}
+    except SessionError as error:
+        raise BundleError(f"The entry {manifest.entry} cannot be run: {error}") from error
+    if missing:
+        raise BundleError(
+            f"The entry {manifest.entry} names weights that are no blobs of this manifest: "
+            f"{', '.join(sorted(missing))}. Publish the model again with all of its files."
+        )
 
 
 def read_manifest(folder: Path | str) -> Manifest:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_runtime.bundle.manifest import Blob, Manifest, digest_of, encode_manifest
-from edge_runtime.bundle.reader import BLOBS, MANIFEST, read_bundle
+from edge_runtime.bundle.manifest import Blob, Manifest, RuntimeRange, digest_of, encode_manifest
+from edge_runtime.bundle.reader import BLOBS, MANIFEST, check_weights, verify_bundle
 from edge_runtime.errors import BundleError
 from edge_runtime.files import copy_synced, fsync_directory, make_directories, sha256_of, write_synced
 from edge_runtime.settings import SessionSettings, TensorSpec
@@ -29,20 +29,27 @@ def write_bundle(
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
     session: SessionSettings,
+    onnxruntime: RuntimeRange,
     lineage: Mapping[str, str],
     files: Mapping[str, Path],
 ) -> Path:
     """Write `<target>/<model>/<device>/<digest>/` from files by blob name, and return that folder.
 
+    The files are those of edge_runtime.model_files.model_files: the graph, and its weights by their sha256. Every
+    bundle has copies of its own. A hard link would save bytes, but a block that goes bad would then damage the bundle
+    before this one too, which is the way back.
     The content is synced under a temporary name on the same file system, renamed, and the rename synced. A bundle
     that exists already is verified and left as it is; if it is damaged, an intact copy replaces it and a warning is
     logged. Leftovers of a killed writer of the same device are removed. Each device has one writer at a time.
-    Raises BundleError for names that are no path components, a file that is missing or changes, and a failing disk.
+    Raises BundleError for names that are no path components, a file that is missing or changes, weights that the graph
+    names and the files lack, and a failing disk.
     """
     try:
         manifest = Manifest(
-            model, version, device, entry, _describe(files), tuple(inputs), tuple(outputs), session, dict(lineage)
-        )
+            model, version, device, entry, _describe(files), tuple(inputs), tuple(outputs), session, onnxruntime,
+            dict(lineage),
+        )  # fmt: skip
+        check_weights(files[entry], manifest)
         folder = Path(target) / model / device
         make_directories(folder)
         with _only_writer(folder):
@@ -93,7 +100,7 @@ def _install(folder: Path, manifest: Manifest, files: Mapping[str, Path]) -> Pat
 
 def _is_intact(final: Path) -> bool:
     try:
-        read_bundle(final)
+        verify_bundle(final)
     except BundleError as error:
         _log.warning("Replacing a damaged bundle by an intact copy; look after the disk. %s", error)
         return False

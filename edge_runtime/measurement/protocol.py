@@ -24,7 +24,6 @@ from edge_runtime.settings import SessionSettings
 
 REQUEST = "request.json"
 RESULT = "result.json"
-MODEL = "model.onnx"
 _BARE = "bare_rss_mb"
 _MAX_RESULT = 1 << 20
 _MAX_OUTPUTS = 10_000
@@ -43,6 +42,7 @@ class MeasuringJob:
     """A request in the measuring process; `inputs` maps the names of inputs to .npy files in the folder."""
 
     folder: Path
+    model: Path
     inputs: Mapping[str, str]
     settings: SessionSettings
     rows: int
@@ -53,22 +53,13 @@ class MeasuringJob:
     latency_seconds: float
     memory_limit_mb: float | None
 
-    @property
-    def model(self) -> Path:
-        """The path of the model, which lies alone in the folder."""
-        return self.folder / MODEL
-
     def output(self, index: int) -> Path:
         """Return the path of the file that takes the rows of an output."""
         return self.folder / f"output-{index}.npy"
 
 
 def write_request(folder: Path, request: MeasureRequest) -> None:
-    """Write a request to an empty folder: the model as a link, every input as a .npy file, and the numbers.
-
-    The link lies alone, so that weights beside the model are not found: they would be missing from its size.
-    """
-    (folder / MODEL).symlink_to(request.model.resolve())
+    """Write a request to an empty folder: the path of the model, every input as a .npy file, and the numbers."""
     names = {}
     for index, (name, array) in enumerate(request.inputs.items()):
         names[name] = f"input-{index}.npy"
@@ -76,6 +67,7 @@ def write_request(folder: Path, request: MeasureRequest) -> None:
             npy.write_array(file, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
     document = {name: getattr(request, name) for name in _PLAIN}
     document |= {"inputs": names, "settings": request.settings.to_plain(), "rows": request.rows}
+    document |= {"model": str(request.model.resolve())}
     (folder / REQUEST).write_text(json.dumps(document))
 
 
@@ -83,12 +75,12 @@ def read_job(path: Path) -> MeasuringJob:
     """Read what write_request wrote."""
     document = json.loads(path.read_text())
     settings = SessionSettings.from_plain(document.pop("settings"))
-    return MeasuringJob(folder=path.parent, settings=settings, **document)
+    return MeasuringJob(folder=path.parent, model=Path(document.pop("model")), settings=settings, **document)
 
 
-def write_figures(job: MeasuringJob, figures: Figures, bare_rss_mb: float, outputs: int) -> None:
+def write_figures(job: MeasuringJob, digest: str, figures: Figures, bare_rss_mb: float, outputs: int) -> None:
     """Write the result of a measurement; the rows of its outputs are in their files already."""
-    document = {"figures": asdict(figures) | {_BARE: bare_rss_mb}, "outputs": outputs}
+    document = {"sha256": digest, "figures": asdict(figures) | {_BARE: bare_rss_mb}, "outputs": outputs}
     write_atomic(job.folder / RESULT, json.dumps(document).encode())
 
 
@@ -105,13 +97,14 @@ def read_result(folder: Path, request: MeasureRequest) -> Measurement:
         raise ValueError("it is no JSON object")
     if "failure" in document:
         raise MeasurementFailed(str(document["failure"]))
-    if set(document) != {"figures", "outputs"}:
+    if set(document) != {"sha256", "figures", "outputs"}:
         raise ValueError(f"it has the keys {sorted(document)}")
     figures = _figures(document["figures"])
     if type(document["outputs"]) is not int or not 0 < document["outputs"] <= _MAX_OUTPUTS:
         raise ValueError(f"its number of outputs is {document['outputs']!r}")
     outputs = [_output(folder, index, request.rows) for index in range(document["outputs"])]
-    return Measurement(bare_rss_mb=figures.pop(_BARE), figures=Figures(**figures), outputs=outputs)
+    sha256 = str(document["sha256"])
+    return Measurement(sha256, bare_rss_mb=figures.pop(_BARE), figures=Figures(**figures), outputs=outputs)
 
 
 def _figures(document: Any) -> dict[str, float]:

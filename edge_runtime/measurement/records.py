@@ -13,7 +13,7 @@ from edge_runtime.settings import SessionSettings
 
 @dataclass(frozen=True)
 class MeasureRequest:
-    """A model, the rows that it answers, and how to run and time it.
+    """A model, by the path of its graph, the rows that it answers, and how to run and time it.
 
     `inputs` maps every input's name to an array of all rows (axis 0). `batch_size` rows are predicted at a time.
     Latency is that of `latency_batch_size` rows: after `latency_warmup` runs, `latency_repeats` are timed, or fewer
@@ -66,10 +66,12 @@ class MeasureRequest:
 class Measurement:
     """Result of a measurement: the figures, and every output's rows in the graph's order.
 
+    `sha256` is the model's digest, taken in the measuring process from the files that it then loaded.
     `bare_rss_mb` is the resident memory of the process in MiB before it loaded the model: interpreter, numpy and
     onnxruntime.
     """
 
+    sha256: str
     figures: Figures
     bare_rss_mb: float
     outputs: list[np.ndarray]

@@ -28,6 +28,7 @@ from edge_runtime.measurement.protocol import (
     write_figures,
 )
 from edge_runtime.measurement.timing import IN_TURNS, answer_turns, time_calls, time_load
+from edge_runtime.model_files import model_bytes, model_digest
 from edge_runtime.session import EdgeModel
 
 _PR_SET_PDEATHSIG = 1
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure(job: MeasuringJob) -> None:
+    digest = model_digest(job.model)  # as a device does, before it loads anything
     readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
     bare_mb = process_memory.resident_mb()
     model, load = _loaded(job, bare_mb)
@@ -66,13 +68,13 @@ def _measure(job: MeasuringJob) -> None:
     p50, p99 = np.percentile(milliseconds, [50, 99])
     process_memory.lift_limit()
     figures = Figures(
-        size_bytes=job.model.stat().st_size,
+        size_bytes=model_bytes(job.model),
         peak_rss_mb=peak_mb,
         load_ms=load.milliseconds,
         latency_p50_ms=float(p50),
         latency_p99_ms=float(p99),
     )
-    write_figures(job, figures, bare_mb, len(model.outputs))
+    write_figures(job, digest, figures, bare_mb, len(model.outputs))
 
 
 def _time_in_turns(job: MeasuringJob) -> None:

@@ -20,7 +20,7 @@ def optimized_operators(path: Path) -> dict[str, int]:
         optimized = Path(folder) / "optimized.onnx"
         options.optimized_model_filepath = str(optimized)
         ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        graph = onnx.load(optimized).graph
+        graph = onnx.load(optimized, load_external_data=False).graph
     return dict(Counter(node.op_type for node in graph.node).most_common())
 
 

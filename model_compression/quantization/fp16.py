@@ -1,5 +1,6 @@
 """Half precision: the same graph with 16-bit weights and activations."""
 
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,24 @@ def convert_to_half(source: Path, path: Path) -> Path:
         raise QuantizationError(
             f"expected {source.name} to convert to half precision, got {cause_of(error)}; drop `fp16` from the ladder"
         ) from error
+    _put_in_order(half.graph)
     return save_onnx(compact(strip(half)), path)
+
+
+def _put_in_order(graph: onnx.GraphProto) -> None:
+    """Put every node behind those that it reads: the converter adds its casts at the end, which ONNX does not allow."""
+    makers = {name: place for place, node in enumerate(graph.node) for name in node.output}
+    reads = {place: {makers[name] for name in _read(node) & makers.keys()} for place, node in enumerate(graph.node)}
+    nodes = [graph.node[place] for place in TopologicalSorter(reads).static_order()]
+    ordered = onnx.GraphProto(node=nodes)
+    graph.ClearField("node")
+    graph.node.extend(ordered.node)
+
+
+def _read(node: onnx.NodeProto) -> set[str]:
+    """Return the names that a node reads, those of its subgraphs included."""
+    graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+    return set(node.input).union(*(_read(inner) for graph in graphs for inner in graph.node))
 
 
 def _check_weights(model: onnx.ModelProto, name: str) -> None:

@@ -87,6 +87,8 @@ class AnsweringCpu:
 class ModelEvidence:
     """One model, measured: rows (row_id, prediction, score, slice columns), resource figures, or why it failed.
 
+    `file_sha256` is the digest of the model that was measured, taken by the process that loaded it.
+
     Rows may have more that metrics need: target, confidence and p(k). `batches` is the
     latency of several rows at a time, where a gate asks for it.
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
+from edge_runtime.model_files import MODEL, model_bytes
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import ExportError
 from model_compression.intake import load_into, load_program, rebuild
@@ -23,7 +24,7 @@ from tasks.upstream import Context, OnnxParent, TorchParent
 LOADING = (rebuild, load_into, load_program, load_snapshot, build_student)
 """The code that turns a float model on disk into a module."""
 CODE = (*LOADING, export_onnx, check_shrunk, predict, "edge_runtime.measurement", __name__)
-FILE = "model.onnx"
+FILE = MODEL
 PARITY_ROWS = 32
 TIMEOUT_S = 300.0
 PARITY = 1e-3  # of the largest output: float kernels differ in summation order
@@ -100,7 +101,10 @@ class Snapshot(MeasuredFloatModel):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """An ONNX file, the digest of the stage that made it, and the seconds that this took."""
+    """A model's graph on disk, the digest of the stage that made it, and the seconds that this took.
+
+    What export_snapshot makes is one file with all of its weights. What is measured is in the portable form.
+    """
 
     path: Path
     digest: str
@@ -110,6 +114,11 @@ class ModelFile:
     def of(cls, stage: StageResult) -> "ModelFile":
         """Return the file that a stage made."""
         return cls(stage.folder / FILE, stage.digest, stage.seconds)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the graph and its files of weights."""
+        return model_bytes(self.path)
 
 
 def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:

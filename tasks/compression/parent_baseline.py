@@ -11,8 +11,8 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.rungs import Rung
 from model_compression.errors import QuantizationError
-from tasks.compression.float_models import FloatSource, ModelFile, Snapshot, export_snapshot
-from tasks.compression.rung_files import MINMAX, make_file, make_rung
+from tasks.compression.float_models import FloatSource, ModelFile, Snapshot
+from tasks.compression.rung_files import MINMAX, float_file, make_file, make_rung
 from tasks.upstream import Context, DeviceContext, check_parent_answers
 
 logger = logging.getLogger("edgewright")
@@ -20,7 +20,7 @@ logger = logging.getLogger("edgewright")
 
 @dataclass(frozen=True)
 class Baseline:
-    """The parent as snapshot 0, its FP32 file, and the fixed part of an INT8 file of its graph."""
+    """The parent as snapshot 0, its portable FP32 file, and the fixed part of an INT8 file of its graph."""
 
     snapshot: Snapshot
     onnx: Path
@@ -45,11 +45,11 @@ def measure_baseline(context: Context) -> Baseline:
     if context.trainable:
         context.parent_outputs("train")  # they teach every later round
     whole = Snapshot.original(parent.digest, *parent.footprint(), accuracy, validation)
-    onnx = export_snapshot(context, whole)
+    onnx = float_file(context, whole)
     for device in job.devices:
         _check_some_rung(context.on(device), whole)
     expected = _int8_file(context, whole, reduce_range=False)
-    graph_bytes = max(0, expected.path.stat().st_size - whole.weight_bytes)
+    graph_bytes = max(0, expected.size_bytes - whole.weight_bytes)
     logger.info("parent: %s parameters, validation accuracy %.3f", f"{whole.parameters:,}", accuracy)
     return Baseline(whole, onnx.path, graph_bytes)
 
@@ -68,7 +68,7 @@ def expected_file(context: DeviceContext, source: FloatSource) -> ModelFile:
             return make_file(context, source, rung)
         except QuantizationError as error:
             logger.info("sizes are not expected by %s: %s", rung.title, error)
-    return export_snapshot(context, source)
+    return float_file(context, source)
 
 
 def _int8_file(context: Context, source: FloatSource, *, reduce_range: bool) -> ModelFile:
@@ -77,7 +77,7 @@ def _int8_file(context: Context, source: FloatSource, *, reduce_range: bool) -> 
         return make_rung(context, source, MINMAX, reduce_range=reduce_range)
     except QuantizationError as error:
         logger.info("sizes are expected by the float file: %s", error)
-        return export_snapshot(context, source)
+        return float_file(context, source)
 
 
 def _check_some_rung(context: DeviceContext, whole: Snapshot) -> None:

@@ -1,7 +1,9 @@
 """Files of the ladder's rungs, each made as a stage from one float model, and samples of rows to make them with."""
 
 import logging
+import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import numpy as np
 from deployments.answers import answers_of
 from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
 from deployments.workload import Split
+from edge_runtime.model_files import model_bytes
 from model_compression.errors import QuantizationError
+from model_compression.onnx_files import make_portable
 from model_compression.quantization import faster_in_float, train_quantized
 from model_compression.training import FineTuning
 from quality_gates.errors import EvidenceError
@@ -66,7 +70,7 @@ def _spread(rows: np.ndarray, most: int) -> np.ndarray:
 
 
 def make_file(context: DeviceContext, source: FloatSource, rung: Rung) -> ModelFile:
-    """Make the file of a snapshot or student by one rung, for the context's device.
+    """Make the file of a snapshot or student by one rung, for the context's device, in the portable form.
 
     Raises QuantizationError where the rung cannot quantize the model.
     """
@@ -76,14 +80,17 @@ def make_file(context: DeviceContext, source: FloatSource, rung: Rung) -> ModelF
 
 
 def make_rung(context: Context, source: FloatSource, rung: Rung, *, reduce_range: bool) -> ModelFile:
-    """Make the file of a float model by one rung; `reduce_range` keeps INT8 weights to 7 bits."""
+    """Make the portable file of a float model by one rung; `reduce_range` keeps INT8 weights to 7 bits."""
     job, exported = context.job, export_snapshot(context, source)
     if isinstance(rung, AsItIs):
-        return exported  # the export is this rung's file
+        return float_file(context, source)
     in_float = _faster_in_float(context, exported) if rung.leaves_in_float else ()
 
     def produce(folder: Path) -> dict[str, Any]:
-        rung.make(_float_model(context, source, exported, reduce_range, in_float), folder / FILE)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch) / FILE
+            rung.make(_float_model(context, source, exported, reduce_range, in_float), made)
+            make_portable(made, folder)
         return rung.model_dump(mode="json")
 
     inputs = {
@@ -97,10 +104,21 @@ def make_rung(context: Context, source: FloatSource, rung: Rung, *, reduce_range
     return ModelFile.of(context.store.run(rung.kind, inputs, _code(rung), produce))
 
 
+def float_file(context: Context, source: FloatSource) -> ModelFile:
+    """Return a float model's export in the portable form. Raises ExportError."""
+    exported = export_snapshot(context, source)
+
+    def produce(folder: Path) -> dict[str, int]:
+        return {"bytes": model_bytes(make_portable(exported.path, folder))}
+
+    stage = context.store.run("portable", {"source": exported.digest}, (make_portable, __name__), produce)
+    return replace(ModelFile.of(stage), seconds=exported.seconds + stage.seconds)
+
+
 def _code(rung: Rung) -> tuple[Code, ...]:
     """Return the code that a rung's file depends on beside the float file."""
     trained = (*LOADING, distillation_targets, train_quantized) if rung.trains else ()
-    return (rung.maker, type(rung), *trained, __name__)
+    return (rung.maker, type(rung), make_portable, *trained, __name__)
 
 
 def _unit_of_scores(context: Context) -> float:

@@ -1,6 +1,7 @@
 """Students: the widest network that keeps a device's budgets as measured, distilled from the parent."""
 
 import logging
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import nn
 
 from deployments.techniques import Distil
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
-from model_compression.onnx_files import export_onnx
+from model_compression.onnx_files import export_onnx, make_portable
 from model_compression.pruning import int8_weight_bytes, load_snapshot, parameters, save_snapshot
 from model_compression.quantization import quantize_after_training
 from model_compression.students import Architecture, Interface, build_student, widest
@@ -20,7 +21,7 @@ from model_compression.training import FineTuning, fine_tune, predict
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, decide
 from tasks.compression.distillation_targets import fine_tune_with_parent
-from tasks.compression.float_models import FILE, LOADING, MeasuredFloatModel
+from tasks.compression.float_models import LOADING, MeasuredFloatModel
 from tasks.errors import SystemFailure
 from tasks.measurement import machine, measure_resources
 from tasks.store import digest_of
@@ -28,8 +29,8 @@ from tasks.upstream import Context, DeviceContext, TorchParent
 
 logger = logging.getLogger("edgewright")
 FIT_CODE = (
-    build_student, widest, export_onnx, quantize_after_training, measure_resources, decide, "edge_runtime.measurement",
-    __name__,
+    build_student, widest, export_onnx, quantize_after_training, make_portable, measure_resources, decide,
+    "edge_runtime.measurement", __name__,
 )  # fmt: skip
 CODE = (*LOADING, fine_tune_with_parent, fine_tune, save_snapshot, int8_weight_bytes, __name__)
 SAMPLE_ROWS = 32  # enough to quantize and to time; what they answer is of no interest yet
@@ -119,7 +120,8 @@ def _fitted(context: DeviceContext, settings: Distil, interface: Interface, dept
         def fits(width: int) -> bool:
             architecture = Architecture(settings.family, width, depth)
             model = _build(parent, architecture, interface, settings.fine_tune.seed)
-            missed = _missed_budgets(context, model, folder)
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                missed = _missed_budgets(context, model, Path(scratch))
             tried.append({"width": width, "missed": missed})
             return not missed
 
@@ -143,9 +145,11 @@ def _missed_budgets(context: DeviceContext, model: nn.Module, folder: Path) -> l
     parent, device = context.torch_parent, context.device
     rows = tuple(array[:SAMPLE_ROWS] for array in context.job.splits["calibration"].inputs)
     export_onnx(model, parent.example, parent.names, folder / "float.onnx")
-    quantize_after_training(folder / "float.onnx", rows, folder / FILE, method="minmax", reduce_range=device.saturates)
+    made = quantize_after_training(
+        folder / "float.onnx", rows, folder / "made.onnx", method="minmax", reduce_range=device.saturates
+    )
     try:
-        seen = measure_resources(device, folder / FILE, rows)
+        seen = measure_resources(device, make_portable(made, folder / "portable"), rows)
     except MeasurementInterrupted as error:  # no fact about the student's size, so it must not be kept as one
         raise SystemFailure(f"The student for {device.name} was not measured. {error}") from error
     except MeasurementFailed as error:

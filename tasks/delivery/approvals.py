@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
-from edge_runtime.files import sha256_of
+from edge_runtime.model_files import model_digest
 from quality_gates.approval import approve, reinstate
 from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent, render_html
@@ -103,7 +103,7 @@ def with_recorded_approval(context: DeviceContext, file: Path, verdict: Verdict)
     try:
         _check_approved_is_deployed(context)
         today = datetime.now(UTC).date()
-        again = reinstate(verdict, _read_approval(found), run_key=context.key, file=sha256_of(file), on=today)
+        again = reinstate(verdict, _read_approval(found), run_key=context.key, file=model_digest(file), on=today)
     except ApprovalError as error:
         logger.warning("%s: version %s was approved before, which does not count: %s", device.name, job.version, error)
         return verdict

@@ -11,7 +11,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from edge_runtime.bundle import APPROVAL, BundleError, Manifest, TensorSpec, read_bundle, read_manifest, write_bundle
+from edge_runtime.bundle import (
+    APPROVAL,
+    BundleError,
+    Manifest,
+    RuntimeRange,
+    TensorSpec,
+    read_manifest,
+    verify_bundle,
+    write_bundle,
+)
 from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.settings import SessionSettings
 from tasks.errors import PublishError, SystemFailure, one_line
@@ -55,17 +64,18 @@ class BundleContent:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     session: SessionSettings
+    onnxruntime: RuntimeRange
     lineage: Mapping[str, str]
     files: Mapping[str, Path]
 
     def write_under(self, root: Path) -> Path:
-        """Write the bundle under a folder, read it back as a device would, and return its own.
+        """Write the bundle under a folder, verify every byte there, and return its own folder.
 
         Raises BundleError, and SystemFailure where the place cannot be written to.
         """
         try:
             bundle = write_bundle(root, **{name: getattr(self, name) for name in BundleContent.__annotations__})
-            read_bundle(bundle)
+            verify_bundle(bundle)
         except BundleError as error:
             if isinstance(error.__cause__, OSError):
                 raise SystemFailure(str(error)) from error
@@ -217,7 +227,7 @@ def _claim(folder: Path, number: int) -> Claim:
 
 def _is_intact(folder: Path) -> bool:
     try:
-        read_bundle(folder)
+        verify_bundle(folder)
     except BundleError:
         return False
     return True

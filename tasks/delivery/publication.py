@@ -10,7 +10,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
-from edge_runtime.files import sha256_of
+from edge_runtime.bundle import RuntimeRange
+from edge_runtime.errors import SessionError
+from edge_runtime.model_files import MODEL, check_model, model_files
 from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
@@ -24,7 +26,6 @@ from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
-ENTRY = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,13 @@ def _content(device: DeviceProfile, publication: Publication, number: int) -> Bu
         model=origin.source_model,
         version=origin.source_version,
         device=device.name,
-        entry=ENTRY,
+        entry=MODEL,
         inputs=session.inputs,
         outputs=session.outputs,
         session=settings,
+        onnxruntime=RuntimeRange.measured_with(publication.candidate.onnxruntime),
         lineage=asdict(origin) | _answers(publication) | decision_of(publication.verdict) | {RELEASE: str(number)},
-        files={ENTRY: publication.file},
+        files=model_files(publication.file),
     )
 
 
@@ -135,19 +137,22 @@ def _answers(publication: Publication) -> dict[str, str]:
 
 def _check(what: str, publication: Publication) -> None:
     """Raise PublishError unless the verdict releases the candidate, and both are of the very file."""
-    expected = publication.verdict.file_sha256
+    judged, kept = publication.verdict.file_sha256, publication.candidate.file_sha256
     try:
         check_release(publication.verdict, publication.candidate.file_sha256, datetime.now(UTC).date())
     except ApprovalError as error:
         raise PublishError(
             f"{what}: {error} Nothing was published; see the gate report for what would have to change"
         ) from error
-    found = sha256_of(publication.file)
-    if {expected, publication.candidate.file_sha256} != {found}:
+    try:
+        if judged != kept:
+            raise SessionError(f"The verdict is about the model with sha256 {judged}, the kept one has {kept}.")
+        check_model(publication.file, kept)
+    except SessionError as error:
         raise PublishError(
-            f"{what}: expected the file that was measured and judged, with sha256 {expected}, got {found}; nothing was "
-            "published: compress the version again"
-        )
+            f"{what}: expected the file that was measured and judged. {error} Nothing was published: compress the "
+            "version again"
+        ) from error
 
 
 def decision_of(verdict: Verdict) -> dict[str, str]:

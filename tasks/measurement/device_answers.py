@@ -10,12 +10,12 @@ import numpy as np
 from deployments.device import DeviceProfile, EmulatedAnswers
 from deployments.instruction_sets import Cpu
 from deployments.workload import SplitName
-from edge_runtime.errors import MeasurementFailed
-from edge_runtime.files import sha256_of
+from edge_runtime.errors import MeasurementFailed, SessionError
+from edge_runtime.model_files import model_digest
 from quality_gates.evidence import ModelEvidence, Unanswered
 from tasks.emulation import answering_of, find_emulator
 from tasks.errors import EmulatorMissing
-from tasks.measurement.device_measurement import answer_rows, check_form, failed, measure_on, request
+from tasks.measurement.device_measurement import answer_rows, check_form, check_measured, failed, measure_on, request
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
@@ -37,7 +37,7 @@ def measure_for(context: DeviceContext, file: Path, split: SplitName) -> ModelEv
     except EmulatorMissing as error:
         logger.warning("%s: %s", device.name, error)
         return replace(native, rows=None, unanswered=Unanswered(error.reason, error.remedy))
-    except MeasurementFailed as error:
+    except (MeasurementFailed, SessionError) as error:
         logger.warning("%s: on %s: %s", device.name, where.cpu.name, error)
         return replace(failed(error, f"On {where.cpu.name}: "), file_sha256=native.file_sha256)
     return replace(native, rows=answer_rows(context.job, split, outputs), answered_on=where.cpu)
@@ -50,18 +50,19 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
     """
     job, device = context.job, context.device
     emulator = find_emulator(cpu, job.workspace.home)
-    rows = job.splits[split]
+    rows, digest = job.splits[split], model_digest(file)
 
     def produce(folder: Path) -> dict[str, Any]:
         logger.info("%s: %d %s rows on an emulated %s; this can take minutes", device.name, len(rows), split, cpu.name)
         asked = request(device, file, rows.inputs, latency_warmup=0, latency_repeats=1)
         seen = emulator.measure(replace(asked, memory_limit_mb=None), _timeout(device))
         check_form(job, split, seen.outputs[0])
+        check_measured(file, seen, digest)
         np.save(folder / "outputs.npy", seen.outputs[0])
         return {"rows": len(rows)}  # and no figure: an emulated CPU tells nothing of time or memory
 
     inputs = {
-        "file": sha256_of(file),
+        "file": digest,
         "threads": device.threads,
         "batch_size": device.max_batch,
         "execution_provider": device.execution_provider,

@@ -16,9 +16,9 @@ from deployments.answers import Answers, answers_of, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.workload import SplitName, check_row_of_outputs
-from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
-from edge_runtime.files import sha256_of
-from edge_runtime.measurement import Figures, MeasureRequest, measure
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, SessionError
+from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
+from edge_runtime.model_files import model_digest
 from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
 from quality_gates.evidence import BatchLatency, ModelEvidence
@@ -41,19 +41,27 @@ def session_settings(device: DeviceProfile) -> SessionSettings:
 
 
 def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvidence:
-    """Measure a file on the context's device over a split; a failed measurement is evidence of its own."""
+    """Measure a model on the context's device over a split; a failed measurement is evidence of its own.
+
+    `file` is the path of its graph. The evidence has the digest of the files that the measuring process loaded.
+    """
     job, device = context.job, context.device
     sizes = batch_sizes(job)
 
     def produce(folder: Path) -> dict[str, Any]:
         seen = measure(request(device, file, job.splits[split].inputs), device.measure.timeout_s)
         check_form(job, split, seen.outputs[0])
+        check_measured(file, seen, digest)
         np.save(folder / "outputs.npy", seen.outputs[0])
         batches = [_batch(job, device, file, split, size) for size in sizes]
-        return {"figures": asdict(seen.figures), "batches": batches}
+        return {"figures": asdict(seen.figures), "batches": batches, "sha256": seen.sha256}
 
+    try:
+        digest = model_digest(file)
+    except SessionError as error:
+        return failed(error)
     inputs = {
-        "file": sha256_of(file),
+        "file": digest,
         "device": digest_of(json.loads(device.model_dump_json(include=MEASURED))),
         "split": split,
         "batch_sizes": sizes,
@@ -67,13 +75,22 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
         return replace(failed(error), file_sha256=str(inputs["file"]))
     rows = answer_rows(job, split, np.load(stage.folder / "outputs.npy"))
     batches = tuple(BatchLatency(**batch) for batch in stage.value["batches"])
-    return ModelEvidence(rows, Figures(**stage.value["figures"]), batches=batches, file_sha256=str(inputs["file"]))
+    return ModelEvidence(rows, Figures(**stage.value["figures"]), batches=batches, file_sha256=stage.value["sha256"])
 
 
-def failed(error: MeasurementFailed, where: str = "") -> ModelEvidence:
+def failed(error: MeasurementFailed | SessionError, where: str = "") -> ModelEvidence:
     """Return a failed measurement as evidence; `where` is the beginning of its sentence."""
     interrupted = isinstance(error, MeasurementInterrupted)
     return ModelEvidence(rows=None, resources=None, failure=f"{where}{error}", interrupted=interrupted)
+
+
+def check_measured(file: Path, seen: Measurement, digest: str) -> None:
+    """Raise MeasurementInterrupted unless the measuring process loaded the files of this digest."""
+    if seen.sha256 != digest:
+        raise MeasurementInterrupted(
+            f"{file.name}: expected to measure the model with sha256 {digest}, got {seen.sha256}; its files changed "
+            "meanwhile: look at the disk and compress the version again"
+        )
 
 
 def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figures:

@@ -15,8 +15,10 @@ import onnx
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from edge_runtime.files import sha256_of
-from tasks.errors import RegistryError, one_line
+from edge_runtime.errors import SessionError
+from edge_runtime.model_files import MODEL, check_model, model_files
+from edge_runtime.session import RUNTIME
+from tasks.errors import RegistryError, SystemFailure, one_line
 from tasks.registry.artifacts import check_inside
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
 from tasks.registry.runs import Runs
@@ -25,13 +27,13 @@ DEPLOYED = "deployed"
 PREVIOUS = "previous"
 REFERENCE = "reference"
 FILE_DIGEST = "edgewright.file_sha256"
+ONNXRUNTIME = "edgewright.onnxruntime"
 SOURCE_MODEL = "edgewright.source_model"
 APPROVED_UNTIL = "edgewright.approved_until"
 RELEASE = "edgewright.release"
 WAS_DEPLOYED = "edgewright.was_deployed"
 VERDICT = "edgewright.verdict"
 PASSED = "pass"
-FILE = "model.onnx"
 ANSWERS = "edgewright.answers"
 NOT_ANSWERED = "none"
 NOT_RECORDED = "not recorded"  # of a version that an older release registered
@@ -66,6 +68,7 @@ class Candidate:
     run: str
     folder: str
     file_sha256: str
+    onnxruntime: str
 
     @property
     def holder(self) -> str:
@@ -150,7 +153,10 @@ class EdgeModels:
         return self._describe(self.client.get_model_version(edge.name, edge.version), description, tags)
 
     def fetch(self, edge: EdgeVersion, folder: Path) -> Path:
-        """Download a release's ONNX file into a folder; RegistryError when it is not the file that was published."""
+        """Download a release into a folder and return the path of its graph; its weights lie beside it.
+
+        Raises RegistryError when it is not the model that was published.
+        """
         what = f"{edge.name} version {edge.version}"
         try:
             uri = self.client.get_model_version_download_uri(edge.name, edge.version)
@@ -160,17 +166,22 @@ class EdgeModels:
                 f"{what}: expected its file in the registry, got {one_line(error)}; "
                 "restore the artifact store, or move the alias `deployed` to a version that still has its file"
             ) from error
-        remedy = "it was changed after publication: restore it, or move the alias `deployed` to an intact version"
-        return _checked(path, edge.file_sha256, what, remedy)
+        return _checked(path, edge.file_sha256, what, "Restore it, or move the alias `deployed` to an intact version")
 
     def keep(self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str) -> Candidate:
-        """Keep a judged file with its run; raises RegistryError unless it is the file that was measured."""
-        _checked(file, expected, f"{lineage.source_model} version {lineage.source_version}", "compress it again")
+        """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured."""
+        try:
+            check_model(file, expected)
+        except SessionError as error:
+            raise SystemFailure(
+                f"{lineage.source_model} version {lineage.source_version}: expected to keep the model that was "
+                f"measured, got another. {error} Look at the disk and compress the version again"
+            ) from error
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             # named by content: another file of the same run must not take the place of one that was judged
             folder = f"model-{expected[:12]}"
             runs.folder(run, _as_mlflow_model(file, Path(scratch) / "model"), folder)
-        return Candidate(lineage, run, folder, expected)
+        return Candidate(lineage, run, folder, expected, RUNTIME)
 
     def fetch_candidate(self, candidate: Candidate, folder: Path) -> Path:
         """Download a judged file from its run into a folder; raises RegistryError unless it is that very file."""
@@ -182,7 +193,7 @@ class EdgeModels:
                 f"{what}: expected the file that was judged, got {one_line(error)}; restore the artifact store, or "
                 "compress the version again"
             ) from error
-        return _checked(path, candidate.file_sha256, what, "it was changed since: compress the version again")
+        return _checked(path, candidate.file_sha256, what, "It was changed since: compress the version again")
 
     def release(
         self, device: str, candidate: Candidate, number: int, description: str, tags: Mapping[str, str]
@@ -218,6 +229,7 @@ class EdgeModels:
         self._ensure(name)
         every = {
             **tags, **candidate.lineage.tags, FILE_DIGEST: candidate.file_sha256, RELEASE: str(number),
+            ONNXRUNTIME: candidate.onnxruntime,
         }  # fmt: skip
         for known in self._versions(name):
             if known.tags.get(RELEASE) == str(number) and known.tags.get(FILE_DIGEST) == candidate.file_sha256:
@@ -235,9 +247,9 @@ class EdgeModels:
             artifact_uri=uri, dst_path=str(folder), tracking_uri=self.tracking_uri
         )
         check_inside(uri, Path(found))
-        path = Path(found) / FILE
+        path = Path(found) / MODEL
         if not path.is_file():
-            raise FileNotFoundError(f"no {FILE} in it")
+            raise FileNotFoundError(f"no {MODEL} in it")
         return path
 
     def _describe(self, known: ModelVersion, description: str, tags: Mapping[str, str]) -> EdgeVersion:
@@ -285,19 +297,21 @@ def edge_name(model: str, device: str) -> str:
 
 
 def _as_mlflow_model(file: Path, folder: Path) -> Path:
-    """Wrap an ONNX file as MLflow's onnx flavour; the file itself stays byte for byte the one that ships."""
+    """Wrap a model as MLflow's onnx flavour; its files stay byte for byte those that ship."""
     mlflow.onnx.save_model(
         onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False
     )
-    shutil.copyfile(file, folder / FILE)
+    for name, path in model_files(file).items():
+        shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
     return folder
 
 
 def _checked(path: Path, expected: str, what: str, remedy: str) -> Path:
-    """Return the path of a file; raises RegistryError unless it has the sha256 that is expected of it."""
-    found = sha256_of(path)
-    if found != expected:
-        raise RegistryError(f"{what}: expected a file with sha256 {expected}, got {found}; {remedy}")
+    """Return the path of a graph; raises RegistryError unless it has the sha256 that is expected, and all weights."""
+    try:
+        check_model(path, expected)
+    except SessionError as error:
+        raise RegistryError(f"{what}: {error} {remedy}") from error
     return path
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from prefect.runtime import deployment, flow_run
 
 from deployments.answers import NOT_A_NUMBER
-from edge_runtime.files import sha256_of
 from model_compression.onnx_files import optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.report import ReportContent, RungRow, Side, SizePoint, SliceValue
@@ -66,7 +65,7 @@ def report_content(
         flips_total=None if flips is None else len(flips),
         flips_against=f"{_role(judgement)} version {compared}" if compared else "the parent",
         representativeness=judgement.representativeness,
-        lineage=tuple(_lineage(context, trajectory, climb).items()),
+        lineage=tuple(_lineage(context, trajectory, evidence.candidate).items()),
     )
 
 
@@ -162,7 +161,7 @@ def _trigger() -> str:
     return f"{getpass.getuser()}, by hand"
 
 
-def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> dict[str, str]:
+def _lineage(context: DeviceContext, trajectory: Trajectory, candidate: ModelEvidence) -> dict[str, str]:
     job, device, origin = context.job, context.device, context.lineage
     return {
         "upstream model": f"{origin.source_model} version {origin.source_version}",
@@ -173,7 +172,7 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> di
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
         "layers kept whole": "; ".join(f"{item.layer}: {item.reason}" for item in trajectory.protected) or "none",
-        "file": sha256_of(climb.chosen.file.path),
+        "file": candidate.file_sha256 or "not measured",
         "triggered by": _trigger(),
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),

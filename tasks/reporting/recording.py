@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
+from edge_runtime.model_files import model_bytes
 from quality_gates.evidence import Evidence
 from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
@@ -86,7 +87,7 @@ def _record_baseline(context: Context, baseline: Baseline) -> None:
     figures = {
         "parameters": whole.parameters,
         "validation_accuracy": whole.accuracy,
-        "fp32_file_bytes": baseline.onnx.stat().st_size,
+        "fp32_file_bytes": model_bytes(baseline.onnx),
         "int8_file_bytes_expected": whole.weight_bytes + baseline.graph_bytes,
     }
     context.runs.log(child, metrics=figures)

@@ -117,7 +117,7 @@ class Attempt:
     @property
     def size_bytes(self) -> int:
         """Bytes of the file."""
-        return self.file.path.stat().st_size
+        return self.file.size_bytes
 
     @property
     def missed(self) -> set[str]:

@@ -1,11 +1,16 @@
 """Small ONNX graphs for the tests of the runtime, made with known weights so that answers can be checked."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, save
+import onnxruntime
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, load, numpy_helper, save
+
+from edge_runtime.bundle import RuntimeRange
 
 Shape = list[int | str]
+RUNNING = RuntimeRange.measured_with(onnxruntime.__version__)
 
 
 def weights(inputs: int, outputs: int) -> np.ndarray:
@@ -38,6 +43,43 @@ def chained_model(path: Path, width: int, products: int) -> Path:
         [numpy_helper.from_array(weights(width, width) / np.float32(width**0.5), "w")],
     )
     save(_model(graph), path)
+    return path
+
+
+def portable_model(folder: Path, inputs: int = 8, outputs: int = 3, location: str | None = None) -> Path:
+    """Write linear_model with its weights in a file beside it, named by its sha256 or as `location` says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = linear_model(folder / "model.onnx", inputs, outputs)
+    return _with_weights_beside(path, load(path), location)
+
+
+def fused_model(folder: Path) -> Path:
+    """Write relu(x @ weights(64, 64) + 1), which ONNX Runtime fuses step by step, with its weights beside it."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["product"]),
+        helper.make_node("Add", ["product", "b"], ["sum"]),
+        helper.make_node("Relu", ["sum"], ["y"]),
+    ]
+    shape: Shape = ["rows", 64]
+    graph = helper.make_graph(
+        nodes,
+        "fused",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(weights(64, 64), "w"), numpy_helper.from_array(np.ones(64, np.float32), "b")],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return _with_weights_beside(folder / "model.onnx", _model(graph))
+
+
+def _with_weights_beside(path: Path, model: ModelProto, location: str | None = None) -> Path:
+    tensor = model.graph.initializer[0]
+    name = location or hashlib.sha256(tensor.raw_data).hexdigest()
+    (path.parent / name).write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=name)
+    path.write_bytes(model.SerializeToString())
     return path
 
 

@@ -7,7 +7,7 @@ import pytest
 from edge_runtime.__main__ import main
 from edge_runtime.bundle import TensorSpec, write_bundle
 from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.models import two_headed_model, weights
+from tests.edge_runtime.models import RUNNING, two_headed_model, weights
 
 _ROWS = np.random.default_rng(4).standard_normal((2, 8), dtype=np.float32)
 
@@ -30,6 +30,7 @@ def two_headed_bundle(tmp_path: Path) -> Path:
         inputs=[TensorSpec("a", "float32", shape), TensorSpec("b", "float32", shape)],
         outputs=[TensorSpec("total", "float32", shape), TensorSpec("difference", "float32", shape)],
         session=SessionSettings(threads=1),
+        onnxruntime=RUNNING,
         lineage={},
         files={"model.onnx": two_headed_model(tmp_path / "two.onnx")},
     )
@@ -61,6 +62,7 @@ def test_verify_names_who_answers_for_an_overridden_release(
         inputs=[tensor],
         outputs=[tensor],
         session=SessionSettings(threads=1),
+        onnxruntime=RUNNING,
         lineage={
             "verdict": "overridden",
             "approved_by": "Ada",
@@ -148,7 +150,7 @@ def test_verify_says_which_instruction_set_answered(
     written = write_bundle(
         tmp_path / "target", model="linear", version="4", device="gateway", entry="model.onnx", inputs=[tensor],
         outputs=[tensor], session=SessionSettings(threads=1), files={"model.onnx": model},
-        lineage={"answers": "avx512_vnni, not the device's avx2"},
+        onnxruntime=RUNNING, lineage={"answers": "avx512_vnni, not the device's avx2"},
     )  # fmt: skip
     assert main(["verify", str(written)]) == 0
     assert "answers: avx512_vnni, not the device's avx2\n" in capsys.readouterr().out

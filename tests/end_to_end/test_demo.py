@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle import read_bundle
+from edge_runtime.model_files import model_digest
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
 
@@ -82,6 +83,22 @@ def test_the_target_holds_the_two_published_bundles_whole(demo: tuple[Path, str]
     folders = [path for path in (demo[0] / "target" / "digits" / device).iterdir() if path.is_dir()]
     bundles = [read_bundle(path) for path in folders]
     assert sorted(bundle.manifest.version for bundle in bundles) == ["1", "2"]
+    for bundle in bundles:
+        assert len(bundle.manifest.blobs) > 1  # its weights are files of their own
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_deployed_model_is_the_one_in_the_bundle(demo: tuple[Path, str], tmp_path: Path, device: str) -> None:
+    models = EdgeModels(Workspace.at(demo[0]).tracking_uri, "digits")
+    folders = [path for path in (demo[0] / "target" / "digits" / device).iterdir() if path.is_dir()]
+    bundles = {bundle.manifest.version: bundle for bundle in map(read_bundle, folders)}
+    deployed = models.deployed(device)
+    assert deployed is not None
+    assert (
+        model_digest(models.fetch(deployed, tmp_path / "fetched"))
+        == deployed.file_sha256
+        == bundles["2"].entry_path.name
+    )
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -5,17 +5,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import flows.compress
 from deployments.workload import Split, SplitName
 from edge_runtime.bundle import read_bundle
+from edge_runtime.model_files import model_files
 from model_compression.errors import CompressionError, QuantizationError
+from model_compression.onnx_files import portable
 from quality_gates.report import ReportContent
 from tasks.delivery import FolderDestination
 from tasks.errors import PreflightError, RegistryError, SystemFailure
 from tasks.registry import EdgeModels, Runs
-from tasks.selection import ladder
+from tasks.reporting import LayerLosses, layer_losses
+from tasks.selection import Attempt, ladder
 from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
@@ -34,6 +38,36 @@ def test_a_candidate_that_holds_is_published_and_reported(world: Workspace, vari
     runs = Runs(world.tracking_uri, "tiny")
     report = Path(runs.client.download_artifacts(device.run_id, "report.html")).read_text()
     assert "the first model on this device" in report
+
+
+@pytest.mark.parametrize("part", ["graph", "weights"])
+def test_a_file_that_changes_after_it_was_measured_is_neither_kept_nor_published(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr(portable, "LARGE", 16)  # the tiny model's weights are files of their own
+    changed: list[Path] = []
+
+    def change(context: DeviceContext, chosen: Attempt) -> LayerLosses:
+        (path, *beside) = model_files(chosen.file.path).values()
+        if part == "graph":
+            model = onnx.load(path, load_external_data=False)
+            model.producer_name = "somebody else"
+            path.write_bytes(model.SerializeToString())
+        else:
+            beside[0].write_bytes(bytes(beside[0].stat().st_size))
+        changed.append(path)
+        return layer_losses(context, chosen)
+
+    monkeypatch.setattr(flows.compress, "layer_losses", change)
+    name, ladder = f"tampered-{part}", {"ladder": [{"kind": "ptq", "calibration": "entropy"}]}  # a file of its own
+    outcome = flows.compress.compress("tiny", "1", variant(name, ladder), world)
+    assert (outcome.answer, outcome.exit_code, len(changed)) == ("undecided", 3, 1)
+    (failure,) = outcome.failures
+    assert "expected to keep the model that was measured, got another" in failure.sentence
+    models = EdgeModels(world.tracking_uri, "tiny")
+    assert models.deployed(name) is None
+    assert not models.client.search_model_versions(f"name='tiny-{name}'")
+    assert not (world.target / "tiny" / name).exists()
 
 
 def test_what_is_deployed_stands_in_the_report_at_its_figures_on_validation(world: Workspace, variant: Variant) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_runtime.bundle import BundleError, read_bundle
 from tests.edge_runtime.bundle.writing import write
+from tests.edge_runtime.models import portable_model
 
 # The child says "reached NAME" before its step number `stop`, and waits there to be killed.
 _CHILD = """
@@ -85,10 +86,8 @@ def _check_heals(target: Path) -> None:
 
 
 def _target(folder: Path) -> Path:
-    """A target that holds version 1, and beside it the files that version 2 is made of."""
-    folder.mkdir()
-    for name in ("a.onnx", "b.onnx"):
-        (folder / name).write_bytes(name.encode() * 20_000)
+    """A target that holds version 1, and beside it the model that both versions are made of."""
+    portable_model(folder, 200, 100)
     write(folder / "target", "1")
     return folder / "target"
 

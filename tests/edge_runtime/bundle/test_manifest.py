@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.bundle.manifest import Blob, Manifest, decode_manifest, digest_of, encode_manifest
+from edge_runtime.bundle.manifest import Blob, Manifest, RuntimeRange, decode_manifest, digest_of, encode_manifest
 from edge_runtime.errors import BundleError
 from edge_runtime.settings import SessionSettings, TensorSpec
 
@@ -27,6 +27,7 @@ MANIFEST = Manifest(
     inputs=(_TENSOR,),
     outputs=(_TENSOR,),
     session=SessionSettings(threads=1),
+    onnxruntime=RuntimeRange("1.31.1", "1.32"),
     lineage={"source_model": "digits"},
 )
 
@@ -49,7 +50,7 @@ def test_names_that_are_no_path_component_are_refused(field: str, name: str) -> 
         ({"inputs": ()}, "at least one input"),
         ({"outputs": (_TENSOR, _TENSOR)}, "name of its own"),
         ({"lineage": {"source_version": 3}}, "text to text"),
-        ({"format_version": 2}, "format 1 only"),
+        ({"format_version": 3}, "format 2 only"),
         ({"lineage": {"verdict": "overridden"}}, "must name .*approved_by"),
         ({"lineage": {"verdict": "overridden", **APPROVED, "approved_by": ""}}, "must name"),
         ({"lineage": {"verdict": "pass", **APPROVED}}, "must name no approval"),
@@ -116,7 +117,13 @@ def _edited(edit: Callable[[dict[str, Any]], None]) -> bytes:
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (lambda document: document.update(format_version=2), "format version 2, this runtime reads 1"),
+        (lambda document: document.update(format_version=3), "format version 3, this runtime reads 2; use the runtime"),
+        (
+            lambda document: document.update(format_version=1),
+            "format version 1, .* 2; publish the model",
+        ),
+        (lambda document: document["onnxruntime"].pop("below"), r"missing \['below'\]"),
+        (lambda document: document["onnxruntime"].update(below=2), "needs versions such as 1.31.1, not 2"),
         (lambda document: document.pop("format_version"), "format version None"),
         (lambda document: document.update(extra=1), r"unknown \['extra'\]"),
         (lambda document: document.pop("lineage"), r"missing \['lineage'\]"),
@@ -147,3 +154,32 @@ def test_a_key_given_twice_is_refused() -> None:
     data = encode_manifest(MANIFEST).replace(b'"device": "gateway",', b'"device": "gateway", "device": "gateway",')
     with pytest.raises(BundleError, match="canonical"):
         decode_manifest(data)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("1.31.1", ("1.31.1", "1.32")), ("1.31.0+cpu", ("1.31.0", "1.32")), ("2.0", ("2.0.0", "2.1"))],
+)
+def test_a_model_may_run_on_what_measured_it_and_on_later_patches(version: str, expected: tuple[str, str]) -> None:
+    assert RuntimeRange.measured_with(version) == RuntimeRange(*expected)
+    assert RuntimeRange.measured_with(version).holds(version)
+
+
+@pytest.mark.parametrize(
+    ("version", "holds"),
+    [("1.31.1", True), ("1.31.10", True), ("1.31.1.dev20261126", True), ("1.31.0", False), ("1.31", False),
+     ("1.32", False), ("1.32.0rc1", False), ("2.0", False), ("unknown", False)],
+)  # fmt: skip
+def test_versions_are_compared_as_numbers(version: str, holds: bool) -> None:
+    assert MANIFEST.onnxruntime.holds(version) is holds
+
+
+@pytest.mark.parametrize("version", ["1", "1.x", "01.2", "1.2.3.4.5", "1.2 ", "1." + "9" * 7, "", None])
+def test_a_range_needs_versions(version: Any) -> None:
+    with pytest.raises(BundleError, match="needs versions such as"):
+        RuntimeRange(version, "99.0")
+
+
+def test_a_range_that_holds_nothing_is_refused() -> None:
+    with pytest.raises(BundleError, match=r"from 1\.32 to below 1\.32 holds no version"):
+        RuntimeRange("1.32", "1.32")

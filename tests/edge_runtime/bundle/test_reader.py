@@ -1,12 +1,19 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edge_runtime.bundle import BundleError, read_bundle
+from edge_runtime.bundle import BundleError, RuntimeRange, read_bundle, verify_bundle
+from edge_runtime.bundle.manifest import encode_manifest
 from edge_runtime.files import sha256_of
+from edge_runtime.model_files import model_digest
+from edge_runtime.session import RUNTIME, EdgeModel
+from tests.edge_runtime.bundle.linear import write
+from tests.edge_runtime.models import weights
 
 
 def _blob(bundle: Path) -> Path:
@@ -57,9 +64,9 @@ def test_an_edited_manifest_is_refused(bundle: Path) -> None:
 def test_another_format_version_is_refused_though_its_digest_is_right(bundle: Path) -> None:
     manifest = bundle / "manifest.json"
     manifest.chmod(0o644)
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 2}))
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 1}))
     renamed = bundle.rename(bundle.with_name(sha256_of(manifest)))
-    with pytest.raises(BundleError, match="format version 2"):
+    with pytest.raises(BundleError, match="format version 1, this runtime reads 2; publish the model again"):
         read_bundle(renamed)
 
 
@@ -91,3 +98,43 @@ def test_a_blob_that_is_a_link_is_refused(bundle: Path, model: Path) -> None:
     blob.symlink_to(model)
     with pytest.raises(BundleError, match="regular file"):
         read_bundle(bundle)
+
+
+def test_a_graph_finds_its_weights_among_the_blobs(portable_bundle: Path) -> None:
+    read = read_bundle(portable_bundle)
+    (weights_blob,) = (blob for blob in read.manifest.blobs if blob.name != "model.onnx")
+    assert weights_blob.name == weights_blob.sha256
+    rows = np.ones((2, 64), np.float32)
+    (answers,) = EdgeModel.load(read.entry_path, read.manifest.session).predict({"x": rows})
+    np.testing.assert_allclose(answers, rows @ weights(64, 32), rtol=1e-5, atol=1e-5)
+    assert model_digest(read.entry_path) == read.entry_path.name
+
+
+def test_damaged_weights_are_refused(portable_bundle: Path) -> None:
+    for blob in (portable_bundle / "blobs").iterdir():
+        if blob.name != read_bundle(portable_bundle).entry_path.name:
+            blob.chmod(0o644)
+            blob.write_bytes(bytes(blob.stat().st_size))
+    with pytest.raises(BundleError, match="has the sha256"):
+        read_bundle(portable_bundle)
+
+
+def test_a_manifest_that_leaves_weights_out_is_refused(portable_bundle: Path) -> None:
+    manifest = read_bundle(portable_bundle).manifest
+    (entry, left_out) = sorted(manifest.blobs, key=lambda blob: blob.name != "model.onnx")
+    path = portable_bundle / "manifest.json"
+    path.chmod(0o644)
+    path.write_bytes(encode_manifest(replace(manifest, blobs=(entry,))))
+    renamed = portable_bundle.rename(portable_bundle.with_name(sha256_of(path)))
+    with pytest.raises(BundleError, match=f"names weights that are no blobs of this manifest: {left_out.sha256}"):
+        read_bundle(renamed)
+
+
+@pytest.mark.parametrize("allowed", [RuntimeRange("1.0", "1.1"), RuntimeRange("98.0", "99.0")])
+def test_another_runtime_than_the_manifest_names_does_not_run_a_bundle(
+    tmp_path: Path, model: Path, allowed: RuntimeRange
+) -> None:
+    written = write(tmp_path / "target", model, onnxruntime=allowed)
+    assert verify_bundle(written).manifest.onnxruntime == allowed
+    with pytest.raises(BundleError, match=f"needs ONNX Runtime {allowed.at_least} or later, .*, this is {RUNTIME}: "):
+        read_bundle(written)

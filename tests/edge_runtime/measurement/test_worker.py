@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import MeasurementFailed
+from edge_runtime.files import sha256_of
 from edge_runtime.measurement import MeasureRequest
 from edge_runtime.measurement.protocol import REQUEST, read_result, write_request
+from edge_runtime.model_files import model_digest
 from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.models import weights
+from tests.edge_runtime.models import portable_model, weights
 
 _ROWS = np.random.default_rng(5).standard_normal((5, 8), dtype=np.float32)
 
@@ -37,6 +39,17 @@ def test_figures_and_answers_lie_beside_the_request(model: Path, folder: Path) -
     measured = read_result(folder, request)
     np.testing.assert_allclose(measured.outputs[0], _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
     assert measured.figures.size_bytes == model.stat().st_size
+    assert measured.sha256 == sha256_of(model)
+
+
+def test_weights_beside_the_graph_are_measured_with_it(tmp_path: Path, folder: Path) -> None:
+    portable = portable_model(tmp_path / "portable", 8, 300)
+    request = MeasureRequest(portable, {"x": _ROWS}, SessionSettings(1))
+    assert _worker(folder, request) == 0
+    measured = read_result(folder, request)
+    np.testing.assert_allclose(measured.outputs[0], _ROWS @ weights(8, 300), rtol=1e-5, atol=1e-5)
+    assert measured.figures.size_bytes == portable.stat().st_size + 4 * 8 * 300
+    assert measured.sha256 == model_digest(portable)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
-"""Rungs that leave in float what is faster there: measured once, for PTQ and for QAT."""
+"""Files of rungs: in the portable form, and with in float what is faster there, measured once for PTQ and QAT."""
 
 import onnx
 import pytest
+from onnx import numpy_helper
 
 import tasks.compression.rung_files
-from deployments.rungs import PostTraining, QuantizationAware
-from tasks.compression import ModelFile, make_file, measure_baseline
+from deployments.rungs import AsItIs, PostTraining, QuantizationAware
+from edge_runtime.model_files import model_files, weights_of
+from model_compression.onnx_files import portable
+from tasks.compression import ModelFile, export_snapshot, make_file, measure_baseline
 from tasks.upstream import resolve
 from tasks.workspace import Workspace
 from tests.tasks import tiny
@@ -50,3 +53,25 @@ def test_layers_that_are_faster_in_float_stay_there(
         "PTQ minmax, float where faster",
         "QAT, float where faster",
     ]
+
+
+@pytest.mark.usefixtures("registered")
+def test_every_file_that_is_measured_is_in_the_portable_form(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portable, "LARGE", 16)
+    job = tiny.job(workspace)
+    begun = on(job, parent=resolve.fn(job))
+    baseline = measure_baseline.fn(begun)
+    whole, plain = baseline.snapshot, export_snapshot(begun, baseline.snapshot)
+    files = [make_file(begun, whole, rung) for rung in (AsItIs(kind="float"), PostTraining.model_validate(PTQ))]
+    assert files[0].path == baseline.onnx
+    for file in files:
+        beside = sum(path.stat().st_size for path in weights_of(file.path))
+        assert beside > 0
+        assert file.size_bytes == file.path.stat().st_size + beside
+        assert {path.name for path in file.path.parent.iterdir()} == {"result.json", *model_files(file.path)}
+    assert not weights_of(plain.path)
+    tensors = [numpy_helper.to_array(each) for each in onnx.load(files[0].path).graph.initializer]
+    expected = [numpy_helper.to_array(each) for each in onnx.load(plain.path).graph.initializer]
+    assert [array.tolist() for array in tensors] == [array.tolist() for array in expected]

@@ -17,7 +17,7 @@ import pytest
 from edge_runtime.bundle import Manifest, TensorSpec, read_bundle
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import BundleContent, Destination, FolderDestination
-from tests.edge_runtime.models import linear_model
+from tests.edge_runtime.models import RUNNING, linear_model
 
 ORIGIN = {"source_version": "1", "run_key": "k"}
 ADA = {"approved_by": "Ada", "approval_reason": "so", "approved_until": "2999-01-01", "approved_verdict": "v"}
@@ -58,6 +58,7 @@ def file(tmp_path: Path) -> Path:
 
 def content(file: Path, lineage: dict[str, str] | None = None, **changes: Any) -> BundleContent:
     given: dict[str, Any] = {"model": "m", "version": "1", "device": "bench", "session": SessionSettings(threads=1)}
+    given["onnxruntime"] = RUNNING
     return BundleContent(
         entry="model.onnx", inputs=TENSOR, outputs=TENSOR, lineage=lineage or ORIGIN | {"verdict": "pass"},
         files={"model.onnx": file}, **(given | changes),

@@ -7,18 +7,21 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from edge_runtime.bundle import read_bundle
+from edge_runtime.bundle import RuntimeRange, read_bundle
 from edge_runtime.errors import EdgewrightError
 from edge_runtime.files import sha256_of
+from edge_runtime.model_files import model_digest, model_files, weights_of
+from edge_runtime.session import RUNTIME
 from quality_gates.verdict import GateOutcome
 from tasks.delivery import FolderDestination, Publication, publish, recover
 from tasks.delivery import releases as protocol
 from tasks.delivery.destinations import Claim
 from tasks.errors import Overtaken, PublishError, SystemFailure
 from tasks.job import Job
+from tasks.measurement import measure_on, session_settings
 from tasks.registry import ANSWERS, EdgeModels, EdgeVersion, Runs
 from tasks.workspace import Workspace
-from tests.edge_runtime.models import linear_model
+from tests.edge_runtime.models import linear_model, portable_model
 from tests.tasks.builders import on, verdict
 from tests.tasks.tiny import FEATURES, job
 
@@ -90,6 +93,40 @@ def test_a_bundle_is_what_a_device_reads(counter: Counter) -> None:
     assert (edge.release, edge.passed, edge.file_sha256) == (1, True, counter.candidate.file_sha256)
 
 
+def test_the_model_that_was_measured_is_the_one_in_the_bundle(
+    workspace: Workspace, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """One digest goes from the measuring process through the kept file into the bundle, with all weights."""
+    begun = job(workspace, str(request.node.name))
+    graph = portable_model(tmp_path / "portable", FEATURES, 3)
+    measured = measure_on(on(begun), graph, "test")
+    counter = Counter(begun, graph)
+    edge = counter.publish(verdict=verdict("pass", measured.file_sha256))
+    (path,) = counter.bundles()
+    bundle = read_bundle(path)
+    assert measured.file_sha256 == edge.file_sha256 == bundle.entry_path.name
+    assert model_digest(bundle.entry_path) == measured.file_sha256
+    assert {blob.name: blob.size for blob in bundle.manifest.blobs} == {
+        name: path.stat().st_size for name, path in model_files(graph).items()
+    }
+    assert sum(blob.size for blob in bundle.manifest.blobs) == measured.resources.size_bytes  # type: ignore[union-attr]
+    assert bundle.manifest.onnxruntime == RuntimeRange.measured_with(RUNTIME)
+    assert bundle.manifest.session == session_settings(begun.recipe.devices[0])
+
+
+def test_weights_that_changed_since_they_were_kept_are_not_published(
+    workspace: Workspace, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    graph = portable_model(tmp_path / "portable", FEATURES, 3)
+    counter = Counter(job(workspace, str(request.node.name)), graph)
+    (beside,) = weights_of(graph)
+    beside.write_bytes(bytes(beside.stat().st_size))
+    with pytest.raises(PublishError, match=f"expected weights with the sha256 {beside.name}, .* Nothing was published"):
+        counter.publish()
+    assert not counter.job.workspace.target.exists()
+    assert counter.deployed() is None
+
+
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_without_a_passing_verdict_nothing_is_published(counter: Counter, outcome: GateOutcome) -> None:
     says = (
@@ -106,9 +143,8 @@ def test_another_file_than_the_one_that_was_measured_is_not_published(counter: C
     counter.file.write_bytes(counter.file.read_bytes() + b"\x00")
     with pytest.raises(PublishError) as caught:
         counter.publish()
-    assert f"with sha256 {counter.candidate.file_sha256}, got {sha256_of(counter.file)}; nothing was" in str(
-        caught.value
-    )
+    assert f"with sha256 {counter.candidate.file_sha256}, got {sha256_of(counter.file)}; its files" in str(caught.value)
+    assert "Nothing was published: compress" in str(caught.value)
     assert not counter.job.workspace.target.exists()
     assert counter.deployed() is None
 

@@ -11,12 +11,14 @@ import pytest
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, SplitName
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
+from edge_runtime.files import sha256_of
 from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
+from edge_runtime.model_files import model_digest, weights_of
 from tasks.job import Job
 from tasks.measurement import device_measurement as module
 from tasks.measurement.device_measurement import answer_rows, machine, measure_on, session_settings
 from tasks.workspace import Workspace
-from tests.edge_runtime.models import linear_model, two_headed_model, weights
+from tests.edge_runtime.models import linear_model, portable_model, two_headed_model, weights
 from tests.tasks.builders import on
 from tests.tasks.tiny import FEATURES, LABELS, Blobs, device, job
 
@@ -34,8 +36,8 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
     return made
 
 
-def fake(outputs: np.ndarray) -> Measurement:
-    return Measurement(Figures(1000, 30.0, 2.0, 0.1, 0.2), 27.0, [outputs])
+def fake(model: Path, outputs: np.ndarray) -> Measurement:
+    return Measurement(model_digest(model), Figures(1000, 30.0, 2.0, 0.1, 0.2), 27.0, [outputs])
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
 
     def answering(request: MeasureRequest, _: float) -> Measurement:
         made.append(request)
-        return fake(np.eye(3)[np.zeros(request.rows, dtype=int)])
+        return fake(request.model, np.eye(3)[np.zeros(request.rows, dtype=int)])
 
     monkeypatch.setattr(module, "measure", answering)
     return made
@@ -61,11 +63,13 @@ def test_a_file_is_measured_on_every_row_and_once(tiny: Job, file: Path, request
     assert evidence.rows["score"].tolist() == (expected == rows.targets).astype(float).tolist()
     assert evidence.resources is not None
     assert evidence.resources.size_bytes == file.stat().st_size
+    assert evidence.file_sha256 == sha256_of(file)
     assert all(figure > 0 for figure in asdict(evidence.resources).values())
 
     again = measure_on(on(tiny, device()), file, "test")
     assert len(requests) == 1
     assert again.resources == evidence.resources
+    assert again.file_sha256 == evidence.file_sha256
     assert again.rows is not None
     pd.testing.assert_frame_equal(again.rows, evidence.rows)
 
@@ -94,6 +98,36 @@ def test_another_file_split_device_or_machine_is_measured_anew(
     assert len(instant) == 5
 
 
+def test_a_model_whose_files_change_while_it_is_measured_has_no_figures(
+    tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def changing(request: MeasureRequest, timeout_s: float) -> Measurement:
+        seen.append(sha256_of(linear_model(file, FEATURES, 4)))
+        return measure(request, timeout_s)
+
+    monkeypatch.setattr(module, "measure", changing)
+    before = sha256_of(file)
+    evidence = measure_on(on(tiny, device()), file, "test")
+    assert (evidence.rows, evidence.resources, evidence.file_sha256) == (None, None, None)
+    assert evidence.failure is not None
+    assert f"expected to measure the model with sha256 {before}, got {seen[0]}; its files changed" in evidence.failure
+
+
+def test_weights_beside_the_graph_are_measured_and_damaged_ones_are_not(tiny: Job, tmp_path: Path) -> None:
+    graph = portable_model(tmp_path / "portable", FEATURES, 3)
+    (beside,) = weights_of(graph)
+    evidence = measure_on(on(tiny, device()), graph, "test")
+    assert evidence.resources is not None
+    assert evidence.resources.size_bytes == graph.stat().st_size + beside.stat().st_size
+    assert evidence.file_sha256 == model_digest(graph)
+    beside.write_bytes(bytes(beside.stat().st_size))
+    damaged = measure_on(on(tiny, device()), graph, "test")
+    assert (damaged.rows, damaged.resources) == (None, None)
+    assert damaged.failure is not None and f"expected weights with the sha256 {beside.name}" in damaged.failure
+
+
 def test_what_figures_do_not_depend_on_is_not_measured_anew(
     tiny: Job, file: Path, instant: list[MeasureRequest]
 ) -> None:
@@ -115,7 +149,7 @@ def test_a_model_that_does_not_fit_the_devices_memory_is_evidence(tiny: Job, fil
 @pytest.mark.usefixtures("warned")
 def test_a_failed_measurement_is_tried_again(tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers: Iterator[Measurement | MeasurementFailed]
-    answers = iter([MeasurementFailed("it crashed."), fake(np.eye(3)[tiny.splits["test"].targets])])
+    answers = iter([MeasurementFailed("it crashed."), fake(file, np.eye(3)[tiny.splits["test"].targets])])
 
     def flaky(*_: object) -> Measurement:
         answer = next(answers)

@@ -3,13 +3,18 @@
 import shutil
 from pathlib import Path
 
+import mlflow
+import numpy as np
+import onnx
 import pytest
 
 from edge_runtime.files import sha256_of
-from tasks.errors import RegistryError, RegistryUnavailable
+from edge_runtime.model_files import model_digest, model_files, weights_of
+from edge_runtime.session import RUNTIME
+from tasks.errors import RegistryError, RegistryUnavailable, SystemFailure
 from tasks.registry import Candidate, EdgeModels, EdgeVersion, Lineage, Runs, edge_name
 from tasks.registry.client import client_for
-from tests.edge_runtime.models import linear_model
+from tests.edge_runtime.models import linear_model, portable_model, weights
 
 DEVICE = "bench"
 
@@ -80,11 +85,59 @@ def test_the_file_is_fetched_byte_for_byte(shelf: Shelf, tmp_path: Path) -> None
     assert shelf.models.fetch(edge, tmp_path / "a").read_bytes() == shelf.file().read_bytes()
 
 
-def test_another_file_than_the_measured_one_is_not_kept(shelf: Shelf) -> None:
-    lineage = shelf.lineage("1", "key")
-    run = shelf.runs.parent("1", "key", "m", {})
-    with pytest.raises(RegistryError, match=f"expected a file with sha256 {'0' * 64}, got .*; compress it again"):
-        shelf.models.keep(shelf.runs, run, shelf.file(), lineage, "0" * 64)
+def keep_portable(shelf: Shelf, measured: str | None = None) -> tuple[Path, Candidate]:
+    """Keep a model whose weights lie beside its graph; returns the graph and the candidate."""
+    graph = portable_model(shelf.folder / "portable", 6, 3)
+    run = shelf.runs.child(shelf.runs.parent("1", "key-1", "m v1", {}), DEVICE)
+    lineage = shelf.lineage("1", "key-1")
+    return graph, shelf.models.keep(shelf.runs, run, graph, lineage, measured or model_digest(graph))
+
+
+def release_portable(shelf: Shelf) -> tuple[Path, EdgeVersion]:
+    graph, candidate = keep_portable(shelf)
+    return graph, shelf.models.release(DEVICE, candidate, 1, "", {"edgewright.verdict": "pass"})
+
+
+def test_weights_beside_the_graph_are_kept_released_and_fetched(shelf: Shelf, tmp_path: Path) -> None:
+    graph, edge = release_portable(shelf)
+    assert edge.file_sha256 == model_digest(graph)
+    tags = shelf.models.client.get_model_version(edge.name, edge.version).tags
+    assert tags["edgewright.onnxruntime"] == RUNTIME
+    fetched = model_files(shelf.models.fetch(edge, tmp_path / "fetched"))
+    assert {name: path.read_bytes() for name, path in fetched.items()} == {
+        name: path.read_bytes() for name, path in model_files(graph).items()
+    }
+
+
+def test_mlflow_loads_what_is_released(shelf: Shelf) -> None:
+    _, edge = release_portable(shelf)
+    loaded = mlflow.onnx.load_model(str(artifacts(shelf, edge)))
+    (tensor,) = loaded.graph.initializer
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(tensor), weights(6, 3))
+    rows = np.ones((2, 6), np.float32)
+    (answers,) = mlflow.pyfunc.load_model(str(artifacts(shelf, edge))).predict({"x": rows}).values()
+    np.testing.assert_allclose(answers, rows @ weights(6, 3), rtol=1e-5)
+
+
+def test_weights_that_were_changed_in_the_registry_are_refused(shelf: Shelf, tmp_path: Path) -> None:
+    _, edge = release_portable(shelf)
+    (beside,) = weights_of(artifacts(shelf, edge) / "model.onnx")
+    beside.write_bytes(bytes(beside.stat().st_size))
+    with pytest.raises(RegistryError, match=f"expected weights with the sha256 {beside.name}, got .* Restore it, or"):
+        shelf.models.fetch(edge, tmp_path / "fetched")
+
+
+@pytest.mark.parametrize("what", ["graph", "weights"])
+def test_what_changed_since_it_was_measured_is_not_kept(shelf: Shelf, what: str) -> None:
+    graph, candidate = keep_portable(shelf)
+    if what == "weights":
+        (changed,) = weights_of(graph)
+        changed.write_bytes(bytes(changed.stat().st_size))
+    else:
+        graph = linear_model(graph, 6, 3)
+    run = shelf.runs.parent("1", "another", "m v1", {})
+    with pytest.raises(SystemFailure, match="expected to keep the model that was measured, got another"):
+        shelf.models.keep(shelf.runs, run, graph, candidate.lineage, candidate.file_sha256)
     assert shelf.runs.client.list_artifacts(run) == []
 
 
@@ -141,7 +194,7 @@ def test_a_file_that_was_changed_is_refused_with_both_digests(shelf: Shelf, tmp_
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(RegistryError) as caught:
         shelf.models.fetch(edge, tmp_path / "fetched")
-    assert f"expected a file with sha256 {edge.file_sha256}, got {sha256_of(path)};" in str(caught.value)
+    assert f"expected the model with sha256 {edge.file_sha256}, got {sha256_of(path)};" in str(caught.value)
     assert "move the alias `deployed` to an intact version" in str(caught.value)
 
 

@@ -1,0 +1,169 @@
+"""Model files: a graph, and beside it the files of its large weights, each named by its sha256.
+
+This is the portable form in which a model is measured, registered and delivered. The graph names its weights by their
+digests, so the graph's own sha256 stands for all of them: it is the digest of the model. A graph that holds all of its
+weights itself is such a model too.
+"""
+
+import mmap
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from edge_runtime.errors import SessionError
+from edge_runtime.files import sha256_of
+
+MODEL = "model.onnx"
+"""The name of the graph wherever it has one."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DEEPEST = 64  # nested graphs, far more than any exporter writes
+_MESSAGES: Mapping[str, Mapping[int, str]] = {
+    "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
+    "TrainingInfoProto": {1: "GraphProto", 2: "GraphProto"},
+    "GraphProto": {1: "NodeProto", 5: "TensorProto", 15: "SparseTensorProto"},
+    "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
+    "NodeProto": {5: "AttributeProto"},
+    "AttributeProto": {
+        5: "TensorProto", 6: "GraphProto", 10: "TensorProto", 11: "GraphProto", 22: "SparseTensorProto",
+        23: "SparseTensorProto",
+    },
+    "SparseTensorProto": {1: "TensorProto", 2: "TensorProto"},
+    "TensorProto": {13: "StringStringEntryProto"},
+}  # fmt: skip
+"""The fields of ONNX's messages that lead to a place where a graph names a file; onnx itself is not on the device."""
+
+
+def model_digest(graph: Path | str) -> str:
+    """Return the sha256 of a graph, which stands for the whole model, once every file of weights has its own digest.
+
+    Raises SessionError for a graph that cannot be read, and for weights that are missing, damaged or not named by
+    their sha256.
+    """
+    for path in weights_of(graph):
+        found = _read(path)
+        if found != path.name:
+            raise SessionError(
+                f"{graph}: expected weights with the sha256 {path.name}, got {found}; the file was changed, "
+                "fetch or make the model again."
+            )
+    return _read(Path(graph))
+
+
+def check_model(graph: Path | str, sha256: str) -> None:
+    """Raise SessionError unless a graph has this sha256, and every file of weights its own."""
+    found = _read(Path(graph))
+    if found != sha256:
+        raise SessionError(f"{graph}: expected the model with sha256 {sha256}, got {found}; its files were changed.")
+    model_digest(graph)
+
+
+def model_bytes(graph: Path | str) -> int:
+    """Return the bytes of a graph and its files of weights. Raises SessionError as weights_of does."""
+    return sum(path.stat().st_size for path in (Path(graph), *weights_of(graph)))
+
+
+def model_files(graph: Path | str) -> dict[str, Path]:
+    """Return all files of a model by their names in a bundle: the graph as MODEL, and its weights by their sha256.
+
+    Raises SessionError as weights_of does.
+    """
+    return {MODEL: Path(graph)} | {path.name: path for path in weights_of(graph)}
+
+
+def weights_of(graph: Path | str) -> list[Path]:
+    """Return the files of weights that a graph names, in order; they are there and are regular files, not links.
+
+    Raises SessionError for a file that is no ONNX graph, for a name that is no sha256, and for a file that is missing.
+    """
+    graph = Path(graph)
+    paths = [graph.parent / name for name in weight_names(graph)]
+    for path in paths:
+        if path.is_symlink() or not path.is_file():
+            raise SessionError(
+                f"{graph}: expected a file of weights named {path.name} beside it, got none; fetch or make the model "
+                "again."
+            )
+    return paths
+
+
+def weight_names(graph: Path | str) -> list[str]:
+    """Return the names of the files that a graph refers to, each a sha256, sorted.
+
+    Raises SessionError for a file that is no ONNX graph and for a name that is no sha256.
+    """
+    try:
+        names = sorted(set(_locations(_mapped(Path(graph)), "ModelProto", 0)))
+    except (OSError, ValueError, IndexError) as error:
+        raise SessionError(f"{graph}: expected an ONNX graph, got {error}; fetch or make the model again.") from error
+    for name in names:
+        if not _SHA256.fullmatch(name):
+            raise SessionError(
+                f"{graph}: expected external data in files named by their sha256, got {name!r}; bring the model into "
+                "the portable form, or save it with its weights inside."
+            )
+    return names
+
+
+def _read(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise SessionError(
+            f"{path}: expected a file that can be read, got {error.strerror}; look at the disk."
+        ) from error
+
+
+def _mapped(path: Path) -> memoryview:
+    """Map a file, because a graph may hold hundreds of megabytes of weights that nobody needs to look at."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            raise ValueError("an empty file")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _locations(message: memoryview, kind: str, depth: int) -> Iterator[str]:
+    """Yield the `location` of all external data below a message of protobuf's wire format."""
+    if depth > _DEEPEST:
+        raise ValueError("messages that are nested too deep")
+    for number, content in _fields(message):
+        inner = _MESSAGES[kind].get(number)
+        if inner == "StringStringEntryProto":
+            entry = dict(_fields(content))
+            if bytes(entry.get(1, b"")) == b"location":
+                yield bytes(entry.get(2, b"")).decode()
+        elif inner is not None:
+            yield from _locations(content, inner, depth + 1)
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield the number and the content of each field that has a length; numbers are passed over."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        kind, size = key & 7, _FIXED.get(key & 7, 0)
+        if kind == _VARINT:
+            _, at = _varint(message, at)
+        elif kind == _WITH_LENGTH:
+            size, at = _varint(message, at)
+            yield key >> 3, message[at : at + size]
+        elif not size:
+            raise ValueError(f"bytes of the unknown kind {kind}")
+        at += size
+    if at != len(message):
+        raise ValueError("a file that is cut off")
+
+
+_VARINT, _WITH_LENGTH = 0, 2
+_FIXED = {1: 8, 5: 4}
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    raise ValueError("a number of more than ten bytes")
