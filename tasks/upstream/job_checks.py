@@ -13,7 +13,7 @@ from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.gates import GatePolicy, PlanLine, check_slices, plan, unseen_classes
+from quality_gates.gates import GatePolicy, PlanLine, check_slices, plan, unproven, unseen_classes
 from tasks.emulation import emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job, known_classes, labelled_rows, right_answers
@@ -75,6 +75,8 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         except PolicyError as error:
             raise PreflightError(f"{path}: key `gates`: on the {name} split: {error}") from error
     _warn_of_unseen_classes(path, recipe, workload, splits)
+    if (said := unproven(recipe.gates)) is not None:
+        logger.warning("%s: key `gates`: %s", path, said)
     return workload, splits, sample
 
 

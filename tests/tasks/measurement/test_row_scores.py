@@ -20,7 +20,7 @@ GATE = Calibration(name="believable", metric="brier", at_most=0.5, confidence=0.
 def measured(workspace: Workspace, table: Any, *gates: Calibration) -> pd.DataFrame:
     class Given(Blobs):
         def probabilities(self, outputs: np.ndarray) -> pd.DataFrame | None:
-            return table(outputs)  # type: ignore[no-any-return]
+            return table(outputs)
 
     asked = job(workspace, workload=Given(), gates=gates)
     return answer_rows(asked, "test", np.eye(3)[asked.splits["test"].targets])
