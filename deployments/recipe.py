@@ -12,7 +12,7 @@ from deployments.errors import ConfigurationError
 from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
 from deployments.techniques import Distil, FineTune, Prune, Search
 from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
-from quality_gates.gates import Gate, GatePolicy, NonInferiority, Parity, ProvenInstructionSet
+from quality_gates.gates import Gate, GatePolicy, NonInferiority, Parity, ProvenInstructionSet, check_shows
 from quality_gates.policy import SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
 
@@ -93,6 +93,7 @@ class Recipe(Frozen):
                     f"key `ladder`: expected a rung of a precision that device {device.name} allows "
                     f"({', '.join(device.precisions)}), got none; add one"
                 )
+        check_shows(self.gates)
         return self
 
     def _can_be_emulated(self, device: DeviceProfile) -> None:

@@ -10,15 +10,17 @@ from quality_gates.gates.decision import (
     KINDS,
     Gate,
     GatePolicy,
+    check_shows,
     check_slices,
     decide,
     plan,
     shown_of,
+    unproven,
     unseen_classes,
 )
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
-from quality_gates.gates.kind import AllowedSide, GateKind, Shown
+from quality_gates.gates.kind import AllowedSide, Demand, GateKind, Shown
 from quality_gates.gates.limit import Limit
 from quality_gates.gates.non_inferiority import NonInferiority
 from quality_gates.gates.parity import Parity
@@ -32,6 +34,7 @@ __all__ = [
     "KINDS",
     "AllowedSide",
     "Calibration",
+    "Demand",
     "Flips",
     "FoundSlices",
     "Gate",
@@ -45,9 +48,11 @@ __all__ = [
     "ProvenInstructionSet",
     "Representative",
     "Shown",
+    "check_shows",
     "check_slices",
     "decide",
     "plan",
     "shown_of",
+    "unproven",
     "unseen_classes",
 ]

@@ -1,7 +1,7 @@
 """The decision: a policy and the evidence in, a verdict out. Pure: no clock, no files, no environment."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, TypeAlias
 
 import pandas as pd
@@ -93,6 +93,35 @@ def check_slices(policy: GatePolicy, rows: pd.DataFrame) -> None:
             index.mask(getattr(gate, "slice", None))
         except EvidenceError as error:
             raise PolicyError(f"Gate {gate.name!r}: {error}") from error
+
+
+def check_shows(gates: Sequence[GateKind]) -> None:
+    """Raise PolicyError for gates that all pass whatever a model answers."""
+    if all(gate.demand == "nothing" for gate in gates):
+        raise PolicyError(
+            "key `gates`: expected at least one gate on how good the answers are, got only "
+            f"{', '.join(dict.fromkeys(gate.kind for gate in gates))} gates, which a model that is never right passes "
+            "too; add a non_inferiority gate, or another one that compares answers"
+        )
+
+
+def unproven(gates: Sequence[GateKind]) -> str | None:
+    """Return why gates let a first release pass although nothing is shown about its answers; None where they do not."""
+    if any(gate.binds for gate in gates):
+        return None
+    why: dict[str, list[str]] = {}
+    for gate in gates:
+        if gate.demand == "no_finding":
+            why.setdefault("passes unless a fault is shown", []).append(gate.name)
+        elif gate.demand == "proof" and getattr(gate, "against", None) == "deployed":
+            why.setdefault("waits for a deployed model", []).append(gate.name)
+        elif gate.demand == "proof":
+            why.setdefault("only warns", []).append(gate.name)
+    said = "; ".join(f"{reason}: {', '.join(map(repr, names))}" for reason, names in why.items())
+    return (
+        "expected a gate that a first release passes only where its answers are shown to be good, got none "
+        f"({said}); add one against the parent, or a limit on a metric, that fails where it is inconclusive"
+    )
 
 
 def unseen_classes(policy: GatePolicy, rows: pd.DataFrame, classes: KnownClasses) -> Iterator[str]:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import GateKind, Shown, at_most
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, answer
 from quality_gates.policy import Confidence, Name, OnInconclusive, Reference, Share, SliceCondition
 from quality_gates.statistics import POWER, rows_for_share, share_bounds
@@ -40,6 +40,11 @@ class Flips(GateKind):
     def by_answers(self) -> bool:
         """True: it compares answers."""
         return True
+
+    @property
+    def demand(self) -> Demand:
+        """A proof: few rows show nothing and do not pass."""
+        return "proof"
 
     @property
     def heading(self) -> str:

@@ -17,7 +17,7 @@ from pydantic import Field
 from quality_gates.errors import EmptySliceError, EvidenceError
 from quality_gates.evidence import Evidence, PairedRows, SliceIndex
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import GateKind, Shown
+from quality_gates.gates.kind import Demand, GateKind, Shown
 from quality_gates.gates.planning import ONLY_SHOWN, PlanLine, PlannedRows
 from quality_gates.policy import Confidence, Name, Reference, Share, SliceCondition
 from quality_gates.statistics import holm, p_value, score_interval
@@ -65,6 +65,11 @@ class FoundSlices(GateKind):
     def by_answers(self) -> bool:
         """False: it needs the answers on two splits."""
         return False
+
+    @property
+    def demand(self) -> Demand:
+        """That no fault is shown: few rows show none."""
+        return "no_finding"
 
     @property
     def heading(self) -> str:

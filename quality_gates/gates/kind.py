@@ -12,6 +12,9 @@ from quality_gates.policy import OnInconclusive, Setting
 from quality_gates.verdict import GateOutcome, GateResult
 
 AllowedSide: TypeAlias = Literal["above", "below"]
+Demand: TypeAlias = Literal["proof", "no_finding", "nothing"]
+"""What a gate demands of answers before it passes: that they are shown to be good, that no fault of theirs is shown, or
+nothing at all, because it is about something else."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,17 @@ class GateKind(Setting, ABC):
     @abstractmethod
     def by_answers(self) -> bool:
         """True where the gate looks at answers alone, so that a model in any form can be held against it."""
+
+    @property
+    @abstractmethod
+    def demand(self) -> Demand:
+        """What the gate demands of answers."""
+
+    @property
+    def binds(self) -> bool:
+        """True where no release can pass without a proof, not even the first one."""
+        on_inconclusive: OnInconclusive = getattr(self, "on_inconclusive", "fail")
+        return self.demand == "proof" and on_inconclusive == "fail" and getattr(self, "against", None) != "deployed"
 
     @property
     @abstractmethod

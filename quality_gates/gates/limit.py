@@ -9,7 +9,7 @@ from edge_runtime.measurement import RESOURCES, Resource
 from quality_gates.errors import EvidenceError, PolicyError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import GateKind, Shown, at_least, at_most
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
 from quality_gates.policy import Confidence, Metric, MetricChoice, Name, OnInconclusive, SliceCondition, Value, one_of
 from quality_gates.statistics import value_with_bounds
@@ -102,6 +102,11 @@ class Limit(GateKind):
     def by_answers(self) -> bool:
         """True for a metric; a resource is measured of the file."""
         return self.metric is not None
+
+    @property
+    def demand(self) -> Demand:
+        """A proof for a metric; a resource is no matter of answers."""
+        return "nothing" if self.metric is None else "proof"
 
     @property
     def heading(self) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import GateKind, Shown, at_least
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_least
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import (
     Confidence,
@@ -54,6 +54,11 @@ class NonInferiority(MetricChoice, GateKind):
     def by_answers(self) -> bool:
         """True: it compares answers."""
         return True
+
+    @property
+    def demand(self) -> Demand:
+        """A proof: few rows show nothing and do not pass."""
+        return "proof"
 
     @property
     def heading(self) -> str:

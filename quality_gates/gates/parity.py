@@ -8,7 +8,7 @@ from pydantic import Field
 from quality_gates.errors import EvidenceError, UnsettledError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence, ParityMeasurement
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import GateKind, Shown
+from quality_gates.gates.kind import Demand, GateKind, Shown
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
 from quality_gates.policy import Name, ParityCheck, Share
 from quality_gates.verdict import GateResult
@@ -45,6 +45,11 @@ class Parity(GateKind):
     def by_answers(self) -> bool:
         """False: it needs the file itself."""
         return False
+
+    @property
+    def demand(self) -> Demand:
+        """Nothing: a model that is never right passes too."""
+        return "nothing"
 
     @property
     def heading(self) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import GateKind, Shown
+from quality_gates.gates.kind import Demand, GateKind, Shown
 from quality_gates.gates.planning import ONLY_SHOWN, PlanLine, PlannedRows
 from quality_gates.policy import Confidence, MetricChoice, Name, below_one_for_proportions
 from quality_gates.statistics import compare
@@ -44,6 +44,11 @@ class Plausibility(MetricChoice, GateKind):
     def by_answers(self) -> bool:
         """True: it compares answers."""
         return True
+
+    @property
+    def demand(self) -> Demand:
+        """That no fault is shown: few rows show none."""
+        return "no_finding"
 
     @property
     def heading(self) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from quality_gates.errors import PolicyError
 from quality_gates.evidence import Evidence, PairedRows
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import GateKind, Shown, at_most
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, unknown
 from quality_gates.policy import WORST_SCORES, Confidence, Name, OnInconclusive, ProperScore, Reference, SliceCondition
 from quality_gates.statistics import calibration_errors, compared, score_metric
@@ -104,6 +104,16 @@ class Calibration(GateKind):
     def by_answers(self) -> bool:
         """True: probabilities are answers."""
         return True
+
+    @property
+    def demand(self) -> Demand:
+        """A proof: few rows show nothing and do not pass."""
+        return "proof"
+
+    @property
+    def binds(self) -> bool:
+        """True also for a limit of the score itself beside a comparison with the deployed model."""
+        return super().binds or (self.at_most is not None and self.on_inconclusive == "fail")
 
     @property
     def heading(self) -> str:

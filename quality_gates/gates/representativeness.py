@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence
-from quality_gates.gates.kind import GateKind, Shown
+from quality_gates.gates.kind import Demand, GateKind, Shown
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
 from quality_gates.policy import Name, OnInconclusive
 from quality_gates.verdict import GateOutcome, GateResult
@@ -35,6 +35,11 @@ class Representative(GateKind):
     def by_answers(self) -> bool:
         """False: it is not about the candidate."""
         return False
+
+    @property
+    def demand(self) -> Demand:
+        """Nothing: a model that is never right passes too."""
+        return "nothing"
 
     @property
     def heading(self) -> str:

@@ -75,10 +75,15 @@ def lower_bound(units: SummedRows, extra: Floats, figure: Figure, confidence: fl
     estimate = float(figure(units.total + extra)[0])
     if not drawn.std() > 0:
         return estimate
+    return bca_bound(drawn, estimate, _acceleration(units, extra, figure), confidence)
+
+
+def bca_bound(drawn: Floats, estimate: float, acceleration: float, confidence: float) -> float:
+    """Return the one-sided lower BCa bound of a figure from its values in samples (draws,)."""
     below = float((drawn < estimate).mean() + (drawn == estimate).mean() / 2)
-    bias = float(ndtri(np.clip(below, 1 / (2 * DRAWS), 1 - 1 / (2 * DRAWS))))
+    bias = float(ndtri(np.clip(below, 1 / (2 * len(drawn)), 1 - 1 / (2 * len(drawn)))))
     shifted = bias - float(ndtri(confidence))
-    share = ndtr(bias + shifted / max(1 - _acceleration(units, extra, figure) * shifted, 0.1))
+    share = ndtr(bias + shifted / max(1 - acceleration * shifted, 0.1))
     return float(np.quantile(drawn, share, method="lower"))
 
 
@@ -153,6 +158,11 @@ def _acceleration(units: SummedRows, extra: Floats, figure: Figure) -> float:
     total = units.total + extra
     without = figure(np.vstack([total - units.dense, total - extra]))
     counts = np.append(units.counts, 1)
+    return skewness(without, counts)
+
+
+def skewness(without: Floats, counts: Counts) -> float:
+    """Return the acceleration from a figure's values without one unit (units,), of which there are `counts`."""
     deviation = np.average(without, weights=counts) - without
     squares = float(counts @ deviation**2)
     return float(counts @ deviation**3) / (6 * squares**1.5) if squares > 0 else 0.0

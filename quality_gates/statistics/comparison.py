@@ -128,6 +128,8 @@ def bounded(choice: MetricChoice, laid: PairedRows, evidence: Evidence) -> Bound
             f"The metric {choice.metric} is not known: no such function was given.",
             "Correct `metric` in the recipe, or put its module on the path.",
         )
+    if "target" in rows:
+        target_of(rows)  # a function that skips rows without one would look past them
     return PairedCustomMetric(function, choice.metric, choice.sign, rows)
 
 

@@ -2,31 +2,43 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import NormalDist
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import RowsMetric, one_side
-from quality_gates.statistics.bootstrap import Floats
+from quality_gates.statistics.bootstrap import SIDES, Floats, bca_bound, skewness
+from quality_gates.statistics.extreme_rows import extreme_rows
 
 DRAWS = 500
 JACKKNIFE_GROUPS = 50
 _SEED = 20_120_314
+Places: TypeAlias = npt.NDArray[np.intp]
+Extra: TypeAlias = tuple[int, int]
+"""Where one row more lies among the rows of the candidate and among those of the reference."""
+_Of: TypeAlias = Callable[[Floats], Floats]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PairedCustomMetric:
-    """A custom metric on the rows of both models; every sample is drawn once, for both of them."""
+    """A custom metric on the rows of both models; every sample is drawn once, for both of them.
+
+    As for metrics that are known, the lower bounds are drawn with one row more that speaks against the candidate as
+    loudly as a row can, and the upper ones with one that speaks for it. It is found by trying the function on rows that
+    are made of the measured ones.
+    """
 
     function: RowsMetric
     name: str
     sign: int
     rows: pd.DataFrame
+    _drawn: dict[Extra, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n(self) -> int:
@@ -36,56 +48,100 @@ class PairedCustomMetric:
     @cached_property
     def values(self) -> tuple[float, float]:
         """The function's values for (candidate, reference) on all rows."""
-        return self._both(np.arange(self.n))
+        both = self._both(np.arange(self.n), None)
+        return float(both[0]), float(both[1])
 
     def gain_bounds(self, confidence: float) -> tuple[float, float]:
         """Return one-sided bounds of the candidate's gain, positive where it is better."""
-        return self._bounds(lambda both: self.sign * (both[..., 0] - both[..., 1]), confidence)
+        return self._bounds(self._gain, confidence)
 
     def own_bounds(self, confidence: float) -> tuple[float, float]:
         """Return one-sided bounds of the candidate's value."""
         return self._bounds(lambda both: both[..., 0], confidence)
 
     def gain_spread(self) -> float:
-        """Return the standard error of the gain."""
-        return float((self._drawn[:, 0] - self._drawn[:, 1]).std())
+        """Return the standard error of the gain, with the row that speaks against the candidate."""
+        return float(self._gain(self._samples(self._loudest(self._gain))).std())
 
-    def _bounds(self, figure: Callable[[Floats], Floats], confidence: float) -> tuple[float, float]:
-        estimate, drawn = float(figure(np.array(self.values))), figure(self._drawn)
-        z = NormalDist().inv_cdf(confidence)
+    def _gain(self, both: Floats) -> Floats:
+        gain: Floats = self.sign * (both[..., 0] - both[..., 1])
+        return gain
+
+    def _bounds(self, figure: _Of, confidence: float) -> tuple[float, float]:
+        return self._lower(figure, confidence), -self._lower(lambda both: -figure(both), confidence)
+
+    def _lower(self, figure: _Of, confidence: float) -> float:
+        extra = self._loudest(figure)
+        drawn, everything = figure(self._samples(extra)), np.arange(self.n)
         if not drawn.std() > 0:  # no row made a difference: as for shares, of which none was seen to differ
-            reach = max(map(abs, (*self.values, 1e-12))) * z * z / (self.n + z * z)
-            return estimate - reach, estimate + reach
-        share = (drawn < estimate).mean() + (drawn == estimate).mean() / 2
-        bias = float(ndtri(np.clip(share, 0.5 / DRAWS, 1 - 0.5 / DRAWS)))
-        left_out = figure(self._jackknife)
-        deviation = left_out.mean() - left_out
-        squares = float((deviation**2).sum())
-        curve = float((deviation**3).sum()) / (6 * squares**1.5) if squares > 0 else 0.0
-        low, high = (ndtr(bias + (bias + tail) / max(1 - curve * (bias + tail), 0.1)) for tail in (-z, z))
-        return float(np.quantile(drawn, low, method="lower")), float(np.quantile(drawn, high, method="higher"))
+            z = NormalDist().inv_cdf(confidence)
+            return float(figure(np.array(self.values))) - self._reach * z * z / (self.n + z * z)
+        estimate = float(figure(self._both(everything, extra)))
+        groups = np.random.default_rng(_SEED).permutation(self.n) % min(JACKKNIFE_GROUPS, self.n)
+        without = [self._both(np.flatnonzero(groups != group), extra) for group in range(groups.max() + 1)]
+        left_out = figure(np.array([*without, self.values]))
+        return bca_bound(drawn, estimate, skewness(left_out, np.ones(len(left_out), dtype=np.int64)), confidence)
+
+    @property
+    def _reach(self) -> float:
+        return max(map(abs, (*self.values, 1e-12)))
+
+    def _loudest(self, figure: _Of) -> Extra:
+        """Return the row more that moves a figure down the most."""
+        return self._tried[0][int(np.argmin(figure(self._tried[1])))]
 
     @cached_property
-    def _sorted(self) -> pd.DataFrame:
-        return self.rows.iloc[np.argsort(self.rows["row_id"].astype(str).to_numpy(), kind="stable")]
+    def _tried(self) -> tuple[list[Extra], Floats]:
+        """Rows that one more could be, and the function's values (rows, 2) of both models with each of them."""
+        sides, count = self._sides, (len(self._sides[0]) - self.n) // 2
+        everything, values = np.arange(self.n), np.full((2, 2 * count), np.nan)
+        for model, rows in enumerate(sides):
+            for place in range(2 * count):
+                try:
+                    values[model, place] = self._value(rows.iloc[np.append(everything, self.n + place)])
+                except EvidenceError:  # what the function does not take is no row that could be
+                    continue
+        swapped = np.roll(np.arange(2 * count), count)  # a good answer of the one beside a bad one of the other
+        both = np.stack([values[0], values[1][swapped]], axis=1)
+        usable = np.isfinite(both).all(axis=1)
+        if not usable.any():
+            return [(0, 0)], np.array([self._both(everything, (0, 0))])
+        places = [(self.n + int(own), self.n + int(other)) for own, other in enumerate(swapped) if usable[own]]
+        return places, both[usable]
 
     @cached_property
     def _sides(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return one_side(self._sorted, "candidate"), one_side(self._sorted, "reference")
+        """Both models' rows, then those that one more could be: with good answers, then the same with bad ones."""
+        ordered = self.rows.iloc[np.argsort(self.rows["row_id"].astype(str).to_numpy(), kind="stable")]
+        candidate, reference = (one_side(ordered, side) for side in SIDES)
+        good, bad = extreme_rows(candidate, reference)
+        more = pd.concat([good, bad], ignore_index=True)
+        return pd.concat([candidate, more], ignore_index=True), pd.concat([reference, more], ignore_index=True)
 
     @cached_property
-    def _drawn(self) -> Floats:
+    def _places(self) -> list[Places]:
         generator = np.random.default_rng(_SEED)
-        return np.array([self._both(generator.integers(0, self.n, self.n)) for _ in range(DRAWS)])
+        return [generator.integers(0, self.n, self.n) for _ in range(DRAWS)]
 
     @cached_property
-    def _jackknife(self) -> Floats:
-        groups = np.random.default_rng(_SEED).permutation(self.n) % min(JACKKNIFE_GROUPS, self.n)
-        return np.array([self._both(np.flatnonzero(groups != group)) for group in range(groups.max() + 1)])
+    def _plain(self) -> dict[int, Floats]:
+        """The values of samples that the row more is not in, whichever it is."""
+        return {draw: self._both(self._places[draw], None) for draw in np.flatnonzero(_times() == 0).tolist()}
 
-    def _both(self, places: np.ndarray) -> tuple[float, float]:
-        candidate, reference = (self._value(side.iloc[places]) for side in self._sides)
-        return candidate, reference
+    def _samples(self, extra: Extra) -> Floats:
+        """Return both models' values in samples with a row more, which is drawn as often as any other."""
+        if extra not in self._drawn:
+            drawn = [
+                self._both(self._places[draw], extra, count) if count else self._plain[draw]
+                for draw, count in enumerate(_times().tolist())
+            ]
+            self._drawn[extra] = np.array(drawn)
+        return self._drawn[extra]
+
+    def _both(self, places: Places, extra: Extra | None, times: int = 1) -> Floats:
+        more = (np.empty(0, np.intp), np.empty(0, np.intp)) if extra is None else [np.repeat(at, times) for at in extra]
+        sides = zip(self._sides, more, strict=True)
+        return np.array([self._value(rows.iloc[np.append(places, one)]) for rows, one in sides])
 
     def _value(self, rows: pd.DataFrame) -> float:
         try:
@@ -101,3 +157,7 @@ class PairedCustomMetric:
                 "Let it return a finite number for every sample of the rows.",
             )
         return value
+
+
+def _times() -> npt.NDArray[np.int64]:
+    return np.random.default_rng(_SEED + 1).poisson(1, DRAWS)

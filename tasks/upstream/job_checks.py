@@ -14,7 +14,7 @@ from deployments.prediction_tasks import BETWEEN, prediction_task
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.gates import Gate, GatePolicy, PlanLine, check_slices, plan, unseen_classes
+from quality_gates.gates import Gate, GatePolicy, PlanLine, check_slices, plan, unproven, unseen_classes
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job, known_classes, labelled_rows, right_answers
@@ -111,12 +111,14 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
 
 
 def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mapping[SplitName, Split]) -> None:
-    """Warn of classes without rows where the recipe would need some."""
+    """Warn of classes without rows where the recipe would need some, and of gates that show little."""
     try:
         _warn_of_missing_classes(workload, splits)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     _warn_of_unseen_classes(path, recipe, workload, splits)
+    if (said := unproven(recipe.gates)) is not None:
+        logger.warning("%s: key `gates`: %s", path, said)
 
 
 def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:

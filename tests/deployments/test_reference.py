@@ -28,7 +28,7 @@ KEYS_TOGETHER = {
     "calibration-margin-against-nothing", "calibration-margin-that-allows-all", "calibration-without-a-bound",
     "class-missing", "limit-of-two-things", "slice-says-two-things",
 }  # fmt: skip
-ENTRIES_TOGETHER = {"device-twice", "gate-name-of-a-budget", "gate-name-twice"}
+ENTRIES_TOGETHER = {"device-twice", "gates-on-sizes-only", "gate-name-of-a-budget", "gate-name-twice"}
 ONLY_NUMBERS_OF_YAML = {"rate-infinite"}
 BEYOND_A_SCHEMA = OTHER_FILES | KEYS_TOGETHER | ENTRIES_TOGETHER | ONLY_NUMBERS_OF_YAML
 

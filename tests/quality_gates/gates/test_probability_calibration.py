@@ -88,7 +88,7 @@ def frame(shares: np.ndarray, right: np.ndarray) -> pd.DataFrame:
 
 @pytest.mark.parametrize("score", WORST_SCORES)
 def test_a_rise_of_exactly_the_margin_passes_in_at_most_one_case_of_twenty(score: ProperScore) -> None:
-    """Where a plug-in calibration error lets half of them pass, or more."""
+    """The case in which a plug-in calibration error lets half of them pass, or more."""
     random = np.random.default_rng(0)
     truth, sharper, right = drawn(random, 300_000, 1.7)
     rise = float((row_scores(sharper, right)[score] - row_scores(truth, right)[score]).mean())

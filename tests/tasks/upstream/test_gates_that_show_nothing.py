@@ -1,4 +1,4 @@
-"""A class that validation or test lack: the gates that it leaves open are named before any training."""
+"""Gates that show nothing, for a class lacks rows or nothing is demanded, are named before any training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +50,14 @@ def test_a_gate_that_cannot_be_decided_is_named_by_the_check_and_by_the_plan(rec
     assert "class 2, of which there is none among these 30 rows; another split has 16 of 2" in message
     ((_, lines),) = plan_of(recipe, 0.05)
     assert lines[0].answer.startswith("no: Macro-F1 is also about class 2")
+
+
+def test_a_recipe_whose_first_release_shows_nothing_is_named(recipe: Path, warned: list[str]) -> None:
+    recipe.write_text(recipe.read_text().replace("against: parent", "against: deployed"))
+    check_recipe(recipe)
+    (message,) = warned
+    assert message.startswith(f"{recipe}: key `gates`: expected a gate that a first release passes only where")
+    assert "(waits for a deployed model: 'every class')" in message
 
 
 def test_right_answers_that_are_no_single_class_name_none() -> None:
