@@ -125,4 +125,4 @@ def check_outputs(
 def described(targets: np.ndarray) -> str:
     """Return the shape, the type and the range of targets in words."""
     shape = f"(rows{''.join(f', {size}' for size in targets.shape[1:])})"
-    return f"targets {shape} of {targets.dtype} from {targets.min():g} to {targets.max():g}"
+    return f"targets {shape} of {targets.dtype} from {float(targets.min()):g} to {float(targets.max()):g}"

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import GateKind, Shown
+from quality_gates.gates.kind import Demand, GateKind, Shown
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
 from quality_gates.policy import Name, OnInconclusive
 from quality_gates.verdict import GateResult
@@ -39,6 +39,11 @@ class ProvenInstructionSet(GateKind):
     def by_answers(self) -> bool:
         """False: it looks at the CPU that answered."""
         return False
+
+    @property
+    def demand(self) -> Demand:
+        """Nothing of the answers themselves: a model that is never right passes too."""
+        return "nothing"
 
     @property
     def heading(self) -> str:

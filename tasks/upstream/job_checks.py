@@ -14,7 +14,18 @@ from deployments.prediction_tasks import BETWEEN, prediction_task
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
-from quality_gates.gates import Gate, GatePolicy, PlanLine, check_slices, plan, unproven, unseen_classes
+from quality_gates.gates import (
+    Calibration,
+    Flips,
+    FoundSlices,
+    Gate,
+    GatePolicy,
+    PlanLine,
+    check_slices,
+    plan,
+    unproven,
+    unseen_classes,
+)
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job, known_classes, labelled_rows, right_answers
@@ -24,8 +35,6 @@ from tasks.workspace import Workspace
 logger = logging.getLogger("edgewright")
 SHOWN = 5
 CLASSES = "biuOSU"  # kinds of arrays that name classes; a float is a measured value
-OF_RIGHT_AND_WRONG = {"flips", "found_slices"}
-OF_PROBABILITIES = {"calibration"}
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
 
@@ -149,10 +158,10 @@ def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:
 
 def _needed(gate: Gate, workload: Workload) -> str | None:
     """Return what a gate of this kind needs and the workload's task does not give, else None."""
-    if gate.kind in OF_RIGHT_AND_WRONG and not workload.answers_are_shares:
+    if isinstance(gate, Flips | FoundSlices) and not workload.answers_are_shares:
         return "scores of 0 and 1"
     of_classes = workload.task in ("classification", "binary") or "probabilities" in workload.written
-    return "probabilities of classes" if gate.kind in OF_PROBABILITIES and not of_classes else None
+    return "probabilities of classes" if isinstance(gate, Calibration) and not of_classes else None
 
 
 def _warn_of_missing_classes(workload: Workload, splits: Mapping[SplitName, Split]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, check_row_of_outputs, read_splits
-from deployments.workload_checks import LONGEST_DESCRIPTION, check_attributes
+from deployments.workload_checks import LONGEST_DESCRIPTION, check_attributes, described
 from tests.deployments.example_rows import Rows
 
 GOOD: dict[str, Any] = {
@@ -113,3 +113,7 @@ def test_targets_beyond_the_labels() -> None:
 
     with pytest.raises(ConfigurationError, match="class numbers from 0 to 1, one for each of the `labels`"):
         read_splits(Named())
+
+
+def test_truth_values_are_described_too() -> None:
+    assert described(np.array([[True], [False]])) == "targets (rows, 1) of bool from 0 to 1"

@@ -7,6 +7,7 @@ import pytest
 
 import tasks.compression.trajectory
 from deployments.device import DeviceProfile
+from deployments.prediction_tasks import TaskName
 from deployments.recipe import Search
 from quality_gates.gates import NonInferiority
 from quality_gates.policy import SliceCondition
@@ -134,3 +135,39 @@ class TestFloors:
     def test_accuracy_has_the_recipes(self, snapshots: tuple[Job, Snapshot, Snapshot]) -> None:
         job, parent, after = snapshots
         assert "below the floor of 0.950" in (broken_floor(job, parent, after) or "")
+
+
+class Errors(tiny.Blobs):
+    """Values in place of classes."""
+
+    task: TaskName = "regression"
+
+
+class TestFloorsOfErrors:
+    def of(self, workspace: Workspace, error: float, slice_margin: float) -> tuple[Job, Snapshot, Snapshot]:
+        """A parent whose error is 10, and a snapshot with another one, in the unit of the targets."""
+        gate = NonInferiority(
+            name="b", metric="mae", against="parent", margin=slice_margin, confidence=0.9,
+            slice=SliceCondition(column="label", equals="b"),
+        )  # fmt: skip
+        prune = tiny.recipe().prune.model_copy(update={"accuracy_floor": 0.1})
+        job = tiny.job(workspace, workload=Errors(), gates=(gate,), prune=prune)
+        labels, made = job.splits["validation"].targets, list[Snapshot]()
+        for off in (10.0, error):
+            path = workspace.home / f"{off}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, labels + off)
+            made.append(Snapshot(len(made), str(off), None, 1, 1, job.mean_score(labels + off), path, 0.0))
+        return job, made[0], made[1]
+
+    def test_the_recipes_is_a_share_of_the_parents_error(self, workspace: Workspace) -> None:
+        assert broken_floor(*self.of(workspace, 10.9, 5)) is None
+        assert "below the floor of -11.000" in (broken_floor(*self.of(workspace, 11.1, 5)) or "")
+
+    def test_a_critical_slice_has_the_margin_of_its_gate(self, workspace: Workspace) -> None:
+        said = broken_floor(*self.of(workspace, 10.9, 0.5))
+        assert "-10.000 to -10.900 on the validation rows with label = b" in (said or "")
+
+    def test_answers_that_are_no_numbers_break_it(self, workspace: Workspace) -> None:
+        job, parent, after = self.of(workspace, np.nan, 5)
+        assert after.accuracy == -np.inf and broken_floor(job, parent, after) is not None

@@ -8,7 +8,7 @@ import pytest
 from edge_runtime.bundle import TensorSpec
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import BundleContent, FolderDestination
-from tests.edge_runtime.models import linear_model
+from tests.edge_runtime.models import RUNNING, linear_model
 
 
 @pytest.mark.timeout(60)
@@ -16,7 +16,7 @@ def test_a_manifest_that_is_a_fifo_or_a_link_is_no_bundle(tmp_path: Path) -> Non
     tensor, file = TensorSpec("x", "float32", (None, 8)), linear_model(tmp_path / "model.onnx")
     content = BundleContent(
         model="m", version="1", device="bench", entry="model.onnx", inputs=(tensor,), outputs=(tensor,),
-        session=SessionSettings(1), lineage={}, files={"model.onnx": file},
+        session=SessionSettings(1), onnxruntime=RUNNING, lineage={}, files={"model.onnx": file},
     )  # fmt: skip
     destination = FolderDestination(tmp_path / "target")
     bundle = Path(destination.write(content))
