@@ -13,8 +13,8 @@ export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-kills test-browser bench-trajectory \
-	bench-frontier bench-gates bench-emulators bench-text emulators docs lint clean
+.PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-kills test-browser \
+	bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-text emulators docs lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -83,6 +83,9 @@ bench-emulators: emulators ## What files answer on other instruction sets (Debia
 
 bench-gates: setup ## How well the gates decide, by simulation, and what they cost
 	$(BIN)/python -m tests.benchmarks.gates
+
+bench-latency: setup ## Times of identical files and of a known ratio, one after the other and in turns, under load
+	$(BIN)/python -m tests.benchmarks.latency
 
 emulators: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian package qemu-user-static)
 	$(BIN)/edgewright emulators --prepare

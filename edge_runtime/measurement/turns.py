@@ -92,10 +92,12 @@ class _Group:
 
     def started(self, requests: Mapping[str, MeasureRequest]) -> "list[_Member]":
         """Start a process for each request."""
-        return [self._member(name, request) for name, request in requests.items()]
+        return [
+            self._member(name, request, self._root / str(index))
+            for index, (name, request) in enumerate(requests.items())
+        ]
 
-    def _member(self, name: str, request: MeasureRequest) -> "_Member":
-        folder = self._root / name
+    def _member(self, name: str, request: MeasureRequest, folder: Path) -> "_Member":
         member = _Member(name, request, folder, self._timeout_s)
         if not request.model.is_file():
             member.failure = MeasurementFailed(

@@ -20,7 +20,7 @@ from tasks.upstream import DeviceContext
 logger = logging.getLogger("edgewright")
 Role: TypeAlias = Literal["candidate", "parent", "deployed"]
 Results: TypeAlias = Mapping[str, TurnLatency | MeasurementFailed]
-AGAIN_AFTER_S = (2.0, 10.0)
+AGAIN_AFTER_S = (1.0, 5.0)
 """Pauses before the figures are taken again where the machine was too busy to compare."""
 CODE = ("edge_runtime.measurement", request, __name__)
 

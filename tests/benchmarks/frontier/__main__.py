@@ -137,7 +137,7 @@ def _notes(ours: Ours, measured: Mapping[str, Seen]) -> str:
             *lines,
             "",
             *ours.climb.why[:1],
-            "One thread, one row at a time, the best of three medians taken in turn; memory is above a bare runtime's.",
+            "One thread, one row at a time, all files timed in turns; memory is above a bare runtime's.",
             "Chosen on validation, measured on test. torch-pruning has as many rounds and epochs and the same teacher.",
             "nncf's QAT is left out: only torch's older exporter takes it, with float weights and unfolded norms.",
             *([f"Made no file that this ONNX Runtime runs: {', '.join(missing)}."] if missing else []),

@@ -1,17 +1,15 @@
-"""A file as a device runs it: accuracy on test, bytes, and the best of several medians taken in turn."""
+"""A file as a device runs it: accuracy on test, bytes, and its latency in turns with all other files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployments.device import DeviceProfile
 from deployments.workload import Split, Workload
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement import measure
+from edge_runtime.measurement import TurnLatency, measure, measure_in_turns, too_busy
 from tasks.measurement import request
 from tests.benchmarks.trajectory.cache import console
-
-TURNS = 3  # the files are timed in turn, so that a busy moment does not meet one of them alone
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,14 @@ def seen(files: Mapping[str, Path], device: DeviceProfile, workload: Workload, t
             answers[name] = _measured(file, device, workload, test)
         except MeasurementFailed as error:
             console.print(f"{name}: {error}", markup=False)
-    few = Split(tuple(array[:64] for array in test.inputs), test.targets[:64], test.slices.iloc[:64])
-    for _ in range(TURNS - 1):
-        for name, first in list(answers.items()):
-            answers[name] = _faster(first, _measured(files[name], device, workload, few))
-    return answers
+    asked = {name: request(device, files[name], test.inputs) for name in answers}
+    timed = measure_in_turns(asked, device.measure.timeout_s)
+    latencies = {name: result for name, result in timed.items() if isinstance(result, TurnLatency)}
+    failures = [f"{name}: {result}" for name, result in timed.items() if name not in latencies]
+    for reason in (*failures, too_busy(latencies)):
+        if reason is not None:
+            console.print(f"the times do not compare: {reason}", markup=False)
+    return {name: replace(answers[name], latency_p50_ms=latency.latency_p50_ms) for name, latency in latencies.items()}
 
 
 def _measured(file: Path, device: DeviceProfile, workload: Workload, rows: Split) -> Seen:
@@ -47,13 +48,3 @@ def _measured(file: Path, device: DeviceProfile, workload: Workload, rows: Split
     by_label = {label: float(scores[(labels == label).to_numpy()].mean()) for label in sorted(set(labels))}
     figures = found.figures
     return Seen(float(scores.mean()), by_label, figures.size_bytes, figures.latency_p50_ms, found.model_rss_mb)
-
-
-def _faster(first: Seen, again: Seen) -> Seen:
-    return Seen(
-        first.accuracy,
-        first.by_label,
-        first.size_bytes,
-        min(first.latency_p50_ms, again.latency_p50_ms),
-        min(first.memory_mb, again.memory_mb),
-    )
