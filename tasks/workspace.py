@@ -107,8 +107,8 @@ def _take_login(address: str) -> str:
     user, colon, password = login.partition(":")
     if "?" in rest or "#" in rest or "/" in login or (at and not (user and colon and password)):
         raise RegistryError(
-            "MLFLOW_TRACKING_URI: expected the http(s) address of an MLflow server, got one with a query, a fragment or "
-            f"half a login; put user and password into {USER} and {PASSWORD}, or a token into MLFLOW_TRACKING_TOKEN"
+            "MLFLOW_TRACKING_URI: expected the http(s) address of an MLflow server, got one with a query, a fragment "
+            f"or half a login; put user and password into {USER} and {PASSWORD}, or a token into MLFLOW_TRACKING_TOKEN"
         )
     if at:
         os.environ[USER], os.environ[PASSWORD] = unquote(user), unquote(password)

@@ -53,8 +53,9 @@ class Steps:
 
 def main(events: Path, at: int, arguments: list[str]) -> None:
     import flows.cli
+    from flows.environment import prepare
 
-    flows.cli.prepare(flows.cli.HOME)
+    prepare(flows.cli.HOME)
     from mlflow import MlflowClient
 
     steps = Steps(events, at, flows.cli.HOME.resolve())
