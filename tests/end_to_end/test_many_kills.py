@@ -69,7 +69,8 @@ class Lane:
 
     def _register(self, seed: int) -> None:
         command = [sys.executable, "-c", REGISTER, f"sqlite:///{self.home}/mlflow/mlflow.db", str(seed)]
-        subprocess.run(command, check=True, cwd=ROOT, env=self._environment(), capture_output=True)
+        environment = self._environment() | {"TMPDIR": str(self.root)}  # the upstream team's files are not ours
+        subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
 
     def keep(self, name: str) -> None:
         shutil.copytree(self.home, self.root / name, symlinks=True)
