@@ -10,7 +10,7 @@ from deployments.errors import ConfigurationError
 from deployments.prediction_tasks import BETWEEN, NO_LABEL, TASKS, THE_USUAL, TaskName, prediction_task
 from deployments.rows import Split, SplitName
 
-LONGEST_DESCRIPTION = 10_000  # characters of JSON, because it travels in every manifest
+LONGEST_DESCRIPTION = 4_000  # characters of JSON, because it travels in every manifest, as one text
 
 
 def check_attributes(

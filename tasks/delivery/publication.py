@@ -1,5 +1,6 @@
 """Publication of a candidate: the bundle first, complete and synced; the registry's aliases last."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from edge_runtime.bundle import RuntimeRange
 from edge_runtime.errors import SessionError
 from edge_runtime.model_files import MODEL, check_model, model_files
 from edge_runtime.session import EdgeModel
+from edge_runtime.settings import is_plain_text
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
@@ -21,7 +23,7 @@ from tasks.delivery.destinations import RELEASE, BundleContent, FolderDestinatio
 from tasks.delivery.releases import Releases
 from tasks.errors import PublishError
 from tasks.measurement import session_settings
-from tasks.registry import ANSWERS, NOT_RECORDED, Candidate, EdgeModels, EdgeVersion
+from tasks.registry import ANSWERS, NOT_RECORDED, OF_WORKLOAD, Candidate, EdgeModels, EdgeVersion
 from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
@@ -125,14 +127,20 @@ def _content(device: DeviceProfile, publication: Publication, number: int) -> Bu
         outputs=session.outputs,
         session=settings,
         onnxruntime=RuntimeRange.measured_with(publication.candidate.onnxruntime),
-        lineage=asdict(origin) | _answers(publication) | decision_of(publication.verdict) | {RELEASE: str(number)},
+        lineage=asdict(origin) | _described(publication) | decision_of(publication.verdict) | {RELEASE: str(number)},
         files=model_files(publication.file),
     )
 
 
-def _answers(publication: Publication) -> dict[str, str]:
-    """Return the instruction set that answered, as the registry names it too."""
-    return {"answers": publication.tags.get(ANSWERS, NOT_RECORDED)}
+def _described(publication: Publication) -> dict[str, str]:
+    """Return the instruction set that answered and what the workload says of itself, as the registry has them too.
+
+    A manifest holds plain text of one line. What is none is written as JSON; what is too long for one is left out.
+    """
+    said = {name: publication.tags.get(f"edgewright.{name}", "") for name in OF_WORKLOAD}
+    plain = {name: text if is_plain_text(text) else json.dumps(text) for name, text in said.items() if text}
+    fits = {name: text for name, text in plain.items() if is_plain_text(text)}
+    return {"answers": publication.tags.get(ANSWERS, NOT_RECORDED), **fits}
 
 
 def _check(what: str, publication: Publication) -> None:

@@ -36,6 +36,8 @@ VERDICT = "edgewright.verdict"
 PASSED = "pass"
 ANSWERS = "edgewright.answers"
 NOT_ANSWERED = "none"
+OF_WORKLOAD = ("task", "labels", "preprocessing")
+"""What a workload says of itself, which travels with a release."""
 NOT_RECORDED = "not recorded"  # of a version that an older release registered
 
 

@@ -15,7 +15,17 @@ from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Step, Trajectory
 from tasks.errors import RegistryError, one_line
 from tasks.job import Job
-from tasks.registry import ANSWERS, APPROVED_UNTIL, NOT_ANSWERED, UNDECIDED, Answers, Candidate, Runs, Upstream
+from tasks.registry import (
+    ANSWERS,
+    APPROVED_UNTIL,
+    NOT_ANSWERED,
+    OF_WORKLOAD,
+    UNDECIDED,
+    Answers,
+    Candidate,
+    Runs,
+    Upstream,
+)
 from tasks.reporting.outcomes import REPORT, DeviceFailure, DeviceOutcome, Outcome, accuracy, figures_of
 from tasks.selection import Attempt, Judgement
 from tasks.store import libraries
@@ -118,8 +128,10 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
 
 
 def release_tags(content: ReportContent, run: str) -> dict[str, str]:
-    """Return the tags of a release's page in the registry, beside its lineage."""
-    return decision_tags(content) | {"edgewright.report": f"runs:/{run}/{REPORT}"}
+    """Return the tags of a release's page in the registry, beside its lineage; the workload's words are among them."""
+    said = {name: text for name, text in content.lineage if name in OF_WORKLOAD}
+    described = {f"edgewright.{name}": text for name, text in said.items()}
+    return decision_tags(content) | described | {"edgewright.report": f"runs:/{run}/{REPORT}"}
 
 
 def read_report(runs: Runs, run: str) -> ReportContent:

@@ -49,7 +49,7 @@ def test_what_is_right_passes() -> None:
         ({"preprocessing": {"mean": np.float32(3)}}, "plain text, finite numbers"),
         ({"preprocessing": float("nan")}, "plain text, finite numbers"),
         ({"preprocessing": {1: "one"}}, "plain text, finite numbers"),
-        ({"preprocessing": "x" * LONGEST_DESCRIPTION}, "at most 10,000 characters as JSON, got 10,002"),
+        ({"preprocessing": "x" * LONGEST_DESCRIPTION}, "at most 4,000 characters as JSON, got 4,002"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(changes: dict[str, Any], says: str) -> None:

@@ -127,6 +127,16 @@ def test_weights_that_changed_since_they_were_kept_are_not_published(
     assert counter.deployed() is None
 
 
+def test_what_the_workload_says_of_itself_travels_as_plain_text(counter: Counter) -> None:
+    said = {"task": "classification", "labels": "a, b", "preprocessing": "two\nlines"}
+    tags = {"edgewright.verdict": "pass", **{f"edgewright.{name}": text for name, text in said.items()}}
+    counter.publish(tags=tags | {"edgewright.labels": "x" * 5000})
+    (path,) = counter.bundles()
+    lineage = read_bundle(path).manifest.lineage
+    assert (lineage["task"], lineage["preprocessing"]) == ("classification", '"two\\nlines"')
+    assert "labels" not in lineage and lineage["answers"] == "not recorded"
+
+
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_without_a_passing_verdict_nothing_is_published(counter: Counter, outcome: GateOutcome) -> None:
     says = (
