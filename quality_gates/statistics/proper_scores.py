@@ -48,7 +48,7 @@ def score_metric(score: ProperScore, rows: pd.DataFrame) -> BootstrapMetric:
 
 @lru_cache(maxsize=256)
 def rows_without_a_difference(score: ProperScore, margin: float, confidence: float) -> int | None:
-    """Return the fewest rows on which a candidate with the probabilities of its reference passes; None for no number."""
+    """Return the fewest rows on which the probabilities of the reference itself would pass; None for no number."""
     loudest = error_units(np.array([WORST_SCORES[score]]), np.zeros(1)).total[0]
 
     def passes(n: int) -> bool:
