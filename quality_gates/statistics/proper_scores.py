@@ -53,7 +53,7 @@ def rows_without_a_difference(score: ProperScore, margin: float, confidence: flo
 
     def passes(n: int) -> bool:
         alike = SummedRows(np.array([n]), error_units(np.zeros(1), np.zeros(1)).sums)
-        return lower_bound(alike, loudest, lambda sums: -mean_errors("mae")(sums)[:, 0], confidence) > -margin
+        return lower_bound(alike, loudest, lambda sums: -mean_errors("mae")(sums)[:, 0], confidence) >= -margin
 
     return bisect_left(range(MOST_ROWS), True, lo=1, key=passes) if margin > 0 and passes(MOST_ROWS) else None
 
