@@ -92,7 +92,7 @@ def false_passes() -> list[Figure]:
 
 
 def by_rows() -> list[Figure]:
-    """What whole gates pass at the margin: an absent class, a proper score, and a custom metric on few rows."""
+    """Whole gates at the margin: an absent class, a proper score, and a custom metric on few rows."""
     random = np.random.default_rng(5)
     absent = sum(_macro_f1_passes_without_a_class(random) for _ in range(AT_LIMIT))
     rises = {score: sum(_score_at_its_limit(score, random) for _ in range(AT_LIMIT)) for score in WORST_SCORES}
