@@ -13,8 +13,8 @@ from quality_gates.verdict import GateOutcome, GateResult
 
 AllowedSide: TypeAlias = Literal["above", "below"]
 Demand: TypeAlias = Literal["proof", "no_finding", "nothing"]
-"""What a gate demands of answers before it passes: that they are shown to be good, that no fault of theirs is shown, or
-nothing at all, because it is about something else."""
+"""The demand of a gate on answers: that they are shown to be good, that no fault of theirs is shown, or nothing at all,
+because it is about something else."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class GateKind(Setting, ABC):
     @property
     @abstractmethod
     def demand(self) -> Demand:
-        """What the gate demands of answers."""
+        """The demand of the gate on answers before it passes."""
 
     @property
     def binds(self) -> bool:

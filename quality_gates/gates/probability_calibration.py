@@ -11,9 +11,9 @@ from quality_gates.errors import PolicyError
 from quality_gates.evidence import Evidence, PairedRows
 from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown, at_most
-from quality_gates.gates.planning import PlanLine, PlannedRows, unknown
+from quality_gates.gates.planning import PlanLine, PlannedRows, answer, unknown
 from quality_gates.policy import WORST_SCORES, Confidence, Name, OnInconclusive, ProperScore, Reference, SliceCondition
-from quality_gates.statistics import calibration_errors, compared, score_metric
+from quality_gates.statistics import calibration_errors, compared, rows_without_a_difference, score_metric
 from quality_gates.verdict import GateOutcome, GateResult
 
 _WORST: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
@@ -134,8 +134,14 @@ class Calibration(GateKind):
         }
 
     def plan(self, test: PlannedRows, /) -> PlanLine:
-        """Need a number of rows that nothing tells before the models answer."""
-        return unknown(self.name, test.count(self.slice), "it depends on how far the probabilities are off")
+        """Count the rows on which the reference itself would pass; more may be needed."""
+        n, fewest = test.count(self.slice), None
+        if self.margin is not None:
+            fewest = rows_without_a_difference(self.metric, self.margin, self.confidence)
+            if fewest is None or n < fewest:
+                return answer(self.name, n, fewest)
+        alike = f"; about {fewest:,} do where they are alike" if fewest else ""
+        return unknown(self.name, n, f"it depends on how far the probabilities are off{alike}")
 
     def decide(self, evidence: Evidence) -> GateResult:
         """Hold the upper bounds of the score and of its rise; evidence without probabilities fails."""

@@ -6,7 +6,12 @@ other metrics those of a bootstrap. Everything is deterministic and does not dep
 
 from quality_gates.statistics.class_metrics import ClassTable, check_classes, is_class, target_of
 from quality_gates.statistics.comparison import ComparedMetric, compare, compared, value_with_bounds
-from quality_gates.statistics.proper_scores import calibration_errors, row_scores, score_metric
+from quality_gates.statistics.proper_scores import (
+    calibration_errors,
+    row_scores,
+    rows_without_a_difference,
+    score_metric,
+)
 from quality_gates.statistics.proportions import (
     POWER,
     exact_bounds,
@@ -36,6 +41,7 @@ __all__ = [
     "row_scores",
     "rows_for_share",
     "rows_needed",
+    "rows_without_a_difference",
     "rows_without_a_miss",
     "score_interval",
     "score_metric",

@@ -21,7 +21,7 @@ JACKKNIFE_GROUPS = 50
 _SEED = 20_120_314
 Places: TypeAlias = npt.NDArray[np.intp]
 Extra: TypeAlias = tuple[int, int]
-"""Where one row more lies among the rows of the candidate and among those of the reference."""
+"""The place of one row more among the rows of the candidate, and among those of the reference."""
 _Of: TypeAlias = Callable[[Floats], Floats]
 
 

@@ -4,13 +4,17 @@ A proper score is best, in the mean, for the true probabilities, so that its pai
 they can be believed. It also falls with every answer that gets better: it measures both at once.
 """
 
+from bisect import bisect_left
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from quality_gates.evidence import check_numbers
 from quality_gates.policy import LEAST_PROBABILITY, WORST_SCORES, ProperScore
-from quality_gates.statistics.bootstrap import SIDES, BootstrapMetric, Floats, as_pair
+from quality_gates.statistics.bootstrap import SIDES, BootstrapMetric, Floats, SummedRows, as_pair, lower_bound
+from quality_gates.statistics.proportions import MOST_ROWS
 from quality_gates.statistics.value_metrics import error_units, mean_errors, numbers_of
 
 BINS = 10
@@ -40,6 +44,18 @@ def score_metric(score: ProperScore, rows: pd.DataFrame) -> BootstrapMetric:
     figures, units = mean_errors("mae"), error_units(ours, theirs)
     against, towards = (error_units(np.array([high]), np.array([worst - high])).total[0] for high in (worst, 0.0))
     return BootstrapMetric(len(rows), as_pair(figures(units.total)[0]), -1, figures, units, against, towards)
+
+
+@lru_cache(maxsize=256)
+def rows_without_a_difference(score: ProperScore, margin: float, confidence: float) -> int | None:
+    """Return the fewest rows on which the probabilities of the reference itself would pass; None for no number."""
+    loudest = error_units(np.array([WORST_SCORES[score]]), np.zeros(1)).total[0]
+
+    def passes(n: int) -> bool:
+        alike = SummedRows(np.array([n]), error_units(np.zeros(1), np.zeros(1)).sums)
+        return lower_bound(alike, loudest, lambda sums: -mean_errors("mae")(sums)[:, 0], confidence) >= -margin
+
+    return bisect_left(range(MOST_ROWS), True, lo=1, key=passes) if margin > 0 and passes(MOST_ROWS) else None
 
 
 def calibration_error(confidence: Floats, right: Floats) -> float:

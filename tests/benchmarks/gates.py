@@ -3,16 +3,20 @@
 import resource
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.markdown import Markdown
+from scipy.special import softmax
+from scipy.stats import binom
 
-from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.gates import FoundSlices, GatePolicy, decide
-from quality_gates.statistics import proportions
+from quality_gates.evidence import Evidence, KnownClasses, ModelEvidence
+from quality_gates.gates import Calibration, FoundSlices, GatePolicy, NonInferiority, decide
+from quality_gates.policy import WORST_SCORES, ProperScore
+from quality_gates.statistics import proportions, row_scores
 from tests.benchmarks.record import Figure, record
 
 ROWS = (30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
@@ -20,6 +24,7 @@ DISCORDANCE = (0.01, 0.02, 0.05, 0.1, 0.2)
 MARGINS = (0.005, 0.01, 0.02, 0.05, 0.1)
 DRAWS = 200_000
 RUNS = 100
+AT_LIMIT = 200
 CONFIDENCE, POWER = 0.95, 0.8
 NOISE = 3.6 * (0.05 * 0.95 / DRAWS) ** 0.5  # the Monte-Carlo error of the worst of 190 cells
 ACCURACY = 0.9
@@ -28,7 +33,7 @@ console = Console()
 
 def main() -> None:
     """Measure all figures and record them."""
-    table = record("gates", "make bench-gates", [*false_passes(), *power(), *found(), *cost()], NOTES)
+    table = record("gates", "make bench-gates", [*false_passes(), *by_rows(), *power(), *found(), *cost()], NOTES)
     console.print(Markdown(table))
 
 
@@ -36,7 +41,10 @@ NOTES = f"""\
 False passes: the largest share of {DRAWS:,} draws that pass although the true loss is exactly the margin, over all
 cells of n = 30 to 50,000, discordance 1 to 20 % and margins of 0.5 to 10 points up to the discordance; beside it,
 on the same draws, a point-estimate threshold, an unpaired interval (Wald, as for two independent samples) and
-Tango's interval without the exact critical value. The goal is 5 % and the Monte-Carlo error of a cell. Power: in
+Tango's interval without the exact critical value. The goal is 5 % and the Monte-Carlo error of a cell. Whole gates:
+macro-F1 where a class that training knows has no test row; Brier score and log-loss with the true rise exactly at the
+margin, 200 draws; an accuracy as a custom metric, 50 rows and a margin of 10 points, by the exact chance of the numbers
+of lost rows that pass. Power: in
 the cells up to 2,000 rows in which the best valid test known to us (exact unconditional: the score statistic at its
 smallest valid critical value) passes an equal model in 20 to 99 % of cases, ours minus that at its worst. Rows: for
 80 % power at 5 % discordance and a margin of 2 points at an accuracy of 88 %, paired over unpaired. Found slices:
@@ -81,6 +89,69 @@ def false_passes() -> list[Figure]:
         Figure("... a point-estimate threshold", 100 * worst["point"], 100 * goal, "%", "at_most"),
         Figure("... an unpaired interval", 100 * worst["unpaired"], 100 * goal, "%", "at_most"),
     ]
+
+
+def by_rows() -> list[Figure]:
+    """Whole gates at the margin: an absent class, a proper score, and a custom metric on few rows."""
+    random = np.random.default_rng(5)
+    absent = sum(_macro_f1_passes_without_a_class(random) for _ in range(AT_LIMIT))
+    rises = {score: sum(_score_at_its_limit(score, random) for _ in range(AT_LIMIT)) for score in WORST_SCORES}
+    most = -1
+    while _custom_passes(most + 1):
+        most += 1
+    return [
+        Figure("false passes of macro-F1, a lost class without rows", 100 * absent / AT_LIMIT, 0, "%", "at_most"),
+        *(
+            Figure(f"false passes of {score} at its margin, n = 1,000", 100 * passed / AT_LIMIT, 5, "%", "at_most")
+            for score, passed in rises.items()
+        ),
+        Figure("false passes of a custom accuracy, n = 50", 100 * float(binom.cdf(most, 50, 0.1)), 6, "%", "at_most"),
+    ]
+
+
+def _macro_f1_passes_without_a_class(random: np.random.Generator) -> bool:
+    """One of three classes, which the candidate never answers, has training rows and no test row."""
+    target = random.integers(0, 2, 500)
+    frame = pd.DataFrame({"row_id": np.arange(500), "target": target, "prediction": target, "score": 1.0})
+    known = KnownClasses((pd.DataFrame({"target": [0, 1, 2] * 20}),))
+    gate = NonInferiority(name="f1", metric="macro_f1", against="parent", margin=0.05, confidence=CONFIDENCE)
+    return gate.evaluate(Evidence(*_two((frame, frame)), None, classes=known)).outcome == "pass"
+
+
+def _score_at_its_limit(score: ProperScore, random: np.random.Generator) -> bool:
+    """A candidate whose probabilities are twice as sharp as the true ones, and a margin of exactly what that costs."""
+    ours, theirs = _scored_rows(1000, random)
+    gate = Calibration(name="p", metric=score, against="parent", margin=_rise(score), confidence=CONFIDENCE)
+    return gate.evaluate(Evidence(*_two((ours, theirs)), None)).outcome == "pass"
+
+
+@cache
+def _rise(score: ProperScore) -> float:
+    ours, theirs = _scored_rows(300_000, np.random.default_rng(6))
+    return float((ours[score] - theirs[score]).mean())
+
+
+def _scored_rows(n: int, random: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Candidate and parent of five classes; the parent's probabilities are the true ones."""
+    outputs = random.normal(size=(n, 5))
+    outputs[np.arange(n), random.integers(0, 5, n)] += 4
+    sharp, true = softmax(2 * outputs, axis=1), softmax(outputs, axis=1)
+    right = np.minimum((true.cumsum(axis=1) > random.random((n, 1))).argmax(axis=1), 4)
+    said = outputs.argmax(axis=1)
+    rows = pd.DataFrame({"row_id": np.arange(n), "prediction": said, "score": (said == right).astype(float)})
+    return rows.assign(**row_scores(sharp, right)), rows.assign(**row_scores(true, right))
+
+
+def _custom_passes(lost: int) -> bool:
+    target = np.arange(50) % 3
+    frame = pd.DataFrame({"row_id": np.arange(50), "target": target, "prediction": target, "score": 1.0})
+    wrong = np.arange(50) < lost
+    candidate = frame.assign(prediction=np.where(wrong, (target + 1) % 3, target), score=(~wrong).astype(float))
+    gate = NonInferiority(
+        name="own", metric="own:accuracy", better="higher", against="parent", margin=0.1, confidence=CONFIDENCE
+    )
+    own = {"own:accuracy": lambda rows: float((rows["prediction"] == rows["target"]).mean())}
+    return gate.evaluate(Evidence(*_two((candidate, frame)), None, functions=own)).outcome == "pass"
 
 
 def _chance(n: int, discordance: float, margin: float) -> float:

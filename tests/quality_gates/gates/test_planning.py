@@ -8,9 +8,16 @@ import pytest
 from scipy.stats import beta, binom
 
 from quality_gates.gates import Flips, GatePolicy, Limit, PlanLine, plan
-from quality_gates.statistics import proportions, rows_for_share, rows_without_a_miss, value_with_bounds
+from quality_gates.statistics import (
+    proportions,
+    rows_for_share,
+    rows_without_a_difference,
+    rows_without_a_miss,
+    value_with_bounds,
+)
 from tests.quality_gates.builders import against, eights, limit, policy, rows
 from tests.quality_gates.classed import answers, seen
+from tests.quality_gates.gates.every_kind import held
 
 # 1,000 rows: 600 ok, 300 crack, 100 dent; every second one from the north
 TARGET = np.repeat(["ok", "crack", "dent"], [600, 300, 100])
@@ -141,6 +148,20 @@ def test_the_rows_of_a_flawless_candidate_are_the_fewest_that_the_gate_passes_on
         evidence = seen(answers(n))
         _, lower, _, counted = value_with_bounds(choice, evidence.alone(), 0.95, evidence)
         assert (counted, lower > at_least) == (n, holds)
+
+
+@pytest.mark.parametrize(("score", "margin"), [("brier", 0.02), ("brier", 0.1), ("log_loss", 0.05)])
+def test_a_calibration_gate_says_the_rows_on_which_alike_probabilities_pass(score: Any, margin: float) -> None:
+    gate = {"kind": "calibration", "metric": score, "against": "parent", "margin": margin, "confidence": 0.95}
+    fewest = rows_without_a_difference(score, margin, 0.95)
+    assert fewest is not None
+    for n, holds in ((fewest, True), (fewest - 1, False)):
+        line = planned(pd.DataFrame({"site": ["north"] * n}), **gate)
+        assert line.answer.startswith("not known before") is holds
+        assert (f"about {fewest:,} do" if holds else "1 rows more") in line.answer
+        alike = answers(n).assign(**{score: 0.0})
+        assert (held(gate, seen(alike, alike)).outcome == "pass") is holds
+    assert planned(**(gate | {"margin": 0.0})).answer == "no: no number of rows shows it between equal models"
 
 
 def test_gates_that_only_what_is_shown_stops_say_so() -> None:
