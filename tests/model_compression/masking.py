@@ -56,6 +56,7 @@ FUSED: dict[str, Callable[[Tensor], Tensor]] = {
     "fused, -inf": lambda mask: torch.zeros_like(mask, dtype=torch.float32).masked_fill(mask == 0, INFINITE),
 }
 OTHERS = ("constant -inf", "maximum")
+SAME = "add -1e9"
 ALL = (*WAYS, *FUSED, *OTHERS)
 
 
@@ -126,6 +127,9 @@ EXAMPLE = tuple(torch.from_numpy(array[:4]) for array in TRAIN[0])
 def _finder(way: str) -> GraphModule:
     torch.manual_seed(0)
     model = rebuild(export(Finder(way).eval(), *EXAMPLE))
+    if way not in (SAME, *OTHERS):  # the same function, written otherwise
+        model.load_state_dict(_finder(SAME).state_dict())
+        return model
     settings = replace(SETTINGS, epochs=5, learning_rate=5e-3)
     fine_tune(model, TRAIN[0], TRAIN[1], None, F.cross_entropy, settings)
     return model
