@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 Bounds = tuple[float, float]
 LARGE = 32.0  # a constant of this size, still there in a result, takes the steps of all other values
@@ -64,10 +64,16 @@ def _operation(node: NodeProto, constants: Mapping[str, TensorProto]) -> Operati
         node.name,
         tuple(name for name in node.input if name and name not in constants),
         tuple(node.output),
-        0.0 if weighs else max((_magnitude(constants[name]) for name in node.input if name in constants), default=0.0),
+        0.0 if weighs else max(map(_magnitude, _constants(node, constants)), default=0.0),
         weighs,
         tuple(node.input) if node.op_type in SOFTMAXES else (),
     )
+
+
+def _constants(node: NodeProto, constants: Mapping[str, TensorProto]) -> list[TensorProto]:
+    """Return the constants that a node takes as inputs, or as the value that it fills a tensor with."""
+    filled = [attribute.t for attribute in node.attribute if attribute.type == AttributeProto.TENSOR]
+    return [*(constants[name] for name in node.input if name in constants), *filled]
 
 
 def _magnitude(tensor: TensorProto) -> float:

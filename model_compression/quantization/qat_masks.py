@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
-from torch.utils import _pytree as pytree
 
 from model_compression.quantization.masks import Bounds, Operation, operations_in_float
 from model_compression.training import Arrays, batches
@@ -56,20 +55,29 @@ class _Ranges(Interpreter):
 
 
 def _operation(node: Node, constants: dict[str, float]) -> Operation:
-    name = node.target._schema.name.removeprefix("aten::") if isinstance(node.target, torch._ops.OpOverload) else ""
-    weighs = name in PARAMETRIC
+    is_operator = isinstance(node.target, torch._ops.OpOverload)
+    weighs = is_operator and node.target._schema.name.removeprefix("aten::") in PARAMETRIC  # type: ignore[union-attr]
     sources = node.all_input_nodes
-    leaves = pytree.tree_leaves((node.args, node.kwargs))
-    numbers = [abs(float(leaf)) for leaf in leaves if isinstance(leaf, (int, float)) and not isinstance(leaf, bool)]
     held = [constants[source.name] for source in sources if source.name in constants]
     return Operation(
         node.name,
         tuple(source.name for source in sources if source.op != "get_attr"),
         (node.name,),
-        0.0 if weighs else max([*numbers, *held], default=0.0),
+        0.0 if weighs else max([*_scalars(node), *held], default=0.0),
         weighs,
         _compared(node),
     )
+
+
+def _scalars(node: Node) -> list[float]:
+    """Return the magnitudes of the numbers that an operator computes with; sizes and axes are none of them."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return []
+    return [
+        abs(float(value))
+        for argument, value in zip(node.target._schema.arguments, node.args, strict=False)
+        if argument.type.kind() == "NumberType" and isinstance(value, (int, float))
+    ]
 
 
 def _compared(node: Node) -> tuple[str, ...]:

@@ -108,6 +108,7 @@ def _without_outliers(
 ) -> dict[str, Bounds]:
     """Count values (for entropy: magnitudes) in bins over the range of the first run, and cut the range."""
     spans = {name: span if method == "percentile" else (0.0, max(map(abs, span))) for name, span in extremes.items()}
+    spans = {name: span for name, span in spans.items() if _has_bins(span, BINS[method])}
     counts = {name: np.zeros(BINS[method], dtype=np.int64) for name in spans}
     for name, tensor in _tensors(session, feeds):
         if name in spans:
@@ -116,10 +117,14 @@ def _without_outliers(
     return {name: _clipped(extremes[name], counts[name], spans[name], method) for name in spans}
 
 
+def _has_bins(span: Bounds, bins: int) -> bool:
+    """Tell whether float32 has as many numbers in the span as there are bins."""
+    low, high = span
+    return high - low > bins * float(np.spacing(np.float32(max(abs(low), abs(high)))))
+
+
 def _clipped(extremes: Bounds, counts: np.ndarray, span: Bounds, method: str) -> Bounds:
     low, high = extremes
-    if low == high:
-        return extremes
     edges = np.histogram_bin_edges([], len(counts), span)
     if method == "percentile":
         return percentile_bounds(counts, edges, PERCENT)

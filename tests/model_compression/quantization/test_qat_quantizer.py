@@ -1,6 +1,7 @@
 """Annotations, and the operators that ONNX Runtime makes of them on other models than the digit classifiers."""
 
 import collections
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch.fx import Node
 from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
 
 from model_compression.intake import rebuild
-from model_compression.quantization import train_quantized
+from model_compression.quantization import answers, train_quantized
 from model_compression.quantization.qat_quantizer import ACTIVATION, ANNOTATION, OnnxRuntimeQuantizer
 from tests.model_compression.architectures import ARCHITECTURES, export, exported
 from tests.model_compression.toys import SETTINGS, kernels
@@ -123,3 +124,37 @@ def test_other_architectures_run_in_integers_too(
     counts: collections.Counter[str] = kernels(path)
     assert {kernel: counts[kernel] for kernel in expected} == expected
     assert not {"Conv", "FusedConv", "Gemm", "MatMul", absent} & set(counts)
+
+
+class Counting(nn.Module):
+    """Whole numbers and truth values inside: counted positions, ranges, comparisons, an arg-max, offsets of a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places, self.kinds = nn.Embedding(40, 8), nn.Embedding(16, 8), nn.Embedding(8, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        shown = (tokens != 0).long()
+        places = torch.cumsum(shown, 1) * shown + 1
+        order = torch.arange(tokens.shape[1]) + torch.zeros_like(tokens)
+        both = torch.cat([places, order], 1)[:, : tokens.shape[1]] + order - order
+        x = self.words(tokens + 10 * (tokens < 10)) + self.places(both)
+        kind = x.argmax(-1) * shown
+        x = x + self.kinds(kind)
+        rows = torch.arange(tokens.shape[0])[:, None]
+        return self.head(x[rows, order].mean(1) * (shown.sum(1, keepdim=True) > 0))
+
+
+def test_whole_numbers_and_truth_values_stay_as_they_are(tmp_path: Path) -> None:
+    tokens = torch.randint(0, 30, (64, 6), generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = rebuild(export(Counting().eval(), tokens[:4]))
+    path = train_quantized(
+        model, (tokens[:4],), (tokens.numpy(),), (tokens.numpy(),), torch.zeros(64, dtype=torch.int64).numpy(), None,
+        F.cross_entropy, replace(SETTINGS, epochs=1, learning_rate=1e-6), reduce_range=False, names=["tokens"],
+        path=tmp_path / "q.onnx",
+    )  # fmt: skip
+    with torch.no_grad():
+        expected = model(tokens).numpy()
+    assert abs(answers(path, (tokens.numpy(),)) - expected).max() < 0.1 * abs(expected).max()

@@ -170,3 +170,23 @@ class TestEntropy:
 
     def test_no_more_bins_than_levels_lose_nothing(self) -> None:
         assert entropy_threshold(np.ones(100), np.arange(101)) == 100
+
+
+@ALL
+def test_a_tensor_of_almost_one_value_keeps_its_range(method: str) -> None:
+    far = graph(helper.make_node("Sign", ["x"], ["s"]), helper.make_node("Mul", ["s", "s"], ["y"]))
+    assert observe(far, np.full((40, 4), 1e9, np.float32), method)["x"] == (1e9, 1e9)
+    near = np.full((40, 4), 1e9, np.float32)
+    near[3] = np.nextafter(np.float32(1e9), np.float32(2e9))
+    low, high = observe(far, near, method)["x"]
+    assert 0 <= low <= 1e9 <= high < 1.001e9
+
+
+@ALL
+def test_masked_values_inside_the_graph_are_seen_and_have_no_range(method: str) -> None:
+    masks = graph(helper.make_node("Log", ["x"], ["l"]), helper.make_node("Exp", ["l"], ["y"]))
+    data = np.abs(rows())
+    data[7, 2] = 0
+    ranges = observe_ranges(masks, (data,), method)
+    assert ranges.seen["l"][0] == -np.inf
+    assert "l" not in ranges.cut and {"x", "y"} <= ranges.cut.keys()

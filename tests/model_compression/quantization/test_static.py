@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, numpy_helper
+from torch import nn
 
 from model_compression.errors import QuantizationError
-from model_compression.quantization import quantize_after_training
+from model_compression.onnx_files import export_onnx
+from model_compression.quantization import answers, quantize_after_training, quantize_mixed
 from model_compression.quantization.ranges import METHODS
 from tests.model_compression.toys import accuracy, digits, float_file, int8_weights, kernels, run
 
@@ -93,6 +96,45 @@ def test_metadata_and_long_names_are_gone(tmp_path: Path) -> None:
     assert not model.graph.value_info
     assert [value.name for value in [*model.graph.input, *model.graph.output]] == ["image", "output"]
     assert not any(tensor.data_type == TensorProto.FLOAT and len(tensor.name) > 3 for tensor in model.graph.initializer)
+
+
+IMAGES = np.random.default_rng(0).normal(size=(40, 1, 6, 6)).astype(np.float32)
+
+
+def with_layer(layer: nn.Module, folder: Path) -> Path:
+    """A float file with this layer of 4 to 8 channels between two convolutions."""
+    torch.manual_seed(0)
+    first, last = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(8, 4, 3)
+    model = nn.Sequential(first, nn.ReLU(), layer, nn.ReLU(), last, nn.Flatten(), nn.LazyLinear(3)).eval()
+    example = (torch.from_numpy(IMAGES[:4]),)
+    model(*example)
+    return export_onnx(model, example, ["image"], folder / "float.onnx")
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+@pytest.mark.parametrize("rung", ["ptq", "mixed"])
+def test_a_layer_that_cannot_be_quantized_costs_itself_alone(groups: int, rung: str, tmp_path: Path) -> None:
+    source = with_layer(nn.ConvTranspose2d(4, 8, 2, 2, groups=groups), tmp_path)
+    expected, path = answers(source, (IMAGES,)), tmp_path / "q.onnx"
+    if rung == "ptq":
+        quantize_after_training(source, (IMAGES,), path, method="minmax", reduce_range=False)
+    else:
+        quantize_mixed(
+            source, (IMAGES,), (IMAGES,), lambda outputs: -float(np.abs(outputs - expected).max()), path,
+            method="minmax", reduce_range=False, at_most=1, tolerance=1.0,
+        )  # fmt: skip
+    graph = onnx.load(path).graph
+    integers = [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1]
+    assert len(integers) == 3  # two convolutions and the linear
+    assert np.abs(answers(path, (IMAGES,)) - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_a_layer_that_can_be_quantized_is(tmp_path: Path) -> None:
+    source = with_layer(nn.ConvTranspose2d(4, 8, 2, 2), tmp_path)
+    path = quantize_after_training(source, (IMAGES,), tmp_path / "q.onnx", method="minmax", reduce_range=False)
+    graph = onnx.load(path).graph
+    integers = [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1]
+    assert len(integers) == 4
 
 
 class TestRefusals:
