@@ -151,7 +151,7 @@ class EdgeModels:
                 return self._describe(known, description, tags)
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             # named by content: another file of the same run must not take the place of one that is deployed
-            source = runs.folder(run, _as_mlflow_model(file, Path(scratch) / "model"), f"model-{digest[:12]}")
+            source = runs.folder(run, _as_mlflow_model(file, digest, Path(scratch) / "model"), f"model-{digest[:12]}")
         tags = {**tags, FILE_DIGEST: digest, ONNXRUNTIME: RUNTIME}
         made = self.client.create_model_version(name, source, run_id=run, tags=dict(tags), description=description)
         return _edge_version(made)
@@ -210,13 +210,14 @@ def edge_name(model: str, device: str) -> str:
     return f"{model}-{device}"
 
 
-def _as_mlflow_model(file: Path, folder: Path) -> Path:
+def _as_mlflow_model(file: Path, digest: str, folder: Path) -> Path:
     """Wrap a model as MLflow's onnx flavour; its files stay byte for byte those that ship."""
     mlflow.onnx.save_model(
         onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False
     )
     for name, path in model_files(file).items():
         shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
+    _unchanged(folder.name, folder / MODEL, digest)
     return folder
 
 
