@@ -172,17 +172,14 @@ class EdgeModels:
 
     def keep(self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str) -> Candidate:
         """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured."""
-        try:
-            check_model(file, expected)
-        except SessionError as error:
-            raise SystemFailure(
-                f"{lineage.source_model} version {lineage.source_version}: expected to keep the model that was "
-                f"measured, got another. {error} Look at the disk and compress the version again"
-            ) from error
+        what = f"{lineage.source_model} version {lineage.source_version}"
+        _check_unchanged(file, expected, what)
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             # named by content: another file of the same run must not take the place of one that was judged
             folder = f"model-{expected[:12]}"
-            runs.folder(run, _as_mlflow_model(file, Path(scratch) / "model"), folder)
+            wrapped = _as_mlflow_model(file, Path(scratch) / "model")
+            _check_unchanged(wrapped / MODEL, expected, what)
+            runs.folder(run, wrapped, folder)
         return Candidate(lineage, run, folder, expected, RUNTIME)
 
     def fetch_candidate(self, candidate: Candidate, folder: Path) -> Path:
@@ -306,6 +303,17 @@ def _as_mlflow_model(file: Path, folder: Path) -> Path:
     for name, path in model_files(file).items():
         shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
     return folder
+
+
+def _check_unchanged(file: Path, measured: str, what: str) -> None:
+    """Check that a file is still the model that was measured; raises SystemFailure."""
+    try:
+        check_model(file, measured)
+    except SessionError as error:
+        raise SystemFailure(
+            f"{what}: expected to keep the model that was measured, got another. {error} "
+            "Look at the disk and compress the version again"
+        ) from error
 
 
 def _checked(path: Path, expected: str, what: str, remedy: str) -> Path:
