@@ -94,7 +94,8 @@ def test_runs_can_be_searched_by_what_the_gates_saw(world: Workspace, variant: V
     )
     assert [run.info.run_id for run in found] == [device.run_id]
     tables = {item.path for item in runs.client.list_artifacts(found[0].info.run_id)}
-    assert {"gates.json", "models.json", "ledger.json", "slices.json", "frontier.json", "ladder.json"} <= tables
+    assert {"gates.json", "models.json", "turns.json", "ledger.json", "slices.json", "frontier.json"} <= tables
+    assert {"candidate.turns.1.spread", "parent.turns.1.latency_p10_ms"} <= found[0].data.metrics.keys()
     assert runs.client.get_run(outcome.run_id).data.tags["edgewright.searched"] == "pass"
 
 

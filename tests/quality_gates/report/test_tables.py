@@ -96,7 +96,7 @@ TIMES = [resource.title for resource in RESOURCES.values() if resource.is_time]
 
 def test_times_of_two_measurements_do_not_compare() -> None:
     notes = _notes()
-    assert len(TIMES) == 3 and [notes[title] for title in TIMES] == [""] * 3
+    assert len(TIMES) >= 3 and {notes[title] for title in TIMES} == {""}
     assert notes["Peak memory"] == "about the same"
 
 
@@ -111,7 +111,7 @@ def test_times_from_the_same_turns_compare_but_for_the_load() -> None:
 def test_a_busy_machine_or_a_missing_model_compares_nothing() -> None:
     for parent in ({"parent": turn_latency(spread=3.0)}, {}):
         turns = LatencyInTurns(1, {"candidate": turn_latency(0.1), **parent})
-        assert [_notes(turns)[title] for title in TIMES] == [""] * 3
+        assert {_notes(turns)[title] for title in TIMES} == {""}
     of_eight = LatencyInTurns(8, {"candidate": turn_latency(0.1), "parent": turn_latency()})
     assert _notes(of_eight)["Latency p50"] == ""
 
