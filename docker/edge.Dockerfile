@@ -11,7 +11,8 @@ RUN pip install --no-cache-dir --no-compile --no-deps --requirement /tmp/edge-re
 
 COPY edge_runtime /opt/edgewright/edge_runtime
 
-ENV PYTHONPATH=/opt/edgewright \
+ENV ORT_DISABLE_TELEMETRY=1 \
+    PYTHONPATH=/opt/edgewright \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
