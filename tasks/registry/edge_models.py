@@ -37,7 +37,7 @@ PASSED = "pass"
 ANSWERS = "edgewright.answers"
 NOT_ANSWERED = "none"
 OF_WORKLOAD = ("task", "labels", "preprocessing")
-"""What a workload says of itself, which travels with a release."""
+"""Keys of the manifest in which a workload describes itself."""
 NOT_RECORDED = "not recorded"  # of a version that an older release registered
 
 
