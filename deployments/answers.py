@@ -16,7 +16,7 @@ logger = logging.getLogger("edgewright")
 Found = TypeVar("Found")
 
 
-class Answering(Protocol):
+class AnsweringWorkload(Protocol):
     """A workload's functions of outputs."""
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ class Answers:
         return float(self.scores.mean()) if np.isfinite(self.scores).all() else -np.inf
 
 
-def answers_of(workload: Answering, outputs: np.ndarray, targets: np.ndarray) -> Answers:
+def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> Answers:
     """Let a workload answer and score rows.
 
     Raises:
@@ -73,7 +73,7 @@ def answers_of(workload: Answering, outputs: np.ndarray, targets: np.ndarray) ->
     return Answers(_not_numbers(predictions, finite), _wrong(np.asarray(scores, dtype=float), finite), finite)
 
 
-def predictions_of(workload: Answering, outputs: np.ndarray) -> np.ndarray:
+def predictions_of(workload: AnsweringWorkload, outputs: np.ndarray) -> np.ndarray:
     """Return a workload's predictions, NOT_A_NUMBER for rows whose output has NaN or infinite values."""
     finite, filled = _filled(outputs)
     predictions = np.asarray(workload.predictions(filled))
@@ -81,7 +81,7 @@ def predictions_of(workload: Answering, outputs: np.ndarray) -> np.ndarray:
 
 
 def labelled(
-    workload: Answering, outputs: np.ndarray, targets: np.ndarray
+    workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray | None, pd.DataFrame | None]:
     """Return the right answers and the table of probabilities, where the workload has them.
 

@@ -186,9 +186,7 @@ class MultiLabel(PredictionTask):
 
     def outputs_wanted(self, row: tuple[int, ...], targets: np.ndarray, _labels: Labels) -> str | None:
         """Want a logit for each target."""
-        return (
-            None if row == targets.shape[1:] else f"a logit for each label, as the targets' (rows, {_sizes(targets)})"
-        )
+        return None if row == targets.shape[1:] else f"a logit for each label, {per_row(targets)} in a row"
 
     def soft_labels(self, outputs: np.ndarray, _targets: np.ndarray) -> SoftLabelLoss | None:
         """Return the sigmoid of each logit by itself."""
@@ -346,7 +344,3 @@ def _values(outputs: np.ndarray) -> np.ndarray:
     more = ", ..." if flat.shape[1] > VALUES_SHOWN else ""
     texts = [", ".join(f"{value:.4g}" for value in row[:VALUES_SHOWN]) + more for row in flat]
     return np.asarray(texts, dtype=object)
-
-
-def _sizes(array: np.ndarray) -> str:
-    return ", ".join(map(str, array.shape[1:]))
