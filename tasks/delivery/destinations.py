@@ -1,15 +1,11 @@
 """Destinations: the places that devices take bundles from. A folder is one; others come behind the same protocol."""
 
-import json
 import logging
-import os
-import secrets
 import shutil
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from edge_runtime.bundle import (
     APPROVAL,
@@ -21,36 +17,17 @@ from edge_runtime.bundle import (
     verify_bundle,
     write_bundle,
 )
-from edge_runtime.files import fsync_directory, make_directories, write_synced
+from edge_runtime.files import fsync_directory
 from edge_runtime.settings import SessionSettings
-from tasks.errors import PublishError, SystemFailure, one_line
-from tasks.processes import Process
+from tasks.delivery.claims import Claim, End, FolderClaims
+from tasks.errors import SystemFailure
 
 logger = logging.getLogger("edgewright")
 DECISION = frozenset({"verdict", *APPROVAL})
 """Keys of a bundle's lineage that record the decision; two bundles that differ only in them have the same content."""
-CLAIMS = ".claims"
-SETTLED = ".settled.json"
 RELEASE = "release"
 """Key of a bundle's lineage that holds its release number."""
-End: TypeAlias = Literal["released", "abandoned"]
 _LEFTOVER = ".tmp-superseded-"  # the writer of the next bundle removes what a kill leaves under such a name
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A release number that was taken: by whom, in which process and when, and how it ended; None while it is open."""
-
-    release: int
-    holder: str
-    process: Process
-    when: float
-    end: End | None
-    note: Mapping[str, Any]
-
-    def is_dead(self, now: float, lease_s: float) -> bool:
-        """Tell whether an open claim will not be finished: its process is gone, or it is older than a publication."""
-        return self.end is None and (bool(self.process.has_ended()) or now - self.when > lease_s)
 
 
 @dataclass(frozen=True)
@@ -115,10 +92,8 @@ class Destination(Protocol):
 
 
 @dataclass(frozen=True)
-class FolderDestination:
+class FolderDestination(FolderClaims):
     """A folder with `MODEL/DEVICE/DIGEST/` for each bundle and `.claims/MODEL/DEVICE/` for the release numbers."""
-
-    root: Path
 
     def write(self, content: BundleContent) -> str:
         """Write a bundle, read it back as a device would, and return its folder. Raises BundleError."""
@@ -146,22 +121,6 @@ class FolderDestination:
             logger.info("%s: took the place of %s, which has an older decision", bundle.name[:12], folder.name[:12])
         return [str(folder) for folder in older]
 
-    def claim(self, model: str, device: str, release: int, holder: str) -> bool:
-        """Create the file of a release number; the file system lets only one claimant create it."""
-        by = {"holder": holder, "process": asdict(Process.this()), "when": time.time()}
-        return bool(_created(self._claims(model, device) / f"{release}.json", by)["holder"] == holder)
-
-    def claims(self, model: str, device: str) -> list[Claim]:
-        """Read the files of all release numbers; one that cannot be read counts as taken, and its holder as gone."""
-        folder = self._claims(model, device)
-        numbers = sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
-        return [_claim(folder, number) for number in numbers]
-
-    def settle(self, model: str, device: str, release: int, end: End, note: Mapping[str, Any]) -> bool:
-        """Create the file of a claim's end beside the claim."""
-        path = self._claims(model, device) / f"{release}{SETTLED}"
-        return bool(_created(path, {"end": end, "note": dict(note)})["end"] == end)
-
     def sweep(self, model: str, device: str) -> list[str]:
         """Remove the bundles whose lineage names an abandoned claim; return their folders."""
         abandoned = {str(claim.release) for claim in self.claims(model, device) if claim.end == "abandoned"}
@@ -176,53 +135,6 @@ class FolderDestination:
         """Verify the bundle whose lineage names the release."""
         found = [Path(address) for address in self.bundles(model, device)]
         return any(_release_of(folder) == str(release) and _is_intact(folder) for folder in found)
-
-    def _claims(self, model: str, device: str) -> Path:
-        return self.root / CLAIMS / model / device
-
-
-def _created(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Create a file that must not exist yet, whole and synced; return what it holds, by whoever was first."""
-    make_directories(path.parent)
-    whole = path.with_name(f".tmp-{path.name}-{secrets.token_hex(8)}")
-    write_synced(whole, json.dumps(content).encode())  # a kill leaves this file, never a part of a claim
-    try:
-        os.link(whole, path)
-    except FileExistsError:
-        return _read(path)
-    finally:
-        whole.unlink()
-    fsync_directory(path.parent)
-    return content
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """Read one of the files beside the bundles; raises PublishError for what nobody here wrote."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise PublishError(
-            f"{path}: expected a claim of a release, got {one_line(error)}; restore it, or remove it by hand if no "
-            "bundle names its release"
-        ) from error
-    if not isinstance(found, dict):
-        raise PublishError(f"{path}: expected a claim of a release, got {type(found).__name__}; remove it by hand")
-    return found
-
-
-def _claim(folder: Path, number: int) -> Claim:
-    taken, settled = _read(folder / f"{number}.json"), folder / f"{number}{SETTLED}"
-    ended = _read(settled) if settled.exists() else {}
-    try:
-        return Claim(
-            number, str(taken["holder"]), Process(**taken["process"]), float(taken["when"]), ended.get("end"),
-            ended.get("note", {}),
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise PublishError(
-            f"{folder}: expected claim {number} in the form of this release of Edgewright, got {one_line(error)}; "
-            "remove it by hand if no bundle names its release"
-        ) from error
 
 
 def _is_intact(folder: Path) -> bool:

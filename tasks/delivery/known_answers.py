@@ -41,7 +41,7 @@ def known_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = Fal
 def _standing(job: Job, runs: Runs, device: DeviceProfile, *, back: bool) -> DeviceOutcome | DeviceFailure | None:
     read = (_read(recorded) for recorded in Answers(runs).of_device(job.version, job.device_key(device)))
     newest = next((each for each in read if each is not None), None)
-    if isinstance(newest, DeviceOutcome) and newest.published and not _is_there(job, newest, back=back):
+    if isinstance(newest, DeviceOutcome) and newest.published and not _is_there(job, device, newest, back=back):
         return None
     return newest
 
@@ -55,11 +55,11 @@ def _read(recorded: RecordedAnswer) -> DeviceOutcome | DeviceFailure | None:
         return None
 
 
-def _is_there(job: Job, line: DeviceOutcome, *, back: bool) -> bool:
+def _is_there(job: Job, device: DeviceProfile, line: DeviceOutcome, *, back: bool) -> bool:
     """Tell whether a release is deployed and its bundle in place, or was replaced by a later one."""
-    deployed = EdgeModels(job.workspace.tracking_uri, job.model).deployed(line.device)
+    deployed = EdgeModels(job.workspace.tracking_uri, job.model).deployed(device.name)
     if deployed is None or line.release is None:
         return False
     if deployed.release != line.release:
         return deployed.release > line.release and not back
-    return is_in_place(job.workspace, job.model, line.device, deployed)
+    return is_in_place(job.workspace, device, deployed)

@@ -19,7 +19,7 @@ from edge_runtime.settings import is_plain_text
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
-from tasks.delivery.destinations import RELEASE, BundleContent, FolderDestination
+from tasks.delivery.destinations import RELEASE, BundleContent, Destination, FolderDestination
 from tasks.delivery.releases import Releases
 from tasks.errors import PublishError
 from tasks.measurement import session_settings
@@ -62,7 +62,7 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
 
     Each model file has exactly one published bundle: one with another decision, such as a newer approval, replaces it.
     """
-    candidate, destination = publication.candidate, FolderDestination(workspace.target)
+    candidate, destination = publication.candidate, _destination(workspace)
     origin = candidate.lineage
     _check(f"{origin.source_model} version {origin.source_version} on {device.name}", publication)
     models = EdgeModels(workspace.tracking_uri, origin.source_model)
@@ -79,13 +79,17 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
 
 def recover(context: DeviceContext) -> None:
     """Complete or clear away what a killed publication left on a device class."""
-    destination = FolderDestination(context.job.workspace.target)
-    Releases(destination, context.edge_models, context.device.name).recover()
+    Releases(_destination(context.job.workspace), context.edge_models, context.device.name).recover()
 
 
-def is_in_place(workspace: Workspace, model: str, device: str, edge: EdgeVersion) -> bool:
+def is_in_place(workspace: Workspace, device: DeviceProfile, edge: EdgeVersion) -> bool:
     """Tell whether the destination holds the whole bundle of a release."""
-    return FolderDestination(workspace.target).holds(model, device, edge.release)
+    return _destination(workspace).holds(edge.lineage.source_model, device.name, edge.release)
+
+
+def _destination(workspace: Workspace) -> Destination:
+    """Return the place that devices take bundles from."""
+    return FolderDestination(workspace.target)
 
 
 def _number(releases: Releases, publication: Publication) -> int:

@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.delivery.destinations import Claim, Destination
+from tasks.delivery.claims import Claim
+from tasks.delivery.destinations import Destination
 from tasks.errors import Overtaken, PublishError, SystemFailure
 from tasks.registry import Candidate, EdgeModels, EdgeVersion, Lineage
 

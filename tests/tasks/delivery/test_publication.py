@@ -15,7 +15,7 @@ from edge_runtime.session import RUNTIME
 from quality_gates.verdict import GateOutcome
 from tasks.delivery import FolderDestination, Publication, publish, recover
 from tasks.delivery import releases as protocol
-from tasks.delivery.destinations import Claim
+from tasks.delivery.claims import Claim
 from tasks.errors import Overtaken, PublishError, SystemFailure
 from tasks.job import Job
 from tasks.measurement import measure_on, session_settings

@@ -1,0 +1,104 @@
+"""Claims of release numbers in a folder: one file for each number, another for its end, both created once for good."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from edge_runtime.files import fsync_directory, make_directories, write_synced
+from tasks.errors import PublishError, one_line
+from tasks.processes import Process
+
+CLAIMS = ".claims"
+SETTLED = ".settled.json"
+End: TypeAlias = Literal["released", "abandoned"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A release number that was taken: by whom, in which process and when, and how it ended; None while it is open."""
+
+    release: int
+    holder: str
+    process: Process
+    when: float
+    end: End | None
+    note: Mapping[str, Any]
+
+    def is_dead(self, now: float, lease_s: float) -> bool:
+        """Tell whether an open claim will not be finished: its process is gone, or it is older than a publication."""
+        return self.end is None and (bool(self.process.has_ended()) or now - self.when > lease_s)
+
+
+@dataclass(frozen=True)
+class FolderClaims:
+    """The claims in `.claims/MODEL/DEVICE/` of a folder, which must be on a file system with hard links."""
+
+    root: Path
+
+    def claim(self, model: str, device: str, release: int, holder: str) -> bool:
+        """Create the file of a release number; the file system lets only one claimant create it."""
+        by = {"holder": holder, "process": asdict(Process.this()), "when": time.time()}
+        return bool(_created(self._claims(model, device) / f"{release}.json", by)["holder"] == holder)
+
+    def claims(self, model: str, device: str) -> list[Claim]:
+        """Read the files of all release numbers; raises PublishError for one that nobody here wrote."""
+        folder = self._claims(model, device)
+        numbers = sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
+        return [_claim(folder, number) for number in numbers]
+
+    def settle(self, model: str, device: str, release: int, end: End, note: Mapping[str, Any]) -> bool:
+        """Create the file of a claim's end beside the claim."""
+        path = self._claims(model, device) / f"{release}{SETTLED}"
+        return bool(_created(path, {"end": end, "note": dict(note)})["end"] == end)
+
+    def _claims(self, model: str, device: str) -> Path:
+        return self.root / CLAIMS / model / device
+
+
+def _created(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Create a file that must not exist yet, whole and synced; return what it holds, by whoever was first."""
+    make_directories(path.parent)
+    whole = path.with_name(f".tmp-{path.name}-{secrets.token_hex(8)}")
+    write_synced(whole, json.dumps(content).encode())  # a kill leaves this file, never a part of a claim
+    try:
+        os.link(whole, path)
+    except FileExistsError:
+        return _read(path)
+    finally:
+        whole.unlink()
+    fsync_directory(path.parent)
+    return content
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Read one of the files beside the bundles; raises PublishError for what nobody here wrote."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PublishError(
+            f"{path}: expected a claim of a release, got {one_line(error)}; restore it, or remove it by hand if no "
+            "bundle names its release"
+        ) from error
+    if not isinstance(found, dict):
+        raise PublishError(f"{path}: expected a claim of a release, got {type(found).__name__}; remove it by hand")
+    return found
+
+
+def _claim(folder: Path, number: int) -> Claim:
+    taken, settled = _read(folder / f"{number}.json"), folder / f"{number}{SETTLED}"
+    ended = _read(settled) if settled.exists() else {}
+    try:
+        return Claim(
+            number, str(taken["holder"]), Process(**taken["process"]), float(taken["when"]), ended.get("end"),
+            ended.get("note", {}),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise PublishError(
+            f"{folder}: expected claim {number} in the form of this release of Edgewright, got {one_line(error)}; "
+            "remove it by hand if no bundle names its release"
+        ) from error
