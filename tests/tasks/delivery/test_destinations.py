@@ -131,6 +131,41 @@ def test_of_many_who_claim_at_once_one_gets_the_number(destination: Destination)
     assert sum(got) == 1
 
 
+def test_a_claim_ends_once_and_for_good(destination: Destination) -> None:
+    destination.claim("m", "bench", 1, "ada")
+    destination.claim("m", "bench", 2, "grace")
+    assert destination.settle("m", "bench", 2, "released", {"by": "grace"})
+    assert not destination.settle("m", "bench", 2, "abandoned", {})
+    one, two = destination.claims("m", "bench")
+    assert (one.release, one.holder, one.end) == (1, "ada", None)
+    assert (two.release, two.holder, two.end, two.note) == (2, "grace", "released", {"by": "grace"})
+    assert destination.claims("m", "other") == []
+
+
+def test_bundles_of_abandoned_releases_are_swept_away(destination: Destination, file: Path) -> None:
+    written = {}
+    for number, end in ((1, "released"), (2, "abandoned"), (3, None)):
+        destination.claim("m", "bench", number, str(number))
+        written[number] = destination.write(content(file, ORIGIN | {"release": str(number)}))
+        if end is not None:
+            destination.settle("m", "bench", number, end, {})
+    assert destination.sweep("m", "bench") == [written[2]]
+    assert destination.bundles("m", "bench") == sorted([written[1], written[3]])
+    assert destination.holds("m", "bench", 1)
+    assert not destination.holds("m", "bench", 2)
+
+
+def test_a_release_with_a_damaged_byte_is_not_held(destination: Destination, file: Path) -> None:
+    address = Path(destination.write(content(file, ORIGIN | {"release": "1"})))
+    assert destination.holds("m", "bench", 1)
+    holder = address if address.is_file() else next((address / "blobs").iterdir())
+    damaged = bytearray(holder.read_bytes())
+    damaged[damaged.index(file.read_bytes()) + 20] ^= 1
+    holder.chmod(0o644)
+    holder.write_bytes(damaged)
+    assert not destination.holds("m", "bench", 1)
+
+
 def folder_of(file: Path, lineage: dict[str, str]) -> Path:
     """Write a bundle into a folder, and return the bundle's own."""
     return Path(FolderDestination(file.parent / "target").write(content(file, lineage)))
