@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 import tasks.compression.trajectory
 from deployments.device import DeviceProfile
 from deployments.prediction_tasks import TaskName
 from deployments.recipe import Search
+from deployments.rungs import Rung
 from quality_gates.gates import NonInferiority
 from quality_gates.policy import SliceCondition
-from tasks.compression import Baseline, Snapshot, measure_baseline, prune
+from tasks.compression import Baseline, Snapshot, expected_file, measure_baseline, prune
 from tasks.compression.trajectory import Prunable, broken_floor
 from tasks.job import Job
 from tasks.upstream import Context, resolve
@@ -171,3 +173,24 @@ class TestFloorsOfErrors:
     def test_answers_that_are_no_numbers_break_it(self, workspace: Workspace) -> None:
         job, parent, after = self.of(workspace, np.nan, 5)
         assert after.accuracy == -np.inf and broken_floor(job, parent, after) is not None
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("rungs", "kind"),
+    [
+        ([{"kind": "float"}], "float"),
+        ([{"kind": "float"}, {"kind": "fp16"}], "fp16"),
+        ([{"kind": "fp16"}, {"kind": "ptq", "calibration": "entropy"}], "ptq"),
+    ],
+    ids=["float", "half", "integers"],
+)
+def test_sizes_are_expected_by_the_rungs_of_the_ladder(
+    workspace: Workspace, rungs: list[dict[str, Any]], kind: str
+) -> None:
+    device = tiny.device(precisions=("fp32", "fp16", "int8"))
+    ladder = tuple(TypeAdapter(Rung).validate_python(rung) for rung in rungs)
+    begun, baseline = started(tiny.job(workspace, ladder=ladder, devices=(device,)))
+    found = expected_file(begun.on(device), baseline.snapshot).path
+    assert found.parents[1].name == ("portable" if kind == "float" else kind)
+    assert baseline.least_bytes(baseline.snapshot, ladder) <= found.stat().st_size

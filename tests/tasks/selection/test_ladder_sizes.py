@@ -1,4 +1,4 @@
-"""Ladders against budgets of bytes: a dearer rung may make a smaller file, and a training that cannot is not begun."""
+"""Ladders against budgets of bytes: a costlier rung may make a smaller file; no training begins that cannot."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def tried(
     ],
     ids=lambda value: ", ".join(str(each["kind"]) for each in value) if isinstance(value[0], dict) else "",
 )
-def test_a_dearer_rung_that_is_smaller_is_tried(tmp_path: Path, ladder: list[Any], titles: list[str]) -> None:
+def test_a_costlier_rung_that_is_smaller_is_tried(tmp_path: Path, ladder: list[Any], titles: list[str]) -> None:
     assert tried(tmp_path, ladder) == (titles, True)
 
 
