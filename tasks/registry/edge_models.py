@@ -125,7 +125,8 @@ class EdgeModels:
             check_model(path, edge.file_sha256)
         except SessionError as error:
             raise RegistryError(
-                f"{what}: {error} Restore it, or move the alias `deployed` to an intact version"
+                f"{what}: {error} So it was changed after publication: restore it, or move the alias `deployed` to an "
+                "intact version"
             ) from error
         return path
 
