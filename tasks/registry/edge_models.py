@@ -168,7 +168,8 @@ class EdgeModels:
                 f"{what}: expected its file in the registry, got {one_line(error)}; "
                 "restore the artifact store, or move the alias `deployed` to a version that still has its file"
             ) from error
-        return _checked(path, edge.file_sha256, what, "Restore it, or move the alias `deployed` to an intact version")
+        remedy = "So it was changed after publication: restore it, or move the alias `deployed` to an intact version"
+        return _checked(path, edge.file_sha256, what, remedy)
 
     def keep(self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str) -> Candidate:
         """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured."""

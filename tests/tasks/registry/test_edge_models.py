@@ -123,7 +123,7 @@ def test_weights_that_were_changed_in_the_registry_are_refused(shelf: Shelf, tmp
     _, edge = release_portable(shelf)
     (beside,) = weights_of(artifacts(shelf, edge) / "model.onnx")
     beside.write_bytes(bytes(beside.stat().st_size))
-    with pytest.raises(RegistryError, match=f"expected weights with the sha256 {beside.name}, got .* Restore it, or"):
+    with pytest.raises(RegistryError, match=f"expected weights with the sha256 {beside.name}, got .* restore it, or"):
         shelf.models.fetch(edge, tmp_path / "fetched")
 
 
