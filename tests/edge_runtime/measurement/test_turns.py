@@ -122,7 +122,7 @@ def _results_while(act_on: str, requests: dict[str, MeasureRequest]) -> dict[str
 
     actor = threading.Thread(target=act)
     actor.start()
-    results = measure_in_turns(requests, 8)
+    results = measure_in_turns(requests, 15)
     actor.join()
     assert len(hit) == 1
     assert not is_alive(hit[0])
@@ -131,7 +131,7 @@ def _results_while(act_on: str, requests: dict[str, MeasureRequest]) -> dict[str
 
 @pytest.mark.parametrize(
     ("act_on", "interrupted", "says"),
-    [("SIGKILL", True, "ended by SIGKILL"), ("SIGSEGV", False, "ended by SIGSEGV"), ("SIGSTOP", True, "than its 8 s")],
+    [("SIGKILL", True, "ended by SIGKILL"), ("SIGSEGV", False, "ended by SIGSEGV"), ("SIGSTOP", True, "than its 15 s")],
 )
 def test_a_process_that_ends_or_hangs_is_its_own_models_failure(
     matmul: Path, act_on: str, interrupted: bool, says: str
