@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement.protocol import REQUEST, RESULT, read_result, write_request
+from edge_runtime.measurement.protocol import PARENT, REQUEST, RESULT, read_result, write_request
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 
 # `subprocess` and `tempfile` are imported where they are used: the measuring process loads this package too, and its
@@ -100,6 +100,7 @@ def _environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return kept | {
         "LANG": "C.UTF-8",
+        PARENT: str(os.getpid()),
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(map(str, paths)),

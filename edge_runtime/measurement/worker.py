@@ -6,6 +6,7 @@ The runner starts it; the result and the outputs are written beside the request.
 import ctypes
 import functools
 import gc
+import os
 import resource
 import signal
 import sys
@@ -20,6 +21,7 @@ from edge_runtime.errors import EdgewrightError, MeasurementFailed, SessionMemor
 from edge_runtime.measurement import memory as process_memory
 from edge_runtime.measurement.figures import Figures
 from edge_runtime.measurement.protocol import (
+    PARENT,
     MeasuringJob,
     RowReader,
     RowWriter,
@@ -160,6 +162,9 @@ def _timed(call: Callable[[], object], repeats: int, nanoseconds: int) -> list[f
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = os.environ.get(PARENT)
+    if parent is not None and not Path("/proc", parent).exists():  # it ended while this process imported numpy
+        sys.exit(1)
 
 
 if __name__ == "__main__":

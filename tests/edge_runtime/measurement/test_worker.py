@@ -1,4 +1,5 @@
 import gc
+import os
 import subprocess
 import sys
 import time
@@ -91,3 +92,12 @@ def test_a_failing_call_leaves_the_collector_on() -> None:
         assert gc.isenabled()
     else:
         raise AssertionError("the call did not fail")
+
+
+def test_a_worker_whose_parent_ended_before_it_was_ready_measures_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as parent:
+        pass
+    environment = os.environ | {"EDGEWRIGHT_MEASURED_FOR": str(parent.pid)}
+    command = [sys.executable, "-m", "edge_runtime.measurement.worker", str(tmp_path / "request.json")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "")
