@@ -22,6 +22,7 @@ from edge_runtime.measurement.figures import RESOURCES, Figures
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 from edge_runtime.settings import SessionSettings
 
+PARENT = "EDGEWRIGHT_MEASURED_FOR"  # variable with the number of the process that waits for the figures
 REQUEST = "request.json"
 RESULT = "result.json"
 _BARE = "bare_rss_mb"

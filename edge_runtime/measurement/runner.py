@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement.machine_lock import measuring_alone
-from edge_runtime.measurement.protocol import REQUEST, RESULT, read_result, write_request
+from edge_runtime.measurement.protocol import PARENT, REQUEST, RESULT, read_result, write_request
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 
 # `subprocess` and `tempfile` are imported where they are used: the measuring process loads this package too, and its
@@ -115,6 +115,7 @@ def environment(threads: int, packages: Sequence[Path]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return kept | {
         "LANG": "C.UTF-8",
+        PARENT: str(os.getpid()),
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",
         "ORT_DISABLE_TELEMETRY": "1",

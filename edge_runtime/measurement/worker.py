@@ -6,6 +6,7 @@ calls for each line of its stdin instead.
 
 import ctypes
 import functools
+import os
 import resource
 import signal
 import sys
@@ -20,6 +21,7 @@ from edge_runtime.measurement import memory as process_memory
 from edge_runtime.measurement.figures import Figures
 from edge_runtime.measurement.latency import TimedLoad
 from edge_runtime.measurement.protocol import (
+    PARENT,
     MeasuringJob,
     RowReader,
     RowWriter,
@@ -151,6 +153,9 @@ def _timed_rows(job: MeasuringJob, readers: dict[str, RowReader]) -> dict[str, n
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = os.environ.get(PARENT)
+    if parent is not None and not Path("/proc", parent).exists():  # it ended while this process imported numpy
+        sys.exit(1)
 
 
 if __name__ == "__main__":

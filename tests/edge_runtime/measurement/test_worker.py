@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -66,3 +67,12 @@ def test_a_failure_is_a_sentence_beside_the_request(
     assert _worker(folder, request) == 1
     with pytest.raises(MeasurementFailed, match=sentence):
         read_result(folder, request)
+
+
+def test_a_worker_whose_parent_ended_before_it_was_ready_measures_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as parent:
+        pass
+    environment = os.environ | {"EDGEWRIGHT_MEASURED_FOR": str(parent.pid)}
+    command = [sys.executable, "-m", "edge_runtime.measurement.worker", str(tmp_path / "request.json")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "")
