@@ -16,6 +16,7 @@ import pytest
 from edge_runtime.bundle import Manifest, TensorSpec, read_bundle
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import BundleContent, Destination, FolderDestination
+from tasks.delivery.claims import End
 from tests.edge_runtime.models import RUNNING, linear_model
 
 ORIGIN = {"source_version": "1", "run_key": "k"}
@@ -144,7 +145,8 @@ def test_a_claim_ends_once_and_for_good(destination: Destination) -> None:
 
 def test_bundles_of_abandoned_releases_are_swept_away(destination: Destination, file: Path) -> None:
     written = {}
-    for number, end in ((1, "released"), (2, "abandoned"), (3, None)):
+    ends: tuple[End | None, ...] = ("released", "abandoned", None)
+    for number, end in enumerate(ends, start=1):
         destination.claim("m", "bench", number, str(number))
         written[number] = destination.write(content(file, ORIGIN | {"release": str(number)}))
         if end is not None:
