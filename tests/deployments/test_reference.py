@@ -29,7 +29,7 @@ KEYS_TOGETHER = {
     "class-missing", "limit-of-two-things", "slice-says-two-things",
 }  # fmt: skip
 ENTRIES_TOGETHER = {"device-twice", "gates-on-sizes-only", "gate-name-of-a-budget", "gate-name-twice"}
-ONLY_NUMBERS_OF_YAML = {"rate-infinite"}
+ONLY_NUMBERS_OF_YAML = {"number-huge", "rate-infinite"}
 BEYOND_A_SCHEMA = OTHER_FILES | KEYS_TOGETHER | ENTRIES_TOGETHER | ONLY_NUMBERS_OF_YAML
 
 

@@ -221,7 +221,7 @@ def test_another_file_than_the_judged_one_is_not_published(world: Workspace, var
     refused = Refused(world, variant, "swapped")
     (file,) = Path(world.home).rglob(f"artifacts/edgewright-tiny/{refused.run}/**/model.onnx")
     file.write_bytes(file.read_bytes() + b"\x00")
-    with pytest.raises(RegistryError, match="it was changed since: compress the version again"):
+    with pytest.raises(RegistryError, match="It was changed since: compress the version again"):
         refused.approve()
     assert refused.deployed() is None
 

@@ -1,5 +1,6 @@
 """Bundles of somebody who means harm: each is refused at once, with a BundleError that a terminal can show."""
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -153,8 +154,7 @@ def device(path: Path) -> None:
 
 
 def listening(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        os.chdir(path.parent)  # a socket's path may have 108 bytes only
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):  # its path may have 108 bytes only
         made.bind(path.name)
 
 
@@ -165,9 +165,8 @@ MADE: list[Callable[[Path], None]] = [fifo, linked, device, listening, Path.mkdi
 @pytest.mark.parametrize("make", MADE)
 @pytest.mark.parametrize("what", ["manifest", "blob", "blobs"])
 def test_what_is_no_regular_file_is_refused_without_waiting(
-    bundle: Path, make: Callable[[Path], None], what: str, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, make: Callable[[Path], None], what: str
 ) -> None:
-    monkeypatch.chdir(bundle)
     (blob,) = (bundle / "blobs").iterdir()
     path = {"manifest": bundle / "manifest.json", "blob": blob, "blobs": bundle / "blobs"}[what]
     if path.is_dir():

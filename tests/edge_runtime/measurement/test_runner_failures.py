@@ -218,7 +218,7 @@ def test_figures_that_are_no_figures_are_garbled(
 @pytest.mark.parametrize("outputs", ["Infinity", "true", "1.0", "-1", "0", "99999999999", '"1"', "null"])
 def test_an_impossible_number_of_outputs_is_garbled(model: Path, tmp_path: Path, outputs: str) -> None:
     result = f'{{"sha256": "0", "figures": {{{_FIGURES % 1}}}, "outputs": {outputs}}}'
-    assert "its number of outputs is" in _failure(
+    assert "its number of outputs is" in _interruption(
         _request(model), python=_interpreter(tmp_path, f"echo '{result}' >result.json")
     )
 
@@ -226,7 +226,7 @@ def test_an_impossible_number_of_outputs_is_garbled(model: Path, tmp_path: Path,
 def test_an_output_that_is_empty_is_garbled(model: Path, tmp_path: Path) -> None:
     result = f'{{"sha256": "0", "figures": {{{_FIGURES % 1}}}, "outputs": 1}}'
     script = f"touch output-0.npy; echo '{result}' >result.json"
-    assert "is garbled" in _failure(_request(model), python=_interpreter(tmp_path, script))
+    assert "is garbled" in _interruption(_request(model), python=_interpreter(tmp_path, script))
 
 
 def test_figures_of_a_process_that_failed_afterwards_are_not_used(model: Path, tmp_path: Path) -> None:
