@@ -82,7 +82,9 @@ def unanswered(path: Path, recipe: Recipe, workspace: Workspace) -> list[str]:
     except RegistryError as error:
         logger.info("recipe %s waits: %s", recipe.name, error)
         return []
-    newest_answered = max(Answers(Runs(workspace.tracking_uri, recipe.model)).versions(), default=0)
+    runs = Runs(workspace.tracking_uri, recipe.model)
+    runs.close_dead()  # a run that was killed after its last answer is not asked for again, and nobody else closes it
+    newest_answered = max(Answers(runs).versions(), default=0)
     fresh = [version for version in versions if int(version) > newest_answered]
     asked = fresh or versions[-1:]
     return [version for version in asked if _wants_an_answer(path, recipe, version, workspace)]

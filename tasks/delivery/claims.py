@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from edge_runtime.files import fsync_directory, make_directories, write_synced
-from tasks.errors import PublishError, one_line
+from tasks.errors import PublishError, SystemFailure, one_line
 from tasks.processes import Process
 
 CLAIMS = ".claims"
@@ -61,7 +61,20 @@ class FolderClaims:
 
 
 def _created(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Create a file that must not exist yet, whole and synced; return what it holds, by whoever was first."""
+    """Create a file that must not exist yet, whole and synced; return what it holds, by whoever was first.
+
+    Raises SystemFailure where the folder cannot be written to.
+    """
+    try:
+        return _linked(path, content)
+    except OSError as error:
+        raise SystemFailure(
+            f"{path}: expected to write a claim of a release, which cannot be written to its folder: "
+            f"{one_line(error)}; cure the cause and run again"
+        ) from error
+
+
+def _linked(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
     make_directories(path.parent)
     whole = path.with_name(f".tmp-{path.name}-{secrets.token_hex(8)}")
     write_synced(whole, json.dumps(content).encode())  # a kill leaves this file, never a part of a claim

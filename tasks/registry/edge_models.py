@@ -157,19 +157,25 @@ class EdgeModels:
     def fetch(self, edge: EdgeVersion, folder: Path) -> Path:
         """Download a release into a folder and return the path of its graph; its weights lie beside it.
 
-        Raises RegistryError when it is not the model that was published.
+        Raises SystemFailure when it is not the model that was published: that says nothing about any candidate.
         """
         what = f"{edge.name} version {edge.version}"
         try:
             uri = self.client.get_model_version_download_uri(edge.name, edge.version)
             path = self._download(uri, folder)
         except (MlflowException, OSError) as error:
-            raise RegistryError(
+            raise SystemFailure(
                 f"{what}: expected its file in the registry, got {one_line(error)}; "
                 "restore the artifact store, or move the alias `deployed` to a version that still has its file"
             ) from error
-        remedy = "So it was changed after publication: restore it, or move the alias `deployed` to an intact version"
-        return _checked(path, edge.file_sha256, what, remedy)
+        try:
+            check_model(path, edge.file_sha256)
+        except SessionError as error:
+            raise SystemFailure(
+                f"{what}: {error} So it was changed after publication: restore it, or move the alias `deployed` to an "
+                "intact version"
+            ) from error
+        return path
 
     def keep(self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str) -> Candidate:
         """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured."""
@@ -184,16 +190,23 @@ class EdgeModels:
         return Candidate(lineage, run, folder, expected, RUNTIME)
 
     def fetch_candidate(self, candidate: Candidate, folder: Path) -> Path:
-        """Download a judged file from its run into a folder; raises RegistryError unless it is that very file."""
+        """Download a judged file from its run into a folder.
+
+        Raises RegistryError unless it is that very file, SystemFailure where the artifact store does not give it.
+        """
         what = f"run {candidate.run}, {candidate.folder}"
         try:
             path = self._download(self._source(candidate), folder)
         except (MlflowException, OSError) as error:
-            raise RegistryError(
+            raise SystemFailure(
                 f"{what}: expected the file that was judged, got {one_line(error)}; restore the artifact store, or "
                 "compress the version again"
             ) from error
-        return _checked(path, candidate.file_sha256, what, "It was changed since: compress the version again")
+        try:
+            check_model(path, candidate.file_sha256)
+        except SessionError as error:
+            raise RegistryError(f"{what}: {error} It was changed since: compress the version again") from error
+        return path
 
     def release(
         self, device: str, candidate: Candidate, number: int, description: str, tags: Mapping[str, str]
@@ -315,15 +328,6 @@ def _check_unchanged(file: Path, measured: str, what: str) -> None:
             f"{what}: expected to keep the model that was measured, got another. {error} "
             "Look at the disk and compress the version again"
         ) from error
-
-
-def _checked(path: Path, expected: str, what: str, remedy: str) -> Path:
-    """Return the path of a graph; raises RegistryError unless it has the sha256 that is expected, and all weights."""
-    try:
-        check_model(path, expected)
-    except SessionError as error:
-        raise RegistryError(f"{what}: {error} {remedy}") from error
-    return path
 
 
 def _edge_version(version: ModelVersion) -> EdgeVersion:

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from tasks.errors import RegistryError, one_line
+from tasks.errors import RegistryError, SystemFailure, one_line
 from tasks.registry.artifacts import check_inside, file_inside
 from tasks.registry.client import MISSING, all_pages, client_for, experiment_id, unavailable
 
@@ -69,21 +69,15 @@ class Upstream:
         return f"{model} {version} {found.source} {found.run_id} {found.creation_timestamp}"
 
     def fetch(self, model: str, version: str) -> RegisteredModel:
-        """Download a version; nothing of it is executed. Raises RegistryError for other flavours."""
+        """Download a version; nothing of it is executed.
+
+        Raises RegistryError for other flavours, SystemFailure where the artifact store does not give its files.
+        """
         self.check(model, version)
         what = f"model `{model}` version {version}"
-        try:
-            uri = self.client.get_model_version_download_uri(model, version)
-            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
-            check_inside(what, folder)
-            flavors = {name: dict(settings) for name, settings in Model.load(str(folder)).flavors.items()}
-        except RegistryError:
-            raise
-        except Exception as error:  # a damaged MLmodel file raises any of a dozen types
-            raise RegistryError(
-                f"{what}: expected its files in the registry at {self.tracking_uri}, got "
-                f"{one_line(error)}; restore the artifact store, or register the model again"
-            ) from error
+        folder = self._downloaded(what, model, version)
+        check_inside(what, folder)
+        flavors = _flavors(what, folder)
         if "pytorch" not in flavors and "onnx" not in flavors:
             raise RegistryError(
                 f"{what}: expected MLflow's pytorch or onnx flavour, got "
@@ -103,6 +97,16 @@ class Upstream:
         for key, value in tags.items():
             self.client.set_model_version_tag(model, version, key, value)
 
+    def _downloaded(self, what: str, model: str, version: str) -> Path:
+        try:
+            uri = self.client.get_model_version_download_uri(model, version)
+            return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
+        except Exception as error:  # each kind of store has errors of its own
+            raise SystemFailure(
+                f"{what}: expected its files in the registry at {self.tracking_uri}, got "
+                f"{one_line(error)}; restore the artifact store, or register the model again"
+            ) from error
+
     def _versions(self, model: str) -> list[ModelVersion]:
         try:
             self.client.get_registered_model(model)
@@ -117,6 +121,15 @@ class Upstream:
                 "register it in MLflow or correct the recipe's `model`"
             ) from error
         return sorted(found, key=lambda version: int(version.version))
+
+
+def _flavors(what: str, folder: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return {name: dict(settings) for name, settings in Model.load(str(folder)).flavors.items()}
+    except Exception as error:  # a damaged file raises any of a dozen types
+        raise RegistryError(
+            f"{what}: expected a file MLmodel that MLflow reads, got {one_line(error)}; register the model again"
+        ) from error
 
 
 def register_upstream(

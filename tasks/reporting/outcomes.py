@@ -19,6 +19,7 @@ from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 REPORT = "report.html"
+EXIT_CODES = {"published": 0, "partly published": 1, "refused": 1, "error": 2, UNDECIDED: 3}
 Alias: TypeAlias = Literal["deployed", "previous", ""]
 
 
@@ -79,7 +80,7 @@ class DeviceOutcome(_Plain):
     @property
     def exit_code(self) -> int:
         """The exit code of a command that ends with this."""
-        return 0 if self.published else 3 if self.undecided else 1
+        return EXIT_CODES[self.answer]
 
     def kept(self, candidate: Candidate) -> Self:
         """Return a copy that names the run and the folder of its file."""
@@ -105,7 +106,7 @@ class DeviceFailure(_Plain):
     @property
     def exit_code(self) -> int:
         """The exit code of a command that ends with this."""
-        return 3 if self.asked_again else 2
+        return EXIT_CODES[UNDECIDED if self.asked_again else "error"]
 
 
 class Outcome(_Plain):
@@ -138,8 +139,9 @@ class Outcome(_Plain):
     @property
     def exit_code(self) -> int:
         """The exit code of a command that ends with this: 0 published, 1 refused, 2 an error, 3 asked again."""
-        alone = 0 if self.error is None else 3 if self.answer == UNDECIDED else 2
-        return max([alone, *(d.exit_code for d in self.devices), *(f.exit_code for f in self.failures)])
+        return max(
+            [EXIT_CODES[self.answer], *(d.exit_code for d in self.devices), *(f.exit_code for f in self.failures)]
+        )
 
 
 def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -> DeviceOutcome:

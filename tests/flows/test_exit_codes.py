@@ -27,6 +27,7 @@ def outcome(answer: Any) -> Outcome:
         (["partly published"], 1),
         (["error"], 2),
         (["published", "error", "refused"], 2),
+        (["undecided", "error"], 3),
     ],
 )
 def test_of_several_answers_the_highest_code_counts(answers: list[str], code: int) -> None:

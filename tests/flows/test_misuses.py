@@ -14,6 +14,7 @@ import yaml
 
 import flows.cli
 from tasks.workspace import Workspace
+from tests.end_to_end.tiny import upstream
 from tests.end_to_end.tiny.variants import TINY
 from tests.flows.conftest import Variant
 from tests.tasks.registry.versions import add_version, model_folder
@@ -27,7 +28,7 @@ class Place:
     """The surroundings of one misuse: a folder, a registry with version 1 of `tiny`, the environment."""
 
     folder: Path
-    world: Workspace
+    registry: Path
     variant: Variant
     monkeypatch: pytest.MonkeyPatch
 
@@ -51,8 +52,7 @@ class Place:
 
     def own_registry(self) -> Path:
         """A registry of this test's own, as a copy; returns its folder."""
-        source = Path(self.world.tracking_uri.removeprefix("sqlite:///")).parent
-        shutil.copytree(source, self.folder / "mlflow")
+        shutil.copytree(self.registry, self.folder / "mlflow")
         self.env(MLFLOW_TRACKING_URI=f"sqlite:///{self.folder}/mlflow/mlflow.db")
         return self.folder / "mlflow"
 
@@ -196,7 +196,7 @@ MISUSES: Mapping[str, tuple[int, str, Command]] = {
     "a version that is no number": (2, "version newest: expected a registered", always(*compress(version="newest"))),
     "a model of another flavour": (2, "expected MLflow's pytorch or onnx flavour, got sklearn", other_flavour),
     "a pickled model": (2, "got a pickled module, which runs its author's code when loaded", pickled),
-    "a model whose files are gone": (2, "expected its files in the registry at", lost_files),
+    "a model whose files are gone": (3, "expected its files in the registry at", lost_files),
     "a model that points out of its folder": (2, "expected MLmodel to name a file inside the model's", leads_out),
     # The registry and the system.
     "an address of another kind": (
@@ -220,17 +220,25 @@ MISUSES: Mapping[str, tuple[int, str, Command]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace whose registry has version 1 of `tiny`, which nobody compressed yet."""
+    workspace = Workspace.at(tmp_path_factory.mktemp("misused"))
+    upstream.register(workspace.tracking_uri)
+    return workspace
+
+
 @pytest.fixture
-def place(tmp_path: Path, world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path: Path, home: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "")
-    monkeypatch.setenv("EDGEWRIGHT_HOME", str(world.home))
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(home.home))
     monkeypatch.setenv("EDGEWRIGHT_TARGET", str(tmp_path / "target"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", world.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", home.tracking_uri)
     monkeypatch.setattr(flows.cli, "HOME", tmp_path / "home")
     monkeypatch.setattr(flows.cli, "prepare", lambda _: None)
     monkeypatch.setattr(flows.cli, "start_prefect", lambda: lambda: None)
-    return Place(tmp_path, world, variant, monkeypatch)
+    return Place(tmp_path, Path(home.tracking_uri.removeprefix("sqlite:///")).parent, variant, monkeypatch)
 
 
 def end_of(command: list[str], place: Place, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -17,7 +17,8 @@ RUNS = """
     from pathlib import Path
     from flows.environment import prepare
 
-    os.environ.pop("PREFECT_API_URL", None)
+    for name in ("PREFECT_API_URL", "PREFECT_HOME"):
+        os.environ.pop(name, None)
     prepare(Path(sys.argv[1]))
     from flows.prefect_api import start_prefect
 

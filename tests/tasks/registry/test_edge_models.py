@@ -123,7 +123,7 @@ def test_weights_that_were_changed_in_the_registry_are_refused(shelf: Shelf, tmp
     _, edge = release_portable(shelf)
     (beside,) = weights_of(artifacts(shelf, edge) / "model.onnx")
     beside.write_bytes(bytes(beside.stat().st_size))
-    with pytest.raises(RegistryError, match=f"expected weights with the sha256 {beside.name}, got .* restore it, or"):
+    with pytest.raises(SystemFailure, match=f"expected weights with the sha256 {beside.name}, got .* restore it, or"):
         shelf.models.fetch(edge, tmp_path / "fetched")
 
 
@@ -192,7 +192,7 @@ def test_a_file_that_was_changed_is_refused_with_both_digests(shelf: Shelf, tmp_
     edge = shelf.release("1", 1)
     path = artifacts(shelf, edge) / "model.onnx"
     path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(SystemFailure) as caught:
         shelf.models.fetch(edge, tmp_path / "fetched")
     assert f"expected the model with sha256 {edge.file_sha256}, got {sha256_of(path)};" in str(caught.value)
     assert "move the alias `deployed` to an intact version" in str(caught.value)
@@ -209,7 +209,7 @@ def test_an_artifact_that_is_gone_is_an_error_with_the_remedy(shelf: Shelf, tmp_
         case _:
             shelf.models.client.delete_model_version(edge.name, edge.version)
     with pytest.raises(
-        RegistryError, match=r"version 1: expected its file in the registry, got .*; restore the artifact"
+        SystemFailure, match=r"version 1: expected its file in the registry, got .*; restore the artifact"
     ):
         shelf.models.fetch(edge, tmp_path / "fetched")
 
