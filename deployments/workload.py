@@ -12,12 +12,18 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from deployments.answers import reference_of
+from deployments.answers import (
+    PredictionTask,
+    TaskName,
+    check_attributes,
+    check_outputs,
+    check_targets,
+    prediction_task,
+    reference_of,
+)
 from deployments.errors import ConfigurationError
-from deployments.prediction_tasks import PredictionTask, TaskName, prediction_task
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from deployments.user_code import sources_digest
-from deployments.workload_checks import check_attributes, check_outputs, check_targets
 from edge_runtime.errors import EdgewrightError, is_of_system
 from model_compression.students import Interface
 from model_compression.training import SoftLabelLoss

@@ -11,7 +11,7 @@ from deployments.device import DeviceProfile
 from flows.exit_codes import as_edgewright
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
-from tasks.delivery import Publication, known_answers, publish, recover, with_recorded_approval
+from tasks.delivery import Publication, publish, recover, standing_answers, with_recorded_approval
 from tasks.errors import Overtaken, one_line, says_nothing
 from tasks.job import Job
 from tasks.registry import UNDECIDED, Answers, Runs
@@ -55,7 +55,7 @@ def compress(
     job = preflight(model, version, Path(recipe), workspace)
     with workspace.scratch(), workspace.exclusive(model):
         Runs(workspace.tracking_uri, model).close_dead()
-        known = known_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
+        known = standing_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
         if not known.asked:
             return _answered_before(job, known.devices, known.failures)
         repeated = None if again else _repeated_error(job)

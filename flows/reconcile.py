@@ -10,7 +10,7 @@ from prefect import flow
 from deployments.recipe import Recipe, read_recipe, shipped_recipes
 from flows.compress import compress
 from flows.exit_codes import as_edgewright
-from tasks.delivery import known_answers
+from tasks.delivery import standing_answers
 from tasks.errors import RegistryError, says_nothing
 from tasks.registry import UNDECIDED, Answers, EdgeModels, Runs, Upstream
 from tasks.reporting import Outcome
@@ -93,7 +93,7 @@ def unanswered(path: Path, recipe: Recipe, workspace: Workspace) -> list[str]:
 def _wants_an_answer(path: Path, recipe: Recipe, version: str, workspace: Workspace) -> bool:
     job = read_job(recipe.model, version, path, workspace)
     runs = Runs(workspace.tracking_uri, recipe.model)
-    if Answers(runs).error(version, job.run_key, job.answer_key) or not known_answers(job, runs).asked:
+    if Answers(runs).error(version, job.run_key, job.answer_key) or not standing_answers(job, runs).asked:
         return False
     attempts = Answers(runs).attempts_at(version, job.run_key, job.answer_key)
     if attempts >= MOST_ATTEMPTS:

@@ -16,11 +16,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from typer.core import TyperGroup
 
-from deployments.prediction_tasks import TASKS
+from deployments.answers import TASKS, check_attributes
 from deployments.recipe import read_recipe
 from deployments.reference import DOCUMENTS, page, schema
 from deployments.workload import SPLITS, load_workload, read_splits
-from deployments.workload_checks import check_attributes
 from flows.cli import app
 from quality_gates.gates import KINDS
 from quality_gates.policy import NAMED

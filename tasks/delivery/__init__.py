@@ -6,7 +6,7 @@ registry's aliases name afterwards. A destination is a protocol: a folder is the
 
 from tasks.delivery.approvals import approve_version, with_recorded_approval
 from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
-from tasks.delivery.known_answers import KnownAnswers, known_answers
+from tasks.delivery.known_answers import KnownAnswers, standing_answers
 from tasks.delivery.publication import Publication, is_older, publish, recover
 
 __all__ = [
@@ -17,8 +17,8 @@ __all__ = [
     "Publication",
     "approve_version",
     "is_older",
-    "known_answers",
     "publish",
     "recover",
+    "standing_answers",
     "with_recorded_approval",
 ]

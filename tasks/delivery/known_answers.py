@@ -20,7 +20,7 @@ class KnownAnswers:
     asked: tuple[DeviceProfile, ...]
 
 
-def known_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = False) -> KnownAnswers:
+def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = False) -> KnownAnswers:
     """Look up the answer of each device of the recipe; with `again` none counts.
 
     A published answer stands only while the destination holds the bundle of the release, or a later release was

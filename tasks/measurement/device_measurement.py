@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from deployments.answers import Answers, answers_of, labelled
+from deployments.answers import AnsweredRows, answers_of, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.workload import SplitName, check_row_of_outputs
@@ -118,7 +118,7 @@ def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame
     return pd.concat([frame, rows.slices.reset_index(drop=True)], axis=1)
 
 
-def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Answers) -> dict[str, object]:
+def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: AnsweredRows) -> dict[str, object]:
     """Return target, confidence of the prediction, p(k) of classes k whose AUROC a gate holds, and scores of p.
 
     What the workload does not give is left out, and a gate that needs it fails with that reason.
@@ -132,7 +132,7 @@ def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Answ
     return more | _probabilities(job, table, answers) | scores
 
 
-def _probabilities(job: Job, table: pd.DataFrame, answers: Answers) -> dict[str, object]:
+def _probabilities(job: Job, table: pd.DataFrame, answers: AnsweredRows) -> dict[str, object]:
     found: dict[str, object] = {}
     place = pd.Index(table.columns).get_indexer(pd.Index(answers.predictions))
     if (place >= 0)[answers.finite].all():  # a broken row's confidence is missing, whatever its place

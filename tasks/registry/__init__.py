@@ -5,17 +5,16 @@ MLflow. A registry that gives no answer raises RegistryUnavailable, which is nev
 """
 
 from tasks.registry.answers import UNDECIDED, Answers, RecordedAnswer
-from tasks.registry.edge_models import (
+from tasks.registry.edge_models import EdgeModels, edge_name
+from tasks.registry.edge_versions import (
     ANSWERS,
     APPROVED_UNTIL,
     NOT_ANSWERED,
     NOT_RECORDED,
     OF_WORKLOAD,
     Candidate,
-    EdgeModels,
     EdgeVersion,
     Lineage,
-    edge_name,
 )
 from tasks.registry.runs import Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream

@@ -5,8 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from deployments.answers import Answers, answers_of, finite_rows
-from deployments.prediction_tasks import lie_from_0_to_1, prediction_task
+from deployments.answers import AnsweredRows, answers_of, lie_from_0_to_1, prediction_task
 from deployments.workload import check_row_of_outputs, soft_labels_of
 from model_compression.training import Arrays
 from quality_gates.policy import ERRORS
@@ -53,13 +52,13 @@ def check_teacher(job: Job, outputs: np.ndarray) -> None:
 def check_parent_answers(context: Context, outputs: np.ndarray) -> float:
     """Return the mean score of the parent's outputs for the validation rows, once they can show a difference.
 
-    A parent with one answer for all rows is warned of. Raises PreflightError where answers are no numbers, where
-    outputs look like probabilities and logits are needed, and where all scores are the same although not all right.
+    A parent with one answer for all rows is warned of. Raises PreflightError where outputs look like probabilities and
+    logits are needed, and where all scores are the same although not all right; IntakeError where the answers to
+    training rows that students learn from are no numbers.
     """
     job = context.job
-    _check_finite(job, outputs, "validation")
     if context.trainable and _distilling(job) and not job.workload.augments:
-        _check_finite(job, np.load(context.parent_outputs("train")), "train")
+        context.parent_outputs("train")  # looked at now, before any training
     _check_logits(job, outputs)
     answers = answers_of(job.workload, outputs, job.splits["validation"].targets)
     one_answer = len(set(answers.predictions.tolist())) == 1
@@ -71,15 +70,6 @@ def check_parent_answers(context: Context, outputs: np.ndarray) -> float:
         )  # fmt: skip
     _check_scores(job, answers, one_answer)
     return answers.mean_score
-
-
-def _check_finite(job: Job, outputs: np.ndarray, split: str) -> None:
-    bad = int((~finite_rows(outputs)).sum())
-    if bad:
-        raise PreflightError(
-            f"{_named(job)}: expected numbers, got NaN or infinity in the answers to {bad} of {len(outputs)} {split} "
-            "rows; check that the rows are prepared as the model's team does, and that its weights are finite"
-        )
 
 
 def _check_logits(job: Job, outputs: np.ndarray) -> None:
@@ -94,7 +84,7 @@ def _check_logits(job: Job, outputs: np.ndarray) -> None:
         )
 
 
-def _check_scores(job: Job, answers: Answers, one_answer: bool) -> None:
+def _check_scores(job: Job, answers: AnsweredRows, one_answer: bool) -> None:
     scores = answers.scores.astype(float)
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).sum())

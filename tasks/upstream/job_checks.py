@@ -8,9 +8,9 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from deployments.answers import BETWEEN, prediction_task
 from deployments.custom_metrics import load_custom_metrics
 from deployments.errors import ConfigurationError
-from deployments.prediction_tasks import BETWEEN, prediction_task
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError

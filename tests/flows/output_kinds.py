@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deployments.prediction_tasks import TaskName
+from deployments.answers import TaskName
 from deployments.workload import Split, SplitName, Workload
 from tasks.registry import register_upstream
 from tasks.workspace import Workspace

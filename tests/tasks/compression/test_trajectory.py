@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter
 
 import tasks.compression.trajectory
+from deployments.answers import TaskName
 from deployments.device import DeviceProfile
-from deployments.prediction_tasks import TaskName
 from deployments.recipe import Search
 from deployments.rungs import Rung
 from quality_gates.gates import NonInferiority

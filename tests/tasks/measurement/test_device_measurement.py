@@ -110,7 +110,7 @@ def test_a_model_whose_files_change_while_it_is_measured_has_no_figures(
     monkeypatch.setattr(module, "measure", changing)
     before = sha256_of(file)
     evidence = measure_on(on(tiny, device()), file, "test")
-    assert (evidence.rows, evidence.resources, evidence.file_sha256) == (None, None, None)
+    assert (evidence.rows, evidence.resources, evidence.file_sha256) == (None, None, before)
     assert evidence.failure is not None
     assert f"expected to measure the model with sha256 {before}, got {seen[0]}; its files changed" in evidence.failure
 

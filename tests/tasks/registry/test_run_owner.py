@@ -19,8 +19,7 @@ from tests.tasks.processes import line, running
 
 OPENER = """
     import sys
-    from tasks.processes import Process
-from tasks.registry import Runs
+    from tasks.registry import Runs
 
     runs = Runs(sys.argv[1], sys.argv[2])
     parent = runs.parent("1", "key", "m v1", {})

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments.answers import TaskName
 from deployments.errors import ConfigurationError
-from deployments.prediction_tasks import TaskName
 from quality_gates.gates import Calibration, Flips, Gate, NonInferiority
 from tasks.upstream.job_checks import check_gates_fit
 from tests.tasks.tiny import Blobs

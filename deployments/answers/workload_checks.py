@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from deployments.answers import NOT_A_NUMBER
+from deployments.answers.answered_rows import NOT_A_NUMBER
+from deployments.answers.prediction_tasks import BETWEEN, NO_LABEL, TASKS, THE_USUAL, TaskName, prediction_task
 from deployments.errors import ConfigurationError
-from deployments.prediction_tasks import BETWEEN, NO_LABEL, TASKS, THE_USUAL, TaskName, prediction_task
 from deployments.rows import Split, SplitName
 
 LONGEST_DESCRIPTION = 4_000  # characters of JSON, because it travels in every manifest, as one text

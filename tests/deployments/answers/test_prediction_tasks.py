@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deployments.prediction_tasks import TASKS, TaskName, prediction_task
+from deployments.answers import TASKS, TaskName, prediction_task
 from deployments.workload import soft_labels_of
 from tests.deployments.example_rows import Rows
 

@@ -33,7 +33,7 @@ class AnsweringWorkload(Protocol):
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnsweredRows:
     """Predictions and scores, one per row, and a mask of the rows whose output has numbers alone.
 
     Any other row is wrong: its prediction is NOT_A_NUMBER. Its score is 0 where scores are 0 and 1, and NaN where no
@@ -50,7 +50,7 @@ class Answers:
         return float(self.scores.mean()) if np.isfinite(self.scores).all() else -np.inf
 
 
-def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> Answers:
+def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> AnsweredRows:
     """Let a workload answer and score rows.
 
     Raises:
@@ -68,9 +68,9 @@ def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.nda
                 f"array of shape {np.shape(values)}; {remedy}"
             )
     if finite.all():
-        return Answers(np.asarray(predictions), np.asarray(scores), finite)
+        return AnsweredRows(np.asarray(predictions), np.asarray(scores), finite)
     logger.warning("%d of %d rows are answered with NaN or infinity; they count as wrong", (~finite).sum(), len(finite))
-    return Answers(_not_numbers(predictions, finite), _wrong(np.asarray(scores, dtype=float), finite), finite)
+    return AnsweredRows(_not_numbers(predictions, finite), _wrong(np.asarray(scores, dtype=float), finite), finite)
 
 
 def predictions_of(workload: AnsweringWorkload, outputs: np.ndarray) -> np.ndarray:

@@ -60,6 +60,6 @@ class Wrong(Rows):
 
 def test_functions_that_do_not_fit_are_one_sentence() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"test_answers:Wrong`: expected one prediction for each of 4 rows, got"
+        ConfigurationError, match=r"test_answered_rows:Wrong`: expected one prediction for each of 4 rows, got"
     ):
         answers_of(Wrong(), np.zeros((4, 2)), np.zeros((4, 2)))

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deployments.answers import LONGEST_DESCRIPTION, check_attributes, described
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, check_row_of_outputs, read_splits
-from deployments.workload_checks import LONGEST_DESCRIPTION, check_attributes, described
 from tests.deployments.example_rows import Rows
 
 GOOD: dict[str, Any] = {

@@ -1,0 +1,51 @@
+"""Answers: what a model's outputs mean under a workload's task, and the checks of what a workload says of them.
+
+In come outputs and targets of rows; out go predictions, scores, right answers and probabilities, none of them made of
+broken numbers. A prediction task names the usual meanings of outputs.
+"""
+
+from deployments.answers.answered_rows import (
+    NOT_A_NUMBER,
+    AnsweredRows,
+    answers_of,
+    finite_rows,
+    labelled,
+    predictions_of,
+    reference_of,
+)
+from deployments.answers.prediction_tasks import (
+    BETWEEN,
+    TASKS,
+    PredictionTask,
+    TaskName,
+    lie_from_0_to_1,
+    prediction_task,
+)
+from deployments.answers.workload_checks import (
+    LONGEST_DESCRIPTION,
+    check_attributes,
+    check_outputs,
+    check_targets,
+    described,
+)
+
+__all__ = [
+    "BETWEEN",
+    "LONGEST_DESCRIPTION",
+    "NOT_A_NUMBER",
+    "TASKS",
+    "AnsweredRows",
+    "PredictionTask",
+    "TaskName",
+    "answers_of",
+    "check_attributes",
+    "check_outputs",
+    "check_targets",
+    "described",
+    "finite_rows",
+    "labelled",
+    "lie_from_0_to_1",
+    "prediction_task",
+    "predictions_of",
+    "reference_of",
+]
