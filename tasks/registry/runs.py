@@ -54,6 +54,11 @@ class Runs:
         tags = {MLFLOW_PARENT_RUN_ID: parent, STAGE: stage, MODEL: self.model, **_own()}
         return str(self.client.create_run(self.experiment, run_name=stage, tags=tags).info.run_id)
 
+    def find_child(self, parent: str, stage: str) -> str | None:
+        """Return the child run of a stage; None where it has not begun."""
+        found = self.search({MLFLOW_PARENT_RUN_ID: parent, STAGE: stage})
+        return str(found[0].info.run_id) if found else None
+
     def device(self, parent: str, version: str, device: str, key: str) -> str:
         """Return the child run that works on a device's answer; one that gave an answer is not taken up again."""
         for run in self.search({MLFLOW_PARENT_RUN_ID: parent, DEVICE_KEY: key}):
@@ -124,7 +129,10 @@ class Runs:
         return f"{self.client.get_run(run).info.artifact_uri}/{name}"
 
     def finish(self, run: str, *, failed: bool = False) -> None:
-        """End a run."""
+        """End a run; one that failed ends with those of its children that are open."""
+        for child in self.search({MLFLOW_PARENT_RUN_ID: run}) if failed else ():
+            if child.info.status == "RUNNING":
+                self.client.set_terminated(child.info.run_id, status="FAILED")
         self.client.set_terminated(run, status="FAILED" if failed else "FINISHED")
 
     def tags(self, run: str) -> dict[str, str]:

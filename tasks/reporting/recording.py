@@ -83,7 +83,8 @@ def record_search(context: Context, baseline: Baseline, trajectory: Trajectory) 
 def recorded_steps(context: Context) -> tuple[Step, ...]:
     """Return the rounds of pruning that were taken for other devices of this version; none where there is no record."""
     runs = context.runs
-    found = runs.find_text(runs.child(context.run, "prune"), STEPS)
+    child = runs.find_child(context.run, "prune")
+    found = None if child is None else runs.find_text(child, STEPS)
     try:
         return tuple(Step(**step) for step in json.loads(found or "[]"))
     except (ValueError, TypeError) as error:

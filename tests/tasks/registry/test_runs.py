@@ -39,6 +39,17 @@ def test_a_run_that_failed_is_taken_up_again(runs: Runs) -> None:
     assert read(runs, run).info.status == "RUNNING"
 
 
+def test_a_run_that_fails_ends_with_its_open_children(runs: Runs) -> None:
+    parent = runs.parent("1", "closing", "m v1", {})
+    done, left = runs.child(parent, "done"), runs.child(parent, "left")
+    runs.finish(done)
+    runs.finish(parent, failed=True)
+    status = {name: runs.client.get_run(run).info.status for name, run in (("done", done), ("left", left))}
+    assert status == {"done": "FINISHED", "left": "FAILED"}
+    assert runs.find_child(parent, "left") == left
+    assert runs.find_child(parent, "never begun") is None
+
+
 def test_a_stage_has_one_child_run(runs: Runs) -> None:
     parent = runs.parent("1", "key", "m v1", {})
     child = runs.child(parent, "gateway")
