@@ -11,7 +11,7 @@ from deployments.device import DeviceProfile
 from flows.exit_codes import as_edgewright
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
-from tasks.delivery import Publication, publish, recover, standing_answers, with_recorded_approval
+from tasks.delivery import KnownAnswers, Publication, publish, recover, standing_answers, with_recorded_approval
 from tasks.errors import Overtaken, one_line, says_nothing
 from tasks.job import Job
 from tasks.registry import UNDECIDED, Answers, Runs
@@ -57,7 +57,7 @@ def compress(
         Runs(workspace.tracking_uri, model).close_dead()
         known = standing_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
         if not known.asked:
-            return _answered_before(job, known.devices, known.failures)
+            return _answered_before(job, known)
         repeated = None if again else _repeated_error(job)
         if repeated is not None:
             return repeated
@@ -180,8 +180,10 @@ def _outcome(
     )
 
 
-def _answered_before(job: Job, devices: tuple[DeviceOutcome, ...], failures: tuple[DeviceFailure, ...]) -> Outcome:
-    run = devices[0].version_run_id if devices else ""
-    outcome = _outcome(job, run, devices, failures, reused=True)
+def _answered_before(job: Job, known: KnownAnswers) -> Outcome:
+    runs = Runs(job.workspace.tracking_uri, job.model)
+    outcome = _outcome(job, known.run, known.devices, known.failures, reused=True)
+    if known.run and not Answers(runs).is_recorded(known.run):
+        record_outcome(job, runs, outcome)
     logger.info("nothing to compute: every device was answered with this recipe and toolchain: %s", outcome.answer)
     return outcome

@@ -93,8 +93,11 @@ def unanswered(path: Path, recipe: Recipe, workspace: Workspace) -> list[str]:
 def _wants_an_answer(path: Path, recipe: Recipe, version: str, workspace: Workspace) -> bool:
     job = read_job(recipe.model, version, path, workspace)
     runs = Runs(workspace.tracking_uri, recipe.model)
-    if Answers(runs).error(version, job.run_key, job.answer_key) or not standing_answers(job, runs).asked:
+    if Answers(runs).error(version, job.run_key, job.answer_key):
         return False
+    known = standing_answers(job, runs)
+    if not known.asked:
+        return known.run != "" and not Answers(runs).is_recorded(known.run)
     attempts = Answers(runs).attempts_at(version, job.run_key, job.answer_key)
     if attempts >= MOST_ATTEMPTS:
         logger.warning(

@@ -19,6 +19,11 @@ class KnownAnswers:
     failures: tuple[DeviceFailure, ...]
     asked: tuple[DeviceProfile, ...]
 
+    @property
+    def run(self) -> str:
+        """The run of the version, empty where no device was answered."""
+        return self.devices[0].version_run_id if self.devices else ""
+
 
 def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = False) -> KnownAnswers:
     """Look up the answer of each device of the recipe; with `again` none counts.

@@ -61,6 +61,10 @@ class Answers:
         self.runs.log(run, tags=tags)
         self.runs.finish(run, failed=answer in ("error", UNDECIDED))
 
+    def is_recorded(self, run: str) -> bool:
+        """Tell whether a version's run has its answer; it has none where a kill came after those of all devices."""
+        return ANSWER in self.runs.tags(run)
+
     def attempts(self, run: str, answer_key: str) -> int:
         """Return how many runs under a key ended undecided since the last answer."""
         key, _, count = self.runs.tags(run).get(ATTEMPTS, "").rpartition(" ")

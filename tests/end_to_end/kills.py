@@ -30,9 +30,11 @@ POINTS = {
     "quantization": ("deployments.rungs", "quantize_after_training"),
     "measurement": ("tasks.measurement.device_measurement", "measure"),
     "bundle": ("tasks.delivery.destinations", "write_bundle"),
-    "aliases": ("tasks.registry.edge_models", "EdgeModels.deploy"),
+    "aliases": ("tasks.registry.edge_models", "EdgeModels.release"),
+    "device's answer": ("flows.compress", "record_line"),
     "answer": ("flows.compress", "record_outcome"),
 }
+AFTER_THE_ALIAS = ("device's answer", "answer")
 REACH_S = 90.0
 
 
@@ -43,7 +45,8 @@ def main(home: Path) -> None:
         _child(point, lambda: _compress("1", workspace), home, point)
     _child("finish 1", lambda: _compress("1", workspace))
     _child("register 2", lambda: upstream.register(workspace.tracking_uri, seed=1))
-    _child("answer", lambda: _compress("2", workspace), home, "answer")
+    for point in AFTER_THE_ALIAS:
+        _child(point, lambda: _compress("2", workspace), home, point)
     _child("finish 2", lambda: _compress("2", workspace))
     _child("again 2", lambda: _compress("2", workspace))
 
