@@ -1,7 +1,7 @@
 """The portable form of a model: its graph, with each large constant in a file that is named by its sha256.
 
 It is the form that ships. A graph is put into it before it is measured, and is not changed after that. What ONNX
-Runtime's basic optimization would make of it offline is no part of the form: on 17 files of this project, INT8 and
+Runtime's basic optimization would make of it offline is no part of the form: on ten files of this project, INT8 and
 float16 files grew by up to 8 %, and only one ended with other kernels. A device optimizes every graph while it loads.
 """
 

@@ -15,7 +15,7 @@ from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
-from tasks.errors import RegistryError
+from tasks.errors import SystemFailure
 from tasks.measurement import Role, answer_rows, measure_for, measure_on
 from tasks.registry import EdgeVersion
 from tasks.selection.parity_runs import parity
@@ -58,12 +58,12 @@ class References:
         if self.reference is None:
             return None
         if self.reference_file is None:
-            return ModelEvidence(rows=None, resources=None, failure=self.reference_failure)
+            return ModelEvidence(rows=None, resources=None, failure=self.reference_failure, interrupted=True)
         return measure_for(self.context, self.reference_file, split)
 
 
 def references(context: DeviceContext, baseline: Baseline) -> References:
-    """Find the models to compare with on a device class; where a file is damaged, the gates against it fail."""
+    """Find the models to compare with on a device class; a damaged file leaves the gates against it undecided."""
     models, device = context.edge_models, context.device.name
     now, reference = models.deployed(device), models.reference(device, without=context.key)
     # A killed run had got as far as the alias: it replaces the same model as then.
@@ -74,7 +74,7 @@ def references(context: DeviceContext, baseline: Baseline) -> References:
         return found
     try:
         return replace(found, reference_file=_fetched(context, reference))
-    except RegistryError as error:
+    except SystemFailure as error:
         return replace(found, reference_failure=str(error))
 
 

@@ -131,7 +131,7 @@ def test_what_is_deployed_answers_as_on_the_device_and_the_parent_here(
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 @pytest.mark.usefixtures("measured")
-def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(field: Field, damage: str) -> None:
+def test_a_deployed_file_that_is_damaged_leaves_the_gate_against_it_undecided(field: Field, damage: str) -> None:
     stored = field.stored(field.deploy("2"))
     if damage == "gone":
         stored.unlink()
@@ -142,7 +142,7 @@ def test_a_deployed_file_that_is_damaged_fails_the_gate_against_it(field: Field,
     assert found.reference_file is None
     evidence = found.beside(flawless(field.job, "test"), "test")
     verdict = decide(against_deployed(), evidence)
-    assert verdict.outcome == "fail"
+    assert (verdict.outcome, verdict.releases, verdict.undecided_by_noise) == ("inconclusive", False, True)
     assert "The measurement of the deployed" in verdict.reasons[0]
     assert "move the alias `deployed`" in verdict.reasons[0]
 
