@@ -1,6 +1,6 @@
 """A job: one upstream version, the recipe for it, and the data, checked before any long work."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,8 +61,12 @@ class Job:
 
     @cached_property
     def data(self) -> dict[str, str]:
-        """The version of the data: the workload's own text for it, or the digest of every split."""
-        return data_of(self.workload, lambda: self.splits)
+        """The version of the data: the workload's own text for it, or the digest of every split and of the sample."""
+        version = self.workload.data_version()
+        if version is not None:
+            return {"data_version": str(version)}
+        read = {name: split.digest for name, split in self.splits.items()}
+        return read if self.sample is None else read | {"deployment": self.sample.digest}
 
     @cached_property
     def run_key(self) -> str:
@@ -147,14 +151,6 @@ def right_answers(workload: Workload, split: Split) -> np.ndarray | None:
             f"expected right answers for targets of shape {split.targets.shape}, got {one_line(error)}; correct "
             "Workload.right_answers"
         ) from error
-
-
-def data_of(workload: Workload, read: Callable[[], Mapping[SplitName, Split]]) -> dict[str, str]:
-    """Return the version that a workload gives its data, or the digest of every split, which are then read."""
-    version = workload.data_version()
-    if version is not None:
-        return {"data_version": str(version)}
-    return {name: split.digest for name, split in read().items()}
 
 
 def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from quality_gates.evidence.checked_rows import (
     slice_table,
 )
 from quality_gates.evidence.classes import KnownClasses
-from quality_gates.evidence.latency import LatencyInTurns
+from quality_gates.evidence.comparable_latency import LatencyInTurns
 from quality_gates.evidence.models import (
     AnsweringCpu,
     BatchLatency,

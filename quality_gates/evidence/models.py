@@ -17,7 +17,7 @@ from quality_gates.evidence.checked_rows import (
     paired,
 )
 from quality_gates.evidence.classes import KnownClasses
-from quality_gates.evidence.latency import LatencyInTurns
+from quality_gates.evidence.comparable_latency import LatencyInTurns
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
