@@ -1,4 +1,4 @@
-"""What an answer is remembered by: everything whose change asks for a new one, and nothing else."""
+"""Keys of answers: everything whose change asks for a new one, and nothing else."""
 
 from collections.abc import Callable
 from dataclasses import replace
