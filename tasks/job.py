@@ -65,7 +65,7 @@ class Job:
         version = self.workload.data_version()
         if version is not None:
             return {"data_version": str(version)}
-        read = {name: split.digest for name, split in self.splits.items()}
+        read: dict[str, str] = {name: split.digest for name, split in self.splits.items()}
         return read if self.sample is None else read | {"deployment": self.sample.digest}
 
     @cached_property

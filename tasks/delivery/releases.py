@@ -13,7 +13,7 @@ then removed. A claim is dead when its process is gone or, on another host, when
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,10 +62,12 @@ class Releases:
         model, device = self.models.model, self.device
         for _ in range(ATTEMPTS):
             self.recover()
-            deployed = self.models.deployed(device)
+            known = self.destination.claims(model, device)
+            if any(claim.end is None for claim in known) or self._without_alias(known) is not None:
+                continue  # somebody came between
+            deployed = self.models.deployed(device)  # whoever publishes after this takes the number that follows
             _check_same(model, device, deployed, against)
-            known = [claim.release for claim in self.destination.claims(model, device)]
-            number = max([*known, 0 if deployed is None else deployed.release], default=0) + 1
+            number = max([*(claim.release for claim in known), 0 if deployed is None else deployed.release]) + 1
             if self.destination.claim(model, device, number, candidate.holder):
                 return number
         raise SystemFailure(
@@ -87,7 +89,18 @@ class Releases:
                 f"{model} on {device}: expected to finish release {number}, got a claim that was given up after "
                 f"{LEASE_S:g} s; run again"
             )
-        return self.models.release(device, candidate, number, description, tags)
+        before = self.models.deployed(device)
+        edge = self.models.release(device, candidate, number, description, tags)
+        if before is None or before.release < number:
+            self._give_way(number)
+        return edge
+
+    def _give_way(self, number: int) -> None:
+        """Move the aliases to a later release that was published while they were moved to this one."""
+        claims = self.destination.claims(self.models.model, self.device)
+        later = [claim for claim in claims if claim.end == "released" and claim.release > number]
+        if later:
+            self._release(later[-1])
 
     def _settle_dead(self) -> list[Claim]:
         """Abandon the dead claims; return those that are open still."""
@@ -100,17 +113,22 @@ class Releases:
         return [claim for claim in open_claims if not claim.is_dead(now, LEASE_S)]
 
     def _complete(self) -> None:
-        released = [c for c in self.destination.claims(self.models.model, self.device) if c.end == "released"]
-        if not released:
-            return
-        last = released[-1]
-        if self.models.was_deployed(self.device, last.release):
-            return  # where the alias names another one now, a person moved it
-        logger.warning("%s: release %d was published without its alias; completing it", self.device, last.release)
-        candidate, note = _candidate_of(last), last.note
-        self.models.release(
-            self.device, candidate, last.release, str(note.get("description", "")), dict(note.get("tags", {}))
-        )
+        last = self._without_alias(self.destination.claims(self.models.model, self.device))
+        if last is not None:
+            logger.warning("%s: release %d was published without its alias; completing it", self.device, last.release)
+            self._release(last)
+
+    def _without_alias(self, claims: Sequence[Claim]) -> Claim | None:
+        """Return the last release if the alias never named it; where it names another one now, a person moved it."""
+        released = [claim for claim in claims if claim.end == "released"]
+        if not released or self.models.was_deployed(self.device, released[-1].release):
+            return None
+        return released[-1]
+
+    def _release(self, claim: Claim) -> None:
+        candidate, note = _candidate_of(claim), claim.note
+        description, tags = str(note.get("description", "")), dict(note.get("tags", {}))
+        self.models.release(self.device, candidate, claim.release, description, tags)
 
 
 def _check_same(model: str, device: str, deployed: EdgeVersion | None, against: int | None) -> None:

@@ -289,6 +289,58 @@ def test_who_was_given_up_meanwhile_publishes_nothing(counter: Counter, monkeypa
     assert counter.bundles() == [] and counter.deployed() is None
 
 
+@pytest.mark.parametrize("point", ["recovered", "checked", "claimed"])
+def test_who_publishes_between_the_check_and_the_claim_is_seen(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    rival, begun, fired = counter.other("1"), list[str](), list[EdgeVersion]()
+    recover_all, check, claim = protocol.Releases.recover, protocol._check_same, FolderDestination.claim
+
+    def recovered(self: protocol.Releases) -> None:
+        recover_all(self)
+        fire("recovered" if begun else "first")
+
+    def checked(*given: Any) -> None:
+        check(*given)
+        fire("checked")
+
+    def claimed(self: FolderDestination, model: str, device: str, release: int, holder: str) -> bool:
+        fire("claimed")
+        return claim(self, model, device, release, holder)
+
+    def fire(at: str) -> None:
+        begun.append(at)
+        if at == point and begun.count(at) == 1:
+            fired.append(rival.publish())
+
+    publication = counter.publication()
+    monkeypatch.setattr(protocol.Releases, "recover", recovered)
+    monkeypatch.setattr(protocol, "_check_same", checked)
+    monkeypatch.setattr(FolderDestination, "claim", claimed)
+    with pytest.raises(Overtaken, match="expected nothing to be deployed still"):
+        publish.fn(counter.context, publication)
+    assert fired and counter.deployed() == fired[0] and counter.versions() == ["1"]
+
+
+def test_an_alias_that_moves_late_gives_way_to_the_release_after_it(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rival, begun, fired = counter.other("3"), list[str](), list[EdgeVersion]()
+    move = counter.models.client.set_registered_model_alias
+
+    def late(_: Any, name: str, alias: str, version: str) -> None:
+        if alias == "deployed" and not begun:
+            begun.append(version)
+            recover(rival.context)
+            fired.append(rival.publish())
+        move(name, alias, version)
+
+    monkeypatch.setattr(type(counter.models.client), "set_registered_model_alias", late)
+    first = counter.publish()
+    assert fired[0].release == first.release + 1
+    assert counter.deployed() == fired[0]
+
+
 def test_what_a_person_moved_back_stays_there(counter: Counter) -> None:
     first, third = counter.publish(), counter.other("3")
     third.publish()
