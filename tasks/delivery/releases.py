@@ -2,7 +2,7 @@
 
 MLflow sets an alias whatever it named before, so the fence is a claim at the destination:
 
-1. A number above every other is claimed, under a name that only one process can create.
+1. The number after all that were read before the check of what is deployed is claimed, which only one process can do.
 2. The bundle is written, with the number in its lineage.
 3. The claim is settled as `released`. Only one end of a claim can be created.
 4. The registry gets the release, and the aliases move to it.
