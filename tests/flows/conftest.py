@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.measurement import latency_in_turns
+from tasks.selection import ladder
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
 from tests.end_to_end.tiny.variants import TINY, Variant, take_off_decorators, write_variant
@@ -15,6 +17,18 @@ __all__ = ["TINY", "Variant"]
 @pytest.fixture(autouse=True)
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     take_off_decorators(monkeypatch)
+
+
+@pytest.fixture
+def in_turns() -> None:
+    """Time models in turns, as users do. Other tests of flows keep the times of single measurements, to be quick."""
+
+
+@pytest.fixture(autouse=True)
+def quickly_timed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency_in_turns, "AGAIN_AFTER_S", ())  # on a busy machine the times never compare
+    if "in_turns" not in request.fixturenames:
+        monkeypatch.setattr(ladder, "timed_in_turns", lambda _context, evidence, *_: evidence)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from tests.end_to_end.tiny.workload import Tiny
 from tests.flows.conftest import TINY, Variant
 
 
+@pytest.mark.usefixtures("in_turns")
 def test_a_candidate_that_holds_is_published_and_reported(world: Workspace, variant: Variant) -> None:
     outcome = flows.compress.compress("tiny", "1", variant("plain"), world)
     assert outcome.answer == "published" and not outcome.reused
@@ -83,6 +84,7 @@ def test_what_is_deployed_stands_in_the_report_at_its_figures_on_validation(worl
     assert points["deployed"].accuracy == chosen.accuracy  # the same file on the same validation rows
 
 
+@pytest.mark.usefixtures("in_turns")
 def test_runs_can_be_searched_by_what_the_gates_saw(world: Workspace, variant: Variant) -> None:
     outcome = flows.compress.compress("tiny", "1", variant("searched"), world)
     (device,) = outcome.devices
