@@ -11,7 +11,15 @@ from deployments.device import DeviceProfile
 from flows.exit_codes import as_edgewright
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
-from tasks.delivery import KnownAnswers, Publication, publish, recover, standing_answers, with_recorded_approval
+from tasks.delivery import (
+    KnownAnswers,
+    Publication,
+    publish,
+    recover,
+    standing_answers,
+    superseded,
+    with_recorded_approval,
+)
 from tasks.errors import Overtaken, one_line, says_nothing
 from tasks.job import Job
 from tasks.registry import UNDECIDED, Answers, Runs
@@ -56,18 +64,20 @@ def compress(
     with workspace.scratch(), workspace.exclusive(model):
         Runs(workspace.tracking_uri, model).close_dead()
         known = standing_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
-        if not known.asked:
-            return _answered_before(job, known)
+        older = () if back else superseded(job, known.asked)
+        asked = tuple(device for device in known.asked if device.name not in {each.device for each in older})
+        if not asked:
+            return _answered_before(job, known, older)
         repeated = None if again else _repeated_error(job)
         if repeated is not None:
             return repeated
         runs, run = open_run(job)
-        job = replace(job, asked=known.asked)
+        job = replace(job, asked=asked)
         try:
             devices, failures = _compress(Context(job, resolve(job), runs, run), back)
         except BaseException as error:
             raise _recorded(job, runs, run, error) from error
-        outcome = _outcome(job, run, _in_order(job, *known.devices, *devices), (*known.failures, *failures))
+        outcome = _outcome(job, run, _in_order(job, *known.devices, *devices), (*known.failures, *older, *failures))
         record_outcome(job, runs, outcome)
         return outcome
 
@@ -180,9 +190,11 @@ def _outcome(
     )
 
 
-def _answered_before(job: Job, known: KnownAnswers) -> Outcome:
+def _answered_before(job: Job, known: KnownAnswers, older: tuple[DeviceFailure, ...]) -> Outcome:
     runs = Runs(job.workspace.tracking_uri, job.model)
-    outcome = _outcome(job, known.run, known.devices, known.failures, reused=True)
+    outcome = _outcome(job, known.run, known.devices, (*known.failures, *older), reused=True)
+    if older:
+        return outcome
     if known.run and not Answers(runs).is_recorded(known.run):
         record_outcome(job, runs, outcome)
     logger.info("nothing to compute: every device was answered with this recipe and toolchain: %s", outcome.answer)

@@ -20,6 +20,8 @@ EMBEDDED = {
 }
 # Threads that spin while they wait make training ten times slower as soon as another process wants a core.
 SHARED_MACHINE = {"OMP_WAIT_POLICY": "passive"}
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
+"""Half a minute for a registry that restarts. MLflow's own settings wait over four minutes without a word."""
 NOISY = ("mlflow", "alembic", "httpx", "torchao", "torch", "torch.utils._pytree", "onnxscript", "onnx_ir", "prefect")
 
 
@@ -37,7 +39,7 @@ def prepare(home: Path) -> None:
     """
     os.environ.update(QUIET)
     quiet_libraries()
-    for key, value in (EMBEDDED | SHARED_MACHINE).items():
+    for key, value in (EMBEDDED | SHARED_MACHINE | IMPATIENT).items():
         os.environ.setdefault(key, value)
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home.resolve() / "torch"))  # by default a temporary folder
     if "PREFECT_API_URL" not in os.environ:

@@ -10,7 +10,7 @@ from prefect import flow
 from deployments.recipe import Recipe, read_recipe, shipped_recipes
 from flows.compress import compress
 from flows.exit_codes import as_edgewright
-from tasks.delivery import standing_answers
+from tasks.delivery import standing_answers, superseded
 from tasks.errors import RegistryError, says_nothing
 from tasks.registry import UNDECIDED, Answers, EdgeModels, Runs, Upstream
 from tasks.reporting import Outcome
@@ -75,7 +75,8 @@ def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
 def unanswered(path: Path, recipe: Recipe, workspace: Workspace) -> list[str]:
     """Return the versions to compress, oldest first; one older than an answered version is superseded and left out.
 
-    A version that could not be decided five times is left for a person to ask again.
+    A version that could not be decided five times is left for a person to ask again, as is one that a person went back
+    from.
     """
     try:
         versions = Upstream(workspace.tracking_uri).versions(recipe.model)
@@ -86,8 +87,24 @@ def unanswered(path: Path, recipe: Recipe, workspace: Workspace) -> list[str]:
     runs.close_dead()  # a run that was killed after its last answer is not asked for again, and nobody else closes it
     newest_answered = max(Answers(runs).versions(), default=0)
     fresh = [version for version in versions if int(version) > newest_answered]
-    asked = fresh or versions[-1:]
+    asked = [version for version in fresh or versions[-1:] if not _taken_back(recipe, version, workspace)]
     return [version for version in asked if _wants_an_answer(path, recipe, version, workspace)]
+
+
+def _taken_back(recipe: Recipe, version: str, workspace: Workspace) -> bool:
+    """Tell whether a person went back from a version to an older one on a device: only a person asks for it again."""
+    models = EdgeModels(workspace.tracking_uri, recipe.model)
+    for device in recipe.devices:
+        now = models.deployed(device.name)
+        if now is None or int(now.source_version) >= int(version):
+            continue
+        if version in {release.source_version for release in models.releases(device.name)}:
+            logger.info(
+                "model %s version %s waits: version %s was taken back to on %s; register a newer version, or ask with "
+                "edgewright compress", recipe.model, version, now.source_version, device.name,
+            )  # fmt: skip
+            return True
+    return False
 
 
 def _wants_an_answer(path: Path, recipe: Recipe, version: str, workspace: Workspace) -> bool:
@@ -96,7 +113,7 @@ def _wants_an_answer(path: Path, recipe: Recipe, version: str, workspace: Worksp
     if Answers(runs).error(version, job.run_key, job.answer_key):
         return False
     known = standing_answers(job, runs)
-    if not known.asked:
+    if len(superseded(job, known.asked)) == len(known.asked):
         return known.run != "" and not Answers(runs).is_recorded(known.run)
     attempts = Answers(runs).attempts_at(version, job.run_key, job.answer_key)
     if attempts >= MOST_ATTEMPTS:

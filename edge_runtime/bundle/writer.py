@@ -32,6 +32,7 @@ def write_bundle(
     onnxruntime: RuntimeRange,
     lineage: Mapping[str, str],
     files: Mapping[str, Path],
+    sha256: str | None = None,
 ) -> Path:
     """Write `<target>/<model>/<device>/<digest>/` from files by blob name, and return that folder.
 
@@ -41,14 +42,17 @@ def write_bundle(
     The content is synced under a temporary name on the same file system, renamed, and the rename synced. A bundle
     that exists already is verified and left as it is; if it is damaged, an intact copy replaces it and a warning is
     logged. Leftovers of a killed writer of the same device are removed. Each device has one writer at a time.
-    Raises BundleError for names that are no path components, a file that is missing or changes, weights that the graph
-    names and the files lack, and a failing disk.
+    `sha256` is that of the entry, where it is known: the graph names its weights, so another model cannot have it.
+    Raises BundleError for names that are no path components, a file that is missing or changes, another entry, weights
+    that the graph names and the files lack, and a failing disk.
     """
     try:
         manifest = Manifest(
             model, version, device, entry, _describe(files), tuple(inputs), tuple(outputs), session, onnxruntime,
             dict(lineage),
         )  # fmt: skip
+        if sha256 is not None:
+            _check_entry(manifest, sha256)
         check_weights(files[entry], manifest)
         folder = Path(target) / model / device
         make_directories(folder)
@@ -60,6 +64,15 @@ def write_bundle(
             f"The bundle of {model} for {device} cannot be written to {target}: {error}. "
             "What was there before is untouched; cure the cause and publish again."
         ) from error
+
+
+def _check_entry(manifest: Manifest, sha256: str) -> None:
+    found = next(blob.sha256 for blob in manifest.blobs if blob.name == manifest.entry)
+    if found != sha256:
+        raise BundleError(
+            f"The entry {manifest.entry} has the sha256 {found}, not {sha256}: it is another model, or was changed "
+            "since. Nothing was written; publish the model that was measured."
+        )
 
 
 def _describe(files: Mapping[str, Path]) -> tuple[Blob, ...]:

@@ -6,7 +6,7 @@ registry's aliases name afterwards. A destination is a protocol: a folder is the
 
 from tasks.delivery.approvals import approve_version, with_recorded_approval
 from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
-from tasks.delivery.known_answers import KnownAnswers, standing_answers
+from tasks.delivery.known_answers import KnownAnswers, standing_answers, superseded
 from tasks.delivery.publication import Publication, is_older, publish, recover
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "publish",
     "recover",
     "standing_answers",
+    "superseded",
     "with_recorded_approval",
 ]

@@ -1,20 +1,26 @@
 """Claims of release numbers in a folder: one file for each number, another for its end, both created once for good."""
 
 import json
+import math
 import os
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
-from edge_runtime.files import fsync_directory, make_directories, write_synced
-from tasks.errors import PublishError, SystemFailure, one_line
+from edge_runtime.files import fsync_directory, make_directories, open_regular, write_synced
+from tasks.errors import SystemFailure, one_line
 from tasks.processes import Process
 
 CLAIMS = ".claims"
 SETTLED = ".settled.json"
+TEMPORARY = ".tmp-"
+MOST_BYTES = 1 << 22
+LEFT_FOR_S = 3600.0
+RESTORE = "restore it, or remove it by hand if no bundle names its release, and run again"
 End: TypeAlias = Literal["released", "abandoned"]
 
 
@@ -46,7 +52,7 @@ class FolderClaims:
         return bool(_created(self._claims(model, device) / f"{release}.json", by)["holder"] == holder)
 
     def claims(self, model: str, device: str) -> list[Claim]:
-        """Read the files of all release numbers; raises PublishError for one that nobody here wrote."""
+        """Read the files of all release numbers; raises SystemFailure for one that nobody here wrote."""
         folder = self._claims(model, device)
         numbers = sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
         return [_claim(folder, number) for number in numbers]
@@ -55,6 +61,13 @@ class FolderClaims:
         """Create the file of a claim's end beside the claim."""
         path = self._claims(model, device) / f"{release}{SETTLED}"
         return bool(_created(path, {"end": end, "note": dict(note)})["end"] == end)
+
+    def _clean(self, model: str, device: str) -> None:
+        """Remove what writers of claims left that were killed an hour ago or earlier."""
+        for left in self._claims(model, device).glob(f"{TEMPORARY}*"):
+            with suppress(OSError):
+                if time.time() - left.lstat().st_mtime > LEFT_FOR_S:
+                    left.unlink()
 
     def _claims(self, model: str, device: str) -> Path:
         return self.root / CLAIMS / model / device
@@ -76,42 +89,46 @@ def _created(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _linked(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
     make_directories(path.parent)
-    whole = path.with_name(f".tmp-{path.name}-{secrets.token_hex(8)}")
-    write_synced(whole, json.dumps(content).encode())  # a kill leaves this file, never a part of a claim
+    whole = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(8)}")
     try:
+        write_synced(whole, json.dumps(content).encode())  # a kill leaves this file, never a part of a claim
         os.link(whole, path)
     except FileExistsError:
         return _read(path)
     finally:
-        whole.unlink()
+        whole.unlink(missing_ok=True)
     fsync_directory(path.parent)
     return content
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """Read one of the files beside the bundles; raises PublishError for what nobody here wrote."""
+    """Read one of the files beside the bundles.
+
+    Raises SystemFailure for what nobody here wrote: that says nothing about any version.
+    """
     try:
-        found = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            found = json.loads(file.read(MOST_BYTES))
     except (OSError, ValueError) as error:
-        raise PublishError(
-            f"{path}: expected a claim of a release, got {one_line(error)}; restore it, or remove it by hand if no "
-            "bundle names its release"
-        ) from error
+        raise SystemFailure(f"{path}: expected a claim of a release, got {one_line(error)}; {RESTORE}") from error
     if not isinstance(found, dict):
-        raise PublishError(f"{path}: expected a claim of a release, got {type(found).__name__}; remove it by hand")
+        raise SystemFailure(f"{path}: expected a claim of a release, got {type(found).__name__}; {RESTORE}")
     return found
 
 
 def _claim(folder: Path, number: int) -> Claim:
     taken, settled = _read(folder / f"{number}.json"), folder / f"{number}{SETTLED}"
-    ended = _read(settled) if settled.exists() else {}
+    ended: Mapping[str, Any] = _read(settled) if os.path.lexists(settled) else {"end": None}
     try:
+        if ended["end"] not in (None, *get_args(End)):
+            raise ValueError(f"the end {ended['end']!r}")
+        if not math.isfinite(when := float(taken["when"])):
+            raise ValueError(f"the time {when}")
         return Claim(
-            number, str(taken["holder"]), Process(**taken["process"]), float(taken["when"]), ended.get("end"),
-            ended.get("note", {}),
-        )  # fmt: skip
+            number, str(taken["holder"]), Process(**taken["process"]), when, ended["end"], dict(ended.get("note") or {})
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise PublishError(
+        raise SystemFailure(
             f"{folder}: expected claim {number} in the form of this release of Edgewright, got {one_line(error)}; "
-            "remove it by hand if no bundle names its release"
+            f"{RESTORE}"
         ) from error

@@ -32,7 +32,10 @@ _LEFTOVER = ".tmp-superseded-"  # the writer of the next bundle removes what a k
 
 @dataclass(frozen=True)
 class BundleContent:
-    """A bundle that is to be written: names, the graph's signature, how to run it, its lineage, and its files."""
+    """A bundle that is to be written: names, the graph's signature, how to run it, its lineage, and its files.
+
+    `sha256` is the digest of the model that was measured, which the entry must have.
+    """
 
     model: str
     version: str
@@ -44,6 +47,7 @@ class BundleContent:
     onnxruntime: RuntimeRange
     lineage: Mapping[str, str]
     files: Mapping[str, Path]
+    sha256: str
 
     def write_under(self, root: Path) -> Path:
         """Write the bundle under a folder, verify every byte there, and return its own folder.
@@ -123,6 +127,7 @@ class FolderDestination(FolderClaims):
 
     def sweep(self, model: str, device: str) -> list[str]:
         """Remove the bundles whose lineage names an abandoned claim; return their folders."""
+        self._clean(model, device)
         abandoned = {str(claim.release) for claim in self.claims(model, device) if claim.end == "abandoned"}
         found = [Path(address) for address in self.bundles(model, device)]
         swept = [folder for folder in found if _release_of(folder) in abandoned]

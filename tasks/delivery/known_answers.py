@@ -1,11 +1,12 @@
 """Answers that stand: those of devices that were given before and whose releases are still where they were put."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from deployments.device import DeviceProfile
-from tasks.delivery.publication import is_in_place
+from tasks.delivery.publication import is_in_place, is_older, older_than
 from tasks.job import Job
 from tasks.registry import Answers, EdgeModels, RecordedAnswer, Runs
 from tasks.reporting import DeviceFailure, DeviceOutcome, read_line
@@ -41,6 +42,20 @@ def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = 
         else:
             asked.append(device)
     return KnownAnswers(tuple(devices), tuple(failures), tuple(asked))
+
+
+def superseded(job: Job, devices: Sequence[DeviceProfile]) -> tuple[DeviceFailure, ...]:
+    """Return the devices on which a newer version is deployed, each with the sentence that says how to go back.
+
+    That is true of today and not of the version, so it is said before any work, and never recorded for the device.
+    """
+    models, found = EdgeModels(job.workspace.tracking_uri, job.model), []
+    for device in devices:
+        now = models.deployed(device.name)
+        if now is not None and is_older(job.version, now):
+            sentence = older_than(job.model, job.version, now)
+            found.append(DeviceFailure(device=device.name, sentence=sentence, asked_again=False))
+    return tuple(found)
 
 
 def _standing(job: Job, runs: Runs, device: DeviceProfile, *, back: bool) -> DeviceOutcome | DeviceFailure | None:

@@ -21,7 +21,7 @@ from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
 from tasks.delivery.destinations import RELEASE, BundleContent, Destination, FolderDestination
 from tasks.delivery.releases import Releases
-from tasks.errors import PublishError
+from tasks.errors import Overtaken, PublishError
 from tasks.measurement import session_settings
 from tasks.registry import ANSWERS, NOT_RECORDED, OF_WORKLOAD, Candidate, EdgeModels, EdgeVersion
 from tasks.upstream import DeviceContext
@@ -51,8 +51,8 @@ class Publication:
 def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
     """Write the bundle into the destination and move the aliases; returns the release.
 
-    Raises PublishError unless the verdict lets it through, the file is the one that was judged, and no newer version is
-    deployed; Overtaken where another release is deployed by now. Safe to repeat.
+    Raises PublishError unless the verdict lets it through and the file is the one that was judged; Overtaken where
+    another release or a newer version is deployed by now. Safe to repeat.
     """
     return put_in_place(context.job.workspace, context.device, publication)
 
@@ -68,8 +68,9 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
     models = EdgeModels(workspace.tracking_uri, origin.source_model)
     releases = Releases(destination, models, device.name)
     number = _number(releases, publication)
-    bundle = destination.write(_content(device, publication, number))  # whole, before anything names it
-    edge = releases.finish(candidate, number, publication.description, publication.tags)
+    with releases.given_up_on_error(number):
+        bundle = destination.write(_content(device, publication, number))  # whole, before anything names it
+        edge = releases.finish(candidate, number, publication.description, publication.tags)
     destination.supersede(bundle)
     logger.info(
         "%s: published version %s as release %d, %s", device.name, origin.source_version, number, Path(bundle).name[:12]
@@ -107,11 +108,15 @@ def _number(releases: Releases, publication: Publication) -> int:
 def _check_newer(publication: Publication, deployed: EdgeVersion | None) -> None:
     version = publication.candidate.lineage.source_version
     if deployed is not None and is_older(version, deployed) and not publication.back:
-        raise PublishError(
-            f"{publication.candidate.lineage.source_model} version {version}: expected a version that is not older "
-            f"than the deployed one, got {deployed.source_version} deployed; say edgewright compress --back to go back "
-            "to it as a new release"
-        )
+        raise Overtaken(older_than(publication.candidate.lineage.source_model, version, deployed))
+
+
+def older_than(model: str, version: str, deployed: EdgeVersion) -> str:
+    """Return the sentence about a version that is older than the deployed one."""
+    return (
+        f"{model} version {version}: expected a version that is not older than the deployed one, got "
+        f"{deployed.source_version} deployed; say edgewright compress --back to go back to it as a new release"
+    )
 
 
 def is_older(version: str, deployed: EdgeVersion) -> bool:
@@ -133,6 +138,7 @@ def _content(device: DeviceProfile, publication: Publication, number: int) -> Bu
         onnxruntime=RuntimeRange.measured_with(publication.candidate.onnxruntime),
         lineage=asdict(origin) | _described(publication) | decision_of(publication.verdict) | {RELEASE: str(number)},
         files=model_files(publication.file),
+        sha256=publication.candidate.file_sha256,
     )
 
 

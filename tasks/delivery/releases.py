@@ -13,7 +13,8 @@ then removed. A claim is dead when its process is gone or, on another host, when
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,9 +80,28 @@ class Releases:
         """Take the number that a candidate was released under before; False where another holder has it here."""
         return self.destination.claim(self.models.model, self.device, number, candidate.holder)
 
+    @contextmanager
+    def given_up_on_error(self, number: int) -> Iterator[None]:
+        """Give up a number that is not released when the block ends in an error, so that nobody waits for it."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # the error itself is told; whoever comes next finds a claim of a dead process
+                self.destination.settle(self.models.model, self.device, number, "abandoned", {})
+                self.destination.sweep(self.models.model, self.device)
+            raise
+
     def finish(self, candidate: Candidate, number: int, description: str, tags: Mapping[str, str]) -> EdgeVersion:
-        """Settle a claim as released and move the aliases. Raises Overtaken where it was abandoned meanwhile."""
+        """Settle a claim as released and move the aliases.
+
+        Raises Overtaken where it was abandoned meanwhile, or is another holder's by now.
+        """
         model, device = self.models.model, self.device
+        if not self.destination.claim(model, device, number, candidate.holder):
+            raise Overtaken(
+                f"{model} on {device}: expected release {number} to be of {candidate.holder} still, got a claim of "
+                "another; somebody removed the claims in between: run again"
+            )
         note = {"candidate": asdict(candidate), "description": description, "tags": dict(tags)}
         if not self.destination.settle(model, device, number, "released", note):
             self.destination.sweep(model, device)

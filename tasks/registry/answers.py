@@ -8,6 +8,7 @@ from typing import Any
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tasks.errors import RegistryError, one_line
 from tasks.registry.runs import ANSWER, DEVICE, DEVICE_KEY, KEY, MODEL, STAGE, VERSION, Runs
@@ -23,9 +24,10 @@ UNREADABLE = (RegistryError, MlflowException, OSError, ValueError)
 
 @dataclass(frozen=True)
 class RecordedAnswer:
-    """An answer as it is stored: its run, when that began (ms), whose it is, and the outcome as plain JSON."""
+    """An answer as it is stored: its run, that run's parent, when it began (ms), whose it is, the outcome as JSON."""
 
     run: str
+    parent: str
     started: int
     version: str
     device: str
@@ -81,9 +83,12 @@ class Answers:
             if run.data.tags.get(ANSWER) != "error":
                 continue
             try:
-                return RecordedError(str(run.info.run_id), str(self._read(run.info.run_id)["error"]))
+                sentence = self._read(run.info.run_id)["error"]
             except (*UNREADABLE, KeyError) as error:
                 self._passed_over(run, error)
+                continue
+            if isinstance(sentence, str):  # else each device has its own
+                return RecordedError(str(run.info.run_id), sentence)
         return None
 
     def of_device(self, version: str, device_key: str) -> Iterator[RecordedAnswer]:
@@ -126,8 +131,8 @@ class Answers:
             self._passed_over(run, error)
             return None
         return RecordedAnswer(
-            str(run.info.run_id), int(run.info.start_time), tags.get(VERSION, ""), tags[DEVICE],
-            tags.get(DEVICE_KEY, ""), tags[ANSWER], outcome,
+            str(run.info.run_id), tags.get(MLFLOW_PARENT_RUN_ID, ""), int(run.info.start_time), tags.get(VERSION, ""),
+            tags[DEVICE], tags.get(DEVICE_KEY, ""), tags[ANSWER], outcome,
         )  # fmt: skip
 
     def _passed_over(self, run: Run, error: Exception) -> None:

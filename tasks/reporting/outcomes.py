@@ -210,14 +210,23 @@ def device_answers(runs: Runs) -> Iterator[tuple[RecordedAnswer, DeviceOutcome]]
 
 
 def read_line(recorded: RecordedAnswer) -> DeviceOutcome | None:
-    """Read a device's outcome; None, with a warning, for another form, such as that of another release."""
+    """Read a device's outcome; None, with a warning, for another form, such as that of another release.
+
+    An outcome that names another run, version or device than its run does is no answer either: somebody changed it.
+    """
     try:
-        return DeviceOutcome.model_validate(recorded.outcome)
+        line = DeviceOutcome.model_validate(recorded.outcome)
     except ValidationError as error:
         logger.warning(
             "run %s: an answer in another form is passed over (%d differences)", recorded.run, error.error_count()
         )
         return None
+    told = {"run": line.run_id, "parent": line.version_run_id, "version": line.version, "device": line.device}
+    differing = [name for name, text in told.items() if getattr(recorded, name) != text]
+    if differing:
+        logger.warning("run %s: an answer that names another %s is passed over", recorded.run, " and ".join(differing))
+        return None
+    return line
 
 
 def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:

@@ -65,9 +65,11 @@ class References:
 def references(context: DeviceContext, baseline: Baseline) -> References:
     """Find the models to compare with on a device class; a damaged file leaves the gates against it undecided."""
     models, device = context.edge_models, context.device.name
-    now, reference = models.deployed(device), models.reference(device, without=context.key)
-    # A killed run had got as far as the alias: it replaces the same model as then.
-    deployed = models.previous(device) if now is not None and now.run_key == context.key else now
+    now = models.deployed(device)
+    is_own = now is not None and now.run_key == context.key
+    # A killed run had got as far as the alias: it replaces the same model as then, and is not its own reference.
+    deployed = models.previous(device) if is_own else now
+    reference = models.reference(device, without=context.key if is_own else "")
     held_against = None if now is None else now.release
     found = References(context, baseline.onnx, deployed, held_against, reference)
     if reference is None:

@@ -57,11 +57,12 @@ def test_quiet_figures_compare() -> None:
     ("changes", "says"),
     [
         ({"undisturbed": ENOUGH - 1}, "19 of 400 calls kept the CPU"),
+        ({"switches_per_s": 101.0}, "other processes took the CPU away 101 times a second"),
         ({"latency_p10_ms": 0.8}, "p50 over p10 is 1.31, and at most 1.25 compares"),
         ({"spread": 0.3}, "the spread of its blocks is 0.30"),
         ({"latency_p99_ms": 11.0}, "p99 over p50 is 10.48"),
     ],
-    ids=["disturbed", "p10", "spread", "p99"],
+    ids=["disturbed", "switches", "p10", "spread", "p99"],
 )
 def test_one_model_that_is_disturbed_makes_the_machine_too_busy(changes: dict[str, Any], says: str) -> None:
     said = too_busy({"candidate": latency(), "parent": latency(**changes)})

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle import Manifest, TensorSpec, read_bundle
+from edge_runtime.files import sha256_of
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import BundleContent, Destination, FolderDestination
 from tasks.delivery.claims import End
@@ -61,7 +62,7 @@ def content(file: Path, lineage: dict[str, str] | None = None, **changes: Any) -
     given["onnxruntime"] = RUNNING
     return BundleContent(
         entry="model.onnx", inputs=TENSOR, outputs=TENSOR, lineage=lineage or ORIGIN | {"verdict": "pass"},
-        files={"model.onnx": file}, **(given | changes),
+        files={"model.onnx": file}, sha256=sha256_of(file), **(given | changes),
     )  # fmt: skip
 
 

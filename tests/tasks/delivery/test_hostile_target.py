@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle import TensorSpec
+from edge_runtime.files import sha256_of
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import BundleContent, FolderDestination
 from tests.edge_runtime.models import RUNNING, linear_model
@@ -17,6 +18,7 @@ def test_a_manifest_that_is_a_fifo_or_a_link_is_no_bundle(tmp_path: Path) -> Non
     content = BundleContent(
         model="m", version="1", device="bench", entry="model.onnx", inputs=(tensor,), outputs=(tensor,),
         session=SessionSettings(1), onnxruntime=RUNNING, lineage={}, files={"model.onnx": file},
+        sha256=sha256_of(file),
     )  # fmt: skip
     destination = FolderDestination(tmp_path / "target")
     bundle = Path(destination.write(content))

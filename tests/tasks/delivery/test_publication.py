@@ -1,9 +1,14 @@
 """Publication: nothing without a passing verdict, the bundle whole before anything names it, safe to repeat."""
 
+import errno
+import os
+import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from mlflow.exceptions import MlflowException
 
@@ -187,7 +192,7 @@ def test_releases_count_up_and_the_registered_model_holds_nothing_else(counter: 
 def test_an_older_version_does_not_replace_a_newer_one_unless_somebody_says_so(counter: Counter) -> None:
     counter.publish()
     older = counter.other("1")
-    with pytest.raises(PublishError, match="expected a version that is not older than the deployed one, got 2"):
+    with pytest.raises(Overtaken, match="expected a version that is not older than the deployed one, got 2"):
         older.publish()
     assert counter.versions() == ["2"]
     back = older.publish(back=True)
@@ -255,6 +260,7 @@ def test_a_publication_that_died_leaves_no_bundle_that_looks_passed(
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(FolderDestination, point, die)
+        broken.setattr(protocol.Releases, "given_up_on_error", lambda *_: nullcontext())  # a kill runs no handler
         with pytest.raises(KeyboardInterrupt):
             counter.publish()
     assert len(counter.bundles()) == (1 if point == "settle" else 0)
@@ -265,6 +271,101 @@ def test_a_publication_that_died_leaves_no_bundle_that_looks_passed(
     monkeypatch.undo()
     edge = counter.publish()
     assert (edge.release, counter.versions()) == (2, ["2"])
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("point", ["edge_runtime.bundle.writer._install", "tasks.delivery.destinations.verify_bundle"])
+def test_a_publication_that_failed_gives_its_number_up_at_once(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(point, full_disk)
+        with pytest.raises((SystemFailure, OSError), match="No space left"):
+            counter.publish()
+    assert [claim.end for claim in counter.destination.claims(counter.job.model, "bench")] == ["abandoned"]
+    assert counter.bundles() == []
+    monkeypatch.setattr(protocol, "WAIT_S", 0.0)  # nobody waits for this process
+    assert counter.publish().release == 2
+
+
+@pytest.mark.parametrize("part", ["graph", "weights"])
+def test_a_file_that_changes_while_a_number_is_taken_is_not_published(
+    workspace: Workspace, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    graph = portable_model(tmp_path / "portable", FEATURES, 3)
+    counter = Counter(job(workspace, str(request.node.name).replace("[", "-").rstrip("]")), graph)
+    take, fired = protocol.Releases.take, []
+
+    def late(self: protocol.Releases, *given: Any) -> int:
+        if part == "graph":
+            changed = onnx.load(graph, load_external_data=False)
+            changed.producer_name = "somebody else"
+            graph.write_bytes(changed.SerializeToString())
+        else:
+            (beside,) = weights_of(graph)
+            beside.write_bytes(bytes(beside.stat().st_size))
+        fired.append(part)
+        return take(self, *given)
+
+    monkeypatch.setattr(protocol.Releases, "take", late)
+    with pytest.raises(EdgewrightError, match=r"it is another model|has the sha256|names weights"):
+        counter.publish()
+    assert fired == [part] and counter.bundles() == [] and counter.deployed() is None
+
+
+def test_who_lost_the_claim_to_another_publishes_nothing(counter: Counter) -> None:
+    """Somebody removes the claims while one is held, and another version takes the same number."""
+    counter.publish()
+    third, fourth = counter.other("3"), counter.other("4")
+    held = protocol.Releases(third.destination, third.models, "bench")
+    publication = third.publication()
+    number = held.take(third.candidate, publication.against)
+    shutil.rmtree(counter.job.workspace.target / ".claims")
+    assert fourth.publish().release == number
+    with pytest.raises(Overtaken, match="somebody removed the claims"):
+        held.finish(third.candidate, number, "words", publication.tags)
+    deployed = counter.deployed()
+    assert deployed is not None and deployed.source_version == "4"
+
+
+DAMAGES: dict[str, bytes] = {
+    "empty": b"", "list": b"[]", "null": b"null", "no-process": b'{"holder": "h", "when": 1}',
+    "never-ends": b'{"holder": "h", "when": "nan", "process": {"machine": "m", "boot": "b", '
+    b'"namespace": "n", "pid": 1, "started": 1}}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_claim_says_nothing_about_a_version(counter: Counter, damage: str) -> None:
+    counter.publish()
+    claim = counter.job.workspace.target / ".claims" / counter.job.model / "bench" / "1.json"
+    whole = claim.read_bytes()
+    claim.write_bytes(DAMAGES[damage])
+    third = counter.other("3")
+    with pytest.raises(SystemFailure, match=r"expected .*claim.*; restore it, or remove it by hand"):
+        third.publish()
+    claim.write_bytes(whole)
+    assert third.publish().release == 2
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_among_the_claims_is_told_and_not_waited_for(counter: Counter) -> None:
+    counter.publish()
+    os.mkfifo(counter.job.workspace.target / ".claims" / counter.job.model / "bench" / "7.json")
+    with pytest.raises(SystemFailure, match="it is no regular file"):
+        counter.other("3").publish()
+
+
+def test_an_end_that_nobody_here_writes_is_told(counter: Counter) -> None:
+    counter.publish()
+    (counter.job.workspace.target / ".claims" / counter.job.model / "bench" / "1.settled.json").write_text(
+        '{"end": "finished", "note": {}}'
+    )
+    with pytest.raises(SystemFailure, match="got ValueError: the end 'finished'"):
+        counter.other("3").publish()
 
 
 def test_a_claim_that_is_alive_is_waited_for(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,16 +25,30 @@ def runs(tracking_uri: str, request: pytest.FixtureRequest) -> Runs:
         ("1", "published", OLD), ("2", "refused", NEW), ("3", "error", {"sentence": "It broke."}),
     )  # fmt: skip
     for version, answer, record in records:
-        run = runs.device(runs.parent(version, f"key {version}", "m", {}), version, "bench", f"device {version}")
-        Answers(runs).record(run, answer, record)
+        parent = runs.parent(version, f"key {version}", "m", {})
+        run = runs.device(parent, version, "bench", f"device {version}")
+        own = {"run_id": run, "version_run_id": parent} if record is NEW else {}
+        Answers(runs).record(run, answer, record | own)
     return runs
 
 
 def test_an_outcome_in_another_form_is_passed_over(runs: Runs, tracking_uri: str, warned: list[str]) -> None:
-    assert [line for _, line in device_answers(runs)] == [DeviceOutcome.model_validate(NEW)]
+    ((recorded, line),) = device_answers(runs)
+    assert line == DeviceOutcome.model_validate(NEW | {"run_id": recorded.run, "version_run_id": recorded.parent})
     assert len(warned) == 1 and "an answer in another form is passed over" in warned[0]
     ((device, row),) = history(runs, EdgeModels(tracking_uri, runs.model))
     assert (device, row.version, row.published) == ("bench", "2", False)
+
+
+@pytest.mark.parametrize("key", ["run_id", "version_run_id", "version", "device"])
+def test_an_outcome_that_names_another_run_version_or_device_is_no_answer(
+    runs: Runs, warned: list[str], key: str
+) -> None:
+    ((recorded, line),) = device_answers(runs)
+    Answers(runs).record(recorded.run, "refused", line.model_dump(mode="json") | {key: "another"})
+    warned.clear()
+    assert list(device_answers(runs)) == []
+    assert any("an answer that names another" in each for each in warned)
 
 
 def test_a_report_in_another_form_is_refused_with_what_to_do(runs: Runs) -> None:
