@@ -1,0 +1,59 @@
+"""The way back: an older version replaces a newer one only where a person says so, and then it stays."""
+
+from pathlib import Path
+
+import pytest
+
+import flows.compress
+import flows.reconcile
+from tasks.registry import Answers, EdgeModels, Runs
+from tasks.workspace import Workspace
+from tests.end_to_end.tiny import upstream
+from tests.flows.conftest import Variant
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Workspace:
+    """A registry of this test's own with versions 1 and 2."""
+    workspace = Workspace.at(tmp_path / "home")
+    for seed in (0, 1):
+        upstream.register(workspace.tracking_uri, seed=seed)
+    return workspace
+
+
+def deployed(workspace: Workspace) -> tuple[str, int]:
+    edge = EdgeModels(workspace.tracking_uri, "tiny").deployed("back")
+    assert edge is not None
+    return edge.source_version, edge.release
+
+
+def test_a_way_back_is_said_before_any_work_and_stays_until_a_newer_version(two: Workspace, variant: Variant) -> None:
+    recipe = variant("back")
+    assert flows.compress.compress("tiny", "2", recipe, two).answer == "published"
+
+    refused = flows.compress.compress("tiny", "1", recipe, two)
+    (failure,) = refused.failures
+    assert refused.exit_code == 2 and "got 2 deployed; say edgewright compress --back" in failure.sentence
+    assert Answers(Runs(two.tracking_uri, "tiny")).versions() == {2}  # it is true of today, and no answer
+
+    back = flows.compress.compress("tiny", "1", recipe, two, back=True)
+    assert (back.answer, back.reused, deployed(two)) == ("published", False, ("1", 2))
+    assert flows.compress.compress("tiny", "1", recipe, two).reused
+    assert flows.compress.compress("tiny", "1", recipe, two, back=True).reused
+
+    changed = variant("back", {"ladder": [{"kind": "ptq", "calibration": "percentile"}]})
+    assert flows.reconcile.reconcile([changed], two) == []
+    assert deployed(two) == ("1", 2)
+
+    upstream.register(two.tracking_uri, seed=2)
+    (newer,) = flows.reconcile.reconcile([changed], two)
+    assert (newer.version, newer.answer, deployed(two)) == ("3", "published", ("3", 3))
+
+
+def test_a_person_may_ask_for_what_was_taken_back(two: Workspace, variant: Variant) -> None:
+    recipe = variant("back")
+    flows.compress.compress("tiny", "2", recipe, two)
+    flows.compress.compress("tiny", "1", recipe, two, back=True)
+    assert flows.reconcile.reconcile([recipe], two) == []
+    forth = flows.compress.compress("tiny", "2", recipe, two, again=True)
+    assert (forth.answer, deployed(two)) == ("published", ("2", 3))
