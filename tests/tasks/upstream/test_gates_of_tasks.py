@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from deployments.answers import TaskName
 from deployments.errors import ConfigurationError
-from quality_gates.gates import KINDS, Calibration, Flips, Gate, GatePolicy, NonInferiority
+from quality_gates.gates import KINDS, Calibration, Flips, Gate, NonInferiority
 from quality_gates.policy import ERRORS, NAMED, OF_A_CLASS, WORST_SCORES
 from tasks.upstream.job_checks import check_gates_fit
 from tests.tasks.tiny import Blobs
@@ -86,13 +87,14 @@ def test_gates_that_fit(task: TaskName, asked: tuple[Gate, ...]) -> None:
 
 
 def of_kind(kind: str, metric: str) -> Gate:
-    """A gate as a recipe writes it."""
+    """Return a gate as a recipe writes it."""
     keys = dict(KEYS[kind])
     if kind == "limit" and metric in ERRORS:
         keys = {"at_most": 0.1}
     named = {"of": 1} if metric in OF_A_CLASS else {}
     gate = {"kind": kind, "name": "g", "metric": metric, "confidence": 0.95, **named, **keys}
-    return GatePolicy.model_validate({"gates": [gate]}).gates[0]
+    read: Gate = TypeAdapter[Gate](Gate).validate_python(gate)
+    return read
 
 
 def test_every_kind_with_a_metric_is_in_the_table() -> None:
