@@ -1,8 +1,9 @@
 """Custom metrics: Python functions of the user, named in a recipe's gates as `package.module:function`."""
 
+import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
@@ -24,9 +25,13 @@ def load_custom_metrics(gates: Iterable[Gate]) -> dict[str, CustomMetric]:
     return {name: _load(name) for name in sorted(names)}
 
 
-def custom_metrics_digest(metrics: Iterable[CustomMetric]) -> str:
-    """Return the sha256 of the source files of custom metrics and of what these import."""
-    return sources_digest(inspect.unwrap(metric) for metric in metrics)
+def custom_metrics_digest(metrics: Mapping[str, CustomMetric]) -> str:
+    """Return the sha256 of the source files of custom metrics, by the names that recipes have for them.
+
+    The modules that are named count, those of the functions below all decorators, and what these import.
+    """
+    digests = [sources_digest(name, (metric, inspect.unwrap(metric))) for name, metric in sorted(metrics.items())]
+    return hashlib.sha256("\0".join(digests).encode()).hexdigest()
 
 
 def _load(name: str) -> CustomMetric:

@@ -243,8 +243,18 @@ def _digest(arrays: Iterable[np.ndarray], slices: pd.DataFrame) -> str:
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(slices.to_csv(index=False).encode())
+    for column, values in slices.items():
+        digest.update(f"{column!r}\0{values.dtype}\0".encode())
+        digest.update(_told_apart(values))
     return digest.hexdigest()
+
+
+def _told_apart(values: pd.Series) -> bytes:
+    """Return the values of a slice column as bytes that differ where slice conditions differ: 1 is not "1"."""
+    plain = values.to_numpy()
+    if plain.dtype != object:
+        return plain.tobytes()
+    return "\0".join(f"{type(value).__name__} {value!r}" for value in plain).encode()
 
 
 def _rows_not_finite(array: np.ndarray) -> int:

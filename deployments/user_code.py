@@ -19,12 +19,17 @@ WORKLOADS = "deployments.workloads"
 """The package of the shipped workloads, whose modules are followed as a user's own are."""
 
 
-def sources_digest(things: Iterable[type | object]) -> str:
-    """Return the sha256 of the source files that define some classes or functions, and of what these files import."""
-    found: dict[str, Path] = {}
+def sources_digest(reference: str, things: Iterable[type | object]) -> str:
+    """Return the sha256 of the source files of what a recipe names as `package.module:name`, and of their imports.
+
+    `things` are the classes or functions that the name stands for. They can be defined elsewhere: the module that is
+    named chooses among them and makes them, so it counts as much as theirs. So do their own names.
+    """
+    found = user_sources(reference.partition(":")[0])
+    digest = hashlib.sha256(reference.encode() + b"\0")
     for thing in things:
         found |= user_sources(str(getattr(thing, "__module__", "")))
-    digest = hashlib.sha256()
+        digest.update(str(getattr(thing, "__qualname__", "")).encode() + b"\0")
     for name, path in sorted(found.items()):
         digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import inspect
+import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -229,15 +230,18 @@ def _import_remedy(module_name: str, error: BaseException) -> str:
     return f"install {error.name}, which the module imports"
 
 
-def code_digest(workload: Workload) -> str:
-    """Return the sha256 of a workload's class: its name, and the source files of its bases and of what they import.
+def code_digest(workload: Workload, reference: str) -> str:
+    """Return the sha256 of a workload's code: the module that a recipe names, its bases', and what these import.
 
-    The tasks count too, because they hold the default functions.
+    The tasks count too, because they hold the default functions. So do the values of the workload's attributes, which
+    can be read from a file or set by another module.
     """
-    kind = type(workload)
-    kinds = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
-    digest = sources_digest([*kinds, PredictionTask])
-    return hashlib.sha256(f"{kind.__qualname__}\0{digest}".encode()).hexdigest()
+    kinds = [
+        base for base in type(workload).__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names
+    ]
+    values = [workload.task, workload.labels, workload.preprocessing, workload.group]
+    digest = sources_digest(reference, [*kinds, PredictionTask])
+    return hashlib.sha256(f"{json.dumps(values, sort_keys=True)}\0{digest}".encode()).hexdigest()
 
 
 def read_splits(workload: Workload) -> dict[SplitName, Split]:

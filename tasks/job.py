@@ -115,7 +115,8 @@ class Job:
 
     def digests(self, *splits: SplitName) -> dict[str, str]:
         """Return the digests that a stage which reads these splits depends on."""
-        found = {name: self.splits[name].digest for name in splits} | {"workload": code_digest(self.workload)}
+        found: dict[str, str] = {name: self.splits[name].digest for name in splits}
+        found["workload"] = code_digest(self.workload, self.recipe.workload)
         if "train" in splits and self.recipe.critical_weight != 1:
             critical = [str(condition) for condition in self.recipe.critical_slices]
             found["critical"] = digest_of([self.recipe.critical_weight, *critical])
@@ -163,9 +164,9 @@ def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str
         {
             "identity": identity,
             "recipe": recipe.model_dump_json(exclude={"devices"}),
-            "workload": [recipe.workload, code_digest(workload)],
+            "workload": code_digest(workload, recipe.workload),
             "data": dict(data),
-            "functions": custom_metrics_digest(load_custom_metrics(recipe.gates).values()),
+            "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
             "code": code_digests(PIPELINE),
             "libraries": libraries(),
         }

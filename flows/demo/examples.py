@@ -83,6 +83,7 @@ def trained(example: Example, workload: "Workload", store: "StageStore", console
     import torch
     from safetensors.torch import load_model, save_model
 
+    from deployments.answers import reference_of
     from deployments.workload import code_digest
     from model_compression.training import FineTuning, fine_tune
     from tasks.progress import steps
@@ -106,7 +107,7 @@ def trained(example: Example, workload: "Workload", store: "StageStore", console
         "recipe": example.recipe,
         "settings": repr(settings),
         "train": train.digest,
-        "workload": code_digest(workload),
+        "workload": code_digest(workload, reference_of(workload)),
     }
     stage = store.run("upstream", inputs, ("flows.demo.example_networks", "model_compression.training"), produce)
     load_model(model, stage.folder / WEIGHTS)

@@ -26,6 +26,7 @@ from quality_gates.gates import (
     unproven,
     unseen_classes,
 )
+from quality_gates.policy import NAMED
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job, known_classes, labelled_rows, right_answers
@@ -141,7 +142,7 @@ def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:
         return
     for gate in gates:
         metric = getattr(gate, "metric", None)
-        if metric is not None and ":" not in metric and metric not in fitting:
+        if metric in NAMED and metric not in fitting:  # a proper score fits where there are probabilities: see below
             ours = ", ".join(sorted(fitting)) or "none of the named ones"
             raise ConfigurationError(
                 f'key `gates`: {gate.name}: expected a metric that fits the task "{workload.task}" ({ours}, or a '

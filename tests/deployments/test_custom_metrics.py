@@ -33,4 +33,4 @@ def test_what_is_no_function_is_refused(name: str, says: str) -> None:
 
 
 def test_another_metric_is_another_digest() -> None:
-    assert custom_metrics_digest([share_of_wrong_rows]) != custom_metrics_digest([])
+    assert custom_metrics_digest({NAME: share_of_wrong_rows}) != custom_metrics_digest({})

@@ -130,6 +130,29 @@ def test_the_digest_follows_every_part() -> None:
     assert len({split.digest, *(other.digest for other in changed)}) == 1 + len(changed)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([1, 2], ["1", "2"]),
+        ([1, "x"], ["1", "x"]),
+        ([None, "x"], ["", "x"]),
+        ([True, False], ["True", "False"]),
+        ([True, "x"], [1, "x"]),
+        ([True, False], [1, 0]),
+        (["a", "b"], ["b", "a"]),
+    ],
+)
+def test_the_digest_tells_apart_what_slice_conditions_do(one: list[object], other: list[object]) -> None:
+    both = [altered(good(2), slices=pd.DataFrame({"site": values})).digest for values in (one, other)]
+    assert both[0] != both[1]
+
+
+def test_the_digest_is_the_same_where_the_values_are() -> None:
+    values = [None, "x", 1, True, 0.5, pd.Timestamp("2026-01-01")]
+    frames = [pd.DataFrame({"site": values, "kind": pd.Categorical(["a", "b"] * 3)}) for _ in range(2)]
+    assert len({altered(good(), slices=frame).digest for frame in frames}) == 1
+
+
 def test_the_digest_does_not_follow_the_layout_in_memory() -> None:
     split = good()
     strided = altered(split, inputs=(np.asfortranarray(split.inputs[0]), split.inputs[1]))

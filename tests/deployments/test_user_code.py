@@ -28,6 +28,42 @@ FILES = {
     "mine/inner/deep.py": "from .. import beside\n\nDEEP = 1\n",
     "elsewhere.py": "import elsewhere  # itself\n",
 }
+MADE = {
+    "factory.py": (
+        "from deployments.workload import Workload\n\n\n"
+        "class Base(Workload):\n    def split(self, name):\n        return None\n\n"
+        "    def loss(self, outputs, targets):\n        return None\n\n\n"
+        "def make(threshold):\n    class Made(Base):\n        def predictions(self, outputs):\n"
+        "            return outputs > threshold\n\n    return Made\n\n\n"
+        "def wrap(function):\n    def inner(rows):\n        return function(rows)\n\n    return inner\n\n\n"
+        "def first(rows):\n    return 1.0\n\n\ndef second(rows):\n    return 2.0\n\n\n"
+        "def curry(share):\n    def metric(rows):\n        return share * len(rows)\n\n    return metric\n"
+    ),
+    "chosen.py": (
+        "import json\nfrom pathlib import Path\n\n"
+        "from factory import Base, curry, first, make, second, wrap\n\n"
+        "Made = make(0.5)\nAlias = Base\n\n\n"
+        "class Named(Base):\n    labels = tuple(json.loads((Path(__file__).parent / 'names.json').read_text()))\n\n\n"
+        "@wrap\ndef wrapped(rows):\n    return 3.0\n\n\nchosen = first\ncurried = curry(1.0)\n"
+    ),
+    "again.py": "from chosen import Made, chosen\n",
+    "names.json": '["a", "b"]',
+}
+"""A user's own code that makes and chooses what a recipe names."""
+OWN = ("mine", "elsewhere", "factory", "chosen", "again")
+CHOICES = {
+    "the argument of a class factory": ("chosen:Made", "chosen.py", "make(0.5)", "make(0.9)"),
+    "the body of a class factory": ("chosen:Made", "factory.py", "outputs > threshold", "outputs < threshold"),
+    "the argument, behind another module": ("again:Made", "chosen.py", "make(0.5)", "make(0.9)"),
+    "a module that sets an attribute": ("again:Made", "again.py", "chosen\n", "chosen\nMade.task = 'binary'\n"),
+    "a module that changes a function": ("again:Made", "again.py", "chosen\n", "chosen\nMade.score = None\n"),
+    "a file that is read at import": ("chosen:Named", "names.json", '"b"', '"c"'),
+    "a metric below a bare decorator": ("chosen:wrapped", "chosen.py", "return 3.0", "return 4.0"),
+    "the bare decorator": ("chosen:wrapped", "factory.py", "return function(rows)", "return 0.0"),
+    "a metric's other name": ("chosen:chosen", "chosen.py", "chosen = first", "chosen = second"),
+    "a metric's other name, behind another module": ("again:chosen", "chosen.py", "chosen = first", "chosen = second"),
+    "the argument of a metric's closure": ("chosen:curried", "chosen.py", "curry(1.0)", "curry(0.0)"),
+}
 STOOD_ON = {"mine", "mine.work", "mine.near", "mine.beside", "mine.inner", "mine.inner.deep", "elsewhere"}
 
 
@@ -40,8 +76,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     yield tmp_path
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("mine", "elsewhere")]:
+    forget()
+
+
+def forget() -> None:
+    """Forget the user's modules, as another process would."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
         del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def made(name: str) -> Workload:
@@ -57,8 +99,8 @@ def test_imports_are_followed_wherever_they_stand_and_libraries_are_not() -> Non
 def digests(folder: Path) -> dict[str, Callable[[], str]]:
     del folder
     return {
-        "workload": lambda: code_digest(made("One")),
-        "metric": lambda: custom_metrics_digest([importlib.import_module("mine.work").metric]),
+        "workload": lambda: code_digest(made("One"), "mine.work:One"),
+        "metric": lambda: custom_metrics_digest({"mine.work:metric": importlib.import_module("mine.work").metric}),
     }
 
 
@@ -74,7 +116,33 @@ def test_a_file_counts_exactly_where_it_is_stood_on(folder: Path, of: str, chang
 
 @pytest.mark.usefixtures("folder")
 def test_two_classes_of_one_file_are_two_workloads() -> None:
-    assert code_digest(made("One")) != code_digest(made("Two"))
+    assert code_digest(made("One"), "mine.work:One") != code_digest(made("Two"), "mine.work:Two")
+
+
+def digest_of_named(reference: str) -> str:
+    """The digest of a workload or a metric as a new process has it."""
+    forget()
+    module, _, name = reference.partition(":")
+    thing = getattr(importlib.import_module(module), name)
+    return code_digest(thing(), reference) if isinstance(thing, type) else custom_metrics_digest({reference: thing})
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_a_recipe_names_counts_with_all_that_makes_and_chooses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, text in MADE.items():
+        (tmp_path / name).write_text(text)
+    reference, changed, old, new = CHOICES[choice]
+    before = digest_of_named(reference)
+    assert digest_of_named(reference) == before
+    text = (tmp_path / changed).read_text()
+    assert old in text
+    (tmp_path / changed).write_text(text.replace(old, new))
+    assert digest_of_named(reference) != before
+    forget()
 
 
 def test_a_shipped_workload_stands_on_itself_and_not_on_the_rooms() -> None:

@@ -147,10 +147,23 @@ def test_a_workload_needs_no_architecture() -> None:
 def test_the_code_digest_follows_the_source_of_a_workload_and_of_its_bases(module: WriteModule) -> None:
     own = "from digest_base import Rows as Base\nclass Rows(Base): ...\n"
     module(GOOD, "digest_base")
-    workload = load_workload(f"{module(own, 'digest_own')}:Rows")
-    first = code_digest(workload)
-    assert code_digest(workload) == first
+    reference = f"{module(own, 'digest_own')}:Rows"
+    workload = load_workload(reference)
+    first = code_digest(workload, reference)
+    assert code_digest(workload, reference) == first
     module(f"{GOOD}# another score\n", "digest_base")
-    second = code_digest(workload)
+    second = code_digest(workload, reference)
     module(f"{own}# another loss\n", "digest_own")
-    assert len({first, second, code_digest(workload)}) == 3
+    assert len({first, second, code_digest(workload, reference)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("task", "binary"), ("labels", ("no", "yes")), ("preprocessing", {"mean": [0.5]}), ("group", "site")],
+)
+def test_the_code_digest_follows_what_a_workload_says_of_itself(attribute: str, value: object) -> None:
+    """The value can come from a file or be set by another module, so no source file tells it."""
+    workload = Rows()
+    before = code_digest(workload, "a:b")
+    setattr(workload, attribute, value)
+    assert code_digest(workload, "a:b") != before

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deployments.answers import reference_of
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import Workload, code_digest, load_workload
 from flows.demo.examples import Example, examples, trained
@@ -51,7 +52,8 @@ def _parent(name: str, example: Example, workload: Workload) -> Path:
         return float(workload.score(predict(parent, test.inputs), test.targets).mean())
 
     weights = [weight.detach().double().sum().item() for weight in parent.parameters()]
-    stage = STORE.run(f"parent-{name}", {"weights": weights, "workload": code_digest(workload)}, (), produce)
+    inputs = {"weights": weights, "workload": code_digest(workload, reference_of(workload))}
+    stage = STORE.run(f"parent-{name}", inputs, (), produce)
     console.print(f"{name}: the parent has {stage.value:.4f}")
     return stage.folder
 
