@@ -12,7 +12,7 @@ from prefect.runtime import deployment, flow_run
 from deployments.answers import NOT_A_NUMBER
 from model_compression.onnx_files import optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.report import ReportContent, RungRow, Side, SizePoint, SliceValue
+from quality_gates.report import HistoryRow, ReportContent, RungRow, Side, SizePoint, SliceValue
 from quality_gates.verdict import Verdict
 from tasks.compression import Snapshot, Student, Trajectory
 from tasks.emulation import answering_of
@@ -35,7 +35,7 @@ def report_content(
     reference = evidence.deployed if compared else evidence.parent
     flips = negative_flips(evidence.candidate, reference)
     past = [row for _, row in history(context.runs, context.edge_models, device.name)]
-    current = history_row(outcome, datetime.now(UTC), "deployed" if outcome.published else "")
+    current = _current_row(context, judgement, outcome)
     critical = job.recipe.critical_slices
     return ReportContent(
         model=job.model,
@@ -67,6 +67,20 @@ def report_content(
         representativeness=judgement.representativeness,
         lineage=tuple(_lineage(context, trajectory, evidence.candidate).items()),
     )
+
+
+def _current_row(context: DeviceContext, judgement: Judgement, outcome: DeviceOutcome) -> HistoryRow:
+    """Return the history's line of this version.
+
+    It has a release number only where it is what is deployed already, and is published again as the same release.
+    """
+    deployed, now = judgement.deployed, datetime.now(UTC)
+    if not outcome.published:
+        return history_row(outcome, now, "")
+    this = (context.key, judgement.evidence.candidate.file_sha256)
+    if deployed is not None and (deployed.run_key, deployed.file_sha256) == this:
+        outcome = outcome.released(deployed.release)
+    return history_row(outcome, now, "deployed")
 
 
 def decision(verdict: Verdict, deployed: str | None) -> str:
