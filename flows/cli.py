@@ -2,14 +2,12 @@
 
 import os
 import webbrowser
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from flows.environment import prepare
 from flows.exit_codes import code_of, ending_of
@@ -33,6 +31,7 @@ gates = typer.Typer(help="Look at gates.", no_args_is_help=True)
 app.add_typer(gates, name="gates")
 console = Console()
 
+NOTHING_ASKED = "Nothing to compress: no newer version waits for an answer, and no answer is asked for again."
 RecipeOption = Annotated[str, typer.Option(help="Path of a recipe, or the name of a shipped one.")]
 
 
@@ -67,9 +66,10 @@ def reconcile_command(
         list[str] | None, typer.Option(help="Recipe to look at; all shipped ones when not given.")
     ] = None,
 ) -> None:
-    """Compress every registered version that has no answer yet.
+    """Compress every version that is newer than the last answered one.
 
-    Exits as compress does, with the highest code of all versions.
+    The newest version is asked for again when something that its answer depends on has changed. Versions older than an
+    answered one are superseded and are not asked for. Exits as compress does, with the highest code of all versions.
     """
     prepare(HOME)
     ready = start_prefect()
@@ -80,7 +80,7 @@ def reconcile_command(
     ready()
     outcomes = reconcile(recipe)
     if not outcomes:
-        console.print("Every registered version has an answer.")
+        console.print(NOTHING_ASKED)
     _end_with(outcomes)
 
 
@@ -144,7 +144,9 @@ def approve(
     device: Annotated[str, typer.Option(help="The device that it is released for.")],
     name: Annotated[str, typer.Option(help="Who answers for it.")],
     reason: Annotated[str, typer.Option(help="Why it is released against its gates.")],
-    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day on which the approval counts.")],
+    until: Annotated[
+        str, typer.Option(metavar="YYYY-MM-DD", help="Last day on which the approval counts, such as 2027-01-31.")
+    ],
 ) -> None:
     """Publish a version that its gates refused: a person answers for it, by name and until a day.
 
@@ -152,10 +154,10 @@ def approve(
     """
     prepare(HOME)
     from flows.console import show_progress
-    from flows.reports import approve_subject
+    from flows.reports import approve_subject, day_of
 
     show_progress(console)
-    outcome = approve_subject(subject, device, name=name, reason=reason, until=until.date())
+    outcome = approve_subject(subject, device, name=name, reason=reason, until=day_of(until))
     console.print(f"{outcome.device}: version {outcome.version} is deployed, with the verdict {outcome.verdict}.")
 
 
@@ -184,16 +186,9 @@ def demo() -> None:
 def devices() -> None:
     """List the device profiles that come with Edgewright."""
     from deployments.device import shipped_devices
+    from flows.listings import devices_table
 
-    table = Table("name", "description", "threads", "instructions", "size", "peak RSS", "p50", "p99")
-    for device in shipped_devices():
-        budgets = device.budgets
-        figures = (budgets.peak_rss_mb, "MiB"), (budgets.latency_p50_ms, "ms"), (budgets.latency_p99_ms, "ms")
-        limits = ["-" if value is None else f"{value:g} {unit}" for value, unit in figures]
-        size = f"{budgets.size_kb:g} kB"
-        cpu = device.instruction_set + (", emulated" if device.answers.kind == "emulated" else "")
-        table.add_row(device.name, device.description, str(device.threads), cpu, size, *limits)
-    console.print(table)
+    console.print(devices_table(shipped_devices()))
 
 
 @app.command()
@@ -249,14 +244,11 @@ def plan_gates(
 ) -> None:
     """Say, without training anything, which gates the test rows can decide at all."""
     prepare(HOME)
+    from flows.listings import plan_table
     from tasks.upstream import plan_of
 
     for device, lines in plan_of(file, discordance):
-        table = Table("gate", "rows", "needed", "can decide", title=f"{file} on {device}", title_justify="left")
-        for line in lines:
-            rows, needed = ("-" if count is None else f"{count:,}" for count in (line.rows, line.needed))
-            table.add_row(escape(line.name), rows, needed, escape(line.answer))
-        console.print(table)
+        console.print(plan_table(f"{file} on {device}", lines))
     console.print(
         f"Rows: those in test that decide. Needed: rows of the same mix with which two equal models that disagree on "
         f"{discordance:.1%} of them pass 4 times in 5. What depends on the answers themselves is not known before."

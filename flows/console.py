@@ -2,26 +2,27 @@
 
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
-from rich.table import Table
 from rich.text import Text
 
 from deployments.instruction_sets import CPUS
 from flows.environment import quiet_libraries
 from flows.reports import runs_of
-from quality_gates.report import HistoryRow, ReportContent, SizePoint, figure, score, size
+from flows.terminal_tables import Column, Row, TerminalTable
+from quality_gates.report import HistoryRow, ReportContent, SizePoint, figure, score_title, score_writer, size
 from tasks.emulation import DEBIAN, find_emulator, instruction_set_here, prepare_root, read_root
 from tasks.errors import EmulatorMissing, RegistryError
 from tasks.registry import EdgeModels
 from tasks.reporting import DeviceOutcome, Outcome, history
 
-_VERDICTS = {"published": "[green]published[/]", "refused": "[red]refused[/]", "undecided": "[yellow]undecided[/]"}
-COLUMNS = ("accuracy", "size", "p50", "peak RSS")
+_DECISIONS = {"published": "green", "approved": "yellow", "refused": "red", "undecided": "yellow"}
+Write: TypeAlias = Callable[[float], str]
 
 
 def show_progress(console: Console, level: int = logging.INFO) -> None:
@@ -41,28 +42,56 @@ def show_progress(console: Console, level: int = logging.INFO) -> None:
     quiet_libraries()
 
 
-def outcome_table(outcomes: Sequence[Outcome]) -> Table:
+def outcome_table(outcomes: Sequence[Outcome]) -> TerminalTable:
     """Return a table with one line per version and device; figures are the parent's and the candidate's."""
-    table = Table(title="What came of each version (parent > candidate)", title_justify="left", box=None)
-    for column in ("", "device", "verdict", "accuracy", "critical", "kB", "p50 us"):
-        table.add_column(column, no_wrap=True, justify="right" if column in {"kB", "p50 us"} else "left")
-    for outcome in outcomes:
-        for device in outcome.devices:
-            table.add_row(*_outcome_cells(device))
-    return table
+    lines = [device for outcome in outcomes for device in outcome.devices]
+    columns = (
+        Column(""),
+        Column("device"),
+        Column("verdict"),
+        Column(_title(all(line.scores_are_shares for line in lines))),
+        Column("critical"),
+        Column("kB", right=True, spare=1),
+        Column("p50 us", right=True, spare=2),
+    )
+    writers = {model: _writer_of([line for line in lines if line.model == model]) for model in _models(lines)}
+    rows = [Row(_outcome_cells(line, writers[line.model])) for line in lines]
+    return TerminalTable("What came of each version (parent > candidate)", columns, rows)
 
 
-def _outcome_cells(device: DeviceOutcome) -> tuple[str, ...]:
+def _models(lines: Sequence[DeviceOutcome]) -> set[str]:
+    return {line.model for line in lines}
+
+
+def _title(shares: bool) -> str:
+    return score_title(shares).lower()
+
+
+def _writer_of(lines: Sequence[DeviceOutcome]) -> Write:
+    """Return the writer of one model's scores, all of them with the same decimals."""
+    if all(line.scores_are_shares for line in lines):
+        return "{:.3f}".format
+    shown = [figure for line in lines for figure in (line.accuracy, line.critical_slice) if figure is not None]
+    return score_writer([value for each in shown for value in (each.parent, each.candidate)], shares=False)
+
+
+def _outcome_cells(device: DeviceOutcome, write: Write) -> tuple[str | Text, ...]:
     critical = device.critical_slice
     return (
         f"v{device.version}",
         device.device,
-        _VERDICTS[device.answer],
-        _both(device.accuracy.parent, device.accuracy.candidate, "{:.3f}"),
-        _both(critical.parent, critical.candidate, "{:.3f}") if critical else "",
-        _both(*_of_two(device, "size_bytes"), "{:.0f}", 1 / 1000),
-        _both(*_of_two(device, "latency_p50_ms"), "{:.0f}", 1000),
+        _decision(device.answer, overridden=device.approval is not None),
+        _both(device.accuracy.parent, device.accuracy.candidate, write),
+        _both(critical.parent, critical.candidate, write) if critical else "",
+        _both(*_of_two(device, "size_bytes"), lambda value: f"{value / 1000:.0f}"),
+        _both(*_of_two(device, "latency_p50_ms"), lambda value: f"{value * 1000:.0f}"),
     )
+
+
+def _decision(answer: str, *, overridden: bool) -> Text:
+    """Return the decision about a version in a word: `approved` where it was published on an approval."""
+    word = "approved" if answer == "published" and overridden else answer
+    return Text(word, style=_DECISIONS[word])
 
 
 def _of_two(device: DeviceOutcome, resource: str) -> tuple[float | None, float | None]:
@@ -73,74 +102,101 @@ def _of_two(device: DeviceOutcome, resource: str) -> tuple[float | None, float |
     )
 
 
-def _both(parent: float | None, candidate: float | None, form: str, scale: float = 1) -> str:
-    def text(value: float | None) -> str:
-        return "-" if value is None else form.format(value * scale)
-
-    return f"{text(parent)} > {text(candidate)}"
+def _both(parent: float | None, candidate: float | None, write: Write) -> str:
+    before, after = ("-" if value is None else write(value) for value in (parent, candidate))
+    return f"{before} > {after}"
 
 
-def history_table(model: str, device: str | None) -> Table:
+def history_table(model: str, device: str | None) -> TerminalTable:
     """Return a table with a line per answer and device, the earliest first; RegistryError where there is none."""
     runs = runs_of(model)
-    table = Table(title=f"What came of the versions of {model}", title_justify="left", box=None)
-    for column in ("when (UTC)", "version", "device", "decision", "now", "accuracy", "critical", "size", "p50"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for name, row in history(runs, EdgeModels(runs.client.tracking_uri, model), device):
-        decision = "[green]published[/]" if row.published else "[red]refused[/]"
-        decision = "[yellow]approved[/]" if row.overridden else decision
-        figures = (score(row.accuracy, row.scores_are_shares), score(row.critical, row.scores_are_shares))
-        resources = (figure(row.figures, "size_bytes"), figure(row.figures, "latency_p50_ms"))
-        table.add_row(row.when, row.version, name, decision, row.now, *figures, *resources, _why(row))
-    if not table.row_count:
+    lines = list(history(runs, EdgeModels(runs.client.tracking_uri, model), device))
+    if not lines:
         raise RegistryError(
             f"model {model}: expected versions that have an answer{f' on {device}' if device else ''}, got none; run "
             "edgewright compress or reconcile, and check MLFLOW_TRACKING_URI and EDGEWRIGHT_HOME"
         )
-    return table
+    return table_of_history(model, lines)
 
 
-def _why(row: HistoryRow) -> Text:
-    return Text("" if row.published and not row.overridden else row.why)
+def table_of_history(model: str, lines: Sequence[tuple[str, HistoryRow]]) -> TerminalTable:
+    """Return the history's table of (device, answer)."""
+    rows = [row for _, row in lines]
+    columns = (
+        Column("when (UTC)", spare=4),
+        Column("version"),
+        Column("device"),
+        Column("decision"),
+        Column("release", right=True),
+        Column("now"),
+        Column(_title(all(row.scores_are_shares for row in rows)), right=True),
+        Column("critical", right=True, spare=1),
+        Column("size", right=True, spare=2),
+        Column("p50", right=True, spare=3),
+    )
+    errors = [value for row in rows if not row.scores_are_shares for value in (row.accuracy, row.critical)]
+    writers = {True: score_writer((), shares=True), False: score_writer(errors, shares=False)}
+    shown = [Row(_history_cells(name, row, writers[row.scores_are_shares]), _why(row)) for name, row in lines]
+    return TerminalTable(f"What came of the versions of {model}", columns, shown, noted="why")
 
 
-def frontier_table(content: ReportContent) -> Table:
+def _history_cells(device: str, row: HistoryRow, write: Callable[[float | None], str]) -> tuple[str | Text, ...]:
+    return (
+        row.when,
+        row.version,
+        device,
+        _decision("published" if row.published else "refused", overridden=row.overridden),
+        "" if row.release is None else str(row.release),
+        row.now,
+        write(row.accuracy),
+        write(row.critical),
+        figure(row.figures, "size_bytes"),
+        figure(row.figures, "latency_p50_ms"),
+    )
+
+
+def _why(row: HistoryRow) -> str:
+    return "" if row.published and not row.overridden else row.why
+
+
+def frontier_table(content: ReportContent) -> TerminalTable:
     """Return a table of the models of a search on one device, the smallest first; accuracy is on validation."""
-    title = f"{content.model} version {content.version} on {content.device}"
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("model", overflow="fold")
-    for column in COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
-    for column in ("gates hold", "pareto"):
-        table.add_column(column)
-    table.add_column("note", overflow="fold")
-    for point in sorted(content.points, key=lambda point: point.size_bytes or 0.0):
-        table.add_row(*_point_cells(point, content.scores_are_shares), style="bold" if point.chosen else None)
-    return table
+    columns = (
+        Column("model"),
+        Column(_title(content.scores_are_shares), right=True),
+        Column("size", right=True),
+        Column("p50", right=True),
+        Column("peak RSS", right=True, spare=3),
+        Column("gates hold", spare=1),
+        Column("pareto", spare=2),
+    )
+    write = score_writer([point.accuracy for point in content.points], content.scores_are_shares)
+    points = sorted(content.points, key=lambda point: point.size_bytes or 0.0)
+    rows = [Row(_point_cells(point, write), point.note, "bold" if point.chosen else "") for point in points]
+    return TerminalTable(f"{content.model} version {content.version} on {content.device}", columns, rows)
 
 
-def _point_cells(point: SizePoint, shares: bool) -> list[Text]:
+def _point_cells(point: SizePoint, write: Callable[[float | None], str]) -> tuple[str, ...]:
     label = f"{point.label} (chosen)" if point.chosen else point.label
-    figures = score(point.accuracy, shares), size(point.size_bytes)
     resources = figure(point.figures, "latency_p50_ms"), figure(point.figures, "peak_rss_mb")
     holds = "" if point.holds is None else "yes" if point.holds else "no"
     pareto = "yes" if point.pareto else "no" if point.kind == "rung" else ""
-    return [Text(cell) for cell in (label, *figures, *resources, holds, pareto, point.note)]
+    return label, write(point.accuracy), size(point.size_bytes), *resources, holds, pareto
 
 
-def emulators_table(home: Path) -> Table:
+def emulators_table(home: Path) -> TerminalTable:
     """Return a table of the CPUs that device profiles may name, and whether each can be emulated here."""
-    title = f"This machine: {instruction_set_here() or 'of a class that no profile names'}"
-    table = Table("cpu", "instructions", "emulated here", title=title, title_justify="left")
+    columns = Column("cpu"), Column("instructions")
+    rows = []
     for cpu in CPUS.values():
         try:
             find_emulator(cpu, home)
             state = "yes"
         except EmulatorMissing as missing:
             state = f"no: {missing}"
-        table.add_row(cpu.name, cpu.instruction_set, state)
-    return table
+        rows.append(Row((cpu.name, cpu.instruction_set), state))
+    title = f"This machine: {instruction_set_here() or 'of a class that no profile names'}"
+    return TerminalTable(title, columns, rows, noted="emulated here")
 
 
 def prepare_emulators(home: Path, console: Console) -> None:

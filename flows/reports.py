@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from quality_gates.errors import ApprovalError
@@ -63,6 +63,16 @@ def save_page(stored: StoredReport, folder: Path) -> Path:
     path = folder.resolve() / stored.file_name
     path.write_text(render_html(stored.content))
     return path
+
+
+def day_of(text: str) -> date:
+    """Read the last day of an approval. Raises ApprovalError for another form."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError as error:
+        raise ApprovalError(
+            f"--until: expected a day of the calendar as YEAR-MONTH-DAY, got {text!r}; write it like 2027-01-31"
+        ) from error
 
 
 def approve_subject(subject: str, device: str, *, name: str, reason: str, until: date) -> DeviceOutcome:

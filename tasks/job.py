@@ -109,6 +109,11 @@ class Job:
         """Return the mean score of outputs for the validation rows; minus infinity where a score is no number."""
         return answers_of(self.workload, outputs, self.splits["validation"].targets).mean_score
 
+    @property
+    def score_word(self) -> str:
+        """The word for a mean score: accuracy where scores are 0 and 1 by default."""
+        return "accuracy" if self.workload.answers_are_shares else "score"
+
     def allowed_loss(self, share: float, score: float) -> float:
         """Return a share of loss in the unit of scores: of the error itself where scores are errors, else as it is."""
         return share * abs(score) if self.workload.scores_are_errors else share

@@ -19,7 +19,7 @@ from quality_gates.report.content import (
     SliceRow,
     SliceValue,
 )
-from quality_gates.report.quantities import figure, percent, quantity, score, size
+from quality_gates.report.quantities import figure, percent, quantity, score, score_title, score_writer, size
 from quality_gates.report.render import render_html, render_text
 from quality_gates.report.tables import report_tables
 
@@ -45,5 +45,7 @@ __all__ = [
     "render_text",
     "report_tables",
     "score",
+    "score_title",
+    "score_writer",
     "size",
 ]

@@ -123,6 +123,7 @@ class HistoryRow(_Frozen):
     """Outcome of one upstream version on this device; figures are the candidate's on the test rows of that decision.
 
     `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval.
+    `release` is None for what was refused, and for a version whose report is written before its number is claimed.
     `accuracy` is the mean score, in the unit of scores where `scores_are_shares` is false.
     """
 
@@ -130,6 +131,7 @@ class HistoryRow(_Frozen):
     when: str
     published: bool
     overridden: bool = False
+    release: int | None = None
     scores_are_shares: bool = True
     now: Literal["deployed", "previous", ""] = ""
     accuracy: float | None = None

@@ -1,6 +1,7 @@
 """Quantities as a reader wants them: with a unit, a real minus sign, and no more digits than they carry."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_runtime.measurement import RESOURCES, Figures
@@ -45,6 +46,23 @@ def points(value: float | None) -> str:
 def score(value: float | None, shares: bool = True) -> str:
     """A mean score: an accuracy in percent, or a plain number where scores are no shares of rows."""
     return Unit("score", False, shares).write(value)
+
+
+def score_writer(values: Sequence[float | None], shares: bool = True) -> Callable[[float | None], str]:
+    """Return the writer of one table's mean scores: those that are no shares of rows have the same decimals.
+
+    The largest of them has three digits.
+    """
+    if shares:
+        return percent
+    largest = max((abs(known) for value in values if (known := finite(value))), default=1.0)
+    digits = max(0, 2 - math.floor(math.log10(largest)))
+
+    def write(value: float | None) -> str:
+        known = finite(value)
+        return MISSING if known is None else plain(known, digits)
+
+    return write
 
 
 def score_change(value: float | None, shares: bool = True) -> str:

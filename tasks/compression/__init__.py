@@ -6,7 +6,7 @@ them. Every long step is a stage of the store, so that what finished is not comp
 
 from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snapshot, export_snapshot
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
-from tasks.compression.rung_files import make_file, rows_with_slices
+from tasks.compression.rung_files import float_bytes, make_file, rows_with_slices
 from tasks.compression.students import Student, check_students, distil
 from tasks.compression.trajectory import Step, Trajectory, prune
 
@@ -23,6 +23,7 @@ __all__ = [
     "distil",
     "expected_file",
     "export_snapshot",
+    "float_bytes",
     "make_file",
     "measure_baseline",
     "prune",

@@ -46,15 +46,9 @@ class FloatSource(Protocol):
 
 
 class MeasuredFloatModel:
-    """A float model on disk with its size, and the file of its outputs on the validation rows."""
+    """A float model on disk, and the file of its outputs on the validation rows."""
 
-    parameters: int
     outputs: Path
-
-    @property
-    def file_bytes(self) -> int:
-        """Bytes of the float weights."""
-        return 4 * self.parameters
 
     @property
     def validation_outputs(self) -> np.ndarray:

@@ -50,7 +50,7 @@ def measure_baseline(context: Context) -> Baseline:
         _check_some_rung(context.on(device), whole)
     expected = _int8_file(context, whole, reduce_range=False)
     graph_bytes = max(0, expected.size_bytes - whole.weight_bytes)
-    logger.info("parent: %s parameters, validation accuracy %.3f", f"{whole.parameters:,}", accuracy)
+    logger.info("parent: %s parameters, validation %s %.3f", f"{whole.parameters:,}", job.score_word, accuracy)
     return Baseline(whole, onnx.path, graph_bytes)
 
 

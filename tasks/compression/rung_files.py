@@ -13,7 +13,7 @@ from deployments.answers import answers_of
 from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
 from deployments.workload import Split
 from edge_runtime.model_files import model_bytes
-from model_compression.errors import QuantizationError
+from model_compression.errors import ExportError, QuantizationError
 from model_compression.onnx_files import make_portable
 from model_compression.quantization import faster_in_float, train_quantized
 from model_compression.training import FineTuning
@@ -22,6 +22,7 @@ from quality_gates.evidence import in_slice
 from quality_gates.policy import SliceCondition
 from tasks.compression.distillation_targets import distillation_targets
 from tasks.compression.float_models import FILE, LOADING, FloatSource, ModelFile, export_snapshot
+from tasks.errors import SystemFailure
 from tasks.measurement import machine
 from tasks.progress import steps
 from tasks.store import Code
@@ -113,6 +114,18 @@ def float_file(context: Context, source: FloatSource) -> ModelFile:
 
     stage = context.store.run("portable", {"source": exported.digest}, (make_portable, __name__), produce)
     return replace(ModelFile.of(stage), seconds=exported.seconds + stage.seconds)
+
+
+def float_bytes(context: Context, source: FloatSource) -> int | None:
+    """Return the bytes of a float model in the form that is measured; None, with a warning, where it has no such file.
+
+    A report shows it, also of models that no rung was tried on, so no answer may depend on it.
+    """
+    try:
+        return float_file(context, source).size_bytes
+    except (ExportError, SystemFailure) as error:
+        logger.warning("%s: its float file has no size in the report. %s", source.title, error)
+        return None
 
 
 def _code(rung: Rung) -> tuple[Code, ...]:

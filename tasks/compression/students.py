@@ -95,10 +95,11 @@ def distil(context: DeviceContext) -> Student | None:
         fitting.sort(key=lambda architecture: _distilled(context, interface, architecture, trial).accuracy)
     student = _distilled(context, interface, fitting[-1], full)
     logger.info(
-        "%s: %s, %s parameters, validation accuracy %.3f (%.1f s)",
+        "%s: %s, %s parameters, validation %s %.3f (%.1f s)",
         device.name,
         student.title,
         f"{student.parameters:,}",
+        context.job.score_word,
         student.accuracy,
         student.seconds,
     )

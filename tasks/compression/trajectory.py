@@ -141,7 +141,7 @@ class _Pruning:
         """Take one round; return why pruning ends where it broke a floor for the second time."""
         context, job = self.context, self.context.job
         after = _round(context, self.snapshots[-1], self.prunable, ratio, weigh_by)
-        _report(after, job.recipe.prune.max_rounds)
+        _report(job, after)
         reason = broken_floor(job, self.baseline.snapshot, after)
         self.steps.append(Step(ratio, weigh_by, reason is None))
         if reason is None:
@@ -283,15 +283,12 @@ def _trim(job: Job, parent: TorchParent, model: nn.Module, before: History) -> R
     return {"vocabulary": trim_vocabulary(model, parent.example, rows, **vocabulary.model_dump())}
 
 
-def _report(snapshot: Snapshot, rounds: int) -> None:
+def _report(job: Job, snapshot: Snapshot) -> None:
     logger.info(
-        "pruning round %d of at most %d: %s parameters, validation accuracy %.3f (%.1f s)",
-        snapshot.index,
-        rounds,
-        f"{snapshot.parameters:,}",
-        snapshot.accuracy,
+        "pruning round %d of at most %d: %s parameters, validation %s %.3f (%.1f s)",
+        snapshot.index, job.recipe.prune.max_rounds, f"{snapshot.parameters:,}", job.score_word, snapshot.accuracy,
         snapshot.seconds,
-    )
+    )  # fmt: skip
 
 
 def _missed_budgets(context: Context, model: FloatSource) -> list[str]:

@@ -2,9 +2,8 @@
 
 import getpass
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from prefect.runtime import deployment, flow_run
@@ -12,9 +11,9 @@ from prefect.runtime import deployment, flow_run
 from deployments.answers import NOT_A_NUMBER
 from model_compression.onnx_files import optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.report import ReportContent, RungRow, Side, SizePoint, SliceValue
+from quality_gates.report import HistoryRow, ReportContent, RungRow, Side, SizePoint, SliceValue
 from quality_gates.verdict import Verdict
-from tasks.compression import Snapshot, Student, Trajectory
+from tasks.compression import Snapshot, Student, Trajectory, float_bytes
 from tasks.emulation import answering_of
 from tasks.job import Job
 from tasks.reporting.losses import LayerLosses, ledger
@@ -35,8 +34,9 @@ def report_content(
     reference = evidence.deployed if compared else evidence.parent
     flips = negative_flips(evidence.candidate, reference)
     past = [row for _, row in history(context.runs, context.edge_models, device.name)]
-    current = history_row(outcome, datetime.now(UTC), "deployed" if outcome.published else "")
+    current = _current_row(context, judgement, outcome)
     critical = job.recipe.critical_slices
+    sizes = _float_sizes(context, trajectory, climb)
     return ReportContent(
         model=job.model,
         version=job.version,
@@ -49,11 +49,11 @@ def report_content(
         scores_are_shares=outcome.scores_are_shares,
         sides=tuple(_sides(job, climb, judgement)),
         turns=evidence.turns,
-        points=tuple(frontier(trajectory, climb, evidence.validation, compared)),
+        points=tuple(frontier(trajectory, climb, sizes, evidence.validation, compared)),
         size_budget_bytes=device.budgets.size_bytes,
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),
         why=climb.why,
-        ledger=tuple(ledger(job, trajectory, climb.chosen)),
+        ledger=tuple(ledger(job, trajectory, climb.chosen, sizes)),
         layers=layers.rows,
         layers_note=_layers_note(climb.chosen, layers),
         mistakes=mistakes(job, evidence.candidate, reference),
@@ -67,6 +67,20 @@ def report_content(
         representativeness=judgement.representativeness,
         lineage=tuple(_lineage(context, trajectory, evidence.candidate).items()),
     )
+
+
+def _current_row(context: DeviceContext, judgement: Judgement, outcome: DeviceOutcome) -> HistoryRow:
+    """Return the history's line of this version.
+
+    It has a release number only where it is what is deployed already, and is published again as the same release.
+    """
+    deployed, now = judgement.deployed, datetime.now(UTC)
+    if not outcome.published:
+        return history_row(outcome, now, "")
+    this = (context.key, judgement.evidence.candidate.file_sha256)
+    if deployed is not None and (deployed.run_key, deployed.file_sha256) == this:
+        outcome = outcome.released(deployed.release)
+    return history_row(outcome, now, "deployed")
 
 
 def decision(verdict: Verdict, deployed: str | None) -> str:
@@ -188,35 +202,48 @@ def _described(job: Job) -> dict[str, str]:
     return {"task": workload.task, **labels, **({} if described is None else {"preprocessing": text})}
 
 
+def _float_sizes(context: DeviceContext, trajectory: Trajectory, climb: Climb) -> dict[str, int | None]:
+    """Return the bytes of every float model of a search by its digest, in the form in which the parent is measured."""
+    models = (*trajectory.snapshots, *trajectory.undone, *(attempt.snapshot for attempt in climb.attempts))
+    return {digest: float_bytes(context, model) for digest, model in {each.digest: each for each in models}.items()}
+
+
 def frontier(
-    trajectory: Trajectory, climb: Climb, validation: Evidence | None, deployed: str | None
-) -> Iterator[SizePoint]:
-    """Yield every model of the search, and the deployed one if it was measured on the `validation` rows."""
-    yield from map(partial(_snapshot_point, trajectory), (*trajectory.snapshots, *trajectory.undone))
+    trajectory: Trajectory, climb: Climb, sizes: Mapping[str, int | None], validation: Evidence | None,
+    deployed: str | None,
+) -> Iterator[SizePoint]:  # fmt: skip
+    """Yield every model of the search, and the deployed one if it was measured on the `validation` rows.
+
+    `sizes` are the bytes of float models by their digests.
+    """
+    for snapshot in (*trajectory.snapshots, *trajectory.undone):
+        yield _snapshot_point(snapshot, sizes[snapshot.digest], undone=snapshot in trajectory.undone)
     tried = {attempt.snapshot.title: attempt.snapshot for attempt in climb.attempts}
-    yield from (_student_point(student) for student in tried.values() if isinstance(student, Student))
+    for student in tried.values():
+        if isinstance(student, Student):
+            yield _student_point(student, sizes[student.digest])
     best = pareto(climb.attempts)
     yield from (_rung_point(attempt, climb, best) for attempt in climb.attempts)
     if deployed and validation is not None and validation.deployed is not None:
         yield _deployed_point(deployed, validation.deployed)
 
 
-def _snapshot_point(trajectory: Trajectory, snapshot: Snapshot) -> SizePoint:
-    undone = ", undone: it broke a floor" if snapshot in trajectory.undone else ""
+def _snapshot_point(snapshot: Snapshot, size_bytes: int | None, *, undone: bool) -> SizePoint:
+    why = ", undone: it broke a floor" if undone else ""
     return SizePoint(
         label=snapshot.title,
         kind="parent" if snapshot.folder is None else "snapshot",
-        size_bytes=snapshot.file_bytes,
+        size_bytes=size_bytes,
         accuracy=snapshot.accuracy,
-        note=f"{snapshot.parameters:,} parameters, FP32{undone}",
+        note=f"{snapshot.parameters:,} parameters, FP32{why}",
     )
 
 
-def _student_point(student: Student) -> SizePoint:
+def _student_point(student: Student, size_bytes: int | None) -> SizePoint:
     return SizePoint(
         label=student.title,
         kind="student",
-        size_bytes=student.file_bytes,
+        size_bytes=size_bytes,
         accuracy=student.accuracy,
         note=f"{student.parameters:,} parameters, FP32, taught by the parent",
     )

@@ -1,7 +1,7 @@
 """Losses on the way to the chosen file: the cost of each stage, and the cost of INT8 in each layer alone."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,11 +26,14 @@ CODE = (one_layer_at_a_time, rows_with_slices, __name__)
 OUTPUTS = "outputs.npy"
 
 
-def ledger(job: Job, trajectory: Trajectory, chosen: Attempt) -> Iterator[LedgerRow]:
-    """Yield the stages from the parent to the chosen file, each with the validation accuracy left after it."""
+def ledger(job: Job, trajectory: Trajectory, chosen: Attempt, sizes: Mapping[str, int | None]) -> Iterator[LedgerRow]:
+    """Yield the stages from the parent to the chosen file, each with the validation accuracy left after it.
+
+    `sizes` are the bytes of float models by their digests.
+    """
     for model in _way_to(trajectory, chosen.snapshot):
         answers = ModelEvidence(answer_rows(job, "validation", model.validation_outputs), resources=None)
-        yield _ledger_row(job, model.title, answers, model.file_bytes, model.seconds or None)
+        yield _ledger_row(job, model.title, answers, sizes[model.digest], model.seconds or None)
     yield _ledger_row(job, chosen.rung.title, chosen.measured, chosen.size_bytes, chosen.seconds)
 
 
@@ -40,7 +43,7 @@ def _way_to(trajectory: Trajectory, last: Snapshot | Student) -> list[Snapshot |
     return [snapshot for snapshot in trajectory.snapshots if snapshot.index <= last.index]
 
 
-def _ledger_row(job: Job, stage: str, model: ModelEvidence, size_bytes: int, seconds: float | None) -> LedgerRow:
+def _ledger_row(job: Job, stage: str, model: ModelEvidence, size_bytes: int | None, seconds: float | None) -> LedgerRow:
     slices = tuple(SliceValue(name=str(c), value=accuracy(model, c)) for c in job.recipe.critical_slices)
     return LedgerRow(stage=stage, accuracy=accuracy(model), slices=slices, size_bytes=size_bytes, seconds=seconds)
 

@@ -231,21 +231,30 @@ def read_line(recorded: RecordedAnswer) -> DeviceOutcome | None:
 
 def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:
     """Yield (device, the answer to one version there), the earliest answer first; of one device or of all."""
-    aliases: dict[str, dict[str, Alias]] = {}
-    for recorded, line in device_answers(runs):
-        if device in (None, line.device):
-            if line.device not in aliases:
-                aliases[line.device] = _aliases(models, line.device)
-            when = datetime.fromtimestamp(recorded.started / 1000, UTC)
-            yield line.device, history_row(line, when, aliases[line.device].get(recorded.key, ""))
+    answers = [(recorded, line) for recorded, line in device_answers(runs) if device in (None, line.device)]
+    aliases = {name: _aliases(models, name) for name in dict.fromkeys(line.device for _, line in answers)}
+    last = {(line.device, line.release): recorded.run for recorded, line in answers}
+    for recorded, line in answers:
+        is_last = last[line.device, line.release] == recorded.run  # a release that lost its bundle is published again
+        now = aliases[line.device].get(line.release, "") if is_last else ""
+        yield line.device, history_row(line, datetime.fromtimestamp(recorded.started / 1000, UTC), now)
 
 
 def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryRow, ...]:
-    """Append the version that is being decided to the past ones; published, it replaces the deployed one."""
+    """Append the version that is being decided to the past ones; published, it replaces the deployed one.
+
+    One that is published again as the release that is deployed takes that row's place and leaves the previous one.
+    """
     past = tuple(past)
-    if not current.published or all(row.now != "deployed" for row in past):  # none, or this one is it already
+    deployed = next((row for row in past if row.now == "deployed"), None)
+    if not current.published or deployed is None:  # no place is taken, or the aliases name this one already
         return (*past, current)
-    after: dict[Alias, Alias] = {"deployed": "previous", "previous": "", "": ""}
+    again = current.release is not None and current.release == deployed.release
+    after: dict[Alias, Alias] = {
+        "deployed": "" if again else "previous",
+        "previous": "previous" if again else "",
+        "": "",
+    }
     return (*(row.model_copy(update={"now": after[row.now]}) for row in past), current)
 
 
@@ -256,6 +265,7 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
         when=f"{when:%Y-%m-%d %H:%M}",
         published=line.published,
         overridden=line.approval is not None,
+        release=line.release,
         now=now,
         scores_are_shares=line.scores_are_shares,
         accuracy=line.accuracy.candidate,
@@ -273,7 +283,7 @@ def why(line: DeviceOutcome) -> str:
     return line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}"
 
 
-def _aliases(models: EdgeModels, device: str) -> dict[str, Alias]:
-    """Return the alias that each run's edge model has today, by the key of the run."""
+def _aliases(models: EdgeModels, device: str) -> dict[int | None, Alias]:
+    """Return the alias that a release has today, by its number: one version may have been released several times."""
     found: dict[Alias, EdgeVersion | None] = {"previous": models.previous(device), "deployed": models.deployed(device)}
-    return {edge.run_key: alias for alias, edge in found.items() if edge is not None}
+    return {edge.release: alias for alias, edge in found.items() if edge is not None}

@@ -46,3 +46,26 @@ def test_a_plan_says_which_gates_the_test_rows_can_decide() -> None:
     assert result.exit_code == 0
     assert "recall on 8 against deployed" in result.output and "rows more, or a wider margin" in result.output
     assert "not a matter of rows" in result.output
+
+
+@pytest.mark.parametrize("day", ["31.01.2027", "2027-02-30", "tomorrow", ""])
+def test_a_day_in_another_form_is_one_sentence_with_an_example(
+    day: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.cli.prepare", lambda _: None)
+    words = ["--device", "press", "--name", "Ada", "--reason", "line 3 is shut", "--until", day]
+    monkeypatch.setattr("sys.argv", ["edgewright", "approve", "defects/7", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert f"got {day!r}; write it like 2027-01-31" in said and said.count("\n") == 1
+
+
+def test_nothing_to_compress_claims_no_more_than_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.cli.prepare", lambda _: None)
+    monkeypatch.setattr("flows.cli.start_prefect", lambda: lambda: None)
+    monkeypatch.setattr("flows.reconcile.reconcile", lambda _: [])
+    result = runner.invoke(app, ["reconcile"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "no newer version waits for an answer" in result.output and "Every" not in result.output

@@ -84,6 +84,18 @@ def test_what_is_deployed_stands_in_the_report_at_its_figures_on_validation(worl
     assert points["deployed"].accuracy == chosen.accuracy  # the same file on the same validation rows
 
 
+def test_the_parent_has_the_size_of_its_measured_file_wherever_a_report_shows_it(
+    world: Workspace, variant: Variant
+) -> None:
+    (device,) = flows.compress.compress("tiny", "1", variant("sized"), world).devices
+    text = Runs(world.tracking_uri, "tiny").read_text(device.run_id, "report.json")
+    content = ReportContent.model_validate_json(text)
+    (measured,) = (side.figures for side in content.sides if side.role == "parent")
+    (point,) = (point for point in content.points if point.kind == "parent")
+    assert measured is not None
+    assert point.size_bytes == content.ledger[0].size_bytes == measured.size_bytes
+
+
 @pytest.mark.usefixtures("in_turns")
 def test_runs_can_be_searched_by_what_the_gates_saw(world: Workspace, variant: Variant) -> None:
     outcome = flows.compress.compress("tiny", "1", variant("searched"), world)

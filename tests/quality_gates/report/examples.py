@@ -238,11 +238,13 @@ def _confusion() -> Confusion:
 
 
 def _history() -> tuple[HistoryRow, ...]:
-    return (
-        HistoryRow(version="1", when="2026-01-05 10:00", published=True, now="previous", accuracy=0.98, critical=0.95),
-        HistoryRow(version="2", when="2026-01-06 10:00", published=True, now="deployed", accuracy=0.99, critical=0.97),
-        HistoryRow(version="3", when="2026-01-07 10:00", published=False, accuracy=0.93, critical=0.38, why="Lost 8."),
+    first, second = {"release": 1, "now": "previous"}, {"release": 2, "now": "deployed"}
+    lines: tuple[dict[str, object], ...] = (
+        {"version": "1", "when": "2026-01-05 10:00", "accuracy": 0.98, "critical": 0.95, "published": True, **first},
+        {"version": "2", "when": "2026-01-06 10:00", "accuracy": 0.99, "critical": 0.97, "published": True, **second},
+        {"version": "3", "when": "2026-01-07 10:00", "accuracy": 0.93, "critical": 0.38, "published": False},
     )
+    return tuple(HistoryRow.model_validate({"why": "" if line["published"] else "Lost 8.", **line}) for line in lines)
 
 
 def _rungs() -> tuple[RungRow, ...]:

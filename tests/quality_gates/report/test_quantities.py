@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from quality_gates.report.quantities import duration, finite, percent, points, quantity, ratio, size
+from quality_gates.report.quantities import duration, finite, percent, points, quantity, ratio, score_writer, size
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,22 @@ def test_a_ratio_needs_two_positive_numbers(broken: float | None) -> None:
 def test_finite() -> None:
     assert finite(0.0) == 0.0
     assert finite(-math.inf) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([-0.115, -0.09871, -0.12], ["−0.115", "−0.099", "−0.120"]),
+        ([-1234.5, -9.0, None], ["−1234", "−9", "–"]),
+        ([-12.34, math.nan, -math.inf], ["−12.3", "–", "–"]),
+        ([0.0, None], ["0.00", "–"]),
+        ([], []),
+    ],
+)
+def test_scores_of_one_table_have_the_same_decimals(values: list[float | None], written: list[str]) -> None:
+    write = score_writer(values, shares=False)
+    assert [write(value) for value in values] == written
+
+
+def test_shares_of_one_table_are_percentages() -> None:
+    assert score_writer([0.5, 0.99997])(0.99997) == "99.99 %"

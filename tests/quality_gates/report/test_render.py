@@ -258,3 +258,14 @@ def test_times_are_compared_where_they_were_taken_in_turns_on_a_quiet_machine() 
     assert "faster" not in page and "slower" not in page
     bare = render_html(examples.published().model_copy(update={"turns": ()}))
     assert "Latency in turns" not in bare
+
+
+def test_the_history_has_release_numbers_and_says_that_the_page_is_older_than_its_own() -> None:
+    content = examples.refused()
+    page = render_html(content)
+    assert re.findall(r'data-label="release">(.*?)</td>', page) == ["1", "2", ""]
+    assert "its number is claimed after" not in page
+    this = content.history[0].model_copy(update={"version": "4", "release": None})
+    page = render_html(content.model_copy(update={"history": (*content.history, this)}))
+    assert re.findall(r'data-label="release">(.*?)</td>', page) == ["1", "2", "", "new"]
+    assert "its number is claimed after this page is written" in page

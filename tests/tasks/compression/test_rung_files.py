@@ -7,8 +7,10 @@ from onnx import numpy_helper
 import tasks.compression.rung_files
 from deployments.rungs import AsItIs, PostTraining, QuantizationAware
 from edge_runtime.model_files import model_files, weights_of
+from model_compression.errors import ExportError
 from model_compression.onnx_files import portable
-from tasks.compression import ModelFile, export_snapshot, make_file, measure_baseline
+from tasks.compression import ModelFile, export_snapshot, float_bytes, make_file, measure_baseline
+from tasks.errors import SystemFailure
 from tasks.upstream import resolve
 from tasks.workspace import Workspace
 from tests.tasks import tiny
@@ -66,6 +68,7 @@ def test_every_file_that_is_measured_is_in_the_portable_form(
     whole, plain = baseline.snapshot, export_snapshot(begun, baseline.snapshot)
     files = [make_file(begun, whole, rung) for rung in (AsItIs(kind="float"), PostTraining.model_validate(PTQ))]
     assert files[0].path == baseline.onnx
+    assert float_bytes(begun, whole) == files[0].size_bytes
     for file in files:
         beside = sum(path.stat().st_size for path in weights_of(file.path))
         assert beside > 0
@@ -75,3 +78,20 @@ def test_every_file_that_is_measured_is_in_the_portable_form(
     tensors = [numpy_helper.to_array(each) for each in onnx.load(files[0].path).graph.initializer]
     expected = [numpy_helper.to_array(each) for each in onnx.load(plain.path).graph.initializer]
     assert [array.tolist() for array in tensors] == [array.tolist() for array in expected]
+
+
+@pytest.mark.parametrize("error", [ExportError("It broke."), SystemFailure("It was killed.")])
+@pytest.mark.usefixtures("registered")
+def test_a_size_for_the_report_costs_no_answer(
+    error: Exception, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, warned: list[str]
+) -> None:
+    job = tiny.job(workspace)
+    begun = on(job, parent=resolve.fn(job))
+    snapshot = measure_baseline.fn(begun).snapshot
+
+    def fail(*_: object) -> ModelFile:
+        raise error
+
+    monkeypatch.setattr(tasks.compression.rung_files, "float_file", fail)
+    assert float_bytes(begun, snapshot) is None
+    assert warned == [f"parent: its float file has no size in the report. {error}"]

@@ -7,14 +7,9 @@ import pytest
 from tasks.errors import RegistryError
 from tasks.registry import Answers, EdgeModels, Runs
 from tasks.reporting import DeviceOutcome, device_answers, history, read_report
+from tests.tasks.reporting.recorded import NEW
 
 OLD = {"model": "m", "version": "1", "device": "bench", "size_bytes": 3}
-NONE = {"parent": None, "deployed": None, "candidate": None}
-NEW: dict[str, Any] = {
-    "model": "m", "version": "2", "device": "bench", "verdict": "fail", "published": False, "rung": "PTQ",
-    "snapshot": "parent", "accuracy": NONE, "critical_slice": None, "figures": {"parent": None, "candidate": None},
-    "reasons": ("It lost.",), "deployed_version": None, "run_id": "i", "version_run_id": "v",
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ def points(tmp_path: Path, validation: Evidence | None, deployed: str | None) ->
     rung = PostTraining(kind="ptq", calibration="minmax")
     chosen = Attempt(WHOLE, rung, ModelFile(path, "f", 0.0), measured(9, 120), verdict, "holds")
     climb: Any = SimpleNamespace(attempts=(chosen,), chosen=chosen)
-    return {point.kind: point for point in frontier(Trajectory((WHOLE,), (), "done", ()), climb, validation, deployed)}
+    found = frontier(Trajectory((WHOLE,), (), "done", ()), climb, {WHOLE.digest: 480}, validation, deployed)
+    return {point.kind: point for point in found}
 
 
 def test_what_is_deployed_stands_at_its_figures_on_validation(tmp_path: Path) -> None:
@@ -45,6 +46,7 @@ def test_what_is_deployed_stands_at_its_figures_on_validation(tmp_path: Path) ->
     )
     assert found["deployed"].note == "version 2, measured again on the same rows"
     assert found["rung"].chosen and not found["deployed"].chosen
+    assert found["parent"].size_bytes == 480  # its file's, not four bytes for each of its 100 parameters
 
 
 def test_before_the_first_deployment_there_is_no_such_point(tmp_path: Path) -> None:
