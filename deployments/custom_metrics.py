@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import pandas as pd
 
 from deployments.errors import ConfigurationError
+from deployments.user_calls import call_user_code
 from deployments.user_code import sources_digest
 from quality_gates.gates import Gate
 
@@ -36,13 +37,11 @@ def custom_metrics_digest(metrics: Mapping[str, CustomMetric]) -> str:
 
 def _load(name: str) -> CustomMetric:
     module_name, _, attribute = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # user code
-        raise ConfigurationError(
-            f"metric `{name}`: expected module {module_name} to import, got {type(error).__name__}: {error}; put its "
-            "folder on PYTHONPATH, or correct the gate's `metric`"
-        ) from error
+    module = call_user_code(
+        lambda: importlib.import_module(module_name),
+        f"metric `{name}`: expected module {module_name} to import",
+        "put its folder on PYTHONPATH, or correct the gate's `metric`",
+    )
     metric: CustomMetric | None = getattr(module, attribute, None)
     if metric is None or not inspect.isroutine(metric):
         raise ConfigurationError(

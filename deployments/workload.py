@@ -22,8 +22,9 @@ from deployments.answers import (
     prediction_task,
     reference_of,
 )
-from deployments.errors import ConfigurationError
+from deployments.errors import ConfigurationError, one_line
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
+from deployments.user_calls import call_user_code
 from deployments.user_code import sources_digest
 from edge_runtime.errors import EdgewrightError, is_of_system
 from model_compression.students import Interface
@@ -187,17 +188,16 @@ def load_workload(reference: str) -> Workload:
         ConfigurationError: the module does not import, or the class is no usable workload.
     """
     kind = _workload_class(reference)
-    try:
+
+    def made() -> Workload:
         workload = kind()
         check_attributes(workload.task, workload.labels, workload.preprocessing, workload.group, workload.written)
         return workload
-    except EdgewrightError as error:  # the workload says itself what is wrong
+
+    try:
+        return call_user_code(made, f"expected {kind.__name__}() to make one without arguments", "correct its __init__")
+    except EdgewrightError as error:
         raise ConfigurationError(f"workload `{reference}`: {error}") from error
-    except Exception as error:  # user code: whatever it raises is the answer
-        raise ConfigurationError(
-            f"workload `{reference}`: expected {kind.__name__}() to make one without arguments, got "
-            f"{_described(error)}; correct its __init__"
-        ) from error
 
 
 def _workload_class(reference: str) -> type[Workload]:
@@ -286,7 +286,7 @@ def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> Deploy
         ConfigurationError: there is no sample, or it is not usable.
     """
     try:
-        sample = workload.deployment_sample()
+        sample = call_user_code(workload.deployment_sample, "expected its rows", "correct Workload.deployment_sample")
         if sample is None:
             raise ConfigurationError(
                 "expected rows for the recipe's `representativeness`, got None; return some from "
@@ -294,25 +294,18 @@ def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> Deploy
             )
         return check_sample(sample, splits)
     except EdgewrightError as error:
-        said = f"{error}"
-    except Exception as error:  # user code
-        said = f"expected its rows, got {_described(error)}; correct Workload.deployment_sample"
-    raise ConfigurationError(f"workload `{reference_of(workload)}`: deployment sample: {said}")
+        raise ConfigurationError(f"workload `{reference_of(workload)}`: deployment sample: {error}") from error
 
 
 def _read_split(workload: Workload, name: SplitName) -> Split:
     try:
-        return workload.split(name)
+        return call_user_code(lambda: workload.split(name), "expected its rows", "correct Workload.split")
     except EdgewrightError as error:
         raise ConfigurationError(f"split `{name}`: {error}") from error
-    except Exception as error:  # user code
-        raise ConfigurationError(
-            f"split `{name}`: expected its rows, got {_described(error)}; correct Workload.split"
-        ) from error
 
 
 def _described(error: BaseException) -> str:
     """Return a user's error as text; one of the memory or the disk is raised again, as no user can correct it."""
     if is_of_system(error):
         raise error
-    return f"{type(error).__name__}: {error}"
+    return one_line(error)

@@ -2,6 +2,8 @@
 
 from edge_runtime.errors import EdgewrightError
 
+_LONGEST = 400  # characters of another's message
+
 
 class GateError(EdgewrightError):
     """The root of every error of the gates."""
@@ -44,9 +46,14 @@ class EmptySliceError(EvidenceError):
     """A slice that no measured row is in."""
 
 
+def in_one_line(error: BaseException) -> str:
+    """Return another library's or a user's error as part of a sentence: its type and the beginning of its message."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+
+
 def reason_and_remedy(error: Exception) -> tuple[str, str]:
     """Say in two sentences why a gate could not be evaluated and what to do about it."""
     if isinstance(error, EvidenceError):
         return error.reason, error.remedy
-    reason = f"The measurements could not be read ({type(error).__name__}: {error})."
+    reason = f"The measurements could not be read ({in_one_line(error)})."
     return reason, "Measure again; if it happens again, look at the frames that the measurement wrote."

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from deployments.answers import answers_of
 from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe
+from deployments.user_calls import call_user_code
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
-from model_compression.training import is_out_of_memory, predict
+from model_compression.training import predict
 from quality_gates.evidence import KnownClasses
 from tasks.emulation import answering_of, emulators_for
-from tasks.errors import EmulatorMissing, one_line
+from tasks.errors import EmulatorMissing
 from tasks.store import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
 
@@ -62,7 +63,11 @@ class Job:
     @cached_property
     def data(self) -> dict[str, str]:
         """The version of the data: the workload's own text for it, or the digest of every split and of the sample."""
-        version = self.workload.data_version()
+        version = call_user_code(
+            self.workload.data_version,
+            f"workload `{self.recipe.workload}`: expected a text or None as the version of the data",
+            "correct Workload.data_version",
+        )
         if version is not None:
             return {"data_version": str(version)}
         read: dict[str, str] = {name: split.digest for name, split in self.splits.items()}
@@ -84,15 +89,12 @@ class Job:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the workload's loss of a batch. Raises ConfigurationError where it fails or is no scalar."""
-        try:
-            value = self.workload.loss(outputs, targets)
-        except Exception as error:  # user code
-            if is_out_of_memory(error):
-                raise
-            raise ConfigurationError(
-                f"workload `{self.recipe.workload}`: expected the loss of outputs of shape {tuple(outputs.shape)} and "
-                f"targets of shape {tuple(targets.shape)}, got {one_line(error)}; correct Workload.loss"
-            ) from error
+        value = call_user_code(
+            lambda: self.workload.loss(outputs, targets),
+            f"workload `{self.recipe.workload}`: expected the loss of outputs of shape {tuple(outputs.shape)} and "
+            f"targets of shape {tuple(targets.shape)}",
+            "correct Workload.loss",
+        )
         if not isinstance(value, Tensor) or value.numel() != 1:
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise ConfigurationError(
@@ -100,6 +102,14 @@ class Job:
                 "Workload.loss"
             )
         return value
+
+    def augment(self, inputs: tuple[Tensor, ...], generator: Generator) -> tuple[Tensor, ...]:
+        """Return changed rows of the same meaning for a training step. Raises ConfigurationError where that fails."""
+        return call_user_code(
+            lambda: self.workload.augment(inputs, generator),
+            f"workload `{self.recipe.workload}`: expected changed rows for training",
+            "correct Workload.augment",
+        )
 
     def validation_score(self, model: nn.Module) -> float:
         """Return the mean score of a module on the validation rows."""
@@ -150,13 +160,11 @@ def right_answers(workload: Workload, split: Split) -> np.ndarray | None:
 
     Raises ConfigurationError where Workload.right_answers fails.
     """
-    try:
-        return workload.right_answers(split.targets)
-    except Exception as error:  # user code
-        raise ConfigurationError(
-            f"expected right answers for targets of shape {split.targets.shape}, got {one_line(error)}; correct "
-            "Workload.right_answers"
-        ) from error
+    return call_user_code(
+        lambda: workload.right_answers(split.targets),
+        f"expected right answers for targets of shape {split.targets.shape}",
+        "correct Workload.right_answers",
+    )
 
 
 def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deployments.errors import ConfigurationError
+from deployments.user_calls import call_user_code
 
 NOT_A_NUMBER = "not a number"
 """The prediction for a row whose output has NaN or infinite values."""
@@ -74,9 +75,14 @@ def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.nda
 
 
 def predictions_of(workload: AnsweringWorkload, outputs: np.ndarray) -> np.ndarray:
-    """Return a workload's predictions, NOT_A_NUMBER for rows whose output has NaN or infinite values."""
+    """Return a workload's predictions, NOT_A_NUMBER for rows whose output has NaN or infinite values.
+
+    Raises ConfigurationError where Workload.predictions fails.
+    """
     finite, filled = _filled(outputs)
-    predictions = np.asarray(workload.predictions(filled))
+    what = f"predictions for outputs of shape {outputs.shape}"
+    called = _called(workload, what, "correct Workload.predictions", lambda: workload.predictions(filled))
+    predictions = np.asarray(called)
     return predictions if finite.all() else _not_numbers(predictions, finite)
 
 
@@ -141,12 +147,4 @@ def _wrong(scores: np.ndarray, finite: np.ndarray) -> np.ndarray:
 
 
 def _called(workload: object, what: str, remedy: str, call: Callable[[], Found]) -> Found:
-    try:
-        return call()
-    except ConfigurationError:
-        raise
-    except Exception as error:  # user code
-        said = " ".join(str(error).split())[:400]
-        raise ConfigurationError(
-            f"workload `{reference_of(workload)}`: expected {what}, got {type(error).__name__}: {said}; {remedy}"
-        ) from error
+    return call_user_code(call, f"workload `{reference_of(workload)}`: expected {what}", remedy)

@@ -114,7 +114,7 @@ def build_student(
             model = make(interface, architecture.width, architecture.depth)
         except EdgewrightError:
             raise
-        except Exception as error:  # the user's code
+        except (Exception, SystemExit) as error:  # the user's code
             raise StudentError(
                 f"expected {architecture} to be built, got {cause_of(error)}; correct the factory"
             ) from error
@@ -130,7 +130,7 @@ def _check_outputs(model: nn.Module, architecture: Architecture, interface: Inte
     try:
         with torch.no_grad():
             outputs = model.eval()(*rows)
-    except Exception as error:  # the user's code
+    except (Exception, SystemExit) as error:  # the user's code
         raise StudentError(
             f"expected {architecture} to take inputs of shapes {interface.shapes}, got {cause_of(error)}; correct the "
             "factory"

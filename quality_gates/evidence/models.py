@@ -198,7 +198,7 @@ class Evidence:
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
     ways; `functions` the custom metrics by the name that the policy has for them; `classes` those that other splits
     name, so that one without a test row is missed; `turns` the times of the models beside each other, one record for
-    each number of rows at a time.
+    each number of rows at a time. `split` is where all these rows are from.
     """
 
     candidate: ModelEvidence
@@ -210,6 +210,7 @@ class Evidence:
     functions: Mapping[str, RowsMetric] = field(default_factory=dict)
     classes: KnownClasses = field(default_factory=KnownClasses)
     turns: tuple[LatencyInTurns, ...] = ()
+    split: str = "test"
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:
@@ -241,17 +242,17 @@ class Evidence:
 
     def _once(self, name: str, reference: ModelEvidence) -> PairedRows:
         if name not in self._laid:
-            self._laid[name] = _laid(self.candidate, reference, name)
+            self._laid[name] = _laid(self.candidate, reference, name, self.split)
         laid = self._laid[name]
         if isinstance(laid, EvidenceError):
             raise laid
         return laid
 
 
-def _laid(candidate: ModelEvidence, reference: ModelEvidence, against: str) -> PairedRows | EvidenceError:
+def _laid(candidate: ModelEvidence, reference: ModelEvidence, against: str, split: str) -> PairedRows | EvidenceError:
     name = "candidate" if reference is candidate else f"{against} model"
     try:
         rows = paired(candidate.measured_rows("candidate"), reference.measured_rows(name), name)
     except EvidenceError as error:
         return error
-    return PairedRows(rows, SliceIndex(rows))
+    return PairedRows(rows, SliceIndex(rows, split))

@@ -16,9 +16,9 @@ _VALUES_NAMED = 10
 class SliceIndex:
     """The slice columns of some rows. A column's values are told apart once, however many conditions ask for it."""
 
-    def __init__(self, rows: pd.DataFrame) -> None:
-        """Read nothing yet: a column is read when a condition asks for it."""
-        self._rows = rows
+    def __init__(self, rows: pd.DataFrame, split: str = "test") -> None:
+        """Read nothing yet: a column is read when a condition asks for it. `split` is where the rows are from."""
+        self._rows, self.split = rows, split
         self._columns: dict[str, _Column] = {}
 
     def mask(self, condition: SliceCondition | None) -> Mask:
@@ -32,10 +32,12 @@ class SliceIndex:
         for part in condition.parts:
             mask &= self._part(part)
         if not mask.any():
-            raise EmptySliceError(
-                f"No row has {condition}.", "Correct the `slice` in the recipe, or add such rows to the test split."
-            )
+            raise EmptySliceError(f"No row has {condition}.", self._more_rows)
         return mask
+
+    @property
+    def _more_rows(self) -> str:
+        return f"Correct the `slice` in the recipe, or add such rows to the {self.split} split."
 
     def values(self, column: str) -> tuple[npt.NDArray[np.intp], list[Value]]:
         """Return a code for each row and the value of each code; raises EvidenceError."""
@@ -53,13 +55,13 @@ class SliceIndex:
             what = f"{condition.column} = {condition.equals!r}" if condition.equals is not None else str(condition)
             raise EmptySliceError(
                 f"No row has {what}; it holds {column.named()}.",
-                "Correct the `slice` in the recipe, or add such rows to the test split.",
+                self._more_rows,
             )
         return mask
 
     def _column(self, name: str) -> "_Column":
         if name not in self._columns:
-            self._columns[name] = _Column.of(self._rows, name)
+            self._columns[name] = _Column.of(self._rows, name, self.split)
         return self._columns[name]
 
 
@@ -70,18 +72,18 @@ class _Column:
     distinct: list[object]
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, name: str) -> "_Column":
+    def of(cls, rows: pd.DataFrame, name: str, split: str) -> "_Column":
         if name not in rows.columns:
             raise EvidenceError(
                 f"No column {name!r} in the measured rows, which have {', '.join(map(str, rows.columns))}.",
-                f"Let the workload give every test row a {name!r}, or correct the `slice` in the recipe.",
+                f"Let the workload give every {split} row a {name!r}, or correct the `slice` in the recipe.",
             )
         values = rows[name]
         gaps = int(values.isna().sum())
         if gaps:
             raise EvidenceError(
                 f"{gaps} of {len(values)} rows have no {name}, so it is unknown whether they are in the slice.",
-                f"Give every test row a {name!r}, if need be a value that means unknown.",
+                f"Give every {split} row a {name!r}, if need be a value that means unknown.",
             )
         # Objects are told apart with their type: Python takes True for 1.
         told = pd.Series([(type(cell), cell) for cell in values]) if _is_mixed(values) else values

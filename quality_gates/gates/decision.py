@@ -82,12 +82,12 @@ def plan(
             yield PlanLine(gate.name, 0, None, f"no: {error.reason}")
 
 
-def check_slices(policy: GatePolicy, rows: pd.DataFrame) -> None:
-    """Raise PolicyError, before anything is trained, when a gate's slice finds no row in the test split.
+def check_slices(policy: GatePolicy, rows: pd.DataFrame, split: str = "test") -> None:
+    """Raise PolicyError, before anything is trained, when a gate's slice finds no row in a split.
 
     `rows` needs the slice columns only.
     """
-    index = SliceIndex(rows)
+    index = SliceIndex(rows, split)
     for gate in policy.gates:
         try:
             index.mask(getattr(gate, "slice", None))

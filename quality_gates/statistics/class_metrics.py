@@ -58,7 +58,7 @@ class ClassTable:
         if code is None or self.classes[code] not in known:
             raise EvidenceError(
                 f"No row is truly of class {of!r}; {_said(sorted(known, key=_order))}.",
-                "Correct `of` in the recipe, or add such rows to the test split.",
+                "Correct `of` in the recipe, or add such rows to the split that was measured.",
             )
         return code
 

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quality_gates.errors import EvidenceError
-from quality_gates.evidence import RowsMetric, one_side
+from quality_gates.errors import EvidenceError, in_one_line
+from quality_gates.evidence import RowsMetric, is_answer, one_side
 from quality_gates.statistics.bootstrap import SIDES, Floats, bca_bound, skewness
 from quality_gates.statistics.extreme_rows import extreme_rows
 
 DRAWS = 500
 JACKKNIFE_GROUPS = 50
+LIKE_ONE = 20  # rows whose answers all rows get, to see that a function looks at answers
 _SEED = 20_120_314
 Places: TypeAlias = npt.NDArray[np.intp]
 Extra: TypeAlias = tuple[int, int]
@@ -68,6 +69,7 @@ class PairedCustomMetric:
         return gain
 
     def _bounds(self, figure: _Of, confidence: float) -> tuple[float, float]:
+        self._check_moved()
         return self._lower(figure, confidence), -self._lower(lambda both: -figure(both), confidence)
 
     def _lower(self, figure: _Of, confidence: float) -> float:
@@ -90,22 +92,53 @@ class PairedCustomMetric:
         """Return the row more that moves a figure down the most."""
         return self._tried[0][int(np.argmin(figure(self._tried[1])))]
 
+    def _check_moved(self) -> None:
+        """Raise EvidenceError where the function gives one value whatever is answered: nothing is shown by it."""
+        if self.values[0] != self.values[1] or self._moved_by_a_row or self._moved_by_all_rows:
+            return
+        raise EvidenceError(
+            f"The function {self.name} gives {self.values[0]:g} whatever is answered, also for right and for wrong "
+            "answers: what does not vary cannot be compared.",
+            "Let it depend on the columns `prediction` or `score` of the rows that it gets.",
+        )
+
+    @property
+    def _moved_by_a_row(self) -> bool:
+        """True where one row more moves the function otherwise with a good answer than with a bad one."""
+        good, bad = np.split(self._of_more_rows, 2, axis=1)
+        return not np.array_equal(good, bad, equal_nan=True)
+
+    @property
+    def _moved_by_all_rows(self) -> bool:
+        """True where the function tells rows that are all answered like one row from those that are like another."""
+        rows = self._sides[0]
+        columns = [str(each) for each in rows.columns if is_answer(each) and each not in ("row_id", "target")]
+        measured, places = rows.iloc[: self.n], np.linspace(0, len(rows) - 1, LIKE_ONE).astype(int)
+        alike = ({column: [rows[column].iloc[place]] * self.n for column in columns} for place in np.unique(places))
+        values = [self._value_or_none(measured.assign(**answers)) for answers in alike]
+        return not np.array_equal(values[1:], values[:-1], equal_nan=True)
+
+    @cached_property
+    def _of_more_rows(self) -> Floats:
+        """The function's values (2 models, rows) with each row that one more could be, NaN where it takes none."""
+        everything = np.arange(self.n)
+        return np.array(
+            [
+                [self._value_or_none(rows.iloc[np.append(everything, place)]) for place in range(self.n, len(rows))]
+                for rows in self._sides
+            ]
+        )
+
     @cached_property
     def _tried(self) -> tuple[list[Extra], Floats]:
         """Rows that one more could be, and the function's values (rows, 2) of both models with each of them."""
-        sides, count = self._sides, (len(self._sides[0]) - self.n) // 2
-        everything, values = np.arange(self.n), np.full((2, 2 * count), np.nan)
-        for model, rows in enumerate(sides):
-            for place in range(2 * count):
-                try:
-                    values[model, place] = self._value(rows.iloc[np.append(everything, self.n + place)])
-                except EvidenceError:  # what the function does not take is no row that could be
-                    continue
+        values = self._of_more_rows
+        count = values.shape[1] // 2
         swapped = np.roll(np.arange(2 * count), count)  # a good answer of the one beside a bad one of the other
         both = np.stack([values[0], values[1][swapped]], axis=1)
         usable = np.isfinite(both).all(axis=1)
         if not usable.any():
-            return [(0, 0)], np.array([self._both(everything, (0, 0))])
+            return [(0, 0)], np.array([self._both(np.arange(self.n), (0, 0))])
         places = [(self.n + int(own), self.n + int(other)) for own, other in enumerate(swapped) if usable[own]]
         return places, both[usable]
 
@@ -143,12 +176,19 @@ class PairedCustomMetric:
         sides = zip(self._sides, more, strict=True)
         return np.array([self._value(rows.iloc[np.append(places, one)]) for rows, one in sides])
 
+    def _value_or_none(self, rows: pd.DataFrame) -> float:
+        """Return NaN for rows that the function does not take: they are none that could be."""
+        try:
+            return self._value(rows)
+        except EvidenceError:
+            return math.nan
+
     def _value(self, rows: pd.DataFrame) -> float:
         try:
             value = float(self.function(rows.reset_index(drop=True)))
-        except Exception as error:  # user code
+        except (Exception, SystemExit) as error:  # user code
             raise EvidenceError(
-                f"The function {self.name} failed ({type(error).__name__}: {error}).",
+                f"The function {self.name} failed ({in_one_line(error)}).",
                 "It gets one model's rows as a frame and returns a number, also for samples of them.",
             ) from error
         if not math.isfinite(value):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from quality_gates.evidence import OPTIONAL, REQUIRED
+from quality_gates.evidence import is_answer
 from quality_gates.policy import WORST_SCORES
 
 MOST = 100  # rows that a metric is tried on
@@ -40,7 +40,7 @@ def _as_they_are(candidate: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.D
 
 def _places(rows: pd.DataFrame) -> list[int]:
     """Return the first row of each value of a class and a slice column, and of each two of them."""
-    described = [column for column in rows.columns if not _is_answer(column)]
+    described = [column for column in rows.columns if not is_answer(column)]
     told = [column for column in described if rows[column].nunique(dropna=False) <= FEW_VALUES]
     found = {0: None}
     for column in told:
@@ -93,7 +93,7 @@ def _far_off(candidate: pd.DataFrame, reference: pd.DataFrame, places: list[int]
 
 def _moved(candidate: pd.DataFrame, reference: pd.DataFrame, places: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return rows with the answers of the rows that either model scores best and worst on."""
-    rows, answers = candidate.iloc[places[:MOST]], [column for column in candidate.columns if _is_answer(column)]
+    rows, answers = candidate.iloc[places[:MOST]], [column for column in candidate.columns if is_answer(column)]
     both = pd.concat([candidate, reference], ignore_index=True)
     order = np.argsort(both["score"].to_numpy(dtype=float), kind="stable")
     kept = [column for column in answers if column not in ("row_id", "target")]
@@ -120,7 +120,3 @@ def _widest(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
         return largest, 2 * largest
     place = int(np.lexsort((ours, theirs, differing))[-1])
     return float(min(ours[place], theirs[place])), float(max(ours[place], theirs[place]))
-
-
-def _is_answer(column: object) -> bool:
-    return column in REQUIRED or column in OPTIONAL or str(column).startswith("p(")

@@ -40,7 +40,7 @@ def distillation_targets(context: Context) -> DistillationTargets:
     Raises PreflightError for an ONNX parent, which cannot be asked for gradients.
     """
     job, parent = context.job, context.torch_parent
-    augment = job.workload.augment if job.workload.augments else None
+    augment = job.augment if job.workload.augments else None
     outputs, targets = np.load(context.parent_outputs("validation")), job.splits["validation"].targets
     soft_labels = soft_labels_of(job.workload, outputs, targets)
     if soft_labels is None:  # then no training distils, which was checked

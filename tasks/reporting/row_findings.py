@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from deployments.user_calls import call_user_code
+from deployments.workload import Split
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import UNLISTED, Evidence, ModelEvidence, flipped_rows, in_slice, paired, slice_table
 from quality_gates.policy import SliceCondition
 from quality_gates.report import Confusion, FlippedRow, Mistake, SliceRow, png_base64
 from quality_gates.statistics import ClassTable
-from tasks.job import Job
+from tasks.job import Job, right_answers
 
 SHOWN_FLIPS = 24
 SHOWN_MISTAKES = 12
@@ -56,14 +58,14 @@ def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) ->
 def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
     """Yield some flipped rows, those of critical slices first, as the release owner must see these."""
     test = job.splits["test"]
-    told = job.workload.right_answers(test.targets)
+    told = right_answers(job.workload, test)
     in_critical = np.zeros(len(flips), dtype=bool)
     for condition in job.recipe.critical_slices:
         in_critical |= _where(flips, condition)
     ordered = pd.concat([flips[in_critical], flips[~in_critical]])
     for _, row in ordered.head(SHOWN_FLIPS).iterrows():
         index = int(row["row_id"])
-        picture = job.workload.picture(test, index)
+        picture, text = _shown(job, test, index)
         slices = [f"{column} = {_short(row[column])}" for column in test.slices.columns]
         yield FlippedRow(
             row_id=str(index),
@@ -72,8 +74,19 @@ def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
             candidate_prediction=_short(row["candidate_prediction"]),
             slice=", ".join(slices),
             image_png_base64=None if picture is None else png_base64(picture),
-            text=job.workload.text(test, index),
+            text=text,
         )
+
+
+def _shown(job: Job, test: Split, row: int) -> tuple[np.ndarray | None, str | None]:
+    """Return the picture and the text of a test row, None for what the workload does not have."""
+    workload, which = job.workload, f"of test row {row}"
+    said = f"workload `{job.recipe.workload}`: expected"
+    picture = call_user_code(
+        lambda: workload.picture(test, row), f"{said} a picture {which}", "correct Workload.picture"
+    )
+    text = call_user_code(lambda: workload.text(test, row), f"{said} a text {which}", "correct Workload.text")
+    return picture, text
 
 
 def _short(value: object) -> str:

@@ -47,7 +47,9 @@ class References:
         """
         parent = measure_on(self.context, self.parent_file, split)
         job = self.context.job
-        return Evidence(candidate, parent, self._reference(split), functions=job.functions, classes=job.classes)
+        return Evidence(
+            candidate, parent, self._reference(split), functions=job.functions, classes=job.classes, split=split
+        )
 
     def files(self, candidate: Path) -> dict[Role, Path]:
         """Return the files that are timed beside each other: the candidate's, the parent's, and the reference's."""

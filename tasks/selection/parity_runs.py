@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deployments.answers import finite_rows
+from deployments.answers import finite_rows, predictions_of
 from deployments.workload import SplitName
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import measure
@@ -115,7 +115,7 @@ def _compare(candidate: _Candidate, check: ParityCheck, first: np.ndarray, secon
             f"expected numbers both ways, got NaN or infinity in {int(broken.sum())} of {len(first)} rows"
         )
     workload, pair = candidate.context.job.workload, (first, second)
-    answers = pair if workload.answers_are_values else tuple(workload.predictions(outputs) for outputs in pair)
+    answers = pair if workload.answers_are_values else tuple(predictions_of(workload, outputs) for outputs in pair)
     largest = float(np.abs(first - second).max() / max(1e-12, float(np.abs(first).max())))
     return ParityMeasurement(check, len(first), _differing(*answers), largest)
 

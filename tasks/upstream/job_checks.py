@@ -114,7 +114,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         raise ConfigurationError(f"{path}: {error}") from error
     for name in SEARCHED_AND_JUDGED:
         try:
-            check_slices(GatePolicy(gates=recipe.gates), splits[name].slices)
+            check_slices(GatePolicy(gates=recipe.gates), splits[name].slices, name)
         except PolicyError as error:
             raise PreflightError(f"{path}: key `gates`: on the {name} split: {error}") from error
     return workload, splits, sample

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from deployments.errors import ConfigurationError
+from deployments.user_calls import call_user_code
 from deployments.workload import Workload
 from model_compression.errors import IntakeError
 from model_compression.intake import input_specs, load_into, load_program, numbered, rebuild, untold_settings
@@ -19,7 +20,6 @@ from model_compression.onnx_files import graph_parameters
 from model_compression.pruning import int8_weight_bytes, parameters
 from model_compression.quantization import answers
 from model_compression.training import Arrays, predict
-from tasks.errors import one_line
 from tasks.job import Job
 
 CODE = (rebuild, load_into, load_program, predict, answers, __name__)
@@ -112,13 +112,11 @@ def _check_finite(outputs: np.ndarray, where: str) -> None:
 
 
 def _own_architecture(workload: Workload) -> nn.Module | None:
-    try:
-        module = workload.build_model()
-    except Exception as error:  # user code
-        raise ConfigurationError(
-            f"{type(workload).__name__}.build_model(): expected a torch module, got {one_line(error)}; "
-            "correct it in the workload"
-        ) from error
+    module = call_user_code(
+        workload.build_model,
+        f"{type(workload).__name__}.build_model(): expected a torch module",
+        "correct it in the workload",
+    )
     if module is not None and not isinstance(module, nn.Module):
         raise ConfigurationError(
             f"{type(workload).__name__}.build_model(): expected a torch module or None, got {type(module).__name__}; "

@@ -92,7 +92,7 @@ def _export_pickled(source: Path, example: tuple[Tensor, ...], path: Path) -> No
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.export.save(torch.export.export(module.eval(), example, dynamic_shapes=shapes), path)
-    except Exception as error:  # the module's own code, and any of an exporter's dozens of types
+    except (Exception, SystemExit) as error:  # the module's own code, and any of an exporter's dozens of types
         raise RegistryError(
             f"the pickled module {source.name}: expected to load it and export it with the workload's rows, got "
             f"{one_line(error)}; install what its code imports, see that the workload's rows fit it, or register it in "

@@ -1,5 +1,8 @@
 """Workloads that people get wrong, each in one way."""
 
+import sys
+from typing import Any, Never
+
 from deployments.workload import Split, SplitName
 from tests.end_to_end.tiny.workload import Tiny
 
@@ -18,6 +21,27 @@ class OutOfMemory(Tiny):
 
     def split(self, name: SplitName) -> Split:
         raise MemoryError(f"cannot allocate {name}")
+
+
+class Leaving(Tiny):
+    """A script that ends where it finds nothing to do."""
+
+    def split(self, *_: Any) -> Never:
+        sys.exit(0)
+
+
+class LeavingInTraining(Tiny):
+    """A loss that ends the process."""
+
+    def loss(self, *_: Any) -> Never:
+        sys.exit(0)
+
+
+class LeavingWithAnswers(Tiny):
+    """Predictions that end the process."""
+
+    def predictions(self, *_: Any) -> Never:
+        sys.exit(0)
 
 
 class NoSplit(Tiny):

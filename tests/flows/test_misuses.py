@@ -1,4 +1,4 @@
-"""30 ways to use the command line wrongly: each ends with one sentence and the right exit code, and no traceback."""
+"""More than 40 misuses of the command line: each ends with one sentence and the right exit code, and no traceback."""
 
 import os
 import shutil
@@ -147,6 +147,16 @@ def workload(reference: str) -> Command:
     return lambda place: check(place.changed("tests.end_to_end.tiny.workload:Tiny", reference))
 
 
+def compressed(name: str) -> Command:
+    """Return a command that compresses with one of the misused workloads, for a device that needs pruning."""
+
+    def command(place: Place) -> list[str]:
+        place.own_registry()
+        return compress(place.variant("misused", {"workload": f"{WORKLOADS}:{name}"}))
+
+    return command
+
+
 def recipe_of(content: bytes | str) -> Command:
     return lambda place: check(place.file(content))
 
@@ -189,6 +199,17 @@ MISUSES: Mapping[str, tuple[int, str, Command]] = {
     "a workload that is a number": (2, "expected NO_WORKLOAD to be a subclass", workload(f"{WORKLOADS}:NO_WORKLOAD")),
     "data that is not there": (2, "got FileNotFoundError: no such file: /data", workload(f"{WORKLOADS}:Raising")),
     "a split that is none": (2, "split `train`: expected a Split of a tuple of", workload(f"{WORKLOADS}:NoSplit")),
+    "a split that ends the process": (
+        2,
+        "split `train`: expected its rows, got SystemExit: 0; correct Workload.split",
+        workload(f"{WORKLOADS}:Leaving"),
+    ),
+    "a loss that ends the process": (2, "got SystemExit: 0; correct Workload.loss", compressed("LeavingInTraining")),
+    "answers that end the process": (
+        2,
+        "got SystemExit: 0; correct Workload.predictions and Workload.score",
+        compressed("LeavingWithAnswers"),
+    ),
     "data that memory does not hold": (3, "got MemoryError: cannot allocate", workload(f"{WORKLOADS}:OutOfMemory")),
     # The model.
     "a model of another recipe": (2, "key `model`: expected nobody, which is to be", always(*compress(model="nobody"))),

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from quality_gates.evidence import in_slice
 from quality_gates.gates import check_slices
 from quality_gates.policy import SliceCondition
 from tests.quality_gates.builders import against, eights, limit, policy, rows
+from tests.quality_gates.gates.every_kind import good, held
 
 
 def _slice(column: str, equals: str | int | float | bool) -> SliceCondition:
@@ -64,3 +67,12 @@ def test_slices_are_checked_before_training() -> None:
         check_slices(policy(against(), eights()), columns[columns["label"] != 8])
     with pytest.raises(PolicyError, match="No column 'label'"):
         check_slices(policy(eights()), pd.DataFrame({"site": ["north"]}))
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_the_remedy_of_a_gate_names_the_split_that_was_looked_at(split: str) -> None:
+    condition = {"column": "site", "equals": "nowhere"}
+    gate = {"kind": "non_inferiority", "metric": "accuracy", "against": "parent", "margin": 0.1, "confidence": 0.95}
+    result = held(gate | {"slice": condition}, dataclasses.replace(good(), split=split))
+    assert result.outcome == "fail"
+    assert result.remedy == f"Correct the `slice` in the recipe, or add such rows to the {split} split."

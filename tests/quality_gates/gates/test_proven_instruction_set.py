@@ -54,6 +54,8 @@ def test_another_set_that_is_accepted_warns_alone() -> None:
     decided = verdict(answered(OTHER), accepted=True)
     assert (decided.outcome, decided.gates[-1].outcome, decided.gates[-1].blocking) == ("pass", "inconclusive", False)
     assert "1 inconclusive, with a warning only" in decided.headline
+    assert decided.gates[-1].remedy is not None and "kind emulated" in decided.gates[-1].remedy
+    assert "accept_unproven" not in decided.gates[-1].remedy  # the recipe has it already
 
 
 @pytest.mark.parametrize("accepted", [True, False])

@@ -129,3 +129,58 @@ def test_a_row_without_a_right_answer_is_not_looked_past() -> None:
     gap = answers(60).assign(target=lambda rows: rows["target"].mask(rows["row_id"] == 3))
     result = held(gate, dataclasses.replace(seen(gap, gap), functions={"a:b": by_score}))
     assert result.outcome == "fail" and "1 of 60 rows have no right answer" in result.sentence
+
+
+def overwriting(rows: pd.DataFrame) -> float:
+    rows["score"] = 1.0
+    rows["prediction"] = rows["target"]
+    return by_score(rows)
+
+
+def share_of_cracks(rows: pd.DataFrame) -> float:
+    return float((rows["target"] == "crack").mean())
+
+
+@pytest.mark.parametrize("function", [lambda _: 1.0, overwriting, len, share_of_cracks])
+@pytest.mark.parametrize("of_itself", [True, False])
+def test_a_metric_that_no_answer_moves_never_passes(function: Metric, of_itself: bool) -> None:
+    limit = {"kind": "limit", "at_least": 0.1}
+    beside = {"kind": "non_inferiority", "against": "parent", "margin": 0.1}
+    gate = {"metric": "a:b", "better": "higher", "confidence": 0.95} | (limit if of_itself else beside)
+    evidence = dataclasses.replace(seen(answers(60, [3]), answers(60)), functions={"a:b": function})
+    result = held(gate, evidence)
+    assert (result.outcome, result.blocking) == ("fail", True)
+    assert "The function a:b gives" in result.sentence and "what does not vary cannot be compared" in result.sentence
+
+
+def median_score(rows: pd.DataFrame) -> float:
+    return float(rows["score"].median())
+
+
+def mean_confidence(rows: pd.DataFrame) -> float:
+    return float(rows["p(crack)"].mean())
+
+
+@pytest.mark.parametrize("function", [by_score, by_answers, missed_cracks, doubt, median_score, mean_confidence])
+def test_a_metric_that_answers_move_has_bounds(function: Metric) -> None:
+    rows = answers(60)
+    low, high = metric_of(function, rows, rows).own_bounds(0.95)
+    assert low < high
+
+
+def test_what_a_function_does_to_its_rows_is_not_seen_by_others() -> None:
+    paired = metric_of(by_score, answers(60, [3, 4]), answers(60))
+    disturbed = metric_of(lambda rows: by_score(rows) + 0 * overwriting(rows), answers(60, [3, 4]), answers(60))
+    before = disturbed.rows.copy()
+    assert disturbed.gain_bounds(0.95) == paired.gain_bounds(0.95)
+    pd.testing.assert_frame_equal(disturbed.rows, before)
+
+
+def leaving(_: pd.DataFrame) -> float:
+    raise SystemExit("bye\nbye")
+
+
+def test_a_function_that_ends_the_process_is_a_failed_gate_in_one_line() -> None:
+    gate = {"kind": "limit", "metric": "a:b", "better": "higher", "at_least": 0.1, "confidence": 0.95}
+    result = held(gate, dataclasses.replace(seen(answers(), answers()), functions={"a:b": leaving}))
+    assert result.outcome == "fail" and "The function a:b failed (SystemExit: bye bye)." in result.sentence

@@ -99,12 +99,12 @@ def test_a_recipe_is_checked_before_any_model_is_there(recipe: Path) -> None:
         (
             "{column: label, equals: d}",
             "key `gates`: on the validation split: Gate 'accuracy against parent': No row has label = 'd'; it holds "
-            "'a', 'b', 'c'. Correct the `slice` in the recipe",
+            "'a', 'b', 'c'. Correct the `slice` in the recipe, or add such rows to the validation split.",
         ),
         (
             "{column: sensor, equals: a}",
             "on the validation split: Gate 'accuracy against parent': No column 'sensor' in the measured rows, which "
-            "have label, site.",
+            "have label, site. Let the workload give every validation row a 'sensor'",
         ),
         ("{column: site, equals: true}", "No row has site = True; it holds 0, 1."),
     ],
@@ -122,7 +122,8 @@ def test_a_slice_of_the_validation_split_alone_is_refused(
     changed(recipe, GATE, f"    slice: {{column: site, equals: 1}}\n{GATE}")
     check(recipe, workspace)
     monkeypatch.setitem(ROWS, "test", 1)
-    assert "key `gates`: on the test split: Gate " in refused(PreflightError, recipe, workspace)
+    message = refused(PreflightError, recipe, workspace)
+    assert "key `gates`: on the test split: Gate " in message and "add such rows to the test split." in message
 
 
 def test_a_model_that_nobody_registered_is_named(recipe: Path, workspace: Workspace) -> None:

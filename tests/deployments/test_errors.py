@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.errors import one_line, without_secrets
+from deployments.errors import one_line, without_secrets
 
 
 def test_a_long_message_is_cut_and_its_lines_are_joined() -> None:
