@@ -186,17 +186,17 @@ def _point_cells(point: SizePoint, write: Callable[[float | None], str]) -> tupl
 
 def emulators_table(home: Path) -> TerminalTable:
     """Return a table of the CPUs that device profiles may name, and whether each can be emulated here."""
-    columns = Column("cpu"), Column("instructions")
+    columns = Column("cpu"), Column("instructions"), Column("emulated here")
     rows = []
     for cpu in CPUS.values():
         try:
             find_emulator(cpu, home)
-            state = "yes"
+            state, why = "yes", ""
         except EmulatorMissing as missing:
-            state = f"no: {missing}"
-        rows.append(Row((cpu.name, cpu.instruction_set), state))
+            state, why = "no", str(missing)
+        rows.append(Row((cpu.name, cpu.instruction_set, state), why))
     title = f"This machine: {instruction_set_here() or 'of a class that no profile names'}"
-    return TerminalTable(title, columns, rows, noted="emulated here")
+    return TerminalTable(title, columns, rows, noted="why")
 
 
 def prepare_emulators(home: Path, console: Console) -> None:

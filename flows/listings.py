@@ -32,9 +32,15 @@ def _device_cells(device: DeviceProfile) -> tuple[str, ...]:
 
 def plan_table(title: str, lines: Sequence[PlanLine]) -> TerminalTable:
     """Return a table of what the test rows can decide of each gate."""
-    columns = Column("gate"), Column("rows", right=True), Column("needed", right=True)
+    columns = (
+        Column("gate"),
+        Column("rows", right=True, spare=3),
+        Column("needed", right=True, spare=2),
+        Column("can decide", spare=1),
+    )
     rows = []
     for line in lines:
         counts = ("-" if count is None else f"{count:,}" for count in (line.rows, line.needed))
-        rows.append(Row((line.name, *counts), line.answer))
-    return TerminalTable(title, columns, rows, noted="can decide")
+        answer, _, why = line.answer.partition(": ")
+        rows.append(Row((line.name, *counts, answer), why))
+    return TerminalTable(title, columns, rows, noted="why")

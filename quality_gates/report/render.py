@@ -15,7 +15,7 @@ from quality_gates.report import quantities
 from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures, limit_value
 from quality_gates.report.content import ReportContent
 from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
-from quality_gates.report.quantities import MISSING, finite, score, score_change, score_title, unit_of
+from quality_gates.report.quantities import MISSING, finite, score_change, score_title, score_writer, unit_of
 from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines, turn_lines
 from quality_gates.verdict import GateResult, Verdict
 
@@ -50,6 +50,7 @@ def render_html(content: ReportContent) -> str:
             side_rows=side_rows(content.sides, content.scores_are_shares, content.turns),
             turn_lines=turn_lines(content.turns),
             frontier=frontier_picture(content.points, content.size_budget_bytes, content.scores_are_shares),
+            frontier_score=score_writer([point.accuracy for point in content.points], content.scores_are_shares),
             slice_lines=slice_lines(content.slices),
             ledger=ledger_of(content.ledger, content.scores_are_shares),
             confusion=confusion_picture(content.confusion, content.flips_against),
@@ -120,7 +121,7 @@ def _tables(content: ReportContent) -> Iterator[RenderableType]:
         lines = [
             (
                 line.row.stage,
-                *(text for value, by in line.figures for text in (score(value, shares), score_change(by, shares))),
+                *(text for value, by in line.figures for text in (ledger.write(value), score_change(by, shares))),
             )
             for line in ledger.lines
         ]

@@ -16,14 +16,15 @@ from quality_gates.report.quantities import (
     percent,
     quantity,
     ratio,
-    score,
     score_change,
     score_title,
+    score_writer,
     times,
 )
 from quality_gates.representativeness import Comparison, Representativeness
 
 Row: TypeAlias = Mapping[str, Any]
+WriteScore: TypeAlias = Callable[[float | None], str]
 BAR_WIDTH = 120.0
 _SEVERITY = ("undecided", "alike")
 _BADGES = {"differs": ("fail", "Differs"), "undecided": ("inconclusive", "Undecided"), "alike": ("pass", "Alike")}
@@ -75,9 +76,11 @@ def side_rows(sides: Sequence[Side], shares: bool = True, turns: Sequence[Latenc
     A time has a change only where both models' were taken in the same `turns`.
     """
     single = next((each for each in turns if each.batch_size == 1), None)
-    rows = [_scores(score_title(shares), sides, lambda side: side.accuracy, shares)]
+    values = [value for side in sides for value in (side.accuracy, *(each.value for each in side.slices))]
+    write = score_writer(values, shares)
+    rows = [_scores(score_title(shares), sides, lambda side: side.accuracy, shares, write)]
     for name in dict.fromkeys(value.name for side in sides for value in side.slices):
-        rows.append(_scores(name, sides, partial(_slice_value, name), shares))
+        rows.append(_scores(name, sides, partial(_slice_value, name), shares, write))
     rows += [_figures(sides, name, resource, single) for name, resource in RESOURCES.items()]
     return tuple(rows)
 
@@ -108,10 +111,11 @@ class LedgerLine:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger's columns, accuracy and the slices, and its lines."""
+    """The ledger's columns, accuracy and the slices, its lines, and the writer of their scores."""
 
     columns: tuple[str, ...]
     lines: tuple[LedgerLine, ...]
+    write: WriteScore
 
 
 def ledger_of(rows: Sequence[LedgerRow], shares: bool = True) -> Ledger | None:
@@ -126,7 +130,8 @@ def ledger_of(rows: Sequence[LedgerRow], shares: bool = True) -> Ledger | None:
     if len(rows) > 2:
         together = rows[-1].model_copy(update={"stage": "all of them", "seconds": _total_seconds(rows)})
         lines.append(_ledger_line(together, rows[0], slices))
-    return Ledger((score_title(shares), *slices), tuple(lines))
+    write = score_writer([value for line in lines for value, _ in line.figures], shares)
+    return Ledger((score_title(shares), *slices), tuple(lines), write)
 
 
 @dataclass(frozen=True)
@@ -208,12 +213,14 @@ def _compared(change: float | None, shares: bool) -> str:
     return f"candidate {score_change(change, shares)}" if change else "the same"
 
 
-def _scores(label: str, sides: Sequence[Side], read: Callable[[Side], float | None], shares: bool) -> SideRow:
+def _scores(
+    label: str, sides: Sequence[Side], read: Callable[[Side], float | None], shares: bool, write: WriteScore
+) -> SideRow:
     candidate = _candidate(sides)
     cells = []
     for side in sides:
         change = _change(read(candidate), read(side)) if candidate and side is not candidate else None
-        cells.append(Cell(score(read(side), shares), _compared(change, shares)))
+        cells.append(Cell(write(read(side)), _compared(change, shares)))
     return SideRow(label, tuple(cells))
 
 

@@ -92,6 +92,7 @@ def test_a_plan_keeps_the_names_of_gates_whole(width: int) -> None:
     gate = "recall on scratches of the packing line against deployed"
     lines = shown(plan_table("recipe on press", [PlanLine(gate, 1200, 99_000, "no: " + "more rows, " * 9)]), width)
     assert any(gate in line for line in lines) and max(map(len, lines)) <= width
+    assert ("rows 1,200" in in_words(lines)) == (width == 80) and "more rows, more rows" in in_words(lines)
 
 
 def test_a_name_that_is_wider_than_the_terminal_is_folded_and_not_cut() -> None:

@@ -36,3 +36,10 @@ def test_a_missing_figure_leaves_its_changes_out_and_no_others() -> None:
 
 def test_nothing_makes_no_ledger() -> None:
     assert ledger_of([]) is None
+
+
+def test_the_scores_of_a_ledger_of_errors_are_rounded_alike() -> None:
+    ledger = ledger_of([row("parent", -0.115, -0.0987), row("QAT", -0.12, None)], shares=False)
+    assert ledger is not None
+    written = [[ledger.write(value) for value, _ in line.figures] for line in ledger.lines]
+    assert written == [["−0.115", "−0.099"], ["−0.120", "–"]]

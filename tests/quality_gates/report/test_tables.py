@@ -81,7 +81,7 @@ def test_what_is_deployed_is_said_in_words() -> None:
 def test_scores_that_are_no_shares_of_rows_are_plain_numbers() -> None:
     worse, better = (side.model_copy(update={"accuracy": -value}) for side, value in ((CANDIDATE, 12.5), (PARENT, 10)))
     rows = {row.label: row.cells for row in side_rows((worse, better), shares=False)}
-    assert [cell.value for cell in rows["Score"]] == ["−12.5", "−10"]
+    assert [cell.value for cell in rows["Score"]] == ["−12.5", "−10.0"]  # rounded alike
     assert rows["Score"][1].note == "candidate −2.50"
 
 
