@@ -47,8 +47,10 @@ def answered(runs: Runs, *answers: tuple[str, int | None]) -> None:
     """Record answers of a device one after the other, each a version and its release; all of a version have one key."""
     for version, release in answers:
         published = release is not None
-        outcome = NEW | {"version": version, "published": published, "release": release}
-        run = runs.device(runs.parent(version, f"key {version}", "m", {}), version, "bench", f"device {version}")
+        parent = runs.parent(version, f"key {version}", "m", {})
+        run = runs.device(parent, version, "bench", f"device {version}")
+        own = {"version": version, "run_id": run, "version_run_id": parent}
+        outcome = NEW | own | {"published": published, "release": release}
         Answers(runs).record(run, "published" if published else "refused", outcome)
 
 

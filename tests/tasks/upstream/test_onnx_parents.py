@@ -139,7 +139,8 @@ def test_a_version_without_its_file_is_refused(workspace: Workspace, tmp_path: P
 def test_nothing_of_it_is_trained(workspace: Workspace, tmp_path: Path) -> None:
     asked, parent = answered(workspace, graph(), tmp_path)
     ladder = [{"kind": "ptq", "calibration": "minmax"}, QAT]
-    asked = replace(asked, recipe=recipe_of(ladder, distil=distilling(), devices=asked.recipe.devices))
+    same = {"workload": asked.recipe.workload, "devices": asked.recipe.devices}
+    asked = replace(asked, recipe=recipe_of(ladder, distil=distilling(), **same))
     (device,) = asked.recipe.devices
     begun = on(asked, device, parent)
     check_students(begun)
