@@ -60,8 +60,9 @@ $(VENV)/shuttle $(VENV)/browser $(VENV)/reuters $(VENV)/docs: $(VENV)/%: $(VENV)
 	@touch $@
 
 COV ?=
-test: setup ## Unit and end-to-end tests
-	$(BIN)/python -m pytest -m 'not slow and not browser' $(COV)
+BESIDE ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: setup ## Unit and end-to-end tests, a file on each core at a time (one after the other with BESIDE=)
+	$(BIN)/python -m pytest $(BESIDE) -m 'not slow and not browser' $(COV)
 
 coverage: ## make test, measured: prints the lines that no test runs, fails below the floor
 	$(MAKE) test COV=--cov
