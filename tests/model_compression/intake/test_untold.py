@@ -134,7 +134,7 @@ def test_a_momentum_of_zero_of_a_program_in_training_mode_is_one(tmp_path: Path)
         (lambda: nn.AlphaDropout(0.3), {"p": 0.3}),
         (lambda: nn.RReLU(0.2, 0.4), {"lower": 0.2, "upper": 0.4}),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else type(value()).__name__,
 )
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_what_the_program_tells_is_restored(
