@@ -2,8 +2,17 @@
 
 import os
 
+import pytest
+
 from flows.environment import QUIET
 
 os.environ.update(QUIET)
-for name in ("CI", "GITHUB_ACTIONS"):
-    os.environ.pop(name, None)  # torch, typer and others behave differently under them; users do not have them
+for name in ("CI", "GITHUB_ACTIONS", "COLUMNS", "LINES"):
+    os.environ.pop(name, None)  # torch, typer, rich and others behave differently under them; users do not have them
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))  # they share the cores
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the file of long tests first, so that no core waits for it alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_changes.py")

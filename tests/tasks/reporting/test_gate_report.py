@@ -39,7 +39,7 @@ def test_the_decision_in_words(outcome: str, deployed: str | None, words: str) -
 @pytest.fixture
 def job() -> Any:
     workload = Tiny()
-    recipe = SimpleNamespace(critical_slices=[SliceCondition(column="label", equals=8)])
+    recipe = SimpleNamespace(workload="tiny", critical_slices=[SliceCondition(column="label", equals=8)])
     return SimpleNamespace(workload=workload, splits={"test": workload.split("test")}, recipe=recipe)
 
 
