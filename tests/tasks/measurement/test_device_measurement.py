@@ -122,7 +122,7 @@ def test_weights_beside_the_graph_are_measured_and_damaged_ones_are_not(tiny: Jo
     assert evidence.resources is not None
     assert evidence.resources.size_bytes == graph.stat().st_size + beside.stat().st_size
     assert evidence.file_sha256 == model_digest(graph)
-    beside.write_bytes(bytes(beside.stat().st_size))
+    beside.write_bytes(bytes(255 - byte for byte in beside.read_bytes()))
     damaged = measure_on(on(tiny, device()), graph, "test")
     assert (damaged.rows, damaged.resources) == (None, None)
     assert damaged.failure is not None and f"expected weights with the sha256 {beside.name}" in damaged.failure
