@@ -3,9 +3,9 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
@@ -56,6 +56,14 @@ WorkloadReference = Annotated[
 ]
 
 
+NONE = "none"
+
+
+def _or_the_word_none(schema: dict[str, Any]) -> None:
+    """Let a schema take the word that recipes write for nothing."""
+    schema["anyOf"] = [{"const": NONE}, *schema["anyOf"]]
+
+
 class Recipe(Frozen):
     """Instructions for every new version of one upstream model. Its digest is its version."""
 
@@ -89,9 +97,14 @@ class Recipe(Frozen):
     first: Literal["floors", "accept"] = "floors"
     """A first release on a device needs a `limit` on every critical slice (`floors`); `accept` only warns where it has
     none."""
-    alpha_spending: Literal["none"] | AlphaSpending = "none"
+    alpha_spending: AlphaSpending | None = Field(default=None, json_schema_extra=_or_the_word_none)
     """False passes over all looks at one test split: `none`, where each look has the gates' own confidence, or a total
     over a number of looks, each of which is then tested at an equal share of it."""
+
+    @field_validator("alpha_spending", mode="before")
+    @classmethod
+    def _word_for_nothing(cls, given: object) -> object:
+        return None if given == NONE else given
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -155,7 +168,7 @@ class Recipe(Frozen):
     @property
     def tested_gates(self) -> tuple[Gate, ...]:
         """The gates at the confidence at which they are tested: higher than their own where false passes are spent."""
-        if self.alpha_spending == "none":
+        if self.alpha_spending is None:
             return self.gates
         return tuple(gate.at_confidence(1 - self.alpha_spending.level) for gate in self.gates)
 

@@ -168,8 +168,7 @@ def _edge_models(model: str) -> EdgeModels:
 
 def _ledger(recipe: Path) -> tuple[Ledger, AlphaSpending | None]:
     read, splits = check_recipe(recipe)
-    spending = read.alpha_spending if isinstance(read.alpha_spending, AlphaSpending) else None
-    return ledger_of(Workspace.from_environment().tracking_uri, read, splits["test"]), spending
+    return ledger_of(Workspace.from_environment().tracking_uri, read, splits["test"]), read.alpha_spending
 
 
 def _look_cells(look: TakenLook) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def next_look(job: Job, question_key: str) -> Look:
 
 def warn_of_worn_rows(job: Job) -> None:
     """Warn of devices whose gates will be inconclusive, as all looks at the test rows are taken."""
-    if job.recipe.alpha_spending == "none":
+    if job.recipe.alpha_spending is None:
         return
     for device in job.devices:
         worn = withheld(next_look(job, job.question_key(device)))
@@ -86,7 +86,7 @@ def withheld(look: Look) -> Unanswered | None:
 
 def _counted(recipe: Recipe, number: int, in_all: int, grants: list[Grant]) -> Look:
     spending = recipe.alpha_spending
-    if spending == "none":
+    if spending is None:
         return Look(number=number, in_all=in_all)
     granted = sum(grant.looks for grant in grants)
     allowed = spending.looks + granted
