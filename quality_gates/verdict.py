@@ -97,7 +97,7 @@ class Look(_Record):
 
     @property
     def sentence(self) -> str:
-        """How worn the test rows are, in words."""
+        """The wear of the test rows in words."""
         others = self.in_all - self.number
         beside = f" Gates of other recipes took {others:,} more." if others > 0 else ""
         if self.allowed is None or self.level is None:
