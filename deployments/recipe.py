@@ -3,17 +3,26 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
 from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
 from deployments.techniques import Distil, FineTune, Prune, Search
 from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
-from quality_gates.gates import Gate, GatePolicy, NonInferiority, Parity, ProvenInstructionSet, check_shows
-from quality_gates.policy import SliceCondition
+from quality_gates.gates import (
+    Floors,
+    Gate,
+    GatePolicy,
+    NonInferiority,
+    Parity,
+    ProvenInstructionSet,
+    check_shows,
+    without_floor,
+)
+from quality_gates.policy import AlphaSpending, SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
@@ -47,6 +56,14 @@ WorkloadReference = Annotated[
 ]
 
 
+NONE = "none"
+
+
+def _or_the_word_none(schema: dict[str, Any]) -> None:
+    """Let a schema take the word that recipes write for nothing."""
+    schema["anyOf"] = [{"const": NONE}, *schema["anyOf"]]
+
+
 class Recipe(Frozen):
     """Instructions for every new version of one upstream model. Its digest is its version."""
 
@@ -77,6 +94,17 @@ class Recipe(Frozen):
     """Ways of quantization to try, in any order: they are climbed from cheap to costly."""
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
     """Gates that a release must hold, beside the budgets of the device. All must pass."""
+    first: Literal["floors", "accept"] = "floors"
+    """A first release on a device needs a `limit` on every critical slice (`floors`); `accept` only warns where it has
+    none."""
+    alpha_spending: AlphaSpending | None = Field(default=None, json_schema_extra=_or_the_word_none)
+    """False passes over all looks at one test split: `none`, where each look has the gates' own confidence, or a total
+    over a number of looks, each of which is then tested at an equal share of it."""
+
+    @field_validator("alpha_spending", mode="before")
+    @classmethod
+    def _word_for_nothing(cls, given: object) -> object:
+        return None if given == NONE else given
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -116,13 +144,16 @@ class Recipe(Frozen):
         return list(dict.fromkeys(conditions))
 
     def policy(self, device: DeviceProfile) -> GatePolicy:
-        """Return the recipe's gates, the device's budgets, and the gate on the instruction set that answered."""
+        """Return the recipe's gates, the device's budgets, and the gates that the pipeline adds.
+
+        Those are about critical slices without a floor, and about the instruction set that answered.
+        """
         proven = ProvenInstructionSet(on_inconclusive="warn" if self.accept_unproven_instruction_set else "fail")
-        return GatePolicy(gates=(*self.gates, *device.budgets.limits(), proven))
+        return GatePolicy(gates=(*self.tested_gates, *device.budgets.limits(), *self._floors(), proven))
 
     def search_policy(self, device: DeviceProfile) -> GatePolicy:
         """Return the gates for snapshots and rungs on the way: all but those that decide once, at the end."""
-        gates = [gate for gate in self.gates if not gate.decides_once]
+        gates = [gate for gate in self.tested_gates if not gate.decides_once]
         return GatePolicy(gates=(*gates, *device.budgets.limits()))
 
     def rungs(self, device: DeviceProfile) -> list[Rung]:
@@ -132,7 +163,34 @@ class Recipe(Frozen):
     @property
     def answer_gates(self) -> tuple[Gate, ...]:
         """The gates that look at nothing but a candidate's answers, so that they hold for a model in any form."""
-        return tuple(gate for gate in self.gates if gate.by_answers)
+        return tuple(gate for gate in self.tested_gates if gate.by_answers)
+
+    @property
+    def tested_gates(self) -> tuple[Gate, ...]:
+        """The gates at the confidence at which they are tested: higher than their own where false passes are spent."""
+        if self.alpha_spending is None:
+            return self.gates
+        return tuple(gate.at_confidence(1 - self.alpha_spending.level) for gate in self.gates)
+
+    @property
+    def asks_for_anchor(self) -> bool:
+        """True where a gate compares with the anchor."""
+        return any(getattr(gate, "against", None) == "anchor" for gate in self.gates)
+
+    @property
+    def gates_digest(self) -> str:
+        """The sha256 of what the gates ask, whatever their names and order: looks at a test split count under it."""
+        asked = sorted(gate.model_dump_json(exclude={"name"}) for gate in self.gates)
+        return hashlib.sha256("\n".join(asked).encode()).hexdigest()
+
+    @property
+    def without_floor(self) -> tuple[SliceCondition, ...]:
+        """The critical slices that have no limit on a metric."""
+        return without_floor(self.gates, self.critical_slices)
+
+    def _floors(self) -> tuple[Floors, ...]:
+        slices = self.without_floor
+        return (Floors(slices=slices, on_inconclusive="warn" if self.first == "accept" else "fail"),) if slices else ()
 
 
 def read_recipe(path: Path) -> Recipe:

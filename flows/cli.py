@@ -9,14 +9,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flows.environment import prepare
+from flows.decision_commands import anchor, looks
+from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.prefect_api import start_prefect
 
 if TYPE_CHECKING:  # prepare() sets the environment that mlflow and prefect read when they are imported
     from tasks.reporting import Outcome
-
-HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
 
 app = typer.Typer(
     name="edgewright",
@@ -29,6 +28,8 @@ recipes = typer.Typer(help="Look at recipes.", no_args_is_help=True)
 app.add_typer(recipes, name="recipes")
 gates = typer.Typer(help="Look at gates.", no_args_is_help=True)
 app.add_typer(gates, name="gates")
+app.add_typer(anchor, name="anchor")
+app.add_typer(looks, name="looks")
 console = Console()
 
 NOTHING_ASKED = "Nothing to compress: no newer version waits for an answer, and no answer is asked for again."

@@ -40,7 +40,7 @@ from tasks.reporting import (
     release_tags,
     report_content,
 )
-from tasks.selection import DeviceTrials, climb, judge, references
+from tasks.selection import DeviceTrials, climb, judge, references, warn_of_worn_rows
 from tasks.upstream import Context, DeviceContext, check_representativeness, preflight, resolve
 from tasks.workspace import Workspace
 
@@ -72,7 +72,8 @@ def compress(
         if repeated is not None:
             return repeated
         runs, run = open_run(job)
-        job = replace(job, asked=asked)
+        job = replace(job, asked=asked, again=again)
+        warn_of_worn_rows(job)
         try:
             devices, failures = _compress(Context(job, resolve(job), runs, run), back)
         except BaseException as error:

@@ -17,7 +17,9 @@ Value: TypeAlias = str | int | float | bool
 Name: TypeAlias = Annotated[str, Field(min_length=1)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Confidence: TypeAlias = Annotated[float, Field(strict=True, gt=0.5, lt=1)]
-Reference: TypeAlias = Literal["parent", "deployed"]
+Reference: TypeAlias = Literal["parent", "deployed", "anchor"]
+RELEASED: tuple[Reference, ...] = ("deployed", "anchor")
+"""The references that are releases: there is none before a first release has passed."""
 OnInconclusive: TypeAlias = Literal["fail", "warn"]
 ParityCheck: TypeAlias = Literal[
     "torch_onnx", "batched_single", "optimized_plain", "reloaded_original", "emulated_native"
@@ -210,6 +212,23 @@ def below_one_for_proportions(metric: object, bound: float) -> float:
     if metric in NAMED and metric not in ERRORS and bound >= 1:
         raise PydanticKnownError("less_than", {"lt": 1})
     return bound
+
+
+class AlphaSpending(Setting):
+    """A share of false passes that is spent over a number of looks at one test split, the same share at each of them.
+
+    The chance that any of the looks passes a version that it should not is at most their sum (Bonferroni's inequality).
+    """
+
+    total: float = Field(strict=True, gt=0, lt=0.5)
+    """The largest chance that any of the looks passes a version whose loss is as large as a margin, such as 0.05."""
+    looks: int = Field(strict=True, ge=1)
+    """The number of looks at one test split, one for each version, device and recipe; then new test rows are needed."""
+
+    @property
+    def level(self) -> float:
+        """The share of false passes of one look."""
+        return self.total / self.looks
 
 
 def probability_column(of: Value | None) -> str:

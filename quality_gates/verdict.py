@@ -69,28 +69,77 @@ class Approval(_Record):
     verdict_sha256: str
 
 
+class Look(_Record):
+    """One look of some gates at a test split.
+
+    `number` counts the versions, devices and recipes that these gates have decided on with these rows, this one
+    included; `in_all` those of any gates. `allowed` is how many may be decided, `granted` of them by a named person
+    beyond the recipe, and `level` the share of false passes that each may spend; None where the recipe spends nothing.
+    """
+
+    number: int = Field(ge=1)
+    in_all: int = Field(ge=1)
+    allowed: int | None = None
+    granted: int = 0
+    level: float | None = None
+
+    @property
+    def is_too_many(self) -> bool:
+        """True where the rows are worn: all looks that are allowed were taken by others."""
+        return self.allowed is not None and self.number > self.allowed
+
+    @property
+    def short(self) -> str:
+        """The number, the looks allowed and the level, in a few words."""
+        if self.allowed is None or self.level is None:
+            return f"look {self.number:,}"
+        return f"look {self.number:,} of {self.allowed:,}, each at {100 * self.level:g} %"
+
+    @property
+    def sentence(self) -> str:
+        """The wear of the test rows in words."""
+        others = self.in_all - self.number
+        beside = f" Gates of other recipes took {others:,} more." if others > 0 else ""
+        if self.allowed is None or self.level is None:
+            return f"Look {self.number:,} of these gates at the test rows; no number of looks is set.{beside}"
+        granted = f", {self.granted:,} of them granted beyond the recipe," if self.granted else ""
+        return (
+            f"Look {self.number:,} of {self.allowed:,}{granted} at the test rows; each may pass falsely in "
+            f"{100 * self.level:g} % of cases.{beside}"
+        )
+
+
 class Verdict(_Record):
     """All gates and what follows from them. It cannot be built with an outcome that its gates do not give.
 
     An approval of exactly these gates makes it `overridden`; quality_gates.approval says what may be approved.
     `file_sha256` names the file that was measured: nothing else may be registered or published with this verdict.
+    `look` says how often the test rows have been decided on, and at which level.
     """
 
     outcome: VerdictOutcome
     gates: tuple[GateResult, ...] = Field(min_length=1)
     approval: Approval | None = None
     file_sha256: str | None = None
+    look: Look | None = None
 
     @classmethod
-    def of(cls, gates: tuple[GateResult, ...], approval: Approval | None = None, file: str | None = None) -> Self:
+    def of(
+        cls, gates: tuple[GateResult, ...], approval: Approval | None = None, file: str | None = None,
+        look: Look | None = None,
+    ) -> Self:  # fmt: skip
         """Build the verdict that follows from the gates, and from an approval if there is one; `file` was measured."""
         outcome = "overridden" if approval else overall(gates)
-        return cls(outcome=outcome, gates=gates, approval=approval, file_sha256=file)
+        return cls(outcome=outcome, gates=gates, approval=approval, file_sha256=file, look=look)
 
     @property
     def unapproved(self) -> Self:
         """The verdict that the gates give alone."""
-        return self.of(self.gates, None, self.file_sha256)
+        return self.of(self.gates, None, self.file_sha256, self.look)
+
+    def at(self, look: Look) -> Self:
+        """Return the verdict with the look at the test rows that it was given by."""
+        return self.of(self.gates, self.approval, self.file_sha256, look)
 
     @model_validator(mode="after")
     def _outcome_follows_from_gates(self) -> Self:
@@ -163,6 +212,7 @@ class Verdict(_Record):
         parts = [f"{held} of {len(self.gates)} gates hold"]
         parts += [f"{waiting} not applicable yet"] if waiting else []
         parts += [f"{warned} inconclusive, with a warning only"] if warned else []
+        parts += [self.look.short] if self.look and self.look.allowed else []
         return ", ".join(parts)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ class Job:
     """One run of `compress`: the version, the recipe for it, and its data.
 
     `identity` is what the registry holds under the version's number. `asked` are the devices that want an answer: all
-    of the recipe, or those that have none yet.
+    of the recipe, or those that have none yet. `again` is set where a person asks whatever was answered before.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Job:
     sample: DeploymentSample | None = None  # read where the recipe asks for it
     identity: str = ""
     asked: tuple[DeviceProfile, ...] | None = None
+    again: bool = False
 
     @property
     def devices(self) -> tuple[DeviceProfile, ...]:
@@ -81,6 +83,17 @@ class Job:
     def device_key(self, device: DeviceProfile) -> str:
         """Return the digest of everything that one device's answer depends on."""
         return device_key(self.run_key, device, self.workspace.home)
+
+    def question_key(self, device: DeviceProfile) -> str:
+        """Return the digest of what people decide on for one device: model, recipe, workload, data and profile.
+
+        Code, libraries, CPU and emulator do not count, so that a new toolchain is no second chance.
+        """
+        return digest_of({"shared": self._question, "device": device.model_dump(mode="json")})[:32]
+
+    @cached_property
+    def _question(self) -> dict[str, Any]:
+        return _question(self.identity, self.recipe, self.workload, self.data)
 
     @cached_property
     def answer_key(self) -> str:
@@ -173,17 +186,19 @@ def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str
     That is the registered model, the recipe without its devices, the workload with what it imports, its data, the
     custom metrics, the pipeline's code and its libraries.
     """
-    return digest_of(
-        {
-            "identity": identity,
-            "recipe": recipe.model_dump_json(exclude={"devices"}),
-            "workload": code_digest(workload, recipe.workload),
-            "data": dict(data),
-            "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
-            "code": code_digests(PIPELINE),
-            "libraries": libraries(),
-        }
-    )[:32]
+    question = _question(identity, recipe, workload, data)
+    return digest_of(question | {"code": code_digests(PIPELINE), "libraries": libraries()})[:32]
+
+
+def _question(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> dict[str, Any]:
+    """Return what people decide on, on every device."""
+    return {
+        "identity": identity,
+        "recipe": recipe.model_dump_json(exclude={"devices"}),
+        "workload": code_digest(workload, recipe.workload),
+        "data": dict(data),
+        "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
+    }
 
 
 def device_key(shared: str, device: DeviceProfile, home: Path) -> str:

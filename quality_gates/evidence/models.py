@@ -198,7 +198,9 @@ class Evidence:
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
     ways; `functions` the custom metrics by the name that the policy has for them; `classes` those that other splits
     name, so that one without a test row is missed; `turns` the times of the models beside each other, one record for
-    each number of rows at a time. `split` is where all these rows are from.
+    each number of rows at a time. `split` is where all these rows are from. `anchor` is the release that cumulative
+    margins are held against, None where there is none yet or no gate asks for it. `withheld` says why no answers of
+    these rows may be looked at, and what to do.
     """
 
     candidate: ModelEvidence
@@ -211,19 +213,27 @@ class Evidence:
     classes: KnownClasses = field(default_factory=KnownClasses)
     turns: tuple[LatencyInTurns, ...] = ()
     split: str = "test"
+    anchor: ModelEvidence | None = None
+    withheld: Unanswered | None = None
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:
-        """Lay candidate and reference side by side, once for all gates; None where nothing is deployed.
+        """Lay candidate and reference side by side, once for all gates; None where no release is the reference yet.
 
         Raises EvidenceError.
         """
         if against == "parent":
             return self.beside_parent()
-        if self.deployed is None:
+        release = self.anchor if against == "anchor" else self.deployed
+        if release is None:
             self.candidate.measured_rows("candidate")
             return None
-        return self._once(against, self.deployed)
+        return self._once(against, release)
+
+    def check_open(self) -> None:
+        """Raise UnansweredError where the rows may not be looked at."""
+        if self.withheld is not None:
+            raise UnansweredError(self.withheld.reason, self.withheld.remedy)
 
     def beside_parent(self) -> PairedRows:
         """Lay candidate and parent side by side; there always is a parent. Raises EvidenceError."""

@@ -3,7 +3,7 @@
 A policy and the evidence come in, a verdict goes out. Each kind declares its keys in a recipe, how it is decided, how
 many rows it needs, and how reports show it. A new kind is a file with a subclass of `GateKind`, and an entry in the
 union `Gate` and in `KINDS`; its class is public only where another room builds or reads such gates itself. The pipeline
-adds `ProvenInstructionSet` by itself.
+adds `ProvenInstructionSet` and `Floors` by itself.
 """
 
 from quality_gates.gates.decision import (
@@ -21,7 +21,7 @@ from quality_gates.gates.decision import (
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import AllowedSide, Demand, GateKind, Shown
-from quality_gates.gates.limit import Limit
+from quality_gates.gates.limit import Floors, Limit, without_floor
 from quality_gates.gates.non_inferiority import NonInferiority
 from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine
@@ -36,6 +36,7 @@ __all__ = [
     "Calibration",
     "Demand",
     "Flips",
+    "Floors",
     "FoundSlices",
     "Gate",
     "GateKind",
@@ -55,4 +56,5 @@ __all__ = [
     "shown_of",
     "unproven",
     "unseen_classes",
+    "without_floor",
 ]

@@ -12,7 +12,7 @@ from quality_gates.evidence import Evidence, KnownClasses, SliceIndex
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import GateKind, Shown
-from quality_gates.gates.limit import Limit
+from quality_gates.gates.limit import Floors, Limit
 from quality_gates.gates.non_inferiority import NonInferiority
 from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine, PlannedRows
@@ -20,7 +20,7 @@ from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
 from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
-from quality_gates.policy import MetricChoice, Setting
+from quality_gates.policy import RELEASED, MetricChoice, Setting
 from quality_gates.statistics import check_classes
 from quality_gates.verdict import Verdict
 
@@ -28,6 +28,11 @@ Gate: TypeAlias = Annotated[
     NonInferiority | Limit | Flips | Parity | Calibration | Plausibility | Representative | FoundSlices,
     Field(discriminator="kind"),
 ]
+
+
+AnyGate: TypeAlias = Annotated[Gate | ProvenInstructionSet | Floors, Field(discriminator="kind")]
+ADDED = (ProvenInstructionSet, Floors)
+"""The kinds that the pipeline adds by itself: no recipe has them."""
 
 
 def _by_name(*kinds: type[GateKind]) -> Mapping[str, type[GateKind]]:
@@ -41,7 +46,7 @@ KINDS = _by_name(NonInferiority, Limit, Flips, Parity, Calibration, Plausibility
 class GatePolicy(Setting):
     """All the gates of a release. Every one of them must pass."""
 
-    gates: tuple[Annotated[Gate | ProvenInstructionSet, Field(discriminator="kind")], ...] = Field(min_length=1)
+    gates: tuple[AnyGate, ...] = Field(min_length=1)
     """The gates, each with a name of its own."""
 
     @field_validator("gates")
@@ -113,7 +118,7 @@ def unproven(gates: Sequence[GateKind]) -> str | None:
     for gate in gates:
         if gate.demand == "no_finding":
             why.setdefault("passes unless a fault is shown", []).append(gate.name)
-        elif gate.demand == "proof" and getattr(gate, "against", None) == "deployed":
+        elif gate.demand == "proof" and getattr(gate, "against", None) in RELEASED:
             why.setdefault("waits for a deployed model", []).append(gate.name)
         elif gate.demand == "proof":
             why.setdefault("only warns", []).append(gate.name)
@@ -144,5 +149,5 @@ def unseen_classes(policy: GatePolicy, rows: pd.DataFrame, classes: KnownClasses
 
 def shown_of(kind: str) -> Shown:
     """Return how results of a kind are shown; a stored verdict may have a kind that is no longer known."""
-    known = {**KINDS, **_by_name(ProvenInstructionSet)}.get(kind)  # the second are the pipeline's: no recipe has them
+    known = {**KINDS, **_by_name(*ADDED)}.get(kind)
     return known.shown() if known else Shown()

@@ -21,7 +21,7 @@ class Flips(GateKind):
     name: Name
     """The gate's own name."""
     against: Reference = "deployed"
-    """The model that the candidate is compared with: the parent, or the one that is deployed now."""
+    """The model that the candidate is compared with: the parent, the last release that passed, or the anchor."""
     at_most: Share
     """The largest share of all rows that may flip from right to wrong, such as 0.01."""
     confidence: Confidence

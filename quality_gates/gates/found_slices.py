@@ -42,7 +42,7 @@ class FoundSlices(GateKind):
     name: Name
     """The gate's own name."""
     against: Reference
-    """The model that the candidate is compared with: the parent, or the one that is deployed now."""
+    """The model that the candidate is compared with: the parent, the last release that passed, or the anchor."""
     columns: tuple[str, ...] | None = Field(default=None, min_length=1)
     """The slice columns that are searched; all of them where it is left out."""
     min_rows: int = Field(strict=True, ge=2)

@@ -1,7 +1,8 @@
-"""The limit gate: a resource or a metric of the candidate against an absolute bound."""
+"""The limit gate, a resource or a metric against an absolute bound, and the gate on critical slices that have none."""
 
 import math
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,7 +13,7 @@ from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
 from quality_gates.policy import Confidence, Metric, MetricChoice, Name, OnInconclusive, SliceCondition, Value, one_of
-from quality_gates.statistics import value_with_bounds
+from quality_gates.statistics import is_class, value_with_bounds
 from quality_gates.verdict import GateOutcome, GateResult
 
 ENERGY = "energy_mj"
@@ -194,6 +195,99 @@ class Limit(GateKind):
             n=int(n),
             candidate_value=value,
         )
+
+
+class Floors(GateKind):
+    """Critical slices that no limit holds, on the first release of a device class.
+
+    A gate against the deployed model says nothing before there is one, and one against the parent passes a parent that
+    is as bad. So a first release is inconclusive where a critical slice has no limit of its own. The pipeline adds this
+    gate for such slices; a recipe cannot leave it out, it can only accept a first release without a floor.
+    """
+
+    kind: Literal["floors"] = "floors"
+    name: Name = "floors of critical slices"
+    """The gate's own name."""
+    slices: tuple[SliceCondition, ...] = Field(min_length=1)
+    """The critical slices that have no limit on a metric."""
+    on_inconclusive: OnInconclusive = "fail"
+    """The consequence on a first release: fail, or a warning, which the recipe accepts."""
+
+    decides_once: ClassVar[bool] = True
+
+    @classmethod
+    def shown(cls) -> Shown:
+        """Show the mean score on the worst of the slices."""
+        return Shown(allowed="above")
+
+    @property
+    def by_answers(self) -> bool:
+        """False: it looks at the release that there is to compare with."""
+        return False
+
+    @property
+    def demand(self) -> Demand:
+        """Nothing of the answers themselves: a limit that is missing is missing for every model."""
+        return "nothing"
+
+    @property
+    def heading(self) -> str:
+        """The words themselves."""
+        return "Floors of critical slices"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The metric's name."""
+        return {"metric": "accuracy"}
+
+    def plan(self, _: PlannedRows, /) -> PlanLine:
+        """Say that a first release cannot pass it."""
+        named = _listed(self.slices)
+        accepted = " as the recipe accepts" if self.on_inconclusive == "warn" else ""
+        return PlanLine(self.name, None, None, f"no: a first release has no limit where {named}{accepted}")
+
+    def decide(self, evidence: Evidence) -> GateResult:
+        """Pass where a release is there to compare with; a first one without a floor is inconclusive."""
+        laid = evidence.alone()
+        masks = {condition: laid.index.mask(condition) for condition in self.slices}
+        scores = laid.rows["candidate_score"]
+        worst = min(masks, key=lambda condition: float(scores[masks[condition]].mean()))
+        value, n = float(scores[masks[worst]].mean()), int(masks[worst].sum())
+        is_share = evidence.candidate.right_or_wrong
+        said = f"{in_words.metric_value(is_share, value)} where {worst}, on {in_words.rows(n)}"
+        first = evidence.deployed is None
+        return self.concluded(
+            "inconclusive" if first else "pass",
+            f"{self.heading}: no limit says what is enough where {_listed(self.slices)}; the candidate has {said}"
+            + (", and no release has passed here that it could be compared with." if first else "."),
+            lambda: (
+                "Add a `limit` on a metric with this `slice`, or accept a first release without by `first: accept`."
+            ),
+            slice=str(worst),
+            candidate_value=value,
+            n=n,
+            unit="proportion" if is_share else "value",
+        )
+
+
+def without_floor(gates: Sequence[GateKind], slices: Iterable[SliceCondition]) -> tuple[SliceCondition, ...]:
+    """Return the slices that no limit on a metric holds; one that only warns where it is inconclusive holds none.
+
+    The recall of a class is a limit of the slice of rows with that label too, as it is the accuracy there.
+    """
+    floors = [gate.choice for gate in gates if isinstance(gate, Limit) and gate.metric is not None and gate.binds]
+    return tuple(condition for condition in slices if not any(_is_of(floor, condition) for floor in floors))
+
+
+def _is_of(floor: MetricChoice, condition: SliceCondition) -> bool:
+    if floor.slice == condition:
+        return True
+    labelled = floor.metric == "recall" and floor.slice is None and condition.column == "label"
+    return labelled and condition.equals is not None and is_class(condition.equals, floor.of)
+
+
+def _listed(slices: Sequence[SliceCondition]) -> str:
+    return "; ".join(map(str, slices))
 
 
 def _over(resource: Resource, value: float, bound: float) -> str:

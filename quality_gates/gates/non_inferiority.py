@@ -31,10 +31,10 @@ class NonInferiority(MetricChoice, GateKind):
     name: Name
     """The gate's own name."""
     against: Reference
-    """The model that the candidate is compared with: the parent, or the one that is deployed now."""
+    """The model that the candidate is compared with: the parent, the last release that passed, or the anchor."""
     margin: float = Field(strict=True, ge=0)
     """The largest loss that is allowed, in the metric's unit: 0.02 of a proportion are two percentage points. 0 demands
-    a measurable improvement."""
+    a measurable improvement. Against the anchor it is the loss of all releases since then together."""
     confidence: Confidence
     """The one-sided confidence of each bound, such as 0.95."""
     on_inconclusive: OnInconclusive = "fail"

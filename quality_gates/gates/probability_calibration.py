@@ -54,8 +54,8 @@ class Calibration(GateKind):
     """The score of a row: brier, from 0 to 2 over all classes, which few rows suffice for; or log_loss, which weighs
     answers most that are sure and wrong. Both are better when smaller."""
     against: Reference | None = None
-    """The model that the candidate is compared with, where there is a `margin`: the parent, or the one that is deployed
-    now."""
+    """The model that the candidate is compared with, where there is a `margin`: the parent, the last release that
+    passed, or the anchor."""
     margin: float | None = Field(default=None, strict=True, ge=0)
     """The most by which the mean score may be larger than the reference's, such as 0.02."""
     at_most: float | None = Field(default=None, strict=True, gt=0)

@@ -71,6 +71,7 @@ def render_text(content: ReportContent) -> RenderableType:
         Text(f"{_SYMBOLS[outcome]} {content.verdict.headline}", style=_STYLES[outcome]),
         Text(content.decision),
         *_answers(content),
+        *([Text(content.verdict.look.sentence)] if content.verdict.look else []),
         *_approval(content.verdict),
         *(Text(f"Why: {reason}") for reason in content.verdict.reasons),
         _gates_table(content.verdict.gates),

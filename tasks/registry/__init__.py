@@ -12,10 +12,12 @@ from tasks.registry.edge_versions import (
     NOT_ANSWERED,
     NOT_RECORDED,
     OF_WORKLOAD,
+    Anchor,
     Candidate,
     EdgeVersion,
     Lineage,
 )
+from tasks.registry.ledger import Grant, Ledger, TakenLook
 from tasks.registry.runs import Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
@@ -26,14 +28,18 @@ __all__ = [
     "NOT_RECORDED",
     "OF_WORKLOAD",
     "UNDECIDED",
+    "Anchor",
     "Answers",
     "Candidate",
     "EdgeModels",
     "EdgeVersion",
+    "Grant",
+    "Ledger",
     "Lineage",
     "RecordedAnswer",
     "RegisteredModel",
     "Runs",
+    "TakenLook",
     "Upstream",
     "edge_name",
     "register_upstream",

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tasks.errors import RegistryError, one_line
-from tasks.registry.runs import ANSWER, DEVICE, DEVICE_KEY, KEY, MODEL, STAGE, VERSION, Runs
+from tasks.registry.runs import ANSWER, DEVICE, DEVICE_KEY, KEY, MODEL, QUESTION_KEY, STAGE, VERSION, Runs
 
 logger = logging.getLogger("edgewright")
 ANSWER_KEY = "edgewright.answer_key"
@@ -96,7 +96,14 @@ class Answers:
 
         An answer whose outcome can no longer be read is passed over with a warning.
         """
-        for run in self.runs.search({DEVICE_KEY: device_key, VERSION: version}):
+        yield from self._decided({DEVICE_KEY: device_key, VERSION: version})
+
+    def to_question(self, version: str, question_key: str) -> Iterator[RecordedAnswer]:
+        """Yield the answers that a device got to what people decide on, with whatever toolchain; as `of_device`."""
+        yield from self._decided({QUESTION_KEY: question_key, VERSION: version})
+
+    def _decided(self, tags: Mapping[str, str]) -> Iterator[RecordedAnswer]:
+        for run in self.runs.search(tags):
             found = self._answer_of(run)
             if found is not None and found.answer != UNDECIDED:
                 yield found

@@ -1,7 +1,7 @@
 """Edge models: a registered model per upstream model and device, with one version for each release and no other.
 
 A candidate that was judged stays with its run. It gets a version here when it is released, under a release number that
-only grows; the aliases name what is deployed, what was before, and the reference of the gates.
+only grows; the aliases name what is deployed, what was before, the reference of the gates, and the anchor.
 """
 
 import shutil
@@ -26,6 +26,7 @@ from tasks.registry.edge_versions import (
     RELEASE,
     SOURCE_MODEL,
     WAS_DEPLOYED,
+    Anchor,
     Candidate,
     EdgeVersion,
     Lineage,
@@ -35,6 +36,7 @@ from tasks.registry.runs import Runs
 DEPLOYED = "deployed"
 PREVIOUS = "previous"
 REFERENCE = "reference"
+ANCHOR = "anchor"
 
 
 class EdgeModels:
@@ -66,6 +68,42 @@ class EdgeModels:
         return max(
             (each for each in known if each.release <= deployed.release), key=lambda each: each.release, default=None
         )
+
+    def anchor(self, device: str, without: str = "") -> Anchor | None:
+        """Return what cumulative margins are held against, None before a release has passed.
+
+        That is the release that a person chose, else the first one that passed. One that was published against its
+        gates is none. A release under the run key `without` is left out unless a person chose it: it is the one that
+        is being decided.
+        """
+        version = self._aliased(device, ANCHOR)
+        chosen = None if version is None else Anchor.of(version)
+        if chosen and chosen.edge.passed and (chosen.by is not None or chosen.edge.run_key != without):
+            return chosen
+        passed = [each for each in self.releases(device) if each.passed and each.run_key != without]
+        first = min(passed, key=lambda each: each.release, default=None)
+        return None if first is None else Anchor(first)
+
+    def set_anchor(self, device: str, release: int, *, by: str, when: str, reason: str) -> Anchor:
+        """Move the anchor to a release that passed, and keep who moved it, when and why, on its page.
+
+        Raises RegistryError where there is no such release, or where it was published against its gates.
+        """
+        known = {each.release: each for each in self.releases(device)}
+        edge, name = known.get(release), edge_name(self.model, device)
+        if edge is None:
+            got = f"releases {', '.join(map(str, sorted(known)))}" if known else "no release"
+            raise RegistryError(f"{name}: expected release {release} to be there, got {got}; choose one of those")
+        if not edge.passed:
+            raise RegistryError(
+                f"{name}: expected a release that passed its gates as the anchor, got release {release}, which was "
+                "published against them; choose another"
+            )
+        anchor = Anchor(edge, by, when, reason)
+        for key, text in anchor.tags.items():
+            self.client.set_model_version_tag(edge.name, edge.version, key, text)
+        self.client.set_registered_model_alias(edge.name, ANCHOR, edge.version)
+        return anchor
 
     def releases(self, device: str) -> list[EdgeVersion]:
         """Return every release of a device class; versions that Edgewright did not register are left out."""
@@ -149,11 +187,18 @@ class EdgeModels:
             return edge
         if edge.passed:
             self.client.set_registered_model_alias(edge.name, REFERENCE, edge.version)
+            self._name_first_anchor(device)
         if now is not None and now.version != edge.version:
             self.client.set_registered_model_alias(edge.name, PREVIOUS, now.version)
         self.client.set_registered_model_alias(edge.name, DEPLOYED, edge.version)
         self.client.set_model_version_tag(edge.name, edge.version, WAS_DEPLOYED, "true")
         return edge
+
+    def _name_first_anchor(self, device: str) -> None:
+        """Name the first release that passed as the anchor, where the alias names none."""
+        anchor = self.anchor(device) if self._aliased(device, ANCHOR) is None else None
+        if anchor is not None:
+            self.client.set_registered_model_alias(anchor.edge.name, ANCHOR, anchor.edge.version)
 
     def was_deployed(self, device: str, number: int) -> bool:
         """Tell whether the alias has named a release, whatever a person has moved it to since."""
@@ -199,10 +244,14 @@ class EdgeModels:
         return EdgeVersion.of(self.client.get_model_version(known.name, known.version))
 
     def _by_alias(self, device: str, alias: str) -> EdgeVersion | None:
+        version = self._aliased(device, alias)
+        return None if version is None else EdgeVersion.of(version)
+
+    def _aliased(self, device: str, alias: str) -> ModelVersion | None:
         name = edge_name(self.model, device)
         try:
             version = self.client.get_registered_model(name).aliases.get(alias)
-            return None if version is None else EdgeVersion.of(self.client.get_model_version(name, version))
+            return None if version is None else self.client.get_model_version(name, version)
         except MlflowException as error:
             if error.error_code == MISSING:
                 return None

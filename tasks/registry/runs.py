@@ -26,6 +26,7 @@ VERSION = "edgewright.version"
 MODEL = "edgewright.model"
 DEVICE = "edgewright.device"
 DEVICE_KEY = "edgewright.device_key"
+QUESTION_KEY = "edgewright.question_key"
 ANSWER = "edgewright.answer"
 CLOSED = "edgewright.closed_because"
 
@@ -59,13 +60,16 @@ class Runs:
         found = self.search({MLFLOW_PARENT_RUN_ID: parent, STAGE: stage})
         return str(found[0].info.run_id) if found else None
 
-    def device(self, parent: str, version: str, device: str, key: str) -> str:
-        """Return the child run that works on a device's answer; one that gave an answer is not taken up again."""
+    def device(self, parent: str, version: str, device: str, key: str, question: str = "") -> str:
+        """Return the child run that works on a device's answer; one that gave an answer is not taken up again.
+
+        `question` is the part of the key that people decide on.
+        """
         for run in self.search({MLFLOW_PARENT_RUN_ID: parent, DEVICE_KEY: key}):
             if ANSWER not in run.data.tags:
                 return self._taken_up(run)
         fixed = {STAGE: device, DEVICE: device, DEVICE_KEY: key, VERSION: version, MODEL: self.model, **_own()}
-        tags = {MLFLOW_PARENT_RUN_ID: parent, **fixed}
+        tags = {MLFLOW_PARENT_RUN_ID: parent, QUESTION_KEY: question, **fixed}
         return str(self.client.create_run(self.experiment, run_name=device, tags=tags).info.run_id)
 
     def close_dead(self) -> list[str]:

@@ -45,7 +45,7 @@ def report_content(
         published=outcome.published,
         deployed_version=deployed,
         decision=decision(verdict, deployed),
-        **_answers(context, evidence.candidate),
+        **_answers(context, evidence),
         scores_are_shares=outcome.scores_are_shares,
         sides=tuple(_sides(job, climb, judgement)),
         turns=evidence.turns,
@@ -65,7 +65,7 @@ def report_content(
         flips_total=None if flips is None else len(flips),
         flips_against=f"{_role(judgement)} version {compared}" if compared else "the parent",
         representativeness=judgement.representativeness,
-        lineage=tuple(_lineage(context, trajectory, evidence.candidate).items()),
+        lineage=tuple(_lineage(context, trajectory, judgement).items()),
     )
 
 
@@ -92,8 +92,11 @@ def decision(verdict: Verdict, deployed: str | None) -> str:
     return f"Refused; {stays}."
 
 
-def _answers(context: DeviceContext, candidate: ModelEvidence) -> dict[str, Any]:
+def _answers(context: DeviceContext, evidence: Evidence) -> dict[str, Any]:
     """Return the content about the CPU that the rows were answered on."""
+    if evidence.withheld is not None:
+        return {"answers": f"No test row was read: {evidence.withheld.reason} {evidence.withheld.remedy}"}
+    candidate = evidence.candidate
     missing, cpu = candidate.unanswered, candidate.answered_on
     if missing is not None:
         return {"answers": f"No answers were taken on the device's CPU: {missing.reason} {missing.remedy}"}
@@ -175,14 +178,15 @@ def _trigger() -> str:
     return f"{getpass.getuser()}, by hand"
 
 
-def _lineage(context: DeviceContext, trajectory: Trajectory, candidate: ModelEvidence) -> dict[str, str]:
-    job, device, origin = context.job, context.device, context.lineage
+def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgement) -> dict[str, str]:
+    job, device, origin, candidate = context.job, context.device, context.lineage, judgement.evidence.candidate
     return {
         "upstream model": f"{origin.source_model} version {origin.source_version}",
         "recipe": f"{origin.recipe}, {origin.recipe_digest}",
         "workload": job.recipe.workload,
         **_described(job),
         **{f"{name} split": f"{len(split)} rows, {split.digest}" for name, split in job.splits.items()},
+        **({} if judgement.anchor is None else {"anchor": judgement.anchor.sentence}),
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
         "layers kept whole": "; ".join(f"{item.layer}: {item.reason}" for item in trajectory.protected) or "none",

@@ -8,6 +8,7 @@ from typing import Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_runtime.measurement import Figures
+from quality_gates.approval import undecided_gates
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
@@ -66,6 +67,8 @@ class DeviceOutcome(_Plain):
     answered_on: str | None = None  # the CPU that the candidate's answers are from
     undecided: bool = False  # nothing was learned of the version: it is asked again
     scores_are_shares: bool = True  # of rows that are right; else accuracy is in the unit of the scores
+    refused_on_answers: bool = False  # by figures of its answers: a new toolchain is no second chance
+    withheld: bool = False  # the test rows were worn: it is asked again once looks are left
 
     @property
     def report(self) -> str:
@@ -167,8 +170,18 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         answered_on=evidence.candidate.answered_on.name if evidence.candidate.answered_on else None,
         approval=verdict.approval,
         undecided=not verdict.releases and verdict.undecided_by_noise,
+        refused_on_answers=not verdict.releases and _stopped_by_answers(context, verdict),
+        withheld=evidence.withheld is not None,
         scores_are_shares=scores_are_shares(evidence),
     )
+
+
+def _stopped_by_answers(context: DeviceContext, verdict: Verdict) -> bool:
+    """Tell whether a gate that asks something of the answers is in the way, by a figure and not for want of one."""
+    gates = context.job.recipe.policy(context.device).gates
+    on_answers = {gate.name for gate in gates if gate.demand != "nothing"}
+    unmeasured = {gate.name for gate in undecided_gates(verdict)}
+    return any(gate.name in on_answers - unmeasured and not gate.asked_again for gate in verdict.blocking)
 
 
 def scores_are_shares(evidence: Evidence) -> bool:

@@ -11,13 +11,13 @@ from typing import Protocol
 from deployments.rungs import Rung
 from deployments.workload import SplitName
 from edge_runtime.measurement import Figures
-from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.evidence import Evidence, ModelEvidence, Unanswered
 from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
 from tasks.errors import SystemFailure
 from tasks.measurement import Role, answer_rows, measure_for, measure_on
-from tasks.registry import EdgeVersion
+from tasks.registry import Anchor, EdgeVersion
 from tasks.selection.parity_runs import parity
 from tasks.upstream import DeviceContext
 
@@ -28,8 +28,9 @@ Model = Snapshot | Student
 class References:
     """The models to compare with on one device: the parent, and the reference, the last release that passed.
 
-    `deployed` is what the candidate would replace. It differs from the reference where a person released it against its
-    gates. `held_against` is the number of the release that is deployed, which publication compares with.
+    The `anchor` is the release that cumulative margins are held against, known where a gate asks for it. `deployed` is
+    what the candidate would replace. It differs from the reference where a person released it against its gates.
+    `held_against` is the number of the release that is deployed, which publication compares with.
     """
 
     context: DeviceContext
@@ -39,6 +40,9 @@ class References:
     reference: EdgeVersion | None = None
     reference_file: Path | None = None
     reference_failure: str | None = None
+    anchor: Anchor | None = None
+    anchor_file: Path | None = None
+    anchor_failure: str | None = None
 
     def beside(self, candidate: ModelEvidence, split: SplitName) -> Evidence:
         """Return a candidate's measurement with those of its references on the same rows, measured by the same code.
@@ -46,9 +50,27 @@ class References:
         The float parent answers on this machine, as upstream knows it; the reference answers as on the device.
         """
         parent = measure_on(self.context, self.parent_file, split)
+        return self._laid(
+            candidate,
+            parent,
+            self._release(self.reference, self.reference_file, self.reference_failure, split),
+            self._release(self.anchor, self.anchor_file, self.anchor_failure, split),
+            split,
+        )
+
+    def without_rows(self, candidate: ModelEvidence, split: SplitName, withheld: Unanswered) -> Evidence:
+        """Return the evidence of a split whose rows may not be looked at: the resources alone, as they are known."""
+        parent = measure_on(self.context, self.parent_file, "validation")
+        blind = self._laid(_rowless(candidate), _rowless(parent), None, None, split)
+        return replace(blind, withheld=withheld)
+
+    def _laid(
+        self, candidate: ModelEvidence, parent: ModelEvidence, deployed: ModelEvidence | None,
+        anchor: ModelEvidence | None, split: SplitName,
+    ) -> Evidence:  # fmt: skip
         job = self.context.job
         return Evidence(
-            candidate, parent, self._reference(split), functions=job.functions, classes=job.classes, split=split
+            candidate, parent, deployed, functions=job.functions, classes=job.classes, split=split, anchor=anchor
         )
 
     def files(self, candidate: Path) -> dict[Role, Path]:
@@ -56,12 +78,18 @@ class References:
         files: dict[Role, Path] = {"candidate": candidate, "parent": self.parent_file}
         return files if self.reference_file is None else files | {"deployed": self.reference_file}
 
-    def _reference(self, split: SplitName) -> ModelEvidence | None:
-        if self.reference is None:
+    def _release(
+        self, release: EdgeVersion | Anchor | None, file: Path | None, failure: str | None, split: SplitName
+    ) -> ModelEvidence | None:
+        if release is None:
             return None
-        if self.reference_file is None:
-            return ModelEvidence(rows=None, resources=None, failure=self.reference_failure, interrupted=True)
-        return measure_for(self.context, self.reference_file, split)
+        if file is None:
+            return ModelEvidence(rows=None, resources=None, failure=failure, interrupted=True)
+        return measure_for(self.context, file, split)
+
+
+def _rowless(model: ModelEvidence) -> ModelEvidence:
+    return replace(model, rows=None)
 
 
 def references(context: DeviceContext, baseline: Baseline) -> References:
@@ -71,15 +99,25 @@ def references(context: DeviceContext, baseline: Baseline) -> References:
     is_own = now is not None and now.run_key == context.key
     # A killed run had got as far as the alias: it replaces the same model as then, and is not its own reference.
     deployed = models.previous(device) if is_own else now
-    reference = models.reference(device, without=context.key if is_own else "")
+    own = context.key if is_own else ""
+    reference = models.reference(device, without=own)
+    anchor = models.anchor(device, without=own) if context.job.recipe.asks_for_anchor else None
     held_against = None if now is None else now.release
-    found = References(context, baseline.onnx, deployed, held_against, reference)
-    if reference is None:
-        return found
+    file, failure = _file_of(context, reference)
+    anchor_file, anchor_failure = _file_of(context, None if anchor is None else anchor.edge)
+    return References(
+        context, baseline.onnx, deployed, held_against, reference, file, failure, anchor, anchor_file, anchor_failure
+    )
+
+
+def _file_of(context: DeviceContext, release: EdgeVersion | None) -> tuple[Path | None, str | None]:
+    """Return a release's file, or the reason why it could not be fetched; neither where there is no release."""
+    if release is None:
+        return None, None
     try:
-        return replace(found, reference_file=_fetched(context, reference))
+        return _fetched(context, release), None
     except SystemFailure as error:
-        return replace(found, reference_failure=str(error))
+        return None, str(error)
 
 
 def _fetched(context: DeviceContext, edge: EdgeVersion) -> Path:

@@ -129,6 +129,21 @@ def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mappin
     _warn_of_unseen_classes(path, recipe, workload, splits)
     if (said := unproven(recipe.gates)) is not None:
         logger.warning("%s: key `gates`: %s", path, said)
+    if recipe.without_floor:
+        logger.warning("%s: key `gates`: %s", path, _said_of_floors(recipe))
+
+
+def _said_of_floors(recipe: Recipe) -> str:
+    slices = "; ".join(map(str, recipe.without_floor))
+    follows = (
+        "a first release there is published without, as the recipe accepts"
+        if recipe.first == "accept"
+        else "a first release there is inconclusive"
+    )
+    return (
+        f"expected a `limit` on a metric for every critical slice, got none where {slices}, so that {follows}; add one "
+        "with this `slice`, at the least that is worth something"
+    )
 
 
 def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:
