@@ -91,11 +91,14 @@ class NonInferiority(MetricChoice, GateKind):
             return self.not_applicable()
         seen = compare(self, laid, self.against, self.margin, self.confidence, evidence)
         outcome = at_least(-self.margin, seen.lower, seen.upper)
+        bound = seen.reference + self.margin
+        unseen = in_words.unseen_errors(self.metric, seen.n, seen.candidate, bound, self.confidence)
         return self.concluded(
             outcome,
-            self._sentence(seen),
+            f"{self._sentence(seen)} {unseen}".strip(),
             lambda: self._remedy(seen, outcome),
             rows_needed=seen.rows_needed,
+            findings=(unseen,) if unseen else (),
             **seen.figures,
         )
 

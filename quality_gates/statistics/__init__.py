@@ -6,6 +6,8 @@ other metrics those of a bootstrap. Everything is deterministic and does not dep
 
 from quality_gates.statistics.class_metrics import ClassTable, check_classes, is_class, target_of
 from quality_gates.statistics.comparison import ComparedMetric, compare, compared, value_with_bounds
+from quality_gates.statistics.hidden_tail import UnseenTail, unseen_tail
+from quality_gates.statistics.process_noise import NOISE_CONFIDENCE, PROCESSES, ProcessBounds, process_bounds
 from quality_gates.statistics.proper_scores import (
     calibration_errors,
     row_scores,
@@ -16,6 +18,7 @@ from quality_gates.statistics.proportions import (
     POWER,
     exact_bounds,
     holm,
+    least_found_loss,
     most_lost,
     p_value,
     rows_for_share,
@@ -24,11 +27,18 @@ from quality_gates.statistics.proportions import (
     score_interval,
     share_bounds,
 )
+from quality_gates.statistics.weak_regions import Region, WeakRegions, weakest_regions
 
 __all__ = [
+    "NOISE_CONFIDENCE",
     "POWER",
+    "PROCESSES",
     "ClassTable",
     "ComparedMetric",
+    "ProcessBounds",
+    "Region",
+    "UnseenTail",
+    "WeakRegions",
     "calibration_errors",
     "check_classes",
     "compare",
@@ -36,8 +46,10 @@ __all__ = [
     "exact_bounds",
     "holm",
     "is_class",
+    "least_found_loss",
     "most_lost",
     "p_value",
+    "process_bounds",
     "row_scores",
     "rows_for_share",
     "rows_needed",
@@ -47,5 +59,7 @@ __all__ = [
     "score_metric",
     "share_bounds",
     "target_of",
+    "unseen_tail",
     "value_with_bounds",
+    "weakest_regions",
 ]

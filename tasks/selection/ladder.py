@@ -15,7 +15,7 @@ from quality_gates.gates import decide
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Snapshot, Student, Trajectory
-from tasks.measurement import measure_for, timed_in_turns
+from tasks.measurement import measure_for, measured_again, timed_in_turns
 from tasks.registry import EdgeVersion
 from tasks.selection.attempts import Attempt, Climb, Model, References, Trials, closest
 from tasks.selection.parity_runs import parity
@@ -172,12 +172,14 @@ def _is_all_integers(rung: Rung) -> bool:
 def judge(references: References, chosen: Attempt, representativeness: Representativeness | None = None) -> Judgement:
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it.
 
-    Its times are taken in turns with those of the models that it is compared with.
+    Its times are taken in turns with those of the models that it is compared with. Where a gate limits its times or its
+    memory, they are taken again in fresh processes.
     """
     context, file = references.context, chosen.file.path
     beside = references.beside(measure_for(context, file, "test"), "test")
+    timed = timed_in_turns(context, beside, references.files(file), "test")
     evidence = replace(
-        timed_in_turns(context, beside, references.files(file), "test"),
+        measured_again(context, timed, file, "test"),
         validation=references.beside(chosen.measured, "validation"),
         parity=parity(context, chosen.file, chosen.snapshot, "test"),
         representativeness=representativeness,
