@@ -12,7 +12,14 @@ from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
 from quality_gates.policy import Confidence, Metric, MetricChoice, Name, OnInconclusive, SliceCondition, Value, one_of
-from quality_gates.statistics import NOISE_CONFIDENCE, ProcessBounds, process_bounds, value_with_bounds
+from quality_gates.statistics import (
+    NOISE_CONFIDENCE,
+    ProcessBounds,
+    Standing,
+    guessing_value,
+    process_bounds,
+    value_with_bounds,
+)
 from quality_gates.verdict import GateOutcome, GateResult
 
 ENERGY = "energy_mj"
@@ -190,6 +197,14 @@ class Limit(GateKind):
                 f"The candidate's {resource} was not measured at {self.batch_size} rows at a time.", MEASURE_AGAIN
             )
         return float(getattr(found[0], resource))
+
+    def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
+        """The candidate's value of the metric; a resource is not guessed."""
+        if self.metric is None or result.candidate_value is None:
+            return None
+        alone, choice = evidence.alone(), self.choice
+        guess = guessing_value(choice, alone.rows[alone.index.mask(choice.slice)], alone.rows)
+        return None if guess is None else Standing(choice.title, result.candidate_value, None, guess)
 
     def _decide_metric(self, evidence: Evidence) -> GateResult:
         choice, confidence = self.choice, float(self.confidence or 0)

@@ -16,7 +16,7 @@ from quality_gates.policy import (
     Reference,
     below_one_for_proportions,
 )
-from quality_gates.statistics import ComparedMetric, compare, most_lost
+from quality_gates.statistics import ComparedMetric, Standing, compare, guessing_value, most_lost
 from quality_gates.verdict import GateOutcome, GateResult
 
 
@@ -101,6 +101,14 @@ class NonInferiority(MetricChoice, GateKind):
             findings=(unseen,) if unseen else (),
             **seen.figures,
         )
+
+    def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
+        """The candidate's value of the metric, and the reference's."""
+        alone = evidence.alone()
+        guess = guessing_value(self, alone.rows[alone.index.mask(self.slice)], alone.rows)
+        if guess is None or result.candidate_value is None:
+            return None
+        return Standing(self.title, result.candidate_value, result.reference_value, guess)
 
     def _sentence(self, seen: ComparedMetric) -> str:
         write = in_words.differences(self.is_proportion, self.margin, seen.lower, seen.upper)

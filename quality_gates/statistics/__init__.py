@@ -5,7 +5,14 @@ other metrics those of a bootstrap. Everything is deterministic and does not dep
 """
 
 from quality_gates.statistics.class_metrics import ClassTable, check_classes, is_class, target_of
-from quality_gates.statistics.comparison import ComparedMetric, compare, compared, value_with_bounds
+from quality_gates.statistics.comparison import (
+    ComparedMetric,
+    compare,
+    compared,
+    is_shown_to_differ,
+    value_with_bounds,
+)
+from quality_gates.statistics.guessing import Standing, guessing_score, guessing_value
 from quality_gates.statistics.hidden_tail import UnseenTail, unseen_tail
 from quality_gates.statistics.process_noise import NOISE_CONFIDENCE, PROCESSES, ProcessBounds, process_bounds
 from quality_gates.statistics.proper_scores import (
@@ -37,6 +44,7 @@ __all__ = [
     "ComparedMetric",
     "ProcessBounds",
     "Region",
+    "Standing",
     "UnseenTail",
     "WeakRegions",
     "calibration_errors",
@@ -44,8 +52,11 @@ __all__ = [
     "compare",
     "compared",
     "exact_bounds",
+    "guessing_score",
+    "guessing_value",
     "holm",
     "is_class",
+    "is_shown_to_differ",
     "least_found_loss",
     "most_lost",
     "p_value",
