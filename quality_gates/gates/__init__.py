@@ -20,6 +20,7 @@ from quality_gates.gates.decision import (
 )
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
+from quality_gates.gates.joint_chance import MOST_TIMES, Expected, JointChance, joint_chance
 from quality_gates.gates.kind import AllowedSide, Demand, GateKind, Shown
 from quality_gates.gates.limit import Limit
 from quality_gates.gates.non_inferiority import NonInferiority
@@ -32,14 +33,17 @@ from quality_gates.gates.representativeness import Representative
 
 __all__ = [
     "KINDS",
+    "MOST_TIMES",
     "AllowedSide",
     "Calibration",
     "Demand",
+    "Expected",
     "Flips",
     "FoundSlices",
     "Gate",
     "GateKind",
     "GatePolicy",
+    "JointChance",
     "Limit",
     "NonInferiority",
     "Parity",
@@ -51,6 +55,7 @@ __all__ = [
     "check_shows",
     "check_slices",
     "decide",
+    "joint_chance",
     "plan",
     "shown_of",
     "unproven",
