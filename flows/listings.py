@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from deployments.device import DeviceProfile
 from flows.terminal_tables import Column, Row, TerminalTable
-from quality_gates.gates import MOST_TIMES, JointChance, PlanLine
+from quality_gates.foresight import MOST_TIMES, JointChance
+from quality_gates.gates import PlanLine
 from quality_gates.statistics import POWER
 
 

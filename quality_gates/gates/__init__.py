@@ -20,7 +20,6 @@ from quality_gates.gates.decision import (
 )
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
-from quality_gates.gates.joint_chance import MOST_TIMES, Expected, JointChance, joint_chance
 from quality_gates.gates.kind import AllowedSide, Demand, GateKind, Shown
 from quality_gates.gates.limit import Limit
 from quality_gates.gates.non_inferiority import NonInferiority
@@ -33,17 +32,14 @@ from quality_gates.gates.representativeness import Representative
 
 __all__ = [
     "KINDS",
-    "MOST_TIMES",
     "AllowedSide",
     "Calibration",
     "Demand",
-    "Expected",
     "Flips",
     "FoundSlices",
     "Gate",
     "GateKind",
     "GatePolicy",
-    "JointChance",
     "Limit",
     "NonInferiority",
     "Parity",
@@ -55,7 +51,6 @@ __all__ = [
     "check_shows",
     "check_slices",
     "decide",
-    "joint_chance",
     "plan",
     "shown_of",
     "unproven",

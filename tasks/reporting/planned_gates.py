@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from quality_gates.gates import Expected, JointChance, PlanLine, joint_chance
+from quality_gates.foresight import Expected, JointChance, joint_chance
+from quality_gates.gates import PlanLine
 from quality_gates.verdict import Verdict
 from tasks.registry import Runs
 from tasks.reporting.outcomes import device_answers

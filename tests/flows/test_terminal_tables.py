@@ -10,7 +10,8 @@ from deployments.device import shipped_devices
 from flows.console import frontier_table, outcome_table, table_of_history
 from flows.listings import devices_table, plan_table
 from flows.terminal_tables import Column, Row, TerminalTable
-from quality_gates.gates import JointChance, PlanLine
+from quality_gates.foresight import JointChance
+from quality_gates.gates import PlanLine
 from quality_gates.report import HistoryRow
 from tasks.reporting import DeviceOutcome, Outcome
 from tests.quality_gates.report import examples

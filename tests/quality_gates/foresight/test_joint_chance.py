@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quality_gates.gates import Expected, GatePolicy, joint_chance
+from quality_gates.foresight import Expected, joint_chance
+from quality_gates.gates import GatePolicy
 from quality_gates.verdict import GateResult, Verdict
 
 ROWS = pd.DataFrame({"target": np.arange(600) % 8, "site": np.where(np.arange(600) % 3 == 0, "north", "south")})

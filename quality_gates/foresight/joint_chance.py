@@ -16,14 +16,16 @@ from scipy.stats import multivariate_normal, norm
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, KnownClasses, ModelEvidence, SliceIndex
-from quality_gates.gates.decision import GatePolicy
-from quality_gates.gates.flips import Flips
-from quality_gates.gates.found_slices import FoundSlices
-from quality_gates.gates.kind import GateKind
-from quality_gates.gates.limit import Limit
-from quality_gates.gates.non_inferiority import NonInferiority
-from quality_gates.gates.plausibility import Plausibility
-from quality_gates.gates.probability_calibration import Calibration
+from quality_gates.gates import (
+    Calibration,
+    Flips,
+    FoundSlices,
+    GateKind,
+    GatePolicy,
+    Limit,
+    NonInferiority,
+    Plausibility,
+)
 from quality_gates.policy import ERRORS
 from quality_gates.statistics import POWER, is_class, row_scores
 from quality_gates.verdict import GateResult, Verdict
