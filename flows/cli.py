@@ -242,14 +242,19 @@ def plan_gates(
     discordance: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of rows on which only one of two models is right.")
     ] = 0.05,
+    accuracy: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of rows that a model has right, where none was judged yet.")
+    ] = 0.9,
 ) -> None:
-    """Say, without training anything, which gates the test rows can decide at all."""
+    """Say, without training anything, which gates the test rows can decide, and how likely all of them pass."""
     prepare(HOME)
-    from flows.listings import plan_table
-    from tasks.upstream import plan_of
+    from flows.listings import joint_sentences, plan_table
+    from tasks.reporting import plan_gates as planned
+    from tasks.workspace import Workspace
 
-    for device, lines in plan_of(file, discordance):
-        console.print(plan_table(f"{file} on {device}", lines))
+    for plan in planned(file, discordance, accuracy, Workspace.from_environment()):
+        console.print(plan_table(f"{file} on {plan.device}", plan.lines, plan.joint))
+        console.print(joint_sentences(plan.joint, discordance, accuracy))
     console.print(
         f"Rows: those in test that decide. Needed: rows of the same mix with which two equal models that disagree on "
         f"{discordance:.1%} of them pass 4 times in 5. What depends on the answers themselves is not known before."

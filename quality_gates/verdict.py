@@ -29,6 +29,9 @@ class GateResult(_Record):
     the policy only warns about. `asked_again` is true where what stopped the gate says nothing about the version: an
     interrupted measurement, or a machine too busy to compare. `threshold` is -margin for non-inferiority and the limit
     for a resource; `candidate_value` and `reference_value` are the two accuracies, or the candidate's resource figure.
+
+    `worthless` is true of a gate that holds although the candidate's own value is no better than guessing; `floor` is
+    the smallest value that a limit of the policy asks of the same metric on the same rows, None where none does.
     """
 
     name: str
@@ -55,6 +58,8 @@ class GateResult(_Record):
     sentence: str
     remedy: str | None = None
     asked_again: bool = False
+    worthless: bool = False
+    floor: float | None = None
 
 
 class Approval(_Record):
@@ -209,7 +214,9 @@ class Verdict(_Record):
     def _tally(self) -> str:
         outcomes = Counter(gate.outcome for gate in self.gates)
         held, waiting, warned = outcomes["pass"], outcomes["not_applicable"], outcomes["inconclusive"]
+        worthless = sum(gate.worthless for gate in self.gates)
         parts = [f"{held} of {len(self.gates)} gates hold"]
+        parts += [f"{worthless} of them at a worthless value"] if worthless else []
         parts += [f"{waiting} not applicable yet"] if waiting else []
         parts += [f"{warned} inconclusive, with a warning only"] if warned else []
         parts += [self.look.short] if self.look and self.look.allowed else []

@@ -30,6 +30,7 @@ from quality_gates.evidence.models import (
     RowsMetric,
     Unanswered,
 )
+from quality_gates.evidence.repeated_figures import RepeatedFigures
 from quality_gates.evidence.slices import SliceIndex, in_slice
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "ModelEvidence",
     "PairedRows",
     "ParityMeasurement",
+    "RepeatedFigures",
     "RowsMetric",
     "SliceIndex",
     "Unanswered",

@@ -18,6 +18,7 @@ from quality_gates.evidence.checked_rows import (
 )
 from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.comparable_latency import LatencyInTurns
+from quality_gates.evidence.repeated_figures import RepeatedFigures
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
@@ -198,9 +199,9 @@ class Evidence:
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
     ways; `functions` the custom metrics by the name that the policy has for them; `classes` those that other splits
     name, so that one without a test row is missed; `turns` the times of the models beside each other, one record for
-    each number of rows at a time. `split` is where all these rows are from. `anchor` is the release that cumulative
-    margins are held against, None where there is none yet or no gate asks for it. `withheld` says why no answers of
-    these rows may be looked at, and what to do.
+    each number of rows at a time; `repeated` the candidate's figures in fresh processes. `split` is where all these
+    rows are from. `anchor` is the release that cumulative margins are held against, None where there is none yet or no
+    gate asks for it. `withheld` says why no answers of these rows may be looked at, and what to do.
     """
 
     candidate: ModelEvidence
@@ -212,6 +213,7 @@ class Evidence:
     functions: Mapping[str, RowsMetric] = field(default_factory=dict)
     classes: KnownClasses = field(default_factory=KnownClasses)
     turns: tuple[LatencyInTurns, ...] = ()
+    repeated: tuple[RepeatedFigures, ...] = ()
     split: str = "test"
     anchor: ModelEvidence | None = None
     withheld: Unanswered | None = None
@@ -248,7 +250,17 @@ class Evidence:
     def disturbance(self, resource: str, batch_size: int) -> str | None:
         """Return in words why the candidate's time says more about the machine than about it; None where it counts."""
         turns = next((each for each in self.turns if each.batch_size == batch_size), None)
-        return None if turns is None else turns.disturbance(resource)
+        seen = None if turns is None else turns.disturbance(resource)
+        repeated = self._repeated(batch_size)
+        return seen or (None if repeated is None else repeated.disturbances.get(resource))
+
+    def repeats(self, resource: str, batch_size: int) -> tuple[float, ...]:
+        """Return the candidate's figure in each process that measured it; empty where it was not measured again."""
+        repeated = self._repeated(batch_size)
+        return () if repeated is None else repeated.values.get(resource, ())
+
+    def _repeated(self, batch_size: int) -> RepeatedFigures | None:
+        return next((each for each in self.repeated if each.batch_size == batch_size), None)
 
     def _once(self, name: str, reference: ModelEvidence) -> PairedRows:
         if name not in self._laid:

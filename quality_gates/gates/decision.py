@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from quality_gates.errors import EvidenceError, PolicyError, UndecidedError
 from quality_gates.evidence import Evidence, KnownClasses, SliceIndex
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import GateKind, Shown
@@ -21,8 +22,8 @@ from quality_gates.gates.probability_calibration import Calibration
 from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
 from quality_gates.policy import RELEASED, MetricChoice, Setting
-from quality_gates.statistics import check_classes
-from quality_gates.verdict import Verdict
+from quality_gates.statistics import Standing, check_classes
+from quality_gates.verdict import GateResult, Verdict
 
 Gate: TypeAlias = Annotated[
     NonInferiority | Limit | Flips | Parity | Calibration | Plausibility | Representative | FoundSlices,
@@ -66,8 +67,36 @@ def decide(policy: GatePolicy, evidence: Evidence) -> Verdict:
     no correction for multiplicity is due (intersection-union test: Berger RL. Multiparameter hypothesis testing and
     acceptance sampling. Technometrics 1982;24:295-300).
     """
-    results = tuple(gate.evaluate(evidence) for gate in policy.gates)
+    results = tuple(_beside_its_floor(policy, gate, gate.evaluate(evidence), evidence) for gate in policy.gates)
     return Verdict.of(results, file=evidence.candidate.file_sha256)
+
+
+def _beside_its_floor(policy: GatePolicy, gate: GateKind, result: GateResult, evidence: Evidence) -> GateResult:
+    """Add the floor of the same metric, and say so where a gate holds although the candidate only guesses."""
+    floor = _floor(policy, gate)
+    standing = gate.standing(evidence, result) if result.outcome == "pass" else None
+    if standing is None or not standing.is_worthless:
+        return result if floor is None else result.model_copy(update={"floor": floor})
+    sentence = f"{result.sentence} {_worthless(standing, result.against, floor)}"
+    return result.model_copy(update={"floor": floor, "worthless": True, "sentence": sentence})
+
+
+def _floor(policy: GatePolicy, gate: GateKind) -> float | None:
+    """Return the smallest value that a limit asks of the metric that another gate compares, on the same rows."""
+    compared = {"metric": getattr(gate, "metric", "accuracy"), "of": getattr(gate, "of", None)}
+    compared["slice"] = getattr(gate, "slice", None)
+    limits = (each for each in policy.gates if isinstance(each, Limit) and each is not gate and each.metric is not None)
+    floors = [each.at_least for each in limits if {name: getattr(each, name) for name in compared} == compared]
+    return max((floor for floor in floors if floor is not None), default=None)
+
+
+def _worthless(standing: Standing, against: str | None, floor: float | None) -> str:
+    ours, guess = (in_words.metric_value(standing.proportion, value) for value in (standing.value, standing.guess))
+    theirs = "" if standing.reference is None else in_words.metric_value(standing.proportion, standing.reference)
+    beside = f", that of the {against} model {theirs}" if theirs else ""
+    asked = "no gate sets a floor" if floor is None else f"the floor is {in_words.metric_value(True, floor)}"
+    title = f"{standing.title[0].lower()}{standing.title[1:]}"
+    return f"It holds at a worthless value: {title} {ours}{beside}. Guessing reaches {guess}, and {asked}."
 
 
 def plan(

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from quality_gates.policy import ERRORS
+from quality_gates.statistics import unseen_tail
+
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -71,3 +74,14 @@ def differences(proportion: bool, margin: float, *bounds: float) -> Differences:
 def metric_value(proportion: bool, value: float) -> str:
     """Write a metric's value: a proportion as 94.2 %, others as they are."""
     return f"{100 * value:.1f} %" if proportion else f"{value:.4g}"
+
+
+def unseen_errors(metric: str | None, n: int, value: float, bound: float, confidence: float) -> str:
+    """Write which errors the rows of a mean error could not show; empty for other metrics, and beyond the bound."""
+    tail = unseen_tail(metric, n, value, bound, confidence) if metric in ERRORS else None
+    if tail is None:
+        return ""
+    return (
+        f"Not seen: up to {100 * tail.share:.2g} % of all rows may err more than any of these ({percent(confidence)} "
+        f"sure), and {tail.error:.3g} on each would break the bound."
+    )

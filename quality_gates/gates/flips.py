@@ -6,8 +6,8 @@ from quality_gates.evidence import Evidence
 from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, answer
-from quality_gates.policy import Confidence, Name, OnInconclusive, Reference, Share, SliceCondition
-from quality_gates.statistics import POWER, rows_for_share, share_bounds
+from quality_gates.policy import Confidence, MetricChoice, Name, OnInconclusive, Reference, Share, SliceCondition
+from quality_gates.statistics import POWER, Standing, guessing_value, rows_for_share, share_bounds
 from quality_gates.verdict import GateOutcome, GateResult
 
 
@@ -80,6 +80,16 @@ class Flips(GateKind):
         candidate, reference = rows["candidate_score"].to_numpy() == 1, rows["reference_score"].to_numpy() == 1
         lost, gained = int((reference & ~candidate).sum()), int((candidate & ~reference).sum())
         return self._counted(lost, gained, len(rows))
+
+    def standing(self, evidence: Evidence, _: GateResult, /) -> Standing | None:
+        """The accuracies of both models: where the reference is never right, no row can flip."""
+        laid, choice = evidence.beside(self.against), MetricChoice(metric="accuracy", slice=self.slice)
+        if laid is None:
+            return None
+        rows, every = laid.rows[laid.index.mask(self.slice)], evidence.alone().rows
+        guess = guessing_value(choice, every[evidence.alone().index.mask(self.slice)], every)
+        ours, theirs = (float(rows[f"{side}_score"].mean()) for side in ("candidate", "reference"))
+        return None if guess is None else Standing(choice.title, ours, theirs, guess)
 
     def _counted(self, lost: int, gained: int, n: int) -> GateResult:
         lower, upper = share_bounds(lost, n, self.confidence)

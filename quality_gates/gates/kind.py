@@ -9,6 +9,7 @@ from quality_gates.errors import UnansweredError, UndecidedError, UnsettledError
 from quality_gates.evidence import Evidence
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import RELEASED, OnInconclusive, Setting
+from quality_gates.statistics import Standing
 from quality_gates.verdict import GateOutcome, GateResult
 
 AllowedSide: TypeAlias = Literal["above", "below"]
@@ -91,6 +92,13 @@ class GateKind(Setting, ABC):
     @abstractmethod
     def decide(self, evidence: Evidence) -> GateResult:
         """Decide the gate; raises EvidenceError for evidence that is missing or damaged."""
+
+    def standing(self, _: Evidence, _result: GateResult, /) -> Standing | None:
+        """Return the candidate's own value of what the gate compares, beside guessing; None where there is none.
+
+        It is asked of evidence that passed the gate.
+        """
+        return None
 
     @final
     def evaluate(self, evidence: Evidence) -> GateResult:

@@ -16,7 +16,7 @@ from quality_gates.policy import (
     Reference,
     below_one_for_proportions,
 )
-from quality_gates.statistics import ComparedMetric, compare, most_lost
+from quality_gates.statistics import ComparedMetric, Standing, compare, guessing_value, most_lost
 from quality_gates.verdict import GateOutcome, GateResult
 
 
@@ -91,13 +91,24 @@ class NonInferiority(MetricChoice, GateKind):
             return self.not_applicable()
         seen = compare(self, laid, self.against, self.margin, self.confidence, evidence)
         outcome = at_least(-self.margin, seen.lower, seen.upper)
+        bound = seen.reference + self.margin
+        unseen = in_words.unseen_errors(self.metric, seen.n, seen.candidate, bound, self.confidence)
         return self.concluded(
             outcome,
-            self._sentence(seen),
+            f"{self._sentence(seen)} {unseen}".strip(),
             lambda: self._remedy(seen, outcome),
             rows_needed=seen.rows_needed,
+            findings=(unseen,) if unseen else (),
             **seen.figures,
         )
+
+    def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
+        """The candidate's value of the metric, and the reference's."""
+        alone = evidence.alone()
+        guess = guessing_value(self, alone.rows[alone.index.mask(self.slice)], alone.rows)
+        if guess is None or result.candidate_value is None:
+            return None
+        return Standing(self.title, result.candidate_value, result.reference_value, guess)
 
     def _sentence(self, seen: ComparedMetric) -> str:
         write = in_words.differences(self.is_proportion, self.margin, seen.lower, seen.upper)

@@ -13,7 +13,14 @@ from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, answer, unknown
 from quality_gates.policy import WORST_SCORES, Confidence, Name, OnInconclusive, ProperScore, Reference, SliceCondition
-from quality_gates.statistics import calibration_errors, compared, rows_without_a_difference, score_metric
+from quality_gates.statistics import (
+    Standing,
+    calibration_errors,
+    compared,
+    guessing_score,
+    rows_without_a_difference,
+    score_metric,
+)
 from quality_gates.verdict import GateOutcome, GateResult
 
 _WORST: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
@@ -154,6 +161,14 @@ class Calibration(GateKind):
         if laid is not None and self.margin is not None:
             return self._held([*parts, self._rise(laid, self.margin)], self._rows(laid), f"the {self.against} model")
         return self._held(parts, alone, None) if parts else self.not_applicable()
+
+    def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
+        """The candidate's score, and the reference's."""
+        guess = guessing_score(self.metric, evidence.alone().rows)
+        if guess is None or result.candidate_value is None:
+            return None
+        ours, theirs = result.candidate_value, result.reference_value
+        return Standing(_TITLES[self.metric], ours, theirs, guess, proportion=False, lower_is_better=True)
 
     def _rise(self, laid: PairedRows, margin: float) -> _Part:
         seen = compared(score_metric(self.metric, self._rows(laid)), margin, self.confidence)

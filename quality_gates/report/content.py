@@ -1,5 +1,6 @@
 """Content of a gate report: plain values, gathered by the pipeline, drawn by `render`."""
 
+import math
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
@@ -91,6 +92,15 @@ class LayerRow(_Frozen):
     output_change: float | None = None
 
 
+def is_shown(candidate: int, reference: int) -> bool:
+    """Return True where two counts on the same rows differ by more than chance, at 95 %.
+
+    The sum of both is the largest variance that their difference can have where chance alone moves rows. Half a row on
+    each side keeps few rows from looking certain.
+    """
+    return abs(candidate - reference) > 1.96 * math.sqrt(candidate + reference + 1)
+
+
 class Mistake(_Frozen):
     """Test rows of one label that are taken for another: how many by the candidate and by the reference."""
 
@@ -98,6 +108,11 @@ class Mistake(_Frozen):
     prediction: str
     candidate: int = Field(ge=0)
     reference: int = Field(ge=0)
+
+    @property
+    def is_shown(self) -> bool:
+        """True where the two counts differ by more than chance."""
+        return is_shown(self.candidate, self.reference)
 
 
 class Confusion(_Frozen):
@@ -141,7 +156,10 @@ class HistoryRow(_Frozen):
 
 
 class SliceRow(_Frozen):
-    """Accuracy of the three models on one slice of the test rows; `n` is its number of rows."""
+    """Accuracy of the three models on one slice of the test rows; `n` is its number of rows.
+
+    `vs_deployed_shown` and `vs_parent_shown` are set where the candidate is shown, at 95 %, to differ from the model.
+    """
 
     slice: str
     n: int
@@ -149,6 +167,8 @@ class SliceRow(_Frozen):
     deployed: float | None = None
     candidate: float | None = None
     critical: bool = False
+    vs_deployed_shown: bool = False
+    vs_parent_shown: bool = False
 
 
 class FlippedRow(_Frozen):

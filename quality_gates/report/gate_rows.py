@@ -16,12 +16,15 @@ from quality_gates.report.charts import (
 from quality_gates.report.quantities import Unit, finite, has_unit, is_resource, unit_of
 from quality_gates.verdict import GateResult
 
+WORTHLESS = "worthless"
+"""The tone of a gate that holds although the candidate is no better than guessing: not that of a pass."""
 OUTCOME_WORDS = {
     "pass": "Pass",
     "fail": "Fail",
     "inconclusive": "Inconclusive",
     "not_applicable": "Not applicable",
     "overridden": "Overridden",
+    WORTHLESS: "Holds, worthless",
 }
 _SEVERITY = ("fail", "inconclusive", "pass", "not_applicable")
 
@@ -35,6 +38,11 @@ class GateRow:
     limit: LimitPicture | None
     facts: tuple[str, ...]
     spoken: str
+
+    @property
+    def tone(self) -> str:
+        """The outcome as it is coloured."""
+        return tone_of(self.gate)
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,11 @@ def remedies(gates: Sequence[GateResult]) -> tuple[tuple[str, str], ...]:
     return tuple((", ".join(who), remedy) for remedy, who in names.items())
 
 
+def tone_of(gate: GateResult) -> str:
+    """Return the outcome as it is coloured: a gate that holds at a worthless value is not green."""
+    return WORTHLESS if gate.worthless and gate.outcome == "pass" else gate.outcome
+
+
 def _row(gate: GateResult, axis: IntervalAxis | None) -> GateRow:
     interval = interval_picture(gate, axis) if axis is not None and is_drawable(gate) else None
     limit = None if interval else limit_picture(gate)
@@ -106,6 +119,8 @@ def _facts(gate: GateResult) -> tuple[str, ...]:
         facts.append(f"candidate {_level(gate, gate.candidate_value)}")
     if finite(gate.reference_value) is not None:
         facts.append(f"{gate.against or 'reference'} {_level(gate, gate.reference_value)}")
+    if facts and gate.floor is not None:
+        facts.append(f"floor {_level(gate, gate.floor)}")
     if gate.outcome in ("fail", "inconclusive") and not gate.blocking:
         facts.append("warns only, does not block")
     return tuple(facts)

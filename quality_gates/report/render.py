@@ -14,7 +14,7 @@ from rich.text import Text
 from quality_gates.report import quantities
 from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures, limit_value
 from quality_gates.report.content import ReportContent
-from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
+from quality_gates.report.gate_rows import OUTCOME_WORDS, WORTHLESS, gate_groups, remedies, tone_of
 from quality_gates.report.quantities import MISSING, finite, score_change, score_title, score_writer, unit_of
 from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines, turn_lines
 from quality_gates.verdict import GateResult, Verdict
@@ -28,10 +28,11 @@ _STYLES = {
     "inconclusive": "yellow",
     "not_applicable": "dim",
     "overridden": "bold yellow",
+    WORTHLESS: "yellow",
 }
-_SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": MISSING, "overridden": "!"}
+_SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": MISSING, "overridden": "!", WORTHLESS: "!"}
 
-_WORDS = {**{key: word.lower() for key, word in OUTCOME_WORDS.items()}, "not_applicable": "n/a"}
+_WORDS = {**{key: word.lower() for key, word in OUTCOME_WORDS.items()}, "not_applicable": "n/a", WORTHLESS: "worthless"}
 
 
 def render_html(content: ReportContent) -> str:
@@ -75,6 +76,11 @@ def render_text(content: ReportContent) -> RenderableType:
         *_approval(content.verdict),
         *(Text(f"Why: {reason}") for reason in content.verdict.reasons),
         _gates_table(content.verdict.gates),
+    ]
+    parts += [
+        Text(f"{gate.name}: {gate.sentence}", style=_STYLES[WORTHLESS])
+        for gate in content.verdict.gates
+        if tone_of(gate) == WORTHLESS
     ]
     parts += [Text(f"To change, {name}: {remedy}") for name, remedy in remedies(content.verdict.gates)]
     return Group(*parts, *_tables(content))
@@ -150,7 +156,8 @@ def _gates_table(gates: tuple[GateResult, ...]) -> Table:
 
 
 def _cells(gate: GateResult) -> list[Text]:
-    outcome = Text(f"{_SYMBOLS[gate.outcome]} {_WORDS[gate.outcome]}", style=_STYLES[gate.outcome])
+    tone = tone_of(gate)
+    outcome = Text(f"{_SYMBOLS[tone]} {_WORDS[tone]}", style=_STYLES[tone])
     unit, value = unit_of(gate), limit_value(gate)
     known = finite(gate.lower) is not None or finite(gate.upper) is not None
     bounds = f"{unit.write(gate.lower)} .. {unit.write(gate.upper)}" if known else ""

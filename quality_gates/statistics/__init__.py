@@ -5,7 +5,16 @@ other metrics those of a bootstrap. Everything is deterministic and does not dep
 """
 
 from quality_gates.statistics.class_metrics import ClassTable, check_classes, is_class, target_of
-from quality_gates.statistics.comparison import ComparedMetric, compare, compared, value_with_bounds
+from quality_gates.statistics.comparison import (
+    ComparedMetric,
+    compare,
+    compared,
+    is_shown_to_differ,
+    value_with_bounds,
+)
+from quality_gates.statistics.guessing import Standing, guessing_score, guessing_value
+from quality_gates.statistics.hidden_tail import UnseenTail, unseen_tail
+from quality_gates.statistics.process_noise import NOISE_CONFIDENCE, PROCESSES, ProcessBounds, process_bounds
 from quality_gates.statistics.proper_scores import (
     calibration_errors,
     row_scores,
@@ -16,6 +25,7 @@ from quality_gates.statistics.proportions import (
     POWER,
     exact_bounds,
     holm,
+    least_found_loss,
     most_lost,
     p_value,
     rows_for_share,
@@ -24,20 +34,33 @@ from quality_gates.statistics.proportions import (
     score_interval,
     share_bounds,
 )
+from quality_gates.statistics.weak_regions import Region, WeakRegions, weakest_regions
 
 __all__ = [
+    "NOISE_CONFIDENCE",
     "POWER",
+    "PROCESSES",
     "ClassTable",
     "ComparedMetric",
+    "ProcessBounds",
+    "Region",
+    "Standing",
+    "UnseenTail",
+    "WeakRegions",
     "calibration_errors",
     "check_classes",
     "compare",
     "compared",
     "exact_bounds",
+    "guessing_score",
+    "guessing_value",
     "holm",
     "is_class",
+    "is_shown_to_differ",
+    "least_found_loss",
     "most_lost",
     "p_value",
+    "process_bounds",
     "row_scores",
     "rows_for_share",
     "rows_needed",
@@ -47,5 +70,7 @@ __all__ = [
     "score_metric",
     "share_bounds",
     "target_of",
+    "unseen_tail",
     "value_with_bounds",
+    "weakest_regions",
 ]

@@ -13,7 +13,7 @@ from quality_gates.evidence import Evidence, PairedRows
 from quality_gates.policy import ERRORS, MetricChoice
 from quality_gates.statistics.class_metrics import ClassTable, check_classes, class_metric, target_of
 from quality_gates.statistics.custom_metric import PairedCustomMetric
-from quality_gates.statistics.proportions import POWER, exact_bounds, rows_needed, share_bounds
+from quality_gates.statistics.proportions import POWER, exact_bounds, rows_needed, score_interval, share_bounds
 from quality_gates.statistics.value_metrics import error_metric, ranking_metric
 
 
@@ -96,6 +96,23 @@ def compared(metric: Bounded, margin: float, confidence: float) -> ComparedMetri
     lower, upper = metric.gain_bounds(confidence)
     needed = _rows_needed(metric, margin, confidence)
     return ComparedMetric(metric.n, candidate, reference, gain, min(lower, gain), max(upper, gain), needed)
+
+
+def is_shown_to_differ(candidate: np.ndarray, reference: np.ndarray, confidence: float = 0.95) -> bool:
+    """Return True where two models' scores (rows,) on the same rows are shown to differ in the mean, on either side.
+
+    Scores of 0 and 1 are compared by Tango's interval, others by the normal one of their differences.
+    """
+    one_sided = 1 - (1 - confidence) / 2
+    if np.isin(candidate, (0, 1)).all() and np.isin(reference, (0, 1)).all():
+        gained, lost = int((candidate > reference).sum()), int((candidate < reference).sum())
+        lower, upper = score_interval(gained, lost, len(candidate), one_sided)
+        return lower > 0 or upper < 0
+    differences = candidate - reference
+    if len(differences) < 2:
+        return False
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    return abs(float(differences.mean())) > NormalDist().inv_cdf(one_sided) * error
 
 
 def value_with_bounds(

@@ -206,6 +206,29 @@ def largest_chance(n: int, difference: float, critical: float) -> float:
     return max(_chance(n, float(share), float(share) - difference, gained, most) for share in shares)
 
 
+@lru_cache(maxsize=1024)
+def least_found_loss(n: int, discordance: float, margin: float, confidence: float, power: float) -> float | None:
+    """Return the smallest true loss that is found with probability `power`; None where none is.
+
+    Found is a loss on `n` rows that is larger than the margin on other `n` rows and then shown, on these, to be larger.
+    `discordance` is the share of rows on which exactly one of two equal models is right.
+    """
+    critical = critical_value(n, margin, confidence)
+    lost = np.arange(n + 1)
+    most_gained = _most_lost(lost, n, margin, critical)
+
+    def found(loss: float) -> float:
+        gained = discordance / 2
+        shown = _chance(n, gained + loss, gained, lost, most_gained)
+        deviation = math.sqrt(max(discordance + loss - loss**2, 1e-12) / n)
+        return shown * NormalDist().cdf((loss - margin) / deviation)
+
+    highest = 1 - discordance
+    if highest <= margin or found(highest) < power:
+        return None
+    return float(brentq(lambda loss: found(loss) - power, margin, highest, xtol=1e-5))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number, whatever their dependence (Holm S. Scand J Stat 1979;6:65-70)."""
     adjusted, running = [0.0] * len(p_values), 0.0

@@ -19,6 +19,7 @@ from tasks.reporting.outcomes import (
     until_now,
     why,
 )
+from tasks.reporting.planned_gates import DevicePlan, earlier_verdicts, plan_gates
 from tasks.reporting.recording import (
     CONTENT,
     RECIPE,
@@ -44,6 +45,7 @@ __all__ = [
     "VERDICT",
     "DeviceFailure",
     "DeviceOutcome",
+    "DevicePlan",
     "LayerLosses",
     "Outcome",
     "accuracy",
@@ -52,9 +54,11 @@ __all__ = [
     "description",
     "device_answers",
     "device_outcome",
+    "earlier_verdicts",
     "history",
     "layer_losses",
     "open_run",
+    "plan_gates",
     "read_line",
     "read_report",
     "record_answer",

@@ -1,6 +1,6 @@
 """Findings on the test rows: slices, flipped rows, and classes that are taken for one another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from quality_gates.errors import EvidenceError
 from quality_gates.evidence import UNLISTED, Evidence, ModelEvidence, flipped_rows, in_slice, paired, slice_table
 from quality_gates.policy import SliceCondition
 from quality_gates.report import Confusion, FlippedRow, Mistake, SliceRow, png_base64
-from quality_gates.statistics import ClassTable
+from quality_gates.statistics import ClassTable, is_shown_to_differ
 from tasks.job import Job, right_answers
 
 SHOWN_FLIPS = 24
@@ -36,8 +36,20 @@ def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
             slice=f"{column}: {value}" if str(value).endswith(UNLISTED) else f"{column} = {value}",
             n=int(lines["n"].iloc[0]),
             critical=SliceCondition(column=str(column), equals=_plain(value)) in critical,
+            vs_deployed_shown=_differs(frames, "deployed", str(column), value),
+            vs_parent_shown=_differs(frames, "parent", str(column), value),
             **{str(name): float(figure) for name, figure in figures.items()},
         )
+
+
+def _differs(frames: Mapping[str, pd.DataFrame], reference: str, column: str, value: object) -> bool:
+    """Return True where the candidate is shown to differ from a reference on the rows of a slice."""
+    if reference not in frames or "candidate" not in frames:
+        return False
+    rows = paired(frames["candidate"], frames[reference], reference)
+    if not str(value).endswith(UNLISTED):
+        rows = rows[rows[column] == value]
+    return is_shown_to_differ(rows["candidate_score"].to_numpy(), rows["reference_score"].to_numpy())
 
 
 def _plain(value: object) -> str | int | float | bool:

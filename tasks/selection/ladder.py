@@ -15,7 +15,7 @@ from quality_gates.gates import decide
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Snapshot, Student, Trajectory
-from tasks.measurement import measure_for, timed_in_turns
+from tasks.measurement import measure_for, measured_again, timed_in_turns
 from tasks.registry import Anchor, EdgeVersion
 from tasks.selection.attempts import Attempt, Climb, Model, References, Trials, closest
 from tasks.selection.looks import take_look
@@ -175,7 +175,8 @@ def judge(references: References, chosen: Attempt, representativeness: Represent
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it.
 
     The look is recorded before. Where the split's looks are all taken, no row is read and every gate is inconclusive.
-    Times are taken in turns with those of the models that it is compared with.
+    Times are taken in turns with those of the models that it is compared with. Where a gate limits its times or its
+    memory, they are taken again in fresh processes.
     """
     context, look = references.context, take_look(references.context)
     evidence = replace(
@@ -194,7 +195,8 @@ def _evidence(references: References, chosen: Attempt) -> Evidence:
     context, file = references.context, chosen.file.path
     beside = references.beside(measure_for(context, file, "test"), "test")
     timed = timed_in_turns(context, beside, references.files(file), "test")
-    return replace(timed, parity=parity(context, chosen.file, chosen.snapshot, "test"))
+    repeated = measured_again(context, timed, file, "test")
+    return replace(repeated, parity=parity(context, chosen.file, chosen.snapshot, "test"))
 
 
 def _blind(references: References, chosen: Attempt, withheld: Unanswered) -> Evidence:

@@ -2,18 +2,22 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.answers import BETWEEN, prediction_task
 from deployments.custom_metrics import load_custom_metrics
+from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from quality_gates.errors import PolicyError
+from quality_gates.evidence import KnownClasses
 from quality_gates.gates import (
     Calibration,
     Flips,
@@ -95,12 +99,26 @@ def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
     return recipe, splits
 
 
-def plan_of(path: Path, discordance: float) -> list[tuple[str, list[PlanLine]]]:
-    """Return (device, a line per gate) for each device; raises ConfigurationError or PreflightError."""
+@dataclass(frozen=True, eq=False)
+class PlannedRecipe:
+    """A recipe whose gates are planned, with what is known of test and validation rows, and other splits' classes."""
+
+    recipe: Recipe
+    test: pd.DataFrame
+    validation: pd.DataFrame
+    classes: KnownClasses
+
+    def lines(self, device: DeviceProfile, discordance: float) -> list[PlanLine]:
+        """Return a line for each gate of a device."""
+        return list(plan(self.recipe.policy(device), self.test, discordance, self.classes))
+
+
+def plan_of(path: Path) -> PlannedRecipe:
+    """Read what the gates of a recipe can be planned by; raises ConfigurationError or PreflightError."""
     recipe, splits = check_recipe(path)
     workload = load_workload(recipe.workload)
-    rows, known = labelled_rows(workload, splits["test"]), known_classes(workload, splits)
-    return [(device.name, list(plan(recipe.policy(device), rows, discordance, known))) for device in recipe.devices]
+    test, validation = (labelled_rows(workload, splits[name]) for name in ("test", "validation"))
+    return PlannedRecipe(recipe, test, validation, known_classes(workload, splits))
 
 
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:

@@ -102,6 +102,25 @@ def test_a_limit_on_a_metric_is_held_by_its_bound() -> None:
     assert failing.remedy == "The candidate must come down to 2 here, or the gate must allow more."
 
 
+@pytest.mark.parametrize("gate", [
+    {"kind": "limit", "metric": "mae", "at_most": 2.0, "confidence": 0.95},
+    {"kind": "non_inferiority", "metric": "rmse", "against": "parent", "margin": 0.5, "confidence": 0.95},
+])  # fmt: skip
+def test_a_mean_error_says_which_larger_errors_the_rows_could_not_show(gate: dict[str, Any]) -> None:
+    errors = answers().assign(score=-np.random.default_rng(0).gamma(2, 0.5, 600))
+    result = held(gate, seen(errors, errors))
+    assert result.outcome == "pass"
+    (unseen,) = result.findings
+    assert unseen in result.sentence and unseen.startswith("Not seen: up to 0.5 % of all rows may err more than any")
+    hidden = errors.assign(score=np.where(np.arange(600) == 0, -1000.0, errors["score"]))
+    failing = held(gate, seen(hidden, errors))
+    assert failing.outcome != "pass" and not failing.findings
+
+
+def test_a_share_of_rows_has_no_tail_that_rows_could_hide() -> None:
+    assert not held(METRIC, good()).findings
+
+
 def test_a_latency_at_a_batch_size_is_that_one() -> None:
     batch = {"kind": "limit", "resource": "latency_p50_ms", "batch_size": 8, "at_most": 1.0}
     batches = (BatchLatency(batch_size=8, latency_p50_ms=0.9, latency_p99_ms=2),)

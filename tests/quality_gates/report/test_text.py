@@ -1,19 +1,7 @@
 """The report in a terminal."""
 
-import io
-
-from rich.console import Console
-
-from quality_gates.report import ReportContent, render_text
 from tests.quality_gates.report import examples
-
-
-def shown(content: ReportContent, width: int = 120) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(render_text(content))
-    file = console.file
-    assert isinstance(file, io.StringIO)
-    return file.getvalue()
+from tests.quality_gates.report.terminal import shown
 
 
 def test_the_verdict_comes_first_and_every_gate_has_a_line() -> None:

@@ -48,7 +48,8 @@ def test_a_gate_that_cannot_be_decided_is_named_by_the_check_and_by_the_plan(rec
     (message,) = warned
     assert message.startswith(f"{recipe}: key `gates`: on the test split, gate 'every class' will be inconclusive: ")
     assert "class 2, of which there is none among these 30 rows; another split has 16 of 2" in message
-    ((_, lines),) = plan_of(recipe, 0.05)
+    planned = plan_of(recipe)
+    lines = planned.lines(planned.recipe.devices[0], 0.05)
     assert lines[0].answer.startswith("no: Macro-F1 is also about class 2")
 
 

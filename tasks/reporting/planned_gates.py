@@ -1,0 +1,71 @@
+"""Plans of gates, from the rates that earlier versions of the model had on each device."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from quality_gates.foresight import Expected, JointChance, joint_chance
+from quality_gates.gates import PlanLine
+from quality_gates.verdict import Verdict
+from tasks.registry import Runs
+from tasks.reporting.outcomes import device_answers
+from tasks.reporting.recording import VERDICT
+from tasks.upstream import plan_of
+from tasks.workspace import Workspace
+
+logger = logging.getLogger("edgewright")
+LAST = 5
+"""Earlier verdicts on a device that rates are taken from: the newest ones, as models change over years."""
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """The plan of one device: a line for each gate, and the chance that a model that is as good passes all of them."""
+
+    device: str
+    lines: tuple[PlanLine, ...]
+    joint: JointChance
+
+
+def plan_gates(recipe: Path, discordance: float, accuracy: float, workspace: Workspace) -> Iterator[DevicePlan]:
+    """Yield the plan of each device of a recipe, by simulation.
+
+    `discordance` and `accuracy` are assumed where no earlier version of the model was judged on the device. Raises
+    ConfigurationError, PreflightError, or RegistryUnavailable.
+    """
+    planned = plan_of(recipe)
+    runs = _runs(workspace, planned.recipe.model)
+    for device in planned.recipe.devices:
+        policy = planned.recipe.policy(device)
+        verdicts = [] if runs is None else earlier_verdicts(runs, device.name)
+        expected = Expected.from_verdicts(policy, verdicts, discordance, accuracy)
+        joint = joint_chance(policy, planned.test, expected, planned.classes, planned.validation)
+        yield DevicePlan(device.name, tuple(planned.lines(device, discordance)), joint)
+
+
+def earlier_verdicts(runs: Runs, device: str) -> list[Verdict]:
+    """Return the newest verdicts on earlier versions on a device; one in another form is passed over."""
+    answered = [recorded.run for recorded, line in device_answers(runs) if line.device == device]
+    found = (_read(runs, run) for run in reversed(answered))
+    return [verdict for verdict in found if verdict is not None][:LAST]
+
+
+def _read(runs: Runs, run: str) -> Verdict | None:
+    text = runs.find_text(run, VERDICT)
+    try:
+        return None if text is None else Verdict.model_validate_json(text)
+    except ValidationError:
+        logger.warning("run %s: a %s in another form is passed over", run, VERDICT)
+        return None
+
+
+def _runs(workspace: Workspace, model: str) -> Runs | None:
+    """Return the runs of a model; None where the registry would be a file that nobody has made yet."""
+    address = workspace.tracking_uri
+    if address.startswith(_SQLITE) and not Path(address.removeprefix(_SQLITE)).exists():
+        return None
+    return Runs(address, model)
