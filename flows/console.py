@@ -1,9 +1,7 @@
-"""The terminal: progress of long runs, and tables of outcomes, history, the frontier and emulators."""
+"""The terminal: progress of long runs, and tables of outcomes, history and the frontier."""
 
 import logging
-import platform
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
@@ -11,15 +9,13 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
-from deployments.instruction_sets import CPUS
 from flows.environment import quiet_libraries
 from flows.reports import runs_of
 from flows.terminal_tables import Column, Row, TerminalTable
 from quality_gates.report import HistoryRow, ReportContent, SizePoint, figure, score_title, score_writer, size
-from tasks.emulation import DEBIAN, find_emulator, instruction_set_here, prepare_root, read_root
-from tasks.errors import EmulatorMissing, RegistryError
+from tasks.errors import RegistryError
+from tasks.outcomes import DeviceOutcome, Outcome, history
 from tasks.registry import EdgeModels
-from tasks.reporting import DeviceOutcome, Outcome, history
 
 _DECISIONS = {"published": "green", "approved": "yellow", "refused": "red", "undecided": "yellow"}
 Write: TypeAlias = Callable[[float], str]
@@ -182,31 +178,3 @@ def _point_cells(point: SizePoint, write: Callable[[float | None], str]) -> tupl
     holds = "" if point.holds is None else "yes" if point.holds else "no"
     pareto = "yes" if point.pareto else "no" if point.kind == "rung" else ""
     return label, write(point.accuracy), size(point.size_bytes), *resources, holds, pareto
-
-
-def emulators_table(home: Path) -> TerminalTable:
-    """Return a table of the CPUs that device profiles may name, and whether each can be emulated here."""
-    columns = Column("cpu"), Column("instructions"), Column("emulated here")
-    rows = []
-    for cpu in CPUS.values():
-        try:
-            find_emulator(cpu, home)
-            state, why = "yes", ""
-        except EmulatorMissing as missing:
-            state, why = "no", str(missing)
-        rows.append(Row((cpu.name, cpu.instruction_set, state), why))
-    title = f"This machine: {instruction_set_here() or 'of a class that no profile names'}"
-    return TerminalTable(title, columns, rows, noted="why")
-
-
-def prepare_emulators(home: Path, console: Console) -> None:
-    """Prepare the Python of every machine that is not this one, where it is not there yet. Raises EmulatorError."""
-    for machine in DEBIAN:
-        if machine == platform.machine():
-            continue
-        try:
-            root = read_root(home, machine)
-        except EmulatorMissing:
-            console.print(f"Fetching Python, numpy and ONNX Runtime for {machine} (190 MB unpacked) ...")
-            root = prepare_root(home, machine)
-        console.print(f"{machine}: {root.folder}")

@@ -152,7 +152,7 @@ class SliceRow(_Frozen):
 
 
 class FlippedRow(_Frozen):
-    """A test row that the reference got right and the candidate gets wrong, with its input where it can be shown."""
+    """A row that the reference got right and the candidate gets wrong, with its input where it can be shown."""
 
     row_id: str
     label: str
@@ -170,11 +170,12 @@ class ReportContent(_Frozen):
     it was chosen among the rungs. `instruction_set` names the one that answered; `is_unproven` is set where the device
     has another one, and is shown in amber. `turns` are the times of the sides beside each other, the only ones that
     compare. `flips_against` names the reference of the flipped rows: the deployed model or, on a first deployment, the
-    parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped rows, `flips` may
-    hold fewer; None says that the rows could not be compared. `ledger` begins with the parent; `layers_note` says how
-    the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the slice of
-    its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another unit where
-    `scores_are_shares` is false.
+    parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped test rows, None
+    says that the rows could not be compared. `flips` are some rows of the split `flips_from`, which is test only where
+    the recipe allows it; `flips_validation` counts those of validation. `ledger` begins with the parent; `layers_note`
+    says how the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the
+    slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another
+    unit where `scores_are_shares` is false.
     """
 
     model: str
@@ -203,7 +204,9 @@ class ReportContent(_Frozen):
     critical: str | None = None
     slices: tuple[SliceRow, ...] = ()
     flips: tuple[FlippedRow, ...] = ()
+    flips_from: Literal["test", "validation"] = "test"
     flips_total: int | None = Field(default=None, ge=0)
+    flips_validation: int | None = Field(default=None, ge=0)
     flips_against: str = "the parent"
     representativeness: Representativeness | None = None
     lineage: tuple[tuple[str, str], ...] = ()

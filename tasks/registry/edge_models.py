@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import mlflow
-import onnx
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from edge_runtime.errors import SessionError
 from edge_runtime.model_files import MODEL, check_model, model_files
-from edge_runtime.session import RUNTIME
 from tasks.errors import RegistryError, SystemFailure, one_line
 from tasks.registry.artifacts import check_inside
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
@@ -106,6 +104,8 @@ class EdgeModels:
 
     def keep(self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str) -> Candidate:
         """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured."""
+        from edge_runtime.session import RUNTIME
+
         what = f"{lineage.source_model} version {lineage.source_version}"
         _check_unchanged(file, expected, what)
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
@@ -238,6 +238,8 @@ def edge_name(model: str, device: str) -> str:
 
 def _as_mlflow_model(file: Path, folder: Path) -> Path:
     """Wrap a model as MLflow's onnx flavour; its files stay byte for byte those that ship."""
+    import onnx
+
     mlflow.onnx.save_model(
         onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False
     )

@@ -16,9 +16,10 @@ from quality_gates.verdict import Verdict
 from tasks.compression import Snapshot, Student, Trajectory, float_bytes
 from tasks.emulation import answering_of
 from tasks.job import Job
+from tasks.outcomes import DeviceOutcome, history, history_row, until_now
+from tasks.reporting.judged_device import accuracy, figures_of
 from tasks.reporting.losses import LayerLosses, ledger
-from tasks.reporting.outcomes import DeviceOutcome, accuracy, figures_of, history, history_row, until_now
-from tasks.reporting.row_findings import confusion, mistakes, negative_flips, shown_flips, slice_rows
+from tasks.reporting.row_findings import confusion, flips, mistakes, slice_rows
 from tasks.selection import Attempt, Climb, Judgement, pareto
 from tasks.store import libraries
 from tasks.upstream import DeviceContext
@@ -32,7 +33,6 @@ def report_content(
     job, device, verdict, evidence = context.job, context.device, judgement.verdict, judgement.evidence
     deployed, compared = judgement.deployed_version, judgement.reference_version
     reference = evidence.deployed if compared else evidence.parent
-    flips = negative_flips(evidence.candidate, reference)
     past = [row for _, row in history(context.runs, context.edge_models, device.name)]
     current = _current_row(context, judgement, outcome)
     critical = job.recipe.critical_slices
@@ -61,8 +61,7 @@ def report_content(
         history=until_now(past, current),
         critical=str(critical[0]) if critical else None,
         slices=tuple(slice_rows(job, evidence)),
-        flips=() if flips is None else tuple(shown_flips(job, flips)),
-        flips_total=None if flips is None else len(flips),
+        **flips(job, evidence, compared is not None),
         flips_against=f"{_role(judgement)} version {compared}" if compared else "the parent",
         representativeness=judgement.representativeness,
         lineage=tuple(_lineage(context, trajectory, evidence.candidate).items()),

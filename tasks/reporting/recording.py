@@ -6,15 +6,15 @@ from dataclasses import asdict
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import ValidationError
 
 from edge_runtime.model_files import model_bytes
 from quality_gates.evidence import Evidence
 from quality_gates.report import ReportContent, render_html, report_tables
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Step, Trajectory
-from tasks.errors import RegistryError, one_line
+from tasks.errors import one_line
 from tasks.job import Job
+from tasks.outcomes import CONTENT, REPORT, DeviceFailure, DeviceOutcome, Outcome
 from tasks.registry import (
     ANSWERS,
     APPROVED_UNTIL,
@@ -26,12 +26,11 @@ from tasks.registry import (
     Runs,
     Upstream,
 )
-from tasks.reporting.outcomes import REPORT, DeviceFailure, DeviceOutcome, Outcome, accuracy, figures_of
+from tasks.reporting.judged_device import accuracy, figures_of
 from tasks.selection import Attempt, Judgement
 from tasks.store import libraries
 from tasks.upstream import Context, DeviceContext
 
-CONTENT = "report.json"
 VERDICT = "verdict.json"
 RECIPE = "recipe.json"
 STEPS = "steps.json"
@@ -133,17 +132,6 @@ def release_tags(content: ReportContent, run: str) -> dict[str, str]:
     said = {name: text for name, text in content.lineage if name in OF_WORKLOAD}
     described = {f"edgewright.{name}": text for name, text in said.items()}
     return decision_tags(content) | described | {"edgewright.report": f"runs:/{run}/{REPORT}"}
-
-
-def read_report(runs: Runs, run: str) -> ReportContent:
-    """Return the content of a device's gate report. Raises RegistryError where it is missing or has another form."""
-    try:
-        return ReportContent.model_validate_json(runs.read_text(run, CONTENT))
-    except ValidationError as error:
-        raise RegistryError(
-            f"run {run}: expected a {CONTENT} of this release of Edgewright, got another form "
-            f"({error.error_count()} differences); compress the version again"
-        ) from error
 
 
 def record_line(runs: Runs, line: DeviceOutcome) -> None:

@@ -12,9 +12,9 @@ from flows.listings import devices_table, plan_table
 from flows.terminal_tables import Column, Row, TerminalTable
 from quality_gates.gates import PlanLine
 from quality_gates.report import HistoryRow
-from tasks.reporting import DeviceOutcome, Outcome
+from tasks.outcomes import DeviceOutcome, Outcome
 from tests.quality_gates.report import examples
-from tests.tasks.reporting.recorded import NEW
+from tests.tasks.outcomes.recorded import NEW
 
 WIDTHS = [80, 120]
 DEVICE = "arm-board-of-the-packing-line"

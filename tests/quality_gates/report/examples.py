@@ -85,7 +85,9 @@ def refused() -> ReportContent:
         decision="Refused; version 2 stays deployed.",
         slices=_slices(LOST_EIGHT, DEPLOYED_WRONG, LOST_EIGHT),
         flips=_flips(20),
-        flips_total=25,
+        flips_from="validation",
+        flips_validation=25,
+        flips_total=31,
         flips_against="deployed version 2",
     )
 
