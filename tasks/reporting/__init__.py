@@ -17,8 +17,8 @@ from tasks.outcomes import (
     until_now,
     why,
 )
-from tasks.reporting.judged_device import accuracy, device_outcome
 from tasks.reporting.gate_report import decision, report_content
+from tasks.reporting.judged_device import accuracy, device_outcome
 from tasks.reporting.losses import LayerLosses, layer_losses
 from tasks.reporting.recording import (
     RECIPE,
