@@ -76,7 +76,7 @@ def _outcome_cells(device: DeviceOutcome, write: Write) -> tuple[str | Text, ...
     return (
         f"v{device.version}",
         device.device,
-        _decision(device.answer, overridden=device.approval is not None),
+        _decision(device.decision),
         _both(device.accuracy.parent, device.accuracy.candidate, write),
         _both(critical.parent, critical.candidate, write) if critical else "",
         _both(*_of_two(device, "size_bytes"), lambda value: f"{value / 1000:.0f}"),
@@ -84,9 +84,8 @@ def _outcome_cells(device: DeviceOutcome, write: Write) -> tuple[str | Text, ...
     )
 
 
-def _decision(answer: str, *, overridden: bool) -> Text:
-    """Return the decision about a version in a word: `approved` where it was published on an approval."""
-    word = "approved" if answer == "published" and overridden else answer
+def _decision(word: str) -> Text:
+    """Return the decision about a version in its colour."""
     return Text(word, style=_DECISIONS[word])
 
 
@@ -141,7 +140,7 @@ def _history_cells(device: str, row: HistoryRow, write: Callable[[float | None],
         row.when,
         row.version,
         device,
-        _decision("published" if row.published else "refused", overridden=row.overridden),
+        _decision("refused" if not row.published else "approved" if row.overridden else "published"),
         "" if row.release is None else str(row.release),
         row.now,
         write(row.accuracy),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
 
 from edge_runtime.measurement import Figures
+from edge_runtime.settings import TensorSpec
 from quality_gates.evidence import LatencyInTurns
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
@@ -163,6 +164,40 @@ class FlippedRow(_Frozen):
     text: str | None = None
 
 
+class DataSplit(_Frozen):
+    """One split of the data: its number of rows, and the sha256 of its arrays and slice columns."""
+
+    name: str
+    rows: int = Field(ge=0)
+    sha256: str
+
+
+class ShippedFile(_Frozen):
+    """One file of the model that was judged: the graph, or weights that their sha256 names."""
+
+    name: str
+    sha256: str
+
+
+class Origin(_Frozen):
+    """Where a candidate came from, for machines: model card and attestation are made from it.
+
+    `purpose` is what the workload says of itself, `started_by` who or what started the run, `run` its id in MLflow.
+    `files` begins with the graph. `toolchain` has the version of each library below the pipeline.
+    """
+
+    purpose: str = ""
+    recipe: str
+    recipe_sha256: str
+    splits: tuple[DataSplit, ...] = ()
+    files: tuple[ShippedFile, ...] = ()
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    toolchain: tuple[tuple[str, str], ...] = ()
+    started_by: str = ""
+    run: str = ""
+
+
 class ReportContent(_Frozen):
     """Everything that one gate report says about one model version on one device.
 
@@ -175,7 +210,7 @@ class ReportContent(_Frozen):
     the recipe allows it; `flips_validation` counts those of validation. `ledger` begins with the parent; `layers_note`
     says how the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the
     slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another
-    unit where `scores_are_shares` is false.
+    unit where `scores_are_shares` is false. `origin` is None in what older releases recorded.
     """
 
     model: str
@@ -210,3 +245,4 @@ class ReportContent(_Frozen):
     flips_against: str = "the parent"
     representativeness: Representativeness | None = None
     lineage: tuple[tuple[str, str], ...] = ()
+    origin: Origin | None = None

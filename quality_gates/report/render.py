@@ -3,6 +3,7 @@
 The text for a terminal has the verdict and its reasons, a line per gate, the models side by side and the loss ledger.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -12,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from quality_gates.report import quantities
-from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures, limit_value
+from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures
 from quality_gates.report.content import ReportContent
+from quality_gates.report.gate_lines import gate_line
 from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
-from quality_gates.report.quantities import MISSING, finite, score_change, score_title, score_writer, unit_of
+from quality_gates.report.quantities import MISSING, score_change, score_title, score_writer
 from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines, turn_lines
 from quality_gates.verdict import GateResult, Verdict
 
@@ -59,6 +61,7 @@ def render_html(content: ReportContent) -> str:
             history=history_pictures(content.history, content.scores_are_shares),
             flips=content.flips[:MAX_FLIPS],
             max_text=MAX_TEXT,
+            foot=_foot(content),
         )
     )
 
@@ -77,6 +80,13 @@ def render_text(content: ReportContent) -> RenderableType:
     ]
     parts += [Text(f"To change, {name}: {remedy}") for name, remedy in remedies(content.verdict.gates)]
     return Group(*parts, *_tables(content))
+
+
+def _foot(content: ReportContent) -> str:
+    """Return what stands below each printed page, as the inside of a string of CSS: run and digest, two lines."""
+    run = content.origin.run if content.origin is not None else dict(content.lineage).get("run", "")
+    lines = [f"run {run or MISSING}", f"file sha256 {content.verdict.file_sha256 or MISSING}"]
+    return r"\A ".join(re.sub(r"[^\w .–-]", "?", line) for line in lines)
 
 
 @cache
@@ -150,10 +160,5 @@ def _gates_table(gates: tuple[GateResult, ...]) -> Table:
 
 def _cells(gate: GateResult) -> list[Text]:
     outcome = Text(f"{_SYMBOLS[gate.outcome]} {_WORDS[gate.outcome]}", style=_STYLES[gate.outcome])
-    unit, value = unit_of(gate), limit_value(gate)
-    known = finite(gate.lower) is not None or finite(gate.upper) is not None
-    bounds = f"{unit.write(gate.lower)} .. {unit.write(gate.upper)}" if known else ""
-    result = unit.write(gate.estimate if unit.difference else value)
-    threshold = unit.limit(gate.threshold)
-    rows = MISSING if gate.n is None else f"{gate.n:,}"
-    return [outcome, *(Text(text) for text in (gate.name, result, bounds, threshold, rows))]
+    line = gate_line(gate)
+    return [outcome, *(Text(text) for text in (gate.name, line.result, line.bounds, line.threshold, line.rows))]

@@ -6,6 +6,8 @@ Prefect: `edgewright report` and `edgewright history` are quick.
 
 from tasks.outcomes.outcomes import (
     REPORT,
+    SIZE,
+    WORST_GATE,
     DeviceFailure,
     DeviceOutcome,
     FiguresOfTwo,
@@ -23,6 +25,8 @@ from tasks.outcomes.stored_reports import CONTENT, read_report
 __all__ = [
     "CONTENT",
     "REPORT",
+    "SIZE",
+    "WORST_GATE",
     "DeviceFailure",
     "DeviceOutcome",
     "FiguresOfTwo",

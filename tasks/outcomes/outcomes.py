@@ -8,13 +8,14 @@ from typing import Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_runtime.measurement import Figures
-from quality_gates.report import HistoryRow
+from quality_gates.report import HistoryRow, size
 from quality_gates.verdict import Approval, Verdict, VerdictOutcome
 from tasks.registry import UNDECIDED, Answers, Candidate, EdgeModels, EdgeVersion, RecordedAnswer, Runs
 
 logger = logging.getLogger("edgewright")
 REPORT = "report.html"
 EXIT_CODES = {"published": 0, "partly published": 1, "refused": 1, "error": 2, UNDECIDED: 3}
+WORST_GATE, SIZE = "edgewright.worst_gate", "edgewright.size"
 Alias: TypeAlias = Literal["deployed", "previous", ""]
 
 
@@ -61,6 +62,7 @@ class DeviceOutcome(_Plain):
     answered_on: str | None = None  # the CPU that the candidate's answers are from
     undecided: bool = False  # nothing was learned of the version: it is asked again
     scores_are_shares: bool = True  # of rows that are right; else accuracy is in the unit of the scores
+    worst_gate: str | None = None  # the gate that a reader must see first; not in records of older releases
 
     @property
     def report(self) -> str:
@@ -71,6 +73,28 @@ class DeviceOutcome(_Plain):
     def answer(self) -> str:
         """The answer in a word."""
         return "published" if self.published else UNDECIDED if self.undecided else "refused"
+
+    @property
+    def decision(self) -> str:
+        """The answer in a word, `approved` where it was published on an approval."""
+        return "approved" if self.published and self.approval is not None else self.answer
+
+    @property
+    def size(self) -> str:
+        """The size of the candidate's file with its unit; a dash where it was not measured."""
+        return size(None if self.figures.candidate is None else self.figures.candidate.size_bytes)
+
+    @property
+    def in_a_line(self) -> str:
+        """The decision, the worst gate and the size of the file: the end of a run's name."""
+        closest = "closest: " if self.verdict == "pass" else ""
+        gate = [] if self.worst_gate is None else [f"{closest}{self.worst_gate}"]
+        return f"{self.decision} ({', '.join([*gate, self.size])})"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that MLflow's list of runs shows as columns beside the answer."""
+        return {WORST_GATE: self.worst_gate or "", SIZE: self.size}
 
     @property
     def exit_code(self) -> int:
@@ -130,6 +154,20 @@ class Outcome(_Plain):
         if published:
             return "published" if published == len(devices) + len(failures) else "partly published"
         return "error" if failures else "refused"
+
+    @property
+    def worst(self) -> DeviceOutcome | None:
+        """The outcome on the device that a reader must see first: one that got nothing, else any."""
+        return min(self.devices, key=lambda line: line.published, default=None)
+
+    @property
+    def in_a_line(self) -> str:
+        """The answer, and the worst gate and the size of the file on the worst device: the end of a run's name."""
+        worst = self.worst
+        if worst is None:
+            return self.answer
+        told = worst.in_a_line.partition("(")[2]
+        return f"{self.answer} ({worst.device}: {told}"
 
     @property
     def exit_code(self) -> int:

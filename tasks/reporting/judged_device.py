@@ -4,6 +4,7 @@ from edge_runtime.measurement import Figures
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
+from quality_gates.report import worst_gate
 from tasks.outcomes import DeviceOutcome, FiguresOfTwo, OfThree
 from tasks.selection import Climb, Judgement
 from tasks.upstream import DeviceContext
@@ -12,7 +13,7 @@ from tasks.upstream import DeviceContext
 def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -> DeviceOutcome:
     """Gather one device's figures, as they are known before its candidate is registered."""
     job, evidence, verdict = context.job, judgement.evidence, judgement.verdict
-    critical = job.recipe.critical_slices
+    critical, worst = job.recipe.critical_slices, worst_gate(verdict.gates)
     return DeviceOutcome(
         model=job.model,
         version=job.version,
@@ -33,6 +34,7 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         approval=verdict.approval,
         undecided=not verdict.releases and verdict.undecided_by_noise,
         scores_are_shares=scores_are_shares(evidence),
+        worst_gate=None if worst is None else worst.name,
     )
 
 

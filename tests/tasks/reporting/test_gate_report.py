@@ -98,12 +98,13 @@ def test_operators_are_counted_of_files_that_could_be_measured_alone(
 def both_splits(job: Any) -> Evidence:
     """The candidate is wrong on eights of both splits, and the parent nowhere; another release is wrong everywhere."""
 
-    def models(split: str) -> list[ModelEvidence]:
+    def models(split: str) -> Evidence:
         labels = job.splits[split].targets
         wrong = (labels == 8, np.zeros(len(labels), dtype=bool), np.ones(len(labels), dtype=bool))
-        return [ModelEvidence(rows(job, each, split), None) for each in wrong]
+        candidate, parent, deployed = (ModelEvidence(rows(job, each, split), None) for each in wrong)
+        return Evidence(candidate, parent, deployed, split=split)
 
-    return replace(Evidence(*models("test")), validation=Evidence(*models("validation"), split="validation"))
+    return replace(models("test"), validation=models("validation"))
 
 
 def test_flipped_rows_of_validation_are_shown_and_those_of_test_counted(job: Any) -> None:
