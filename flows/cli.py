@@ -181,7 +181,7 @@ def demo() -> None:
     console.print(
         f"\nWritten: {home / SUMMARY}. Published bundles: {home / 'target'}.\n"
         "Next: [bold]make ui[/] opens MLflow on what was made. Open the experiment [bold]edgewright-digits[/], "
-        "a run of a device (gateway or camera), and its artifact [bold]report.html[/]."
+        "a run of a device, such as [bold]digits v3 camera: refused[/], and its artifact [bold]report.html[/]."
     )
 
 

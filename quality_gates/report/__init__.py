@@ -4,7 +4,6 @@ The facts come in as a `ReportContent`, gathered by the pipeline; an HTML page, 
 go out, with a model card in Markdown and an attestation in JSON. Pictures are laid out in `charts`.
 """
 
-from quality_gates.report.attestation import PAYLOAD_TYPE, attestation
 from quality_gates.report.charts import ThumbnailError, png_base64
 from quality_gates.report.content import (
     Confusion,
@@ -24,6 +23,7 @@ from quality_gates.report.content import (
     SliceValue,
 )
 from quality_gates.report.gate_rows import worst_gate
+from quality_gates.report.in_toto import PAYLOAD_TYPE, attestation
 from quality_gates.report.model_card import (
     data_table,
     decision_lines,

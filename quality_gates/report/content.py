@@ -180,7 +180,7 @@ class ShippedFile(_Frozen):
 
 
 class Origin(_Frozen):
-    """Where a candidate came from, for machines: model card and attestation are made from it.
+    """Origin of a candidate, for machines: model card and attestation are made from it.
 
     `purpose` is what the workload says of itself, `started_by` who or what started the run, `run` its id in MLflow.
     `files` begins with the graph. `toolchain` has the version of each library below the pipeline.

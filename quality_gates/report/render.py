@@ -5,10 +5,12 @@ The text for a terminal has the verdict and its reasons, a line per gate, the mo
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +26,7 @@ from quality_gates.verdict import GateResult, Verdict
 MAX_FLIPS = 24
 MAX_FINDINGS = 8
 MAX_TEXT = 400
+GAP = 2
 _STYLES = {
     "pass": "green",
     "fail": "bold red",
@@ -123,7 +126,7 @@ def _tables(content: ReportContent) -> Iterator[RenderableType]:
             (row.label, *(cell.value for cell in row.cells))
             for row in side_rows(content.sides, content.scores_are_shares, content.turns)
         ]
-        yield _plain_table(("side by side", *roles), lines)
+        yield _InBlocks(("side by side", *roles), lines)
     shares = content.scores_are_shares
     ledger = ledger_of(content.ledger, shares)
     if ledger is not None:
@@ -135,7 +138,40 @@ def _tables(content: ReportContent) -> Iterator[RenderableType]:
             )
             for line in ledger.lines
         ]
-        yield _plain_table(headings, lines)
+        yield _InBlocks(headings, lines, together=2)
+
+
+@dataclass(frozen=True)
+class _InBlocks:
+    """A table whose columns go on below, after the first one again, where the terminal is too narrow for all.
+
+    `together` columns are never parted.
+    """
+
+    headings: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    together: int = 1
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield a table for each block of columns that fits."""
+        for block in self._blocks(options.max_width):
+            columns = [0, *block]
+            lines = [[line[at] for at in columns] for line in self.lines]
+            yield _plain_table([self.headings[at] for at in columns], lines)
+
+    def _blocks(self, width: int) -> Iterator[list[int]]:
+        block: list[int] = []
+        for start in range(1, len(self.headings), self.together):
+            group = list(range(start, min(start + self.together, len(self.headings))))
+            if block and self._width([0, *block, *group]) > width:
+                yield block
+                block = []
+            block += group
+        yield block
+
+    def _width(self, columns: Sequence[int]) -> int:
+        widths = (max(cell_len(line[at]) for line in (self.headings, *self.lines)) for at in columns)
+        return sum(widths) + GAP * (len(columns) - 1)
 
 
 def _plain_table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:

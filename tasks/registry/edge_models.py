@@ -262,11 +262,15 @@ def _as_mlflow_model(file: Path, folder: Path, tensors: Tensors) -> Path:
 
 
 def _signature_of(tensors: Tensors) -> ModelSignature | None:
-    inputs, outputs = (
-        Schema([MlflowTensor(np.dtype(t.dtype), [-1 if n is None else n for n in t.shape], t.name) for t in side])
-        for side in tensors
-    )
-    return ModelSignature(inputs, outputs) if all(tensors) else None
+    """Return MLflow's signature of inputs and outputs; None where they are not known."""
+    inputs, outputs = tensors
+    return ModelSignature(_schema(inputs), _schema(outputs)) if inputs and outputs else None
+
+
+def _schema(tensors: Sequence[TensorSpec]) -> Schema:
+    sizes = [[-1 if size is None else size for size in tensor.shape] for tensor in tensors]
+    named = zip(tensors, sizes, strict=True)
+    return Schema([MlflowTensor(np.dtype(tensor.dtype), shape, tensor.name) for tensor, shape in named])
 
 
 def _check_unchanged(file: Path, measured: str, what: str) -> None:

@@ -10,7 +10,7 @@ from prefect.runtime import deployment, flow_run
 
 @dataclass(frozen=True)
 class Trigger:
-    """Who or what started a run: in a sentence, in the words of MLflow's Source column, and the user's name."""
+    """A person or a deployment that started a run: in a sentence, as MLflow's Source column has it, and the user."""
 
     sentence: str
     source: str
@@ -29,7 +29,7 @@ class Trigger:
 
 
 def trigger() -> Trigger:
-    """Return who or what started this run. It holds no address and no environment, so no secret."""
+    """Return the trigger of this run. It holds no address and no environment, so no secret."""
     user, host = user_name(), socket.gethostname()
     if deployment.name:
         source = f"Prefect deployment {deployment.name}"

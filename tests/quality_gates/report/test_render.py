@@ -234,6 +234,16 @@ def test_answers_of_another_instruction_set_are_amber_and_others_a_note() -> Non
     assert '<p class="unproven"><strong>Not proven:</strong> Answers are taken elsewhere.</p>' in page
 
 
+def test_each_printed_page_has_run_digest_and_number() -> None:
+    content = examples.refused()
+    page = render_html(content)
+    below = page.partition("@page {")[2].partition("</style>")[0].partition("@page {")[2]
+    assert f'content: "run {"6d" * 16}\\A file sha256 –"' in below
+    assert 'content: "page " counter(page) " of " counter(pages)' in below
+    evil = examples.ORIGIN.model_copy(update={"run": '"; } </style><script>\\'})
+    assert "<script>" not in render_html(content.model_copy(update={"origin": evil}))
+
+
 def test_layers_have_a_line_each_or_a_reason() -> None:
     content = examples.refused()
     layers = tuple(
