@@ -80,6 +80,9 @@ class Recipe(Frozen):
     accept_unproven_instruction_set: bool = False
     """True publishes a file whose rows another instruction set than the device's answered, and shows it in amber. False
     refuses it; it is the default, so that only who writes true takes the risk."""
+    show_test_rows: bool = False
+    """True shows rows of the test split in the report, with their right answers. False shows flipped rows of validation
+    and of test only counts; it is the default, because who learns from test rows has none left to judge by."""
     prune: Prune
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None

@@ -27,7 +27,7 @@ def show_anchor(
 ) -> None:
     """Show the release that cumulative margins are held against, who chose it, when and why."""
     prepare(HOME)
-    from flows.reports import anchor_of
+    from flows.decisions import anchor_of
 
     console.print(escape(anchor_of(model, device)), soft_wrap=True)
 
@@ -45,7 +45,7 @@ def set_anchor(
     Answers that were given stay. Ask again with edgewright compress --again.
     """
     prepare(HOME)
-    from flows.reports import move_anchor
+    from flows.decisions import move_anchor
 
     console.print(escape(move_anchor(model, device, release, by=by, reason=reason)), soft_wrap=True)
 
@@ -54,7 +54,7 @@ def set_anchor(
 def show_looks(recipe: RecipeArgument) -> None:
     """Show every look of the recipe's gates at its test rows, and how many are left."""
     prepare(HOME)
-    from flows.reports import looks_table, wear_of
+    from flows.decisions import looks_table, wear_of
 
     console.print(looks_table(recipe))
     console.print(escape(wear_of(recipe)), soft_wrap=True)
@@ -69,6 +69,6 @@ def grant_looks(
 ) -> None:
     """Go on with worn test rows: a person answers for further looks, beyond what the recipe allows."""
     prepare(HOME)
-    from flows.reports import grant_further
+    from flows.decisions import grant_further
 
     console.print(escape(grant_further(recipe, looks, by=by, reason=reason)), soft_wrap=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
 
 from edge_runtime.measurement import Figures
+from edge_runtime.settings import TensorSpec
 from quality_gates.evidence import LatencyInTurns
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
@@ -172,7 +173,7 @@ class SliceRow(_Frozen):
 
 
 class FlippedRow(_Frozen):
-    """A test row that the reference got right and the candidate gets wrong, with its input where it can be shown."""
+    """A row that the reference got right and the candidate gets wrong, with its input where it can be shown."""
 
     row_id: str
     label: str
@@ -183,6 +184,40 @@ class FlippedRow(_Frozen):
     text: str | None = None
 
 
+class DataSplit(_Frozen):
+    """One split of the data: its number of rows, and the sha256 of its arrays and slice columns."""
+
+    name: str
+    rows: int = Field(ge=0)
+    sha256: str
+
+
+class ShippedFile(_Frozen):
+    """One file of the model that was judged: the graph, or weights that their sha256 names."""
+
+    name: str
+    sha256: str
+
+
+class Origin(_Frozen):
+    """Origin of a candidate, for machines: model card and attestation are made from it.
+
+    `purpose` is what the workload says of itself, `started_by` who or what started the run, `run` its id in MLflow.
+    `files` begins with the graph. `toolchain` has the version of each library below the pipeline.
+    """
+
+    purpose: str = ""
+    recipe: str
+    recipe_sha256: str
+    splits: tuple[DataSplit, ...] = ()
+    files: tuple[ShippedFile, ...] = ()
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    toolchain: tuple[tuple[str, str], ...] = ()
+    started_by: str = ""
+    run: str = ""
+
+
 class ReportContent(_Frozen):
     """Everything that one gate report says about one model version on one device.
 
@@ -190,11 +225,12 @@ class ReportContent(_Frozen):
     it was chosen among the rungs. `instruction_set` names the one that answered; `is_unproven` is set where the device
     has another one, and is shown in amber. `turns` are the times of the sides beside each other, the only ones that
     compare. `flips_against` names the reference of the flipped rows: the deployed model or, on a first deployment, the
-    parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped rows, `flips` may
-    hold fewer; None says that the rows could not be compared. `ledger` begins with the parent; `layers_note` says how
-    the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the slice of
-    its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another unit where
-    `scores_are_shares` is false.
+    parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped test rows, None
+    says that the rows could not be compared. `flips` are some rows of the split `flips_from`, which is test only where
+    the recipe allows it; `flips_validation` counts those of validation. `ledger` begins with the parent; `layers_note`
+    says how the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the
+    slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another
+    unit where `scores_are_shares` is false. `origin` is None in what older releases recorded.
     """
 
     model: str
@@ -223,7 +259,10 @@ class ReportContent(_Frozen):
     critical: str | None = None
     slices: tuple[SliceRow, ...] = ()
     flips: tuple[FlippedRow, ...] = ()
+    flips_from: Literal["test", "validation"] = "test"
     flips_total: int | None = Field(default=None, ge=0)
+    flips_validation: int | None = Field(default=None, ge=0)
     flips_against: str = "the parent"
     representativeness: Representativeness | None = None
     lineage: tuple[tuple[str, str], ...] = ()
+    origin: Origin | None = None

@@ -12,8 +12,9 @@ from quality_gates.report.charts import (
     interval_picture,
     is_drawable,
     limit_picture,
+    limit_value,
 )
-from quality_gates.report.quantities import Unit, finite, has_unit, is_resource, unit_of
+from quality_gates.report.quantities import Unit, allowed_side, finite, has_unit, is_resource, unit_of
 from quality_gates.verdict import GateResult
 
 WORTHLESS = "worthless"
@@ -57,6 +58,32 @@ class GateGroup:
     axis: IntervalAxis | None
     unit: Unit | None
     notes: tuple[str, ...]
+
+
+def worst_gate(gates: Sequence[GateResult]) -> GateResult | None:
+    """Return the gate that a reader must see first; None where none has a number.
+
+    That is one that stands in the way, a failed one before an undecided one. Where none does, it is the gate with the
+    smallest share of its margin or limit left.
+    """
+    in_the_way = [gate for gate in gates if gate.blocking and gate.outcome in ("fail", "inconclusive")]
+    if in_the_way:
+        return min(in_the_way, key=lambda gate: _SEVERITY.index(gate.outcome))
+    known = [(room, gate) for gate in gates if gate.outcome == "pass" and (room := _room(gate)) is not None]
+    return min(known, key=lambda each: each[0])[1] if known else None
+
+
+def _room(gate: GateResult) -> float | None:
+    """Return the share of a gate's margin or limit that its bound leaves; None where it has no such numbers."""
+    threshold, unit = finite(gate.threshold), unit_of(gate)
+    if not threshold or (unit.proportion and threshold >= 1):  # nothing is better than all rows
+        return None
+    above = allowed_side(gate) == "above"
+    bound = finite(gate.lower if above else gate.upper)
+    bound = limit_value(gate) if bound is None else bound
+    if bound is None:
+        return None
+    return (bound - threshold if above else threshold - bound) / abs(threshold)
 
 
 COMPARED, RESOURCES, BOUNDED = "Against the models before it", "Against the device's limits", "Against fixed bounds"

@@ -26,8 +26,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.stats import beta, binom
+import scipy
 
 from quality_gates.errors import GateError
 
@@ -49,8 +48,8 @@ def share_bounds(count: int, n: int, confidence: float) -> tuple[float, float]:
     Source: Clopper CJ, Pearson ES. The use of confidence or fiducial limits illustrated in the case of the binomial.
     Biometrika 1934;26:404-413.
     """
-    lower = 0.0 if count == 0 else float(beta.ppf(1 - confidence, count, n - count + 1))
-    upper = 1.0 if count == n else float(beta.ppf(confidence, count + 1, n - count))
+    lower = 0.0 if count == 0 else float(scipy.stats.beta.ppf(1 - confidence, count, n - count + 1))
+    upper = 1.0 if count == n else float(scipy.stats.beta.ppf(confidence, count + 1, n - count))
     return lower, upper
 
 
@@ -66,7 +65,7 @@ def rows_for_share(share: float, at_most: float, confidence: float, power: float
 
     def suffices(n: int) -> bool:
         most = _most_within(n, at_most, confidence)
-        return most >= 0 and float(binom.cdf(most, n, share)) >= power
+        return most >= 0 and float(scipy.stats.binom.cdf(most, n, share)) >= power
 
     top = 1
     while not suffices(top):
@@ -112,7 +111,7 @@ def score_bound(gained: int, lost: int, n: int, confidence: float, critical: flo
     def gap(difference: float) -> float:
         return gained - lost - n * difference - z * math.sqrt(n * _variance(gained, lost, n, difference))
 
-    return float(brentq(gap, -1.0, (gained - lost) / n, xtol=_ROOT_TOLERANCE))
+    return float(scipy.optimize.brentq(gap, -1.0, (gained - lost) / n, xtol=_ROOT_TOLERANCE))
 
 
 def most_lost_at(gained: int, n: int, margin: float, confidence: float, critical: float | None = None) -> int | None:
@@ -226,7 +225,7 @@ def least_found_loss(n: int, discordance: float, margin: float, confidence: floa
     highest = 1 - discordance
     if highest <= margin or found(highest) < power:
         return None
-    return float(brentq(lambda loss: found(loss) - power, margin, highest, xtol=1e-5))
+    return float(scipy.optimize.brentq(lambda loss: found(loss) - power, margin, highest, xtol=1e-5))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -277,7 +276,9 @@ def _chance(n: int, share_gained: float, share_lost: float, gained: Counts, most
     start = max(0, int(n * share_gained - spread - 5))
     seen = slice(start, _reach(n, share_gained) + 1)
     of_the_rest = min(1.0, max(0.0, share_lost) / (1 - share_gained)) if share_gained < 1 else 0.0
-    chance = binom.pmf(gained[seen], n, share_gained) * binom.cdf(most[seen], n - gained[seen], of_the_rest)
+    chance = scipy.stats.binom.pmf(gained[seen], n, share_gained) * scipy.stats.binom.cdf(
+        most[seen], n - gained[seen], of_the_rest
+    )
     return float(chance.sum())
 
 
@@ -308,5 +309,7 @@ def _statistic(gained: Counts, lost: Counts, n: int, difference: float) -> Float
 
 def _most_within(n: int, at_most: float, confidence: float) -> int:
     """Return the largest count whose exact upper bound is within the limit; -1 for none."""
-    within = bisect_left(range(n), True, key=lambda count: beta.ppf(confidence, count + 1, n - count) > at_most)
+    within = bisect_left(
+        range(n), True, key=lambda count: scipy.stats.beta.ppf(confidence, count + 1, n - count) > at_most
+    )
     return within - 1

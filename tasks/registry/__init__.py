@@ -18,12 +18,14 @@ from tasks.registry.edge_versions import (
     Lineage,
 )
 from tasks.registry.ledger import Grant, Ledger, TakenLook
-from tasks.registry.runs import Runs
+from tasks.registry.runs import ANSWER, NOTE, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
 __all__ = [
+    "ANSWER",
     "ANSWERS",
     "APPROVED_UNTIL",
+    "NOTE",
     "NOT_ANSWERED",
     "NOT_RECORDED",
     "OF_WORKLOAD",

@@ -50,9 +50,12 @@ class Answers:
     def __init__(self, runs: Runs) -> None:
         self.runs = runs
 
-    def record(self, run: str, answer: str, outcome: Mapping[str, Any], answer_key: str | None = None) -> None:
-        """Record an answer: the outcome first, then the tag that makes it count.
+    def record(
+        self, run: str, answer: str, outcome: Mapping[str, Any], answer_key: str | None = None, shown: str = ""
+    ) -> None:
+        """Record an answer: the outcome first, then the tag that makes it count, then the run's name.
 
+        The run is named by the answer, or by the longer text `shown`.
         `answer_key` is that of a whole version's answer. An undecided one counts the attempts under this key.
         """
         self.runs.text(run, OUTCOME, json.dumps(outcome, indent=2))
@@ -61,6 +64,7 @@ class Answers:
             before = self.attempts(run, answer_key)
             tags |= {ANSWER_KEY: answer_key, ATTEMPTS: f"{answer_key} {before + 1}" if answer == UNDECIDED else ""}
         self.runs.log(run, tags=tags)
+        self.runs.name_by(run, shown or answer)
         self.runs.finish(run, failed=answer in ("error", UNDECIDED))
 
     def is_recorded(self, run: str) -> bool:

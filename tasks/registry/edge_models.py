@@ -6,17 +6,21 @@ only grows; the aliases name what is deployed, what was before, the reference of
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import mlflow
-import onnx
+import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema
+from mlflow.types import TensorSpec as MlflowTensor
 
 from edge_runtime.errors import SessionError
 from edge_runtime.model_files import MODEL, check_model, model_files
-from edge_runtime.session import RUNTIME
+from edge_runtime.settings import TensorSpec
 from tasks.errors import RegistryError, SystemFailure, one_line
 from tasks.registry.artifacts import check_inside
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
@@ -37,6 +41,7 @@ DEPLOYED = "deployed"
 PREVIOUS = "previous"
 REFERENCE = "reference"
 ANCHOR = "anchor"
+Tensors: TypeAlias = tuple[Sequence[TensorSpec], Sequence[TensorSpec]]
 
 
 class EdgeModels:
@@ -142,14 +147,21 @@ class EdgeModels:
             ) from error
         return path
 
-    def keep(self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str) -> Candidate:
-        """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured."""
+    def keep(
+        self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str, tensors: Tensors = ((), ())
+    ) -> Candidate:
+        """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured.
+
+        `tensors` are its inputs and outputs, which MLflow shows as the model's signature.
+        """
+        from edge_runtime.session import RUNTIME
+
         what = f"{lineage.source_model} version {lineage.source_version}"
         _check_unchanged(file, expected, what)
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             # named by content: another file of the same run must not take the place of one that was judged
             folder = f"model-{expected[:12]}"
-            wrapped = _as_mlflow_model(file, Path(scratch) / "model")
+            wrapped = _as_mlflow_model(file, Path(scratch) / "model", tensors)
             _check_unchanged(wrapped / MODEL, expected, what)
             runs.folder(run, wrapped, folder)
         return Candidate(lineage, run, folder, expected, RUNTIME)
@@ -285,14 +297,29 @@ def edge_name(model: str, device: str) -> str:
     return f"{model}-{device}"
 
 
-def _as_mlflow_model(file: Path, folder: Path) -> Path:
+def _as_mlflow_model(file: Path, folder: Path, tensors: Tensors) -> Path:
     """Wrap a model as MLflow's onnx flavour; its files stay byte for byte those that ship."""
+    import onnx
+
     mlflow.onnx.save_model(
-        onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False
-    )
+        onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False,
+        signature=_signature_of(tensors),
+    )  # fmt: skip
     for name, path in model_files(file).items():
         shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
     return folder
+
+
+def _signature_of(tensors: Tensors) -> ModelSignature | None:
+    """Return MLflow's signature of inputs and outputs; None where they are not known."""
+    inputs, outputs = tensors
+    return ModelSignature(_schema(inputs), _schema(outputs)) if inputs and outputs else None
+
+
+def _schema(tensors: Sequence[TensorSpec]) -> Schema:
+    sizes = [[-1 if size is None else size for size in tensor.shape] for tensor in tensors]
+    named = zip(tensors, sizes, strict=True)
+    return Schema([MlflowTensor(np.dtype(tensor.dtype), shape, tensor.name) for tensor, shape in named])
 
 
 def _check_unchanged(file: Path, measured: str, what: str) -> None:

@@ -16,7 +16,7 @@ from quality_gates.report import LayerRow, LedgerRow, SliceValue
 from tasks.compression import Snapshot, Student, Trajectory, export_snapshot, rows_with_slices
 from tasks.job import Job
 from tasks.measurement import answer_rows
-from tasks.reporting.outcomes import accuracy
+from tasks.reporting.judged_device import accuracy
 from tasks.selection import Attempt
 from tasks.upstream import DeviceContext
 

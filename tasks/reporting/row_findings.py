@@ -1,12 +1,17 @@
-"""Findings on the test rows: slices, flipped rows, and classes that are taken for one another."""
+"""Findings on rows: slices and classes that are taken for one another as counts of test rows, and flipped rows.
+
+Who sees a test row with its answer may train on it, and then nothing is left to judge by. So rows are shown of the
+validation split, unless the recipe allows those of test.
+"""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from deployments.user_calls import call_user_code
-from deployments.workload import Split
+from deployments.workload import Split, SplitName
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import UNLISTED, Evidence, ModelEvidence, flipped_rows, in_slice, paired, slice_table
 from quality_gates.policy import SliceCondition
@@ -57,8 +62,31 @@ def _plain(value: object) -> str | int | float | bool:
     return plain if isinstance(plain, str | int | float | bool) else str(plain)
 
 
+def flips(job: Job, evidence: Evidence, compared: bool) -> dict[str, Any]:
+    """Return the report's fields about flipped rows: counts, and some rows of the split that may be shown.
+
+    They flipped against the reference release where there is one to be `compared` with, else against the parent.
+    """
+    found = {"test": _flipped(evidence, compared)}
+    if evidence.validation is not None:
+        found["validation"] = _flipped(evidence.validation, compared)
+    shown: SplitName = "test" if job.recipe.show_test_rows else "validation"
+    counts = {split: None if rows is None else len(rows) for split, rows in found.items()}
+    rows = found.get(shown)
+    return {
+        "flips": () if rows is None else tuple(shown_flips(job, rows, shown)),
+        "flips_from": shown,
+        "flips_total": counts["test"],
+        "flips_validation": counts.get("validation"),
+    }
+
+
+def _flipped(evidence: Evidence, compared: bool) -> pd.DataFrame | None:
+    return negative_flips(evidence.candidate, evidence.deployed if compared else evidence.parent)
+
+
 def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) -> pd.DataFrame | None:
-    """Return the test rows that only the reference got right; None where the rows cannot be compared."""
+    """Return the rows that only the reference got right; None where the rows cannot be compared."""
     if candidate.rows is None or reference is None or reference.rows is None:
         return None
     try:
@@ -67,21 +95,21 @@ def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) ->
         return None
 
 
-def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
-    """Yield some flipped rows, those of critical slices first, as the release owner must see these."""
-    test = job.splits["test"]
-    told = right_answers(job.workload, test)
-    in_critical = np.zeros(len(flips), dtype=bool)
+def shown_flips(job: Job, flipped: pd.DataFrame, split: SplitName) -> Iterator[FlippedRow]:
+    """Yield some flipped rows of a split, those of critical slices first, as the release owner must see these."""
+    rows = job.splits[split]
+    told = right_answers(job.workload, rows)
+    in_critical = np.zeros(len(flipped), dtype=bool)
     for condition in job.recipe.critical_slices:
-        in_critical |= _where(flips, condition)
-    ordered = pd.concat([flips[in_critical], flips[~in_critical]])
+        in_critical |= _where(flipped, condition)
+    ordered = pd.concat([flipped[in_critical], flipped[~in_critical]])
     for _, row in ordered.head(SHOWN_FLIPS).iterrows():
         index = int(row["row_id"])
-        picture, text = _shown(job, test, index)
-        slices = [f"{column} = {_short(row[column])}" for column in test.slices.columns]
+        picture, text = _shown(job, rows, f"of {split} row {index}", index)
+        slices = [f"{column} = {_short(row[column])}" for column in rows.slices.columns]
         yield FlippedRow(
             row_id=str(index),
-            label=_short(test.targets[index] if told is None else told[index]),
+            label=_short(rows.targets[index] if told is None else told[index]),
             reference_prediction=_short(row["reference_prediction"]),
             candidate_prediction=_short(row["candidate_prediction"]),
             slice=", ".join(slices),
@@ -90,14 +118,14 @@ def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
         )
 
 
-def _shown(job: Job, test: Split, row: int) -> tuple[np.ndarray | None, str | None]:
-    """Return the picture and the text of a test row, None for what the workload does not have."""
-    workload, which = job.workload, f"of test row {row}"
+def _shown(job: Job, rows: Split, which: str, row: int) -> tuple[np.ndarray | None, str | None]:
+    """Return the picture and the text of a row, None for what the workload does not have."""
+    workload = job.workload
     said = f"workload `{job.recipe.workload}`: expected"
     picture = call_user_code(
-        lambda: workload.picture(test, row), f"{said} a picture {which}", "correct Workload.picture"
+        lambda: workload.picture(rows, row), f"{said} a picture {which}", "correct Workload.picture"
     )
-    text = call_user_code(lambda: workload.text(test, row), f"{said} a text {which}", "correct Workload.text")
+    text = call_user_code(lambda: workload.text(rows, row), f"{said} a text {which}", "correct Workload.text")
     return picture, text
 
 

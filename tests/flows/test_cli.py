@@ -1,5 +1,8 @@
 """The command line: what it prints, and with which code it ends."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -69,3 +72,13 @@ def test_nothing_to_compress_claims_no_more_than_is_true(monkeypatch: pytest.Mon
     result = runner.invoke(app, ["reconcile"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert "no newer version waits for an answer" in result.output and "Every" not in result.output
+
+
+SLOW = {"torch", "prefect", "onnx", "onnxruntime", "scipy.stats", "tasks.delivery"}
+
+
+def test_commands_that_only_read_do_not_load_what_computes() -> None:
+    loads = "import sys, flows.cli, flows.console, flows.reports, quality_gates.report; print(*sys.modules, sep='\\n')"
+    ended = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
+    loaded = set(ended.stdout.splitlines())
+    assert "mlflow" in loaded and not SLOW & loaded

@@ -13,11 +13,11 @@ from flows.terminal_tables import Column, Row, TerminalTable
 from quality_gates.foresight import JointChance
 from quality_gates.gates import PlanLine
 from quality_gates.report import HistoryRow
-from tasks.reporting import DeviceOutcome, Outcome
+from tasks.outcomes import DeviceOutcome, Outcome
 from tests.quality_gates.report import examples
-from tests.tasks.reporting.recorded import NEW
+from tests.tasks.outcomes.recorded import NEW
 
-WIDTHS = [80, 120]
+WIDTHS = [80, 100, 120]
 DEVICE = "arm-board-of-the-packing-line"
 WHY = "Accuracy on scratches fell by 4.0 points, more than the 2.0 points that the gate against deployed allows."
 

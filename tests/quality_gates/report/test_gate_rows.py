@@ -1,6 +1,6 @@
 """Gates as rows of the report."""
 
-from quality_gates.report.gate_rows import GateGroup, gate_groups, remedies
+from quality_gates.report.gate_rows import GateGroup, gate_groups, remedies, worst_gate
 from quality_gates.verdict import Verdict
 from tests.quality_gates.report import examples
 
@@ -60,6 +60,20 @@ def test_a_gate_that_only_warns_says_so() -> None:
     assert gate.outcome == "inconclusive"
     (group,) = gate_groups([gate])
     assert "warns only, does not block" in group.rows[0].facts
+
+
+def test_the_worst_gate_is_what_stands_in_the_way_else_what_has_the_least_room() -> None:
+    refused = examples.refused().verdict.gates
+    assert worst_gate(refused) == next(gate for gate in refused if gate.outcome == "fail")
+    undecided = examples.undecided().verdict.gates
+    assert worst_gate([*undecided, refused[1]]) == refused[1]  # a failed one before an undecided one
+    passed = examples.published().verdict.gates
+    tight = passed[0].model_copy(update={"name": "tight", "lower": -0.0199, "threshold": -0.02})
+    closest = worst_gate([*passed, tight])
+    assert closest is not None and closest.name == "tight"
+    size = next(gate for gate in passed if gate.name == "size").model_copy(update={"candidate_value": 19_999.0})
+    assert worst_gate([*passed, tight, size]) == size
+    assert worst_gate([passed[0].model_copy(update={"outcome": "not_applicable"})]) is None
 
 
 def test_remedies_name_the_open_gates_and_say_the_same_thing_once() -> None:

@@ -11,6 +11,7 @@ import pytest
 from edge_runtime.files import sha256_of
 from edge_runtime.model_files import model_digest, model_files, weights_of
 from edge_runtime.session import RUNTIME
+from edge_runtime.settings import TensorSpec
 from tasks.errors import RegistryError, RegistryUnavailable, SystemFailure
 from tasks.registry import Anchor, Candidate, EdgeModels, EdgeVersion, Lineage, Runs, edge_name
 from tasks.registry.client import client_for
@@ -54,6 +55,18 @@ def test_a_judged_file_is_no_version_of_the_registered_model(shelf: Shelf) -> No
     shelf.keep("1")
     assert (shelf.models.deployed(DEVICE), shelf.models.previous(DEVICE)) == (None, None)
     assert shelf.models.releases(DEVICE) == []
+
+
+def test_a_kept_file_has_the_signature_of_its_tensors(shelf: Shelf) -> None:
+    file, origin = shelf.file(), shelf.lineage("1", "key-1")
+    run = shelf.runs.child(shelf.runs.parent("1", "key-1", "m v1", {}), DEVICE)
+    tensors = (TensorSpec("x", "float32", (None, 6)),), (TensorSpec("y", "float32", (None, 3)),)
+    kept = shelf.models.keep(shelf.runs, run, file, origin, sha256_of(file), tensors)
+    folder = shelf.runs.client.download_artifacts(run, kept.folder)
+    signature = mlflow.models.Model.load(folder).signature
+    assert signature is not None
+    assert [(each.name, each.shape) for each in signature.inputs] == [("x", (-1, 6))]
+    assert [(each.name, str(each.type)) for each in signature.outputs] == [("y", "float32")]
 
 
 def test_a_release_says_where_it_came_from(shelf: Shelf) -> None:
