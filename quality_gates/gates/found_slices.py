@@ -20,7 +20,7 @@ from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown
 from quality_gates.gates.planning import ONLY_SHOWN, PlanLine, PlannedRows
 from quality_gates.policy import Confidence, Name, Reference, Share, SliceCondition
-from quality_gates.statistics import holm, p_value, score_interval
+from quality_gates.statistics import grouped_p_value, holm, p_value, score_interval
 from quality_gates.verdict import GateResult
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -122,7 +122,11 @@ class FoundSlices(GateKind):
                 candidate = test.rows["candidate_score"].to_numpy()[mask] == 1
                 reference = test.rows["reference_score"].to_numpy()[mask] == 1
                 gained, lost = int((candidate & ~reference).sum()), int((reference & ~candidate).sum())
-                p = p_value(lost, gained, len(candidate), self.margin)
+                groups = test.groups(mask)
+                if groups is None:
+                    p = p_value(lost, gained, len(candidate), self.margin)
+                else:
+                    p = grouped_p_value(reference.astype(float) - candidate.astype(float), groups, self.margin)
                 seen.append(_Tested(region, len(candidate), gained, lost, p))
         seen.sort(key=lambda one: (one.p, str(one.region.condition)))
         return [replace(one, p=p) for one, p in zip(seen, holm([one.p for one in seen]), strict=True)]

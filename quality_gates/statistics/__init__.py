@@ -1,11 +1,20 @@
 """Statistics of the gates: metrics of two models on the same rows, their confidence bounds, and sample sizes.
 
 Paired rows and a choice of metric come in; values with one-sided bounds go out. Shares of rows have exact bounds, all
-other metrics those of a bootstrap. Everything is deterministic and does not depend on the order of the rows.
+other metrics those of a bootstrap; where rows belong together, their groups are the units of both. Everything is
+deterministic and does not depend on the order of the rows.
 """
 
+from quality_gates.statistics.bootstrap import BootstrapMetric
 from quality_gates.statistics.class_metrics import ClassTable, check_classes, is_class, target_of
-from quality_gates.statistics.comparison import ComparedMetric, compare, compared, value_with_bounds
+from quality_gates.statistics.comparison import (
+    ComparedMetric,
+    bounds_of_share,
+    compare,
+    compared,
+    value_with_bounds,
+)
+from quality_gates.statistics.grouped_rows import FEWEST_GROUPS, check_enough_groups, grouped_p_value
 from quality_gates.statistics.proper_scores import (
     calibration_errors,
     row_scores,
@@ -26,14 +35,19 @@ from quality_gates.statistics.proportions import (
 )
 
 __all__ = [
+    "FEWEST_GROUPS",
     "POWER",
+    "BootstrapMetric",
     "ClassTable",
     "ComparedMetric",
+    "bounds_of_share",
     "calibration_errors",
     "check_classes",
+    "check_enough_groups",
     "compare",
     "compared",
     "exact_bounds",
+    "grouped_p_value",
     "holm",
     "is_class",
     "most_lost",

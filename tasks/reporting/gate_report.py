@@ -183,6 +183,7 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, candidate: ModelEvi
         "workload": job.recipe.workload,
         **_described(job),
         **{f"{name} split": f"{len(split)} rows, {split.digest}" for name, split in job.splits.items()},
+        **_shared(job),
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
         "layers kept whole": "; ".join(f"{item.layer}: {item.reason}" for item in trajectory.protected) or "none",
@@ -191,6 +192,15 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, candidate: ModelEvi
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }
+
+
+def _shared(job: Job) -> dict[str, str]:
+    """Return how the splits are divided: the column of the groups, and rows that two splits share with the reason."""
+    workload = job.workload
+    groups = {} if workload.group is None else {"groups": f"{workload.group}, in one split each"}
+    if not job.shared_rows:
+        return groups
+    return groups | {"shared rows": f"{'; '.join(map(str, job.shared_rows))}: {workload.shared_rows}"}
 
 
 def _described(job: Job) -> dict[str, str]:

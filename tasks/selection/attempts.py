@@ -48,8 +48,9 @@ class References:
         parent = measure_on(self.context, self.parent_file, split)
         job = self.context.job
         return Evidence(
-            candidate, parent, self._reference(split), functions=job.functions, classes=job.classes, split=split
-        )
+            candidate, parent, self._reference(split), functions=job.functions, classes=job.classes, split=split,
+            group=job.workload.group,
+        )  # fmt: skip
 
     def files(self, candidate: Path) -> dict[Role, Path]:
         """Return the files that are timed beside each other: the candidate's, the parent's, and the reference's."""

@@ -12,7 +12,17 @@ from deployments.answers import BETWEEN, prediction_task
 from deployments.custom_metrics import load_custom_metrics
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
-from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
+from deployments.workload import (
+    DeploymentSample,
+    Split,
+    SplitName,
+    Workload,
+    check_leaks,
+    load_workload,
+    near_rows_of,
+    read_sample,
+    read_splits,
+)
 from quality_gates.errors import PolicyError
 from quality_gates.gates import (
     Calibration,
@@ -35,6 +45,7 @@ from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
 SHOWN = 5
+MANY_ROWS = 20_000  # above which looking for shared rows takes seconds
 CLASSES = "biuOSU"  # kinds of arrays that name classes; a float is a measured value
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
@@ -108,6 +119,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         load_custom_metrics(recipe.gates)
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
+        check_leaks(workload, splits)
         sample = read_sample(workload, splits) if recipe.representativeness else None
         check_gates_fit(workload, recipe.gates)
     except ConfigurationError as error:
@@ -122,6 +134,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
 
 def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mapping[SplitName, Split]) -> None:
     """Warn of classes without rows where the recipe would need some, and of gates that show little."""
+    _warn_of_shared_rows(workload, splits)
     try:
         _warn_of_missing_classes(workload, splits)
     except ConfigurationError as error:
@@ -129,6 +142,31 @@ def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mappin
     _warn_of_unseen_classes(path, recipe, workload, splits)
     if (said := unproven(recipe.gates)) is not None:
         logger.warning("%s: key `gates`: %s", path, said)
+
+
+def _warn_of_shared_rows(workload: Workload, splits: Mapping[SplitName, Split]) -> None:
+    """Warn of rows that two splits share for a stated reason, and of those that are nearly the same.
+
+    Raises ConfigurationError where Workload.text fails.
+    """
+    rows = sum(map(len, splits.values()))
+    if rows > MANY_ROWS:
+        logger.info("looking for rows that the splits share, among %d", rows)
+    for each in check_leaks(workload, splits):
+        if each.is_leak:
+            logger.warning(
+                "expected no row in two splits, got %s; the workload says why: %s", each, workload.shared_rows
+            )
+        elif each.judging == "validation":
+            logger.warning(
+                "expected calibration rows that are no validation rows, got %s; take them from the train split", each
+            )
+    for near in near_rows_of(workload, splits):
+        logger.warning(
+            "expected different rows in the splits, got %s; look at these examples, and drop such rows in "
+            "Workload.split if they show the same thing",
+            near,
+        )
 
 
 def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:
