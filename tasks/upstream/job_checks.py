@@ -111,7 +111,10 @@ def plan_of(path: Path, discordance: float) -> list[tuple[str, list[PlanLine]]]:
     recipe, splits = check_recipe(path)
     workload = load_workload(recipe.workload)
     rows, known = labelled_rows(workload, splits["test"]), known_classes(workload, splits)
-    return [(device.name, list(plan(recipe.policy(device), rows, discordance, known))) for device in recipe.devices]
+    group = workload.group
+    return [
+        (device.name, list(plan(recipe.policy(device), rows, discordance, known, group))) for device in recipe.devices
+    ]
 
 
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:

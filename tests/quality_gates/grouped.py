@@ -30,15 +30,18 @@ class GroupedTruth:
 
     def evidence(self, random: np.random.Generator, group: str | None = GROUP) -> Evidence:
         """Draw the rows of candidate and parent."""
-        sizes = self._sizes(random)
-        codes = np.repeat(np.arange(self.groups), sizes)
-        told = self._told(random, sizes)
+        codes, told = self.rows_told(random)
         n = len(codes)
         both = random.random(n) < RIGHT
         target = random.integers(0, 2, n)
         ours, theirs = np.where(told == 0, both, told == 2), np.where(told == 0, both, told == 1)
         frame = pd.DataFrame({"row_id": np.arange(n), GROUP: codes, "target": target})
         return Evidence(self._model(frame, ours), self._model(frame, theirs), None, group=group)
+
+    def rows_told(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the group of each row, and 1 where the candidate lost it, 2 where it gained it, else 0."""
+        sizes = self._sizes(random)
+        return np.repeat(np.arange(self.groups), sizes), self._told(random, sizes)
 
     def _sizes(self, random: np.random.Generator) -> np.ndarray:
         if self.sizes == "equal":

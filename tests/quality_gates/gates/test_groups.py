@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from quality_gates.evidence import Evidence
-from quality_gates.gates import Gate, GatePolicy, decide
+from quality_gates.gates import Gate, GatePolicy, decide, plan
 from quality_gates.verdict import GateResult
 from tests.quality_gates.grouped import GROUP, GroupedTruth
 
@@ -107,6 +107,23 @@ def test_more_groups_and_not_more_rows_are_the_remedy() -> None:
 
 def test_the_group_is_no_column_that_slices_are_searched_in() -> None:
     assert drawn(TRUTH).beside_parent().slice_columns == ()
+
+
+@pytest.mark.parametrize(
+    ("groups", "rows", "answer"),
+    [
+        (2000, 1, "yes"),
+        (1000, 2, "yes"),
+        (40, 50, "not known before: it depends on how alike the rows of each of 40 groups are"),
+        (9, 200, "no: 9 groups, and 10 are the fewest that decide"),
+    ],
+)
+def test_the_plan_counts_groups(groups: int, rows: int, answer: str) -> None:
+    frame = pd.DataFrame({GROUP: np.repeat(np.arange(groups), rows)})
+    policy = GatePolicy(gates=(gate("accuracy"),))
+    (alone,), (line,) = plan(policy, frame, 0.05), plan(policy, frame, 0.05, group=GROUP)
+    assert line.rows == alone.rows == groups * rows
+    assert (alone.answer, line.answer) == ("yes", answer)
 
 
 @pytest.mark.parametrize(
