@@ -115,7 +115,7 @@ def test_the_telegrams_themselves() -> None:
     workload = reuters.Reuters()
     splits = read_splits(workload)
     assert {name: len(split) for name, split in splits.items()} == {
-        "train": 4388, "calibration": 512, "validation": 1097, "test": 2189
+        "train": 4345, "calibration": 512, "validation": 1096, "test": 2189
     }  # fmt: skip
     assert set(splits["test"].slices["subject"]) == set(reuters.CLASSES)
     assert workload.text(splits["train"], 0).startswith("champion products ch approves stock split")

@@ -81,7 +81,6 @@ def test_a_group_in_two_splits_is_refused(changed: Callable[[Change], None], mon
     message = refused()
     assert "expected every part, which is the workload's `group`, in one split alone, got " in message
     assert "1 in train and test, with 3 of 30 test rows " in message
-    )
     assert "(15: train row 45, test row 0)" in message
 
 
