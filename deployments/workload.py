@@ -68,7 +68,7 @@ class Workload(ABC):
     """The slice column whose values mark rows that belong together, such as a patient or a machine: no two splits may
     share one, and confidence bounds count groups in place of rows."""
     shared_rows: str | None = None
-    """Why rows with the same inputs are in two splits of which one judges the other; without it that is an error."""
+    """The reason why rows with the same inputs are in two splits of which one judges the other; else an error."""
 
     @abstractmethod
     def split(self, name: SplitName) -> Split:

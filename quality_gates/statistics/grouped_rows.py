@@ -103,4 +103,6 @@ def _freedom(groups: RowGroups) -> float:
 
 
 def _critical(n: float, difference: float, confidence: float) -> float:
-    return critical_value(max(int(n), 1), difference, confidence)
+    # Two digits of an estimated number of rows are enough, and the value of each takes a while.
+    unit = 10 ** max(len(str(int(n))) - 2, 0)
+    return critical_value(max(int(n) // unit * unit, 1), difference, confidence)

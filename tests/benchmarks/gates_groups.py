@@ -28,7 +28,7 @@ MARGINS = {10: 0.3, 20: 0.2, 50: 0.1, 200: 0.05}
 """Margins by numbers of groups, at which an equal model can pass at all."""
 ALIKE = (0.05, 0.3, 1.0)
 SIZES: tuple[Sizes, ...] = ("equal", "unequal")
-DRAWS, GATE_DRAWS, CUSTOM_DRAWS = 1000, 200, 100
+DRAWS, GATE_DRAWS, CUSTOM_DRAWS = 400, 200, 100
 CONFIDENCE = 0.95
 OF_BOOTSTRAP = (20, 50, 200)
 IMAGES = {"train": 40_000, "calibration": 2_000, "validation": 8_000, "test": 10_000}
@@ -50,7 +50,7 @@ NOTES = f"""\
 Groups: {", ".join(map(str, MARGINS))} groups of 10 rows, or of sizes from a log-normal distribution with a mean of 10
 and a sigma of 1; correlations within groups of {", ".join(map(str, ALIKE))}; margins of 30, 20, 10 and 5 points, and
 2 % of the rows are gained beside. Shares: {DRAWS:,} draws in each of 24 cells; the goal is 5 % and three standard
-errors. "Rows as units" is the exact interval for independent rows on the same draws. The other metrics are whole gates
+errors. "Rows as units" is Tango's interval for independent rows on the same draws. The other metrics are whole gates
 with 20 to 200 groups, {GATE_DRAWS} draws in each of 18 cells, the custom one {CUSTOM_DRAWS} draws of 20 groups of 5
 rows. Power: an equal model that gains and loses 2 % of the rows each, margin 5 points, unequal sizes, a correlation of
 0.2. Leaks: {sum(IMAGES.values()):,} pictures of 28x28, drawn of soft blobs; {PLANTED} of 10,000 test rows are replaced
@@ -65,10 +65,10 @@ def shares() -> Iterator[Figure]:
         for name, share in _passing(truth, MARGINS[truth.groups]).items():
             worst[name] = max(worst.get(name, 0.0), share)
             sys.stderr.write(f"{name} {truth} {share:.3f}\n")
-    yield Figure("false passes of accuracy in groups, the worst cell", 100 * worst["paired"], 7.1, "%", "at_most")
-    yield Figure("... rows as units", 100 * worst["rows"], 7.1, "%", "at_most")
-    yield Figure("false passes of flips in groups, the worst cell", 100 * worst["flips"], 7.1, "%", "at_most")
-    yield Figure("false passes of a limit in groups, the worst cell", 100 * worst["limit"], 7.1, "%", "at_most")
+    yield Figure("false passes of accuracy in groups, the worst cell", 100 * worst["paired"], 8.3, "%", "at_most")
+    yield Figure("... rows as units", 100 * worst["rows"], 8.3, "%", "at_most")
+    yield Figure("false passes of flips in groups, the worst cell", 100 * worst["flips"], 8.3, "%", "at_most")
+    yield Figure("false passes of a limit in groups, the worst cell", 100 * worst["limit"], 8.3, "%", "at_most")
     for groups, goal in ((50, 0.0), (100, 60.0), (200, 80.0)):
         equal = GroupedTruth(groups, 10, 0.2, 0.02, 0.02, "unequal")
         power = 100 * _passing(equal, 0.05)["paired"]
@@ -97,7 +97,7 @@ def _passing(truth: GroupedTruth, margin: float) -> dict[str, float]:
         passed["flips"] += grouped_share_bounds(lost, groups, CONFIDENCE)[1] <= truth.lost
         passed["limit"] += grouped_share_bounds(~lost, groups, CONFIDENCE)[0] > 1 - truth.lost
         gained, lost_rows = int((told == 2).sum()), int(lost.sum())
-        passed["rows"] += proportions.exact_bounds(gained, lost_rows, len(told), margin, CONFIDENCE)[0] > -margin
+        passed["rows"] += proportions.score_interval(gained, lost_rows, len(told), CONFIDENCE)[0] > -margin
     return {name: count / DRAWS for name, count in passed.items()}
 
 

@@ -43,4 +43,5 @@ def test_a_row_without_a_group_is_refused(name: str) -> None:
     with pytest.raises(
         ConfigurationError, match=f"split `{name}`: expected a part of every row, .*none in 1 of 2 rows"
     ):
-        check_groups(splits(**{name: ["z", None]}), "part")
+        values: list[object] = ["z", None]
+        check_groups(splits(**{name: values}), "part")

@@ -1,4 +1,4 @@
-"""Where rows belong together, every gate counts groups: its bounds are wider, and too few groups decide nothing."""
+"""Every gate counts groups where rows belong together: its bounds are wider, and too few groups decide nothing."""
 
 import re
 from dataclasses import replace
