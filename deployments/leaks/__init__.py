@@ -4,8 +4,8 @@ Splits come in; out go the rows that are exactly the same, found by a digest of 
 the same, found by a hash of pictures and of texts, and errors with counts and examples. The cost is linear in rows.
 """
 
-from deployments.leaks.exact_rows import SharedRows, check_shared_rows, rows_not_in, shared_rows
-from deployments.leaks.near_rows import NearRows, near_rows
+from deployments.leaks.exact_duplicates import SharedRows, check_shared_rows, rows_not_in, shared_rows
+from deployments.leaks.near_duplicates import NearRows, near_rows
 from deployments.leaks.shared_groups import check_groups
 
 __all__ = [

@@ -6,7 +6,7 @@ from itertools import combinations
 import pandas as pd
 
 from deployments.errors import ConfigurationError
-from deployments.leaks.exact_rows import EXAMPLES, MADE_OF
+from deployments.leaks.exact_duplicates import EXAMPLES, MADE_OF
 from deployments.rows import SPLITS, Split, SplitName
 
 

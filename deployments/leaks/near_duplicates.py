@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from deployments.leaks.exact_rows import EXAMPLES, LEAKS, row_digests
+from deployments.leaks.exact_duplicates import EXAMPLES, LEAKS, row_digests
 from deployments.rows import Split, SplitName
 
 Floats: TypeAlias = npt.NDArray[np.float32]
