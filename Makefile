@@ -86,6 +86,7 @@ bench-gates: setup ## How well the gates decide, by simulation, and what they co
 	$(BIN)/python -m tests.benchmarks.gates
 	$(BIN)/python -m tests.benchmarks.gate_sequences
 	$(BIN)/python -m tests.benchmarks.gates_every_kind
+	$(BIN)/python -m tests.benchmarks.gates_groups
 
 bench-latency: setup ## Times of identical files and of a known ratio, one after the other and in turns, under load
 	$(BIN)/python -m tests.benchmarks.latency

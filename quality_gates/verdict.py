@@ -24,6 +24,7 @@ class GateResult(_Record):
     `unit` says what estimate, bounds and threshold are: proportions, or values of the metric's own, such as an error.
     Differences are the candidate's gain: positive is better, whatever the metric. `rows_needed` is how many rows of the
     slice would decide in 4 of 5 cases; `findings` are the sentences behind a gate that looked at several things.
+    `groups` counts the groups that the `n` rows are of, where the workload names some: they are the units of bounds.
 
     `blocking` is false for what may not stop the release: a gate that does not apply yet, or an inconclusive one that
     the policy only warns about. `asked_again` is true where what stopped the gate says nothing about the version: an
@@ -48,6 +49,7 @@ class GateResult(_Record):
     margin: float | None = None
     confidence: float | None = None
     n: int | None = None
+    groups: int | None = None
     gained: int | None = None
     lost: int | None = None
     candidate_value: float | None = None

@@ -14,6 +14,7 @@ from deployments.answers import answers_of
 from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
+from deployments.leaks import SharedRows, shared_rows
 from deployments.recipe import Recipe
 from deployments.user_calls import call_user_code
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
@@ -61,6 +62,11 @@ class Job:
     def classes(self) -> KnownClasses:
         """The classes that a metric of classes must not look away from."""
         return known_classes(self.workload, self.splits)
+
+    @cached_property
+    def shared_rows(self) -> tuple[SharedRows, ...]:
+        """The rows that two splits share, where one of them judges the other; the workload says why there are any."""
+        return tuple(each for each in shared_rows(self.splits) if each.is_leak)
 
     @cached_property
     def data(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from deployments.answers.prediction_tasks import BETWEEN, NO_LABEL, TASKS, THE_U
 from deployments.errors import ConfigurationError
 from deployments.rows import Split, SplitName
 
+LONGEST_REASON = 500  # characters: a sentence or two of the report
 LONGEST_DESCRIPTION = 4_000  # characters of JSON, because it travels in every manifest, as one text
 
 
@@ -36,6 +37,22 @@ def check_attributes(
             f"expected the name of a slice column or None as `group`, got {group!r}; correct it in the workload"
         )
     _check_preprocessing(preprocessing)
+
+
+def check_reason(attribute: str, reason: object) -> None:
+    """Check an attribute of a workload that says why something is as it is, or None.
+
+    Raises:
+        ConfigurationError: it is no text, or one that says nothing or too much.
+    """
+    if reason is None:
+        return
+    if not (isinstance(reason, str) and reason.strip() and len(reason) <= LONGEST_REASON):
+        got = f"{len(reason):,} characters" if isinstance(reason, str) and reason.strip() else repr(reason)[:80]
+        raise ConfigurationError(
+            f"expected `{attribute}` as a text of 1 to {LONGEST_REASON} characters that says why, or None, got {got}; "
+            "correct it in the workload"
+        )
 
 
 def _check_labels(several: bool, labels: object) -> None:

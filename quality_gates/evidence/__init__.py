@@ -19,6 +19,7 @@ from quality_gates.evidence.checked_rows import (
 )
 from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.comparable_latency import LatencyInTurns
+from quality_gates.evidence.groups import RowGroups
 from quality_gates.evidence.models import (
     AnsweringCpu,
     BatchLatency,
@@ -48,6 +49,7 @@ __all__ = [
     "PairedRows",
     "ParityMeasurement",
     "RepeatedFigures",
+    "RowGroups",
     "RowsMetric",
     "SliceIndex",
     "Unanswered",

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from edge_runtime.measurement import Figures
@@ -18,6 +20,7 @@ from quality_gates.evidence.checked_rows import (
 )
 from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.comparable_latency import LatencyInTurns
+from quality_gates.evidence.groups import RowGroups
 from quality_gates.evidence.repeated_figures import RepeatedFigures
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
@@ -176,15 +179,26 @@ class ComparedRows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PairedRows:
-    """The rows of the candidate and one reference side by side, with their slices."""
+    """The rows of the candidate and one reference side by side, with their slices.
+
+    `group` is the column whose values mark rows that belong together; None where rows are independent.
+    """
 
     rows: pd.DataFrame
     index: SliceIndex
+    group: str | None = None
 
     @property
     def slice_columns(self) -> tuple[str, ...]:
-        """The columns that say what kind of row it is."""
-        return tuple(str(column) for column in self.rows.columns if not is_reserved(column))
+        """The columns that say what kind of row it is; the group's says whose it is."""
+        return tuple(str(column) for column in self.rows.columns if not is_reserved(column) and column != self.group)
+
+    def groups(self, mask: npt.NDArray[np.bool_]) -> RowGroups | None:
+        """Return the groups of the rows of a mask (rows,), None where rows are independent.
+
+        Raises EvidenceError for rows without a group.
+        """
+        return None if self.group is None else RowGroups.of(self.index.values(self.group)[0][mask])
 
     def check_right_or_wrong(self, against: str) -> None:
         """Raise EvidenceError unless both models' scores are 0 or 1."""
@@ -201,7 +215,8 @@ class Evidence:
     name, so that one without a test row is missed; `turns` the times of the models beside each other, one record for
     each number of rows at a time; `repeated` the candidate's figures in fresh processes. `split` is where all these
     rows are from. `anchor` is the release that cumulative margins are held against, None where there is none yet or no
-    gate asks for it. `withheld` says why no answers of these rows may be looked at, and what to do.
+    gate asks for it. `withheld` says why no answers of these rows may be looked at, and what to do. `group` is the
+    column whose values mark rows that belong together, which every bound then counts in place of rows.
     """
 
     candidate: ModelEvidence
@@ -217,6 +232,7 @@ class Evidence:
     split: str = "test"
     anchor: ModelEvidence | None = None
     withheld: Unanswered | None = None
+    group: str | None = None
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:
@@ -264,17 +280,19 @@ class Evidence:
 
     def _once(self, name: str, reference: ModelEvidence) -> PairedRows:
         if name not in self._laid:
-            self._laid[name] = _laid(self.candidate, reference, name, self.split)
+            self._laid[name] = _laid(self.candidate, reference, name, self.split, self.group)
         laid = self._laid[name]
         if isinstance(laid, EvidenceError):
             raise laid
         return laid
 
 
-def _laid(candidate: ModelEvidence, reference: ModelEvidence, against: str, split: str) -> PairedRows | EvidenceError:
+def _laid(
+    candidate: ModelEvidence, reference: ModelEvidence, against: str, split: str, group: str | None
+) -> PairedRows | EvidenceError:
     name = "candidate" if reference is candidate else f"{against} model"
     try:
         rows = paired(candidate.measured_rows("candidate"), reference.measured_rows(name), name)
     except EvidenceError as error:
         return error
-    return PairedRows(rows, SliceIndex(rows, split))
+    return PairedRows(rows, SliceIndex(rows, split), group)

@@ -100,18 +100,22 @@ def _worthless(standing: Standing, against: str | None, floor: float | None) -> 
 
 
 def plan(
-    policy: GatePolicy, rows: pd.DataFrame, discordance: float, classes: KnownClasses | None = None
+    policy: GatePolicy,
+    rows: pd.DataFrame,
+    discordance: float,
+    classes: KnownClasses | None = None,
+    group: str | None = None,
 ) -> Iterator[PlanLine]:
     """Yield a line per gate: rows that pass it in 4 of 5 cases if the models are equal but differ on some rows.
 
     `rows` are the test rows' slice columns, and `target` where it is known. `discordance` is the share of rows, in each
     class, on which exactly one of the two models is right; half of them flip the one way, half the other. `classes` are
-    those that other splits name.
+    those that other splits name; `group` is the column whose values mark rows that belong together.
     """
-    test = PlannedRows(rows, SliceIndex(rows), discordance, classes or KnownClasses())
+    test = PlannedRows(rows, SliceIndex(rows), discordance, classes or KnownClasses(), group)
     for gate in policy.gates:
         try:
-            yield gate.plan(test)
+            yield test.in_groups(gate.plan(test), getattr(gate, "slice", None))
         except EvidenceError as error:
             yield PlanLine(gate.name, 0, None, f"no: {error.reason}")
 

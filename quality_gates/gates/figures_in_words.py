@@ -34,6 +34,16 @@ def rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
+def rows_in_groups(count: int, groups: int | None) -> str:
+    """Write a number of rows, and of how many groups they are where rows are not independent."""
+    return rows(count) if groups is None else f"{rows(count)} in {groups:,} groups"
+
+
+def count_in_groups(count: int, groups: int | None) -> str:
+    """Write a number of rows without the word, and of how many groups they are."""
+    return f"{count:,}" if groups is None else f"{count:,} in {groups:,} groups"
+
+
 def at_most(count: int) -> str:
     """Write a number of rows that is allowed, before `may be lost` or the like."""
     return f"at most {count:,}" if count else "no row"

@@ -23,6 +23,7 @@ from quality_gates.statistics import (
     POWER,
     Region,
     WeakRegions,
+    grouped_p_value,
     holm,
     least_found_loss,
     p_value,
@@ -144,7 +145,11 @@ class FoundSlices(GateKind):
                 candidate = test.rows["candidate_score"].to_numpy()[mask] == 1
                 reference = test.rows["reference_score"].to_numpy()[mask] == 1
                 gained, lost = int((candidate & ~reference).sum()), int((reference & ~candidate).sum())
-                p = p_value(lost, gained, len(candidate), self.margin)
+                groups = test.groups(mask)
+                if groups is None:
+                    p = p_value(lost, gained, len(candidate), self.margin)
+                else:
+                    p = grouped_p_value(reference.astype(float) - candidate.astype(float), groups, self.margin)
                 seen.append(_Tested(region, len(candidate), gained, lost, p))
         seen.sort(key=lambda one: (one.p, str(one.region.condition)))
         return [replace(one, p=p) for one, p in zip(seen, holm([one.p for one in seen]), strict=True)]

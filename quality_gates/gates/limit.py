@@ -210,21 +210,24 @@ class Limit(GateKind):
 
     def _decide_metric(self, evidence: Evidence) -> GateResult:
         choice, confidence = self.choice, float(self.confidence or 0)
-        value, lower, upper, n = value_with_bounds(choice, evidence.alone(), confidence, evidence)
+        seen = value_with_bounds(choice, evidence.alone(), confidence, evidence)
+        value, lower, upper = seen.value, seen.lower, seen.upper
         bound, higher = float(self.facts["threshold"]), choice.sign > 0
         outcome = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
-        unseen = in_words.unseen_errors(self.metric, int(n), value, bound, confidence)
+        counted = in_words.rows_in_groups(seen.n, seen.groups)
+        unseen = in_words.unseen_errors(self.metric, seen.n, value, bound, confidence)
         said, low, high, limit = (in_words.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
         return self.concluded(
             outcome,
             f"{self.heading}: {said} ({in_words.percent(confidence)} bounds {low} to {high}) on "
-            f"{in_words.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for. {unseen}".strip(),
+            f"{counted}; {'at least' if higher else 'at most'} {limit} is asked for. {unseen}".strip(),
             lambda: _missed(choice, outcome, value, bound),
             findings=(unseen,) if unseen else (),
             estimate=value,
             lower=lower,
             upper=upper,
-            n=int(n),
+            n=seen.n,
+            groups=seen.groups,
             candidate_value=value,
         )
 

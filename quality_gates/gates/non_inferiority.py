@@ -1,5 +1,6 @@
 """The paired non-inferiority gate: the loss against a reference is shown to be small enough."""
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -121,14 +122,14 @@ class NonInferiority(MetricChoice, GateKind):
         return (
             f"{self.heading}: {write.signed(seen.gain, unit=True)} ({in_words.percent(self.confidence)} bounds "
             f"{write.signed(seen.lower)} to {write.signed(seen.upper)}) "
-            f"on {in_words.rows(seen.n)}; {allowed}.{counted}"
+            f"on {in_words.rows_in_groups(seen.n, seen.groups)}; {allowed}.{counted}"
         )
 
     def _remedy(self, seen: ComparedMetric, outcome: GateOutcome) -> str:
-        if seen.lost is None or seen.gained is None:
+        if seen.lost is None or seen.gained is None or seen.groups is not None:
             write = in_words.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
             missing = f"The lower bound is {write.amount(-self.margin - seen.lower)} too low."
-            return missing if outcome == "fail" else f"{missing} {_more_rows(seen.rows_needed, seen.n)}"
+            return missing if outcome == "fail" else f"{missing} {_more_rows(seen.rows_needed, seen.n, seen.groups)}"
         most = most_lost(seen.gained, seen.n, self.margin, self.confidence)
         if most is None:
             winning = f"{in_words.rows(seen.n)} cannot pass even with none lost and {seen.gained:,} gained."
@@ -143,9 +144,13 @@ class NonInferiority(MetricChoice, GateKind):
         return f"{winning} {_more_rows(seen.rows_needed, seen.n)}"
 
 
-def _more_rows(needed: int | None, n: int) -> str:
+def _more_rows(needed: int | None, n: int, groups: int | None = None) -> str:
     if needed is None:
         return "No number of rows shows a gain between equal models; a margin above 0 allows a loss."
+    if groups is not None:
+        wanted = math.ceil(needed / n * groups)
+        if wanted > groups:
+            return f"About {wanted:,} groups of this size in place of {groups:,} would decide between equal models."
     if needed <= n:
         return "More rows alone may not help: two equal models would pass on this many 4 times in 5."
     return (

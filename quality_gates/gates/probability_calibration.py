@@ -14,8 +14,10 @@ from quality_gates.gates.kind import Demand, GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, answer, unknown
 from quality_gates.policy import WORST_SCORES, Confidence, Name, OnInconclusive, ProperScore, Reference, SliceCondition
 from quality_gates.statistics import (
+    BootstrapMetric,
     Standing,
     calibration_errors,
+    check_enough_groups,
     compared,
     guessing_score,
     rows_without_a_difference,
@@ -152,14 +154,14 @@ class Calibration(GateKind):
 
     def decide(self, evidence: Evidence) -> GateResult:
         """Hold the upper bounds of the score and of its rise; evidence without probabilities fails."""
-        alone = self._rows(evidence.alone())
-        own = score_metric(self.metric, alone)
+        alone = evidence.alone()
+        own = self._scores(alone)
         parts = []
         if self.at_most is not None:
             parts.append(_Part("score", own.values[0], *own.own_bounds(self.confidence), self.at_most))
         laid = None if self.against is None else evidence.beside(self.against)
         if laid is not None and self.margin is not None:
-            return self._held([*parts, self._rise(laid, self.margin)], self._rows(laid), f"the {self.against} model")
+            return self._held([*parts, self._rise(laid, self.margin)], laid, f"the {self.against} model")
         return self._held(parts, alone, None) if parts else self.not_applicable()
 
     def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
@@ -171,22 +173,26 @@ class Calibration(GateKind):
         return Standing(_TITLES[self.metric], ours, theirs, guess, proportion=False, lower_is_better=True)
 
     def _rise(self, laid: PairedRows, margin: float) -> _Part:
-        seen = compared(score_metric(self.metric, self._rows(laid)), margin, self.confidence)
+        seen = compared(self._scores(laid), margin, self.confidence)
         return _Part("rise", -seen.gain, -seen.upper, -seen.lower, margin)
 
-    def _held(self, parts: list[_Part], rows: pd.DataFrame, reference: str | None) -> GateResult:
+    def _held(self, parts: list[_Part], laid: PairedRows, reference: str | None) -> GateResult:
+        rows, scores = self._rows(laid), self._scores(laid)
+        groups = None if scores.groups is None else scores.groups.count
+        counted = in_words.rows_in_groups(len(rows), groups)
         tightest = min(parts, key=lambda part: (_WORST.index(part.outcome), part.limit - part.upper))
-        ours, theirs = score_metric(self.metric, rows).values
+        ours, theirs = scores.values
         error = _calibration_error(rows, reference)
         return self.concluded(
             min((part.outcome for part in parts), key=_WORST.index),
-            f"{self.heading} on {in_words.rows(len(rows))}, {in_words.percent(self.confidence)} bounds: "
+            f"{self.heading} on {counted}, {in_words.percent(self.confidence)} bounds: "
             f"{'; '.join(map(str, parts))}.{f' {error}' if error else ''}",
             lambda: _REMEDY,
             estimate=tightest.value,
             lower=tightest.lower,
             upper=tightest.upper,
             n=len(rows),
+            groups=groups,
             candidate_value=ours,
             reference_value=None if reference is None else theirs,
             findings=(*map(str, parts), *([error] if error else [])),
@@ -195,6 +201,12 @@ class Calibration(GateKind):
 
     def _rows(self, laid: PairedRows) -> pd.DataFrame:
         return laid.rows[laid.index.mask(self.slice)]
+
+    def _scores(self, laid: PairedRows) -> BootstrapMetric:
+        groups = laid.groups(laid.index.mask(self.slice))
+        if groups is not None:
+            check_enough_groups(groups)
+        return score_metric(self.metric, self._rows(laid), groups)
 
 
 def _calibration_error(rows: pd.DataFrame, reference: str | None) -> str | None:

@@ -96,7 +96,7 @@ def score_interval(gained: int, lost: int, n: int, confidence: float) -> tuple[f
     return score_bound(gained, lost, n, confidence), -score_bound(lost, gained, n, confidence)
 
 
-def score_bound(gained: int, lost: int, n: int, confidence: float, critical: float | None = None) -> float:
+def score_bound(gained: float, lost: float, n: float, confidence: float, critical: float | None = None) -> float:
     """Return the difference at which the score statistic equals `critical`, the normal quantile of `confidence`."""
     _check_counts(gained, lost, n)
     z = _quantile(confidence) if critical is None else critical
@@ -189,7 +189,7 @@ def critical_value(n: int, difference: float, confidence: float) -> float:
 
 def p_value(gained: int, lost: int, n: int, difference: float) -> float:
     """Return the largest chance of a table at least as much in the candidate's favour, at a true `difference`."""
-    statistic = float(_statistic(np.array([gained]), np.array([lost]), n, difference)[0])
+    statistic = score_statistic(gained, lost, n, difference)
     return min(1.0, largest_chance(n, difference, statistic - _TIE))
 
 
@@ -259,12 +259,17 @@ def _quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(confidence)
 
 
-def _check_counts(gained: int, lost: int, n: int) -> None:
+def _check_counts(gained: float, lost: float, n: float) -> None:
     if n < 1 or gained < 0 or lost < 0 or gained + lost > n:
         raise GateError(
             f"Expected 0 <= gained + lost <= n with n at least 1, got gained={gained}, lost={lost}, n={n}. "
             "Count each row once."
         )
+
+
+def score_statistic(gained: float, lost: float, n: float, difference: float) -> float:
+    """Return Tango's score statistic of a table against a true `difference`."""
+    return float(_statistic(np.array([gained]), np.array([lost]), n, difference)[0])
 
 
 def _reach(n: int, share: float) -> int:
@@ -293,7 +298,7 @@ def _most_lost(gained: Counts, n: int, difference: float, critical: float) -> Co
     return passing
 
 
-def _statistic(gained: Counts, lost: Counts, n: int, difference: float) -> Floats:
+def _statistic(gained: Counts | Floats, lost: Counts | Floats, n: float, difference: float) -> Floats:
     """Return Tango's score statistic; 0 where its variance vanishes, for then nothing is known."""
     a = 2.0 * n
     b = (2 * n - gained + lost) * difference - gained - lost

@@ -216,6 +216,7 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgemen
         **_described(job),
         **{f"{name} split": f"{len(split)} rows, {split.digest}" for name, split in job.splits.items()},
         **({} if judgement.anchor is None else {"anchor": judgement.anchor.sentence}),
+        **_shared(job),
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
         "layers kept whole": "; ".join(f"{item.layer}: {item.reason}" for item in trajectory.protected) or "none",
@@ -224,6 +225,15 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgemen
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }
+
+
+def _shared(job: Job) -> dict[str, str]:
+    """Return how the splits are divided: the column of the groups, and rows that two splits share with the reason."""
+    workload = job.workload
+    groups = {} if workload.group is None else {"groups": f"{workload.group}, in one split each"}
+    if not job.shared_rows:
+        return groups
+    return groups | {"shared rows": f"{'; '.join(map(str, job.shared_rows))}: {workload.shared_rows}"}
 
 
 def _described(job: Job) -> dict[str, str]:

@@ -70,8 +70,9 @@ class References:
     ) -> Evidence:  # fmt: skip
         job = self.context.job
         return Evidence(
-            candidate, parent, deployed, functions=job.functions, classes=job.classes, split=split, anchor=anchor
-        )
+            candidate, parent, deployed, functions=job.functions, classes=job.classes, split=split, anchor=anchor,
+            group=job.workload.group,
+        )  # fmt: skip
 
     def files(self, candidate: Path) -> dict[Role, Path]:
         """Return the files that are timed beside each other: the candidate's, the parent's, and the reference's."""

@@ -15,7 +15,17 @@ from deployments.custom_metrics import load_custom_metrics
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
-from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
+from deployments.workload import (
+    DeploymentSample,
+    Split,
+    SplitName,
+    Workload,
+    check_leaks,
+    load_workload,
+    near_rows_of,
+    read_sample,
+    read_splits,
+)
 from quality_gates.errors import PolicyError
 from quality_gates.evidence import KnownClasses
 from quality_gates.gates import (
@@ -39,6 +49,7 @@ from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
 SHOWN = 5
+MANY_ROWS = 20_000  # above which looking for shared rows takes seconds
 CLASSES = "biuOSU"  # kinds of arrays that name classes; a float is a measured value
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
@@ -107,10 +118,11 @@ class PlannedRecipe:
     test: pd.DataFrame
     validation: pd.DataFrame
     classes: KnownClasses
+    group: str | None
 
     def lines(self, device: DeviceProfile, discordance: float) -> list[PlanLine]:
         """Return a line for each gate of a device."""
-        return list(plan(self.recipe.policy(device), self.test, discordance, self.classes))
+        return list(plan(self.recipe.policy(device), self.test, discordance, self.classes, self.group))
 
 
 def plan_of(path: Path) -> PlannedRecipe:
@@ -118,7 +130,7 @@ def plan_of(path: Path) -> PlannedRecipe:
     recipe, splits = check_recipe(path)
     workload = load_workload(recipe.workload)
     test, validation = (labelled_rows(workload, splits[name]) for name in ("test", "validation"))
-    return PlannedRecipe(recipe, test, validation, known_classes(workload, splits))
+    return PlannedRecipe(recipe, test, validation, known_classes(workload, splits), workload.group)
 
 
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:
@@ -126,6 +138,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         load_custom_metrics(recipe.gates)
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
+        check_leaks(workload, splits)
         sample = read_sample(workload, splits) if recipe.representativeness else None
         check_gates_fit(workload, recipe.gates)
     except ConfigurationError as error:
@@ -140,6 +153,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
 
 def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mapping[SplitName, Split]) -> None:
     """Warn of classes without rows where the recipe would need some, and of gates that show little."""
+    _warn_of_shared_rows(workload, splits)
     try:
         _warn_of_missing_classes(workload, splits)
     except ConfigurationError as error:
@@ -162,6 +176,31 @@ def _said_of_floors(recipe: Recipe) -> str:
         f"expected a `limit` on a metric for every critical slice, got none where {slices}, so that {follows}; add one "
         "with this `slice`, at the least that is worth something"
     )
+
+
+def _warn_of_shared_rows(workload: Workload, splits: Mapping[SplitName, Split]) -> None:
+    """Warn of rows that two splits share for a stated reason, and of those that are nearly the same.
+
+    Raises ConfigurationError where Workload.text fails.
+    """
+    rows = sum(map(len, splits.values()))
+    if rows > MANY_ROWS:
+        logger.info("looking for rows that the splits share, among %d", rows)
+    for each in check_leaks(workload, splits):
+        if each.is_leak:
+            logger.warning(
+                "expected no row in two splits, got %s; the workload says why: %s", each, workload.shared_rows
+            )
+        elif each.judging == "validation":
+            logger.warning(
+                "expected calibration rows that are no validation rows, got %s; take them from the train split", each
+            )
+    for near in near_rows_of(workload, splits):
+        logger.warning(
+            "expected different rows in the splits, got %s; look at these examples, and drop such rows in "
+            "Workload.split if they show the same thing",
+            near,
+        )
 
 
 def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:

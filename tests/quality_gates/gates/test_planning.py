@@ -146,8 +146,8 @@ def test_the_rows_of_a_flawless_candidate_are_the_fewest_that_the_gate_passes_on
     choice = Limit(name="a", metric="accuracy", at_least=at_least, confidence=0.95).choice
     for n, holds in ((fewest, True), (fewest - 1, False)):
         evidence = seen(answers(n))
-        _, lower, _, counted = value_with_bounds(choice, evidence.alone(), 0.95, evidence)
-        assert (counted, lower > at_least) == (n, holds)
+        bounds = value_with_bounds(choice, evidence.alone(), 0.95, evidence)
+        assert (bounds.n, bounds.lower > at_least) == (n, holds)
 
 
 @pytest.mark.parametrize(("score", "margin"), [("brier", 0.02), ("brier", 0.1), ("log_loss", 0.05)])
