@@ -45,7 +45,7 @@ def test_one_key_is_one_look_however_often_it_is_repeated(ledger: Ledger) -> Non
 
 
 def test_a_look_is_in_the_ledger_before_it_has_a_number(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kill between the two leaves a record that counts, and that the next attempt finds."""
+    """A kill between the two leaves a record that counts, and that the next attempt finds and closes."""
 
     class Killed(BaseException):
         pass
@@ -57,8 +57,10 @@ def test_a_look_is_in_the_ledger_before_it_has_a_number(ledger: Ledger, monkeypa
         patched.setattr(Ledger, "_numbered", killed)
         ledger.take("a", SAID, FIRST)
     assert numbers(ledger) == {"a": None}
+    ledger.client.update_run(ledger.looks()[0].run, status="RUNNING")
     assert ledger.take("b", SAID, FIRST).number == 2
     assert ledger.take("a", SAID, FIRST).number == 1
+    assert all(run.info.status == "FINISHED" for run in ledger._mine())
 
 
 def test_gates_and_splits_have_looks_of_their_own(ledger: Ledger) -> None:
