@@ -94,10 +94,6 @@ class Ledger:
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
 
-    def find(self, key: str) -> TakenLook | None:
-        """Return the look under a key, None where nobody took it yet."""
-        return next((look for look in self.looks() if look.key == key), None)
-
     def in_all(self) -> int:
         """Return how many looks were taken at the split, by any gates."""
         try:
