@@ -15,7 +15,7 @@ from quality_gates.policy import AlphaSpending
 from quality_gates.report import ReportContent, render_html
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
-from tasks.registry import EdgeModels, Grant, Ledger, Runs, TakenLook, Upstream
+from tasks.registry import EdgeModels, Grant, LookLedger, Runs, TakenLook, Upstream
 from tasks.reporting import CONTENT, DeviceOutcome, device_answers, read_report
 from tasks.selection import ledger_of
 from tasks.upstream import check_recipe
@@ -166,7 +166,7 @@ def _edge_models(model: str) -> EdgeModels:
     return EdgeModels(uri, model)
 
 
-def _ledger(recipe: Path) -> tuple[Ledger, AlphaSpending | None]:
+def _ledger(recipe: Path) -> tuple[LookLedger, AlphaSpending | None]:
     read, splits = check_recipe(recipe)
     return ledger_of(Workspace.from_environment().tracking_uri, read, splits["test"]), read.alpha_spending
 

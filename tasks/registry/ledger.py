@@ -55,7 +55,7 @@ class Grant:
     reason: str
 
 
-class Ledger:
+class LookLedger:
     """The looks of some gates, by the digest of what they ask, at one test split, by the digest of its rows."""
 
     def __init__(self, tracking_uri: str, split: str, gates: str) -> None:
