@@ -10,7 +10,7 @@ from quality_gates.policy import AlphaSpending
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
 from tasks.outcomes import DeviceOutcome
-from tasks.registry import EdgeModels, Grant, Ledger, TakenLook, Upstream
+from tasks.registry import EdgeModels, Grant, LookLedger, TakenLook, Upstream
 from tasks.selection import ledger_of
 from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
@@ -102,7 +102,7 @@ def _edge_models(model: str) -> EdgeModels:
     return EdgeModels(uri, model)
 
 
-def _ledger(recipe: Path) -> tuple[Ledger, AlphaSpending | None]:
+def _ledger(recipe: Path) -> tuple[LookLedger, AlphaSpending | None]:
     read, splits = check_recipe(recipe)
     return ledger_of(Workspace.from_environment().tracking_uri, read, splits["test"]), read.alpha_spending
 

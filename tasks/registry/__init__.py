@@ -17,7 +17,7 @@ from tasks.registry.edge_versions import (
     EdgeVersion,
     Lineage,
 )
-from tasks.registry.ledger import Grant, Ledger, TakenLook
+from tasks.registry.ledger import Grant, LookLedger, TakenLook
 from tasks.registry.runs import ANSWER, NOTE, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
@@ -36,8 +36,8 @@ __all__ = [
     "EdgeModels",
     "EdgeVersion",
     "Grant",
-    "Ledger",
     "Lineage",
+    "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
     "Runs",

@@ -55,7 +55,7 @@ class Grant:
     reason: str
 
 
-class Ledger:
+class LookLedger:
     """The looks of some gates, by the digest of what they ask, at one test split, by the digest of its rows."""
 
     def __init__(self, tracking_uri: str, split: str, gates: str) -> None:
@@ -73,6 +73,7 @@ class Ledger:
         try:
             known = next((look for look in self._looks() if look.key == key), None)
             look = known or self._begun(key, said)
+            self.client.set_terminated(look.run)  # nobody works on a record; a kill may have left it open
             self.client.set_tag(look.run, f"{ATTEMPT}{len(look.attempts) + 1}", json.dumps(dict(attempt)))
             self.client.set_tag(look.run, OUTCOME, OPEN)
             return self._numbered(key)
@@ -93,10 +94,6 @@ class Ledger:
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
 
-    def find(self, key: str) -> TakenLook | None:
-        """Return the look under a key, None where nobody took it yet."""
-        return next((look for look in self.looks() if look.key == key), None)
-
     def in_all(self) -> int:
         """Return how many looks were taken at the split, by any gates."""
         try:
@@ -109,7 +106,7 @@ class Ledger:
         """Record further looks that a person grants."""
         tags = {GRANTED: str(grant.looks), GRANTED_BY: grant.by, GRANT_REASON: grant.reason}
         try:
-            self._create(f"{grant.looks} looks granted", tags)
+            self.client.set_terminated(self._create(f"{grant.looks} looks granted", tags))
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
 
@@ -165,9 +162,7 @@ class Ledger:
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         every = {**tags, SPLIT: self.split, GATES: self.gates}
-        run = str(self.client.create_run(self.experiment, run_name=name, tags=every).info.run_id)
-        self.client.set_terminated(run)  # a record, on which nobody works
-        return run
+        return str(self.client.create_run(self.experiment, run_name=name, tags=every).info.run_id)
 
 
 def _look_of(run: Run) -> TakenLook:

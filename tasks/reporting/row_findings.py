@@ -29,6 +29,8 @@ def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
     """Yield the models' accuracy on each value of each slice column; nothing where rows are damaged."""
     models = {"parent": evidence.parent, "deployed": evidence.deployed, "candidate": evidence.candidate}
     frames = {name: model.rows for name, model in models.items() if model is not None and model.rows is not None}
+    if not frames:
+        return  # no test row was read
     columns = [str(column) for column in job.splits["test"].slices.columns]
     try:
         table = slice_table(frames, columns)

@@ -9,7 +9,7 @@ from deployments.workload import Split
 from quality_gates.evidence import Unanswered
 from quality_gates.verdict import Look, Verdict
 from tasks.job import Job
-from tasks.registry import Grant, Ledger, TakenLook
+from tasks.registry import Grant, LookLedger, TakenLook
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
@@ -20,7 +20,7 @@ GRANT = "edgewright looks grant"
 class RecordedLook:
     """A look that is in the ledger, and what it means for the gates."""
 
-    ledger: Ledger
+    ledger: LookLedger
     taken: TakenLook
     look: Look
 
@@ -35,9 +35,9 @@ class RecordedLook:
         return verdict.at(self.look)
 
 
-def ledger_of(tracking_uri: str, recipe: Recipe, test: Split) -> Ledger:
+def ledger_of(tracking_uri: str, recipe: Recipe, test: Split) -> LookLedger:
     """Return the ledger of a recipe's gates at a test split."""
-    return Ledger(tracking_uri, test.digest, recipe.gates_digest)
+    return LookLedger(tracking_uri, test.digest, recipe.gates_digest)
 
 
 def take_look(context: DeviceContext) -> RecordedLook:

@@ -8,6 +8,7 @@ import pytest
 
 from deployments.rows import DeploymentSample
 from deployments.workload import Split, SplitName
+from tasks import job as module
 from tasks.job import Job
 from tasks.workspace import Workspace
 from tests.tasks import tiny
@@ -74,6 +75,19 @@ def test_what_an_answer_depends_on_asks_for_a_new_one(asked: Job, change: str) -
     assert changed.run_key != asked.run_key
     assert changed.device_key(tiny.device()) != asked.device_key(tiny.device())
     assert changed.answer_key != asked.answer_key
+    assert changed.question_key(tiny.device()) != asked.question_key(tiny.device())
+
+
+@pytest.mark.parametrize("part", ["libraries", "code_digests"])
+def test_a_new_toolchain_asks_for_a_new_answer_to_the_same_question(
+    asked: Job, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    device, again = tiny.device(), replace(asked)
+    before = asked.device_key(device), asked.question_key(device)
+    monkeypatch.setattr(module, part, lambda *_: {"another": "one"})
+    assert again.device_key(device) != before[0]
+    assert again.question_key(device) == before[1]
+    assert again.question_key(device.model_copy(update={"threads": 2})) != before[1]
 
 
 def test_the_same_question_has_the_same_key_in_another_home(asked: Job) -> None:

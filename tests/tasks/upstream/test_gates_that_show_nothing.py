@@ -69,3 +69,34 @@ def test_right_answers_that_are_no_single_class_name_none() -> None:
     splits = {name: Blobs().split(name) for name in ("train", "calibration", "validation", "test")}
     assert known_classes(Several(), splits).on(None) == {}  # type: ignore[arg-type]
     assert set(known_classes(Blobs(), splits).on(None)) == {0, 1, 2}  # type: ignore[arg-type]
+
+
+SLICED = """  - {kind: non_inferiority, name: b, metric: accuracy, against: parent, margin: 0.9, confidence: 0.95,
+     slice: {column: label, equals: b}}
+"""
+FLOOR = """  - {kind: limit, name: floor of b, metric: accuracy, at_least: 0.1, confidence: 0.95,
+     slice: {column: label, equals: b}}
+"""
+
+
+def test_a_critical_slice_without_a_floor_is_named_by_the_check_and_by_the_plan(
+    recipe: Path, warned: list[str]
+) -> None:
+    whole = recipe.read_text()
+    recipe.write_text(whole + SLICED)
+    check_recipe(recipe)
+    (message,) = warned
+    assert (
+        "expected a `limit` on a metric for every critical slice, got none where label = b, so that a first" in message
+    )
+    assert "release there is inconclusive; add one with this `slice`" in message
+    ((_, lines),) = plan_of(recipe, 0.05)
+    assert any(line.answer == "no: a first release has no limit where label = b" for line in lines)
+    warned.clear()
+    recipe.write_text(whole + SLICED + "first: accept\n")
+    check_recipe(recipe)
+    assert len(warned) == 1 and "is published without, as the recipe accepts" in warned[0]
+    warned.clear()
+    recipe.write_text(whole + SLICED + FLOOR)
+    check_recipe(recipe)
+    assert warned == []
