@@ -227,13 +227,16 @@ class _Answers:
     accuracy: Floats
     correlations: Mapping[str, Floats]
     asked: tuple[object, ...]
+    are_scored: bool
 
     @classmethod
     def of(cls, rows: pd.DataFrame, gates: Sequence[GateKind], expected: Expected) -> "_Answers":
         """Give each row the rates of the smallest slice that it is in and whose rates were seen."""
         index = SliceIndex(rows)
         accuracy = np.full(len(rows), expected.accuracy)
-        rates = {against: np.full(len(rows), expected.discordance) for against in ("parent", "deployed")}
+        compared = (str(getattr(gate, "against", None) or "parent") for gate in gates)
+        references = dict.fromkeys(("parent", *compared))
+        rates = {against: np.full(len(rows), expected.discordance) for against in references}
         seen = [(mask, gate) for gate in gates if (mask := _mask_of(gate, rows, index)) is not None]
         for mask, gate in sorted(seen, key=lambda each: -int(each[0].sum())):
             rate = expected.by_gate.get(gate.name)
@@ -241,14 +244,18 @@ class _Answers:
                 accuracy[mask] = rate.accuracy
             if rate is not None and rate.discordance is not None:
                 # Where nothing is known of what runs now, it is taken to differ as the parent does.
-                for against in rates if getattr(gate, "against", "parent") == "parent" else ("deployed",):
+                for against in (
+                    rates if getattr(gate, "against", "parent") == "parent" else [str(gate.facts["against"])]
+                ):
                     rates[against][mask] = rate.discordance
         accuracy = np.clip(accuracy, _LEAST, 1 - _LEAST)
         correlations = {against: _correlations(accuracy, rate) for against, rate in rates.items()}
         asked = {
             str(of): of for gate in gates if getattr(gate, "metric", "") == "auroc" and (of := _of(gate)) is not None
         }
-        return cls(rows, accuracy, correlations, tuple(asked.values()))
+        return cls(
+            rows, accuracy, correlations, tuple(asked.values()), any(isinstance(gate, Calibration) for gate in gates)
+        )
 
     def evidence(self, random: np.random.Generator, classes: KnownClasses) -> Evidence:
         """Draw the answers of three models that are right equally often."""
@@ -259,15 +266,16 @@ class _Answers:
             own = random.standard_normal(len(self.rows))
             models[against] = correlation * latent + np.sqrt(1 - correlation**2) * own
         measured = {name: ModelEvidence(self._frame(values, wrong), None) for name, values in models.items()}
-        return Evidence(measured["candidate"], measured["parent"], measured["deployed"], classes=classes)
+        return Evidence(measured["candidate"], measured["parent"], measured.get("deployed"), classes=classes)
 
     def _frame(self, latent: Floats, wrong: npt.NDArray[np.int64]) -> pd.DataFrame:
         margin = norm.ppf(self.accuracy) - latent
         right = margin > 0
         sure = expit(_SHARPNESS * margin)  # the probability of the right answer
         frame = self.rows.assign(row_id=np.arange(len(right)), score=right.astype(float))
-        for name, score in row_scores(np.column_stack([sure, 1 - sure]), np.zeros(len(right), dtype=np.intp)).items():
-            frame[name] = score
+        if self.are_scored:
+            scores = row_scores(np.column_stack([sure, 1 - sure]), np.zeros(len(right), dtype=np.intp))
+            frame = frame.assign(brier=scores["brier"], log_loss=scores["log_loss"])
         if "target" not in frame.columns:
             return frame.assign(prediction=right)
         target = self.rows["target"].to_numpy()
