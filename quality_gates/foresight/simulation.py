@@ -31,8 +31,8 @@ from quality_gates.statistics import POWER, is_class, row_scores
 from quality_gates.verdict import GateResult, Verdict
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-DRAWS, DRAWS_OF_MORE_ROWS = 200, 60
-MOST_TIMES = 32
+DRAWS, DRAWS_OF_MORE_ROWS = 100, 40
+MOST_TIMES = 16
 _NEARLY_ALWAYS = 0.995
 _NEAR = 1.2
 _SHARPNESS = 2.0
@@ -103,7 +103,7 @@ class JointChance:
 
     `by_gate` are the chances of each gate alone, of those that could be simulated; `left_out` names the others, which
     are taken to hold. `rows_needed` is about how many test rows of the same mix bring the chance to 80 %, None where
-    32 times the rows do not. `versions` is how many earlier verdicts the rates are from, 0 for assumed rates.
+    16 times the rows do not. `versions` is how many earlier verdicts the rates are from, 0 for assumed rates.
     """
 
     chance: float
@@ -141,7 +141,9 @@ def joint_chance(
     passed = drawn.passed(draws)
     chance = float(passed.all(axis=1).mean()) if gates else 1.0
     by_gate = {gate.name: float(share) for gate, share in zip(gates, passed.mean(axis=0), strict=True)}
-    stopping = [gate for gate in gates if by_gate[gate.name] < _NEARLY_ALWAYS]
+    stopping = sorted(
+        (gate for gate in gates if by_gate[gate.name] < _NEARLY_ALWAYS), key=lambda gate: by_gate[gate.name]
+    )
     needed = (
         len(rows) if chance >= POWER else replace(drawn, gates=stopping).rows_needed(min(draws, DRAWS_OF_MORE_ROWS))
     )
@@ -170,14 +172,16 @@ class _Drawn:
 
     def passed(self, draws: int) -> npt.NDArray[np.bool_]:
         """Return which gates let the candidate through in each draw, (draws, gates)."""
-        return np.array(list(islice(self._each(), draws)), dtype=bool).reshape(draws, len(self.gates))
+        return np.array([list(each) for each in islice(self._each(), draws)], dtype=bool).reshape(
+            draws, len(self.gates)
+        )
 
-    def _each(self) -> Iterator[list[bool]]:
+    def _each(self) -> Iterator[Iterator[bool]]:
         test = _Answers.of(self.rows, self.gates, self.expected)
         searched = None
         if self.validation is not None and any(isinstance(gate, FoundSlices) for gate in self.gates):
             searched = _Answers.of(self.validation, self.gates, self.expected)
-        return (list(self._once(test, searched, seed)) for seed in count())
+        return (self._once(test, searched, seed) for seed in count())
 
     def _once(self, test: "_Answers", searched: "_Answers | None", seed: int) -> Iterator[bool]:
         evidence = test.evidence(np.random.default_rng([seed, 0]), self.classes)
@@ -189,7 +193,7 @@ class _Drawn:
             yield result.outcome == "pass" or not result.blocking
 
     def rows_needed(self, draws: int) -> int | None:
-        """Return about how many rows of the same mix bring the joint chance to 80 %; None beyond 32 times as many."""
+        """Return about how many rows of the same mix bring the joint chance to 80 %; None beyond 16 times as many."""
         low, high = 1.0, 2.0
         while not self._suffices(high, draws):
             low, high = high, 2 * high
