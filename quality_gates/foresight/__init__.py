@@ -4,6 +4,6 @@ The policy, the rows as they are known and the rates of earlier verdicts come in
 and the rows that would do go out.
 """
 
-from quality_gates.foresight.joint_chance import MOST_TIMES, Expected, JointChance, joint_chance
+from quality_gates.foresight.simulation import MOST_TIMES, Expected, JointChance, joint_chance
 
 __all__ = ["MOST_TIMES", "Expected", "JointChance", "joint_chance"]

@@ -39,12 +39,15 @@ def plan_gates(recipe: Path, discordance: float, accuracy: float, workspace: Wor
     """
     planned = plan_of(recipe)
     runs = _runs(workspace, planned.recipe.model)
+    known: dict[str, JointChance] = {}  # the gates that are simulated are the recipe's, whatever the device
     for device in planned.recipe.devices:
         policy = planned.recipe.policy(device)
         verdicts = [] if runs is None else earlier_verdicts(runs, device.name)
         expected = Expected.from_verdicts(policy, verdicts, discordance, accuracy)
-        joint = joint_chance(policy, planned.test, expected, planned.classes, planned.validation)
-        yield DevicePlan(device.name, tuple(planned.lines(device, discordance)), joint)
+        key = repr((expected, [gate.name for gate in policy.gates]))
+        if key not in known:
+            known[key] = joint_chance(policy, planned.test, expected, planned.classes, planned.validation)
+        yield DevicePlan(device.name, tuple(planned.lines(device, discordance)), known[key])
 
 
 def earlier_verdicts(runs: Runs, device: str) -> list[Verdict]:

@@ -1,6 +1,5 @@
 """Plans of gates: rates that earlier verdicts of the model on the device counted, and those assumed without any."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ from tasks.reporting import VERDICT, earlier_verdicts, plan_gates
 from tasks.workspace import Workspace
 from tests.deployments.yaml_cases import HERE
 from tests.tasks.reporting.recorded import NEW
-
-GATE = "accuracy against parent"
 
 
 def verdict(lost: int) -> Verdict:
@@ -47,10 +44,7 @@ def test_verdicts_are_read_of_the_device_alone_the_newest_first(
 
 
 def test_without_a_registry_rates_are_assumed_and_none_is_made(tmp_path: Path) -> None:
-    recipe = tmp_path / "smallest.yaml"
-    shutil.copy(HERE / "valid" / "smallest.yaml", recipe)
-    shutil.copytree(HERE / "devices", tmp_path / "devices")
     workspace = Workspace.at(tmp_path / "home")
-    (plan,) = plan_gates(recipe, 0.05, 0.9, workspace)
+    (plan,) = plan_gates(HERE / "valid" / "smallest.yaml", 0.05, 0.9, workspace)
     assert plan.joint.versions == 0 and {line.name for line in plan.lines} >= set(plan.joint.by_gate)
     assert not (tmp_path / "home").exists()

@@ -31,8 +31,8 @@ from quality_gates.statistics import POWER, is_class, row_scores
 from quality_gates.verdict import GateResult, Verdict
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-DRAWS, DRAWS_OF_MORE_ROWS = 200, 60
-MOST_TIMES = 32
+DRAWS, DRAWS_OF_MORE_ROWS = 100, 40
+MOST_TIMES = 16
 _NEARLY_ALWAYS = 0.995
 _NEAR = 1.2
 _SHARPNESS = 2.0
@@ -103,7 +103,7 @@ class JointChance:
 
     `by_gate` are the chances of each gate alone, of those that could be simulated; `left_out` names the others, which
     are taken to hold. `rows_needed` is about how many test rows of the same mix bring the chance to 80 %, None where
-    32 times the rows do not. `versions` is how many earlier verdicts the rates are from, 0 for assumed rates.
+    16 times the rows do not. `versions` is how many earlier verdicts the rates are from, 0 for assumed rates.
     """
 
     chance: float
@@ -141,7 +141,9 @@ def joint_chance(
     passed = drawn.passed(draws)
     chance = float(passed.all(axis=1).mean()) if gates else 1.0
     by_gate = {gate.name: float(share) for gate, share in zip(gates, passed.mean(axis=0), strict=True)}
-    stopping = [gate for gate in gates if by_gate[gate.name] < _NEARLY_ALWAYS]
+    stopping = sorted(
+        (gate for gate in gates if by_gate[gate.name] < _NEARLY_ALWAYS), key=lambda gate: by_gate[gate.name]
+    )
     needed = (
         len(rows) if chance >= POWER else replace(drawn, gates=stopping).rows_needed(min(draws, DRAWS_OF_MORE_ROWS))
     )
@@ -170,14 +172,16 @@ class _Drawn:
 
     def passed(self, draws: int) -> npt.NDArray[np.bool_]:
         """Return which gates let the candidate through in each draw, (draws, gates)."""
-        return np.array(list(islice(self._each(), draws)), dtype=bool).reshape(draws, len(self.gates))
+        return np.array([list(each) for each in islice(self._each(), draws)], dtype=bool).reshape(
+            draws, len(self.gates)
+        )
 
-    def _each(self) -> Iterator[list[bool]]:
+    def _each(self) -> Iterator[Iterator[bool]]:
         test = _Answers.of(self.rows, self.gates, self.expected)
         searched = None
         if self.validation is not None and any(isinstance(gate, FoundSlices) for gate in self.gates):
             searched = _Answers.of(self.validation, self.gates, self.expected)
-        return (list(self._once(test, searched, seed)) for seed in count())
+        return (self._once(test, searched, seed) for seed in count())
 
     def _once(self, test: "_Answers", searched: "_Answers | None", seed: int) -> Iterator[bool]:
         evidence = test.evidence(np.random.default_rng([seed, 0]), self.classes)
@@ -189,7 +193,7 @@ class _Drawn:
             yield result.outcome == "pass" or not result.blocking
 
     def rows_needed(self, draws: int) -> int | None:
-        """Return about how many rows of the same mix bring the joint chance to 80 %; None beyond 32 times as many."""
+        """Return about how many rows of the same mix bring the joint chance to 80 %; None beyond 16 times as many."""
         low, high = 1.0, 2.0
         while not self._suffices(high, draws):
             low, high = high, 2 * high
@@ -227,13 +231,16 @@ class _Answers:
     accuracy: Floats
     correlations: Mapping[str, Floats]
     asked: tuple[object, ...]
+    are_scored: bool
 
     @classmethod
     def of(cls, rows: pd.DataFrame, gates: Sequence[GateKind], expected: Expected) -> "_Answers":
         """Give each row the rates of the smallest slice that it is in and whose rates were seen."""
         index = SliceIndex(rows)
         accuracy = np.full(len(rows), expected.accuracy)
-        rates = {against: np.full(len(rows), expected.discordance) for against in ("parent", "deployed")}
+        compared = (str(getattr(gate, "against", None) or "parent") for gate in gates)
+        references = dict.fromkeys(("parent", *compared))
+        rates = {against: np.full(len(rows), expected.discordance) for against in references}
         seen = [(mask, gate) for gate in gates if (mask := _mask_of(gate, rows, index)) is not None]
         for mask, gate in sorted(seen, key=lambda each: -int(each[0].sum())):
             rate = expected.by_gate.get(gate.name)
@@ -241,14 +248,18 @@ class _Answers:
                 accuracy[mask] = rate.accuracy
             if rate is not None and rate.discordance is not None:
                 # Where nothing is known of what runs now, it is taken to differ as the parent does.
-                for against in rates if getattr(gate, "against", "parent") == "parent" else ("deployed",):
+                for against in (
+                    rates if getattr(gate, "against", "parent") == "parent" else [str(gate.facts["against"])]
+                ):
                     rates[against][mask] = rate.discordance
         accuracy = np.clip(accuracy, _LEAST, 1 - _LEAST)
         correlations = {against: _correlations(accuracy, rate) for against, rate in rates.items()}
         asked = {
             str(of): of for gate in gates if getattr(gate, "metric", "") == "auroc" and (of := _of(gate)) is not None
         }
-        return cls(rows, accuracy, correlations, tuple(asked.values()))
+        return cls(
+            rows, accuracy, correlations, tuple(asked.values()), any(isinstance(gate, Calibration) for gate in gates)
+        )
 
     def evidence(self, random: np.random.Generator, classes: KnownClasses) -> Evidence:
         """Draw the answers of three models that are right equally often."""
@@ -259,15 +270,16 @@ class _Answers:
             own = random.standard_normal(len(self.rows))
             models[against] = correlation * latent + np.sqrt(1 - correlation**2) * own
         measured = {name: ModelEvidence(self._frame(values, wrong), None) for name, values in models.items()}
-        return Evidence(measured["candidate"], measured["parent"], measured["deployed"], classes=classes)
+        return Evidence(measured["candidate"], measured["parent"], measured.get("deployed"), classes=classes)
 
     def _frame(self, latent: Floats, wrong: npt.NDArray[np.int64]) -> pd.DataFrame:
         margin = norm.ppf(self.accuracy) - latent
         right = margin > 0
         sure = expit(_SHARPNESS * margin)  # the probability of the right answer
         frame = self.rows.assign(row_id=np.arange(len(right)), score=right.astype(float))
-        for name, score in row_scores(np.column_stack([sure, 1 - sure]), np.zeros(len(right), dtype=np.intp)).items():
-            frame[name] = score
+        if self.are_scored:
+            scores = row_scores(np.column_stack([sure, 1 - sure]), np.zeros(len(right), dtype=np.intp))
+            frame = frame.assign(brier=scores["brier"], log_loss=scores["log_loss"])
         if "target" not in frame.columns:
             return frame.assign(prediction=right)
         target = self.rows["target"].to_numpy()
