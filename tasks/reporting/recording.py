@@ -41,7 +41,7 @@ from tasks.registry import (
     Upstream,
 )
 from tasks.reporting.judged_device import accuracy, figures_of
-from tasks.reporting.trigger import trigger
+from tasks.reporting.trigger import TRIGGER, trigger
 from tasks.selection import Attempt, Judgement
 from tasks.store import libraries
 from tasks.upstream import Context, DeviceContext
@@ -135,7 +135,7 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
         child,
         params={"device": context.device.name, "rung": chosen.rung.title, "snapshot": chosen.snapshot.title},
         metrics=_metrics(job, judgement.evidence) | _gate_metrics(verdict),
-        tags=trigger().tags | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
+        tags=_started(runs, context.run) | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
     )
     _record_data(job, runs, child)
     record_report(runs, child, content)
@@ -147,6 +147,12 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
     origin = content.origin
     tensors = ((), ()) if origin is None else (origin.inputs, origin.outputs)
     return context.edge_models.keep(runs, child, chosen.file.path, context.lineage, measured, tensors)
+
+
+def _started(runs: Runs, run: str) -> dict[str, str]:
+    """Return the tags of a version's run that say who or what started it."""
+    tags = runs.tags(run)
+    return {name: tags[name] for name in TRIGGER if name in tags}
 
 
 def _record_data(job: Job, runs: Runs, run: str) -> None:

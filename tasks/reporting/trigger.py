@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from prefect.runtime import deployment, flow_run
 
+TRIGGER = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "edgewright.started_by")
+"""Names of the tags that a trigger is shown by."""
+
 
 @dataclass(frozen=True)
 class Trigger:
@@ -20,12 +23,7 @@ class Trigger:
     @property
     def tags(self) -> dict[str, str]:
         """The tags by which MLflow shows user and source, and the sentence."""
-        return {
-            "mlflow.user": self.user,
-            "mlflow.source.name": self.source,
-            "mlflow.source.type": self.kind,
-            "edgewright.started_by": self.sentence,
-        }
+        return dict(zip(TRIGGER, (self.user, self.source, self.kind, self.sentence), strict=True))
 
 
 def trigger() -> Trigger:
