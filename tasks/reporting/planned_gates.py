@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from quality_gates.foresight import Expected, JointChance, joint_chance
 from quality_gates.gates import PlanLine
 from quality_gates.verdict import Verdict
+from tasks.outcomes import device_answers
 from tasks.registry import Runs
-from tasks.reporting.outcomes import device_answers
 from tasks.reporting.recording import VERDICT
 from tasks.upstream import plan_of
 from tasks.workspace import Workspace
