@@ -1,4 +1,4 @@
-"""What named persons decide at the registry: approvals, the anchor of a model on a device, and further looks."""
+"""Decisions of named persons at the registry: approvals, the anchor of a model on a device, and further looks."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -9,7 +9,7 @@ from tasks.registry import Answers, Runs
 from tasks.reporting import VERDICT, earlier_verdicts, plan_gates
 from tasks.workspace import Workspace
 from tests.deployments.yaml_cases import HERE
-from tests.tasks.reporting.recorded import NEW
+from tests.tasks.outcomes.recorded import NEW
 
 
 def verdict(lost: int) -> Verdict:
