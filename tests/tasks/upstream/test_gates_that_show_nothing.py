@@ -90,7 +90,8 @@ def test_a_critical_slice_without_a_floor_is_named_by_the_check_and_by_the_plan(
         "expected a `limit` on a metric for every critical slice, got none where label = b, so that a first" in message
     )
     assert "release there is inconclusive; add one with this `slice`" in message
-    ((_, lines),) = plan_of(recipe, 0.05)
+    planned = plan_of(recipe)
+    lines = planned.lines(planned.recipe.devices[0], 0.05)
     assert any(line.answer == "no: a first release has no limit where label = b" for line in lines)
     warned.clear()
     recipe.write_text(whole + SLICED + "first: accept\n")
