@@ -127,6 +127,7 @@ def joint_chance(
     classes: KnownClasses | None = None,
     validation: pd.DataFrame | None = None,
     draws: int = DRAWS,
+    group: str | None = None,
 ) -> JointChance:
     """Simulate versions that are truly as good as their references, and decide all gates on the same drawn answers.
 
@@ -137,7 +138,7 @@ def joint_chance(
     """
     gates = [gate for gate in policy.gates if _is_simulated(gate, validation)]
     left_out = tuple(gate.name for gate in policy.gates if gate not in gates)
-    drawn = _Drawn(gates, rows, expected, classes or KnownClasses(), validation)
+    drawn = _Drawn(gates, rows, expected, classes or KnownClasses(), validation, group)
     passed = drawn.passed(draws)
     chance = float(passed.all(axis=1).mean()) if gates else 1.0
     by_gate = {gate.name: float(share) for gate, share in zip(gates, passed.mean(axis=0), strict=True)}
@@ -169,6 +170,7 @@ class _Drawn:
     expected: Expected
     classes: KnownClasses
     validation: pd.DataFrame | None
+    group: str | None
 
     def passed(self, draws: int) -> npt.NDArray[np.bool_]:
         """Return which gates let the candidate through in each draw, (draws, gates)."""
@@ -184,9 +186,9 @@ class _Drawn:
         return (self._once(test, searched, seed) for seed in count())
 
     def _once(self, test: "_Answers", searched: "_Answers | None", seed: int) -> Iterator[bool]:
-        evidence = test.evidence(np.random.default_rng([seed, 0]), self.classes)
+        evidence = test.evidence(np.random.default_rng([seed, 0]), self.classes, self.group)
         if searched is not None:
-            before = searched.evidence(np.random.default_rng([seed, 1]), self.classes)
+            before = searched.evidence(np.random.default_rng([seed, 1]), self.classes, self.group)
             evidence = replace(evidence, validation=before)
         for gate in self.gates:
             result = gate.evaluate(evidence)
@@ -206,16 +208,23 @@ class _Drawn:
 
     def _suffices(self, times: float, draws: int) -> bool:
         """Return True where at least 80 % of the draws pass with so many times the rows; ends when too many did not."""
-        validation = None if self.validation is None else _repeated(self.validation, times)
-        grown = replace(self, rows=_repeated(self.rows, times), validation=validation)
+        validation = None if self.validation is None else _repeated(self.validation, times, self.group)
+        grown = replace(self, rows=_repeated(self.rows, times, self.group), validation=validation)
         failed = accumulate(not all(passed) for passed in islice(grown._each(), draws))
         return all(each <= (1 - POWER) * draws for each in failed)
 
 
-def _repeated(rows: pd.DataFrame, times: float) -> pd.DataFrame:
-    """Return the rows over and over, in an order that is random and fixed, so that every mix stays as it is."""
-    order = np.random.default_rng(0).permutation(len(rows))
-    return rows.iloc[np.resize(order, round(times * len(rows)))].reset_index(drop=True)
+def _repeated(rows: pd.DataFrame, times: float, group: str | None) -> pd.DataFrame:
+    """Return the rows over and over, in an order that is random and fixed, so that every mix stays as it is.
+
+    Groups of rows become more, not larger.
+    """
+    order, size = np.random.default_rng(0).permutation(len(rows)), round(times * len(rows))
+    more = rows.iloc[np.resize(order, size)].reset_index(drop=True)
+    if group is None:
+        return more
+    turn = pd.Series(np.arange(size) // len(rows)).astype(str)
+    return more.assign(**{group: more[group].astype(str) + " of turn " + turn})
 
 
 def _rounded(count: float) -> int:
@@ -261,8 +270,8 @@ class _Answers:
             rows, accuracy, correlations, tuple(asked.values()), any(isinstance(gate, Calibration) for gate in gates)
         )
 
-    def evidence(self, random: np.random.Generator, classes: KnownClasses) -> Evidence:
-        """Draw the answers of three models that are right equally often."""
+    def evidence(self, random: np.random.Generator, classes: KnownClasses, group: str | None) -> Evidence:
+        """Draw the answers of models that are right equally often, each row by itself."""
         latent = random.standard_normal(len(self.rows))
         wrong = random.integers(0, 1 << 30, len(self.rows))
         models = {"candidate": latent}
@@ -270,7 +279,14 @@ class _Answers:
             own = random.standard_normal(len(self.rows))
             models[against] = correlation * latent + np.sqrt(1 - correlation**2) * own
         measured = {name: ModelEvidence(self._frame(values, wrong), None) for name, values in models.items()}
-        return Evidence(measured["candidate"], measured["parent"], measured.get("deployed"), classes=classes)
+        return Evidence(
+            measured["candidate"],
+            measured["parent"],
+            measured.get("deployed"),
+            anchor=measured.get("anchor"),
+            classes=classes,
+            group=group,
+        )
 
     def _frame(self, latent: Floats, wrong: npt.NDArray[np.int64]) -> pd.DataFrame:
         margin = norm.ppf(self.accuracy) - latent

@@ -46,7 +46,9 @@ def plan_gates(recipe: Path, discordance: float, accuracy: float, workspace: Wor
         expected = Expected.from_verdicts(policy, verdicts, discordance, accuracy)
         key = repr((expected, [gate.name for gate in policy.gates]))
         if key not in known:
-            known[key] = joint_chance(policy, planned.test, expected, planned.classes, planned.validation)
+            known[key] = joint_chance(
+                policy, planned.test, expected, planned.classes, planned.validation, group=planned.group
+            )
         yield DevicePlan(device.name, tuple(planned.lines(device, discordance)), known[key])
 
 

@@ -103,3 +103,17 @@ def test_a_gate_that_only_warns_stops_nothing() -> None:
 def test_a_gate_that_no_number_of_rows_passes_has_none() -> None:
     found = joint_chance(policy(recall(1), accuracy(0.0)), ROWS, ASSUMED, draws=20)
     assert found.rows_needed is None and found.bottleneck == "gate 1"
+
+
+def test_rows_of_groups_show_less_and_more_groups_are_more_rows() -> None:
+    grouped = ROWS.assign(part=np.arange(600) // 30)
+    gates = policy(accuracy(0.02))
+    alone = joint_chance(gates, grouped, ASSUMED, draws=40)
+    together = joint_chance(gates, grouped, ASSUMED, draws=40, group="part")
+    assert together.chance < alone.chance
+    assert together.rows_needed is None or together.rows_needed > (alone.rows_needed or 0)
+
+
+def test_a_gate_against_the_anchor_is_simulated_too() -> None:
+    found = joint_chance(policy(accuracy(0.02, against="anchor")), ROWS, ASSUMED, draws=40)
+    assert 0.4 < found.by_gate["gate 0"] < 0.95
