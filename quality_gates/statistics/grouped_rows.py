@@ -15,8 +15,7 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
-from scipy.stats import t as student
+import scipy
 
 from quality_gates.errors import UndecidedError
 from quality_gates.evidence import RowGroups
@@ -55,7 +54,7 @@ def design_effect(values: Floats, groups: RowGroups, loudest: float = 1.0) -> fl
 
 def widening(groups: RowGroups, confidence: float) -> float:
     """Return Student's quantile over the normal one, for the number of groups of one size that these are worth."""
-    return float(student.ppf(confidence, _freedom(groups))) / NormalDist().inv_cdf(confidence)
+    return float(scipy.stats.t.ppf(confidence, _freedom(groups))) / NormalDist().inv_cdf(confidence)
 
 
 def grouped_bounds(gains: Floats, groups: RowGroups, margin: float, confidence: float) -> tuple[float, float, float]:
@@ -80,8 +79,8 @@ def grouped_share_bounds(hits: npt.NDArray[np.bool_], groups: RowGroups, confide
     values = hits.astype(float)
     n = max(len(values) / design_effect(values, groups) / widening(groups, confidence) ** 2, 1.0)
     count = float(values.mean()) * n
-    lower = 0.0 if not hits.any() else float(beta.ppf(1 - confidence, count, n - count + 1))
-    upper = 1.0 if hits.all() else float(beta.ppf(confidence, count + 1, n - count))
+    lower = 0.0 if not hits.any() else float(scipy.stats.beta.ppf(1 - confidence, count, n - count + 1))
+    upper = 1.0 if hits.all() else float(scipy.stats.beta.ppf(confidence, count + 1, n - count))
     return lower, upper
 
 
@@ -95,7 +94,7 @@ def grouped_p_value(gains: Floats, groups: RowGroups, difference: float) -> floa
     effect = design_effect(gains, groups)
     gained, lost, n = (float(count) / effect for count in ((gains > 0).sum(), (gains < 0).sum(), len(gains)))
     statistic = score_statistic(gained, lost, n, difference)
-    return float(student.sf(statistic, _freedom(groups)))
+    return float(scipy.stats.t.sf(statistic, _freedom(groups)))
 
 
 def _freedom(groups: RowGroups) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
+import scipy
 
 NOISE_CONFIDENCE = 0.95
 PROCESSES = (5, 10, 20)
@@ -33,5 +33,5 @@ def process_bounds(values: Sequence[float]) -> ProcessBounds | None:
         return None
     logarithms = np.log(np.asarray(values, dtype=float))
     middle, reach = float(logarithms.mean()), float(logarithms.std(ddof=1)) / math.sqrt(len(values))
-    reach *= float(t.ppf(_LEVEL, len(values) - 1))
+    reach *= float(scipy.stats.t.ppf(_LEVEL, len(values) - 1))
     return ProcessBounds(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach), len(values))
