@@ -4,7 +4,7 @@ In come names, versions and records as plain values; out go files, tags and reco
 MLflow. A registry that gives no answer raises RegistryUnavailable, which is never taken for a no.
 """
 
-from tasks.registry.answers import UNDECIDED, Answers, RecordedAnswer
+from tasks.registry.answers import Answers, RecordedAnswer
 from tasks.registry.edge_models import EdgeModels, edge_name
 from tasks.registry.edge_versions import (
     ANSWERS,
@@ -16,7 +16,7 @@ from tasks.registry.edge_versions import (
     EdgeVersion,
     Lineage,
 )
-from tasks.registry.runs import Runs
+from tasks.registry.runs import UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
 __all__ = [
