@@ -60,17 +60,27 @@ class FolderClaims:
     def settle(self, model: str, device: str, release: int, end: End, note: Mapping[str, Any]) -> bool:
         """Create the file of a claim's end beside the claim."""
         path = self._claims(model, device) / f"{release}{SETTLED}"
-        return bool(_created(path, {"end": end, "note": dict(note)})["end"] == end)
+        content = {"end": end, "note": dict(note), "process": asdict(Process.this())}
+        return bool(_created(path, content)["end"] == end)
 
     def _clean(self, model: str, device: str) -> None:
-        """Remove what writers of claims left that were killed an hour ago or earlier."""
-        for left in self._claims(model, device).glob(f"{TEMPORARY}*"):
+        """Remove what writers of claims left that were killed."""
+        for path in self._claims(model, device).glob(f"{TEMPORARY}*"):
             with suppress(OSError):
-                if time.time() - left.lstat().st_mtime > LEFT_FOR_S:
-                    left.unlink()
+                if _is_left(path):
+                    path.unlink()
 
     def _claims(self, model: str, device: str) -> Path:
         return self.root / CLAIMS / model / device
+
+
+def _is_left(path: Path) -> bool:
+    """Tell whether the writer of a temporary file has ended; where that cannot be seen, after an hour."""
+    try:
+        ended = Process(**_read(path)["process"]).has_ended()
+    except (SystemFailure, KeyError, TypeError):  # it was killed while it wrote
+        ended = None
+    return time.time() - path.lstat().st_mtime > LEFT_FOR_S if ended is None else ended
 
 
 def _created(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ In come names, versions and records as plain values; out go files, tags and reco
 MLflow. A registry that gives no answer raises RegistryUnavailable, which is never taken for a no.
 """
 
-from tasks.registry.answers import UNDECIDED, Answers, RecordedAnswer
+from tasks.registry.answers import Answers, RecordedAnswer
 from tasks.registry.edge_models import EdgeModels, edge_name
 from tasks.registry.edge_versions import (
     ANSWERS,
@@ -18,7 +18,7 @@ from tasks.registry.edge_versions import (
     Lineage,
 )
 from tasks.registry.ledger import Grant, LookLedger, TakenLook
-from tasks.registry.runs import ANSWER, NOTE, Runs
+from tasks.registry.runs import ANSWER, NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
 __all__ = [

@@ -11,14 +11,24 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tasks.errors import RegistryError, one_line
-from tasks.registry.runs import ANSWER, DEVICE, DEVICE_KEY, KEY, MODEL, QUESTION_KEY, STAGE, VERSION, Runs
+from tasks.registry.runs import (
+    ANSWER,
+    DEVICE,
+    DEVICE_KEY,
+    FAILED,
+    KEY,
+    MODEL,
+    QUESTION_KEY,
+    STAGE,
+    UNDECIDED,
+    VERSION,
+    Runs,
+)
 
 logger = logging.getLogger("edgewright")
 ANSWER_KEY = "edgewright.answer_key"
 ATTEMPTS = "edgewright.attempts"
 OUTCOME = "outcome.json"
-UNDECIDED = "undecided"
-"""The answer of a run that learned nothing of the version: it is asked again."""
 UNREADABLE = (RegistryError, MlflowException, OSError, ValueError)
 
 
@@ -65,7 +75,7 @@ class Answers:
             tags |= {ANSWER_KEY: answer_key, ATTEMPTS: f"{answer_key} {before + 1}" if answer == UNDECIDED else ""}
         self.runs.log(run, tags=tags)
         self.runs.name_by(run, shown or answer)
-        self.runs.finish(run, failed=answer in ("error", UNDECIDED))
+        self.runs.finish(run, failed=answer in FAILED)
 
     def is_recorded(self, run: str) -> bool:
         """Tell whether a version's run has its answer; it has none where a kill came after those of all devices."""

@@ -29,6 +29,10 @@ DEVICE = "edgewright.device"
 DEVICE_KEY = "edgewright.device_key"
 QUESTION_KEY = "edgewright.question_key"
 ANSWER = "edgewright.answer"
+UNDECIDED = "undecided"
+"""The answer of a run that learned nothing of the version: it is asked again."""
+FAILED = ("error", UNDECIDED)
+"""Answers of runs that failed."""
 CLOSED = "edgewright.closed_because"
 NOTE = "mlflow.note.content"
 LONGEST_NAME = 250
@@ -114,22 +118,29 @@ class Runs:
     def close_dead(self) -> list[str]:
         """Close as KILLED the runs that were left RUNNING by processes that have ended; returns their ids.
 
-        A tag says why. A run of another machine, or one that does not tell its process, is left alone for 7 days.
+        A tag says why. One that has its answer ends as the answer says: the kill came after all of its work. A run of
+        another machine, or one that does not tell its process, is left alone for 7 days.
         Raises RegistryUnavailable.
         """
         closed = []
         try:
             for run in self._running():
                 reason = why_left(run.data.tags, run.info.start_time)
-                if reason is None:
-                    continue
-                self.client.set_tag(run.info.run_id, CLOSED, reason)
-                self.client.set_terminated(run.info.run_id, status="KILLED")
-                logger.info("run %s was closed as killed: %s", run.info.run_id, reason)
-                closed.append(str(run.info.run_id))
+                if reason is not None:
+                    self._close(run, reason)
+                    closed.append(str(run.info.run_id))
         except MlflowException as error:
             raise unavailable(self.client.tracking_uri, error) from error
         return closed
+
+    def _close(self, run: Run, reason: str) -> None:
+        answer = run.data.tags.get(ANSWER)
+        if answer is not None:
+            return self.finish(run.info.run_id, failed=answer in FAILED)
+        self.client.set_tag(run.info.run_id, CLOSED, reason)
+        self.client.set_terminated(run.info.run_id, status="KILLED")
+        logger.info("run %s was closed as killed: %s", run.info.run_id, reason)
+        return None
 
     def log(
         self,

@@ -56,6 +56,18 @@ def test_runs_of_a_killed_process_are_closed_and_those_of_a_living_one_are_not(r
     assert runs.close_dead() == []
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"), [("published", "FINISHED"), ("refused", "FINISHED"), ("error", "FAILED")]
+)
+def test_a_run_that_was_answered_before_the_kill_ends_as_its_answer_says(runs: Runs, answer: str, status: str) -> None:
+    with running(OPENER, runs.client.tracking_uri, runs.model) as process:
+        parent, _ = line(process).split()
+    runs.log(parent, tags={"edgewright.answer": answer})
+    assert parent in runs.close_dead()
+    assert read(runs, parent).info.status == status
+    assert "edgewright.closed_because" not in read(runs, parent).data.tags
+
+
 def test_a_closed_run_is_taken_up_again_by_another_process(runs: Runs) -> None:
     with running(OPENER, runs.client.tracking_uri, runs.model) as process:
         parent, child = line(process).split()
