@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 
 
 def call_user_code(call: Callable[[], Found], expected: str, remedy: str) -> Found:
-    """Return what the user's own code gives. Every call of it goes through here.
+    """Return what the user's own code gives. Every call of a workload's functions goes through here.
 
     An exit is an error like any other: no function of a workload ends a run, least of all with exit code 0. An error of
     Edgewright, which says itself what is wrong, passes, and one of memory or disk, which no user can correct.

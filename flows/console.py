@@ -50,13 +50,10 @@ def outcome_table(outcomes: Sequence[Outcome]) -> TerminalTable:
         Column("kB", right=True, spare=1),
         Column("p50 us", right=True, spare=2),
     )
-    writers = {model: _writer_of([line for line in lines if line.model == model]) for model in _models(lines)}
+    models = {line.model for line in lines}
+    writers = {model: _writer_of([line for line in lines if line.model == model]) for model in models}
     rows = [Row(_outcome_cells(line, writers[line.model])) for line in lines]
     return TerminalTable("What came of each version (parent > candidate)", columns, rows)
-
-
-def _models(lines: Sequence[DeviceOutcome]) -> set[str]:
-    return {line.model for line in lines}
 
 
 def _title(shares: bool) -> str:

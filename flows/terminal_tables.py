@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -79,15 +80,20 @@ class TerminalTable:
         return shown
 
     def _needed(self, columns: Sequence[int]) -> int:
-        return sum(self._width(at) + GAP for at in columns) - GAP
+        return sum(self._widths[at] + GAP for at in columns) - GAP
 
-    def _width(self, at: int) -> int:
-        return max(cell_len(self.columns[at].heading), *(_text(row.cells[at]).cell_len for row in self.rows), 0)
+    @cached_property
+    def _widths(self) -> list[int]:
+        """The width of each column, seen once: every line of a long table asks for all of them."""
+        return [
+            max(cell_len(column.heading), *(_text(row.cells[at]).cell_len for row in self.rows), 0)
+            for at, column in enumerate(self.columns)
+        ]
 
     def _line(self, cells: Sequence[Text], columns: Sequence[int], style: str, note: str = "") -> Text:
         line = Text(style=style, overflow="fold")
         for at, cell in zip(columns, cells, strict=True):
-            room = " " * (self._width(at) - cell.cell_len)
+            room = " " * (self._widths[at] - cell.cell_len)
             line = line + (Text(room) + cell if self.columns[at].right else cell + Text(room)) + Text(" " * GAP)
         line = line + Text(note)
         line.rstrip()

@@ -136,11 +136,11 @@ class Runs:
     def _close(self, run: Run, reason: str) -> None:
         answer = run.data.tags.get(ANSWER)
         if answer is not None:
-            return self.finish(run.info.run_id, failed=answer in FAILED)
-        self.client.set_tag(run.info.run_id, CLOSED, reason)
-        self.client.set_terminated(run.info.run_id, status="KILLED")
-        logger.info("run %s was closed as killed: %s", run.info.run_id, reason)
-        return None
+            self.finish(run.info.run_id, failed=answer in FAILED)
+        else:
+            self.client.set_tag(run.info.run_id, CLOSED, reason)
+            self.client.set_terminated(run.info.run_id, status="KILLED")
+            logger.info("run %s was closed as killed: %s", run.info.run_id, reason)
 
     def log(
         self,
