@@ -4,10 +4,12 @@ Each cell draws whole splits, lets the gate itself decide, and compares the shar
 true difference is known: it is computed on 200,000 rows of the same law, or given by it.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, TypeAlias
+from itertools import chain
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,14 +18,22 @@ from rich.markdown import Markdown
 from scipy.special import expit, softmax
 
 from edge_runtime.measurement import Figures
-from quality_gates.evidence import Evidence, KnownClasses, ModelEvidence, ParityMeasurement, RepeatedFigures
+from quality_gates.evidence import (
+    AnsweringCpu,
+    Evidence,
+    KnownClasses,
+    ModelEvidence,
+    ParityMeasurement,
+    RepeatedFigures,
+)
 from quality_gates.gates import GatePolicy, decide
+from quality_gates.representativeness import RepresentativenessPolicy, Sample, hold_against
 from quality_gates.statistics import PROCESSES, least_found_loss, row_scores
 from tests.benchmarks.record import Figure, record
 
 Random: TypeAlias = np.random.Generator
 Models: TypeAlias = tuple[pd.DataFrame, pd.DataFrame]
-TRIALS, FEWER, MANY = 100, 40, 2000
+TRIALS, FEWER, MANY = 400, 100, 2000
 LARGE = 200_000
 NOMINAL = 5.0
 
@@ -35,13 +45,14 @@ def _with_noise(trials: int) -> float:
 
 CLASSES = 4
 NOTES = f"""\
-{TRIALS} splits in each cell ({FEWER} for power and rare classes, {MANY:,} for limits on resources), decided by the gate
-itself at a confidence of 95 %. The goal is 5 % and three standard errors of the cell. At the limit, the candidate is
-worse than the parent, and margin or limit is exactly its true loss or value, taken on {LARGE:,} rows of the same law.
-Power: models that are truly equal, at twice that margin. Rare classes: the candidate never finds a class that has so
-many test rows; the margin is half of the true loss. Heavy tail: 0.5 % of the rows err by 20 more, a loss of exactly the
-margin. Limits on resources: a figure that varies by 20 % between processes. Found slices: a region of `min_rows` rows
-lost as much as the gate says that it could have found."""
+{TRIALS} splits in each cell ({FEWER} for power, rare classes and the metric of the workload, {MANY:,} for limits on
+resources), decided by the gate itself at a confidence of 95 %. The goal is 5 % and three standard errors of the cell.
+At the limit, the candidate is worse than the parent, and margin or limit is exactly its true loss or value, taken on
+{LARGE:,} rows of the same law. Power: models that are truly equal, at twice that margin. Rare classes: the candidate
+never finds a class that has so many test rows; the margin is half of the true loss. Heavy tail: 0.5 % of the rows err
+by 20 more, a loss of exactly the margin. Limits on resources: a figure that varies by 20 % between processes. Found
+slices: a region of `min_rows` rows lost as much as the gate says that it could have found. Representativeness: effects
+of 0.05 are allowed."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +64,16 @@ class Cell:
     gate: Callable[[float], dict[str, Any]]
     true: Callable[[Models], float]
     n: int = 400
+    trials: int = TRIALS
 
 
 def main() -> None:
-    """Measure all figures and record them."""
-    figures = [
-        *at_the_limit(),
-        *with_equal_models(),
-        *rare_classes(),
-        *noise(),
-        *exact_kinds(),
-        *resolution(),
-        *tails(),
-    ]
+    """Measure all figures, telling each as it is known, and record them."""
+    parts = at_the_limit, with_equal_models, rare_classes, noise, exact_kinds, sites, resolution, tails
+    figures = []
+    for figure in chain.from_iterable(part() for part in parts):
+        sys.stderr.write(f"{figure}\n")
+        figures.append(figure)
     table = record("gates_every_kind", "make bench-gates", figures, NOTES)
     Console().print(Markdown(table))
 
@@ -74,10 +82,9 @@ def at_the_limit() -> Iterator[Figure]:
     """False passes where the true loss, or value, is exactly what the gate allows."""
     for cell in CELLS:
         limit = _true(cell)
-        passed = _share(_drawing(cell, True), cell.gate(limit))
-        yield Figure(
-            f"false passes at the limit, {cell.name}, n = {cell.n}", passed, _with_noise(TRIALS), "%", "at_most"
-        )
+        passed = _share(_drawing(cell, True), cell.gate(limit), cell.trials)
+        name = f"false passes at the limit, {cell.name}, n = {cell.n}"
+        yield Figure(name, passed, _with_noise(cell.trials), "%", "at_most")
 
 
 def with_equal_models() -> Iterator[Figure]:
@@ -111,7 +118,8 @@ def _share(
 
 
 def _evidence(candidate: pd.DataFrame, parent: pd.DataFrame) -> Evidence:
-    return Evidence(ModelEvidence(candidate, None), ModelEvidence(parent, None), None)
+    functions = {"own:accuracy": lambda rows: float(rows["score"].mean())}
+    return Evidence(ModelEvidence(candidate, None), ModelEvidence(parent, None), None, functions=functions)
 
 
 def _classes(random: Random, n: int, worse: bool) -> Models:
@@ -230,6 +238,7 @@ def _held(metric: str, law: Callable[[Random, int, bool], Models], of: int | Non
     return Cell(f"limit on {metric}", law, lambda limit: gate | {key: limit}, lambda models: value(models[0]))
 
 
+OWN = {"kind": "non_inferiority", "metric": "own:accuracy", "better": "higher", "against": "parent"}
 CELLS = (
     _compared("accuracy", _classes),
     _compared("recall", _classes, of=3),
@@ -240,6 +249,7 @@ CELLS = (
     _compared("auroc", _ranked, of=1),
     _compared("mae", _errors),
     _compared("rmse", _errors),
+    Cell("a metric of the workload", _classes, lambda limit: OWN | {"margin": limit}, _loss("accuracy"), 200, FEWER),
     Cell("flips", _classes, lambda limit: {"kind": "flips", "against": "parent", "at_most": limit}, _flipped),
     _believed("brier"),
     _believed("log_loss"),
@@ -306,10 +316,45 @@ def exact_kinds() -> Iterator[Figure]:
     passed = [decide(policy, replace(_evidence(rows, rows), parity=(seen,))).passed for seen in (*over, at_it)]
     yield Figure("parity, passes just over what is allowed", 50.0 * sum(passed[:2]), 0, "%", "at_most")
     yield Figure("parity, passes at what is allowed", 100.0 * passed[2], 100, "%", "at_least")
+    own_set = GatePolicy.model_validate({"gates": [{"kind": "instruction_set"}]})
+    cpus = [AnsweringCpu("this machine", name, "neon-dotprod") for name in ("avx2", None, "neon-dotprod")]
+    on_cpus = [replace(_evidence(rows, rows), candidate=ModelEvidence(rows, None, answered_on=cpu)) for cpu in cpus]
+    proven = [decide(own_set, seen).passed for seen in on_cpus]
+    others = 50.0 * sum(proven[:2])
+    yield Figure("instruction set, passes of answers from another or an unknown one", others, 0, "%", "at_most")
+    yield Figure("instruction set, passes of answers from the device's own", 100.0 * proven[2], 100, "%", "at_least")
     plausible = {"kind": "plausibility", "metric": "accuracy"}
     gain = _loss("accuracy")(_classes(np.random.default_rng(99), LARGE, True))
     stopped = 100 - _share(lambda random: _classes(random, 400, True)[::-1], plausible | {"gain_at_most": gain})
     yield Figure("plausibility, alarms at a gain that is just plausible", stopped, _with_noise(TRIALS), "%", "at_most")
+
+
+def sites() -> Iterator[Figure]:
+    """Training rows held against a sample of the sites: of the same law, and with three times the allowed effect."""
+    policy = RepresentativenessPolicy(
+        label_prior=0.05, slice_shares=0.05, predictions=0.05, outputs=0.05, confidence=0.95, on_mismatch="fail"
+    )
+    laws: tuple[tuple[str, float, float, Literal["at_most", "at_least"]], ...] = (
+        ("alarms", 0.0, _with_noise(TRIALS), "at_most"),
+        ("finds", 0.2, 80, "at_least"),
+    )
+    for name, moved, goal, holds in laws:
+        gate = GatePolicy.model_validate({"gates": [{"name": "gate", "kind": "representativeness"}]})
+        refused = 0
+        for seed in range(TRIALS):
+            ours, theirs = (_site(np.random.default_rng([seed, part]), part * moved) for part in (0, 1))
+            seen = hold_against(policy, {"train": ours}, theirs)
+            held = replace(_evidence(*_classes(np.random.default_rng(0), 50, False)), representativeness=seen)
+            refused += decide(gate, held).gates[0].outcome == "fail"
+        words = "the same law" if name == "alarms" else "one class with 20 points more"
+        yield Figure(f"representativeness, {name}, 1,000 rows, {words}", 100 * refused / TRIALS, goal, "%", holds)
+
+
+def _site(random: Random, moved: float) -> Sample:
+    target = random.choice(CLASSES, 1000, p=np.array([0.4, 0.3, 0.2, 0.1]) + np.array([-moved, moved, 0, 0]))
+    outputs = 2 * np.eye(CLASSES)[target] + random.normal(size=(1000, CLASSES))
+    slices = pd.DataFrame({"site": random.choice(["north", "south"], 1000)})
+    return Sample(outputs.astype(np.float32), outputs.argmax(1), target, slices)
 
 
 def resolution() -> Iterator[Figure]:
