@@ -135,7 +135,9 @@ def _for_device(
     outcome = outcome.kept(candidate)
     if outcome.published:
         page, tags = description(content, context.runs, context.device_run), release_tags(content, context.device_run)
-        publication = Publication(judgement.verdict, file, candidate, page, tags, judgement.held_against, back)
+        publication = Publication(
+            judgement.verdict, file, candidate, page, tags, outcome.held_against, back, outcome.anchor
+        )
         outcome = outcome.released(publish(context, publication).release)
     record_line(context.runs, outcome)
     logger.info("%s: %s %s", context.device.name, content.decision, judgement.verdict.headline)

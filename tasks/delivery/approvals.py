@@ -120,6 +120,7 @@ def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> Devi
             description(content, runs, recorded.run),
             release_tags(content, recorded.run),
             line.held_against,
+            anchor=line.anchor,
         )
         _record_approval(runs, recorded.run, verdict)
         edge = put_in_place(workspace, _device(recipe, recorded), publication)

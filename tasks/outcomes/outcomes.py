@@ -58,6 +58,7 @@ class DeviceOutcome(_Plain):
     candidate: Candidate | None = None  # known once its file is kept with the run
     release: int | None = None  # known once it is published
     held_against: int | None = None  # number of the release that was deployed then
+    anchor: int | None = None  # number of the release that was the anchor, where a gate asks for it
     approval: Approval | None = None
     answered_on: str | None = None  # the CPU that the candidate's answers are from
     undecided: bool = False  # nothing was learned of the version: it is asked again

@@ -32,6 +32,7 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         run_id=context.device_run,
         version_run_id=context.run,
         held_against=judgement.held_against,
+        anchor=None if judgement.anchor is None else judgement.anchor.edge.release,
         answered_on=evidence.candidate.answered_on.name if evidence.candidate.answered_on else None,
         approval=verdict.approval,
         undecided=not verdict.releases and verdict.undecided_by_noise,
