@@ -16,13 +16,14 @@ from quality_gates.gates import (
     Floors,
     Gate,
     GatePolicy,
-    NonInferiority,
     Parity,
     ProvenInstructionSet,
     check_shows,
+    critical_slices,
+    floors_of,
     without_floor,
 )
-from quality_gates.policy import AlphaSpending, SliceCondition
+from quality_gates.policy import AlphaSpending, OnInconclusive, SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
@@ -88,7 +89,8 @@ class Recipe(Frozen):
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
     critical_weight: Annotated[float, Field(ge=1)] = 1
-    """Factor by which rows of critical slices are trained on more often; a slice with a gate of its own is critical."""
+    """Factor by which rows of critical slices are trained on more often; a slice or class with a gate of its own is
+    critical."""
     representativeness: RepresentativenessPolicy | None = None
     """Compare the training and calibration rows with the workload's sample from the deployment sites."""
     search: Search | None = None
@@ -98,8 +100,8 @@ class Recipe(Frozen):
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
     """Gates that a release must hold, beside the budgets of the device. All must pass."""
     first: Literal["floors", "accept"] = "floors"
-    """A first release on a device needs a `limit` on every critical slice (`floors`); `accept` only warns where it has
-    none."""
+    """A first release on a device needs a `limit` on every critical slice or class (`floors`); `accept` only warns
+    where it has none."""
     alpha_spending: AlphaSpending | None = Field(default=None, json_schema_extra=_or_the_word_none)
     """False passes over all looks at one test split: `none`, where each look has the gates' own confidence, or a total
     over a number of looks, each of which is then tested at an equal share of it."""
@@ -142,9 +144,8 @@ class Recipe(Frozen):
 
     @property
     def critical_slices(self) -> list[SliceCondition]:
-        """The slices that have gates of their own, in the recipe's order."""
-        conditions = [gate.slice for gate in self.gates if isinstance(gate, NonInferiority) and gate.slice]
-        return list(dict.fromkeys(conditions))
+        """The slices that have gates of their own, in the recipe's order; a class is that of its right answers."""
+        return list(critical_slices(self.gates))
 
     def policy(self, device: DeviceProfile) -> GatePolicy:
         """Return the recipe's gates, the device's budgets, and the gates that the pipeline adds.
@@ -186,14 +187,12 @@ class Recipe(Frozen):
         asked = sorted(gate.model_dump_json(exclude={"name"}) for gate in self.gates)
         return hashlib.sha256("\n".join(asked).encode()).hexdigest()
 
-    @property
-    def without_floor(self) -> tuple[SliceCondition, ...]:
-        """The critical slices that have no limit on a metric."""
-        return without_floor(self.gates, self.critical_slices)
-
     def _floors(self) -> tuple[Floors, ...]:
-        slices = self.without_floor
-        return (Floors(slices=slices, on_inconclusive="warn" if self.first == "accept" else "fail"),) if slices else ()
+        bare = without_floor(self.gates)
+        if not bare:
+            return ()
+        accepted: OnInconclusive = "warn" if self.first == "accept" else "fail"
+        return (Floors(slices=bare, held=floors_of(self.gates), on_inconclusive=accepted),)
 
 
 def read_recipe(path: Path) -> Recipe:

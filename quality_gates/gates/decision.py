@@ -10,16 +10,16 @@ from pydantic import Field, field_validator
 from quality_gates.errors import EvidenceError, PolicyError, UndecidedError
 from quality_gates.evidence import Evidence, KnownClasses, SliceIndex
 from quality_gates.gates import figures_in_words as in_words
+from quality_gates.gates.added import Floors, ProvenInstructionSet
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import GateKind, Shown
-from quality_gates.gates.limit import Floors, Limit
+from quality_gates.gates.limit import Limit
 from quality_gates.gates.non_inferiority import NonInferiority
 from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
-from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
 from quality_gates.policy import RELEASED, MetricChoice, Setting
 from quality_gates.statistics import Standing, check_classes

@@ -136,6 +136,17 @@ def test_a_first_release_needs_a_floor_on_its_critical_slices_or_a_word(world: W
     assert compress(variant("floor", gates(0.306, slice_gate, floor)), world).answer == "published"
 
 
+def test_a_class_that_a_metric_names_needs_a_floor_and_is_shown(world: Workspace, variant: Variant) -> None:
+    recall = GATE | {"name": "recall of 8", "metric": "recall", "of": 8, "margin": 0.9}
+    without = compress(variant("no-floor-of-a-class", gates(0.308, recall)), world).devices[0]
+    assert not without.published and "no limit says what is enough where target = 8" in " ".join(without.reasons)
+    assert without.critical_slice is not None and without.critical_slice.candidate is not None
+    floor = {"kind": "limit", "name": "floor", "metric": "accuracy", "slice": EIGHT, "at_least": 0.01,
+             "confidence": 0.95}  # fmt: skip
+    held = compress(variant("floor-of-a-class", gates(0.308, recall, floor)), world)
+    assert held.answer == "published" and held.devices[0].critical_slice == without.critical_slice
+
+
 def test_a_gate_against_the_anchor_sees_the_release_that_a_person_chose(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
