@@ -110,6 +110,6 @@ def _ledger(recipe: Path) -> tuple[LookLedger, AlphaSpending | None]:
 def _look_cells(look: TakenLook) -> tuple[str, ...]:
     said = (look.said.get(name, "-") for name in ("model", "version", "device", "recipe"))
     again = sum(bool(attempt.get("again")) for attempt in look.attempts)
-    attempts = f"{len(look.attempts)}" + (f" ({again} by --again)" if again else "")
+    attempts = f"{len(look.attempts)}" + (f" ({again} by hand)" if again else "")
     when = str(look.attempts[0].get("when", "-")) if look.attempts else "-"
     return "-" if look.number is None else str(look.number), *said, when, attempts, look.outcome
