@@ -63,7 +63,7 @@ class Workload(ABC):
     """The slice column whose values mark rows that belong together, such as a patient or a machine: no two splits may
     share one, and confidence bounds count groups in place of rows."""
     shared_rows: str | None = None
-    """The reason why rows with the same inputs are in two splits of which one judges the other; else an error."""
+    """The reason, in 3 words or more, why rows with the same inputs are in two splits of which one judges the other."""
 
     @abstractmethod
     def split(self, name: SplitName) -> Split:
@@ -259,7 +259,7 @@ def check_leaks(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[
     """
     found = shared_rows(splits)
     try:
-        check_shared_rows(found, splits, workload.shared_rows)
+        check_shared_rows(found, workload.shared_rows)
     except ConfigurationError as error:
         raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
     return found

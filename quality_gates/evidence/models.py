@@ -198,7 +198,7 @@ class PairedRows:
 
         Raises EvidenceError for rows without a group.
         """
-        return None if self.group is None else RowGroups.of(self.index.values(self.group)[0][mask])
+        return None if self.group is None else RowGroups.of(self.index.groups(self.group)[mask])
 
     def check_right_or_wrong(self, against: str) -> None:
         """Raise EvidenceError unless both models' scores are 0 or 1."""

@@ -76,7 +76,7 @@ class PlannedRows:
         Where rows of a group are all answered alike, they are worth no more than one row.
         """
         mask = self.index.mask(condition)
-        groups = None if self.group is None else RowGroups.of(self.index.values(self.group)[0][mask])
+        groups = None if self.group is None else RowGroups.of(self.index.groups(self.group)[mask])
         if groups is None or line.rows is None:
             return line
         if groups.count < FEWEST_GROUPS:
