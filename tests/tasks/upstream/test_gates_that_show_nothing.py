@@ -121,3 +121,19 @@ def test_a_class_without_a_floor_is_named_unless_a_limit_holds_its_rows(recipe: 
     planned = plan_of(recipe)
     lines = planned.lines(planned.recipe.devices[0], 0.05)
     assert [line.answer for line in lines if line.name == "floors of critical slices"] == ["not a matter of rows"]
+
+
+ANCHORED = """  - {kind: non_inferiority, name: anchored, metric: accuracy, against: anchor, margin: 0.9,
+     confidence: 0.95}
+"""
+
+
+def test_an_anchor_whose_margin_many_looks_exceed_is_named(recipe: Path, warned: list[str]) -> None:
+    recipe.write_text(recipe.read_text() + ANCHORED)
+    check_recipe(recipe)
+    (message,) = warned
+    assert message.startswith(f"{recipe}: key `alpha_spending`: expected a total over a number of looks beside gates")
+    warned.clear()
+    recipe.write_text(recipe.read_text() + "alpha_spending: {total: 0.05, looks: 10}\n")
+    check_recipe(recipe)
+    assert warned == []
