@@ -36,7 +36,7 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
 
 def looks(recipe: str, world: Workspace) -> list[TakenLook]:
     read, splits = check_recipe(Path(recipe))
-    return ledger_of(world.tracking_uri, read, splits["test"]).looks()
+    return list(ledger_of(world.tracking_uri, read, splits["test"]).read().looks)
 
 
 def compress(recipe: str, world: Workspace, **asked: bool) -> Any:
@@ -104,10 +104,16 @@ def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
     )
     assert {gate.outcome for gate in verdict.gates} == {"inconclusive"}
     assert all("new test rows" in str(gate.remedy) for gate in verdict.gates)
-    assert verdict.look is not None and (verdict.look.number, verdict.look.allowed) == (2, 1)
+    assert verdict.look is not None and (verdict.look.number, verdict.look.taken, verdict.look.allowed) == (None, 1, 1)
+    assert (
+        "no test row was read. The one look of these gates" in verdict.headline and "new test rows" in verdict.headline
+    )
     assert compress(recipe, world).reused  # nothing has changed
     granted = command(world, monkeypatch, "looks", "grant", recipe, "--looks", "1", "--by", "Ada", "--reason", "spring")
-    assert "2 of 2 looks, each at 5 % false passes. Ada granted 1: spring." in granted
+    assert (
+        "1 of 2 looks are taken; 1 more withheld. One more may pass falsely in 5 % of cases; 5 % of 10 % in all are "
+        "spent. Ada granted 1: spring." in granted
+    )
     asked = compress(recipe, world)
     assert not asked.reused and asked.answer == "published" and "test" in splits
     shown = command(world, monkeypatch, "looks", "show", recipe)
