@@ -11,13 +11,17 @@ import pytest
 
 from edge_runtime.bundle import read_bundle
 from tasks.registry import Answers, EdgeModels, Runs
+from tasks.selection import ledger_of
+from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
+
+RECIPE = Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml"
 
 pytestmark = pytest.mark.end_to_end
 
 MID_STAGE = ("parent export", "fine-tuning", "quantization", "measurement")
 AFTER_THE_ALIAS = ("device's answer", "answer")
-KILLED = (*MID_STAGE, "bundle", "aliases", *AFTER_THE_ALIAS)
+KILLED = (*MID_STAGE, "look", "bundle", "aliases", *AFTER_THE_ALIAS)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,14 @@ def test_a_run_killed_after_its_alias_moved_is_held_against_what_was_deployed_be
     deployed, previous = models.deployed("tiny"), models.previous("tiny")
     assert deployed is not None and previous is not None
     assert (deployed.source_version, previous.source_version) == ("2", "1")
+
+
+@pytest.mark.usefixtures("children")
+def test_a_look_that_was_killed_before_the_rows_were_read_is_the_same_look_later(home: Path) -> None:
+    recipe, splits = check_recipe(RECIPE)
+    looks = ledger_of(Workspace.at(home).tracking_uri, recipe, splits["test"]).read().looks
+    assert [(look.said["version"], look.number, look.outcome) for look in looks] == [("1", 1, "pass"), ("2", 2, "pass")]
+    assert len(looks[0].attempts) > 1
 
 
 @pytest.mark.usefixtures("children")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
 import flows.compress
@@ -12,7 +13,7 @@ import flows.decision_commands
 from flows.cli import app
 from quality_gates.verdict import Verdict
 from tasks import job
-from tasks.registry import EdgeModels, Runs, TakenLook
+from tasks.registry import EdgeModels, LookLedger, Runs, TakenLook
 from tasks.selection import attempts, ladder, ledger_of
 from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
@@ -81,12 +82,8 @@ def test_what_a_person_changes_is_asked_again_and_counts_as_a_look(world: Worksp
     assert [look.number for look in looks(second, world)] == [1, 2]
 
 
-def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
-    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spent = {"alpha_spending": {"total": 0.05, "looks": 1}} | gates(0.305)
-    assert compress(variant("first-look", spent), world).answer == "published"
-    recipe = variant("second-look", spent)
+def splits_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that fills with the name of each split whose rows are read."""
     splits = []
     for module in (attempts, ladder):
         measure = module.measure_for
@@ -96,6 +93,33 @@ def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
             return measure(context, file, split)
 
         monkeypatch.setattr(module, "measure_for", spy)
+    return splits
+
+
+def test_no_test_row_is_read_while_the_registry_does_not_take_the_look(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, splits = variant("down", gates(0.308)), splits_read(monkeypatch)
+    with monkeypatch.context() as down:
+
+        def refuse(*_: object) -> str:
+            raise MlflowException("the server went away")
+
+        down.setattr(LookLedger, "_create", refuse)
+        ended = compress(recipe, world)
+    assert (ended.answer, ended.exit_code) == ("undecided", 3)
+    assert "the server went away" in ended.failures[0].sentence
+    assert splits and "test" not in splits and looks(recipe, world) == []
+    assert compress(recipe, world).answer == "published" and "test" in splits
+
+
+def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent = {"alpha_spending": {"total": 0.05, "looks": 1}} | gates(0.305)
+    assert compress(variant("first-look", spent), world).answer == "published"
+    recipe = variant("second-look", spent)
+    splits = splits_read(monkeypatch)
     worn = compress(recipe, world)
     assert splits and "test" not in splits
     assert (worn.answer, worn.exit_code, worn.devices[0].withheld) == ("refused", 1, True)
