@@ -54,8 +54,15 @@ def move_anchor(model: str, device: str, release: int, *, by: str, reason: str) 
 
 
 def looks_table(recipe: Path) -> TerminalTable:
-    """Return a table of the looks of a recipe's gates at its test rows, the earliest first, and of those withheld."""
-    columns = (
+    """Return a table of the looks of a recipe's gates at its test rows, the earliest first, and of those withheld.
+
+    The level, and the share of these rows that a look was at, are columns where they are not the same for all.
+    """
+    budget = _ledger(recipe).read()
+    looks = [look for look in budget.looks if look.counts or look.split == budget.split]
+    levels = len({look.spending.level for look in looks}) > 1
+    others = any(look.split != budget.split for look in looks)
+    columns = [
         Column("look", right=True),
         Column("model"),
         Column("version", right=True),
@@ -63,12 +70,11 @@ def looks_table(recipe: Path) -> TerminalTable:
         Column("recipe", spare=3),
         Column("when (UTC)", spare=2),
         Column("attempts", right=True, spare=1),
-        Column("may pass falsely", right=True, spare=5),
-        Column("of these rows", right=True, spare=4),
+        *([Column("level", right=True)] if levels else []),
+        *([Column("rows", right=True)] if others else []),
         Column("the gates"),
-    )
-    budget = _ledger(recipe).read()
-    rows = [Row(_look_cells(look)) for look in budget.looks if look.counts or look.split == budget.split]
+    ]
+    rows = [Row(_look_cells(look, levels, others)) for look in looks]
     return TerminalTable(f"Looks of the gates of {recipe} at the test rows", columns, rows)
 
 
@@ -112,25 +118,28 @@ def _wear(budget: LookBudget) -> str:
     beside = f"; {withheld:,} more withheld" if withheld else ""
     granted = "".join(f" {each.by} granted {each.looks:,}: {each.reason}." for each in budget.grants)
     if total is None:
+        count = "1 look is" if len(taken) == 1 else f"{len(taken):,} looks are"
         at_most = _percent(min(1.0, spent(taken)))
         return (
-            f"{len(taken):,} looks are taken{beside}; the recipe sets no number of them. Any of them passes falsely in "
+            f"{count} taken{beside}; the recipe sets no number of them. Any of them passes falsely in "
             f"at most {at_most} of cases.{granted}"
         )
     number = f"{len(taken):,} of {allowed:,}" if allowed is not None else f"{len(taken):,}"
     return (
-        f"{number} looks are taken{beside}. One more may pass falsely in {_percent(budget.spending.level)} of cases; "
+        f"{number} looks are taken{beside}. A look may pass falsely in {_percent(budget.spending.level)} of cases; "
         f"{_percent(spent(taken))} of {_percent(total)} in all are spent.{granted}"
     )
 
 
-def _look_cells(look: TakenLook) -> tuple[str, ...]:
+def _look_cells(look: TakenLook, levels: bool, others: bool) -> tuple[str, ...]:
     said = (look.said.get(name, "-") for name in ("model", "version", "device", "recipe"))
     again = sum(bool(attempt.get("again")) for attempt in look.attempts)
     attempts = f"{len(look.attempts)}" + (f" ({again} by --again)" if again else "")
     when = str(look.attempts[0].get("when", "-")) if look.attempts else "-"
     number = "-" if look.number is None else str(look.number)
-    return number, *said, when, attempts, _percent(look.spending.level), f"{100 * look.rows:.0f} %", look.outcome
+    level = [_percent(look.spending.level)] if levels else []
+    share = [f"{100 * look.rows:.0f} %"] if others else []
+    return number, *said, when, attempts, *level, *share, look.outcome
 
 
 def _percent(share: float) -> str:

@@ -50,14 +50,12 @@ class RowSketch:
 
 def sketch_of(split: Split) -> RowSketch:
     """Return the sketch of a split: the same for rows in another order, and for text columns of another dtype."""
-    whole = sorted(hashlib.sha256(row + words).digest() for row, words in zip(_rows(split), _words(split), strict=True))
-    smallest = heapq.nsmallest(SKETCHED, {row.hex()[:_DIGITS] for row in row_digests(split.inputs)})
+    rows = list(row_digests(split.inputs))
+    told = zip(rows, row_digests((split.targets,)), _words(split), strict=True)
+    whole = sorted(hashlib.sha256(b"".join(parts)).digest() for parts in told)
+    smallest = heapq.nsmallest(SKETCHED, {row.hex()[:_DIGITS] for row in rows})
     columns = "\0".join(sorted(map(str, split.slices.columns)))
     return RowSketch(hashlib.sha256(b"".join([columns.encode(), *whole])).hexdigest(), tuple(smallest))
-
-
-def _rows(split: Split) -> Iterator[bytes]:
-    return row_digests((*split.inputs, split.targets))
 
 
 def _words(split: Split) -> Iterator[bytes]:

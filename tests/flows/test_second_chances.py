@@ -135,7 +135,7 @@ def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
     assert compress(recipe, world).reused  # nothing has changed
     granted = command(world, monkeypatch, "looks", "grant", recipe, "--looks", "1", "--by", "Ada", "--reason", "spring")
     assert (
-        "1 of 2 looks are taken; 1 more withheld. One more may pass falsely in 5 % of cases; 5 % of 10 % in all are "
+        "1 of 2 looks are taken; 1 more withheld. A look may pass falsely in 5 % of cases; 5 % of 10 % in all are "
         "spent. Ada granted 1: spring." in granted
     )
     asked = compress(recipe, world)
