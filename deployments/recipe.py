@@ -189,14 +189,7 @@ class Recipe(Frozen):
         Names, order, repetitions, keys at their defaults and the confidence do not count, nor do gates that ask nothing
         of answers. How sure a look is, is its level, which the ledger adds up.
         """
-        asked = {
-            json.dumps(
-                {"kind": gate.kind, **gate.model_dump(mode="json", exclude=_NOT_ASKED, exclude_defaults=True)},
-                sort_keys=True,
-            )
-            for gate in self.gates
-            if gate.demand != "nothing"
-        }
+        asked = {_asked(gate) for gate in self.gates if gate.demand != "nothing"}
         return hashlib.sha256("\n".join(sorted(asked)).encode()).hexdigest()
 
     @property
@@ -215,6 +208,20 @@ class Recipe(Frozen):
     def _floors(self) -> tuple[Floors, ...]:
         slices = self.without_floor
         return (Floors(slices=slices, on_inconclusive="warn" if self.first == "accept" else "fail"),) if slices else ()
+
+
+def _asked(gate: Gate) -> str:
+    """Return what a gate asks as a text, the same for slices of the same rows in other words."""
+    asked = {"kind": gate.kind, **gate.model_dump(mode="json", exclude=_NOT_ASKED, exclude_defaults=True)}
+    condition: SliceCondition | None = getattr(gate, "slice", None)
+    if condition is not None:
+        asked["slice"] = sorted({_rows_of(part) for part in condition.parts})
+    return json.dumps(asked, sort_keys=True)
+
+
+def _rows_of(part: SliceCondition) -> str:
+    values = sorted(map(repr, part.one_of or () if part.equals is None else (part.equals,)))
+    return repr((part.column, values, part.start, part.stop, part.above, part.below))
 
 
 def read_recipe(path: Path) -> Recipe:

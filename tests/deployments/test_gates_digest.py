@@ -13,6 +13,8 @@ ACCURACY: dict[str, Any] = {"kind": "non_inferiority", "name": "accuracy", "metr
                             "margin": 0.05, "confidence": 0.95}  # fmt: skip
 FLIPS: dict[str, Any] = {"kind": "flips", "name": "flips", "against": "deployed", "at_most": 0.02, "confidence": 0.9}
 SIZE: dict[str, Any] = {"kind": "limit", "name": "size", "resource": "size_bytes", "at_most": 40_000}
+EIGHT: dict[str, Any] = {"column": "label", "equals": 8}
+NIGHT: dict[str, Any] = {"column": "shift", "equals": "night"}
 BOTH = (ACCURACY, FLIPS)
 
 
@@ -49,6 +51,20 @@ def test_the_same_questions_have_the_same_digest(gates: tuple[dict[str, Any], ..
 )
 def test_other_questions_have_another_digest(gates: tuple[dict[str, Any], ...]) -> None:
     assert recipe(*gates).gates_digest != recipe(*BOTH).gates_digest
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (EIGHT, {"column": "label", "in": [8]}),
+        ({"column": "label", "in": [8, 9]}, {"column": "label", "in": [9, 8]}),
+        ({"all": [EIGHT, NIGHT]}, {"all": [NIGHT, EIGHT]}),
+    ],
+)
+def test_a_slice_in_other_words_is_the_same_question(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert recipe(ACCURACY | {"slice": one}).gates_digest == recipe(ACCURACY | {"slice": other}).gates_digest
+    text = {"column": "label", "equals": "8"}
+    assert recipe(ACCURACY | {"slice": text}).gates_digest != recipe(ACCURACY | {"slice": EIGHT}).gates_digest
 
 
 def test_a_kind_counts_though_it_is_a_default() -> None:
