@@ -17,7 +17,7 @@ from tasks.workspace import Workspace
 
 RECIPE = Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml"
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 MID_STAGE = ("parent export", "fine-tuning", "quantization", "measurement")
 AFTER_THE_ALIAS = ("device's answer", "answer")
@@ -34,7 +34,7 @@ def children(home: Path) -> list[dict[str, Any]]:
     """Every child process in order."""
     home.mkdir()
     command = [sys.executable, "-m", "tests.end_to_end.kills", str(home)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=560, check=False)
     assert ended.returncode == 0, ended.stderr
     return [json.loads(line) | {"stderr": ended.stderr} for line in ended.stdout.splitlines() if line.startswith("{")]
 
