@@ -1,6 +1,7 @@
 """The recipe: the model, its devices, the techniques to try and the gates that a release must hold."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -58,6 +59,7 @@ WorkloadReference = Annotated[
 
 
 NONE = "none"
+_NOT_ASKED = {"kind", "name", "confidence"}
 
 
 def _or_the_word_none(schema: dict[str, Any]) -> None:
@@ -183,9 +185,21 @@ class Recipe(Frozen):
 
     @property
     def gates_digest(self) -> str:
-        """The sha256 of what the gates ask, whatever their names and order: looks at a test split count under it."""
-        asked = sorted(gate.model_dump_json(exclude={"name"}) for gate in self.gates)
-        return hashlib.sha256("\n".join(asked).encode()).hexdigest()
+        """The sha256 of what the gates ask of answers: looks at a test split count under it.
+
+        Names, order, repetitions, keys at their defaults and the confidence do not count, nor do gates that ask nothing
+        of answers. How sure a look is, is its level, which the ledger adds up.
+        """
+        asked = {_asked(gate) for gate in self.gates if gate.demand != "nothing"}
+        return hashlib.sha256("\n".join(sorted(asked)).encode()).hexdigest()
+
+    @property
+    def look_level(self) -> float:
+        """The share of false passes that one look may spend: that of the recipe, else that of its laxest gate."""
+        if self.alpha_spending is not None:
+            return self.alpha_spending.level
+        given = (getattr(gate, "confidence", None) for gate in self.gates if gate.demand == "proof")
+        return max((round(1 - confidence, 12) for confidence in given if confidence is not None), default=0.0)
 
     def _floors(self) -> tuple[Floors, ...]:
         bare = without_floor(self.gates)
@@ -193,6 +207,20 @@ class Recipe(Frozen):
             return ()
         accepted: OnInconclusive = "warn" if self.first == "accept" else "fail"
         return (Floors(slices=bare, held=floors_of(self.gates), on_inconclusive=accepted),)
+
+
+def _asked(gate: Gate) -> str:
+    """Return what a gate asks as a text, the same for slices of the same rows in other words."""
+    asked = {"kind": gate.kind, **gate.model_dump(mode="json", exclude=_NOT_ASKED, exclude_defaults=True)}
+    condition: SliceCondition | None = getattr(gate, "slice", None)
+    if condition is not None:
+        asked["slice"] = sorted({_rows_of(part) for part in condition.parts})
+    return json.dumps(asked, sort_keys=True)
+
+
+def _rows_of(part: SliceCondition) -> str:
+    values = sorted(map(repr, part.one_of or () if part.equals is None else (part.equals,)))
+    return repr((part.column, values, part.start, part.stop, part.above, part.below))
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deployments.errors import ConfigurationError
 from flows.decision_commands import anchor, looks
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
@@ -239,14 +240,21 @@ def check_recipe(
     )
 
 
+def _share(given: float) -> float:
+    """Return the value of an option that is a share of rows. Raises ConfigurationError for another number."""
+    if 0 <= given <= 1:
+        return given
+    raise ConfigurationError(f"expected a share of rows from 0 to 1, got {given:g}; write 5 % as 0.05")
+
+
 @gates.command("plan")
 def plan_gates(
     file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Path of a recipe, or the name of a shipped one.")],
     discordance: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of rows on which only one of two models is right.")
+        float, typer.Option(callback=_share, help="Share of rows on which only one of two models is right.")
     ] = 0.05,
     accuracy: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of rows that a model has right, where none was judged yet.")
+        float, typer.Option(callback=_share, help="Share of rows that a model has right, where none was judged yet.")
     ] = 0.9,
 ) -> None:
     """Say, without training anything, which gates the test rows can decide, and how likely all of them pass."""

@@ -71,9 +71,9 @@ def compress(
         repeated = None if again else _repeated_error(job)
         if repeated is not None:
             return repeated
-        runs, run = open_run(job)
         job = replace(job, asked=asked, again=again or back)
         warn_of_worn_rows(job)
+        runs, run = open_run(job)
         try:
             devices, failures = _compress(Context(job, resolve(job), runs, run), back)
         except BaseException as error:

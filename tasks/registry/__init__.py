@@ -17,7 +17,8 @@ from tasks.registry.edge_versions import (
     EdgeVersion,
     Lineage,
 )
-from tasks.registry.ledger import Grant, LookLedger, TakenLook
+from tasks.registry.ledger import LookLedger
+from tasks.registry.look_budget import Grant, LookBudget, Spending, TakenLook, spent
 from tasks.registry.runs import ANSWER, NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
@@ -37,12 +38,15 @@ __all__ = [
     "EdgeVersion",
     "Grant",
     "Lineage",
+    "LookBudget",
     "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
     "Runs",
+    "Spending",
     "TakenLook",
     "Upstream",
     "edge_name",
     "register_upstream",
+    "spent",
 ]

@@ -65,6 +65,32 @@ def test_a_day_in_another_form_is_one_sentence_with_an_example(
     assert f"got {day!r}; write it like 2027-01-31" in said and said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["looks", "grant", "digits", "--looks", "0"],
+            "--looks: expected 1 or more further looks, got 0; say how",
+        ),
+        (["looks", "grant", "digits", "--looks", "-5"], "--looks: expected 1 or more further looks, got -5; say how"),
+        (["gates", "plan", "digits", "--accuracy", "90"], "expected a share of rows from 0 to 1, got 90; write 5 %"),
+        (["gates", "plan", "digits", "--discordance", "-1"], "expected a share of rows from 0 to 1, got -1; write 5 %"),
+    ],
+)
+def test_a_number_that_an_option_does_not_take_is_one_sentence(
+    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.cli.prepare", lambda _: None)
+    monkeypatch.setattr("flows.decision_commands.prepare", lambda _: None)
+    named = ["--by", "Ada", "--reason", "spring"] if words[0] == "looks" else []
+    monkeypatch.setattr("sys.argv", ["edgewright", *words, *named])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {says}") and said.count("\n") == 1
+
+
 def test_nothing_to_compress_claims_no_more_than_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.cli.prepare", lambda _: None)
     monkeypatch.setattr("flows.cli.start_prefect", lambda: lambda: None)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
 import flows.compress
@@ -12,7 +13,7 @@ import flows.decision_commands
 from flows.cli import app
 from quality_gates.verdict import Verdict
 from tasks import job
-from tasks.registry import EdgeModels, Runs, TakenLook
+from tasks.registry import EdgeModels, LookLedger, Runs, TakenLook
 from tasks.selection import attempts, ladder, ledger_of
 from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
@@ -36,7 +37,7 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
 
 def looks(recipe: str, world: Workspace) -> list[TakenLook]:
     read, splits = check_recipe(Path(recipe))
-    return ledger_of(world.tracking_uri, read, splits["test"]).looks()
+    return list(ledger_of(world.tracking_uri, read, splits["test"]).read().looks)
 
 
 def compress(recipe: str, world: Workspace, **asked: bool) -> Any:
@@ -81,12 +82,8 @@ def test_what_a_person_changes_is_asked_again_and_counts_as_a_look(world: Worksp
     assert [look.number for look in looks(second, world)] == [1, 2]
 
 
-def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
-    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spent = {"alpha_spending": {"total": 0.05, "looks": 1}} | gates(0.305)
-    assert compress(variant("first-look", spent), world).answer == "published"
-    recipe = variant("second-look", spent)
+def splits_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that fills with the name of each split whose rows are read."""
     splits = []
     for module in (attempts, ladder):
         measure = module.measure_for
@@ -96,6 +93,33 @@ def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
             return measure(context, file, split)
 
         monkeypatch.setattr(module, "measure_for", spy)
+    return splits
+
+
+def test_no_test_row_is_read_while_the_registry_does_not_take_the_look(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, splits = variant("down", gates(0.308)), splits_read(monkeypatch)
+    with monkeypatch.context() as down:
+
+        def refuse(*_: object) -> str:
+            raise MlflowException("the server went away")
+
+        down.setattr(LookLedger, "_create", refuse)
+        ended = compress(recipe, world)
+    assert (ended.answer, ended.exit_code) == ("undecided", 3)
+    assert "the server went away" in ended.failures[0].sentence
+    assert splits and "test" not in splits and looks(recipe, world) == []
+    assert compress(recipe, world).answer == "published" and "test" in splits
+
+
+def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent = {"alpha_spending": {"total": 0.05, "looks": 1}} | gates(0.305)
+    assert compress(variant("first-look", spent), world).answer == "published"
+    recipe = variant("second-look", spent)
+    splits = splits_read(monkeypatch)
     worn = compress(recipe, world)
     assert splits and "test" not in splits
     assert (worn.answer, worn.exit_code, worn.devices[0].withheld) == ("refused", 1, True)
@@ -104,10 +128,16 @@ def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
     )
     assert {gate.outcome for gate in verdict.gates} == {"inconclusive"}
     assert all("new test rows" in str(gate.remedy) for gate in verdict.gates)
-    assert verdict.look is not None and (verdict.look.number, verdict.look.allowed) == (2, 1)
+    assert verdict.look is not None and (verdict.look.number, verdict.look.taken, verdict.look.allowed) == (None, 1, 1)
+    assert (
+        "no test row was read. The one look of these gates" in verdict.headline and "new test rows" in verdict.headline
+    )
     assert compress(recipe, world).reused  # nothing has changed
     granted = command(world, monkeypatch, "looks", "grant", recipe, "--looks", "1", "--by", "Ada", "--reason", "spring")
-    assert "2 of 2 looks, each at 5 % false passes. Ada granted 1: spring." in granted
+    assert (
+        "1 of 2 looks are taken; 1 more withheld. A look may pass falsely in 5 % of cases; 5 % of 10 % in all are "
+        "spent. Ada granted 1: spring." in granted
+    )
     asked = compress(recipe, world)
     assert not asked.reused and asked.answer == "published" and "test" in splits
     shown = command(world, monkeypatch, "looks", "show", recipe)

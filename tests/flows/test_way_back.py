@@ -25,7 +25,7 @@ def two(tmp_path: Path) -> Workspace:
 
 def looks(recipe: str, workspace: Workspace) -> list[TakenLook]:
     read, splits = check_recipe(Path(recipe))
-    return ledger_of(workspace.tracking_uri, read, splits["test"]).looks()
+    return list(ledger_of(workspace.tracking_uri, read, splits["test"]).read().looks)
 
 
 def deployed(workspace: Workspace) -> tuple[str, int]:
