@@ -55,7 +55,7 @@ class ParityMeasurement:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """The reason why answers could not be taken on the device's CPU, and what to do, each in a sentence."""
+    """The reason why answers cannot be had, such as those of the device's CPU, and what to do, each in a sentence."""
 
     reason: str
     remedy: str
@@ -214,9 +214,10 @@ class Evidence:
     ways; `functions` the custom metrics by the name that the policy has for them; `classes` those that other splits
     name, so that one without a test row is missed; `turns` the times of the models beside each other, one record for
     each number of rows at a time; `repeated` the candidate's figures in fresh processes. `split` is where all these
-    rows are from. `anchor` is the release that cumulative margins are held against, None where there is none yet or no
-    gate asks for it. `withheld` says why no answers of these rows may be looked at, and what to do. `group` is the
-    column whose values mark rows that belong together, which every bound then counts in place of rows.
+    rows are from. `anchor` is the release that cumulative margins are held against, or why it cannot be told; None
+    where there is none yet or no gate asks for it. `withheld` says why no answers of these rows may be looked at, and
+    what to do. `group` is the column whose values mark rows that belong together, which every bound then counts in
+    place of rows.
     """
 
     candidate: ModelEvidence
@@ -230,7 +231,7 @@ class Evidence:
     turns: tuple[LatencyInTurns, ...] = ()
     repeated: tuple[RepeatedFigures, ...] = ()
     split: str = "test"
-    anchor: ModelEvidence | None = None
+    anchor: ModelEvidence | Unanswered | None = None
     withheld: Unanswered | None = None
     group: str | None = None
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
@@ -246,6 +247,8 @@ class Evidence:
         if release is None:
             self.candidate.measured_rows("candidate")
             return None
+        if isinstance(release, Unanswered):
+            raise UnsettledError(release.reason, release.remedy)
         return self._once(against, release)
 
     def check_open(self) -> None:
