@@ -18,11 +18,10 @@ from tasks.registry.edge_versions import (
     Lineage,
 )
 from tasks.registry.ledger import Grant, LookLedger, TakenLook
-from tasks.registry.runs import ANSWER, NOTE, UNDECIDED, Runs
+from tasks.registry.runs import NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
 __all__ = [
-    "ANSWER",
     "ANSWERS",
     "APPROVED_UNTIL",
     "NOTE",
