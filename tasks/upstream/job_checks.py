@@ -50,6 +50,11 @@ from tasks.workspace import Workspace
 logger = logging.getLogger("edgewright")
 SHOWN = 5
 MANY_ROWS = 20_000  # above which looking for shared rows takes seconds
+_ANCHOR_ALONE = (
+    "expected a total over a number of looks beside gates against the anchor, got none, so that the anchor bounds the "
+    "mean loss of many versions and not that of 19 in 20 sequences; set it, such as {total: 0.05, looks: 10}, where "
+    "the test rows are enough for it"
+)
 CLASSES = "biuOSU"  # kinds of arrays that name classes; a float is a measured value
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
@@ -163,6 +168,8 @@ def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mappin
         logger.warning("%s: key `gates`: %s", path, said)
     if recipe.without_floor:
         logger.warning("%s: key `gates`: %s", path, _said_of_floors(recipe))
+    if recipe.asks_for_anchor and recipe.alpha_spending is None:
+        logger.warning("%s: key `alpha_spending`: %s", path, _ANCHOR_ALONE)
 
 
 def _said_of_floors(recipe: Recipe) -> str:

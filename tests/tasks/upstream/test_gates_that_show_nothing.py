@@ -101,3 +101,19 @@ def test_a_critical_slice_without_a_floor_is_named_by_the_check_and_by_the_plan(
     recipe.write_text(whole + SLICED + FLOOR)
     check_recipe(recipe)
     assert warned == []
+
+
+ANCHORED = """  - {kind: non_inferiority, name: anchored, metric: accuracy, against: anchor, margin: 0.9,
+     confidence: 0.95}
+"""
+
+
+def test_an_anchor_whose_margin_many_looks_exceed_is_named(recipe: Path, warned: list[str]) -> None:
+    recipe.write_text(recipe.read_text() + ANCHORED)
+    check_recipe(recipe)
+    (message,) = warned
+    assert message.startswith(f"{recipe}: key `alpha_spending`: expected a total over a number of looks beside gates")
+    warned.clear()
+    recipe.write_text(recipe.read_text() + "alpha_spending: {total: 0.05, looks: 10}\n")
+    check_recipe(recipe)
+    assert warned == []
