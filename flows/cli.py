@@ -259,13 +259,17 @@ def plan_gates(
 ) -> None:
     """Say, without training anything, which gates the test rows can decide, and how likely all of them pass."""
     prepare(HOME)
-    from flows.listings import joint_sentences, plan_table
+    from flows.decisions import wear_of
+    from flows.listings import joint_sentences, level_sentence, plan_table
     from tasks.reporting import plan_gates as planned
     from tasks.workspace import Workspace
 
     for plan in planned(file, discordance, accuracy, Workspace.from_environment()):
         console.print(plan_table(f"{file} on {plan.device}", plan.lines, plan.joint))
         console.print(joint_sentences(plan.joint, discordance, accuracy))
+    if plan.spending is not None:
+        taken = f" {wear_of(file)}" if plan.registry_is_there else ""
+        console.print(escape(f"{level_sentence(plan.spending)}{taken}"))
     console.print(
         f"Rows: those in test that decide. Needed: rows of the same mix with which two equal models that disagree on "
         f"{discordance:.1%} of them pass 4 times in 5. What depends on the answers themselves is not known before."

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 GateOutcome: TypeAlias = Literal["pass", "fail", "inconclusive", "not_applicable"]
 Decided: TypeAlias = Literal["pass", "fail", "inconclusive"]
 VerdictOutcome: TypeAlias = Literal["pass", "fail", "inconclusive", "overridden"]
+_SEVERITY: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass", "not_applicable")
 Words: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 GRANT = "edgewright looks grant"
 
@@ -247,7 +249,7 @@ class Verdict(_Record):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Return the sentences of what stands in the way, empty exactly when the verdict passed."""
+        """Return the sentences of what stands in the way, the worst first; empty exactly when the verdict passed."""
         if self.passed:
             return ()
         sentences = tuple(gate.sentence for gate in self.blocking)
@@ -255,8 +257,8 @@ class Verdict(_Record):
 
     @property
     def blocking(self) -> tuple[GateResult, ...]:
-        """The gates that stand in the way."""
-        return tuple(gate for gate in self.gates if _blocks(gate))
+        """The gates that stand in the way, the worst first."""
+        return worst_first(gate for gate in self.gates if _blocks(gate))
 
     @property
     def undecided_by_noise(self) -> bool:
@@ -298,6 +300,11 @@ def overall(gates: tuple[GateResult, ...]) -> Decided:
     if any(_blocks(gate) for gate in gates) or not any(gate.outcome == "pass" for gate in gates):
         return "inconclusive"
     return "pass"
+
+
+def worst_first(gates: Iterable[GateResult]) -> tuple[GateResult, ...]:
+    """Return gates in the order in which people see them: failed, undecided, held, not applicable; else as given."""
+    return tuple(sorted(gates, key=lambda gate: _SEVERITY.index(gate.outcome)))
 
 
 def _blocks(gate: GateResult) -> bool:

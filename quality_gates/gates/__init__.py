@@ -19,6 +19,7 @@ from quality_gates.gates.decision import (
     unproven,
     unseen_classes,
 )
+from quality_gates.gates.figures_in_words import digits_to_tell_apart
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import AllowedSide, Demand, GateKind, Shown
@@ -53,6 +54,7 @@ __all__ = [
     "check_slices",
     "critical_slices",
     "decide",
+    "digits_to_tell_apart",
     "floors_of",
     "plan",
     "shown_of",

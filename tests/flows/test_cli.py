@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from deployments.device import shipped_devices
 from flows.cli import app, main
+from flows.listings import level_sentence
+from quality_gates.policy import AlphaSpending
 
 runner = CliRunner()
 
@@ -49,6 +51,11 @@ def test_a_plan_says_which_gates_the_test_rows_can_decide() -> None:
     assert result.exit_code == 0
     assert "recall on 8 against deployed" in result.output and "rows more, or a wider margin" in result.output
     assert "not a matter of rows" in result.output
+
+
+def test_a_plan_says_the_level_of_a_look() -> None:
+    said = level_sentence(AlphaSpending(total=0.05, looks=4))
+    assert said == "Planned at 1.25 % false passes a look: the recipe spends 5 % over 4 looks."
 
 
 @pytest.mark.parametrize("day", ["31.01.2027", "2027-02-30", "tomorrow", ""])

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 import flows.compress
 import flows.decision_commands
 from flows.cli import app
+from flows.decisions import anchor_of
 from quality_gates.verdict import Verdict
 from tasks import job
+from tasks.errors import RegistryError
 from tasks.registry import EdgeModels, LookLedger, Runs, TakenLook
 from tasks.selection import attempts, ladder, ledger_of
 from tasks.upstream import check_recipe
@@ -194,6 +196,10 @@ def test_a_gate_against_the_anchor_sees_the_release_that_a_person_chose(
     assert "release 2 of version 1, set by Ada on" in told
     anchor = EdgeModels(world.tracking_uri, "tiny").anchor("anchored")
     assert anchor is not None and (anchor.edge.release, anchor.by) == (2, "Ada")
+    anchors = EdgeModels(world.tracking_uri, "tiny")
+    anchors.client.delete_registered_model_alias(anchor.edge.name, "anchor")
+    with pytest.raises(RegistryError, match=r"got no release under it\. Name the anchor: edgewright anchor set tiny"):
+        anchor_of("tiny", "anchored")
 
 
 def gate_of(world: Workspace, run: str, name: str) -> dict[str, Any]:
