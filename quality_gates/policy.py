@@ -237,6 +237,14 @@ def below_one_for_proportions(metric: object, bound: float) -> float:
     return bound
 
 
+def check_has_errors(metric: object, largest_error: float | None) -> None:
+    """Raise PolicyError for a largest error of a metric that is no mean of errors."""
+    if largest_error is not None and metric not in ERRORS:
+        raise PolicyError(
+            f"metric {metric}: expected no `largest_error`, which is for {' and '.join(ERRORS)}; remove it"
+        )
+
+
 class AlphaSpending(Setting):
     """A share of false passes that is spent over a number of looks at one test split, the same share at each of them.
 

@@ -9,15 +9,27 @@ from edge_runtime.measurement import RESOURCES, Resource
 from quality_gates.errors import EvidenceError, PolicyError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most, with_tail
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
-from quality_gates.policy import Confidence, Metric, MetricChoice, Name, OnInconclusive, SliceCondition, Value, one_of
+from quality_gates.policy import (
+    Confidence,
+    Metric,
+    MetricChoice,
+    Name,
+    OnInconclusive,
+    SliceCondition,
+    Value,
+    check_has_errors,
+    one_of,
+)
 from quality_gates.statistics import (
     NOISE_CONFIDENCE,
     ProcessBounds,
     Standing,
+    check_largest_error,
     guessing_value,
     process_bounds,
+    unseen_tail,
     value_with_bounds,
 )
 from quality_gates.verdict import GateOutcome, GateResult
@@ -66,6 +78,9 @@ class Limit(GateKind):
     """The rows that the metric looks at; all rows where it is left out."""
     confidence: Confidence | None = None
     """The one-sided confidence of the metric's bound, such as 0.95."""
+    largest_error: float | None = Field(default=None, strict=True, gt=0)
+    """The largest error that a row can have, where it is known, such as of outputs that are clipped; for mae and rmse.
+    The gate then passes only where rows that none of the measured ones is like could not break the bound."""
     on_inconclusive: OnInconclusive = "fail"
     """The consequence where the rows are too few to decide, or a resource varies too much: fail, or a warning that does
     not block the release."""
@@ -78,7 +93,7 @@ class Limit(GateKind):
             self._check_metric()
         elif self.at_most is None:
             raise PolicyError(f"expected `at_most` for {self.resource}, got none; add it, it has no default")
-        elif (self.at_least, self.of, self.better, self.slice, self.confidence) != (None,) * 5:
+        elif (self.at_least, self.of, self.better, self.slice, self.confidence, self.largest_error) != (None,) * 6:
             raise PolicyError(f"{self.resource}: expected `at_most` alone, got keys of a metric; remove them")
         if self.batch_size is not None and self.resource not in BATCHED:
             raise PolicyError(f"`batch_size` is for {' and '.join(BATCHED)} only; remove it")
@@ -97,6 +112,7 @@ class Limit(GateKind):
                 f"metric {self.metric}: expected `at_least` above 0, as every model has a share of 0 or more, got "
                 f"{self.at_least:g}; write the least that is worth something"
             )
+        check_has_errors(self.metric, self.largest_error)
         if self.confidence is None:
             raise PolicyError(f"metric {self.metric}: expected a `confidence`, got none; add it, it has no default")
 
@@ -213,18 +229,25 @@ class Limit(GateKind):
 
     def _decide_metric(self, evidence: Evidence) -> GateResult:
         choice, confidence = self.choice, float(self.confidence or 0)
+        check_largest_error(evidence.alone(), choice.slice, self.largest_error)
         seen = value_with_bounds(choice, evidence.alone(), confidence, evidence)
         value, lower, upper = seen.value, seen.lower, seen.upper
         bound, higher = float(self.facts["threshold"]), choice.sign > 0
-        outcome = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
+        tail = unseen_tail(self.metric, seen.groups or seen.n, value, bound, confidence)
+        shown = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
+        outcome = with_tail(shown, tail, self.largest_error)
         counted = in_words.rows_in_groups(seen.n, seen.groups)
-        unseen = in_words.unseen_errors(self.metric, seen.n, value, bound, confidence)
+        unseen = in_words.unseen_errors(tail, confidence, self.largest_error)
         said, low, high, limit = (in_words.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
         return self.concluded(
             outcome,
             f"{self.heading}: {said} ({in_words.percent(confidence)} bounds {low} to {high}) on "
             f"{counted}; {'at least' if higher else 'at most'} {limit} is asked for. {unseen}".strip(),
-            lambda: _missed(choice, outcome, value, bound),
+            lambda: (
+                _missed(choice, outcome, value, bound)
+                if shown == outcome
+                else in_words.rows_for_the_tail(self.metric, value, bound, self.largest_error, confidence)
+            ),
             findings=(unseen,) if unseen else (),
             estimate=value,
             lower=lower,
