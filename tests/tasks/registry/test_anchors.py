@@ -7,7 +7,7 @@ import pytest
 
 from tasks.errors import AnchorLost, RegistryError
 from tasks.registry import Anchor, EdgeVersion, edge_name
-from tests.tasks.registry.test_edge_models import DEVICE, Shelf
+from tests.tasks.registry.shelf import DEVICE, Shelf
 
 
 @pytest.fixture
