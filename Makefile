@@ -84,6 +84,9 @@ bench-emulators: emulators ## What files answer on other instruction sets (Debia
 
 bench-gates: setup ## How well the gates decide, by simulation, and what they cost
 	$(BIN)/python -m tests.benchmarks.gates
+	$(BIN)/python -m tests.benchmarks.gate_sequences
+	$(BIN)/python -m tests.benchmarks.gates_every_kind
+	$(BIN)/python -m tests.benchmarks.gates_groups
 
 bench-latency: setup ## Times of identical files and of a known ratio, one after the other and in turns, under load
 	$(BIN)/python -m tests.benchmarks.latency

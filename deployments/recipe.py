@@ -1,19 +1,30 @@
 """The recipe: the model, its devices, the techniques to try and the gates that a release must hold."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
 from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
 from deployments.techniques import Distil, FineTune, Prune, Search
 from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
-from quality_gates.gates import Gate, GatePolicy, NonInferiority, Parity, ProvenInstructionSet, check_shows
-from quality_gates.policy import SliceCondition
+from quality_gates.gates import (
+    Floors,
+    Gate,
+    GatePolicy,
+    Parity,
+    ProvenInstructionSet,
+    check_shows,
+    critical_slices,
+    floors_of,
+    without_floor,
+)
+from quality_gates.policy import AlphaSpending, OnInconclusive, SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
@@ -47,6 +58,15 @@ WorkloadReference = Annotated[
 ]
 
 
+NONE = "none"
+_NOT_ASKED = {"kind", "name", "confidence"}
+
+
+def _or_the_word_none(schema: dict[str, Any]) -> None:
+    """Let a schema take the word that recipes write for nothing."""
+    schema["anyOf"] = [{"const": NONE}, *schema["anyOf"]]
+
+
 class Recipe(Frozen):
     """Instructions for every new version of one upstream model. Its digest is its version."""
 
@@ -63,12 +83,16 @@ class Recipe(Frozen):
     accept_unproven_instruction_set: bool = False
     """True publishes a file whose rows another instruction set than the device's answered, and shows it in amber. False
     refuses it; it is the default, so that only who writes true takes the risk."""
+    show_test_rows: bool = False
+    """True shows rows of the test split in the report, with their right answers. False shows flipped rows of validation
+    and of test only counts; it is the default, because who learns from test rows has none left to judge by."""
     prune: Prune
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
     critical_weight: Annotated[float, Field(ge=1)] = 1
-    """Factor by which rows of critical slices are trained on more often; a slice with a gate of its own is critical."""
+    """Factor by which rows of critical slices are trained on more often; a slice or class with a gate of its own is
+    critical."""
     representativeness: RepresentativenessPolicy | None = None
     """Compare the training and calibration rows with the workload's sample from the deployment sites."""
     search: Search | None = None
@@ -77,6 +101,17 @@ class Recipe(Frozen):
     """Ways of quantization to try, in any order: they are climbed from cheap to costly."""
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
     """Gates that a release must hold, beside the budgets of the device. All must pass."""
+    first: Literal["floors", "accept"] = "floors"
+    """A first release on a device needs a `limit` on every critical slice or class (`floors`); `accept` only warns
+    where it has none."""
+    alpha_spending: AlphaSpending | None = Field(default=None, json_schema_extra=_or_the_word_none)
+    """False passes over all looks at one test split: `none`, where each look has the gates' own confidence, or a total
+    over a number of looks, each of which is then tested at an equal share of it."""
+
+    @field_validator("alpha_spending", mode="before")
+    @classmethod
+    def _word_for_nothing(cls, given: object) -> object:
+        return None if given == NONE else given
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -111,18 +146,20 @@ class Recipe(Frozen):
 
     @property
     def critical_slices(self) -> list[SliceCondition]:
-        """The slices that have gates of their own, in the recipe's order."""
-        conditions = [gate.slice for gate in self.gates if isinstance(gate, NonInferiority) and gate.slice]
-        return list(dict.fromkeys(conditions))
+        """The slices that have gates of their own, in the recipe's order; a class is that of its right answers."""
+        return list(critical_slices(self.gates))
 
     def policy(self, device: DeviceProfile) -> GatePolicy:
-        """Return the recipe's gates, the device's budgets, and the gate on the instruction set that answered."""
+        """Return the recipe's gates, the device's budgets, and the gates that the pipeline adds.
+
+        Those are about critical slices without a floor, and about the instruction set that answered.
+        """
         proven = ProvenInstructionSet(on_inconclusive="warn" if self.accept_unproven_instruction_set else "fail")
-        return GatePolicy(gates=(*self.gates, *device.budgets.limits(), proven))
+        return GatePolicy(gates=(*self.tested_gates, *device.budgets.limits(), *self._floors(), proven))
 
     def search_policy(self, device: DeviceProfile) -> GatePolicy:
         """Return the gates for snapshots and rungs on the way: all but those that decide once, at the end."""
-        gates = [gate for gate in self.gates if not gate.decides_once]
+        gates = [gate for gate in self.tested_gates if not gate.decides_once]
         return GatePolicy(gates=(*gates, *device.budgets.limits()))
 
     def rungs(self, device: DeviceProfile) -> list[Rung]:
@@ -132,7 +169,58 @@ class Recipe(Frozen):
     @property
     def answer_gates(self) -> tuple[Gate, ...]:
         """The gates that look at nothing but a candidate's answers, so that they hold for a model in any form."""
-        return tuple(gate for gate in self.gates if gate.by_answers)
+        return tuple(gate for gate in self.tested_gates if gate.by_answers)
+
+    @property
+    def tested_gates(self) -> tuple[Gate, ...]:
+        """The gates at the confidence at which they are tested: higher than their own where false passes are spent."""
+        if self.alpha_spending is None:
+            return self.gates
+        return tuple(gate.at_confidence(1 - self.alpha_spending.level) for gate in self.gates)
+
+    @property
+    def asks_for_anchor(self) -> bool:
+        """True where a gate compares with the anchor."""
+        return any(getattr(gate, "against", None) == "anchor" for gate in self.gates)
+
+    @property
+    def gates_digest(self) -> str:
+        """The sha256 of what the gates ask of answers: looks at a test split count under it.
+
+        Names, order, repetitions, keys at their defaults and the confidence do not count, nor do gates that ask nothing
+        of answers. How sure a look is, is its level, which the ledger adds up.
+        """
+        asked = {_asked(gate) for gate in self.gates if gate.demand != "nothing"}
+        return hashlib.sha256("\n".join(sorted(asked)).encode()).hexdigest()
+
+    @property
+    def look_level(self) -> float:
+        """The share of false passes that one look may spend: that of the recipe, else that of its laxest gate."""
+        if self.alpha_spending is not None:
+            return self.alpha_spending.level
+        given = (getattr(gate, "confidence", None) for gate in self.gates if gate.demand == "proof")
+        return max((round(1 - confidence, 12) for confidence in given if confidence is not None), default=0.0)
+
+    def _floors(self) -> tuple[Floors, ...]:
+        bare = without_floor(self.gates)
+        if not bare:
+            return ()
+        accepted: OnInconclusive = "warn" if self.first == "accept" else "fail"
+        return (Floors(slices=bare, held=floors_of(self.gates), on_inconclusive=accepted),)
+
+
+def _asked(gate: Gate) -> str:
+    """Return what a gate asks as a text, the same for slices of the same rows in other words."""
+    asked = {"kind": gate.kind, **gate.model_dump(mode="json", exclude=_NOT_ASKED, exclude_defaults=True)}
+    condition: SliceCondition | None = getattr(gate, "slice", None)
+    if condition is not None:
+        asked["slice"] = sorted({_rows_of(part) for part in condition.parts})
+    return json.dumps(asked, sort_keys=True)
+
+
+def _rows_of(part: SliceCondition) -> str:
+    values = sorted(map(repr, part.one_of or () if part.equals is None else (part.equals,)))
+    return repr((part.column, values, part.start, part.stop, part.above, part.below))
 
 
 def read_recipe(path: Path) -> Recipe:

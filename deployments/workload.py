@@ -1,10 +1,7 @@
 """The workload: the user's own Python with the data, the loss and the score, which no registered model carries."""
 
-import hashlib
 import importlib
 import inspect
-import json
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -18,14 +15,15 @@ from deployments.answers import (
     TaskName,
     check_attributes,
     check_outputs,
+    check_reason,
     check_targets,
     prediction_task,
     reference_of,
 )
 from deployments.errors import ConfigurationError, one_line
+from deployments.leaks import NearRows, SharedRows, check_groups, check_shared_rows, near_rows, shared_rows
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from deployments.user_calls import call_user_code
-from deployments.user_code import sources_digest
 from edge_runtime.errors import EdgewrightError, is_of_system
 from model_compression.students import Interface
 from model_compression.training import SoftLabelLoss
@@ -36,9 +34,10 @@ __all__ = [
     "Split",
     "SplitName",
     "Workload",
+    "check_leaks",
     "check_row_of_outputs",
-    "code_digest",
     "load_workload",
+    "near_rows_of",
     "read_sample",
     "read_splits",
     "soft_labels_of",
@@ -61,7 +60,10 @@ class Workload(ABC):
     preprocessing: Mapping[str, object] | Sequence[object] | str | None = None
     """Description of what was done to the rows before the model, in plain values; it travels with the model."""
     group: str | None = None
-    """The slice column whose values mark rows that belong together, such as a patient or a machine."""
+    """The slice column whose values mark rows that belong together, such as a patient or a machine: no two splits may
+    share one, and confidence bounds count groups in place of rows."""
+    shared_rows: str | None = None
+    """The reason, in 3 words or more, why rows with the same inputs are in two splits of which one judges the other."""
 
     @abstractmethod
     def split(self, name: SplitName) -> Split:
@@ -192,6 +194,7 @@ def load_workload(reference: str) -> Workload:
     def made() -> Workload:
         workload = kind()
         check_attributes(workload.task, workload.labels, workload.preprocessing, workload.group, workload.written)
+        check_reason("shared_rows", workload.shared_rows)
         return workload
 
     try:
@@ -230,20 +233,6 @@ def _import_remedy(module_name: str, error: BaseException) -> str:
     return f"install {error.name}, which the module imports"
 
 
-def code_digest(workload: Workload, reference: str) -> str:
-    """Return the sha256 of a workload's code: the module that a recipe names, its bases', and what these import.
-
-    The tasks count too, because they hold the default functions. So do the values of the workload's attributes, which
-    can be read from a file or set by another module.
-    """
-    kinds = [
-        base for base in type(workload).__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names
-    ]
-    values = [workload.task, workload.labels, workload.preprocessing, workload.group]
-    digest = sources_digest(reference, [*kinds, PredictionTask])
-    return hashlib.sha256(f"{json.dumps(values, sort_keys=True)}\0{digest}".encode()).hexdigest()
-
-
 def read_splits(workload: Workload) -> dict[SplitName, Split]:
     """Read and check all splits.
 
@@ -256,9 +245,38 @@ def read_splits(workload: Workload) -> dict[SplitName, Split]:
             splits[name] = _read_split(workload, name)
         check_splits(splits)
         check_targets(workload.task, workload.labels, workload.group, workload.written, splits)
+        check_groups(splits, workload.group)
     except ConfigurationError as error:
         raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
     return splits
+
+
+def check_leaks(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[SharedRows, ...]:
+    """Return the rows that splits share; refuse those by which one split judges what another one made or chose.
+
+    Raises:
+        ConfigurationError: there are such rows, and the workload does not say why.
+    """
+    found = shared_rows(splits)
+    try:
+        check_shared_rows(found, workload.shared_rows)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
+    return found
+
+
+def near_rows_of(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[NearRows, ...]:
+    """Return the rows of splits that are nearly the same, of pictures, and of texts where the workload writes them.
+
+    Raises:
+        ConfigurationError: Workload.text fails.
+    """
+    text = None if type(workload).text is Workload.text else workload.text
+    return call_user_code(
+        lambda: tuple(near_rows(splits, text)),
+        f"workload `{reference_of(workload)}`: expected texts of rows",
+        "correct Workload.text",
+    )
 
 
 def check_row_of_outputs(workload: Workload, row: tuple[int, ...], splits: Mapping[SplitName, Split]) -> None:

@@ -1,7 +1,10 @@
 """`edgewright`, the command line: everything that people do by hand."""
 
+import gc
 import os
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,14 +12,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flows.environment import prepare
+from deployments.errors import ConfigurationError
+from flows.decision_commands import anchor, looks
+from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.prefect_api import start_prefect
 
 if TYPE_CHECKING:  # prepare() sets the environment that mlflow and prefect read when they are imported
-    from tasks.reporting import Outcome
-
-HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
+    from tasks.outcomes import Outcome
 
 app = typer.Typer(
     name="edgewright",
@@ -29,6 +32,8 @@ recipes = typer.Typer(help="Look at recipes.", no_args_is_help=True)
 app.add_typer(recipes, name="recipes")
 gates = typer.Typer(help="Look at gates.", no_args_is_help=True)
 app.add_typer(gates, name="gates")
+app.add_typer(anchor, name="anchor")
+app.add_typer(looks, name="looks")
 console = Console()
 
 NOTHING_ASKED = "Nothing to compress: no newer version waits for an answer, and no answer is asked for again."
@@ -93,17 +98,17 @@ def report(
     open_page: Annotated[bool, typer.Option("--open", help="Open the pages in a browser too.")] = False,
 ) -> None:
     """Show the gate report of a version: the verdict, why, and every gate."""
-    prepare(HOME)
-    from flows.reports import save_page, stored_reports
-    from quality_gates.report import render_text
+    with _reading():
+        from flows.reports import save_page, stored_reports
+        from quality_gates.report import render_text
 
-    model, _, version = subject.partition("/")
-    for stored in stored_reports(model, version or None, device):
-        console.print(render_text(stored.content), "")
-        if open_page:
-            page = save_page(stored, HOME / "reports")
-            console.print(f"Page: {page}\n")
-            webbrowser.open(page.as_uri())
+        model, _, version = subject.partition("/")
+        for stored in stored_reports(model, version or None, device):
+            console.print(render_text(stored.content), "")
+            if open_page:
+                page = save_page(stored, HOME / "reports")
+                console.print(f"Page: {page}\n")
+                webbrowser.open(page.as_uri())
 
 
 @app.command()
@@ -114,16 +119,16 @@ def frontier(
     device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
 ) -> None:
     """Show every model that the search made for a device: accuracy, bytes, latency, memory, and which was chosen."""
-    prepare(HOME)
-    from flows.console import frontier_table
-    from flows.reports import stored_reports
+    with _reading():
+        from flows.console import frontier_table
+        from flows.reports import stored_reports
 
-    model, _, version = subject.partition("/")
-    for stored in stored_reports(model, version or None, device):
-        console.print(frontier_table(stored.content))
-        for sentence in stored.content.why:
-            console.print(escape(sentence))
-        console.print()
+        model, _, version = subject.partition("/")
+        for stored in stored_reports(model, version or None, device):
+            console.print(frontier_table(stored.content))
+            for sentence in stored.content.why:
+                console.print(escape(sentence))
+            console.print()
 
 
 @app.command()
@@ -132,10 +137,10 @@ def history(
     device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
 ) -> None:
     """Show what came of every version: figures, what is deployed now, what was refused and why."""
-    prepare(HOME)
-    from flows.console import history_table
+    with _reading():
+        from flows.console import history_table
 
-    console.print(history_table(model, device))
+        console.print(history_table(model, device))
 
 
 @app.command()
@@ -154,7 +159,7 @@ def approve(
     """
     prepare(HOME)
     from flows.console import show_progress
-    from flows.reports import approve_subject, day_of
+    from flows.decisions import approve_subject, day_of
 
     show_progress(console)
     outcome = approve_subject(subject, device, name=name, reason=reason, until=day_of(until))
@@ -178,7 +183,7 @@ def demo() -> None:
     console.print(
         f"\nWritten: {home / SUMMARY}. Published bundles: {home / 'target'}.\n"
         "Next: [bold]make ui[/] opens MLflow on what was made. Open the experiment [bold]edgewright-digits[/], "
-        "a run of a device (gateway or camera), and its artifact [bold]report.html[/]."
+        "a run of a device, such as [bold]digits v3 camera: refused[/], and its artifact [bold]report.html[/]."
     )
 
 
@@ -199,7 +204,7 @@ def emulators(
 ) -> None:
     """List the CPUs that a device's answers can be taken on here, emulated."""
     prepare(HOME)
-    from flows.console import emulators_table, prepare_emulators
+    from flows.emulated_cpus import emulators_table, prepare_emulators
 
     home = HOME.resolve()
     if prepare_them:
@@ -235,24 +240,51 @@ def check_recipe(
     )
 
 
+def _share(given: float) -> float:
+    """Return the value of an option that is a share of rows. Raises ConfigurationError for another number."""
+    if 0 <= given <= 1:
+        return given
+    raise ConfigurationError(f"expected a share of rows from 0 to 1, got {given:g}; write 5 % as 0.05")
+
+
 @gates.command("plan")
 def plan_gates(
     file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Path of a recipe, or the name of a shipped one.")],
     discordance: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of rows on which only one of two models is right.")
+        float, typer.Option(callback=_share, help="Share of rows on which only one of two models is right.")
     ] = 0.05,
+    accuracy: Annotated[
+        float, typer.Option(callback=_share, help="Share of rows that a model has right, where none was judged yet.")
+    ] = 0.9,
 ) -> None:
-    """Say, without training anything, which gates the test rows can decide at all."""
+    """Say, without training anything, which gates the test rows can decide, and how likely all of them pass."""
     prepare(HOME)
-    from flows.listings import plan_table
-    from tasks.upstream import plan_of
+    from flows.decisions import wear_of
+    from flows.listings import joint_sentences, level_sentence, plan_table
+    from tasks.reporting import plan_gates as planned
+    from tasks.workspace import Workspace
 
-    for device, lines in plan_of(file, discordance):
-        console.print(plan_table(f"{file} on {device}", lines))
+    for plan in planned(file, discordance, accuracy, Workspace.from_environment()):
+        console.print(plan_table(f"{file} on {plan.device}", plan.lines, plan.joint))
+        console.print(joint_sentences(plan.joint, discordance, accuracy))
+    if plan.spending is not None:
+        taken = f" {wear_of(file)}" if plan.registry_is_there else ""
+        console.print(escape(f"{level_sentence(plan.spending)}{taken}"))
     console.print(
         f"Rows: those in test that decide. Needed: rows of the same mix with which two equal models that disagree on "
         f"{discordance:.1%} of them pass 4 times in 5. What depends on the answers themselves is not known before."
     )
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Prepare a command that only reads. It ends in seconds, a tenth of which would go into collecting garbage."""
+    gc.disable()
+    try:
+        prepare(HOME)
+        yield
+    finally:
+        gc.enable()
 
 
 def _end_with(outcomes: "list[Outcome]") -> None:

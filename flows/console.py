@@ -1,9 +1,7 @@
-"""The terminal: progress of long runs, and tables of outcomes, history, the frontier and emulators."""
+"""The terminal: progress of long runs, and tables of outcomes, history and the frontier."""
 
 import logging
-import platform
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
@@ -11,15 +9,13 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
-from deployments.instruction_sets import CPUS
 from flows.environment import quiet_libraries
 from flows.reports import runs_of
 from flows.terminal_tables import Column, Row, TerminalTable
 from quality_gates.report import HistoryRow, ReportContent, SizePoint, figure, score_title, score_writer, size
-from tasks.emulation import DEBIAN, find_emulator, instruction_set_here, prepare_root, read_root
-from tasks.errors import EmulatorMissing, RegistryError
+from tasks.errors import RegistryError
+from tasks.outcomes import DeviceOutcome, Outcome, history
 from tasks.registry import EdgeModels
-from tasks.reporting import DeviceOutcome, Outcome, history
 
 _DECISIONS = {"published": "green", "approved": "yellow", "refused": "red", "undecided": "yellow"}
 Write: TypeAlias = Callable[[float], str]
@@ -48,7 +44,7 @@ def outcome_table(outcomes: Sequence[Outcome]) -> TerminalTable:
     columns = (
         Column(""),
         Column("device"),
-        Column("verdict"),
+        Column("decision"),
         Column(_title(all(line.scores_are_shares for line in lines))),
         Column("critical"),
         Column("kB", right=True, spare=1),
@@ -77,7 +73,7 @@ def _outcome_cells(device: DeviceOutcome, write: Write) -> tuple[str | Text, ...
     return (
         f"v{device.version}",
         device.device,
-        _decision(device.answer, overridden=device.approval is not None),
+        _decision(device.decision),
         _both(device.accuracy.parent, device.accuracy.candidate, write),
         _both(critical.parent, critical.candidate, write) if critical else "",
         _both(*_of_two(device, "size_bytes"), lambda value: f"{value / 1000:.0f}"),
@@ -85,9 +81,8 @@ def _outcome_cells(device: DeviceOutcome, write: Write) -> tuple[str | Text, ...
     )
 
 
-def _decision(answer: str, *, overridden: bool) -> Text:
-    """Return the decision about a version in a word: `approved` where it was published on an approval."""
-    word = "approved" if answer == "published" and overridden else answer
+def _decision(word: str) -> Text:
+    """Return the decision about a version in its colour."""
     return Text(word, style=_DECISIONS[word])
 
 
@@ -142,7 +137,7 @@ def _history_cells(device: str, row: HistoryRow, write: Callable[[float | None],
         row.when,
         row.version,
         device,
-        _decision("published" if row.published else "refused", overridden=row.overridden),
+        _decision(row.decision),
         "" if row.release is None else str(row.release),
         row.now,
         write(row.accuracy),
@@ -179,31 +174,3 @@ def _point_cells(point: SizePoint, write: Callable[[float | None], str]) -> tupl
     holds = "" if point.holds is None else "yes" if point.holds else "no"
     pareto = "yes" if point.pareto else "no" if point.kind == "rung" else ""
     return label, write(point.accuracy), size(point.size_bytes), *resources, holds, pareto
-
-
-def emulators_table(home: Path) -> TerminalTable:
-    """Return a table of the CPUs that device profiles may name, and whether each can be emulated here."""
-    columns = Column("cpu"), Column("instructions"), Column("emulated here")
-    rows = []
-    for cpu in CPUS.values():
-        try:
-            find_emulator(cpu, home)
-            state, why = "yes", ""
-        except EmulatorMissing as missing:
-            state, why = "no", str(missing)
-        rows.append(Row((cpu.name, cpu.instruction_set, state), why))
-    title = f"This machine: {instruction_set_here() or 'of a class that no profile names'}"
-    return TerminalTable(title, columns, rows, noted="why")
-
-
-def prepare_emulators(home: Path, console: Console) -> None:
-    """Prepare the Python of every machine that is not this one, where it is not there yet. Raises EmulatorError."""
-    for machine in DEBIAN:
-        if machine == platform.machine():
-            continue
-        try:
-            root = read_root(home, machine)
-        except EmulatorMissing:
-            console.print(f"Fetching Python, numpy and ONNX Runtime for {machine} (190 MB unpacked) ...")
-            root = prepare_root(home, machine)
-        console.print(f"{machine}: {root.folder}")

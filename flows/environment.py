@@ -5,6 +5,7 @@ import os
 import warnings
 from pathlib import Path
 
+HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
 QUIET = {
     "DO_NOT_TRACK": "true",
     "ORT_DISABLE_TELEMETRY": "1",

@@ -11,7 +11,7 @@ from edge_runtime.errors import EdgewrightError
 from tasks.errors import SystemFailure, one_line, says_nothing, without_secrets
 
 if TYPE_CHECKING:  # it loads MLflow, which reads the environment, which prepare() sets
-    from tasks.reporting import Outcome
+    from tasks.outcomes import Outcome
 
 PUBLISHED, REFUSED, WRONG, FAILED = range(4)
 """The exit codes: published; a gate refused; recipe, workload or model is wrong; the system around it failed."""

@@ -12,8 +12,8 @@ from flows.compress import compress
 from flows.exit_codes import as_edgewright
 from tasks.delivery import standing_answers, superseded
 from tasks.errors import RegistryError, says_nothing
+from tasks.outcomes import Outcome
 from tasks.registry import UNDECIDED, Answers, EdgeModels, Runs, Upstream
-from tasks.reporting import Outcome
 from tasks.upstream import read_job
 from tasks.workspace import Workspace
 

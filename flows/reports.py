@@ -1,16 +1,13 @@
-"""Reports that are read from the registry for the terminal, and approvals that are given there."""
+"""Reports that are read from the registry for the terminal."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 
-from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent, render_html
-from tasks.delivery import approve_version
 from tasks.errors import RegistryError
+from tasks.outcomes import CONTENT, device_answers, read_report
 from tasks.registry import Runs, Upstream
-from tasks.reporting import CONTENT, DeviceOutcome, device_answers, read_report
 from tasks.workspace import Workspace
 
 
@@ -63,25 +60,6 @@ def save_page(stored: StoredReport, folder: Path) -> Path:
     path = folder.resolve() / stored.file_name
     path.write_text(render_html(stored.content))
     return path
-
-
-def day_of(text: str) -> date:
-    """Read the last day of an approval. Raises ApprovalError for another form."""
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
-    except ValueError as error:
-        raise ApprovalError(
-            f"--until: expected a day of the calendar as YEAR-MONTH-DAY, got {text!r}; write it like 2027-01-31"
-        ) from error
-
-
-def approve_subject(subject: str, device: str, *, name: str, reason: str, until: date) -> DeviceOutcome:
-    """Publish MODEL/VERSION on a device against its gates. Raises ApprovalError where it may not be approved."""
-    model, _, version = subject.partition("/")
-    if not version:
-        raise ApprovalError(f"expected MODEL/VERSION, got {subject!r}; an approval is for one version")
-    workspace = Workspace.from_environment()
-    return approve_version(workspace, model, version, device, name=name, reason=reason, until=until)
 
 
 def runs_of(model: str) -> Runs:

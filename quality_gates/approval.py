@@ -13,7 +13,7 @@ def approve(verdict: Verdict, *, name: str, reason: str, given: date, until: dat
     Only gates that were decided can be overridden: where evidence is missing or damaged nobody knows what would be
     answered for, so measuring again is the only way. Raises ApprovalError.
     """
-    _check_words(name, reason)
+    check_words("approval", name, reason)
     _check_days(given, until)
     _check_overridable(verdict)
     decided = verdict.unapproved
@@ -26,7 +26,7 @@ def approve(verdict: Verdict, *, name: str, reason: str, given: date, until: dat
         file_sha256=file,
         verdict_sha256=decided.sha256,
     )
-    return Verdict.of(verdict.gates, approval, verdict.file_sha256)
+    return Verdict.of(verdict.gates, approval, verdict.file_sha256, verdict.look)
 
 
 def reinstate(verdict: Verdict, approval: Approval, *, run_key: str, file: str, on: date) -> Verdict:
@@ -40,7 +40,7 @@ def reinstate(verdict: Verdict, approval: Approval, *, run_key: str, file: str, 
             f"expected the approval of {approval.name} to be of this verdict, with sha256 {decided.sha256}, got one of "
             f"{approval.verdict_sha256}; approve the version again"
         )
-    overridden = Verdict.of(verdict.gates, approval, verdict.file_sha256)
+    overridden = Verdict.of(verdict.gates, approval, verdict.file_sha256, verdict.look)
     check_release(overridden, file, on)
     return overridden
 
@@ -70,6 +70,18 @@ def check_release(verdict: Verdict, file: str, on: date) -> None:
     _check_overridable(verdict)
 
 
+def check_words(decision: str, name: str, reason: str) -> None:
+    """Raise ApprovalError unless a decision has the name of a person and a reason, each of plain text on one line."""
+    for what, words in (("name", name), ("reason", reason)):
+        if not words.strip():
+            raise ApprovalError(f"expected a {what} for the {decision}, got none; say who answers for it and why")
+        if not is_plain_text(words.strip()):
+            raise ApprovalError(
+                f"expected a {what} of at most {MAX_TEXT:,} printable characters on one line, as devices show it, got "
+                f"{words[:80]!r}; write it so"
+            )
+
+
 def undecided_gates(verdict: Verdict) -> tuple[GateResult, ...]:
     """The gates in the way that have no figure: nothing was measured that a person could answer for.
 
@@ -77,17 +89,6 @@ def undecided_gates(verdict: Verdict) -> tuple[GateResult, ...]:
     """
     figures = ("estimate", "lower", "upper", "candidate_value")
     return tuple(gate for gate in verdict.blocking if all(getattr(gate, name) is None for name in figures))
-
-
-def _check_words(name: str, reason: str) -> None:
-    for what, words in (("name", name), ("reason", reason)):
-        if not words.strip():
-            raise ApprovalError(f"expected a {what} for the approval, got none; say who answers for it and why")
-        if not is_plain_text(words.strip()):
-            raise ApprovalError(
-                f"expected a {what} of at most {MAX_TEXT:,} printable characters on one line, as devices show it, got "
-                f"{words[:80]!r}; write it so"
-            )
 
 
 def _check_days(given: date, until: date) -> None:

@@ -4,18 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Generator, Tensor, nn
 
 from deployments.answers import answers_of
-from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
+from deployments.custom_metrics import (
+    CustomMetric,
+    custom_metrics_digest,
+    load_custom_metrics,
+    written_metrics_digest,
+)
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
+from deployments.leaks import SharedRows, shared_rows
 from deployments.recipe import Recipe
 from deployments.user_calls import call_user_code
-from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
+from deployments.user_code import code_digest, package_of, question_digest
+from deployments.workload import DeploymentSample, Split, SplitName, Workload
+from deployments.yaml_file import stated
 from model_compression.training import predict
 from quality_gates.evidence import KnownClasses
 from tasks.emulation import answering_of, emulators_for
@@ -32,7 +41,8 @@ class Job:
     """One run of `compress`: the version, the recipe for it, and its data.
 
     `identity` is what the registry holds under the version's number. `asked` are the devices that want an answer: all
-    of the recipe, or those that have none yet.
+    of the recipe, or those that have none yet. `again` is set where a person asks
+    whatever was answered before, or goes back to an older version.
     """
 
     model: str
@@ -44,6 +54,7 @@ class Job:
     sample: DeploymentSample | None = None  # read where the recipe asks for it
     identity: str = ""
     asked: tuple[DeviceProfile, ...] | None = None
+    again: bool = False
 
     @property
     def devices(self) -> tuple[DeviceProfile, ...]:
@@ -59,6 +70,11 @@ class Job:
     def classes(self) -> KnownClasses:
         """The classes that a metric of classes must not look away from."""
         return known_classes(self.workload, self.splits)
+
+    @cached_property
+    def shared_rows(self) -> tuple[SharedRows, ...]:
+        """The rows that two splits share, where one of them judges the other; the workload says why there are any."""
+        return tuple(each for each in shared_rows(self.splits) if each.is_leak)
 
     @cached_property
     def data(self) -> dict[str, str]:
@@ -81,6 +97,18 @@ class Job:
     def device_key(self, device: DeviceProfile) -> str:
         """Return the digest of everything that one device's answer depends on."""
         return device_key(self.run_key, device, self.workspace.home)
+
+    def question_key(self, device: DeviceProfile) -> str:
+        """Return the digest of what people decide on for one device: model, recipe, workload, data and profile.
+
+        Code of Edgewright and of libraries, CPU and emulator do not count, so that a new toolchain is no second chance.
+        Nor does a key that a new release adds with a default.
+        """
+        return digest_of({"shared": self._question, "device": stated(device)})[:32]
+
+    @cached_property
+    def _question(self) -> dict[str, Any]:
+        return _question(self.identity, self.recipe, self.workload, self.data)
 
     @cached_property
     def answer_key(self) -> str:
@@ -173,17 +201,27 @@ def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str
     That is the registered model, the recipe without its devices, the workload with what it imports, its data, the
     custom metrics, the pipeline's code and its libraries.
     """
-    return digest_of(
-        {
-            "identity": identity,
-            "recipe": recipe.model_dump_json(exclude={"devices"}),
-            "workload": code_digest(workload, recipe.workload),
-            "data": dict(data),
-            "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
-            "code": code_digests(PIPELINE),
-            "libraries": libraries(),
-        }
-    )[:32]
+    below = {
+        "recipe": recipe.model_dump_json(exclude={"devices"}),
+        "workload": code_digest(workload, recipe.workload),
+        "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
+        "code": code_digests(PIPELINE),
+        "libraries": libraries(),
+    }
+    return digest_of({"question": _question(identity, recipe, workload, data), "below": below})[:32]
+
+
+def _question(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> dict[str, Any]:
+    """Return what people decide on, on every device."""
+    keys = {name: value for name, value in stated(recipe).items() if name != "devices"}
+    metrics = load_custom_metrics(recipe.gates)
+    return {
+        "identity": identity,
+        "recipe": keys,
+        "workload": question_digest(workload, recipe.workload),
+        "data": dict(data),
+        "functions": written_metrics_digest(metrics, package_of(recipe.workload)),
+    }
 
 
 def device_key(shared: str, device: DeviceProfile, home: Path) -> str:

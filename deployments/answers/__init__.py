@@ -25,6 +25,7 @@ from deployments.answers.workload_checks import (
     LONGEST_DESCRIPTION,
     check_attributes,
     check_outputs,
+    check_reason,
     check_targets,
     described,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "answers_of",
     "check_attributes",
     "check_outputs",
+    "check_reason",
     "check_targets",
     "described",
     "finite_rows",

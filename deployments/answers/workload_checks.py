@@ -10,6 +10,8 @@ from deployments.answers.prediction_tasks import BETWEEN, NO_LABEL, TASKS, THE_U
 from deployments.errors import ConfigurationError
 from deployments.rows import Split, SplitName
 
+FEWEST_WORDS = 3  # of a reason: fewer say nothing
+LONGEST_REASON = 500  # characters: a sentence or two of the report
 LONGEST_DESCRIPTION = 4_000  # characters of JSON, because it travels in every manifest, as one text
 
 
@@ -36,6 +38,24 @@ def check_attributes(
             f"expected the name of a slice column or None as `group`, got {group!r}; correct it in the workload"
         )
     _check_preprocessing(preprocessing)
+
+
+def check_reason(attribute: str, reason: object) -> None:
+    """Check an attribute of a workload that says why something is as it is, or None.
+
+    Raises:
+        ConfigurationError: it is no text, or one that says nothing or too much.
+    """
+    if reason is None:
+        return
+    words = len(reason.split()) if isinstance(reason, str) else 0
+    if not (isinstance(reason, str) and words >= FEWEST_WORDS and len(reason) <= LONGEST_REASON):
+        long = isinstance(reason, str) and words >= FEWEST_WORDS
+        got = f"{len(str(reason)):,} characters" if long else repr(reason)[:80]
+        raise ConfigurationError(
+            f"expected `{attribute}` as a text of {FEWEST_WORDS} words or more and at most {LONGEST_REASON} "
+            f"characters that says why, or None, got {got}; correct it in the workload"
+        )
 
 
 def _check_labels(several: bool, labels: object) -> None:

@@ -34,6 +34,11 @@ class Resource:
         return self.unit == "ms"
 
     @property
+    def varies(self) -> bool:
+        """True for a figure that each process measures a little differently: all but the size of a file."""
+        return self.unit != "bytes"
+
+    @property
     def budget(self) -> str:
         """Name of the gate that a device's budget of this resource becomes."""
         return f"{self.title[0].lower()}{self.title[1:]} budget"

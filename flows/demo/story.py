@@ -18,9 +18,9 @@ from flows.compress import compress
 from flows.console import outcome_table
 from flows.reconcile import reconcile
 from model_compression.training import FineTuning, Progress, fine_tune
+from tasks.outcomes import Outcome
 from tasks.progress import steps
 from tasks.registry import register_upstream
-from tasks.reporting import Outcome
 from tasks.workspace import Workspace
 
 WIDTHS = (64, 64, 128, 128)

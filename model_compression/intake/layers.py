@@ -1,6 +1,6 @@
 """Modules for ATen operators with weights: convolutions, linear layers, norms, embeddings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,25 +119,18 @@ def _untransposed(node: fx.Node) -> fx.Node | None:
 
 
 def _batch_norm(args: Arguments) -> Layer:
-    rank = len(size_of(args["input"]))
-    kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}[rank]
-    module = kind(
-        size_of(args["input"])[1],
-        eps=args["eps"],
-        momentum=args["momentum"],
-        affine=args["weight"] is not None,
-        track_running_stats=args["running_mean"] is not None,
-        device="meta",
-    )
-    names = ("weight", "bias", "running_mean", "running_var")
-    return _layer(module, (args["input"],), **{name: args[name] for name in names})
+    return _norm_of_channels({2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}, args)
 
 
 def _instance_norm(args: Arguments) -> Layer:
-    rank = len(size_of(args["input"]))
-    kind = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}[rank]
-    module = kind(
-        size_of(args["input"])[1],
+    return _norm_of_channels({3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}, args)
+
+
+def _norm_of_channels(kinds: Mapping[int, type[nn.Module]], args: Arguments) -> Layer:
+    """Return the norm of the kind for the input's rank, which can have weights and running statistics."""
+    shape = size_of(args["input"])
+    module = kinds[len(shape)](
+        shape[1],
         eps=args["eps"],
         momentum=args["momentum"],
         affine=args["weight"] is not None,

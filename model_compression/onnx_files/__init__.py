@@ -1,12 +1,12 @@
 """ONNX files: written from torch, made short, and inspected.
 
 A torch model and example rows come in; a file with a dynamic batch goes out. `strip` and `compact` remove bytes that no
-runtime needs. `make_portable` makes of a file what ships: a graph and the files of its weights. `optimized_operators`
-and `graph_parameters` read figures off a file for checks and reports.
+runtime needs. `make_portable` makes of a file what ships: a graph and the files of its weights. `optimized_operators`,
+`graph_tensors` and `graph_parameters` read a file for checks and reports.
 """
 
 from model_compression.onnx_files.export import check_shrunk, export_onnx, save_onnx, strip, to_onnx, to_traced_onnx
-from model_compression.onnx_files.inspection import graph_parameters, optimized_operators
+from model_compression.onnx_files.inspection import graph_parameters, graph_tensors, optimized_operators
 from model_compression.onnx_files.portable import make_portable
 from model_compression.onnx_files.slimming import compact
 
@@ -15,6 +15,7 @@ __all__ = [
     "compact",
     "export_onnx",
     "graph_parameters",
+    "graph_tensors",
     "make_portable",
     "optimized_operators",
     "save_onnx",

@@ -1,4 +1,4 @@
-"""Figures read off ONNX files: the operators that ONNX Runtime really runs, and the size of constants."""
+"""Facts read off ONNX files: the operators that ONNX Runtime really runs, the tensors, and the size of constants."""
 
 import math
 import tempfile
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import onnx
 import onnxruntime as ort
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, ValueInfoProto
+from onnx.helper import tensor_dtype_to_np_dtype
 
+from edge_runtime.settings import TensorSpec
 from model_compression.quiet import quiet
 
 
@@ -22,6 +24,20 @@ def optimized_operators(path: Path) -> dict[str, int]:
         ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         graph = onnx.load(optimized, load_external_data=False).graph
     return dict(Counter(node.op_type for node in graph.node).most_common())
+
+
+def graph_tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return the inputs and the outputs that a file declares; nothing of it is run."""
+    graph = onnx.load(path, load_external_data=False).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = tuple(_tensor(value) for value in graph.input if value.name not in constants)
+    return inputs, tuple(_tensor(value) for value in graph.output)
+
+
+def _tensor(value: ValueInfoProto) -> TensorSpec:
+    tensor = value.type.tensor_type
+    shape = tuple(int(axis.dim_value) if axis.HasField("dim_value") else None for axis in tensor.shape.dim)
+    return TensorSpec(value.name, str(tensor_dtype_to_np_dtype(tensor.elem_type)), shape)
 
 
 def graph_parameters(model: ModelProto, kind: int = TensorProto.FLOAT) -> int:

@@ -19,6 +19,7 @@ from quality_gates.evidence.checked_rows import (
 )
 from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.comparable_latency import LatencyInTurns
+from quality_gates.evidence.groups import RowGroups, group_name
 from quality_gates.evidence.models import (
     AnsweringCpu,
     BatchLatency,
@@ -30,6 +31,7 @@ from quality_gates.evidence.models import (
     RowsMetric,
     Unanswered,
 )
+from quality_gates.evidence.repeated_figures import RepeatedFigures
 from quality_gates.evidence.slices import SliceIndex, in_slice
 
 __all__ = [
@@ -46,11 +48,14 @@ __all__ = [
     "ModelEvidence",
     "PairedRows",
     "ParityMeasurement",
+    "RepeatedFigures",
+    "RowGroups",
     "RowsMetric",
     "SliceIndex",
     "Unanswered",
     "check_numbers",
     "flipped_rows",
+    "group_name",
     "in_slice",
     "is_answer",
     "is_reserved",

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from edge_runtime.measurement import Figures
@@ -18,6 +20,8 @@ from quality_gates.evidence.checked_rows import (
 )
 from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.comparable_latency import LatencyInTurns
+from quality_gates.evidence.groups import RowGroups
+from quality_gates.evidence.repeated_figures import RepeatedFigures
 from quality_gates.evidence.slices import SliceIndex
 from quality_gates.policy import ParityCheck, Reference
 
@@ -51,7 +55,7 @@ class ParityMeasurement:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """The reason why answers could not be taken on the device's CPU, and what to do, each in a sentence."""
+    """The reason why answers cannot be had, such as those of the device's CPU, and what to do, each in a sentence."""
 
     reason: str
     remedy: str
@@ -107,6 +111,7 @@ class ModelEvidence:
     batches: tuple[BatchLatency, ...] = ()
     file_sha256: str | None = None
     interrupted: bool = False
+    _sound: set[str] = field(default_factory=set, init=False, repr=False)  # whose rows were checked: once for all gates
 
     def measured_rows(self, whose: str) -> pd.DataFrame:
         """Return the checked rows, of answers that vary, or raise EvidenceError."""
@@ -114,8 +119,10 @@ class ModelEvidence:
         self.check_answered(whose)
         if self.rows is None:
             raise EvidenceError(f"The {whose} was not measured row by row.", MEASURE_AGAIN)
-        check_rows(self.rows, whose)
-        check_varied(self.rows, whose)
+        if whose not in self._sound:
+            check_rows(self.rows, whose)
+            check_varied(self.rows, whose)
+            self._sound.add(whose)
         return self.rows
 
     def measured_resources(self, whose: str) -> Figures:
@@ -175,20 +182,35 @@ class ComparedRows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PairedRows:
-    """The rows of the candidate and one reference side by side, with their slices."""
+    """The rows of the candidate and one reference side by side, with their slices.
+
+    `group` is the column whose values mark rows that belong together; None where rows are independent.
+    """
 
     rows: pd.DataFrame
     index: SliceIndex
+    group: str | None = None
+    _right_or_wrong: set[str] = field(default_factory=set, init=False, repr=False)
 
     @property
     def slice_columns(self) -> tuple[str, ...]:
-        """The columns that say what kind of row it is."""
-        return tuple(str(column) for column in self.rows.columns if not is_reserved(column))
+        """The columns that say what kind of row it is; the group's says whose it is."""
+        return tuple(str(column) for column in self.rows.columns if not is_reserved(column) and column != self.group)
+
+    def groups(self, mask: npt.NDArray[np.bool_]) -> RowGroups | None:
+        """Return the groups of the rows of a mask (rows,), None where rows are independent.
+
+        Raises EvidenceError for rows without a group.
+        """
+        return None if self.group is None else RowGroups.of(self.index.groups(self.group)[mask])
 
     def check_right_or_wrong(self, against: str) -> None:
         """Raise EvidenceError unless both models' scores are 0 or 1."""
+        if against in self._right_or_wrong:
+            return
         for whose, side in (("candidate", "candidate"), (f"{against} model", "reference")):
             check_right_or_wrong(self.rows[[f"{side}_score"]].set_axis(["score"], axis=1), whose)
+        self._right_or_wrong.add(against)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +220,11 @@ class Evidence:
     `validation` is the same on the validation rows, for gates that search there; `parity` the candidate run in several
     ways; `functions` the custom metrics by the name that the policy has for them; `classes` those that other splits
     name, so that one without a test row is missed; `turns` the times of the models beside each other, one record for
-    each number of rows at a time. `split` is where all these rows are from.
+    each number of rows at a time; `repeated` the candidate's figures in fresh processes. `split` is where all these
+    rows are from. `anchor` is the release that cumulative margins are held against, or why it cannot be told; None
+    where there is none yet or no gate asks for it. `withheld` says why no answers of these rows may be looked at, and
+    what to do. `group` is the column whose values mark rows that belong together, which every bound then counts in
+    place of rows.
     """
 
     candidate: ModelEvidence
@@ -210,20 +236,32 @@ class Evidence:
     functions: Mapping[str, RowsMetric] = field(default_factory=dict)
     classes: KnownClasses = field(default_factory=KnownClasses)
     turns: tuple[LatencyInTurns, ...] = ()
+    repeated: tuple[RepeatedFigures, ...] = ()
     split: str = "test"
+    anchor: ModelEvidence | Unanswered | None = None
+    withheld: Unanswered | None = None
+    group: str | None = None
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:
-        """Lay candidate and reference side by side, once for all gates; None where nothing is deployed.
+        """Lay candidate and reference side by side, once for all gates; None where no release is the reference yet.
 
         Raises EvidenceError.
         """
         if against == "parent":
             return self.beside_parent()
-        if self.deployed is None:
+        release = self.anchor if against == "anchor" else self.deployed
+        if release is None:
             self.candidate.measured_rows("candidate")
             return None
-        return self._once(against, self.deployed)
+        if isinstance(release, Unanswered):
+            raise UnsettledError(release.reason, release.remedy)
+        return self._once(against, release)
+
+    def check_open(self) -> None:
+        """Raise UnansweredError where the rows may not be looked at."""
+        if self.withheld is not None:
+            raise UnansweredError(self.withheld.reason, self.withheld.remedy)
 
     def beside_parent(self) -> PairedRows:
         """Lay candidate and parent side by side; there always is a parent. Raises EvidenceError."""
@@ -238,21 +276,33 @@ class Evidence:
     def disturbance(self, resource: str, batch_size: int) -> str | None:
         """Return in words why the candidate's time says more about the machine than about it; None where it counts."""
         turns = next((each for each in self.turns if each.batch_size == batch_size), None)
-        return None if turns is None else turns.disturbance(resource)
+        seen = None if turns is None else turns.disturbance(resource)
+        repeated = self._repeated(batch_size)
+        return seen or (None if repeated is None else repeated.disturbances.get(resource))
+
+    def repeats(self, resource: str, batch_size: int) -> tuple[float, ...]:
+        """Return the candidate's figure in each process that measured it; empty where it was not measured again."""
+        repeated = self._repeated(batch_size)
+        return () if repeated is None else repeated.values.get(resource, ())
+
+    def _repeated(self, batch_size: int) -> RepeatedFigures | None:
+        return next((each for each in self.repeated if each.batch_size == batch_size), None)
 
     def _once(self, name: str, reference: ModelEvidence) -> PairedRows:
         if name not in self._laid:
-            self._laid[name] = _laid(self.candidate, reference, name, self.split)
+            self._laid[name] = _laid(self.candidate, reference, name, self.split, self.group)
         laid = self._laid[name]
         if isinstance(laid, EvidenceError):
             raise laid
         return laid
 
 
-def _laid(candidate: ModelEvidence, reference: ModelEvidence, against: str, split: str) -> PairedRows | EvidenceError:
+def _laid(
+    candidate: ModelEvidence, reference: ModelEvidence, against: str, split: str, group: str | None
+) -> PairedRows | EvidenceError:
     name = "candidate" if reference is candidate else f"{against} model"
     try:
         rows = paired(candidate.measured_rows("candidate"), reference.measured_rows(name), name)
     except EvidenceError as error:
         return error
-    return PairedRows(rows, SliceIndex(rows, split))
+    return PairedRows(rows, SliceIndex(rows, split), group)

@@ -3,9 +3,10 @@
 A policy and the evidence come in, a verdict goes out. Each kind declares its keys in a recipe, how it is decided, how
 many rows it needs, and how reports show it. A new kind is a file with a subclass of `GateKind`, and an entry in the
 union `Gate` and in `KINDS`; its class is public only where another room builds or reads such gates itself. The pipeline
-adds `ProvenInstructionSet` by itself.
+adds `ProvenInstructionSet` and `Floors` by itself.
 """
 
+from quality_gates.gates.added import Floors, ProvenInstructionSet, critical_slices, floors_of, without_floor
 from quality_gates.gates.decision import (
     KINDS,
     Gate,
@@ -18,6 +19,7 @@ from quality_gates.gates.decision import (
     unproven,
     unseen_classes,
 )
+from quality_gates.gates.figures_in_words import digits_to_tell_apart
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import AllowedSide, Demand, GateKind, Shown
@@ -27,7 +29,6 @@ from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
-from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Calibration",
     "Demand",
     "Flips",
+    "Floors",
     "FoundSlices",
     "Gate",
     "GateKind",
@@ -50,9 +52,13 @@ __all__ = [
     "Shown",
     "check_shows",
     "check_slices",
+    "critical_slices",
     "decide",
+    "digits_to_tell_apart",
+    "floors_of",
     "plan",
     "shown_of",
     "unproven",
     "unseen_classes",
+    "without_floor",
 ]

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 
 from quality_gates.errors import EvidenceError, PolicyError, UndecidedError
 from quality_gates.evidence import Evidence, KnownClasses, SliceIndex
+from quality_gates.gates import figures_in_words as in_words
+from quality_gates.gates.added import Floors, ProvenInstructionSet
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import GateKind, Shown
@@ -18,16 +20,20 @@ from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
-from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
-from quality_gates.policy import MetricChoice, Setting
-from quality_gates.statistics import check_classes
-from quality_gates.verdict import Verdict
+from quality_gates.policy import RELEASED, MetricChoice, Setting, SliceCondition
+from quality_gates.statistics import Standing, check_classes
+from quality_gates.verdict import GateResult, Verdict
 
 Gate: TypeAlias = Annotated[
     NonInferiority | Limit | Flips | Parity | Calibration | Plausibility | Representative | FoundSlices,
     Field(discriminator="kind"),
 ]
+
+
+AnyGate: TypeAlias = Annotated[Gate | ProvenInstructionSet | Floors, Field(discriminator="kind")]
+ADDED = (ProvenInstructionSet, Floors)
+"""The kinds that the pipeline adds by itself: no recipe has them."""
 
 
 def _by_name(*kinds: type[GateKind]) -> Mapping[str, type[GateKind]]:
@@ -41,7 +47,7 @@ KINDS = _by_name(NonInferiority, Limit, Flips, Parity, Calibration, Plausibility
 class GatePolicy(Setting):
     """All the gates of a release. Every one of them must pass."""
 
-    gates: tuple[Annotated[Gate | ProvenInstructionSet, Field(discriminator="kind")], ...] = Field(min_length=1)
+    gates: tuple[AnyGate, ...] = Field(min_length=1)
     """The gates, each with a name of its own."""
 
     @field_validator("gates")
@@ -61,23 +67,60 @@ def decide(policy: GatePolicy, evidence: Evidence) -> Verdict:
     no correction for multiplicity is due (intersection-union test: Berger RL. Multiparameter hypothesis testing and
     acceptance sampling. Technometrics 1982;24:295-300).
     """
-    results = tuple(gate.evaluate(evidence) for gate in policy.gates)
+    results = tuple(_beside_its_floor(policy, gate, gate.evaluate(evidence), evidence) for gate in policy.gates)
     return Verdict.of(results, file=evidence.candidate.file_sha256)
 
 
+def _beside_its_floor(policy: GatePolicy, gate: GateKind, result: GateResult, evidence: Evidence) -> GateResult:
+    """Add the floor of the same metric, and say so where a gate holds although the candidate only guesses."""
+    floor = _floor(policy, gate)
+    standing = gate.standing(evidence, result) if result.outcome == "pass" else None
+    if standing is None or not standing.is_worthless:
+        return result if floor is None else result.model_copy(update={"floor": floor})
+    sentence = f"{result.sentence} {_worthless(standing, result.against, floor)}"
+    return result.model_copy(update={"floor": floor, "worthless": True, "sentence": sentence})
+
+
+def _floor(policy: GatePolicy, gate: GateKind) -> float | None:
+    """Return the smallest value that a limit asks of the metric that another gate compares, on the same rows."""
+    limits = (each for each in policy.gates if isinstance(each, Limit) and each is not gate and each.metric is not None)
+    floors = [each.at_least for each in limits if _compared(each) == _compared(gate)]
+    return max((floor for floor in floors if floor is not None), default=None)
+
+
+def _compared(gate: GateKind) -> tuple[object, ...]:
+    """Return the metric and the rows that a gate is about, the same for a slice in other words."""
+    rows: SliceCondition | None = getattr(gate, "slice", None)
+    meaning = None if rows is None else rows.meaning
+    return getattr(gate, "metric", "accuracy"), getattr(gate, "of", None), meaning
+
+
+def _worthless(standing: Standing, against: str | None, floor: float | None) -> str:
+    ours, guess = (in_words.metric_value(standing.proportion, value) for value in (standing.value, standing.guess))
+    theirs = "" if standing.reference is None else in_words.metric_value(standing.proportion, standing.reference)
+    beside = f", that of the {against} model {theirs}" if theirs else ""
+    asked = "no gate sets a floor" if floor is None else f"the floor is {in_words.metric_value(True, floor)}"
+    title = f"{standing.title[0].lower()}{standing.title[1:]}"
+    return f"It holds at a worthless value: {title} {ours}{beside}. Guessing reaches {guess}, and {asked}."
+
+
 def plan(
-    policy: GatePolicy, rows: pd.DataFrame, discordance: float, classes: KnownClasses | None = None
+    policy: GatePolicy,
+    rows: pd.DataFrame,
+    discordance: float,
+    classes: KnownClasses | None = None,
+    group: str | None = None,
 ) -> Iterator[PlanLine]:
     """Yield a line per gate: rows that pass it in 4 of 5 cases if the models are equal but differ on some rows.
 
     `rows` are the test rows' slice columns, and `target` where it is known. `discordance` is the share of rows, in each
     class, on which exactly one of the two models is right; half of them flip the one way, half the other. `classes` are
-    those that other splits name.
+    those that other splits name; `group` is the column whose values mark rows that belong together.
     """
-    test = PlannedRows(rows, SliceIndex(rows), discordance, classes or KnownClasses())
+    test = PlannedRows(rows, SliceIndex(rows), discordance, classes or KnownClasses(), group)
     for gate in policy.gates:
         try:
-            yield gate.plan(test)
+            yield test.in_groups(gate.plan(test), getattr(gate, "slice", None))
         except EvidenceError as error:
             yield PlanLine(gate.name, 0, None, f"no: {error.reason}")
 
@@ -113,7 +156,7 @@ def unproven(gates: Sequence[GateKind]) -> str | None:
     for gate in gates:
         if gate.demand == "no_finding":
             why.setdefault("passes unless a fault is shown", []).append(gate.name)
-        elif gate.demand == "proof" and getattr(gate, "against", None) == "deployed":
+        elif gate.demand == "proof" and getattr(gate, "against", None) in RELEASED:
             why.setdefault("waits for a deployed model", []).append(gate.name)
         elif gate.demand == "proof":
             why.setdefault("only warns", []).append(gate.name)
@@ -144,5 +187,5 @@ def unseen_classes(policy: GatePolicy, rows: pd.DataFrame, classes: KnownClasses
 
 def shown_of(kind: str) -> Shown:
     """Return how results of a kind are shown; a stored verdict may have a kind that is no longer known."""
-    known = {**KINDS, **_by_name(ProvenInstructionSet)}.get(kind)  # the second are the pipeline's: no recipe has them
+    known = {**KINDS, **_by_name(*ADDED)}.get(kind)
     return known.shown() if known else Shown()

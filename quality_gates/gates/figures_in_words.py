@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from quality_gates.statistics import UnseenTail, rows_that_would_see
+
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -29,6 +31,16 @@ def percent(proportion: float) -> str:
 def rows(count: int) -> str:
     """Write a number of rows."""
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def rows_in_groups(count: int, groups: int | None) -> str:
+    """Write a number of rows, and of how many groups they are where rows are not independent."""
+    return rows(count) if groups is None else f"{rows(count)} in {groups:,} groups"
+
+
+def count_in_groups(count: int, groups: int | None) -> str:
+    """Write a number of rows without the word, and of how many groups they are."""
+    return f"{count:,}" if groups is None else f"{count:,} in {groups:,} groups"
 
 
 def at_most(count: int) -> str:
@@ -71,3 +83,20 @@ def differences(proportion: bool, margin: float, *bounds: float) -> Differences:
 def metric_value(proportion: bool, value: float) -> str:
     """Write a metric's value: a proportion as 94.2 %, others as they are."""
     return f"{100 * value:.1f} %" if proportion else f"{value:.4g}"
+
+
+def unseen_errors(tail: UnseenTail | None, confidence: float, largest: float | None) -> str:
+    """Write which errors the rows of a mean error could not show; empty where there are none that matter."""
+    if tail is None:
+        return ""
+    may_be = f"; a row may err by {largest:.3g}" if tail.hides(largest) else ""
+    return (
+        f"Not seen: up to {100 * tail.share:.2g} % of all rows may err more than any of these ({percent(confidence)} "
+        f"sure), and {tail.error:.3g} on each would break the bound{may_be}."
+    )
+
+
+def rows_for_the_tail(metric: str | None, value: float, bound: float, largest: float | None, confidence: float) -> str:
+    """Write how many rows would show that errors of the largest size cannot break a bound."""
+    needed = rows_that_would_see(str(metric), value, bound, float(largest or 0), confidence)
+    return f"About {rows(needed)} without such an error would show that there are too few of them to matter."

@@ -6,8 +6,8 @@ from quality_gates.evidence import Evidence
 from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, answer
-from quality_gates.policy import Confidence, Name, OnInconclusive, Reference, Share, SliceCondition
-from quality_gates.statistics import POWER, rows_for_share, share_bounds
+from quality_gates.policy import Confidence, MetricChoice, Name, OnInconclusive, Reference, Share, SliceCondition
+from quality_gates.statistics import POWER, Standing, bounds_of_share, guessing_value, rows_for_share, share_bounds
 from quality_gates.verdict import GateOutcome, GateResult
 
 
@@ -21,7 +21,7 @@ class Flips(GateKind):
     name: Name
     """The gate's own name."""
     against: Reference = "deployed"
-    """The model that the candidate is compared with: the parent, or the one that is deployed now."""
+    """The model that the candidate is compared with: the parent, the last release that passed, or the anchor."""
     at_most: Share
     """The largest share of all rows that may flip from right to wrong, such as 0.01."""
     confidence: Confidence
@@ -76,29 +76,43 @@ class Flips(GateKind):
         if laid is None:
             return self.not_applicable()
         laid.check_right_or_wrong(self.against)
-        rows = laid.rows[laid.index.mask(self.slice)]
+        mask = laid.index.mask(self.slice)
+        rows, groups = laid.rows[mask], laid.groups(mask)
         candidate, reference = rows["candidate_score"].to_numpy() == 1, rows["reference_score"].to_numpy() == 1
+        bounds = bounds_of_share(reference & ~candidate, groups, self.confidence)
         lost, gained = int((reference & ~candidate).sum()), int((candidate & ~reference).sum())
-        return self._counted(lost, gained, len(rows))
+        return self._counted(lost, gained, len(rows), bounds, None if groups is None else groups.count)
 
-    def _counted(self, lost: int, gained: int, n: int) -> GateResult:
-        lower, upper = share_bounds(lost, n, self.confidence)
+    def standing(self, evidence: Evidence, _: GateResult, /) -> Standing | None:
+        """The accuracies of both models: where the reference is never right, no row can flip."""
+        laid, choice = evidence.beside(self.against), MetricChoice(metric="accuracy", slice=self.slice)
+        if laid is None:
+            return None
+        rows, every = laid.rows[laid.index.mask(self.slice)], evidence.alone().rows
+        guess = guessing_value(choice, every[evidence.alone().index.mask(self.slice)], every)
+        ours, theirs = (float(rows[f"{side}_score"].mean()) for side in ("candidate", "reference"))
+        return None if guess is None else Standing(choice.title, ours, theirs, guess)
+
+    def _counted(self, lost: int, gained: int, n: int, bounds: tuple[float, float], groups: int | None) -> GateResult:
+        lower, upper = bounds
         outcome = at_most(self.at_most, lower, upper)
         # Without a flip so far, count half a row: a share of exactly zero would promise too much.
         needed = rows_for_share(max(lost, 0.5) / n, self.at_most, self.confidence, POWER)
         return self.concluded(
             outcome,
-            f"{self.heading}: {in_words.rows(lost)} of {n:,} flipped from right to wrong, {100 * lost / n:.2f} % "
+            f"{self.heading}: {in_words.rows(lost)} of {in_words.count_in_groups(n, groups)} "
+            f"flipped from right to wrong, {100 * lost / n:.2f} % "
             f"({in_words.percent(self.confidence)} upper bound {100 * upper:.2f} %); at most "
             f"{100 * self.at_most:g} % is allowed. {gained:,} flipped from wrong to right.",
-            lambda: self._remedy(lost, n, needed, outcome),
+            lambda: _more_groups(groups) if groups else self._remedy(lost, n, needed, outcome),
             estimate=lost / n,
             lower=lower,
             upper=upper,
             n=n,
+            groups=groups,
             gained=gained,
             lost=lost,
-            rows_needed=needed,
+            rows_needed=None if groups else needed,
         )
 
     def _remedy(self, lost: int, n: int, needed: int | None, outcome: GateOutcome) -> str:
@@ -116,3 +130,7 @@ class Flips(GateKind):
 
     def _holds(self, count: int, n: int) -> bool:
         return share_bounds(count, n, self.confidence)[1] <= self.at_most
+
+
+def _more_groups(groups: int) -> str:
+    return f"Win flipped rows back, or measure on rows of more than these {groups:,} groups."

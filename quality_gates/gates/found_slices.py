@@ -5,28 +5,34 @@ The search is in the spirit of Slice Finder (Chung Y and others. Automated data 
 it finds are tested on other rows.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from quality_gates.errors import EmptySliceError, EvidenceError
-from quality_gates.evidence import Evidence, PairedRows, SliceIndex
+from quality_gates.evidence import Evidence, PairedRows
 from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown
-from quality_gates.gates.planning import ONLY_SHOWN, PlanLine, PlannedRows
-from quality_gates.policy import Confidence, Name, Reference, Share, SliceCondition
-from quality_gates.statistics import holm, p_value, score_interval
-from quality_gates.verdict import GateResult
+from quality_gates.gates.planning import PlanLine, PlannedRows
+from quality_gates.policy import Confidence, Name, OnInconclusive, Reference, Share, SliceCondition
+from quality_gates.statistics import (
+    POWER,
+    Region,
+    WeakRegions,
+    grouped_p_value,
+    holm,
+    least_found_loss,
+    p_value,
+    score_interval,
+    weakest_regions,
+)
+from quality_gates.verdict import GateOutcome, GateResult
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-FEW_VALUES = 12  # a column of numbers with no more of them is read as names
-COARSE, FINE = (4, 10), (50,)  # quantile bins; the fine ones only by themselves, not in pairs
-SAME = 0.8
+_STEPS = 4
 
 
 class FoundSlices(GateKind):
@@ -36,13 +42,17 @@ class FoundSlices(GateKind):
     rows decide about each of them. The regions are chosen without a look at the scores of the test rows, so the search
     needs no correction of its own; Holm's is for the number of regions carried over (Scandinavian Journal of Statistics
     1979;6:65-70).
+
+    Where nothing is shown, the gate says the smallest loss that it could have found in a region of `min_rows` rows. It
+    passes only where that lies beyond the margin by no more than the margin again; else the rows are too few to say
+    that no region lost much.
     """
 
     kind: Literal["found_slices"] = "found_slices"
     name: Name
     """The gate's own name."""
     against: Reference
-    """The model that the candidate is compared with: the parent, or the one that is deployed now."""
+    """The model that the candidate is compared with: the parent, the last release that passed, or the anchor."""
     columns: tuple[str, ...] | None = Field(default=None, min_length=1)
     """The slice columns that are searched; all of them where it is left out."""
     min_rows: int = Field(strict=True, ge=2)
@@ -50,9 +60,13 @@ class FoundSlices(GateKind):
     carried: int = Field(strict=True, ge=1)
     """The number of the weakest regions on validation that are tested on the test rows."""
     margin: Share
-    """The largest loss of accuracy in a region that is allowed, such as 0.1 for ten percentage points."""
+    """The largest loss of accuracy in a region that is allowed, such as 0.1 for ten percentage points. A loss of twice
+    as much must be large enough to be found in a region of `min_rows` rows, else the gate is inconclusive."""
     confidence: Confidence
     """The confidence, for all regions together, at which a larger loss must be shown."""
+    on_inconclusive: OnInconclusive = "fail"
+    """The consequence where the rows are too few to find such losses: fail, or a warning that does not block the
+    release."""
 
     decides_once: ClassVar[bool] = True
 
@@ -88,8 +102,14 @@ class FoundSlices(GateKind):
         }
 
     def plan(self, test: PlannedRows, /) -> PlanLine:
-        """Need no number of rows to pass."""
-        return PlanLine(self.name, len(test.rows), None, ONLY_SHOWN.format("loss"))
+        """Tell whether a loss could be found in a region of `min_rows` rows; its `needed` is of such a region."""
+        n, least = len(test.rows), self._least_found(test.discordance)
+        said = f"in a region of {in_words.rows(self.min_rows)} only a loss of {_lost(least)} is found"
+        if self._sees(least):
+            return PlanLine(self.name, n, None, f"yes: {said} in 4 of 5 cases, and only one that is shown stops it")
+        needed = self._min_rows_needed(test.discordance)
+        more = "widen `margin`" if needed is None else f"set `min_rows` to {needed:,}, or widen `margin`"
+        return PlanLine(self.name, n, needed, f"no: {said}; {more}")
 
     def decide(self, evidence: Evidence) -> GateResult:
         """Fail when a region is shown to have lost more than the margin, at `confidence` for all of them."""
@@ -107,13 +127,16 @@ class FoundSlices(GateKind):
         if not columns:
             raise EvidenceError("The rows have no slice column to search.", "Let the workload describe its rows.")
         loss = (searched.rows["reference_score"] - searched.rows["candidate_score"]).to_numpy()
-        regions = weakest(
+        found = weakest_regions(
             searched.index, columns, loss, min_rows=self.min_rows, margin=self.margin, most=self.carried * 3
         )
-        looked = f"searched {', '.join(columns)} on {in_words.rows(len(searched.rows))} of validation"
-        return self._held(self._tested(regions, test), looked, len(test.rows))
+        looked = (
+            f"searched {found.searched:,} regions by {', '.join(columns)} on {in_words.rows(len(searched.rows))} of "
+            "validation"
+        )
+        return self._held(found, self._tested(found.regions, test), looked, test)
 
-    def _tested(self, regions: Sequence["Region"], test: PairedRows) -> list["_Tested"]:
+    def _tested(self, regions: Sequence[Region], test: PairedRows) -> list["_Tested"]:
         """Test the first regions that have rows enough in test: its numbers of rows, unlike its scores, may choose."""
         seen: list[_Tested] = []
         for region in regions:
@@ -122,42 +145,86 @@ class FoundSlices(GateKind):
                 candidate = test.rows["candidate_score"].to_numpy()[mask] == 1
                 reference = test.rows["reference_score"].to_numpy()[mask] == 1
                 gained, lost = int((candidate & ~reference).sum()), int((reference & ~candidate).sum())
-                p = p_value(lost, gained, len(candidate), self.margin)
+                groups = test.groups(mask)
+                if groups is None:
+                    p = p_value(lost, gained, len(candidate), self.margin)
+                else:
+                    p = grouped_p_value(reference.astype(float) - candidate.astype(float), groups, self.margin)
                 seen.append(_Tested(region, len(candidate), gained, lost, p))
         seen.sort(key=lambda one: (one.p, str(one.region.condition)))
         return [replace(one, p=p) for one, p in zip(seen, holm([one.p for one in seen]), strict=True)]
 
-    def _held(self, tested: Sequence["_Tested"], looked: str, test: int) -> GateResult:
+    def _held(self, found: WeakRegions, tested: Sequence["_Tested"], looked: str, test: PairedRows) -> GateResult:
         shown = [one for one in tested if one.p <= 1 - self.confidence]
-        if not tested:
-            none = f"no region of {self.min_rows} rows or more lost more than the margin there"
-            return self.concluded("pass", f"{self.heading}: {looked}; {none}.", lambda: "", n=test)
-        worst = tested[0]
-        lower, upper = score_interval(worst.gained, worst.lost, worst.n, 1 - (1 - self.confidence) / len(tested))
-        said = f"{len(shown)} of {len(tested)} regions carried to test are shown to have lost more"
+        differing = int((test.rows["candidate_score"] != test.rows["reference_score"]).sum())
+        # Without a discordant row so far, count one: a share of exactly zero would promise too much.
+        discordance = max(differing, 1) / len(test.rows)
+        least = self._least_found(discordance)
+        sees = found.searched > 0 and self._sees(least) and len(tested) >= min(len(found.regions), 1)
+        outcome: GateOutcome = "fail" if shown else "pass" if sees else "inconclusive"
         return self.concluded(
-            "fail" if shown else "pass",
-            f"{self.heading}: {looked}; {said} than {100 * self.margin:g} points. {worst}.",
-            lambda: _remedy(shown),
+            outcome,
+            f"{self.heading}: {looked}; {self._said(found, tested, shown)} {self._could_find(found, least)}",
+            lambda: _remedy(shown) if shown else self._more_rows(found, discordance),
             findings=tuple(map(str, tested)),
-            slice=str(worst.region.condition),
-            n=worst.n,
-            gained=worst.gained,
-            lost=worst.lost,
-            estimate=-worst.loss,
-            lower=lower,
-            upper=upper,
+            **(self._worst(tested) if tested else {"n": len(test.rows)}),
         )
 
+    def _said(self, found: WeakRegions, tested: Sequence["_Tested"], shown: Sequence["_Tested"]) -> str:
+        if tested:
+            said = f"{len(shown)} of {len(tested)} regions carried to test are shown to have lost more"
+            return f"{said} than {100 * self.margin:g} points. {tested[0]}."
+        if found.regions:
+            return (
+                f"{len(found.regions)} of them lost more than the margin there, and none has {self.min_rows} test rows."
+            )
+        return "none of them lost more than the margin there."
 
-@dataclass(frozen=True)
-class Region:
-    """A condition, its rows on the rows that were searched, and how much was lost there on average."""
+    def _worst(self, tested: Sequence["_Tested"]) -> dict[str, Any]:
+        worst = tested[0]
+        lower, upper = score_interval(worst.gained, worst.lost, worst.n, 1 - (1 - self.confidence) / len(tested))
+        return {
+            "slice": str(worst.region.condition),
+            "n": worst.n,
+            "gained": worst.gained,
+            "lost": worst.lost,
+            "estimate": -worst.loss,
+            "lower": lower,
+            "upper": upper,
+        }
 
-    condition: SliceCondition
-    n: int
-    loss: float
-    strength: float
+    def _could_find(self, found: WeakRegions, least: float | None) -> str:
+        if not found.searched:
+            return f"No region has {in_words.rows(self.min_rows)}, so nothing could have been found."
+        return (
+            f"In a region of {in_words.rows(self.min_rows)}, the smallest loss that it could have found in 4 of 5 "
+            f"cases is {_lost(least)}; a pass needs at most {200 * self.margin:g}, twice the margin."
+        )
+
+    def _least_found(self, discordance: float) -> float | None:
+        return _least_found(self.min_rows, discordance, self.margin, 1 - (1 - self.confidence) / self.carried)
+
+    def _sees(self, least: float | None) -> bool:
+        return least is not None and least <= 2 * self.margin
+
+    def _more_rows(self, found: WeakRegions, discordance: float) -> str:
+        if not found.searched or self._sees(self._least_found(discordance)):
+            return "Add validation and test rows of the kinds that the columns tell apart, or search fewer columns."
+        needed = self._min_rows_needed(discordance)
+        if needed is None:
+            return "Widen `margin`: no region of these rows shows so small a loss."
+        return f"Set `min_rows` to about {needed:,}, with rows enough on validation and test, or widen `margin`."
+
+    def _min_rows_needed(self, discordance: float) -> int | None:
+        """Return about how many rows a region needs: the distance from the margin falls with their root."""
+        if self.margin == 0:
+            return None
+        n = self.min_rows
+        for _ in range(_STEPS):
+            least = _least_found(n, discordance, self.margin, 1 - (1 - self.confidence) / self.carried)
+            factor = 4.0 if least is None else ((least - self.margin) / self.margin) ** 2
+            n = math.ceil(n * min(max(factor, 0.5), 16.0))
+        return math.ceil(n / 10) * 10
 
 
 @dataclass(frozen=True)
@@ -181,6 +248,14 @@ class _Tested:
         )
 
 
+def _least_found(n: int, discordance: float, margin: float, confidence: float) -> float | None:
+    return least_found_loss(n, round(min(discordance, 1 - margin), 3), margin, confidence, POWER)
+
+
+def _lost(least: float | None) -> str:
+    return "no size" if least is None else f"{100 * least:.1f} points"
+
+
 def _remedy(shown: Sequence[_Tested]) -> str:
     where = "; ".join(str(one.region.condition) for one in shown)
     return f"Train with more rows of this kind, or keep what answers them right from being pruned: {where}."
@@ -199,84 +274,3 @@ def _check_no_row_twice(searched: PairedRows, test: PairedRows) -> None:
         raise EvidenceError(
             "The validation and the test rows are the same rows.", "Search on rows that nothing is decided on."
         )
-
-
-@dataclass(frozen=True)
-class _Partition:
-    """One column cut into parts: a code for each row and a condition for each code."""
-
-    column: str
-    codes: npt.NDArray[np.intp]
-    conditions: tuple[SliceCondition, ...]
-    fine: bool = False
-
-
-def weakest(
-    index: SliceIndex, columns: Sequence[str], loss: Floats, *, min_rows: int, margin: float, most: int
-) -> list[Region]:
-    """Return the regions that lost more than `margin` on average, those that show it best first.
-
-    `loss` (rows,) is reference - candidate score. Regions of fewer than `min_rows` rows are left out, and so are those
-    that share four of five of their rows with a stronger one. Raises EvidenceError for a column that cannot be read.
-    """
-    partitions = [part for column in columns for part in _partitions(index, column)]
-    pairs = [
-        pair
-        for pair in combinations([part for part in partitions if not part.fine], 2)
-        if pair[0].column != pair[1].column
-    ]
-    found = [*(r for part in partitions for r in _regions((part,), loss, min_rows, margin)),
-             *(r for pair in pairs for r in _regions(pair, loss, min_rows, margin))]  # fmt: skip
-    found.sort(key=lambda region: (-region.strength, str(region.condition)))
-    return _distinct(index, found, most)
-
-
-def _partitions(index: SliceIndex, column: str) -> Iterator[_Partition]:
-    codes, values = index.values(column)
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if not numeric or len(values) <= FEW_VALUES:
-        yield _Partition(column, codes, tuple(SliceCondition(column=column, equals=value) for value in values))
-        return
-    numbers = np.array(values, dtype=float)[codes]
-    for bins in (*COARSE, *FINE):
-        edges = np.unique(np.quantile(numbers, np.arange(1, bins) / bins))
-        cut = np.searchsorted(edges, numbers, side="right")
-        yield _Partition(column, cut, _bins(column, edges), fine=bins in FINE)
-
-
-def _bins(column: str, edges: Floats) -> tuple[SliceCondition, ...]:
-    bounds = [None, *map(float, edges), None]
-    return tuple(
-        SliceCondition.model_validate({"column": column, "from": low, "to": high}) for low, high in pairwise(bounds)
-    )
-
-
-def _regions(parts: Sequence[_Partition], loss: Floats, min_rows: int, margin: float) -> Iterator[Region]:
-    codes, size = parts[0].codes, len(parts[0].conditions)
-    for part in parts[1:]:
-        codes, size = codes * len(part.conditions) + part.codes, size * len(part.conditions)
-    rows, sums, squares = (np.bincount(codes, weights, size) for weights in (None, loss, loss**2))
-    lost = sums / np.maximum(rows, 1)
-    # How far the loss beyond the margin stands out; one more discordant row keeps the smallest from looking certain.
-    strength = (sums - margin * rows) / np.sqrt(squares + 1)
-    for code in np.flatnonzero((rows >= min_rows) & (lost > margin)):
-        yield Region(_condition(parts, int(code)), int(rows[code]), float(lost[code]), float(strength[code]))
-
-
-def _condition(parts: Sequence[_Partition], code: int) -> SliceCondition:
-    conditions = []
-    for part in reversed(parts):
-        code, own = divmod(code, len(part.conditions))
-        conditions.append(part.conditions[own])
-    return conditions[0] if len(conditions) == 1 else SliceCondition(all=tuple(reversed(conditions)))
-
-
-def _distinct(index: SliceIndex, found: Sequence[Region], most: int) -> list[Region]:
-    kept: list[tuple[Region, npt.NDArray[np.bool_]]] = []
-    for region in found:
-        mask = index.mask(region.condition)
-        if all((mask & other).sum() < SAME * (mask | other).sum() for _, other in kept):
-            kept.append((region, mask))
-        if len(kept) == most:
-            break
-    return [region for region, _ in kept]

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, final
 
 from quality_gates.errors import UnansweredError, UndecidedError, UnsettledError, reason_and_remedy
 from quality_gates.evidence import Evidence
 from quality_gates.gates.planning import PlanLine, PlannedRows
-from quality_gates.policy import OnInconclusive, Setting
+from quality_gates.policy import RELEASED, OnInconclusive, Setting
+from quality_gates.statistics import Standing, UnseenTail
 from quality_gates.verdict import GateOutcome, GateResult
 
 AllowedSide: TypeAlias = Literal["above", "below"]
@@ -64,7 +65,15 @@ class GateKind(Setting, ABC):
     def binds(self) -> bool:
         """True where no release can pass without a proof, not even the first one."""
         on_inconclusive: OnInconclusive = getattr(self, "on_inconclusive", "fail")
-        return self.demand == "proof" and on_inconclusive == "fail" and getattr(self, "against", None) != "deployed"
+        waits = getattr(self, "against", None) in RELEASED
+        return self.demand == "proof" and on_inconclusive == "fail" and not waits
+
+    def at_confidence(self, confidence: float) -> Self:
+        """Return the gate with a confidence of at least so much, where it must show something; else as it is."""
+        own: float | None = getattr(self, "confidence", None)
+        if self.demand != "proof" or own is None:
+            return self
+        return self.model_copy(update={"confidence": max(own, confidence)})
 
     @property
     @abstractmethod
@@ -84,6 +93,13 @@ class GateKind(Setting, ABC):
     def decide(self, evidence: Evidence) -> GateResult:
         """Decide the gate; raises EvidenceError for evidence that is missing or damaged."""
 
+    def standing(self, _: Evidence, _result: GateResult, /) -> Standing | None:
+        """Return the candidate's own value of what the gate compares, beside guessing; None where there is none.
+
+        It is asked of evidence that passed the gate.
+        """
+        return None
+
     @final
     def evaluate(self, evidence: Evidence) -> GateResult:
         """Return the decision; whatever stops it is a failed gate that says why, never an exception.
@@ -93,6 +109,7 @@ class GateKind(Setting, ABC):
         policy allows.
         """
         try:
+            evidence.check_open()
             return self.decide(evidence)
         except Exception as error:  # a gate that cannot be decided must read as a failed gate, never as no gate
             reason, remedy = reason_and_remedy(error)
@@ -124,9 +141,10 @@ class GateKind(Setting, ABC):
         )
 
     def not_applicable(self) -> GateResult:
-        """Return the result of a gate that needs a deployed model before there is one."""
+        """Return the result of a gate that needs a release to compare with before there is one."""
         subject = f"{self.heading[0].lower()}{self.heading[1:]}"
-        sentence = f"No deployed model yet: {subject} cannot be compared on a first deployment."
+        missing = "anchor" if getattr(self, "against", None) == "anchor" else "deployed model"
+        sentence = f"No {missing} yet: {subject} cannot be compared on a first deployment."
         return self._result("not_applicable", blocking=False, sentence=sentence)
 
     def _result(self, outcome: GateOutcome, **fields: Any) -> GateResult:
@@ -145,3 +163,8 @@ def at_most(threshold: float, lower: float, upper: float) -> GateOutcome:
     if upper <= threshold:
         return "pass"
     return "fail" if lower > threshold else "inconclusive"
+
+
+def with_tail(outcome: GateOutcome, tail: UnseenTail | None, largest: float | None) -> GateOutcome:
+    """Return inconclusive in place of a pass where rows that none was like could break the bound of a mean error."""
+    return "inconclusive" if outcome == "pass" and tail is not None and tail.hides(largest) else outcome

@@ -1,4 +1,4 @@
-"""The limit gate: a resource or a metric of the candidate against an absolute bound."""
+"""The limit gate: a resource or a metric against an absolute bound."""
 
 import math
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -9,13 +9,33 @@ from edge_runtime.measurement import RESOURCES, Resource
 from quality_gates.errors import EvidenceError, PolicyError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most, with_tail
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
-from quality_gates.policy import Confidence, Metric, MetricChoice, Name, OnInconclusive, SliceCondition, Value, one_of
-from quality_gates.statistics import value_with_bounds
+from quality_gates.policy import (
+    Confidence,
+    Metric,
+    MetricChoice,
+    Name,
+    OnInconclusive,
+    SliceCondition,
+    Value,
+    check_has_errors,
+    one_of,
+)
+from quality_gates.statistics import (
+    NOISE_CONFIDENCE,
+    ProcessBounds,
+    Standing,
+    check_largest_error,
+    guessing_value,
+    process_bounds,
+    unseen_tail,
+    value_with_bounds,
+)
 from quality_gates.verdict import GateOutcome, GateResult
 
 ENERGY = "energy_mj"
+_PLACES = {"pass": "within", "fail": "over", "inconclusive": "too close to tell from"}
 BATCHED = tuple(name for name, resource in RESOURCES.items() if resource.batched)
 
 
@@ -47,7 +67,7 @@ class Limit(GateKind):
     at_most: float | None = Field(default=None, strict=True, gt=0)
     """The largest value that is allowed, in the unit of the resource or metric."""
     at_least: float | None = Field(default=None, strict=True)
-    """The smallest value of the metric that is allowed."""
+    """The smallest value of the metric that is allowed; above 0 where the metric is a share."""
     metric: Metric | None = None
     """The metric that is held, or a custom metric as package.module:function. Instead of a `resource`."""
     of: Value | None = None
@@ -58,8 +78,12 @@ class Limit(GateKind):
     """The rows that the metric looks at; all rows where it is left out."""
     confidence: Confidence | None = None
     """The one-sided confidence of the metric's bound, such as 0.95."""
+    largest_error: float | None = Field(default=None, strict=True, gt=0)
+    """The largest error that a row can have, where it is known, such as of outputs that are clipped; for mae and rmse.
+    The gate then passes only where rows that none of the measured ones is like could not break the bound."""
     on_inconclusive: OnInconclusive = "fail"
-    """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
+    """The consequence where the rows are too few to decide, or a resource varies too much: fail, or a warning that does
+    not block the release."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -69,7 +93,7 @@ class Limit(GateKind):
             self._check_metric()
         elif self.at_most is None:
             raise PolicyError(f"expected `at_most` for {self.resource}, got none; add it, it has no default")
-        elif (self.at_least, self.of, self.better, self.slice, self.confidence) != (None,) * 5:
+        elif (self.at_least, self.of, self.better, self.slice, self.confidence, self.largest_error) != (None,) * 6:
             raise PolicyError(f"{self.resource}: expected `at_most` alone, got keys of a metric; remove them")
         if self.batch_size is not None and self.resource not in BATCHED:
             raise PolicyError(f"`batch_size` is for {' and '.join(BATCHED)} only; remove it")
@@ -83,6 +107,12 @@ class Limit(GateKind):
                 f"metric {self.metric}: expected `{'at_least' if sign > 0 else 'at_most'}`, as "
                 f"{'higher' if sign > 0 else 'lower'} is better, got the other or none; correct it"
             )
+        if self.at_least is not None and self.at_least <= 0 and self.choice.is_proportion:
+            raise PolicyError(
+                f"metric {self.metric}: expected `at_least` above 0, as every model has a share of 0 or more, got "
+                f"{self.at_least:g}; write the least that is worth something"
+            )
+        check_has_errors(self.metric, self.largest_error)
         if self.confidence is None:
             raise PolicyError(f"metric {self.metric}: expected a `confidence`, got none; add it, it has no default")
 
@@ -136,35 +166,47 @@ class Limit(GateKind):
         return test.share_at_least(self.name, self.choice, self.at_least, float(self.confidence or 0))
 
     def decide(self, evidence: Evidence) -> GateResult:
-        """Hold a resource up to and including `at_most`, or a metric's bounds; an impossible figure fails."""
+        """Hold a resource up to and including `at_most`, or a metric's bounds; an impossible figure fails.
+
+        A resource that was measured in several fresh processes is held by its bounds over them.
+        """
         if self.resource is None:
             return self._decide_metric(evidence)
-        resource, value, bound = (
-            RESOURCES[self.resource],
-            self._figure(self.resource, evidence),
-            float(self.at_most or 0),
-        )
+        resource, value = RESOURCES[self.resource], self._figure(self.resource, evidence)
         if not (math.isfinite(value) and (value > 0 or (value == 0 and resource.may_be_zero))):
             raise EvidenceError(
                 f"The candidate's {self.resource} was measured as {value}, which cannot be.", MEASURE_AGAIN
             )
-        held = value <= bound
-        said = f"{self.heading}: {in_words.figure(value)} {resource.unit}"
-        disturbance = evidence.disturbance(self.resource, self.batch_size or 1) if resource.is_time else None
-        if disturbance and not held:  # a load only adds time, so a time within its limit holds whatever the load
+        noise = process_bounds(evidence.repeats(self.resource, self.batch_size or 1))
+        seen = noise or ProcessBounds(value, value, value, 1)
+        return self._held(resource, seen, evidence)
+
+    def _held(self, resource: Resource, seen: ProcessBounds, evidence: Evidence) -> GateResult:
+        bound = float(self.at_most or 0)
+        outcome = at_most(bound, seen.lower, seen.upper)
+        figures = {"candidate_value": seen.typical} | (_bounds(seen) if seen.processes > 1 else {})
+        over = f"limit of {in_words.figure(bound)} {resource.unit}"
+        disturbance = evidence.disturbance(str(self.resource), self.batch_size or 1) if resource.is_time else None
+        if disturbance and outcome != "pass":  # a load only adds time: a time within its limit holds whatever the load
             return self.unsettled(
-                f"{said}, over the limit of {in_words.figure(bound)} {resource.unit}, but the machine was too busy to "
-                f"tell: {disturbance}.",
+                f"{self._said(resource, seen)}, {_PLACES[outcome]} the {over}, but the machine was too busy to tell: "
+                f"{disturbance}.",
                 "Measure again while nothing else runs on the machine.",
-                candidate_value=value,
+                **figures,
             )
-        where = f"{'within' if held else 'over'} the limit of {in_words.figure(bound)} {resource.unit}"
         return self.concluded(
-            "pass" if held else "fail",
-            f"{said}, {where}.",
-            lambda: _over(resource, value, bound),
-            candidate_value=value,
+            outcome,
+            f"{self._said(resource, seen)}, {_PLACES[outcome]} the {over}.",
+            lambda: _over(resource, seen.typical if outcome == "fail" else seen.upper, bound, outcome),
+            **figures,
         )
+
+    def _said(self, resource: Resource, seen: ProcessBounds) -> str:
+        said = f"{self.heading}: {in_words.figure(seen.typical)} {resource.unit}"
+        if seen.processes == 1:
+            return said
+        low, high = in_words.figure(seen.lower), in_words.figure(seen.upper)
+        return f"{said} ({in_words.percent(NOISE_CONFIDENCE)} bounds {low} to {high} over {seen.processes} processes)"
 
     def _figure(self, resource: str, evidence: Evidence) -> float:
         figures = evidence.candidate.measured_resources("candidate")
@@ -177,28 +219,54 @@ class Limit(GateKind):
             )
         return float(getattr(found[0], resource))
 
+    def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
+        """The candidate's value of the metric; a resource is not guessed."""
+        if self.metric is None or result.candidate_value is None:
+            return None
+        alone, choice = evidence.alone(), self.choice
+        guess = guessing_value(choice, alone.rows[alone.index.mask(choice.slice)], alone.rows)
+        return None if guess is None else Standing(choice.title, result.candidate_value, None, guess)
+
     def _decide_metric(self, evidence: Evidence) -> GateResult:
         choice, confidence = self.choice, float(self.confidence or 0)
-        value, lower, upper, n = value_with_bounds(choice, evidence.alone(), confidence, evidence)
+        check_largest_error(evidence.alone(), choice.slice, self.largest_error)
+        seen = value_with_bounds(choice, evidence.alone(), confidence, evidence)
+        value, lower, upper = seen.value, seen.lower, seen.upper
         bound, higher = float(self.facts["threshold"]), choice.sign > 0
-        outcome = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
+        tail = unseen_tail(self.metric, seen.groups or seen.n, value, bound, confidence)
+        shown = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
+        outcome = with_tail(shown, tail, self.largest_error)
+        counted = in_words.rows_in_groups(seen.n, seen.groups)
+        unseen = in_words.unseen_errors(tail, confidence, self.largest_error)
         said, low, high, limit = (in_words.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
         return self.concluded(
             outcome,
             f"{self.heading}: {said} ({in_words.percent(confidence)} bounds {low} to {high}) on "
-            f"{in_words.rows(int(n))}; {'at least' if higher else 'at most'} {limit} is asked for.",
-            lambda: _missed(choice, outcome, value, bound),
+            f"{counted}; {'at least' if higher else 'at most'} {limit} is asked for. {unseen}".strip(),
+            lambda: (
+                _missed(choice, outcome, value, bound)
+                if shown == outcome
+                else in_words.rows_for_the_tail(self.metric, value, bound, self.largest_error, confidence)
+            ),
+            findings=(unseen,) if unseen else (),
             estimate=value,
             lower=lower,
             upper=upper,
-            n=int(n),
+            n=seen.n,
+            groups=seen.groups,
             candidate_value=value,
         )
 
 
-def _over(resource: Resource, value: float, bound: float) -> str:
+def _bounds(seen: ProcessBounds) -> dict[str, float]:
+    return {"estimate": seen.typical, "lower": seen.lower, "upper": seen.upper, "confidence": NOISE_CONFIDENCE}
+
+
+def _over(resource: Resource, value: float, bound: float, outcome: GateOutcome) -> str:
     excess, factor = in_words.figure(value - bound), math.ceil(100 * value / bound) / 100
     smaller = f"{factor:.2f} times {resource.less}"
+    if outcome == "inconclusive":
+        return f"It may hold, but it varies too much to tell: make it {smaller}, or raise the device's budget."
     return f"{excess} {resource.unit} too much: make it {smaller}, or raise the device's budget."
 
 

@@ -1,12 +1,13 @@
 """The paired non-inferiority gate: the loss against a reference is shown to be small enough."""
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import Demand, GateKind, Shown, at_least
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, with_tail
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import (
     Confidence,
@@ -15,8 +16,17 @@ from quality_gates.policy import (
     OnInconclusive,
     Reference,
     below_one_for_proportions,
+    check_has_errors,
 )
-from quality_gates.statistics import ComparedMetric, compare, most_lost
+from quality_gates.statistics import (
+    ComparedMetric,
+    Standing,
+    check_largest_error,
+    compare,
+    guessing_value,
+    most_lost,
+    unseen_tail,
+)
 from quality_gates.verdict import GateOutcome, GateResult
 
 
@@ -31,12 +41,15 @@ class NonInferiority(MetricChoice, GateKind):
     name: Name
     """The gate's own name."""
     against: Reference
-    """The model that the candidate is compared with: the parent, or the one that is deployed now."""
+    """The model that the candidate is compared with: the parent, the last release that passed, or the anchor."""
     margin: float = Field(strict=True, ge=0)
     """The largest loss that is allowed, in the metric's unit: 0.02 of a proportion are two percentage points. 0 demands
-    a measurable improvement."""
+    a measurable improvement. Against the anchor it is the loss of all releases since then together."""
     confidence: Confidence
     """The one-sided confidence of each bound, such as 0.95."""
+    largest_error: float | None = Field(default=None, strict=True, gt=0)
+    """The largest error that a row can have, where it is known, such as of outputs that are clipped; for mae and rmse.
+    The gate then passes only where rows that none of the measured ones is like could not break the bound."""
     on_inconclusive: OnInconclusive = "fail"
     """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
@@ -44,6 +57,12 @@ class NonInferiority(MetricChoice, GateKind):
     @classmethod
     def _margin_fits(cls, margin: float, info: ValidationInfo) -> float:
         return below_one_for_proportions(info.data.get("metric"), margin)
+
+    @field_validator("largest_error")
+    @classmethod
+    def _errors_are_bounded(cls, largest: float | None, info: ValidationInfo) -> float | None:
+        check_has_errors(info.data.get("metric"), largest)
+        return largest
 
     @classmethod
     def shown(cls) -> Shown:
@@ -85,19 +104,33 @@ class NonInferiority(MetricChoice, GateKind):
     def decide(self, evidence: Evidence) -> GateResult:
         """Hold the bounds of the gain against -margin."""
         evidence.alone().index.mask(self.slice)
+        check_largest_error(evidence.alone(), self.slice, self.largest_error)
         laid = evidence.beside(self.against)
         if laid is None:
             compare(self, evidence.alone(), "candidate", self.margin, self.confidence, evidence)  # hides no damage
             return self.not_applicable()
         seen = compare(self, laid, self.against, self.margin, self.confidence, evidence)
-        outcome = at_least(-self.margin, seen.lower, seen.upper)
+        tail = unseen_tail(
+            self.metric, seen.groups or seen.n, seen.candidate, seen.reference + self.margin, self.confidence
+        )
+        outcome = with_tail(at_least(-self.margin, seen.lower, seen.upper), tail, self.largest_error)
+        unseen = in_words.unseen_errors(tail, self.confidence, self.largest_error)
         return self.concluded(
             outcome,
-            self._sentence(seen),
+            f"{self._sentence(seen)} {unseen}".strip(),
             lambda: self._remedy(seen, outcome),
             rows_needed=seen.rows_needed,
+            findings=(unseen,) if unseen else (),
             **seen.figures,
         )
+
+    def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
+        """The candidate's value of the metric, and the reference's."""
+        alone = evidence.alone()
+        guess = guessing_value(self, alone.rows[alone.index.mask(self.slice)], alone.rows)
+        if guess is None or result.candidate_value is None:
+            return None
+        return Standing(self.title, result.candidate_value, result.reference_value, guess)
 
     def _sentence(self, seen: ComparedMetric) -> str:
         write = in_words.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
@@ -110,14 +143,17 @@ class NonInferiority(MetricChoice, GateKind):
         return (
             f"{self.heading}: {write.signed(seen.gain, unit=True)} ({in_words.percent(self.confidence)} bounds "
             f"{write.signed(seen.lower)} to {write.signed(seen.upper)}) "
-            f"on {in_words.rows(seen.n)}; {allowed}.{counted}"
+            f"on {in_words.rows_in_groups(seen.n, seen.groups)}; {allowed}.{counted}"
         )
 
     def _remedy(self, seen: ComparedMetric, outcome: GateOutcome) -> str:
-        if seen.lost is None or seen.gained is None:
+        if seen.lower > -self.margin:  # only rows that none of these is like are in the way
+            bound = seen.reference + self.margin
+            return in_words.rows_for_the_tail(self.metric, seen.candidate, bound, self.largest_error, self.confidence)
+        if seen.lost is None or seen.gained is None or seen.groups is not None:
             write = in_words.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
             missing = f"The lower bound is {write.amount(-self.margin - seen.lower)} too low."
-            return missing if outcome == "fail" else f"{missing} {_more_rows(seen.rows_needed, seen.n)}"
+            return missing if outcome == "fail" else f"{missing} {_more_rows(seen.rows_needed, seen.n, seen.groups)}"
         most = most_lost(seen.gained, seen.n, self.margin, self.confidence)
         if most is None:
             winning = f"{in_words.rows(seen.n)} cannot pass even with none lost and {seen.gained:,} gained."
@@ -132,9 +168,13 @@ class NonInferiority(MetricChoice, GateKind):
         return f"{winning} {_more_rows(seen.rows_needed, seen.n)}"
 
 
-def _more_rows(needed: int | None, n: int) -> str:
+def _more_rows(needed: int | None, n: int, groups: int | None = None) -> str:
     if needed is None:
         return "No number of rows shows a gain between equal models; a margin above 0 allows a loss."
+    if groups is not None:
+        wanted = math.ceil(needed / n * groups)
+        if wanted > groups:
+            return f"About {wanted:,} groups of this size in place of {groups:,} would decide between equal models."
     if needed <= n:
         return "More rows alone may not help: two equal models would pass on this many 4 times in 5."
     return (

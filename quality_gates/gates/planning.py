@@ -1,16 +1,24 @@
 """Planning: which gates the test rows can decide at all, told before anything is trained."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence import KnownClasses, SliceIndex
+from quality_gates.evidence import KnownClasses, RowGroups, SliceIndex
 from quality_gates.policy import MetricChoice, SliceCondition
-from quality_gates.statistics import POWER, check_classes, is_class, rows_needed, rows_without_a_miss, target_of
+from quality_gates.statistics import (
+    FEWEST_GROUPS,
+    POWER,
+    check_classes,
+    is_class,
+    rows_needed,
+    rows_without_a_miss,
+    target_of,
+)
 
 ONLY_SHOWN = "yes: only a {} that is shown stops it, and few rows show none"
 _NEVER = "no: no number of rows shows it between equal models"
@@ -53,13 +61,39 @@ class PlannedRows:
 
     `rows` has the slice columns, and `target` where it is known. `discordance` is the share of rows, in each class, on
     which exactly one of two equal models is right; half of them flip the one way, half the other. `classes` are those
-    that other splits name.
+    that other splits name. `group` is the column whose values mark rows that belong together.
     """
 
     rows: pd.DataFrame
     index: SliceIndex
     discordance: float
     classes: KnownClasses
+    group: str | None = None
+
+    def in_groups(self, line: PlanLine, condition: SliceCondition | None) -> PlanLine:
+        """Return a gate's line for rows that belong together: what rows alone decide may take more groups.
+
+        Where rows of a group are all answered alike, they are worth no more than one row. `needed` is then the number
+        of rows that do at the least, if the rows of a group are answered independently.
+        """
+        mask = self.index.mask(condition)
+        groups = None if self.group is None else RowGroups.of(self.index.groups(self.group)[mask])
+        if groups is None or line.rows is None:
+            return line
+        if groups.count < FEWEST_GROUPS:
+            few = f"no: {groups.count} groups, and {FEWEST_GROUPS} are the fewest that decide"
+            return replace(line, needed=None, answer=few)
+        if not line.decidable:
+            return replace(line, answer=f"{line.answer}; the rows are of {groups.count:,} groups")
+        needed, size = line.needed or 0, line.rows / groups.count
+        if needed * groups.rows_beside <= line.rows:
+            return line
+        independent, alike = (math.ceil(rows / size) for rows in (needed, needed * groups.rows_beside))
+        why = (
+            f"about {max(independent, FEWEST_GROUPS):,} groups do if the rows of a group are answered independently, "
+            f"{max(alike, FEWEST_GROUPS):,} if they are answered alike; there are {groups.count:,}"
+        )
+        return replace(unknown(line.name, line.rows, why), needed=needed)
 
     def count(self, condition: SliceCondition | None) -> int:
         """Return the number of rows in a slice; raises EvidenceError where there is none."""

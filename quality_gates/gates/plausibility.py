@@ -79,7 +79,7 @@ class Plausibility(MetricChoice, GateKind):
         return self.concluded(
             "pass" if plausible else "fail",
             f"{self.heading}: {write.signed(seen.gain, unit=True)} ({in_words.percent(self.confidence)} lower "
-            f"bound {write.signed(seen.lower)}) on {in_words.rows(seen.n)}; "
+            f"bound {write.signed(seen.lower)}) on {in_words.rows_in_groups(seen.n, seen.groups)}; "
             + (
                 f"not shown to be more than the plausible {write.amount(self.gain_at_most)}."
                 if plausible

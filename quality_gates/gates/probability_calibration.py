@@ -13,7 +13,16 @@ from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.kind import Demand, GateKind, Shown, at_most
 from quality_gates.gates.planning import PlanLine, PlannedRows, answer, unknown
 from quality_gates.policy import WORST_SCORES, Confidence, Name, OnInconclusive, ProperScore, Reference, SliceCondition
-from quality_gates.statistics import calibration_errors, compared, rows_without_a_difference, score_metric
+from quality_gates.statistics import (
+    BootstrapMetric,
+    Standing,
+    calibration_errors,
+    check_enough_groups,
+    compared,
+    guessing_score,
+    rows_without_a_difference,
+    score_metric,
+)
 from quality_gates.verdict import GateOutcome, GateResult
 
 _WORST: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
@@ -54,8 +63,8 @@ class Calibration(GateKind):
     """The score of a row: brier, from 0 to 2 over all classes, which few rows suffice for; or log_loss, which weighs
     answers most that are sure and wrong. Both are better when smaller."""
     against: Reference | None = None
-    """The model that the candidate is compared with, where there is a `margin`: the parent, or the one that is deployed
-    now."""
+    """The model that the candidate is compared with, where there is a `margin`: the parent, the last release that
+    passed, or the anchor."""
     margin: float | None = Field(default=None, strict=True, ge=0)
     """The most by which the mean score may be larger than the reference's, such as 0.02."""
     at_most: float | None = Field(default=None, strict=True, gt=0)
@@ -145,33 +154,45 @@ class Calibration(GateKind):
 
     def decide(self, evidence: Evidence) -> GateResult:
         """Hold the upper bounds of the score and of its rise; evidence without probabilities fails."""
-        alone = self._rows(evidence.alone())
-        own = score_metric(self.metric, alone)
+        alone = evidence.alone()
+        own = self._scores(alone)
         parts = []
         if self.at_most is not None:
             parts.append(_Part("score", own.values[0], *own.own_bounds(self.confidence), self.at_most))
         laid = None if self.against is None else evidence.beside(self.against)
         if laid is not None and self.margin is not None:
-            return self._held([*parts, self._rise(laid, self.margin)], self._rows(laid), f"the {self.against} model")
+            return self._held([*parts, self._rise(laid, self.margin)], laid, f"the {self.against} model")
         return self._held(parts, alone, None) if parts else self.not_applicable()
 
+    def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
+        """The candidate's score, and the reference's."""
+        guess = guessing_score(self.metric, evidence.alone().rows)
+        if guess is None or result.candidate_value is None:
+            return None
+        ours, theirs = result.candidate_value, result.reference_value
+        return Standing(_TITLES[self.metric], ours, theirs, guess, proportion=False, lower_is_better=True)
+
     def _rise(self, laid: PairedRows, margin: float) -> _Part:
-        seen = compared(score_metric(self.metric, self._rows(laid)), margin, self.confidence)
+        seen = compared(self._scores(laid), margin, self.confidence)
         return _Part("rise", -seen.gain, -seen.upper, -seen.lower, margin)
 
-    def _held(self, parts: list[_Part], rows: pd.DataFrame, reference: str | None) -> GateResult:
+    def _held(self, parts: list[_Part], laid: PairedRows, reference: str | None) -> GateResult:
+        rows, scores = self._rows(laid), self._scores(laid)
+        groups = None if scores.groups is None else scores.groups.count
+        counted = in_words.rows_in_groups(len(rows), groups)
         tightest = min(parts, key=lambda part: (_WORST.index(part.outcome), part.limit - part.upper))
-        ours, theirs = score_metric(self.metric, rows).values
+        ours, theirs = scores.values
         error = _calibration_error(rows, reference)
         return self.concluded(
             min((part.outcome for part in parts), key=_WORST.index),
-            f"{self.heading} on {in_words.rows(len(rows))}, {in_words.percent(self.confidence)} bounds: "
+            f"{self.heading} on {counted}, {in_words.percent(self.confidence)} bounds: "
             f"{'; '.join(map(str, parts))}.{f' {error}' if error else ''}",
             lambda: _REMEDY,
             estimate=tightest.value,
             lower=tightest.lower,
             upper=tightest.upper,
             n=len(rows),
+            groups=groups,
             candidate_value=ours,
             reference_value=None if reference is None else theirs,
             findings=(*map(str, parts), *([error] if error else [])),
@@ -180,6 +201,12 @@ class Calibration(GateKind):
 
     def _rows(self, laid: PairedRows) -> pd.DataFrame:
         return laid.rows[laid.index.mask(self.slice)]
+
+    def _scores(self, laid: PairedRows) -> BootstrapMetric:
+        groups = laid.groups(laid.index.mask(self.slice))
+        if groups is not None:
+            check_enough_groups(groups)
+        return score_metric(self.metric, self._rows(laid), groups)
 
 
 def _calibration_error(rows: pd.DataFrame, reference: str | None) -> str | None:

@@ -1,10 +1,12 @@
 """Content of a gate report: plain values, gathered by the pipeline, drawn by `render`."""
 
+import math
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, model_validator
 
 from edge_runtime.measurement import Figures
+from edge_runtime.settings import TensorSpec
 from quality_gates.evidence import LatencyInTurns
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
@@ -91,6 +93,15 @@ class LayerRow(_Frozen):
     output_change: float | None = None
 
 
+def is_shown(candidate: int, reference: int) -> bool:
+    """Return True where two counts on the same rows differ by more than chance, at 95 %.
+
+    The sum of both is the largest variance that their difference can have where chance alone moves rows. Half a row on
+    each side keeps few rows from looking certain.
+    """
+    return abs(candidate - reference) > 1.96 * math.sqrt(candidate + reference + 1)
+
+
 class Mistake(_Frozen):
     """Test rows of one label that are taken for another: how many by the candidate and by the reference."""
 
@@ -98,6 +109,11 @@ class Mistake(_Frozen):
     prediction: str
     candidate: int = Field(ge=0)
     reference: int = Field(ge=0)
+
+    @property
+    def is_shown(self) -> bool:
+        """True where the two counts differ by more than chance."""
+        return is_shown(self.candidate, self.reference)
 
 
 class Confusion(_Frozen):
@@ -122,15 +138,17 @@ class Confusion(_Frozen):
 class HistoryRow(_Frozen):
     """Outcome of one upstream version on this device; figures are the candidate's on the test rows of that decision.
 
-    `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval.
-    `release` is None for what was refused, and for a version whose report is written before its number is claimed.
-    `accuracy` is the mean score, in the unit of scores where `scores_are_shares` is false.
+    `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval;
+    `undecided` that nothing was learned of it. `release` is None for what was refused, and for a version whose report
+    is written before its number is claimed. `accuracy` is the mean score, in the unit of scores where
+    `scores_are_shares` is false.
     """
 
     version: str
     when: str
     published: bool
     overridden: bool = False
+    undecided: bool = False
     release: int | None = None
     scores_are_shares: bool = True
     now: Literal["deployed", "previous", ""] = ""
@@ -139,9 +157,19 @@ class HistoryRow(_Frozen):
     figures: Figures | None = None
     why: str = ""
 
+    @property
+    def decision(self) -> str:
+        """The decision about the version in a word."""
+        if self.published:
+            return "approved" if self.overridden else "published"
+        return "undecided" if self.undecided else "refused"
+
 
 class SliceRow(_Frozen):
-    """Accuracy of the three models on one slice of the test rows; `n` is its number of rows."""
+    """Accuracy of the three models on one slice of the test rows; `n` is its number of rows.
+
+    `vs_deployed_shown` and `vs_parent_shown` are set where the candidate is shown, at 95 %, to differ from the model.
+    """
 
     slice: str
     n: int
@@ -149,10 +177,12 @@ class SliceRow(_Frozen):
     deployed: float | None = None
     candidate: float | None = None
     critical: bool = False
+    vs_deployed_shown: bool = False
+    vs_parent_shown: bool = False
 
 
 class FlippedRow(_Frozen):
-    """A test row that the reference got right and the candidate gets wrong, with its input where it can be shown."""
+    """A row that the reference got right and the candidate gets wrong, with its input where it can be shown."""
 
     row_id: str
     label: str
@@ -163,6 +193,40 @@ class FlippedRow(_Frozen):
     text: str | None = None
 
 
+class DataSplit(_Frozen):
+    """One split of the data: its number of rows, and the sha256 of its arrays and slice columns."""
+
+    name: str
+    rows: int = Field(ge=0)
+    sha256: str
+
+
+class ShippedFile(_Frozen):
+    """One file of the model that was judged: the graph, or weights that their sha256 names."""
+
+    name: str
+    sha256: str
+
+
+class Origin(_Frozen):
+    """Origin of a candidate, for machines: model card and attestation are made from it.
+
+    `purpose` is what the workload says of itself, `started_by` who or what started the run, `run` its id in MLflow.
+    `files` begins with the graph. `toolchain` has the version of each library below the pipeline.
+    """
+
+    purpose: str = ""
+    recipe: str
+    recipe_sha256: str
+    splits: tuple[DataSplit, ...] = ()
+    files: tuple[ShippedFile, ...] = ()
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    toolchain: tuple[tuple[str, str], ...] = ()
+    started_by: str = ""
+    run: str = ""
+
+
 class ReportContent(_Frozen):
     """Everything that one gate report says about one model version on one device.
 
@@ -170,11 +234,12 @@ class ReportContent(_Frozen):
     it was chosen among the rungs. `instruction_set` names the one that answered; `is_unproven` is set where the device
     has another one, and is shown in amber. `turns` are the times of the sides beside each other, the only ones that
     compare. `flips_against` names the reference of the flipped rows: the deployed model or, on a first deployment, the
-    parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped rows, `flips` may
-    hold fewer; None says that the rows could not be compared. `ledger` begins with the parent; `layers_note` says how
-    the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the slice of
-    its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another unit where
-    `scores_are_shares` is false.
+    parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped test rows, None
+    says that the rows could not be compared. `flips` are some rows of the split `flips_from`, which is test only where
+    the recipe allows it; `flips_validation` counts those of validation. `ledger` begins with the parent; `layers_note`
+    says how the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the
+    slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another
+    unit where `scores_are_shares` is false. `origin` is None in what older releases recorded.
     """
 
     model: str
@@ -203,7 +268,10 @@ class ReportContent(_Frozen):
     critical: str | None = None
     slices: tuple[SliceRow, ...] = ()
     flips: tuple[FlippedRow, ...] = ()
+    flips_from: Literal["test", "validation"] = "test"
     flips_total: int | None = Field(default=None, ge=0)
+    flips_validation: int | None = Field(default=None, ge=0)
     flips_against: str = "the parent"
     representativeness: Representativeness | None = None
     lineage: tuple[tuple[str, str], ...] = ()
+    origin: Origin | None = None

@@ -12,18 +12,21 @@ from quality_gates.report.charts import (
     interval_picture,
     is_drawable,
     limit_picture,
+    limit_value,
 )
-from quality_gates.report.quantities import Unit, finite, has_unit, is_resource, unit_of
-from quality_gates.verdict import GateResult
+from quality_gates.report.quantities import Unit, allowed_side, finite, has_unit, is_resource, unit_of
+from quality_gates.verdict import GateResult, worst_first
 
+WORTHLESS = "worthless"
+"""The tone of a gate that holds although the candidate is no better than guessing: not that of a pass."""
 OUTCOME_WORDS = {
     "pass": "Pass",
     "fail": "Fail",
     "inconclusive": "Inconclusive",
     "not_applicable": "Not applicable",
     "overridden": "Overridden",
+    WORTHLESS: "Holds, worthless",
 }
-_SEVERITY = ("fail", "inconclusive", "pass", "not_applicable")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ class GateRow:
     limit: LimitPicture | None
     facts: tuple[str, ...]
     spoken: str
+
+    @property
+    def tone(self) -> str:
+        """The outcome as it is coloured."""
+        return tone_of(self.gate)
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,32 @@ class GateGroup:
     notes: tuple[str, ...]
 
 
+def worst_gate(gates: Sequence[GateResult]) -> GateResult | None:
+    """Return the gate that a reader must see first; None where none has a number.
+
+    That is one that stands in the way, a failed one before an undecided one. Where none does, it is the gate with the
+    smallest share of its margin or limit left.
+    """
+    in_the_way = [gate for gate in worst_first(gates) if gate.blocking and gate.outcome in ("fail", "inconclusive")]
+    if in_the_way:
+        return in_the_way[0]
+    known = [(room, gate) for gate in gates if gate.outcome == "pass" and (room := _room(gate)) is not None]
+    return min(known, key=lambda each: each[0])[1] if known else None
+
+
+def _room(gate: GateResult) -> float | None:
+    """Return the share of a gate's margin or limit that its bound leaves; None where it has no such numbers."""
+    threshold, unit = finite(gate.threshold), unit_of(gate)
+    if not threshold or (unit.proportion and threshold >= 1):  # nothing is better than all rows
+        return None
+    above = allowed_side(gate) == "above"
+    bound = finite(gate.lower if above else gate.upper)
+    bound = limit_value(gate) if bound is None else bound
+    if bound is None:
+        return None
+    return (bound - threshold if above else threshold - bound) / abs(threshold)
+
+
 COMPARED, RESOURCES, BOUNDED = "Against the models before it", "Against the device's limits", "Against fixed bounds"
 
 
@@ -58,7 +92,7 @@ def gate_groups(gates: Sequence[GateResult]) -> tuple[GateGroup, ...]:
     """The gates by family and, where they have intervals, by unit; the worst outcome first within each."""
     grouped: dict[tuple[str, Unit | None], list[GateResult]] = {}
     for title in (COMPARED, BOUNDED, RESOURCES):
-        for gate in sorted(gates, key=lambda gate: _SEVERITY.index(gate.outcome)):
+        for gate in worst_first(gates):
             if _family(gate) == title:
                 grouped.setdefault((title, _shared_unit(gate)), []).append(gate)
     return tuple(_group(title, unit, members) for (title, unit), members in grouped.items())
@@ -74,7 +108,7 @@ def _shared_unit(gate: GateResult) -> Unit | None:
     unit = unit_of(gate)
     if not unit.proportion and not is_drawable(gate):
         return None
-    return Unit("proportion", unit.difference, True) if unit.proportion else unit
+    return Unit("proportion", unit.difference, True) if unit.proportion else replace(unit, more=0)
 
 
 def _group(title: str, unit: Unit | None, gates: Sequence[GateResult]) -> GateGroup:
@@ -85,12 +119,20 @@ def _group(title: str, unit: Unit | None, gates: Sequence[GateResult]) -> GateGr
 
 
 def remedies(gates: Sequence[GateResult]) -> tuple[tuple[str, str], ...]:
-    """Names and remedy of the gates that did not pass and know one, blocking gates first; equal remedies once."""
-    open_gates = [gate for gate in gates if gate.outcome in ("fail", "inconclusive") and gate.remedy]
+    """Names and remedy of the gates that did not pass and know one; equal remedies once.
+
+    Blocking gates come first, and the worst among them.
+    """
+    open_gates = [gate for gate in worst_first(gates) if gate.outcome in ("fail", "inconclusive") and gate.remedy]
     names: dict[str, list[str]] = {}
     for gate in sorted(open_gates, key=lambda gate: not gate.blocking):
         names.setdefault(gate.remedy or "", []).append(gate.name)
     return tuple((", ".join(who), remedy) for remedy, who in names.items())
+
+
+def tone_of(gate: GateResult) -> str:
+    """Return the outcome as it is coloured: a gate that holds at a worthless value is not green."""
+    return WORTHLESS if gate.worthless and gate.outcome == "pass" else gate.outcome
 
 
 def _row(gate: GateResult, axis: IntervalAxis | None) -> GateRow:
@@ -106,13 +148,15 @@ def _facts(gate: GateResult) -> tuple[str, ...]:
         facts.append(f"candidate {_level(gate, gate.candidate_value)}")
     if finite(gate.reference_value) is not None:
         facts.append(f"{gate.against or 'reference'} {_level(gate, gate.reference_value)}")
+    if facts and gate.floor is not None:
+        facts.append(f"floor {_level(gate, gate.floor)}")
     if gate.outcome in ("fail", "inconclusive") and not gate.blocking:
         facts.append("warns only, does not block")
     return tuple(facts)
 
 
 def _level(gate: GateResult, value: float | None) -> str:
-    return replace(unit_of(gate), difference=False).write(value)
+    return replace(unit_of(gate), difference=False, more=0).write(value)
 
 
 def _spoken_interval(gate: GateResult) -> str:

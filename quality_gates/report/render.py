@@ -3,35 +3,41 @@
 The text for a terminal has the verdict and its reasons, a line per gate, the models side by side and the loss ledger.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from quality_gates.report import quantities
-from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures, limit_value
+from quality_gates.report.charts import confusion_picture, frontier_picture, history_pictures
 from quality_gates.report.content import ReportContent
-from quality_gates.report.gate_rows import OUTCOME_WORDS, gate_groups, remedies
-from quality_gates.report.quantities import MISSING, finite, score_change, score_title, score_writer, unit_of
+from quality_gates.report.gate_lines import gate_line
+from quality_gates.report.gate_rows import OUTCOME_WORDS, WORTHLESS, gate_groups, remedies, tone_of
+from quality_gates.report.quantities import MISSING, score_change, score_title, score_writer
 from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines, turn_lines
-from quality_gates.verdict import GateResult, Verdict
+from quality_gates.verdict import GateResult, Verdict, worst_first
 
 MAX_FLIPS = 24
 MAX_FINDINGS = 8
 MAX_TEXT = 400
+GAP = 2
 _STYLES = {
     "pass": "green",
     "fail": "bold red",
     "inconclusive": "yellow",
     "not_applicable": "dim",
     "overridden": "bold yellow",
+    WORTHLESS: "yellow",
 }
-_SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": MISSING, "overridden": "!"}
+_SYMBOLS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": MISSING, "overridden": "!", WORTHLESS: "!"}
 
-_WORDS = {**{key: word.lower() for key, word in OUTCOME_WORDS.items()}, "not_applicable": "n/a"}
+_WORDS = {**{key: word.lower() for key, word in OUTCOME_WORDS.items()}, "not_applicable": "n/a", WORTHLESS: "worthless"}
 
 
 def render_html(content: ReportContent) -> str:
@@ -59,6 +65,7 @@ def render_html(content: ReportContent) -> str:
             history=history_pictures(content.history, content.scores_are_shares),
             flips=content.flips[:MAX_FLIPS],
             max_text=MAX_TEXT,
+            foot=_foot(content),
         )
     )
 
@@ -71,12 +78,25 @@ def render_text(content: ReportContent) -> RenderableType:
         Text(f"{_SYMBOLS[outcome]} {content.verdict.headline}", style=_STYLES[outcome]),
         Text(content.decision),
         *_answers(content),
+        *([Text(content.verdict.look.sentence)] if content.verdict.look else []),
         *_approval(content.verdict),
         *(Text(f"Why: {reason}") for reason in content.verdict.reasons),
         _gates_table(content.verdict.gates),
     ]
+    parts += [
+        Text(f"{gate.name}: {gate.sentence}", style=_STYLES[WORTHLESS])
+        for gate in content.verdict.gates
+        if tone_of(gate) == WORTHLESS
+    ]
     parts += [Text(f"To change, {name}: {remedy}") for name, remedy in remedies(content.verdict.gates)]
     return Group(*parts, *_tables(content))
+
+
+def _foot(content: ReportContent) -> str:
+    """Return what stands below each printed page, as the inside of a string of CSS: run and digest, two lines."""
+    run = content.origin.run if content.origin is not None else dict(content.lineage).get("run", "")
+    lines = [f"run {run or MISSING}", f"file sha256 {content.verdict.file_sha256 or MISSING}"]
+    return r"\A ".join(re.sub(r"[^\w .–-]", "?", line) for line in lines)
 
 
 @cache
@@ -113,7 +133,7 @@ def _tables(content: ReportContent) -> Iterator[RenderableType]:
             (row.label, *(cell.value for cell in row.cells))
             for row in side_rows(content.sides, content.scores_are_shares, content.turns)
         ]
-        yield _plain_table(("side by side", *roles), lines)
+        yield _InBlocks(("side by side", *roles), lines)
     shares = content.scores_are_shares
     ledger = ledger_of(content.ledger, shares)
     if ledger is not None:
@@ -125,7 +145,40 @@ def _tables(content: ReportContent) -> Iterator[RenderableType]:
             )
             for line in ledger.lines
         ]
-        yield _plain_table(headings, lines)
+        yield _InBlocks(headings, lines, together=2)
+
+
+@dataclass(frozen=True)
+class _InBlocks:
+    """A table whose columns go on below, after the first one again, where the terminal is too narrow for all.
+
+    `together` columns are never parted.
+    """
+
+    headings: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    together: int = 1
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield a table for each block of columns that fits."""
+        for block in self._blocks(options.max_width):
+            columns = [0, *block]
+            lines = [[line[at] for at in columns] for line in self.lines]
+            yield _plain_table([self.headings[at] for at in columns], lines)
+
+    def _blocks(self, width: int) -> Iterator[list[int]]:
+        block: list[int] = []
+        for start in range(1, len(self.headings), self.together):
+            group = list(range(start, min(start + self.together, len(self.headings))))
+            if block and self._width([0, *block, *group]) > width:
+                yield block
+                block = []
+            block += group
+        yield block
+
+    def _width(self, columns: Sequence[int]) -> int:
+        widths = (max(cell_len(line[at]) for line in (self.headings, *self.lines)) for at in columns)
+        return sum(widths) + GAP * (len(columns) - 1)
 
 
 def _plain_table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
@@ -143,17 +196,12 @@ def _gates_table(gates: tuple[GateResult, ...]) -> Table:
     table.add_column("gate", overflow="fold", min_width=12)
     for heading in ("result", "bounds", "threshold", "rows"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for gate in gates:
+    for gate in worst_first(gates):
         table.add_row(*_cells(gate))
     return table
 
 
 def _cells(gate: GateResult) -> list[Text]:
-    outcome = Text(f"{_SYMBOLS[gate.outcome]} {_WORDS[gate.outcome]}", style=_STYLES[gate.outcome])
-    unit, value = unit_of(gate), limit_value(gate)
-    known = finite(gate.lower) is not None or finite(gate.upper) is not None
-    bounds = f"{unit.write(gate.lower)} .. {unit.write(gate.upper)}" if known else ""
-    result = unit.write(gate.estimate if unit.difference else value)
-    threshold = unit.limit(gate.threshold)
-    rows = MISSING if gate.n is None else f"{gate.n:,}"
-    return [outcome, *(Text(text) for text in (gate.name, result, bounds, threshold, rows))]
+    tone, line = tone_of(gate), gate_line(gate)
+    outcome = Text(f"{_SYMBOLS[tone]} {_WORDS[tone]}", style=_STYLES[tone])
+    return [outcome, *(Text(text) for text in (gate.name, line.result, line.bounds, line.threshold, line.rows))]

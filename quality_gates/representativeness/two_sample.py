@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.special import softmax
+import scipy
 
 SMALLEST_EXPECTED = 5  # rows per cell, below which the chi-square distribution is no longer a good approximation
 RESAMPLES = 19_999
@@ -51,7 +50,7 @@ class Sample:
         outputs = self.outputs.astype(float)
         if outputs.ndim < 2 or outputs.shape[1] < 2:
             return outputs.reshape(len(outputs), -1), ("the output",)
-        shares = outputs if _are_shares(outputs) else softmax(outputs, axis=1)
+        shares = outputs if _are_shares(outputs) else scipy.special.softmax(outputs, axis=1)
         shares = shares.reshape(*shares.shape[:2], -1)
         figures = np.column_stack([shares.mean(axis=2), shares.max(axis=1).mean(axis=1)])
         return figures.round(POINTS), (
@@ -88,7 +87,7 @@ def compare_shares(ours: np.ndarray, theirs: np.ndarray) -> TwoSample | None:
     table = np.stack(
         [np.bincount(part, minlength=len(classes)) for part in (codes[: len(ours)], codes[len(ours) :])],
     )
-    statistic, p, _, expected = stats.chi2_contingency(table, correction=False)
+    statistic, p, _, expected = scipy.stats.chi2_contingency(table, correction=False)
     if expected.min() < SMALLEST_EXPECTED:
         p = _monte_carlo(table)
     shares = table / table.sum(axis=1, keepdims=True)
@@ -110,17 +109,17 @@ def compare_figures(ours: np.ndarray, theirs: np.ndarray, names: Sequence[str]) 
 
 def absence(rows: int, present: int, others: int) -> float:
     """The chance that none of `rows` is of a kind that `present` of `others` are, if both have the same share of it."""
-    return float(stats.hypergeom.pmf(0, rows + others, present, rows))
+    return float(scipy.stats.hypergeom.pmf(0, rows + others, present, rows))
 
 
 def _kolmogorov_smirnov(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
-    test = stats.ks_2samp(ours, theirs)
+    test = scipy.stats.ks_2samp(ours, theirs)
     return float(test.statistic), float(test.pvalue)
 
 
 def _monte_carlo(table: np.ndarray) -> float:
-    method = stats.MonteCarloMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(SEED))
-    return float(stats.chi2_contingency(table, correction=False, method=method).pvalue)
+    method = scipy.stats.MonteCarloMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(SEED))
+    return float(scipy.stats.chi2_contingency(table, correction=False, method=method).pvalue)
 
 
 def _objects(values: np.ndarray) -> np.ndarray:

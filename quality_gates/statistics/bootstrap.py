@@ -14,6 +14,9 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.special import ndtr, ndtri
 
+from quality_gates.evidence import RowGroups
+from quality_gates.statistics.grouped_rows import design_effect, widening
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.int64]
 Figure: TypeAlias = Callable[[Floats], Floats]
@@ -46,7 +49,7 @@ class SummedRows:
     @property
     def dense(self) -> Floats:
         """The sums as a dense array."""
-        return self.sums.toarray() if isinstance(self.sums, csr_array) else self.sums
+        return _dense(self.sums)
 
     @cached_property
     def in_buckets(self) -> "SummedRows":
@@ -92,13 +95,45 @@ def spread(units: SummedRows, extra: Floats, figure: Figure) -> float:
     return float(figure(_with(units, extra)).std())
 
 
+@dataclass(frozen=True, eq=False)
+class GroupedRows:
+    """Rows in groups: `place` (rows,) is each row's kind, of which `sums` (kinds, columns) has the sums of one row."""
+
+    sums: Floats | csr_array
+    place: npt.NDArray[np.intp]
+    groups: RowGroups
+
+    @cached_property
+    def units(self) -> SummedRows:
+        """The groups as the units that are drawn, in an order that does not depend on that of the rows."""
+        if isinstance(self.sums, csr_array):  # counts, whose sums are exact in any order
+            members = (np.ones(len(self.place)), (self.groups.codes, self.place))
+            held = (csr_array(members, shape=(self.groups.count, self.sums.shape[0])) @ self.sums).toarray()
+        else:
+            held = np.stack([self.groups.sums(column) for column in self.sums[self.place].T], axis=1)
+        return SummedRows(np.ones(len(held), dtype=np.int64), canonical(held))
+
+    def effect(self, extra: Floats, figure: Figure) -> float:
+        """Return the design effect of a figure, by the changes that rows and the row more `extra` make to it."""
+        total = self.units.total
+        center = float(figure(total)[0])
+        at_once = max(1, _CHUNK // self.sums.shape[1])
+        parts = [
+            center - figure(total - _dense(self.sums[start : start + at_once]))
+            for start in range(0, self.sums.shape[0], at_once)
+        ]
+        loudest = float(abs(figure(total + extra)[0] - center))
+        return design_effect(np.concatenate(parts)[self.place], self.groups, loudest)
+
+
 @dataclass(frozen=True)
 class BootstrapMetric:
     """A metric's `values` for (candidate, reference) on `n` rows, and what its bounds are drawn from.
 
     `figures` gives both models' values of many samples. Few rows that all agree would make a bootstrap sure of what it
     never saw, so the lower bounds are drawn with `against`, the sums of one row more that speaks against the candidate
-    as loudly as a row can, and the upper ones with `towards`, of one that speaks for it.
+    as loudly as a row can, and the upper ones with `towards`, of one that speaks for it. Where rows are `grouped`,
+    groups are drawn, the row more counts as often as the design effect says, and Student's quantile widens the bounds.
     """
 
     n: int
@@ -108,6 +143,12 @@ class BootstrapMetric:
     units: SummedRows
     against: Floats
     towards: Floats
+    grouped: GroupedRows | None = None
+
+    @property
+    def groups(self) -> RowGroups | None:
+        """The groups of the rows."""
+        return None if self.grouped is None else self.grouped.groups
 
     def gain_bounds(self, confidence: float) -> tuple[float, float]:
         """Return one-sided bounds of the candidate's gain, positive where it is better."""
@@ -120,15 +161,40 @@ class BootstrapMetric:
 
     def gain_spread(self) -> float:
         """Return the standard error of the gain."""
-        return spread(self.units, self.against, self._gain)
+        return spread(self._drawn_units, self._louder(self.against, self._gain), self._gain)
 
     def _gain(self, sums: Floats) -> Floats:
         both = self.figures(sums)
         return self.sign * (both[:, 0] - both[:, 1])
 
     def _bounds(self, figure: Figure, confidence: float) -> tuple[float, float]:
-        low = lower_bound(self.units, self.against, figure, confidence)
-        return low, -lower_bound(self.units, self.towards, lambda sums: -figure(sums), confidence)
+        return (
+            self._lower(self.against, figure, confidence),
+            -self._lower(self.towards, lambda sums: -figure(sums), confidence),
+        )
+
+    def _lower(self, extra: Floats, figure: Figure, confidence: float) -> float:
+        low = lower_bound(self._drawn_units, self._louder(extra, figure), figure, confidence)
+        if self.grouped is None:
+            return low
+        groups, estimate = self.grouped.groups, float(figure(self.units.total)[0])
+        return estimate - (estimate - low) * widening(groups, confidence)
+
+    @property
+    def _drawn_units(self) -> SummedRows:
+        return self.units if self.grouped is None else self.grouped.units
+
+    def _louder(self, extra: Floats, figure: Figure) -> Floats:
+        return extra if self.grouped is None else extra * self.grouped.effect(extra, figure)
+
+
+def canonical(values: Floats) -> Floats:
+    """Sort rows (rows, columns), so that nothing that follows depends on their order."""
+    return values[np.lexsort(values.T[::-1])]
+
+
+def _dense(sums: Floats | csr_array) -> Floats:
+    return sums.toarray() if isinstance(sums, csr_array) else sums
 
 
 def _with(units: SummedRows, extra: Floats) -> Floats:

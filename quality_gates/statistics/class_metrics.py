@@ -14,8 +14,17 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from quality_gates.errors import EvidenceError, UndecidedError
+from quality_gates.evidence import RowGroups
 from quality_gates.policy import MetricChoice, Value
-from quality_gates.statistics.bootstrap import BootstrapMetric, Counts, Figure, Floats, SummedRows, as_pair
+from quality_gates.statistics.bootstrap import (
+    BootstrapMetric,
+    Counts,
+    Figure,
+    Floats,
+    GroupedRows,
+    SummedRows,
+    as_pair,
+)
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 MOST_CLASSES = 2000
@@ -23,11 +32,15 @@ MOST_CLASSES = 2000
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The cells of the table that hold rows: `cells` (cells, 3) of codes into `classes`, with their `counts`."""
+    """The cells of the table that hold rows: `cells` (cells, 3) of codes into `classes`, with their `counts`.
+
+    `place` (rows,) is the cell of each row.
+    """
 
     classes: tuple[object, ...]
     cells: Codes
     counts: Counts
+    place: npt.NDArray[np.intp]
 
     @classmethod
     def of(cls, target: pd.Series, candidate: pd.Series, reference: pd.Series) -> "ClassTable":
@@ -42,14 +55,15 @@ class ClassTable:
         place = {value: code for code, value in enumerate(classes)}
         codes = [np.array([place[value] for value in values], dtype=np.int64)[own] for own, values in columns]
         size = len(classes)
-        joined, counts = np.unique((codes[0] * size + codes[1]) * size + codes[2], return_counts=True)
+        told = (codes[0] * size + codes[1]) * size + codes[2]
+        joined, place, counts = np.unique(told, return_inverse=True, return_counts=True)
         cells = np.stack([joined // size**2, joined // size % size, joined % size], axis=1)
         if not (cells[:, 0] == cells[:, 2]).any() and not (cells[:, 0] == cells[:, 1]).any():
             raise EvidenceError(
                 f"No answer of either model is ever right; predictions and targets name {_named(classes)}.",
                 "Let Workload.right_answers and Workload.predictions give the classes the same names.",
             )
-        return cls(classes, cells, counts.astype(np.int64))
+        return cls(classes, cells, counts.astype(np.int64), place.astype(np.intp))
 
     def code(self, of: Value | None) -> int:
         """Return the code of a class that at least one row truly is; raises EvidenceError."""
@@ -109,7 +123,7 @@ def gain_of(name: str, code: int | None, classes: int) -> Figure:
     return gain
 
 
-def class_metric(choice: MetricChoice, rows: pd.DataFrame) -> BootstrapMetric:
+def class_metric(choice: MetricChoice, rows: pd.DataFrame, groups: RowGroups | None = None) -> BootstrapMetric:
     """Prepare a metric of classes on paired rows; raises EvidenceError where they lack what it needs."""
     table = ClassTable.of(target_of(rows), rows["candidate_prediction"], rows["reference_prediction"])
     code, size = None if choice.of is None else table.code(choice.of), len(table.classes)
@@ -121,7 +135,8 @@ def class_metric(choice: MetricChoice, rows: pd.DataFrame) -> BootstrapMetric:
     wrongs = [(truth, answer) for truth in range(size) for answer in others if answer != truth]
     against = _extreme(table, units, gain, [(truth, answer, truth) for truth, answer in wrongs], np.argmin)
     towards = _extreme(table, units, gain, [(truth, truth, answer) for truth, answer in wrongs], np.argmax)
-    return BootstrapMetric(len(rows), as_pair(values), 1, figures, units, against, towards)
+    grouped = None if groups is None else GroupedRows(units.sums, table.place, groups)
+    return BootstrapMetric(len(rows), as_pair(values), 1, figures, units, against, towards, grouped)
 
 
 def check_classes(choice: MetricChoice, target: pd.Series, known: Mapping[object, int]) -> None:
@@ -176,7 +191,8 @@ def _extreme(
     """Return the sums of the one row that moves the gain most."""
     if not cells:  # a single class leaves nothing to be wrong about
         return np.zeros(units.total.shape[1])
-    alone = ClassTable(table.classes, np.array(cells), np.ones(len(cells), dtype=np.int64)).units().dense
+    one_each = np.ones(len(cells), dtype=np.int64)
+    alone = ClassTable(table.classes, np.array(cells), one_each, np.arange(len(cells))).units().dense
     loudest: Floats = alone[int(pick(gain(units.total + alone)))]
     return loudest
 

@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from quality_gates.errors import EvidenceError, in_one_line
-from quality_gates.evidence import RowsMetric, is_answer, one_side
+from quality_gates.evidence import RowGroups, RowsMetric, is_answer, one_side
 from quality_gates.statistics.bootstrap import SIDES, Floats, bca_bound, skewness
 from quality_gates.statistics.extreme_rows import extreme_rows
+from quality_gates.statistics.grouped_rows import widening
 
 DRAWS = 500
 JACKKNIFE_GROUPS = 50
@@ -32,13 +33,15 @@ class PairedCustomMetric:
 
     As for metrics that are known, the lower bounds are drawn with one row more that speaks against the candidate as
     loudly as a row can, and the upper ones with one that speaks for it. It is found by trying the function on rows that
-    are made of the measured ones.
+    are made of the measured ones. Where rows are in `groups` (of `rows`, in their order), groups are drawn, and the row
+    more counts as a whole group of a usual size.
     """
 
     function: RowsMetric
     name: str
     sign: int
     rows: pd.DataFrame
+    groups: RowGroups | None = None
     _drawn: dict[Extra, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -73,16 +76,54 @@ class PairedCustomMetric:
         return self._lower(figure, confidence), -self._lower(lambda both: -figure(both), confidence)
 
     def _lower(self, figure: _Of, confidence: float) -> float:
+        low = self._drawn_lower(figure, confidence)
+        if self.groups is None:
+            return low
+        center = float(figure(np.array(self.values)))
+        return center - (center - low) * widening(self.groups, confidence)
+
+    def _drawn_lower(self, figure: _Of, confidence: float) -> float:
         extra = self._loudest(figure)
         drawn, everything = figure(self._samples(extra)), np.arange(self.n)
         if not drawn.std() > 0:  # no row made a difference: as for shares, of which none was seen to differ
-            z = NormalDist().inv_cdf(confidence)
-            return float(figure(np.array(self.values))) - self._reach * z * z / (self.n + z * z)
-        estimate = float(figure(self._both(everything, extra)))
-        groups = np.random.default_rng(_SEED).permutation(self.n) % min(JACKKNIFE_GROUPS, self.n)
-        without = [self._both(np.flatnonzero(groups != group), extra) for group in range(groups.max() + 1)]
+            z, n = NormalDist().inv_cdf(confidence), self.n if self.groups is None else self.groups.effective
+            return float(figure(np.array(self.values))) - self._reach * z * z / (n + z * z)
+        estimate = float(figure(self._both(everything, extra, self._rows_more)))
+        units = len(self._members)
+        bundles = (np.random.default_rng(_SEED).permutation(units) % min(JACKKNIFE_GROUPS, units))[self._unit]
+        without = [
+            self._both(np.flatnonzero(bundles != bundle), extra, self._rows_more) for bundle in np.unique(bundles)
+        ]
         left_out = figure(np.array([*without, self.values]))
         return bca_bound(drawn, estimate, skewness(left_out, np.ones(len(left_out), dtype=np.int64)), confidence)
+
+    @property
+    def _rows_more(self) -> int:
+        """The rows that one more counts as: those of a usual group, as a black box does not tell a design effect."""
+        return 1 if self.groups is None else round(self.groups.rows_beside)
+
+    @cached_property
+    def _order(self) -> Places:
+        """The order of rows that does not depend on the one they came in."""
+        return np.argsort(self.rows["row_id"].astype(str).to_numpy(), kind="stable")
+
+    @cached_property
+    def _unit(self) -> Places:
+        """The unit that each row, in order, is drawn with: itself, or its group by the group's first row."""
+        if self.groups is None:
+            return np.arange(self.n)
+        codes = self.groups.codes[self._order]
+        _, first, unit = np.unique(codes, return_index=True, return_inverse=True)
+        numbered: Places = np.argsort(np.argsort(first))[unit]
+        return numbered
+
+    @cached_property
+    def _members(self) -> list[Places]:
+        """The rows of each unit."""
+        if self.groups is None:
+            return list(np.arange(self.n)[:, None])
+        order = np.argsort(self._unit, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self._unit))[:-1])
 
     @property
     def _reach(self) -> float:
@@ -145,7 +186,7 @@ class PairedCustomMetric:
     @cached_property
     def _sides(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Both models' rows, then those that one more could be: with good answers, then the same with bad ones."""
-        ordered = self.rows.iloc[np.argsort(self.rows["row_id"].astype(str).to_numpy(), kind="stable")]
+        ordered = self.rows.iloc[self._order]
         candidate, reference = (one_side(ordered, side) for side in SIDES)
         good, bad = extreme_rows(candidate, reference)
         more = pd.concat([good, bad], ignore_index=True)
@@ -154,7 +195,11 @@ class PairedCustomMetric:
     @cached_property
     def _places(self) -> list[Places]:
         generator = np.random.default_rng(_SEED)
-        return [generator.integers(0, self.n, self.n) for _ in range(DRAWS)]
+        units = len(self._members)
+        drawn = (generator.integers(0, units, units) for _ in range(DRAWS))
+        if self.groups is None:
+            return list(drawn)
+        return [np.concatenate([self._members[unit] for unit in units_drawn]) for units_drawn in drawn]
 
     @cached_property
     def _plain(self) -> dict[int, Floats]:
@@ -165,7 +210,7 @@ class PairedCustomMetric:
         """Return both models' values in samples with a row more, which is drawn as often as any other."""
         if extra not in self._drawn:
             drawn = [
-                self._both(self._places[draw], extra, count) if count else self._plain[draw]
+                self._both(self._places[draw], extra, count * self._rows_more) if count else self._plain[draw]
                 for draw, count in enumerate(_times().tolist())
             ]
             self._drawn[extra] = np.array(drawn)

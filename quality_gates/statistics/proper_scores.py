@@ -11,11 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quality_gates.evidence import check_numbers
+from quality_gates.evidence import RowGroups, check_numbers
 from quality_gates.policy import LEAST_PROBABILITY, WORST_SCORES, ProperScore
 from quality_gates.statistics.bootstrap import SIDES, BootstrapMetric, Floats, SummedRows, as_pair, lower_bound
 from quality_gates.statistics.proportions import MOST_ROWS
-from quality_gates.statistics.value_metrics import error_units, mean_errors, numbers_of
+from quality_gates.statistics.value_metrics import (
+    each_in_its_group,
+    error_sums,
+    error_units,
+    mean_errors,
+    numbers_of,
+)
 
 BINS = 10
 FEWEST = 10 * BINS  # rows, below which a calibration error is all noise
@@ -34,7 +40,7 @@ def row_scores(probabilities: Floats, right: npt.NDArray[np.intp]) -> dict[Prope
     return {"brier": brier, "log_loss": -np.log(np.clip(given, LEAST_PROBABILITY, 1))}
 
 
-def score_metric(score: ProperScore, rows: pd.DataFrame) -> BootstrapMetric:
+def score_metric(score: ProperScore, rows: pd.DataFrame, groups: RowGroups | None = None) -> BootstrapMetric:
     """Prepare the mean of a proper score of paired rows; raises EvidenceError where they lack it.
 
     The extra row of its bounds is the largest difference that two rows can have, for a score is bounded.
@@ -43,7 +49,8 @@ def score_metric(score: ProperScore, rows: pd.DataFrame) -> BootstrapMetric:
     ours, theirs = (numbers_of(rows, f"{side}_{score}", 0, worst + 1e-6, _REMEDY) for side in SIDES)
     figures, units = mean_errors("mae"), error_units(ours, theirs)
     against, towards = (error_units(np.array([high]), np.array([worst - high])).total[0] for high in (worst, 0.0))
-    return BootstrapMetric(len(rows), as_pair(figures(units.total)[0]), -1, figures, units, against, towards)
+    values, grouped = as_pair(figures(units.total)[0]), each_in_its_group(error_sums(ours, theirs), groups)
+    return BootstrapMetric(len(rows), values, -1, figures, units, against, towards, grouped)
 
 
 @lru_cache(maxsize=256)

@@ -19,15 +19,14 @@ correlated proportions. Statistics in Medicine 2007;26:3369-3384).
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.stats import beta, binom
+import scipy
 
 from quality_gates.errors import GateError
 
@@ -49,8 +48,8 @@ def share_bounds(count: int, n: int, confidence: float) -> tuple[float, float]:
     Source: Clopper CJ, Pearson ES. The use of confidence or fiducial limits illustrated in the case of the binomial.
     Biometrika 1934;26:404-413.
     """
-    lower = 0.0 if count == 0 else float(beta.ppf(1 - confidence, count, n - count + 1))
-    upper = 1.0 if count == n else float(beta.ppf(confidence, count + 1, n - count))
+    lower = 0.0 if count == 0 else float(scipy.stats.beta.ppf(1 - confidence, count, n - count + 1))
+    upper = 1.0 if count == n else float(scipy.stats.beta.ppf(confidence, count + 1, n - count))
     return lower, upper
 
 
@@ -66,7 +65,7 @@ def rows_for_share(share: float, at_most: float, confidence: float, power: float
 
     def suffices(n: int) -> bool:
         most = _most_within(n, at_most, confidence)
-        return most >= 0 and float(binom.cdf(most, n, share)) >= power
+        return most >= 0 and float(scipy.stats.binom.cdf(most, n, share)) >= power
 
     top = 1
     while not suffices(top):
@@ -97,7 +96,7 @@ def score_interval(gained: int, lost: int, n: int, confidence: float) -> tuple[f
     return score_bound(gained, lost, n, confidence), -score_bound(lost, gained, n, confidence)
 
 
-def score_bound(gained: int, lost: int, n: int, confidence: float, critical: float | None = None) -> float:
+def score_bound(gained: float, lost: float, n: float, confidence: float, critical: float | None = None) -> float:
     """Return the difference at which the score statistic equals `critical`, the normal quantile of `confidence`."""
     _check_counts(gained, lost, n)
     z = _quantile(confidence) if critical is None else critical
@@ -112,7 +111,7 @@ def score_bound(gained: int, lost: int, n: int, confidence: float, critical: flo
     def gap(difference: float) -> float:
         return gained - lost - n * difference - z * math.sqrt(n * _variance(gained, lost, n, difference))
 
-    return float(brentq(gap, -1.0, (gained - lost) / n, xtol=_ROOT_TOLERANCE))
+    return float(scipy.optimize.brentq(gap, -1.0, (gained - lost) / n, xtol=_ROOT_TOLERANCE))
 
 
 def most_lost_at(gained: int, n: int, margin: float, confidence: float, critical: float | None = None) -> int | None:
@@ -176,26 +175,36 @@ def critical_value(n: int, difference: float, confidence: float) -> float:
     """
     alpha = 1 - confidence
     passing = NormalDist().inv_cdf(confidence)
-    if largest_chance(n, difference, passing) <= alpha:
+    if not _exceeded(n, difference, passing, alpha):
         return passing
     step, refusing = _FIRST_STEP, passing
-    while largest_chance(n, difference, refusing := refusing + step) > alpha:
+    while _exceeded(n, difference, refusing := refusing + step, alpha):
         passing, step = refusing, 2 * step
     while refusing - passing > _TOLERANCE:
         middle = (passing + refusing) / 2
-        within = largest_chance(n, difference, middle) <= alpha
-        passing, refusing = (passing, middle) if within else (middle, refusing)
+        beyond = _exceeded(n, difference, middle, alpha)
+        passing, refusing = (middle, refusing) if beyond else (passing, middle)
     return refusing
 
 
 def p_value(gained: int, lost: int, n: int, difference: float) -> float:
     """Return the largest chance of a table at least as much in the candidate's favour, at a true `difference`."""
-    statistic = float(_statistic(np.array([gained]), np.array([lost]), n, difference)[0])
+    statistic = score_statistic(gained, lost, n, difference)
     return min(1.0, largest_chance(n, difference, statistic - _TIE))
 
 
 def largest_chance(n: int, difference: float, critical: float) -> float:
     """Return the chance that the statistic exceeds `critical` at a true `difference`, the largest over all shares."""
+    return max(_chances(n, difference, critical))
+
+
+def _exceeded(n: int, difference: float, critical: float, alpha: float) -> bool:
+    """Tell whether the largest chance is beyond `alpha`; the first share at which it is ends the search."""
+    return any(chance > alpha for chance in _chances(n, difference, critical))
+
+
+def _chances(n: int, difference: float, critical: float) -> Iterator[float]:
+    """Yield the chance that the statistic exceeds `critical` at a true `difference`, for each share of gained rows."""
     highest = min((1 + difference) / 2, max(_DISCORDANT / n, difference + _DISCORDANT / n))
     lowest = max(0.0, difference)
     reach = max(highest - lowest, 0.02 / n)
@@ -203,7 +212,30 @@ def largest_chance(n: int, difference: float, critical: float) -> float:
     shares = np.unique(np.clip(lowest + steps, lowest, (1 + difference) / 2))
     gained = np.arange(_reach(n, float(shares.max())) + 1)
     most = _most_lost(gained, n, difference, critical)
-    return max(_chance(n, float(share), float(share) - difference, gained, most) for share in shares)
+    return (_chance(n, float(share), float(share) - difference, gained, most) for share in shares)
+
+
+@lru_cache(maxsize=1024)
+def least_found_loss(n: int, discordance: float, margin: float, confidence: float, power: float) -> float | None:
+    """Return the smallest true loss that is found with probability `power`; None where none is.
+
+    Found is a loss on `n` rows that is larger than the margin on other `n` rows and then shown, on these, to be larger.
+    `discordance` is the share of rows on which exactly one of two equal models is right.
+    """
+    critical = critical_value(n, margin, confidence)
+    lost = np.arange(n + 1)
+    most_gained = _most_lost(lost, n, margin, critical)
+
+    def found(loss: float) -> float:
+        gained = discordance / 2
+        shown = _chance(n, gained + loss, gained, lost, most_gained)
+        deviation = math.sqrt(max(discordance + loss - loss**2, 1e-12) / n)
+        return shown * NormalDist().cdf((loss - margin) / deviation)
+
+    highest = 1 - discordance
+    if highest <= margin or found(highest) < power:
+        return None
+    return float(scipy.optimize.brentq(lambda loss: found(loss) - power, margin, highest, xtol=1e-5))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -237,12 +269,17 @@ def _quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(confidence)
 
 
-def _check_counts(gained: int, lost: int, n: int) -> None:
+def _check_counts(gained: float, lost: float, n: float) -> None:
     if n < 1 or gained < 0 or lost < 0 or gained + lost > n:
         raise GateError(
             f"Expected 0 <= gained + lost <= n with n at least 1, got gained={gained}, lost={lost}, n={n}. "
             "Count each row once."
         )
+
+
+def score_statistic(gained: float, lost: float, n: float, difference: float) -> float:
+    """Return Tango's score statistic of a table against a true `difference`."""
+    return float(_statistic(np.array([gained]), np.array([lost]), n, difference)[0])
 
 
 def _reach(n: int, share: float) -> int:
@@ -254,8 +291,23 @@ def _chance(n: int, share_gained: float, share_lost: float, gained: Counts, most
     start = max(0, int(n * share_gained - spread - 5))
     seen = slice(start, _reach(n, share_gained) + 1)
     of_the_rest = min(1.0, max(0.0, share_lost) / (1 - share_gained)) if share_gained < 1 else 0.0
-    chance = binom.pmf(gained[seen], n, share_gained) * binom.cdf(most[seen], n - gained[seen], of_the_rest)
+    chance = _binomial(gained[seen], n, share_gained) * _binomial_up_to(most[seen], n - gained[seen], of_the_rest)
     return float(chance.sum())
+
+
+def _binomial(counts: Counts, n: int, share: float) -> Floats:
+    """Return the chance of exactly so many of `n` rows; scipy.stats has it too, ten times slower for short arrays."""
+    special = scipy.special
+    ways = special.gammaln(n + 1) - special.gammaln(counts + 1) - special.gammaln(n - counts + 1)
+    chance: Floats = np.exp(ways + special.xlogy(counts, share) + special.xlog1py(n - counts, -share))
+    return chance
+
+
+def _binomial_up_to(counts: Counts, n: Counts, share: float) -> Floats:
+    """Return the chance of at most so many of `n` rows; 0 for fewer than none, and 1 for all."""
+    inside = np.clip(counts, 0, np.maximum(n - 1, 0))
+    below: Floats = scipy.special.betainc(np.maximum(n - inside, 1), inside + 1, 1 - share)
+    return np.where(counts < 0, 0.0, np.where(counts >= n, 1.0, below))
 
 
 def _most_lost(gained: Counts, n: int, difference: float, critical: float) -> Counts:
@@ -269,7 +321,7 @@ def _most_lost(gained: Counts, n: int, difference: float, critical: float) -> Co
     return passing
 
 
-def _statistic(gained: Counts, lost: Counts, n: int, difference: float) -> Floats:
+def _statistic(gained: Counts | Floats, lost: Counts | Floats, n: float, difference: float) -> Floats:
     """Return Tango's score statistic; 0 where its variance vanishes, for then nothing is known."""
     a = 2.0 * n
     b = (2 * n - gained + lost) * difference - gained - lost
@@ -285,5 +337,7 @@ def _statistic(gained: Counts, lost: Counts, n: int, difference: float) -> Float
 
 def _most_within(n: int, at_most: float, confidence: float) -> int:
     """Return the largest count whose exact upper bound is within the limit; -1 for none."""
-    within = bisect_left(range(n), True, key=lambda count: beta.ppf(confidence, count + 1, n - count) > at_most)
+    within = bisect_left(
+        range(n), True, key=lambda count: scipy.stats.beta.ppf(confidence, count + 1, n - count) > at_most
+    )
     return within - 1

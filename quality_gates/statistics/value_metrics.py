@@ -8,15 +8,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from quality_gates.errors import EvidenceError
-from quality_gates.evidence import check_numbers
+from quality_gates.evidence import RowGroups, check_numbers
 from quality_gates.policy import MetricChoice, probability_column
-from quality_gates.statistics.bootstrap import SIDES, BootstrapMetric, Figure, Floats, SummedRows, as_pair
+from quality_gates.statistics.bootstrap import (
+    SIDES,
+    BootstrapMetric,
+    Figure,
+    Floats,
+    GroupedRows,
+    SummedRows,
+    as_pair,
+    canonical,
+)
 from quality_gates.statistics.class_metrics import is_class, target_of
 
 Truths: TypeAlias = npt.NDArray[np.bool_]
 
 
-def error_metric(metric: str, rows: pd.DataFrame) -> BootstrapMetric:
+def error_metric(metric: str, rows: pd.DataFrame, groups: RowGroups | None = None) -> BootstrapMetric:
     """Prepare mae or rmse of paired rows."""
     errors = np.stack([abs(rows[f"{side}_score"].to_numpy(dtype=float)) for side in SIDES], axis=1)
     differences = errors[:, 0] - errors[:, 1]
@@ -31,10 +40,12 @@ def error_metric(metric: str, rows: pd.DataFrame) -> BootstrapMetric:
         error_units(np.array([ours]), np.array([theirs])).total[0]
         for ours, theirs in ((worse, better), (better, worse))
     )
-    return BootstrapMetric(len(rows), as_pair(figures(units.total)[0]), -1, figures, units, against, towards)
+    values = as_pair(figures(units.total)[0])
+    grouped = each_in_its_group(error_sums(errors[:, 0], errors[:, 1]), groups)
+    return BootstrapMetric(len(rows), values, -1, figures, units, against, towards, grouped)
 
 
-def ranking_metric(choice: MetricChoice, rows: pd.DataFrame) -> BootstrapMetric:
+def ranking_metric(choice: MetricChoice, rows: pd.DataFrame, groups: RowGroups | None = None) -> BootstrapMetric:
     """Prepare AUROC of paired rows; raises EvidenceError where they lack what it needs."""
     target, remedy = target_of(rows), "Let Workload.probabilities return a column for the class."
     positive = np.array([is_class(value, choice.of) for value in target], dtype=bool)
@@ -46,18 +57,25 @@ def ranking_metric(choice: MetricChoice, rows: pd.DataFrame) -> BootstrapMetric:
     center = np.array([auroc(positive, score) for score in scores])
     units, lowest = ranking_units(positive, *scores), np.array([1.0, 0, 1, 0, 0, 0])  # a positive row, so ranked
     highest = np.array([1.0, 1, 0, 0, 0, 0])
-    return BootstrapMetric(len(rows), as_pair(center), 1, linearized_areas(center), units, lowest, highest)
+    grouped = each_in_its_group(ranking_sums(positive, *scores), groups)
+    return BootstrapMetric(len(rows), as_pair(center), 1, linearized_areas(center), units, lowest, highest, grouped)
 
 
-def canonical(values: Floats) -> Floats:
-    """Sort rows (rows, columns), so that nothing that follows depends on their order."""
-    return values[np.lexsort(values.T[::-1])]
+def each_in_its_group(sums: Floats, groups: RowGroups | None) -> GroupedRows | None:
+    """Return rows with their sums (rows, columns) in their groups; None where rows are independent."""
+    return None if groups is None else GroupedRows(sums, np.arange(len(sums)), groups)
 
 
 def error_units(candidate: Floats, reference: Floats) -> SummedRows:
     """Rows with both models' errors: columns 1, |error| and squared error of either."""
     values = canonical(np.stack([candidate, reference], axis=1))
-    return _rows(np.column_stack([np.ones(len(values)), abs(values), values**2]))
+    return _rows(error_sums(values[:, 0], values[:, 1]))
+
+
+def error_sums(candidate: Floats, reference: Floats) -> Floats:
+    """The columns of `error_units`, in the order of the rows."""
+    values = np.stack([candidate, reference], axis=1)
+    return np.column_stack([np.ones(len(values)), abs(values), values**2])
 
 
 def mean_errors(name: str) -> Figure:
@@ -98,10 +116,14 @@ def ranking_units(positive: Truths, candidate: Floats, reference: Floats) -> Sum
     The area is the mean placement of either kind; a bootstrap of the placements is DeLong's linearization of the area.
     """
     values = canonical(np.column_stack([positive, candidate, reference]))
-    kind = values[:, 0].astype(bool)
-    placed = [placements(kind, values[:, column]) for column in (1, 2)]
-    halves = [np.column_stack([of, *(np.where(of, place, 0) for place in placed)]) for of in (kind, ~kind)]
-    return _rows(np.column_stack(halves).astype(float))
+    return _rows(ranking_sums(values[:, 0].astype(bool), values[:, 1], values[:, 2]))
+
+
+def ranking_sums(positive: Truths, candidate: Floats, reference: Floats) -> Floats:
+    """The columns of `ranking_units`, in the order of the rows."""
+    placed = [placements(positive, score) for score in (candidate, reference)]
+    halves = [np.column_stack([of, *(np.where(of, place, 0) for place in placed)]) for of in (positive, ~positive)]
+    return np.column_stack(halves).astype(float)
 
 
 def areas(sums: Floats) -> Floats:

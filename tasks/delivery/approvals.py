@@ -14,25 +14,23 @@ from deployments.recipe import Recipe
 from edge_runtime.model_files import model_digest
 from quality_gates.approval import approve, reinstate
 from quality_gates.errors import ApprovalError
-from quality_gates.report import ReportContent, render_html
+from quality_gates.report import ReportContent
 from quality_gates.verdict import Approval, Verdict
 from tasks.delivery.publication import Publication, put_in_place
 from tasks.errors import RegistryError
 from tasks.registry import Answers, Candidate, EdgeModels, Runs, Upstream
 from tasks.reporting import (
-    CONTENT,
     RECIPE,
-    REPORT,
     VERDICT,
     DeviceOutcome,
     Outcome,
     decision,
-    decision_tags,
     description,
     device_answers,
     read_report,
     record_answer,
     record_line,
+    record_report,
     release_tags,
     until_now,
     why,
@@ -122,6 +120,7 @@ def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> Devi
             description(content, runs, recorded.run),
             release_tags(content, recorded.run),
             line.held_against,
+            anchor=line.anchor,
         )
         _record_approval(runs, recorded.run, verdict)
         edge = put_in_place(workspace, _device(recipe, recorded), publication)
@@ -134,9 +133,7 @@ def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> Devi
 def _tell(workspace: Workspace, recorded: Recorded, content: ReportContent, after: DeviceOutcome) -> None:
     """Record in the report, the run and the answers that the verdict was overridden, and by whom."""
     runs = recorded.runs
-    runs.text(recorded.run, REPORT, render_html(content))
-    runs.text(recorded.run, CONTENT, content.model_dump_json())
-    runs.log(recorded.run, tags=decision_tags(content))
+    record_report(runs, recorded.run, content)
     record_line(runs, after)
     whole = _version_outcome(recorded)
     if whole is not None:

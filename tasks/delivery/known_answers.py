@@ -1,5 +1,6 @@
 """Answers that stand: those of devices that were given before and whose releases are still where they were put."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from tasks.delivery.publication import is_in_place, is_older, older_than
 from tasks.job import Job
 from tasks.registry import Answers, EdgeModels, RecordedAnswer, Runs
 from tasks.reporting import DeviceFailure, DeviceOutcome, read_line
+from tasks.selection import next_look, withheld
+
+logger = logging.getLogger("edgewright")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,9 @@ def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = 
     """Look up the answer of each device of the recipe; with `again` none counts.
 
     A published answer stands only while the destination holds the bundle of the release, or a later release was
-    deployed. With `back`, it stands only while the release is the deployed one.
+    deployed. With `back`, it stands only while the release is the deployed one. One that was refused stands with `back`
+    too, and on its answers whatever the toolchain is now; one for which the test rows were worn stands until looks are
+    left.
     """
     devices, failures, asked = [], [], []
     for device in job.recipe.devices:
@@ -61,8 +67,28 @@ def superseded(job: Job, devices: Sequence[DeviceProfile]) -> tuple[DeviceFailur
 def _standing(job: Job, runs: Runs, device: DeviceProfile, *, back: bool) -> DeviceOutcome | DeviceFailure | None:
     read = (_read(recorded) for recorded in Answers(runs).of_device(job.version, job.device_key(device)))
     newest = next((each for each in read if each is not None), None)
-    if isinstance(newest, DeviceOutcome) and newest.published and not _is_there(job, device, newest, back=back):
+    if newest is None:
+        return _refused_before(job, runs, device)
+    if not isinstance(newest, DeviceOutcome):
+        return newest
+    if newest.published:
+        return newest if _is_there(job, device, newest, back=back) else None
+    return None if newest.withheld and withheld(next_look(job, job.question_key(device))) is None else newest
+
+
+def _refused_before(job: Job, runs: Runs, device: DeviceProfile) -> DeviceOutcome | None:
+    """Return the answer of another toolchain where it refused the version on its answers: there is no second chance.
+
+    What it published, or refused for its size, its times or an error, is asked for again.
+    """
+    read = (_read(recorded) for recorded in Answers(runs).to_question(job.version, job.question_key(device)))
+    newest = next((each for each in read if isinstance(each, DeviceOutcome)), None)
+    if newest is None or not newest.refused_on_answers:
         return None
+    logger.info(
+        "%s: version %s was refused on its answers before, and a new toolchain is no second chance; ask with --again",
+        device.name, job.version,
+    )  # fmt: skip
     return newest
 
 

@@ -20,8 +20,8 @@ from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
 from tasks.delivery.destinations import RELEASE, BundleContent, Destination, FolderDestination
-from tasks.delivery.releases import Releases
-from tasks.errors import Overtaken, PublishError
+from tasks.delivery.releases import Releases, named
+from tasks.errors import AnchorLost, Overtaken, PublishError
 from tasks.measurement import session_settings
 from tasks.registry import ANSWERS, NOT_RECORDED, OF_WORKLOAD, Candidate, EdgeModels, EdgeVersion
 from tasks.upstream import DeviceContext
@@ -35,7 +35,8 @@ class Publication:
     """A judged candidate that is to be released: its verdict, its file, and how the registry describes it.
 
     `against` is the number of the release that was deployed when the gates decided, None for nothing. `back` permits an
-    older version to replace a newer one, as a deliberate way back.
+    older version to replace a newer one, as a deliberate way back. `anchor` is the number of the release that
+    cumulative margins were held against.
     """
 
     verdict: Verdict
@@ -45,6 +46,7 @@ class Publication:
     tags: Mapping[str, str]
     against: int | None
     back: bool = False
+    anchor: int | None = None
 
 
 @task(name="publish", cache_policy=NO_CACHE)
@@ -52,7 +54,7 @@ def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
     """Write the bundle into the destination and move the aliases; returns the release.
 
     Raises PublishError unless the verdict lets it through and the file is the one that was judged; Overtaken where
-    another release or a newer version is deployed by now. Safe to repeat.
+    another release or a newer version is deployed by now, or the anchor was moved. Safe to repeat.
     """
     return put_in_place(context.job.workspace, context.device, publication)
 
@@ -102,6 +104,7 @@ def _number(releases: Releases, publication: Publication) -> int:
         kept = releases.keep(candidate, deployed.release)
         return deployed.release if kept else releases.take(candidate, deployed.release)
     _check_newer(publication, deployed)
+    _check_anchor(releases, publication, deployed)
     return releases.take(candidate, publication.against)
 
 
@@ -109,6 +112,25 @@ def _check_newer(publication: Publication, deployed: EdgeVersion | None) -> None
     version = publication.candidate.lineage.source_version
     if deployed is not None and is_older(version, deployed) and not publication.back:
         raise Overtaken(older_than(publication.candidate.lineage.source_model, version, deployed))
+
+
+def _check_anchor(releases: Releases, publication: Publication, deployed: EdgeVersion | None) -> None:
+    """Raise Overtaken where the gates held the candidate against another anchor than the registry names by now."""
+    if not any(gate.against == "anchor" for gate in publication.verdict.gates):
+        return
+    is_own = deployed is not None and deployed.run_key == publication.candidate.lineage.run_key
+    try:
+        found = releases.models.anchor(releases.device, without=deployed.release if deployed and is_own else None)
+    except AnchorLost as error:
+        raise Overtaken(
+            f"{error} The gates had seen {named(publication.anchor)}: compress the version again"
+        ) from error
+    release = None if found is None else found.edge.release
+    if release != publication.anchor:
+        raise Overtaken(
+            f"{releases.models.model} on {releases.device}: expected {named(publication.anchor)} to be the anchor "
+            f"still, as the gates had seen, got {named(release)}; compress the version again, so that they see that one"
+        )
 
 
 def older_than(model: str, version: str, deployed: EdgeVersion) -> str:

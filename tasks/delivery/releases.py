@@ -155,12 +155,13 @@ def _check_same(model: str, device: str, deployed: EdgeVersion | None, against: 
     found = None if deployed is None else deployed.release
     if found != against:
         raise Overtaken(
-            f"{model} on {device}: expected {_named(against)} to be deployed still, as the gates had seen, got "
-            f"{_named(found)}; it is held against that one"
+            f"{model} on {device}: expected {named(against)} to be deployed still, as the gates had seen, got "
+            f"{named(found)}; it is held against that one"
         )
 
 
-def _named(release: int | None) -> str:
+def named(release: int | None) -> str:
+    """Return a release in words."""
     return "nothing" if release is None else f"release {release}"
 
 

@@ -2,7 +2,7 @@
 
 In comes a file and a split on one device; out goes the evidence that gates look at: a line per row and the resource
 figures, or a sentence on why there are none. Latency and memory are this machine's, never an emulator's. Times that are
-compared with each other are taken in turns.
+compared with each other are taken in turns. Figures that a gate limits are taken again in fresh processes.
 """
 
 from tasks.measurement.device_answers import emulated_outputs, measure_for
@@ -14,6 +14,7 @@ from tasks.measurement.device_measurement import (
     request,
     session_settings,
 )
+from tasks.measurement.fresh_processes import measured_again
 from tasks.measurement.latency_in_turns import Role, timed_in_turns
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "measure_for",
     "measure_on",
     "measure_resources",
+    "measured_again",
     "request",
     "session_settings",
     "timed_in_turns",

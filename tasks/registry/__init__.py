@@ -4,6 +4,7 @@ In come names, versions and records as plain values; out go files, tags and reco
 MLflow. A registry that gives no answer raises RegistryUnavailable, which is never taken for a no.
 """
 
+from tasks.registry.anchors import Anchor
 from tasks.registry.answers import Answers, RecordedAnswer
 from tasks.registry.edge_models import EdgeModels, edge_name
 from tasks.registry.edge_versions import (
@@ -16,25 +17,35 @@ from tasks.registry.edge_versions import (
     EdgeVersion,
     Lineage,
 )
-from tasks.registry.runs import UNDECIDED, Runs
+from tasks.registry.ledger import LookLedger
+from tasks.registry.look_budget import Grant, LookBudget, Spending, TakenLook, spent
+from tasks.registry.runs import NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 
 __all__ = [
     "ANSWERS",
     "APPROVED_UNTIL",
+    "NOTE",
     "NOT_ANSWERED",
     "NOT_RECORDED",
     "OF_WORKLOAD",
     "UNDECIDED",
+    "Anchor",
     "Answers",
     "Candidate",
     "EdgeModels",
     "EdgeVersion",
+    "Grant",
     "Lineage",
+    "LookBudget",
+    "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
     "Runs",
+    "Spending",
+    "TakenLook",
     "Upstream",
     "edge_name",
     "register_upstream",
+    "spent",
 ]

@@ -11,7 +11,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tasks.errors import RegistryError, one_line
-from tasks.registry.runs import ANSWER, DEVICE, DEVICE_KEY, FAILED, KEY, MODEL, STAGE, UNDECIDED, VERSION, Runs
+from tasks.registry.runs import (
+    ANSWER,
+    DEVICE,
+    DEVICE_KEY,
+    FAILED,
+    KEY,
+    MODEL,
+    QUESTION_KEY,
+    STAGE,
+    UNDECIDED,
+    VERSION,
+    Runs,
+)
 
 logger = logging.getLogger("edgewright")
 ANSWER_KEY = "edgewright.answer_key"
@@ -48,9 +60,12 @@ class Answers:
     def __init__(self, runs: Runs) -> None:
         self.runs = runs
 
-    def record(self, run: str, answer: str, outcome: Mapping[str, Any], answer_key: str | None = None) -> None:
-        """Record an answer: the outcome first, then the tag that makes it count.
+    def record(
+        self, run: str, answer: str, outcome: Mapping[str, Any], answer_key: str | None = None, shown: str = ""
+    ) -> None:
+        """Record an answer: the outcome first, then the tag that makes it count, then the run's name.
 
+        The run is named by the answer, or by the longer text `shown`.
         `answer_key` is that of a whole version's answer. An undecided one counts the attempts under this key.
         """
         self.runs.text(run, OUTCOME, json.dumps(outcome, indent=2))
@@ -59,6 +74,7 @@ class Answers:
             before = self.attempts(run, answer_key)
             tags |= {ANSWER_KEY: answer_key, ATTEMPTS: f"{answer_key} {before + 1}" if answer == UNDECIDED else ""}
         self.runs.log(run, tags=tags)
+        self.runs.name_by(run, shown or answer)
         self.runs.finish(run, failed=answer in FAILED)
 
     def is_recorded(self, run: str) -> bool:
@@ -94,7 +110,14 @@ class Answers:
 
         An answer whose outcome can no longer be read is passed over with a warning.
         """
-        for run in self.runs.search({DEVICE_KEY: device_key, VERSION: version}):
+        yield from self._decided({DEVICE_KEY: device_key, VERSION: version})
+
+    def to_question(self, version: str, question_key: str) -> Iterator[RecordedAnswer]:
+        """Yield the answers that a device got to what people decide on, with whatever toolchain; as `of_device`."""
+        yield from self._decided({QUESTION_KEY: question_key, VERSION: version})
+
+    def _decided(self, tags: Mapping[str, str]) -> Iterator[RecordedAnswer]:
+        for run in self.runs.search(tags):
             found = self._answer_of(run)
             if found is not None and found.answer != UNDECIDED:
                 yield found

@@ -1,23 +1,28 @@
 """Edge models: a registered model per upstream model and device, with one version for each release and no other.
 
 A candidate that was judged stays with its run. It gets a version here when it is released, under a release number that
-only grows; the aliases name what is deployed, what was before, and the reference of the gates.
+only grows; the aliases name what is deployed, what was before, the reference of the gates, and the anchor.
 """
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import mlflow
-import onnx
-from mlflow.entities.model_registry import ModelVersion
+import numpy as np
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema
+from mlflow.types import TensorSpec as MlflowTensor
 
 from edge_runtime.errors import SessionError
 from edge_runtime.model_files import MODEL, check_model, model_files
-from edge_runtime.session import RUNTIME
+from edge_runtime.settings import TensorSpec
 from tasks.errors import RegistryError, SystemFailure, one_line
+from tasks.registry.anchors import ANCHOR, ANCHOR_RECORD, Anchor, AnchorState
 from tasks.registry.artifacts import check_inside
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
 from tasks.registry.edge_versions import (
@@ -35,6 +40,8 @@ from tasks.registry.runs import Runs
 DEPLOYED = "deployed"
 PREVIOUS = "previous"
 REFERENCE = "reference"
+Found = TypeVar("Found")
+Tensors: TypeAlias = tuple[Sequence[TensorSpec], Sequence[TensorSpec]]
 
 
 class EdgeModels:
@@ -53,19 +60,49 @@ class EdgeModels:
         """Return the release that was deployed there before."""
         return self._by_alias(device, PREVIOUS)
 
-    def reference(self, device: str, without: str) -> EdgeVersion | None:
+    def reference(self, device: str, without: int | None = None) -> EdgeVersion | None:
         """Return what gates compare with: the last release that passed, up to the one that is deployed.
 
-        One that was published against its gates is none. A release under the run key `without` is left out: it is the
-        one that is being decided, by a run that was killed after it had published.
+        One that was published against its gates is none. The release `without` is left out: it is the one that is
+        being decided, by a run that was killed after it had published.
         """
         deployed = self.deployed(device)
         if deployed is None:
             return None
-        known = [each for each in self.releases(device) if each.passed and each.run_key != without]
+        known = [each for each in self.releases(device) if each.passed and each.release != without]
         return max(
             (each for each in known if each.release <= deployed.release), key=lambda each: each.release, default=None
         )
+
+    def anchor(self, device: str, without: int | None = None) -> Anchor | None:
+        """Return what cumulative margins are held against, None before a release has passed.
+
+        That is the release that a person named, else the one that was named as the first that passed. The release
+        `without` is being decided, and is left out unless a person chose it. Raises AnchorLost where the anchor is
+        missing, was published against its gates since, or is another one than the alias names.
+        """
+        return self._anchor_state(device).anchor(without)
+
+    def set_anchor(self, device: str, release: int, *, by: str, when: str, reason: str) -> Anchor:
+        """Move the anchor to a release that passed, and keep who moved it, when and why, on its page.
+
+        Raises RegistryError where there is no such release, or where it was published against its gates.
+        """
+        known = {each.release: each for each in self.releases(device)}
+        edge, name = known.get(release), edge_name(self.model, device)
+        if edge is None:
+            got = f"releases {', '.join(map(str, sorted(known)))}" if known else "no release"
+            raise RegistryError(f"{name}: expected release {release} to be there, got {got}; choose one of those")
+        if not edge.passed:
+            raise RegistryError(
+                f"{name}: expected a release that passed its gates as the anchor, got release {release}, which was "
+                "published against them; choose another"
+            )
+        anchor = Anchor(edge, by, when, reason)
+        for key, text in anchor.tags.items():
+            self.client.set_model_version_tag(edge.name, edge.version, key, text)
+        self._name_anchor(anchor)
+        return anchor
 
     def releases(self, device: str) -> list[EdgeVersion]:
         """Return every release of a device class; versions that Edgewright did not register are left out."""
@@ -81,10 +118,11 @@ class EdgeModels:
         """Change the description and the tags of a version's page."""
         return self._describe(self.client.get_model_version(edge.name, edge.version), description, tags)
 
-    def fetch(self, edge: EdgeVersion, folder: Path) -> Path:
+    def fetch(self, edge: EdgeVersion, folder: Path, named_by: str = "the alias `deployed`") -> Path:
         """Download a release into a folder and return the path of its graph; its weights lie beside it.
 
         Raises SystemFailure when it is not the model that was published: that says nothing about any candidate.
+        `named_by` is what a person moves then.
         """
         what = f"{edge.name} version {edge.version}"
         try:
@@ -93,25 +131,32 @@ class EdgeModels:
         except (MlflowException, OSError) as error:
             raise SystemFailure(
                 f"{what}: expected its file in the registry, got {one_line(error)}; "
-                "restore the artifact store, or move the alias `deployed` to a version that still has its file"
+                f"restore the artifact store, or move {named_by} to a version that still has its file"
             ) from error
         try:
             check_model(path, edge.file_sha256)
         except SessionError as error:
             raise SystemFailure(
-                f"{what}: {error} So it was changed after publication: restore it, or move the alias `deployed` to an "
-                "intact version"
+                f"{what}: {error} So it was changed after publication: restore it, or move {named_by} to an intact "
+                "version"
             ) from error
         return path
 
-    def keep(self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str) -> Candidate:
-        """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured."""
+    def keep(
+        self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str, tensors: Tensors = ((), ())
+    ) -> Candidate:
+        """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured.
+
+        `tensors` are its inputs and outputs, which MLflow shows as the model's signature.
+        """
+        from edge_runtime.session import RUNTIME
+
         what = f"{lineage.source_model} version {lineage.source_version}"
         _check_unchanged(file, expected, what)
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             # named by content: another file of the same run must not take the place of one that was judged
             folder = f"model-{expected[:12]}"
-            wrapped = _as_mlflow_model(file, Path(scratch) / "model")
+            wrapped = _as_mlflow_model(file, Path(scratch) / "model", tensors)
             _check_unchanged(wrapped / MODEL, expected, what)
             runs.folder(run, wrapped, folder)
         return Candidate(lineage, run, folder, expected, RUNTIME)
@@ -144,6 +189,8 @@ class EdgeModels:
         release whose number is below that of the deployed one is registered and moves no alias.
         """
         edge = self._registered(device, candidate, number, description, tags)
+        if edge.passed:
+            self._name_first_anchor(device, edge)
         now = self.deployed(device)
         if now is not None and now.release > number:
             return edge
@@ -154,6 +201,22 @@ class EdgeModels:
         self.client.set_registered_model_alias(edge.name, DEPLOYED, edge.version)
         self.client.set_model_version_tag(edge.name, edge.version, WAS_DEPLOYED, "true")
         return edge
+
+    def _name_first_anchor(self, device: str, edge: EdgeVersion) -> None:
+        """Name a release as the anchor where it is the first that passed; complete what was killed while it did."""
+        state = self._anchor_state(device)
+        is_first = state.record is None and not any(each.passed for each in state.releases if each != edge)
+        if is_first or (state.record == Anchor(edge).record and state.alias is None):
+            self._name_anchor(Anchor(edge))
+
+    def _name_anchor(self, anchor: Anchor) -> None:
+        self.client.set_registered_model_tag(anchor.edge.name, ANCHOR_RECORD, anchor.record)
+        self.client.set_registered_model_alias(anchor.edge.name, ANCHOR, anchor.edge.version)
+
+    def _anchor_state(self, device: str) -> AnchorState:
+        model = self._registered_model(device)
+        record, alias = (None, None) if model is None else (model.tags.get(ANCHOR_RECORD), model.aliases.get(ANCHOR))
+        return AnchorState(self.model, device, record, None if alias is None else str(alias), self.releases(device))
 
     def was_deployed(self, device: str, number: int) -> bool:
         """Tell whether the alias has named a release, whatever a person has moved it to since."""
@@ -199,10 +262,20 @@ class EdgeModels:
         return EdgeVersion.of(self.client.get_model_version(known.name, known.version))
 
     def _by_alias(self, device: str, alias: str) -> EdgeVersion | None:
-        name = edge_name(self.model, device)
+        model = self._registered_model(device)
+        version = None if model is None else model.aliases.get(alias)
+        found = None if model is None or version is None else self._version(model.name, version)
+        return None if found is None else EdgeVersion.of(found)
+
+    def _registered_model(self, device: str) -> RegisteredModel | None:
+        return self._found(lambda: self.client.get_registered_model(edge_name(self.model, device)))
+
+    def _version(self, name: str, version: str) -> ModelVersion | None:
+        return self._found(lambda: self.client.get_model_version(name, version))
+
+    def _found(self, ask: Callable[[], Found]) -> Found | None:
         try:
-            version = self.client.get_registered_model(name).aliases.get(alias)
-            return None if version is None else EdgeVersion.of(self.client.get_model_version(name, version))
+            return ask()
         except MlflowException as error:
             if error.error_code == MISSING:
                 return None
@@ -236,14 +309,29 @@ def edge_name(model: str, device: str) -> str:
     return f"{model}-{device}"
 
 
-def _as_mlflow_model(file: Path, folder: Path) -> Path:
+def _as_mlflow_model(file: Path, folder: Path, tensors: Tensors) -> Path:
     """Wrap a model as MLflow's onnx flavour; its files stay byte for byte those that ship."""
+    import onnx
+
     mlflow.onnx.save_model(
-        onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False
-    )
+        onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False,
+        signature=_signature_of(tensors),
+    )  # fmt: skip
     for name, path in model_files(file).items():
         shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
     return folder
+
+
+def _signature_of(tensors: Tensors) -> ModelSignature | None:
+    """Return MLflow's signature of inputs and outputs; None where they are not known."""
+    inputs, outputs = tensors
+    return ModelSignature(_schema(inputs), _schema(outputs)) if inputs and outputs else None
+
+
+def _schema(tensors: Sequence[TensorSpec]) -> Schema:
+    sizes = [[-1 if size is None else size for size in tensor.shape] for tensor in tensors]
+    named = zip(tensors, sizes, strict=True)
+    return Schema([MlflowTensor(np.dtype(tensor.dtype), shape, tensor.name) for tensor, shape in named])
 
 
 def _check_unchanged(file: Path, measured: str, what: str) -> None:

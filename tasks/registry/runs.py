@@ -1,5 +1,6 @@
 """Runs, the pages of MLflow that people look at: one per version and recipe, with child runs per stage and device."""
 
+import json
 import logging
 import re
 import tempfile
@@ -10,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
 from tasks.errors import RegistryError, one_line
 from tasks.processes import Process
@@ -26,12 +27,16 @@ VERSION = "edgewright.version"
 MODEL = "edgewright.model"
 DEVICE = "edgewright.device"
 DEVICE_KEY = "edgewright.device_key"
+QUESTION_KEY = "edgewright.question_key"
 ANSWER = "edgewright.answer"
 UNDECIDED = "undecided"
 """The answer of a run that learned nothing of the version: it is asked again."""
 FAILED = ("error", UNDECIDED)
 """Answers of runs that failed."""
 CLOSED = "edgewright.closed_because"
+NOTE = "mlflow.note.content"
+LONGEST_NAME = 250
+LONGEST_DIGEST = 36
 
 
 class Runs:
@@ -63,14 +68,52 @@ class Runs:
         found = self.search({MLFLOW_PARENT_RUN_ID: parent, STAGE: stage})
         return str(found[0].info.run_id) if found else None
 
-    def device(self, parent: str, version: str, device: str, key: str) -> str:
-        """Return the child run that works on a device's answer; one that gave an answer is not taken up again."""
+    def device(self, parent: str, version: str, device: str, key: str, question: str = "") -> str:
+        """Return the child run that works on a device's answer; one that gave an answer is not taken up again.
+
+        `question` is the part of the key that people decide on.
+        """
         for run in self.search({MLFLOW_PARENT_RUN_ID: parent, DEVICE_KEY: key}):
             if ANSWER not in run.data.tags:
                 return self._taken_up(run)
         fixed = {STAGE: device, DEVICE: device, DEVICE_KEY: key, VERSION: version, MODEL: self.model, **_own()}
-        tags = {MLFLOW_PARENT_RUN_ID: parent, **fixed}
-        return str(self.client.create_run(self.experiment, run_name=device, tags=tags).info.run_id)
+        tags = {MLFLOW_PARENT_RUN_ID: parent, QUESTION_KEY: question, **fixed}
+        return str(self.client.create_run(self.experiment, run_name=_run_name(fixed), tags=tags).info.run_id)
+
+    def name_by(self, run: str, answer: str) -> None:
+        """Name the run of a version or a device with what came of it, such as `digits v3 camera: refused`."""
+        name = _run_name(self.tags(run))
+        if name:
+            self.client.update_run(run, name=f"{name}: {answer}"[:LONGEST_NAME])
+
+    def data(self, run: str, workload: str, splits: Mapping[str, tuple[int, str]]) -> None:
+        """Log the data of a run as MLflow's datasets: for each split its number of rows and its sha256."""
+        name = workload.rpartition(":")[2]
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=f"{name} {split}",
+                    digest=sha256[:LONGEST_DIGEST],
+                    source_type="code",
+                    source=json.dumps({"workload": workload, "split": split, "sha256": sha256}),
+                    profile=json.dumps({"num_rows": rows}),
+                ),
+                [InputTag(MLFLOW_DATASET_CONTEXT, split)],
+            )
+            for split, (rows, sha256) in splits.items()
+        ]
+        self.client.log_inputs(run, inputs)
+
+    def offer_view(self, key: str, title: str, tags: Sequence[str]) -> None:
+        """Offer a view of the experiment's list with these tags as columns; the experiment's description links to it.
+
+        A description that a person wrote stays.
+        """
+        state = {"selectedColumns": [f"tags.`{tag}`" for tag in tags]}
+        self.client.set_experiment_tag(self.experiment, f"mlflow.sharedViewState.{key}", json.dumps(state))
+        if NOTE not in self.client.get_experiment(self.experiment).tags:
+            link = f"#/experiments/{self.experiment}/runs?viewStateShareKey={key}"
+            self.client.set_experiment_tag(self.experiment, NOTE, f"[{title}]({link})")
 
     def close_dead(self) -> list[str]:
         """Close as KILLED the runs that were left RUNNING by processes that have ended; returns their ids.
@@ -169,7 +212,7 @@ class Runs:
     def _taken_up(self, run: Run) -> str:
         """Return the id of a run that was closed or left behind, which is this process's from now on."""
         found = str(run.info.run_id)
-        self.client.update_run(found, status="RUNNING")
+        self.client.update_run(found, status="RUNNING", name=_run_name(run.data.tags) or None)
         if CLOSED in run.data.tags:
             self.client.delete_tag(found, CLOSED)
         for key, value in _own().items():
@@ -191,6 +234,13 @@ class Runs:
                 [self.experiment], condition, max_results=1000, order_by=newest, page_token=token
             )
         )
+
+
+def _run_name(tags: Mapping[str, str]) -> str:
+    """Return the name of a version's or a device's run before it has an answer; empty for the run of a stage."""
+    if VERSION not in tags:
+        return ""
+    return " ".join([tags[MODEL], f"v{tags[VERSION]}", *([tags[DEVICE]] if DEVICE in tags else [])])
 
 
 def _own() -> dict[str, str]:

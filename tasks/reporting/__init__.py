@@ -4,34 +4,35 @@ In come a device's attempts and judgement; out go the outcome, the report that e
 outcome is known first: the report, the history and the records are made from it.
 """
 
-from tasks.reporting.gate_report import decision, report_content
-from tasks.reporting.losses import LayerLosses, layer_losses
-from tasks.reporting.outcomes import (
+from tasks.outcomes import (
+    CONTENT,
     REPORT,
     DeviceFailure,
     DeviceOutcome,
     Outcome,
-    accuracy,
     device_answers,
-    device_outcome,
     history,
     read_line,
+    read_report,
     until_now,
     why,
 )
+from tasks.reporting.gate_report import decision, report_content
+from tasks.reporting.judged_device import accuracy, device_outcome
+from tasks.reporting.losses import LayerLosses, layer_losses
+from tasks.reporting.planned_gates import DevicePlan, earlier_verdicts, plan_gates
 from tasks.reporting.recording import (
-    CONTENT,
     RECIPE,
     VERDICT,
     decision_tags,
     description,
     open_run,
-    read_report,
     record_answer,
     record_device,
     record_failure,
     record_line,
     record_outcome,
+    record_report,
     record_search,
     recorded_steps,
     release_tags,
@@ -44,6 +45,7 @@ __all__ = [
     "VERDICT",
     "DeviceFailure",
     "DeviceOutcome",
+    "DevicePlan",
     "LayerLosses",
     "Outcome",
     "accuracy",
@@ -52,9 +54,11 @@ __all__ = [
     "description",
     "device_answers",
     "device_outcome",
+    "earlier_verdicts",
     "history",
     "layer_losses",
     "open_run",
+    "plan_gates",
     "read_line",
     "read_report",
     "record_answer",
@@ -62,6 +66,7 @@ __all__ = [
     "record_failure",
     "record_line",
     "record_outcome",
+    "record_report",
     "record_search",
     "recorded_steps",
     "release_tags",

@@ -1,24 +1,36 @@
 """The content of one device's gate report, gathered from the judgement, the attempts and the history."""
 
-import getpass
+import inspect
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from prefect.runtime import deployment, flow_run
-
 from deployments.answers import NOT_A_NUMBER
-from model_compression.onnx_files import optimized_operators
+from edge_runtime.model_files import MODEL, weights_of
+from model_compression.onnx_files import graph_tensors, optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
-from quality_gates.report import HistoryRow, ReportContent, RungRow, Side, SizePoint, SliceValue
+from quality_gates.report import (
+    DataSplit,
+    HistoryRow,
+    Origin,
+    ReportContent,
+    RungRow,
+    ShippedFile,
+    Side,
+    SizePoint,
+    SliceValue,
+)
 from quality_gates.verdict import Verdict
 from tasks.compression import Snapshot, Student, Trajectory, float_bytes
 from tasks.emulation import answering_of
 from tasks.job import Job
+from tasks.outcomes import DeviceOutcome, history, history_row, until_now
+from tasks.reporting.judged_device import accuracy, figures_of
 from tasks.reporting.losses import LayerLosses, ledger
-from tasks.reporting.outcomes import DeviceOutcome, accuracy, figures_of, history, history_row, until_now
-from tasks.reporting.row_findings import confusion, mistakes, negative_flips, shown_flips, slice_rows
+from tasks.reporting.row_findings import confusion, flips, mistakes, slice_rows
+from tasks.reporting.trigger import trigger
 from tasks.selection import Attempt, Climb, Judgement, pareto
 from tasks.store import libraries
 from tasks.upstream import DeviceContext
@@ -32,11 +44,10 @@ def report_content(
     job, device, verdict, evidence = context.job, context.device, judgement.verdict, judgement.evidence
     deployed, compared = judgement.deployed_version, judgement.reference_version
     reference = evidence.deployed if compared else evidence.parent
-    flips = negative_flips(evidence.candidate, reference)
     past = [row for _, row in history(context.runs, context.edge_models, device.name)]
     current = _current_row(context, judgement, outcome)
     critical = job.recipe.critical_slices
-    sizes = _float_sizes(context, trajectory, climb)
+    sizes, started_by = _float_sizes(context, trajectory, climb), trigger().sentence
     return ReportContent(
         model=job.model,
         version=job.version,
@@ -45,7 +56,7 @@ def report_content(
         published=outcome.published,
         deployed_version=deployed,
         decision=decision(verdict, deployed),
-        **_answers(context, evidence.candidate),
+        **_answers(context, evidence),
         scores_are_shares=outcome.scores_are_shares,
         sides=tuple(_sides(job, climb, judgement)),
         turns=evidence.turns,
@@ -61,11 +72,11 @@ def report_content(
         history=until_now(past, current),
         critical=str(critical[0]) if critical else None,
         slices=tuple(slice_rows(job, evidence)),
-        flips=() if flips is None else tuple(shown_flips(job, flips)),
-        flips_total=None if flips is None else len(flips),
+        **flips(job, evidence, compared is not None),
         flips_against=f"{_role(judgement)} version {compared}" if compared else "the parent",
         representativeness=judgement.representativeness,
-        lineage=tuple(_lineage(context, trajectory, evidence.candidate).items()),
+        lineage=tuple(_lineage(context, trajectory, judgement, started_by).items()),
+        origin=_origin(context, climb.chosen.file.path, evidence.candidate, started_by),
     )
 
 
@@ -92,8 +103,11 @@ def decision(verdict: Verdict, deployed: str | None) -> str:
     return f"Refused; {stays}."
 
 
-def _answers(context: DeviceContext, candidate: ModelEvidence) -> dict[str, Any]:
+def _answers(context: DeviceContext, evidence: Evidence) -> dict[str, Any]:
     """Return the content about the CPU that the rows were answered on."""
+    if evidence.withheld is not None:
+        return {"answers": f"No test row was read: {evidence.withheld.reason} {evidence.withheld.remedy}"}
+    candidate = evidence.candidate
     missing, cpu = candidate.unanswered, candidate.answered_on
     if missing is not None:
         return {"answers": f"No answers were taken on the device's CPU: {missing.reason} {missing.remedy}"}
@@ -168,29 +182,59 @@ def _operators(attempt: Attempt) -> str:
     return ", ".join(f"{count} {name}" for name, count in optimized_operators(attempt.file.path).items())
 
 
-def _trigger() -> str:
-    """Name the trigger of this run: a deployment of Prefect, or a person."""
-    if deployment.name:
-        return f"Prefect deployment {deployment.name}, flow run {flow_run.name}"
-    return f"{getpass.getuser()}, by hand"
+def _origin(context: DeviceContext, file: Path, candidate: ModelEvidence, started_by: str) -> Origin:
+    """Gather the origin of a judged file; of one that could not be measured nothing is read here."""
+    job, sha256 = context.job, candidate.file_sha256
+    inputs, outputs = graph_tensors(file) if candidate.failure is None else ((), ())
+    files = {} if sha256 is None else {MODEL: sha256} | {path.name: path.name for path in weights_of(file)}
+    return Origin(
+        purpose=_purpose(job),
+        recipe=job.recipe.name,
+        recipe_sha256=job.recipe.digest,
+        splits=tuple(DataSplit(name=name, rows=len(each), sha256=each.digest) for name, each in job.splits.items()),
+        files=tuple(ShippedFile(name=name, sha256=digest) for name, digest in files.items()),
+        inputs=inputs,
+        outputs=outputs,
+        toolchain=tuple(libraries().items()),
+        started_by=started_by,
+        run=context.device_run,
+    )
 
 
-def _lineage(context: DeviceContext, trajectory: Trajectory, candidate: ModelEvidence) -> dict[str, str]:
-    job, device, origin = context.job, context.device, context.lineage
+def _purpose(job: Job) -> str:
+    """Return the first paragraph of what the workload's own class says of itself; empty where it says nothing."""
+    told = type(job.workload).__doc__
+    return "" if told is None else " ".join(inspect.cleandoc(told).split("\n\n")[0].split())
+
+
+def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgement, started_by: str) -> dict[str, str]:
+    job, device, origin, candidate = context.job, context.device, context.lineage, judgement.evidence.candidate
     return {
         "upstream model": f"{origin.source_model} version {origin.source_version}",
         "recipe": f"{origin.recipe}, {origin.recipe_digest}",
         "workload": job.recipe.workload,
         **_described(job),
         **{f"{name} split": f"{len(split)} rows, {split.digest}" for name, split in job.splits.items()},
+        **({} if judgement.anchor is None else {"anchor": judgement.anchor.sentence}),
+        **_shared(job),
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
-        "layers kept whole": "; ".join(f"{item.layer}: {item.reason}" for item in trajectory.protected) or "none",
+        "layers kept whole": "; ".join(f"layer {item.layer}, as {item.reason}" for item in trajectory.protected)
+        or "none",
         "file": candidate.file_sha256 or "not measured",
-        "triggered by": _trigger(),
+        "started by": started_by,
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }
+
+
+def _shared(job: Job) -> dict[str, str]:
+    """Return how the splits are divided: the column of the groups, and rows that two splits share with the reason."""
+    workload = job.workload
+    groups = {} if workload.group is None else {"groups": f"{workload.group}, in one split each"}
+    if not job.shared_rows:
+        return groups
+    return groups | {"shared rows": f"{'; '.join(map(str, job.shared_rows))}: {workload.shared_rows}"}
 
 
 def _described(job: Job) -> dict[str, str]:

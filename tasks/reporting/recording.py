@@ -2,23 +2,36 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import ValidationError
 
 from edge_runtime.model_files import model_bytes
 from quality_gates.evidence import Evidence
-from quality_gates.report import ReportContent, render_html, report_tables
+from quality_gates.report import (
+    ReportContent,
+    attestation,
+    data_table,
+    decision_lines,
+    figure_table,
+    gate_table,
+    render_html,
+    render_model_card,
+    report_tables,
+    tensor_table,
+)
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Step, Trajectory
-from tasks.errors import RegistryError, one_line
+from tasks.errors import one_line
 from tasks.job import Job
+from tasks.outcomes import CONTENT, DECISION, REPORT, SIZE, WORST_GATE, DeviceFailure, DeviceOutcome, Outcome
 from tasks.registry import (
     ANSWERS,
     APPROVED_UNTIL,
     NOT_ANSWERED,
+    NOTE,
     OF_WORKLOAD,
     UNDECIDED,
     Answers,
@@ -26,13 +39,16 @@ from tasks.registry import (
     Runs,
     Upstream,
 )
-from tasks.reporting.outcomes import REPORT, DeviceFailure, DeviceOutcome, Outcome, accuracy, figures_of
+from tasks.reporting.judged_device import accuracy, figures_of
+from tasks.reporting.trigger import TRIGGER, trigger
 from tasks.selection import Attempt, Judgement
 from tasks.store import libraries
 from tasks.upstream import Context, DeviceContext
 
-CONTENT = "report.json"
 VERDICT = "verdict.json"
+MODEL_CARD = "model-card.md"
+ATTESTATION = "attestation.json"
+LONGEST_DESCRIPTION = 5000
 RECIPE = "recipe.json"
 STEPS = "steps.json"
 logger = logging.getLogger("edgewright")
@@ -45,12 +61,14 @@ def open_run(job: Job) -> tuple[Runs, str]:
     tags = {
         "edgewright.recipe": recipe.name,
         "edgewright.recipe_digest": recipe.digest,
-        "mlflow.note.content": f"Version {job.version} of `{job.model}` for "
-        f"{', '.join(device.name for device in recipe.devices)}.",
+        NOTE: f"Version {job.version} of `{job.model}` for {', '.join(device.name for device in recipe.devices)}.",
     }
     run = runs.parent(job.version, job.run_key, f"{job.model} v{job.version}", tags)
     libraries_used = {f"library.{name}": version for name, version in libraries().items()}
-    runs.log(run, params={"model": job.model, "version": job.version, "recipe": recipe.digest, **libraries_used})
+    params = {"model": job.model, "version": job.version, "recipe": recipe.digest, **libraries_used}
+    runs.log(run, params=params, tags=trigger().tags)
+    _record_data(job, runs, run)
+    runs.offer_view("answers", "Runs with decision, worst gate and size", (DECISION, WORST_GATE, SIZE))
     runs.text(run, RECIPE, recipe.model_dump_json(indent=2))
     runs.text(run, "data.json", json.dumps(job.data, indent=2))
     return runs, run
@@ -116,44 +134,59 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
         child,
         params={"device": context.device.name, "rung": chosen.rung.title, "snapshot": chosen.snapshot.title},
         metrics=_metrics(job, judgement.evidence) | _gate_metrics(verdict),
-        tags=decision_tags(content) | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
+        tags=_started(runs, context.run) | {f"edgewright.gate.{gate.name}": gate.outcome for gate in verdict.gates},
     )
-    runs.text(child, REPORT, render_html(content))
-    runs.text(child, CONTENT, content.model_dump_json())
+    _record_data(job, runs, child)
+    record_report(runs, child, content)
     runs.text(child, RECIPE, job.recipe.model_dump_json(indent=2))
     runs.text(child, VERDICT, verdict.unapproved.model_dump_json(indent=2))
     for name, rows in report_tables(content).items():
         runs.table(child, f"{name}.json", rows)
     measured = str(verdict.file_sha256)
-    return context.edge_models.keep(runs, child, chosen.file.path, context.lineage, measured)
+    origin = content.origin
+    tensors = ((), ()) if origin is None else (origin.inputs, origin.outputs)
+    return context.edge_models.keep(runs, child, chosen.file.path, context.lineage, measured, tensors)
+
+
+def _started(runs: Runs, run: str) -> dict[str, str]:
+    """Return the tags of a version's run that say who or what started it."""
+    tags = runs.tags(run)
+    return {name: tags[name] for name in TRIGGER if name in tags}
+
+
+def _record_data(job: Job, runs: Runs, run: str) -> None:
+    runs.data(run, job.recipe.workload, {name: (len(split), split.digest) for name, split in job.splits.items()})
+
+
+def record_report(runs: Runs, run: str, content: ReportContent) -> None:
+    """Log a report in every form: page, content, model card, attestation, the run's tags and its description."""
+    runs.text(run, REPORT, render_html(content))
+    runs.text(run, CONTENT, content.model_dump_json())
+    runs.text(run, MODEL_CARD, render_model_card(content))
+    statement = attestation(content)
+    if statement is not None:
+        runs.text(run, ATTESTATION, statement.decode())
+    runs.log(run, tags=decision_tags(content) | {NOTE: description(content, runs, run)})
 
 
 def release_tags(content: ReportContent, run: str) -> dict[str, str]:
     """Return the tags of a release's page in the registry, beside its lineage; the workload's words are among them."""
     said = {name: text for name, text in content.lineage if name in OF_WORKLOAD}
     described = {f"edgewright.{name}": text for name, text in said.items()}
-    return decision_tags(content) | described | {"edgewright.report": f"runs:/{run}/{REPORT}"}
-
-
-def read_report(runs: Runs, run: str) -> ReportContent:
-    """Return the content of a device's gate report. Raises RegistryError where it is missing or has another form."""
-    try:
-        return ReportContent.model_validate_json(runs.read_text(run, CONTENT))
-    except ValidationError as error:
-        raise RegistryError(
-            f"run {run}: expected a {CONTENT} of this release of Edgewright, got another form "
-            f"({error.error_count()} differences); compress the version again"
-        ) from error
+    decision = "published" if content.verdict.approval is None else "approved"
+    return decision_tags(content) | described | {DECISION: decision, "edgewright.report": f"runs:/{run}/{REPORT}"}
 
 
 def record_line(runs: Runs, line: DeviceOutcome) -> None:
     """Record the answer of one device on its run."""
-    Answers(runs).record(line.run_id, line.answer, line.model_dump(mode="json"))
+    runs.log(line.run_id, tags=line.tags)
+    Answers(runs).record(line.run_id, line.answer, line.model_dump(mode="json"), shown=line.in_a_line)
 
 
 def record_failure(runs: Runs, run: str, failure: DeviceFailure) -> None:
     """Record the error that ended a device's run."""
     answer = UNDECIDED if failure.asked_again else "error"
+    runs.log(run, tags={DECISION: answer})
     Answers(runs).record(run, answer, failure.model_dump(mode="json"))
 
 
@@ -166,10 +199,11 @@ def record_outcome(job: Job, runs: Runs, outcome: Outcome) -> None:
 def record_answer(tracking_uri: str, runs: Runs, outcome: Outcome, answer_key: str | None = None) -> None:
     """Record the answer on each device on the version's run and on the upstream version's page."""
     run, verdicts = outcome.run_id, {f"edgewright.{device.device}": device.verdict for device in outcome.devices}
-    runs.log(run, metrics={"published": sum(device.published for device in outcome.devices)}, tags=verdicts)
+    published = sum(device.published for device in outcome.devices)
+    runs.log(run, metrics={"published": published}, tags=verdicts | outcome.tags)
     tags = {**verdicts, "edgewright.answer": outcome.answer, "edgewright.run": run}
     Upstream(tracking_uri).tag(outcome.model, outcome.version, tags)
-    Answers(runs).record(run, outcome.answer, outcome.model_dump(mode="json"), answer_key)
+    Answers(runs).record(run, outcome.answer, outcome.model_dump(mode="json"), answer_key, shown=outcome.in_a_line)
 
 
 def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
@@ -205,7 +239,6 @@ def decision_tags(content: ReportContent) -> dict[str, str]:
     tags = {
         "edgewright.verdict": content.verdict.outcome,
         "edgewright.verdict_sha256": content.verdict.sha256,
-        "edgewright.decision": content.decision,
         "edgewright.why": " ".join(content.verdict.reasons) or content.verdict.headline,
         ANSWERS: content.instruction_set or NOT_ANSWERED,
     }
@@ -220,11 +253,27 @@ def decision_tags(content: ReportContent) -> dict[str, str]:
 
 
 def description(content: ReportContent, runs: Runs, child: str) -> str:
-    """Return the text of the edge model version's page; its link is relative to the server that shows it."""
+    """Return the text of the edge model version's page and of the run's; its link is relative to the server.
+
+    MLflow's databases hold 5,000 characters: sections that do not fit are left to the model card.
+    """
     link = f"#/experiments/{runs.experiment}/runs/{child}/artifacts"
-    approval = content.verdict.approval
-    reasons = [f"- {reason}" for reason in content.verdict.reasons]
-    source = f"Made from version {content.version} of `{content.model}`. [The gate report]({link}): `{REPORT}`."
-    answers = [] if approval is None else ["", f"Approved by {approval.name}: {approval.reason}"]
-    unproven = ["", f"⚠ **Not proven:** {content.answers}"] if content.is_unproven else []
-    return "\n".join([f"**{content.decision}** {content.verdict.headline}", *reasons, *unproven, *answers, "", source])
+    source = (
+        f"Made from version {content.version} of `{content.model}`. [The gate report]({link}): `{REPORT}`, the model "
+        f"card: `{MODEL_CARD}`, the attestation: `{ATTESTATION}`."
+    )
+    text = "\n".join([*decision_lines(content), "", source])
+    for section in _sections(content):
+        longer = f"{text}\n\n" + "\n".join(section)
+        text = longer if len(longer) <= LONGEST_DESCRIPTION else text
+    return text[:LONGEST_DESCRIPTION]
+
+
+def _sections(content: ReportContent) -> Iterator[list[str]]:
+    """Yield the parts of a description, the most needed first."""
+    yield gate_table(content.verdict.gates)
+    yield figure_table(content)
+    if content.origin is not None:
+        yield [f"Started by: {content.origin.started_by}."]
+        yield data_table(content.origin)
+        yield tensor_table(content.origin)

@@ -1,17 +1,22 @@
-"""Findings on the test rows: slices, flipped rows, and classes that are taken for one another."""
+"""Findings on rows: slices and classes that are taken for one another as counts of test rows, and flipped rows.
 
-from collections.abc import Iterator
+Who sees a test row with its answer may train on it, and then nothing is left to judge by. So rows are shown of the
+validation split, unless the recipe allows those of test.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from deployments.user_calls import call_user_code
-from deployments.workload import Split
+from deployments.workload import Split, SplitName
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import UNLISTED, Evidence, ModelEvidence, flipped_rows, in_slice, paired, slice_table
 from quality_gates.policy import SliceCondition
 from quality_gates.report import Confusion, FlippedRow, Mistake, SliceRow, png_base64
-from quality_gates.statistics import ClassTable
+from quality_gates.statistics import ClassTable, is_shown_to_differ
 from tasks.job import Job, right_answers
 
 SHOWN_FLIPS = 24
@@ -24,20 +29,45 @@ def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
     """Yield the models' accuracy on each value of each slice column; nothing where rows are damaged."""
     models = {"parent": evidence.parent, "deployed": evidence.deployed, "candidate": evidence.candidate}
     frames = {name: model.rows for name, model in models.items() if model is not None and model.rows is not None}
+    if not frames:
+        return  # no test row was read
     columns = [str(column) for column in job.splits["test"].slices.columns]
     try:
         table = slice_table(frames, columns)
     except EvidenceError:
         return  # damaged rows are a failed gate, which says so
-    critical = job.recipe.critical_slices
+    rows = next(iter(frames.values()))
+    critical = _critical_rows(job, rows)
     for (column, value), lines in table.groupby(["column", "value"], sort=False, dropna=False):
         figures = dict(zip(lines["model"], lines["accuracy"], strict=True))
         yield SliceRow(
             slice=f"{column}: {value}" if str(value).endswith(UNLISTED) else f"{column} = {value}",
             n=int(lines["n"].iloc[0]),
-            critical=SliceCondition(column=str(column), equals=_plain(value)) in critical,
+            critical=_rows_of(rows, str(column), value) in critical,
+            vs_deployed_shown=_differs(frames, "deployed", str(column), value),
+            vs_parent_shown=_differs(frames, "parent", str(column), value),
             **{str(name): float(figure) for name, figure in figures.items()},
         )
+
+
+def _critical_rows(job: Job, rows: pd.DataFrame) -> set[bytes]:
+    """Return the masks of the critical slices; a slice is one of them also where a gate names its class instead."""
+    masks = (_where(rows, condition) for condition in job.recipe.critical_slices)
+    return {mask.tobytes() for mask in masks if mask.any()}
+
+
+def _rows_of(rows: pd.DataFrame, column: str, value: object) -> bytes:
+    return _where(rows, SliceCondition(column=column, equals=_plain(value))).tobytes()
+
+
+def _differs(frames: Mapping[str, pd.DataFrame], reference: str, column: str, value: object) -> bool:
+    """Return True where the candidate is shown to differ from a reference on the rows of a slice."""
+    if reference not in frames or "candidate" not in frames:
+        return False
+    rows = paired(frames["candidate"], frames[reference], reference)
+    if not str(value).endswith(UNLISTED):
+        rows = rows[rows[column] == value]
+    return is_shown_to_differ(rows["candidate_score"].to_numpy(), rows["reference_score"].to_numpy())
 
 
 def _plain(value: object) -> str | int | float | bool:
@@ -45,8 +75,31 @@ def _plain(value: object) -> str | int | float | bool:
     return plain if isinstance(plain, str | int | float | bool) else str(plain)
 
 
+def flips(job: Job, evidence: Evidence, compared: bool) -> dict[str, Any]:
+    """Return the report's fields about flipped rows: counts, and some rows of the split that may be shown.
+
+    They flipped against the reference release where there is one to be `compared` with, else against the parent.
+    """
+    found = {"test": _flipped(evidence, compared)}
+    if evidence.validation is not None:
+        found["validation"] = _flipped(evidence.validation, compared)
+    shown: SplitName = "test" if job.recipe.show_test_rows else "validation"
+    counts = {split: None if rows is None else len(rows) for split, rows in found.items()}
+    rows = found.get(shown)
+    return {
+        "flips": () if rows is None else tuple(shown_flips(job, rows, shown)),
+        "flips_from": shown,
+        "flips_total": counts["test"],
+        "flips_validation": counts.get("validation"),
+    }
+
+
+def _flipped(evidence: Evidence, compared: bool) -> pd.DataFrame | None:
+    return negative_flips(evidence.candidate, evidence.deployed if compared else evidence.parent)
+
+
 def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) -> pd.DataFrame | None:
-    """Return the test rows that only the reference got right; None where the rows cannot be compared."""
+    """Return the rows that only the reference got right; None where the rows cannot be compared."""
     if candidate.rows is None or reference is None or reference.rows is None:
         return None
     try:
@@ -55,21 +108,21 @@ def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) ->
         return None
 
 
-def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
-    """Yield some flipped rows, those of critical slices first, as the release owner must see these."""
-    test = job.splits["test"]
-    told = right_answers(job.workload, test)
-    in_critical = np.zeros(len(flips), dtype=bool)
+def shown_flips(job: Job, flipped: pd.DataFrame, split: SplitName) -> Iterator[FlippedRow]:
+    """Yield some flipped rows of a split, those of critical slices first, as the release owner must see these."""
+    rows = job.splits[split]
+    told = right_answers(job.workload, rows)
+    in_critical = np.zeros(len(flipped), dtype=bool)
     for condition in job.recipe.critical_slices:
-        in_critical |= _where(flips, condition)
-    ordered = pd.concat([flips[in_critical], flips[~in_critical]])
+        in_critical |= _where(flipped, condition)
+    ordered = pd.concat([flipped[in_critical], flipped[~in_critical]])
     for _, row in ordered.head(SHOWN_FLIPS).iterrows():
         index = int(row["row_id"])
-        picture, text = _shown(job, test, index)
-        slices = [f"{column} = {_short(row[column])}" for column in test.slices.columns]
+        picture, text = _shown(job, rows, f"of {split} row {index}", index)
+        slices = [f"{column} = {_short(row[column])}" for column in rows.slices.columns]
         yield FlippedRow(
             row_id=str(index),
-            label=_short(test.targets[index] if told is None else told[index]),
+            label=_short(rows.targets[index] if told is None else told[index]),
             reference_prediction=_short(row["reference_prediction"]),
             candidate_prediction=_short(row["candidate_prediction"]),
             slice=", ".join(slices),
@@ -78,14 +131,14 @@ def shown_flips(job: Job, flips: pd.DataFrame) -> Iterator[FlippedRow]:
         )
 
 
-def _shown(job: Job, test: Split, row: int) -> tuple[np.ndarray | None, str | None]:
-    """Return the picture and the text of a test row, None for what the workload does not have."""
-    workload, which = job.workload, f"of test row {row}"
+def _shown(job: Job, rows: Split, which: str, row: int) -> tuple[np.ndarray | None, str | None]:
+    """Return the picture and the text of a row, None for what the workload does not have."""
+    workload = job.workload
     said = f"workload `{job.recipe.workload}`: expected"
     picture = call_user_code(
-        lambda: workload.picture(test, row), f"{said} a picture {which}", "correct Workload.picture"
+        lambda: workload.picture(rows, row), f"{said} a picture {which}", "correct Workload.picture"
     )
-    text = call_user_code(lambda: workload.text(test, row), f"{said} a text {which}", "correct Workload.text")
+    text = call_user_code(lambda: workload.text(rows, row), f"{said} a text {which}", "correct Workload.text")
     return picture, text
 
 

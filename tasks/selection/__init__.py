@@ -6,6 +6,7 @@ the gates on the test rows. Validation rows decide while searching; test rows de
 
 from tasks.selection.attempts import Attempt, Climb, DeviceTrials, Model, References, Trials, references
 from tasks.selection.ladder import Judgement, climb, judge
+from tasks.selection.looks import ledger_of, next_look, take_look, warn_of_worn_rows, withheld
 from tasks.selection.search import pareto
 
 __all__ = [
@@ -18,6 +19,11 @@ __all__ = [
     "Trials",
     "climb",
     "judge",
+    "ledger_of",
+    "next_look",
     "pareto",
     "references",
+    "take_look",
+    "warn_of_worn_rows",
+    "withheld",
 ]

@@ -10,14 +10,15 @@ from prefect.cache_policies import NO_CACHE
 from deployments.rungs import PostTraining, Rung
 from edge_runtime.measurement import RESOURCES
 from model_compression.errors import QuantizationError
-from quality_gates.evidence import Evidence
+from quality_gates.evidence import Evidence, Unanswered
 from quality_gates.gates import decide
 from quality_gates.representativeness import Representativeness
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Snapshot, Student, Trajectory
-from tasks.measurement import measure_for, timed_in_turns
-from tasks.registry import EdgeVersion
+from tasks.measurement import measure_for, measured_again, timed_in_turns
+from tasks.registry import Anchor, EdgeVersion
 from tasks.selection.attempts import Attempt, Climb, Model, References, Trials, closest
+from tasks.selection.looks import take_look
 from tasks.selection.parity_runs import parity
 from tasks.selection.search import search, why_chosen
 from tasks.upstream import DeviceContext
@@ -36,6 +37,7 @@ class Judgement:
     reference: EdgeVersion | None = None
     held_against: int | None = None
     representativeness: Representativeness | None = None
+    anchor: Anchor | None = None
 
     @property
     def deployed_version(self) -> str | None:
@@ -172,17 +174,31 @@ def _is_all_integers(rung: Rung) -> bool:
 def judge(references: References, chosen: Attempt, representativeness: Representativeness | None = None) -> Judgement:
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it.
 
-    Its times are taken in turns with those of the models that it is compared with.
+    The look is recorded before. Where the split's looks are all taken, no row is read and every gate is inconclusive.
+    Times are taken in turns with those of the models that it is compared with. Where a gate limits its times or its
+    memory, they are taken again in fresh processes.
     """
-    context, file = references.context, chosen.file.path
-    beside = references.beside(measure_for(context, file, "test"), "test")
+    context, look = references.context, take_look(references.context)
     evidence = replace(
-        timed_in_turns(context, beside, references.files(file), "test"),
+        _evidence(references, chosen) if look.withheld is None else _blind(references, chosen, look.withheld),
         validation=references.beside(chosen.measured, "validation"),
-        parity=parity(context, chosen.file, chosen.snapshot, "test"),
         representativeness=representativeness,
     )
-    verdict = decide(context.job.recipe.policy(context.device), evidence)
+    verdict = look.closed(decide(context.job.recipe.policy(context.device), evidence))
     return Judgement(
-        verdict, evidence, references.deployed, references.reference, references.held_against, representativeness
-    )
+        verdict, evidence, references.deployed, references.reference, references.held_against, representativeness,
+        references.anchor,
+    )  # fmt: skip
+
+
+def _evidence(references: References, chosen: Attempt) -> Evidence:
+    context, file = references.context, chosen.file.path
+    beside = references.beside(measure_for(context, file, "test"), "test")
+    timed = timed_in_turns(context, beside, references.files(file), "test")
+    repeated = measured_again(context, timed, file, "test")
+    return replace(repeated, parity=parity(context, chosen.file, chosen.snapshot, "test"))
+
+
+def _blind(references: References, chosen: Attempt, withheld: Unanswered) -> Evidence:
+    """Return the evidence where the test rows may not be looked at; the file is still known by its digest."""
+    return references.without_rows(chosen.measured, "test", withheld)

@@ -67,7 +67,8 @@ class DeviceContext(Context):
     @cached_property
     def device_run(self) -> str:
         """Id of the child run that shows this device; one that gave an answer before is not taken up again."""
-        return self.runs.device(self.run, self.job.version, self.device.name, self.key)
+        question = self.job.question_key(self.device)
+        return self.runs.device(self.run, self.job.version, self.device.name, self.key, question)
 
     @property
     def lineage(self) -> Lineage:

@@ -2,18 +2,32 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.answers import BETWEEN, prediction_task
 from deployments.custom_metrics import load_custom_metrics
+from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.recipe import Recipe, read_recipe
-from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
+from deployments.workload import (
+    DeploymentSample,
+    Split,
+    SplitName,
+    Workload,
+    check_leaks,
+    load_workload,
+    near_rows_of,
+    read_sample,
+    read_splits,
+)
 from quality_gates.errors import PolicyError
+from quality_gates.evidence import KnownClasses, SliceIndex
 from quality_gates.gates import (
     Calibration,
     Flips,
@@ -25,8 +39,9 @@ from quality_gates.gates import (
     plan,
     unproven,
     unseen_classes,
+    without_floor,
 )
-from quality_gates.policy import NAMED
+from quality_gates.policy import NAMED, SliceCondition
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job, known_classes, labelled_rows, right_answers
@@ -35,6 +50,12 @@ from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
 SHOWN = 5
+MANY_ROWS = 20_000  # above which looking for shared rows takes seconds
+_ANCHOR_ALONE = (
+    "expected a total over a number of looks beside gates against the anchor, got none, so that the anchor bounds the "
+    "mean loss of many versions and not that of 19 in 20 sequences; set it, such as {total: 0.05, looks: 10}, where "
+    "the test rows are enough for it"
+)
 CLASSES = "biuOSU"  # kinds of arrays that name classes; a float is a measured value
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
@@ -95,12 +116,27 @@ def check_recipe(path: Path) -> tuple[Recipe, dict[SplitName, Split]]:
     return recipe, splits
 
 
-def plan_of(path: Path, discordance: float) -> list[tuple[str, list[PlanLine]]]:
-    """Return (device, a line per gate) for each device; raises ConfigurationError or PreflightError."""
+@dataclass(frozen=True, eq=False)
+class PlannedRecipe:
+    """A recipe whose gates are planned, with what is known of test and validation rows, and other splits' classes."""
+
+    recipe: Recipe
+    test: pd.DataFrame
+    validation: pd.DataFrame
+    classes: KnownClasses
+    group: str | None
+
+    def lines(self, device: DeviceProfile, discordance: float) -> list[PlanLine]:
+        """Return a line for each gate of a device."""
+        return list(plan(self.recipe.policy(device), self.test, discordance, self.classes, self.group))
+
+
+def plan_of(path: Path) -> PlannedRecipe:
+    """Read what the gates of a recipe can be planned by; raises ConfigurationError or PreflightError."""
     recipe, splits = check_recipe(path)
     workload = load_workload(recipe.workload)
-    rows, known = labelled_rows(workload, splits["test"]), known_classes(workload, splits)
-    return [(device.name, list(plan(recipe.policy(device), rows, discordance, known))) for device in recipe.devices]
+    test, validation = (labelled_rows(workload, splits[name]) for name in ("test", "validation"))
+    return PlannedRecipe(recipe, test, validation, known_classes(workload, splits), workload.group)
 
 
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:
@@ -108,6 +144,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
         load_custom_metrics(recipe.gates)
         workload = load_workload(recipe.workload)
         splits = read_splits(workload)
+        check_leaks(workload, splits)
         sample = read_sample(workload, splits) if recipe.representativeness else None
         check_gates_fit(workload, recipe.gates)
     except ConfigurationError as error:
@@ -122,6 +159,7 @@ def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split],
 
 def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mapping[SplitName, Split]) -> None:
     """Warn of classes without rows where the recipe would need some, and of gates that show little."""
+    _warn_of_shared_rows(workload, splits)
     try:
         _warn_of_missing_classes(workload, splits)
     except ConfigurationError as error:
@@ -129,6 +167,49 @@ def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mappin
     _warn_of_unseen_classes(path, recipe, workload, splits)
     if (said := unproven(recipe.gates)) is not None:
         logger.warning("%s: key `gates`: %s", path, said)
+    bare = without_floor(recipe.gates, SliceIndex(labelled_rows(workload, splits["test"])))
+    if bare:
+        logger.warning("%s: key `gates`: %s", path, _said_of_floors(recipe, bare))
+    if recipe.asks_for_anchor and recipe.alpha_spending is None:
+        logger.warning("%s: key `alpha_spending`: %s", path, _ANCHOR_ALONE)
+
+
+def _said_of_floors(recipe: Recipe, bare: Iterable[SliceCondition]) -> str:
+    slices = "; ".join(map(str, bare))
+    follows = (
+        "a first release there is published without, as the recipe accepts"
+        if recipe.first == "accept"
+        else "a first release there is inconclusive"
+    )
+    return (
+        f"expected a `limit` on a metric for every critical slice, got none where {slices}, so that {follows}; add one "
+        "with this `slice`, or on the recall `of` the class where that is the target, at the least that is of use"
+    )
+
+
+def _warn_of_shared_rows(workload: Workload, splits: Mapping[SplitName, Split]) -> None:
+    """Warn of rows that two splits share for a stated reason, and of those that are nearly the same.
+
+    Raises ConfigurationError where Workload.text fails.
+    """
+    rows = sum(map(len, splits.values()))
+    if rows > MANY_ROWS:
+        logger.info("looking for rows that the splits share, among %d", rows)
+    for each in check_leaks(workload, splits):
+        if each.is_leak:
+            logger.warning(
+                "expected no row in two splits, got %s; the workload says why: %s", each, workload.shared_rows
+            )
+        elif each.judging == "validation":
+            logger.warning(
+                "expected calibration rows that are no validation rows, got %s; take them from the train split", each
+            )
+    for near in near_rows_of(workload, splits):
+        logger.warning(
+            "expected different rows in the splits, got %s; look at these examples, and drop such rows in "
+            "Workload.split if they show the same thing",
+            near,
+        )
 
 
 def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:

@@ -102,6 +102,11 @@ def test_the_policy_has_the_recipes_gates_and_the_devices_budgets() -> None:
     }
 
 
+def test_test_rows_are_shown_only_where_a_recipe_says_so() -> None:
+    assert read_recipe(SMALLEST).show_test_rows is False
+    assert read_recipe(SMALLEST.with_name("everything.yaml")).show_test_rows is True
+
+
 @pytest.mark.parametrize(("accepted", "consequence"), [(False, "fail"), (True, "warn")])
 def test_the_instruction_set_is_a_gate_of_every_device_and_of_no_search(accepted: bool, consequence: str) -> None:
     recipe = read_recipe(SMALLEST)

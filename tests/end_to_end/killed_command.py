@@ -53,12 +53,12 @@ class Steps:
 
 def main(events: Path, at: int, arguments: list[str]) -> None:
     import flows.cli
-    from flows.environment import prepare
+    from flows.environment import HOME, prepare
 
-    prepare(flows.cli.HOME)
+    prepare(HOME)
     from mlflow import MlflowClient
 
-    steps = Steps(events, at, flows.cli.HOME.resolve())
+    steps = Steps(events, at, HOME.resolve())
     for name in [name for name in vars(MlflowClient) if name.startswith(WRITES)]:
         setattr(MlflowClient, name, steps.counted(name, getattr(MlflowClient, name)))
     sys.addaudithook(steps.audit)

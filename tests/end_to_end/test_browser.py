@@ -14,8 +14,8 @@ import pytest
 import flows.compress
 from quality_gates.report import ReportContent, render_html
 from tasks.delivery import approve_version
+from tasks.outcomes import DeviceOutcome
 from tasks.registry import Runs
-from tasks.reporting import DeviceOutcome
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
 from tests.end_to_end.tiny.variants import take_off_decorators, write_variant

@@ -18,8 +18,8 @@ from quality_gates.report import ReportContent
 from tasks.delivery import approve_version
 from tasks.delivery import publication as publish
 from tasks.errors import PublishError, RegistryError
+from tasks.outcomes import DeviceOutcome
 from tasks.registry import EdgeModels, Runs
-from tasks.reporting import DeviceOutcome
 from tasks.workspace import Workspace
 from tests.flows.conftest import Variant
 

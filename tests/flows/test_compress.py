@@ -39,6 +39,36 @@ def test_a_candidate_that_holds_is_published_and_reported(world: Workspace, vari
     runs = Runs(world.tracking_uri, "tiny")
     report = Path(runs.client.download_artifacts(device.run_id, "report.html")).read_text()
     assert "the first model on this device" in report
+    whole, shown = (runs.client.get_run(run) for run in (outcome.run_id, device.run_id))
+    assert whole.info.run_name.startswith("tiny v1: published (plain: closest: ")
+    assert shown.info.run_name.startswith("tiny v1 plain: published (closest: ")
+    assert [len(run.inputs.dataset_inputs) for run in (whole, shown) if run.inputs] == [4, 4]
+    statement = json.loads(runs.read_text(device.run_id, "attestation.json"))
+    graph = next(blob for blob in read_bundle(folder).manifest.blobs if blob.name == "model.onnx")
+    assert statement["subject"] == [{"name": "model.onnx", "digest": {"sha256": graph.sha256}}]
+    assert f"| test | 300 | {Tiny().split('test').digest} |" in runs.read_text(device.run_id, "model-card.md")
+    registered = runs.client.get_model_version("tiny-plain", "1")
+    assert "| accuracy against parent | Pass |" in str(registered.description)
+
+
+def test_no_artifact_holds_a_test_row_unless_the_recipe_allows_it(world: Workspace, variant: Variant) -> None:
+    runs, budget = Runs(world.tracking_uri, "tiny"), {"budgets": {"size_kb": 3}}
+    (kept, shown) = (
+        flows.compress.compress("tiny", "1", variant(name, {"show_test_rows": allowed}, budget), world).devices[0]
+        for name, allowed in (("kept", False), ("shown", True))
+    )
+    content, open_one = (
+        ReportContent.model_validate_json(runs.read_text(line.run_id, "report.json")) for line in (kept, shown)
+    )
+    assert (content.flips_from, open_one.flips_from) == ("validation", "test")
+    assert content.flips and content.flips_total and open_one.flips
+    labels = Tiny().split("validation").targets
+    assert all(row.label == str(labels[int(row.row_id)]) for row in content.flips)
+    names = {item.path for item in runs.client.list_artifacts(kept.run_id) if not item.is_dir}
+    told = {name for name in names if "row_id" in runs.read_text(kept.run_id, name)}
+    assert {"gates.json", "outcome.json", "model-card.md"} <= names and told == {"report.json", "flips.json"}
+    assert "test row " not in runs.read_text(kept.run_id, "report.html")
+    assert "test row " in runs.read_text(shown.run_id, "report.html")
 
 
 @pytest.mark.parametrize("part", ["graph", "weights"])

@@ -11,8 +11,8 @@ from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
 from tasks.delivery import approve_version
 from tasks.emulation import availability as available
+from tasks.outcomes import DeviceOutcome
 from tasks.registry import EdgeModels, Runs
-from tasks.reporting import DeviceOutcome
 from tasks.workspace import Workspace
 from tests.flows.conftest import Variant
 from tests.tasks.emulation import needed

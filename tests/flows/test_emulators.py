@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.instruction_sets import CPUS
-from flows import cli, console
+from flows import cli, emulated_cpus
 from tasks.emulation.sysroot import CONTENTS, Root, _pinned, root_folder
 
 WIDE = {"COLUMNS": "300"}
@@ -22,7 +22,7 @@ def test_every_cpu_is_listed_with_what_is_missing(monkeypatch: pytest.MonkeyPatc
 
 def test_what_is_prepared_is_not_fetched_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli, "HOME", tmp_path)
-    monkeypatch.setattr("flows.console.platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("flows.emulated_cpus.platform.machine", lambda: "x86_64")
     fetched: list[str] = []
 
     def fetch(home: Path, machine: str) -> Root:
@@ -32,7 +32,7 @@ def test_what_is_prepared_is_not_fetched_again(monkeypatch: pytest.MonkeyPatch, 
         (folder / CONTENTS).write_text("\n".join(_pinned()))
         return Root(folder, "digest")
 
-    monkeypatch.setattr(console, "prepare_root", fetch)
+    monkeypatch.setattr(emulated_cpus, "prepare_root", fetch)
     for _ in range(2):
         shown = CliRunner().invoke(cli.app, ["emulators", "--prepare"], env=WIDE)
         assert shown.exit_code == 0, shown.output

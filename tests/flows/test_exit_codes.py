@@ -11,7 +11,7 @@ from deployments.errors import ConfigurationError
 from edge_runtime.errors import BundleError, MeasurementFailed, MeasurementInterrupted
 from flows.exit_codes import KEPT_LOGS, code_of, ending_of
 from tasks.errors import PreflightError, RegistryError, RegistryUnavailable, SystemFailure
-from tasks.reporting import Outcome
+from tasks.outcomes import Outcome
 
 
 def outcome(answer: Any) -> Outcome:

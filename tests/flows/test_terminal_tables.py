@@ -10,13 +10,14 @@ from deployments.device import shipped_devices
 from flows.console import frontier_table, outcome_table, table_of_history
 from flows.listings import devices_table, plan_table
 from flows.terminal_tables import Column, Row, TerminalTable
+from quality_gates.foresight import JointChance
 from quality_gates.gates import PlanLine
 from quality_gates.report import HistoryRow
-from tasks.reporting import DeviceOutcome, Outcome
+from tasks.outcomes import DeviceOutcome, Outcome
 from tests.quality_gates.report import examples
-from tests.tasks.reporting.recorded import NEW
+from tests.tasks.outcomes.recorded import NEW
 
-WIDTHS = [80, 120]
+WIDTHS = [80, 100, 120]
 DEVICE = "arm-board-of-the-packing-line"
 WHY = "Accuracy on scratches fell by 4.0 points, more than the 2.0 points that the gate against deployed allows."
 
@@ -90,7 +91,8 @@ def test_the_frontier_is_whole_at_every_width(width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_plan_keeps_the_names_of_gates_whole(width: int) -> None:
     gate = "recall on scratches of the packing line against deployed"
-    lines = shown(plan_table("recipe on press", [PlanLine(gate, 1200, 99_000, "no: " + "more rows, " * 9)]), width)
+    line = PlanLine(gate, 1200, 99_000, "no: " + "more rows, " * 9)
+    lines = shown(plan_table("recipe on press", [line], JointChance(0.1, {gate: 0.1}, (), 1200, None, 0)), width)
     assert any(gate in line for line in lines) and max(map(len, lines)) <= width
     assert ("rows 1,200" in in_words(lines)) == (width == 80) and "more rows, more rows" in in_words(lines)
 

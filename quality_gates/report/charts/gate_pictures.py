@@ -59,7 +59,12 @@ class IntervalPicture:
 
 
 def is_drawable(gate: GateResult) -> bool:
-    """Return True for a gate with an interval, or an estimate that is a difference, to put against its threshold."""
+    """Return True for a gate with an interval, or an estimate that is a difference, to put against its threshold.
+
+    A resource is drawn as a bar against its limit, also where its noise is known.
+    """
+    if is_resource(gate):
+        return False
     bounded = any(finite(value) is not None for value in (gate.lower, gate.upper))
     return bounded or (finite(gate.estimate) is not None and unit_of(gate).difference)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from quality_gates.report.content import Confusion, Matrix
+from quality_gates.report.content import Confusion, Matrix, is_shown
 from quality_gates.report.quantities import MINUS, percent
 
 SHALLOWEST, DEEPEST = 10, 55  # percent of the tone: less is not seen, on more the numbers could not be read
@@ -90,10 +90,20 @@ def _change(confusion: Confusion, reference: Matrix) -> _Shown:
         change = changes[line][column]
         if not change:
             return "0", "empty", 0.0
+        if not _moves(confusion, reference, line, column):
+            return f"{change:+,}".replace("-", MINUS), "empty", 0.0
         better = (change > 0) is (line == column)
         return f"{change:+,}".replace("-", MINUS), "better" if better else "worse", abs(change) / largest
 
     return shown
+
+
+def _moves(confusion: Confusion, reference: Matrix, line: int, column: int) -> bool:
+    """Return True where a change is more than chance: rows of a label that are right are wrong ones seen otherwise."""
+    ours, theirs = confusion.candidate[line], reference[line]
+    if line == column:
+        return is_shown(sum(ours) - ours[column], sum(theirs) - theirs[column])
+    return is_shown(ours[column], theirs[column])
 
 
 def _words(confusion: Confusion, against: str, line: int, column: int) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployments.answers import LONGEST_DESCRIPTION, check_attributes, described
+from deployments.answers import LONGEST_DESCRIPTION, check_attributes, check_reason, described
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, check_row_of_outputs, read_splits
 from tests.deployments.example_rows import Rows
@@ -117,3 +117,22 @@ def test_targets_beyond_the_labels() -> None:
 
 def test_truth_values_are_described_too() -> None:
     assert described(np.array([[True], [False]])) == "targets (rows, 1) of bool from 0 to 1"
+
+
+@pytest.mark.parametrize(
+    ("reason", "got"),
+    [
+        ("", "got ''"),
+        (" ", "got ' '"),
+        ("it is  ", "got 'it is  '"),
+        (7, "got 7"),
+        ("x y z" * 101, "got 505 characters"),
+    ],
+)
+def test_a_reason_is_a_text_that_says_something(reason: object, got: str) -> None:
+    check_reason("shared_rows", None)
+    check_reason("shared_rows", "a sensor has few values")
+    with pytest.raises(ConfigurationError) as caught:
+        check_reason("shared_rows", reason)
+    expected = "expected `shared_rows` as a text of 3 words or more and at most 500 characters that says why, or None"
+    assert str(caught.value).startswith(f"{expected}, {got}; ")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from deployments.errors import ConfigurationError
-from deployments.workload import read_splits
+from deployments.workload import check_leaks, read_splits
 from deployments.workloads import shuttle
 
 ROWS = 2000
@@ -34,6 +34,17 @@ def test_splits_share_no_row_but_calibration_is_of_training() -> None:
     assert rows["calibration"] <= rows["train"]
     assert not rows["train"] & (rows["validation"] | rows["test"]) and not rows["validation"] & rows["test"]
     assert len(rows["train"] | rows["validation"] | rows["test"]) == ROWS
+
+
+def test_moments_with_the_values_of_a_test_row_are_in_the_test_alone(telemetry: pd.DataFrame) -> None:
+    sensors = list(shuttle.SENSORS)
+    for copy, original in ((5, 3), (6, 7), (12, 13)):  # train of test, train of validation, validation of test
+        telemetry.loc[copy, sensors] = telemetry.loc[original, sensors].to_numpy()
+    workload = shuttle.Shuttle()
+    rows = {name: set(indices) for name, indices in workload.rows.items()}
+    assert {3, 13} <= rows["test"] and 7 in rows["validation"]
+    assert not {5, 6} & (rows["train"] | rows["calibration"]) and 12 not in rows["validation"]
+    assert [each.judging for each in check_leaks(workload, read_splits(workload))] == ["calibration"]
 
 
 def test_rows_are_usable_and_sliced_by_state(telemetry: pd.DataFrame) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,16 @@ def test_a_crash_is_the_models_and_names_the_signal_and_the_last_lines(model: Pa
     assert "illegal instruction in kernel" in sentence
 
 
+@pytest.fixture
+def heard_signals() -> Iterator[None]:
+    """Signals that end a process by default, although a shell in the background lets its children ignore some."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGHUP)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("name", ["KILL", "TERM", "INT", "HUP", "USR1"])
 def test_a_signal_from_outside_says_nothing_about_the_model(model: Path, tmp_path: Path, name: str) -> None:
     sentence = _interruption(_request(model), python=_interpreter(tmp_path, f"kill -{name} $$; sleep 5"))

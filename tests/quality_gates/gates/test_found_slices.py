@@ -1,6 +1,7 @@
 """Slices that nobody named: planted ones are found and refused, and nothing is where nothing was planted."""
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from quality_gates.evidence import Evidence
 from quality_gates.gates import FoundSlices
 from tests.quality_gates.classed import seen
 
-GATE = FoundSlices(name="found", against="parent", min_rows=50, carried=5, margin=0.05, confidence=0.95)
+GATE = FoundSlices(name="found", against="parent", min_rows=110, carried=5, margin=0.15, confidence=0.95)
 
 
 def models(seed: int, lost: float, n: int = 4000) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -39,6 +40,47 @@ def test_a_planted_slice_is_found_and_refused_with_its_name() -> None:
 
 def test_where_nothing_was_lost_nothing_is_found() -> None:
     assert GATE.evaluate(evidence(0.0)).outcome == "pass"
+
+
+def test_a_pass_says_the_smallest_loss_that_it_could_have_found() -> None:
+    sentence = GATE.evaluate(evidence(0.0)).sentence
+    found = re.search(r"In a region of 110 rows, the smallest loss .* in 4 of 5 cases is ([\d.]+) points", sentence)
+    assert found is not None and 15 < float(found[1]) <= 30
+
+
+def test_rows_that_find_only_a_loss_far_beyond_the_margin_are_inconclusive() -> None:
+    few = {"min_rows": 25, "margin": 0.05}
+    seen_few = dataclasses.replace(seen(*models(0, 0.0, n=500)), validation=seen(*models(1, 0.0, n=500)))
+    result = GATE.model_copy(update=few).evaluate(seen_few)
+    assert result.outcome == "inconclusive" and result.blocking
+    assert "In a region of 25 rows, the smallest loss that it could have found" in result.sentence
+    assert result.remedy is not None and re.match(r"Set `min_rows` to about \d+", result.remedy)
+    warned = GATE.model_copy(update=few | {"on_inconclusive": "warn"}).evaluate(seen_few)
+    assert warned.outcome == "inconclusive" and not warned.blocking
+
+
+def test_the_min_rows_that_the_remedy_names_suffice() -> None:
+    narrow = GATE.model_copy(update={"min_rows": 25, "margin": 0.1})
+    remedy = narrow.evaluate(evidence(0.0)).remedy or ""
+    needed = int("".join(re.findall(r"about ([\d,]+)", remedy)).replace(",", ""))
+    assert narrow.model_copy(update={"min_rows": needed}).evaluate(evidence(0.0)).outcome == "pass"
+    assert narrow.model_copy(update={"min_rows": needed // 2}).evaluate(evidence(0.0)).outcome == "inconclusive"
+
+
+def test_a_shown_loss_fails_however_few_the_rows() -> None:
+    assert GATE.model_copy(update={"min_rows": 40}).evaluate(evidence(0.9)).outcome == "fail"
+
+
+def test_rows_without_a_region_that_is_large_enough_are_inconclusive() -> None:
+    result = GATE.model_copy(update={"min_rows": 3000}).evaluate(evidence(0.0))
+    assert result.outcome == "inconclusive" and "nothing could have been found" in result.sentence
+
+
+def test_regions_that_lost_but_have_too_few_test_rows_leave_it_open() -> None:
+    candidate, parent = models(0, 0.0)
+    elsewhere = [frame.assign(line=frame["line"] + 100, heat=frame["heat"] + 100) for frame in (candidate, parent)]
+    result = GATE.evaluate(dataclasses.replace(seen(*elsewhere), validation=seen(*models(1, 0.5))))
+    assert result.outcome == "inconclusive" and "none has 110 test rows" in result.sentence
 
 
 def test_a_loss_on_the_searched_rows_alone_is_no_finding() -> None:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from quality_gates.evidence import BatchLatency, Evidence, LatencyInTurns, ModelEvidence
+from quality_gates.evidence import BatchLatency, Evidence, LatencyInTurns, ModelEvidence, RepeatedFigures
 from quality_gates.gates import Limit
 from quality_gates.verdict import Verdict
 from tests.quality_gates.builders import evidence, failed, limit, resources, turn_latency
@@ -119,3 +119,49 @@ def test_several_rows_at_a_time_have_turns_of_their_own() -> None:
     assert gate.evaluate(seen).outcome == "fail"
     busy = replace(seen, turns=(QUIET, replace(BUSY, batch_size=8)))
     assert gate.evaluate(busy).asked_again
+
+
+def _repeated(*values: float, resource: str = "latency_p50_ms", disturbed: str = "", size: int = 1) -> Evidence:
+    said = {resource: disturbed} if disturbed else {}
+    return replace(evidence(), repeated=(RepeatedFigures(size, {resource: values}, said),))
+
+
+@pytest.mark.parametrize(
+    ("bound", "outcome"), [(2.5, "pass"), (2.1, "inconclusive"), (2.0, "inconclusive"), (1.7, "fail")]
+)
+def test_a_time_is_held_by_its_bounds_over_fresh_processes(bound: float, outcome: str) -> None:
+    result = limit("latency_p50_ms", bound).evaluate(_repeated(1.9, 2.0, 2.1, 2.05, 1.95))
+    assert (result.outcome, result.asked_again) == (outcome, False)
+    assert result.lower is not None and result.upper is not None and result.estimate is not None
+    assert result.lower < result.estimate < result.upper
+    assert "2.00 ms (95 % bounds 1.89 to 2.11 over 5 processes)" in result.sentence
+    assert result.blocking and (result.remedy is None) is (outcome == "pass")
+
+
+def test_a_value_within_noise_of_its_limit_says_how_far_away_it_must_be() -> None:
+    result = limit("latency_p50_ms", 2.0).evaluate(_repeated(1.9, 2.0, 2.1, 2.05, 1.95))
+    assert "too close to tell from the limit of 2 ms" in result.sentence
+    assert result.remedy is not None and "it varies too much to tell: make it 1.06 times faster" in result.remedy
+    warns = limit("latency_p50_ms", 2.0).model_copy(update={"on_inconclusive": "warn"})
+    assert not warns.evaluate(_repeated(1.9, 2.0, 2.1, 2.05, 1.95)).blocking
+
+
+def test_memory_is_held_by_its_bounds_too_and_bytes_are_exact() -> None:
+    seen = _repeated(11.0, 12.0, 13.0, resource="peak_rss_mb")
+    assert limit("peak_rss_mb", 12.5).evaluate(seen).outcome == "inconclusive"
+    assert limit("size_bytes", 50_000).evaluate(seen).outcome == "pass"
+
+
+def test_processes_that_were_disturbed_are_asked_again_unless_they_keep_the_limit_all_the_same() -> None:
+    busy = _repeated(1.9, 2.0, 2.1, disturbed="3 of 400 calls kept the CPU")
+    assert limit("latency_p50_ms", 2.0).evaluate(busy).asked_again
+    assert limit("latency_p50_ms", 1.0).evaluate(busy).asked_again
+    assert limit("latency_p50_ms", 3.0).evaluate(busy).outcome == "pass"
+
+
+def test_a_latency_of_several_rows_has_repeats_of_its_own() -> None:
+    gate = Limit.model_validate({"name": "eight", "resource": "latency_p50_ms", "at_most": 2.0, "batch_size": 8})
+    seen = _repeated(1.9, 2.0, 2.1, size=8)
+    seen = replace(seen, candidate=replace(seen.candidate, batches=(BatchLatency(8, 1.0, 1.0),)))
+    assert gate.evaluate(seen).outcome == "inconclusive"
+    assert limit("latency_p50_ms", 2.0).evaluate(seen).outcome == "pass"

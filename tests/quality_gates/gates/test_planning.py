@@ -146,8 +146,8 @@ def test_the_rows_of_a_flawless_candidate_are_the_fewest_that_the_gate_passes_on
     choice = Limit(name="a", metric="accuracy", at_least=at_least, confidence=0.95).choice
     for n, holds in ((fewest, True), (fewest - 1, False)):
         evidence = seen(answers(n))
-        _, lower, _, counted = value_with_bounds(choice, evidence.alone(), 0.95, evidence)
-        assert (counted, lower > at_least) == (n, holds)
+        bounds = value_with_bounds(choice, evidence.alone(), 0.95, evidence)
+        assert (bounds.n, bounds.lower > at_least) == (n, holds)
 
 
 @pytest.mark.parametrize(("score", "margin"), [("brier", 0.02), ("brier", 0.1), ("log_loss", 0.05)])
@@ -166,10 +166,15 @@ def test_a_calibration_gate_says_the_rows_on_which_alike_probabilities_pass(scor
 
 def test_gates_that_only_what_is_shown_stops_say_so() -> None:
     gain = planned(kind="plausibility", metric="recall", of="dent", gain_at_most=0.05)
-    regions: dict[str, Any] = {"against": "parent", "min_rows": 5, "carried": 3, "margin": 0.1}
-    loss = planned(kind="found_slices", **regions)
     assert (gain.rows, gain.answer) == (100, "yes: only a gain that is shown stops it, and few rows show none")
-    assert (loss.rows, loss.answer) == (1000, "yes: only a loss that is shown stops it, and few rows show none")
+
+
+@pytest.mark.parametrize(("min_rows", "answer"), [(5, "no"), (100, "no"), (250, "yes")])
+def test_found_slices_says_what_loss_a_region_of_its_smallest_size_can_show(min_rows: int, answer: str) -> None:
+    regions: dict[str, Any] = {"against": "parent", "min_rows": min_rows, "carried": 3, "margin": 0.1}
+    line = planned(kind="found_slices", **regions)
+    assert line.rows == 1000 and line.answer.startswith(f"{answer}: in a region of {min_rows} rows only a loss of ")
+    assert line.decidable is (line.needed is None) and (line.decidable or "set `min_rows` to" in line.answer)
 
 
 def test_parity_and_representativeness_are_no_matter_of_rows() -> None:

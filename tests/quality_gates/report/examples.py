@@ -6,17 +6,21 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.measurement import Figures
+from edge_runtime.settings import TensorSpec
 from quality_gates.evidence import Evidence, LatencyInTurns, ModelEvidence
 from quality_gates.gates import Gate, GatePolicy, Limit, NonInferiority, decide
 from quality_gates.policy import SliceCondition
 from quality_gates.report import (
     Confusion,
+    DataSplit,
     FlippedRow,
     HistoryRow,
     LedgerRow,
     Mistake,
+    Origin,
     ReportContent,
     RungRow,
+    ShippedFile,
     Side,
     SizePoint,
     SliceRow,
@@ -70,6 +74,20 @@ def policy(max_bytes: float = 20_000.0) -> GatePolicy:
     return GatePolicy(gates=tuple(gates))
 
 
+ORIGIN = Origin(
+    purpose="Reads digits off the meters of a hall.",
+    recipe="digits",
+    recipe_sha256="4f" * 32,
+    splits=(DataSplit(name="train", rows=1_000, sha256="1a" * 32), DataSplit(name="test", rows=420, sha256="2b" * 32)),
+    files=(ShippedFile(name="model.onnx", sha256="3c" * 32), ShippedFile(name="5e" * 32, sha256="5e" * 32)),
+    inputs=(TensorSpec("image", "float32", (None, 1, 8, 8)),),
+    outputs=(TensorSpec("scores", "float32", (None, 10)),),
+    toolchain=(("onnxruntime", "1.31.1"),),
+    started_by="ada on bench, by hand with compress",
+    run="6d" * 16,
+)
+
+
 def refused() -> ReportContent:
     """Version 3: as good as its own parent, but both have lost digit 8."""
     everything = Evidence(
@@ -85,7 +103,9 @@ def refused() -> ReportContent:
         decision="Refused; version 2 stays deployed.",
         slices=_slices(LOST_EIGHT, DEPLOYED_WRONG, LOST_EIGHT),
         flips=_flips(20),
-        flips_total=25,
+        flips_from="validation",
+        flips_validation=25,
+        flips_total=31,
         flips_against="deployed version 2",
     )
 
@@ -181,6 +201,7 @@ def _content(verdict: Verdict, **values: object) -> ReportContent:
             "history": _history(),
             "critical": "label = 8",
             "lineage": (("Source", "digits version 3"), ("Recipe digest", "sha256:4f5cf2a1"), ("Device", "mcu-large")),
+            "origin": ORIGIN,
             **values,
         }
     )

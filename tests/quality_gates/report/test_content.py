@@ -18,6 +18,15 @@ def test_content_from_before_the_turns_can_still_be_read() -> None:
     assert older == content.model_copy(update={"turns": ()})
 
 
+def test_content_from_before_the_splits_of_flips_shows_rows_of_test() -> None:
+    content = examples.undecided()
+    older = ReportContent.model_validate_json(
+        content.model_dump_json(exclude={"origin", "flips_from", "flips_validation"})
+    )
+    assert (older.flips_from, older.flips_validation, older.origin) == ("test", None, None)
+    assert older.flips == content.flips
+
+
 def test_content_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         examples.published().published = False

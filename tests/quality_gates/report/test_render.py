@@ -115,7 +115,7 @@ def test_the_outcome_is_told_by_a_symbol_and_a_word_beside_its_colour() -> None:
 def test_a_measurement_that_failed_leaves_no_picture_and_no_made_up_number() -> None:
     page = Page(render_html(examples.not_measured()))
     assert not [svg for svg in page.named("svg") if svg.get("class") in ("picture", "plot")]
-    assert "The rows could not be compared." in page.text
+    assert "The test rows could not be compared." in page.text
     assert "None of these models has both a size and an accuracy." in page.text
     assert not re.search(r"\bnan\b|\bNone\b(?! of these)", page.text)
 
@@ -161,10 +161,25 @@ def test_names_and_values_are_escaped_wherever_they_stand() -> None:
 
 def test_many_flipped_rows_are_capped_and_counted() -> None:
     content = examples.refused()
-    many = content.model_copy(update={"flips": content.flips * 3, "flips_total": 1234})
+    many = content.model_copy(update={"flips": content.flips * 3, "flips_validation": 1234})
     page = Page(render_html(many))
     assert len(page.named("img")) == MAX_FLIPS
     assert f"showing {MAX_FLIPS} of 1,234" in page.text
+
+
+def test_rows_say_of_which_split_they_are_and_test_rows_are_counted() -> None:
+    page = Page(render_html(examples.refused()))
+    assert "31 test rows that deployed version 2 gets right are wrong with the candidate" in page.text
+    assert "Test rows are counted and not shown" in page.text and "Validation rows that deployed version 2" in page.text
+    assert "validation row 1400" in page.text and "test row 14" not in page.text
+    allowed = Page(render_html(examples.undecided()))
+    assert "test row 1400" in allowed.text and "counted and not shown" not in allowed.text
+
+
+@pytest.mark.parametrize(("count", "said"), [(None, "rows could not be compared"), (0, "No validation row flipped")])
+def test_validation_rows_that_are_missing_are_told(count: int | None, said: str) -> None:
+    content = examples.refused().model_copy(update={"flips": (), "flips_validation": count})
+    assert said in Page(render_html(content)).text
 
 
 def test_rows_of_text_are_shown_as_text_and_cut_when_long() -> None:
@@ -217,6 +232,16 @@ def test_answers_of_another_instruction_set_are_amber_and_others_a_note() -> Non
     assert '<p class="note">Answers are taken elsewhere.</p>' in render_html(content)
     page = render_html(content.model_copy(update={"is_unproven": True}))
     assert '<p class="unproven"><strong>Not proven:</strong> Answers are taken elsewhere.</p>' in page
+
+
+def test_each_printed_page_has_run_digest_and_number() -> None:
+    content = examples.refused()
+    page = render_html(content)
+    below = page.partition("@page {")[2].partition("</style>")[0].partition("@page {")[2]
+    assert f'content: "run {"6d" * 16}\\A file sha256 –"' in below
+    assert 'content: "page " counter(page) " of " counter(pages)' in below
+    evil = examples.ORIGIN.model_copy(update={"run": '"; } </style><script>\\'})
+    assert "<script>" not in render_html(content.model_copy(update={"origin": evil}))
 
 
 def test_layers_have_a_line_each_or_a_reason() -> None:

@@ -1,19 +1,11 @@
 """The report in a terminal."""
 
-import io
+import pytest
 
-from rich.console import Console
-
-from quality_gates.report import ReportContent, render_text
+from quality_gates.report import SliceValue
+from quality_gates.verdict import Verdict
 from tests.quality_gates.report import examples
-
-
-def shown(content: ReportContent, width: int = 120) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(render_text(content))
-    file = console.file
-    assert isinstance(file, io.StringIO)
-    return file.getvalue()
+from tests.quality_gates.report.terminal import shown
 
 
 def test_the_verdict_comes_first_and_every_gate_has_a_line() -> None:
@@ -25,6 +17,22 @@ def test_the_verdict_comes_first_and_every_gate_has_a_line() -> None:
     assert "−59.5 pp" in recall and "−10.0 pp" in recall and recall.rstrip().endswith("42")
     size = next(line for line in lines if line.startswith("✓ pass") and " size " in line)
     assert "13.8 kB" in size and "20 kB" in size
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_nothing_is_wider_than_the_terminal_and_no_word_is_broken(width: int) -> None:
+    content = examples.refused()
+    slices = tuple(SliceValue(name=f"scratches of line {number}", value=0.5) for number in range(4))
+    ledger = tuple(row.model_copy(update={"slices": slices}) for row in content.ledger)
+    name = "recall on scratches of the packing line against deployed"
+    gates = (content.verdict.gates[0].model_copy(update={"name": name}), *content.verdict.gates[1:])
+    lines = shown(content.model_copy(update={"ledger": ledger, "verdict": Verdict.of(gates)}), width).splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines).split()
+    assert {"scratches", "packing", "deployed", "−59.5"} <= set(words)
+    headings = [line for line in lines if line.startswith("what each stage cost")]
+    assert sum(line.count("scratches of line") for line in headings) == 4 and len(headings) > 1
+    assert all(line.count("change") == 1 + line.count("scratches") - ("accuracy" not in line) for line in headings)
 
 
 def test_the_reasons_stand_between_the_verdict_and_the_gates() -> None:

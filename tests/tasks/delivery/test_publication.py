@@ -211,6 +211,27 @@ def test_what_was_judged_against_another_release_is_judged_again(
     assert counter.deployed() is not None and "2" not in counter.versions()
 
 
+def test_what_was_judged_against_another_anchor_is_judged_again(counter: Counter) -> None:
+    for version in ("3", "4"):
+        counter.other(version).publish()
+    fifth = counter.other("5")
+    anchored = verdict("pass", fifth.candidate.file_sha256)
+    gate = anchored.gates[0].model_copy(update={"against": "anchor", "metric": "accuracy"})
+    judged = fifth.publication(verdict=anchored.model_copy(update={"gates": (gate,)}), anchor=1)
+    counter.models.set_anchor("bench", 2, by="Ada", when="2026-11-27", reason="new sensors")
+    with pytest.raises(Overtaken, match=r"expected release 1 to be the anchor still, .*, got release 2"):
+        publish.fn(fifth.context, judged)
+    assert "5" not in counter.versions()
+    edge = counter.deployed()
+    assert edge is not None
+    counter.models.client.delete_registered_model_alias(edge.name, "anchor")
+    with pytest.raises(Overtaken, match=r"got no release under it\. Name the anchor: edgewright anchor set"):
+        publish.fn(fifth.context, replace(judged, anchor=2))
+    counter.models.set_anchor("bench", 2, by="Ada", when="2026-11-27", reason="new sensors")
+    publish.fn(fifth.context, replace(judged, anchor=2))
+    assert "5" in counter.versions()
+
+
 def test_a_bundle_that_cannot_be_written_leaves_the_aliases(counter: Counter) -> None:
     counter.job.workspace.target.parent.mkdir(parents=True)
     counter.job.workspace.target.write_text("in the way")

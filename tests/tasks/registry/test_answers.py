@@ -130,3 +130,12 @@ def test_a_text_is_found_on_whichever_run_of_a_device_has_it(book: Book) -> None
     assert book.device() != first
     assert book.answers.find_child_text("1", "device key", "approval.json") == "{}"
     assert book.answers.find_child_text("1", "another", "approval.json") is None
+
+
+def test_an_answer_is_found_by_its_question_whatever_the_toolchain(book: Book) -> None:
+    for key, answer in (("old toolchain", "refused"), ("new toolchain", "published"), ("newer", "undecided")):
+        run = book.runs.device(book.version(), "1", "gateway", key, "question")
+        book.answers.record(run, answer, {})
+        time.sleep(0.005)
+    assert [each.answer for each in book.answers.to_question("1", "question")] == ["published", "refused"]
+    assert list(book.answers.to_question("2", "question")) == list(book.answers.to_question("1", "another")) == []

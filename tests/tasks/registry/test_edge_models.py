@@ -11,37 +11,12 @@ import pytest
 from edge_runtime.files import sha256_of
 from edge_runtime.model_files import model_digest, model_files, weights_of
 from edge_runtime.session import RUNTIME
+from edge_runtime.settings import TensorSpec
 from tasks.errors import RegistryError, RegistryUnavailable, SystemFailure
-from tasks.registry import Candidate, EdgeModels, EdgeVersion, Lineage, Runs, edge_name
+from tasks.registry import Candidate, EdgeModels, EdgeVersion, edge_name
 from tasks.registry.client import client_for
 from tests.edge_runtime.models import linear_model, portable_model, weights
-
-DEVICE = "bench"
-
-
-class Shelf:
-    """The edge models of one upstream model, with runs that keep judged files."""
-
-    def __init__(self, tracking_uri: str, model: str, folder: Path) -> None:
-        self.runs = Runs(tracking_uri, model)
-        self.models = EdgeModels(tracking_uri, model)
-        self.folder = folder
-
-    def file(self, outputs: int = 3) -> Path:
-        return linear_model(self.folder / f"{outputs}.onnx", 6, outputs)
-
-    def keep(self, version: str, outputs: int = 3) -> Candidate:
-        key = f"key-{version}"
-        run = self.runs.child(self.runs.parent(version, key, f"m v{version}", {}), DEVICE)
-        file = self.file(outputs)
-        return self.models.keep(self.runs, run, file, self.lineage(version, key), sha256_of(file))
-
-    def release(self, version: str, number: int, outputs: int = 3, verdict: str = "pass") -> EdgeVersion:
-        tags = {"edgewright.verdict": verdict}
-        return self.models.release(DEVICE, self.keep(version, outputs), number, f"from {version}", tags)
-
-    def lineage(self, version: str, key: str) -> Lineage:
-        return Lineage(version, self.models.model, "tiny", "0" * 64, key)
+from tests.tasks.registry.shelf import DEVICE, Shelf
 
 
 @pytest.fixture
@@ -56,12 +31,24 @@ def test_a_judged_file_is_no_version_of_the_registered_model(shelf: Shelf) -> No
     assert shelf.models.releases(DEVICE) == []
 
 
+def test_a_kept_file_has_the_signature_of_its_tensors(shelf: Shelf) -> None:
+    file, origin = shelf.file(), shelf.lineage("1", "key-1")
+    run = shelf.runs.child(shelf.runs.parent("1", "key-1", "m v1", {}), DEVICE)
+    tensors = (TensorSpec("x", "float32", (None, 6)),), (TensorSpec("y", "float32", (None, 3)),)
+    kept = shelf.models.keep(shelf.runs, run, file, origin, sha256_of(file), tensors)
+    folder = shelf.runs.client.download_artifacts(run, kept.folder)
+    signature = mlflow.models.Model.load(folder).signature
+    assert signature is not None
+    assert [(each.name, each.shape) for each in signature.inputs] == [("x", (-1, 6))]
+    assert [(each.name, str(each.type)) for each in signature.outputs] == [("y", "float32")]
+
+
 def test_a_release_says_where_it_came_from(shelf: Shelf) -> None:
     edge = shelf.release("4", 1)
     name = edge_name(shelf.models.model, DEVICE)
     assert edge == EdgeVersion(name, "1", shelf.lineage("4", "key-4"), sha256_of(shelf.file()), 1, passed=True)
     client = shelf.models.client
-    assert client.get_registered_model(name).tags == {"edgewright.source_model": shelf.models.model}
+    assert client.get_registered_model(name).tags["edgewright.source_model"] == shelf.models.model
     assert client.get_model_version(name, "1").description == "from 4"
     assert shelf.models.was_deployed(DEVICE, 1) and not shelf.models.was_deployed(DEVICE, 2)
 
@@ -151,10 +138,11 @@ def test_previous_is_moved_before_deployed(shelf: Shelf, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(shelf.models.client, "set_registered_model_alias", spy)
     first, second = shelf.release("1", 1), shelf.release("2", 2, verdict="overridden")
-    assert moves == [("reference", "1"), ("deployed", "1"), ("previous", "1"), ("deployed", "2")]
+    first_moves = [("anchor", "1"), ("reference", "1"), ("deployed", "1")]
+    assert moves == [*first_moves, ("previous", "1"), ("deployed", "2")]
     assert shelf.models.deployed(DEVICE) == second
     assert shelf.models.previous(DEVICE) == first
-    assert shelf.models.reference(DEVICE, without="") == first
+    assert shelf.models.reference(DEVICE) == first
 
 
 def test_deploying_again_keeps_the_way_back(shelf: Shelf) -> None:
@@ -176,7 +164,7 @@ def test_a_version_of_before_releases_had_numbers_comes_before_all_others(shelf:
     shelf.models.client.delete_model_version_tag(edge.name, edge.version, "edgewright.release")
     old = shelf.models.deployed(DEVICE)
     assert old is not None and old.release == 0
-    assert shelf.models.reference(DEVICE, without="") == old
+    assert shelf.models.reference(DEVICE) == old
 
 
 def test_devices_have_aliases_of_their_own(shelf: Shelf) -> None:

@@ -60,6 +60,50 @@ def test_a_stage_has_one_child_run(runs: Runs) -> None:
     assert read(runs, child).info.run_name == "gateway"
 
 
+def test_a_run_is_named_by_what_came_of_it(runs: Runs) -> None:
+    parent = runs.parent("3", "named", f"{runs.model} v3", {})
+    device = runs.device(parent, "3", "camera", "named on camera")
+    assert read(runs, device).info.run_name == f"{runs.model} v3 camera"
+    runs.name_by(parent, "refused (camera: recall on 8, 9 kB)")
+    runs.name_by(device, "x" * 300)
+    assert read(runs, parent).info.run_name == f"{runs.model} v3: refused (camera: recall on 8, 9 kB)"
+    assert len(read(runs, device).info.run_name) == 250
+    stage = runs.child(parent, "baseline")
+    runs.name_by(stage, "refused")
+    assert read(runs, stage).info.run_name == "baseline"
+
+
+def test_a_run_that_is_taken_up_again_has_no_answer_in_its_name(runs: Runs) -> None:
+    run = runs.parent("1", "again", f"{runs.model} v1", {})
+    runs.name_by(run, "undecided")
+    runs.finish(run, failed=True)
+    assert runs.parent("1", "again", f"{runs.model} v1", {}) == run
+    assert read(runs, run).info.run_name == f"{runs.model} v1"
+
+
+def test_the_data_of_a_run_are_mlflows_datasets_once(runs: Runs) -> None:
+    run = runs.parent("1", "data", "m v1", {})
+    for _ in range(2):
+        runs.data(run, "shop.digits:Digits", {"train": (200, "a" * 64), "test": (42, "b" * 64)})
+    logged = read(runs, run).inputs
+    assert logged is not None and len(logged.dataset_inputs) == 2
+    inputs = {each.tags[0].value: each.dataset for each in logged.dataset_inputs}
+    test = inputs["test"]
+    assert (test.name, test.digest, json.loads(str(test.profile))) == ("Digits test", "b" * 36, {"num_rows": 42})
+    assert json.loads(test.source)["sha256"] == "b" * 64
+
+
+def test_a_view_of_the_list_is_offered_and_a_persons_description_stays(runs: Runs) -> None:
+    runs.offer_view("answers", "Answers", ["edgewright.answer", "edgewright.size"])
+    tags = runs.client.get_experiment(runs.experiment).tags
+    columns = json.loads(tags["mlflow.sharedViewState.answers"])["selectedColumns"]
+    assert columns == ["tags.`edgewright.answer`", "tags.`edgewright.size`"]
+    assert tags["mlflow.note.content"] == f"[Answers](#/experiments/{runs.experiment}/runs?viewStateShareKey=answers)"
+    runs.client.set_experiment_tag(runs.experiment, "mlflow.note.content", "Ours.")
+    runs.offer_view("answers", "Answers", ["edgewright.answer"])
+    assert runs.client.get_experiment(runs.experiment).tags["mlflow.note.content"] == "Ours."
+
+
 def test_metrics_of_none_are_left_out(runs: Runs) -> None:
     run = runs.parent("1", "key", "m v1", {})
     runs.log(run, metrics={"accuracy": 0.5, "deployed.accuracy": None, "rows": 3}, params={"rung": "PTQ"})

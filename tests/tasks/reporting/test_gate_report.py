@@ -39,12 +39,14 @@ def test_the_decision_in_words(outcome: str, deployed: str | None, words: str) -
 @pytest.fixture
 def job() -> Any:
     workload = Tiny()
-    recipe = SimpleNamespace(workload="tiny", critical_slices=[SliceCondition(column="label", equals=8)])
-    return SimpleNamespace(workload=workload, splits={"test": workload.split("test")}, recipe=recipe)
+    critical = [SliceCondition(column="label", equals=8)]
+    recipe = SimpleNamespace(critical_slices=critical, workload="tiny:Tiny", show_test_rows=False)
+    splits = {name: workload.split(name) for name in ("validation", "test")}
+    return SimpleNamespace(workload=workload, splits=splits, recipe=recipe)
 
 
-def rows(job: Any, wrong: np.ndarray) -> pd.DataFrame:
-    labels = job.splits["test"].targets
+def rows(job: Any, wrong: np.ndarray, split: str = "test") -> pd.DataFrame:
+    labels = job.splits[split].targets
     score = (~wrong).astype(float)
     predictions = np.where(wrong, -1, labels)
     return pd.DataFrame({"row_id": np.arange(len(labels)), "prediction": predictions, "score": score, "label": labels})
@@ -56,7 +58,7 @@ def test_flipped_rows_of_the_critical_slice_come_first_with_their_pictures(job: 
     candidate = ModelEvidence(rows(job, np.isin(labels, (1, 8))), None)
     flips = findings.negative_flips(candidate, reference)
     assert flips is not None and len(flips) == np.isin(labels, (1, 8)).sum()
-    shown = list(findings.shown_flips(job, flips))
+    shown = list(findings.shown_flips(job, flips, "test"))
     assert len(shown) == findings.SHOWN_FLIPS
     eights = int((labels == 8).sum())
     assert [row.label for row in shown[:eights]] == ["8"] * min(eights, findings.SHOWN_FLIPS)
@@ -69,7 +71,7 @@ def test_numbers_of_flipped_rows_have_three_digits(job: Any) -> None:
     wrong = rows(job, np.ones(len(test), dtype=bool)).assign(weight=1 / 3, prediction=0.123456)
     flips = findings.negative_flips(ModelEvidence(wrong, None), ModelEvidence(wrong.assign(score=1.0), None))
     assert flips is not None
-    shown = next(findings.shown_flips(job, flips))
+    shown = next(findings.shown_flips(job, flips, "test"))
     assert (shown.label, shown.candidate_prediction) == ("8", "0.123")
     assert shown.slice == "label = 8, weight = 0.333"
 
@@ -93,10 +95,45 @@ def test_operators_are_counted_of_files_that_could_be_measured_alone(
     assert report._operators(crashed) == ""  # type: ignore[arg-type]
 
 
+def both_splits(job: Any) -> Evidence:
+    """The candidate is wrong on eights of both splits, and the parent nowhere; another release is wrong everywhere."""
+
+    def models(split: str) -> Evidence:
+        labels = job.splits[split].targets
+        wrong = (labels == 8, np.zeros(len(labels), dtype=bool), np.ones(len(labels), dtype=bool))
+        candidate, parent, deployed = (ModelEvidence(rows(job, each, split), None) for each in wrong)
+        return Evidence(candidate, parent, deployed, split=split)
+
+    return replace(models("test"), validation=models("validation"))
+
+
+def test_flipped_rows_of_validation_are_shown_and_those_of_test_counted(job: Any) -> None:
+    eights = {split: int((job.splits[split].targets == 8).sum()) for split in ("validation", "test")}
+    found = findings.flips(job, both_splits(job), compared=False)
+    assert (found["flips_from"], found["flips_validation"]) == ("validation", eights["validation"])
+    assert found["flips_total"] == eights["test"] != eights["validation"]
+    of_validation = set(np.flatnonzero(job.splits["validation"].targets == 8).astype(str))
+    assert {row.row_id for row in found["flips"]} == of_validation
+    assert findings.flips(job, both_splits(job), compared=True)["flips"] == ()
+
+
+def test_test_rows_are_shown_only_where_the_recipe_allows_it(job: Any) -> None:
+    job.recipe.show_test_rows = True
+    found = findings.flips(job, both_splits(job), compared=False)
+    assert found["flips_from"] == "test"
+    of_test = set(np.flatnonzero(job.splits["test"].targets == 8).astype(str))
+    assert {row.row_id for row in found["flips"]} <= of_test and len(found["flips"]) == findings.SHOWN_FLIPS
+
+
+def test_without_a_measurement_on_validation_nothing_is_shown(job: Any) -> None:
+    found = findings.flips(job, replace(both_splits(job), validation=None), compared=False)
+    assert found["flips"] == () and found["flips_validation"] is None and found["flips_total"] > 0
+
+
 def test_no_flip_shows_no_row(job: Any) -> None:
     same = ModelEvidence(rows(job, np.zeros(len(job.splits["test"]), dtype=bool)), None)
     flips = findings.negative_flips(same, same)
-    assert flips is not None and list(findings.shown_flips(job, flips)) == []
+    assert flips is not None and list(findings.shown_flips(job, flips, "test")) == []
 
 
 def test_a_failed_measurement_leaves_the_comparison_open(job: Any) -> None:

@@ -184,6 +184,69 @@ def test_another_recipe_for_the_same_version_is_held_against_what_is_deployed(fi
     assert field.references().deployed == own
 
 
+def anchored(field: Field) -> GatePolicy:
+    """Let the recipe of the field compare with the anchor."""
+    gate = NonInferiority(name="anchor", metric="accuracy", against="anchor", margin=0.3, confidence=0.95)
+    recipe = field.job.recipe.model_copy(update={"gates": (*field.job.recipe.gates, gate)})
+    field.job = replace(field.job, recipe=recipe)
+    return GatePolicy(gates=(gate,))
+
+
+def test_the_anchor_is_fetched_and_measured_where_a_gate_asks_for_it(
+    field: Field, measured: list[tuple[str, SplitName]]
+) -> None:
+    first, second = field.deploy("1"), field.deploy("2")
+    assert field.references().anchor is None
+    policy = anchored(field)
+    found = field.references()
+    assert found.anchor is not None and (found.anchor.edge, found.reference) == (first, second)
+    evidence = found.beside(flawless(field.job, "test"), "test")
+    assert (first.file_sha256, "test") in measured and (second.file_sha256, "test") in measured
+    assert decide(policy, evidence).passed
+
+
+def test_before_a_release_has_passed_a_gate_against_the_anchor_does_not_apply(
+    field: Field, measured: list[tuple[str, SplitName]]
+) -> None:
+    policy = anchored(field)
+    field.deploy("1", verdict="overridden")
+    verdict = decide(policy, field.references().beside(flawless(field.job, "test"), "test"))
+    assert measured and verdict.gates[0].outcome == "not_applicable"
+    assert verdict.gates[0].sentence.startswith("No anchor yet: accuracy against the anchor model cannot be compared")
+
+
+@pytest.mark.usefixtures("measured")
+def test_an_anchor_whose_file_is_gone_leaves_the_gate_against_it_undecided(field: Field) -> None:
+    field.stored(field.deploy("1")).unlink()
+    field.deploy("2")
+    policy = anchored(field)
+    verdict = decide(policy, field.references().beside(flawless(field.job, "test"), "test"))
+    assert (verdict.outcome, verdict.undecided_by_noise) == ("inconclusive", True)
+    assert "or move the anchor to a version that still has its file" in verdict.reasons[0]
+    assert verdict.gates[0].remedy == "Restore its file, or name another release: edgewright anchor set."
+
+
+@pytest.mark.usefixtures("measured")
+def test_an_anchor_without_its_alias_leaves_the_gate_against_it_undecided_with_the_remedy(field: Field) -> None:
+    first = field.deploy("1")
+    field.deploy("2")
+    field.models.client.delete_registered_model_alias(first.name, "anchor")
+    policy = anchored(field)
+    verdict = decide(policy, field.references().beside(flawless(field.job, "test"), "test"))
+    assert (verdict.outcome, verdict.undecided_by_noise) == ("inconclusive", True)
+    assert "expected the alias `anchor` to name release 1 of version 1, the first that passed" in verdict.reasons[0]
+    assert "edgewright anchor set" in str(verdict.gates[0].remedy)
+
+
+def test_a_run_under_the_key_of_the_anchor_is_held_against_the_anchor(field: Field) -> None:
+    anchored(field)
+    first, second = field.deploy("3", OURS), field.deploy("4")
+    back = field.deploy("3", OURS)
+    found = field.references()
+    assert field.models.deployed("bench") == back
+    assert found.anchor is not None and (found.anchor.edge, found.reference) == (first, second)
+
+
 def test_a_registry_that_is_down_is_not_a_first_deployment(tmp_path: Path, unreachable: str) -> None:
     offline = job(Workspace.at(tmp_path / "home", unreachable))
     with pytest.raises(RegistryUnavailable):

@@ -40,10 +40,17 @@ def test_depth_is_the_share_of_the_label_and_for_mistakes_of_the_largest_one() -
 
 
 def test_a_change_is_good_on_the_diagonal_and_bad_beside_it_when_it_is_more() -> None:
-    _, change = maps()
+    ours, theirs = ((60, 40, 0), (0, 97, 3), (0, 0, 0)), ((90, 10, 0), (0, 80, 20), (0, 0, 0))
+    _, change = maps(CONFUSION.model_copy(update={"candidate": ours, "reference": theirs}))
     assert change.title == "Change against deployed version 2"
-    assert row(change, 0) == [("\u22123", "worse"), ("+3", "worse"), ("0", "empty")]
-    assert row(change, 1) == [("0", "empty"), ("+1", "better"), ("\u22121", "better")]
+    assert row(change, 0) == [("\u221230", "worse"), ("+30", "worse"), ("0", "empty")]
+    assert row(change, 1) == [("0", "empty"), ("+17", "better"), ("\u221217", "better")]
+
+
+def test_a_change_that_may_be_chance_has_no_colour() -> None:
+    _, change = maps()
+    assert row(change, 0) == [("\u22123", "empty"), ("+3", "empty"), ("0", "empty")]
+    assert row(change, 1) == [("0", "empty"), ("+1", "empty"), ("\u22121", "empty")]
 
 
 def test_every_cell_says_itself_in_words() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from quality_gates.report import HistoryRow
+from tasks.outcomes import history, until_now
 from tasks.registry import Answers, Runs
-from tasks.reporting import history, until_now
-from tests.tasks.reporting.recorded import NEW
+from tests.tasks.outcomes.recorded import NEW
 
 
 def row(version: str, now: str = "", published: bool = True, release: int | None = None) -> HistoryRow:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tasks.errors import RegistryError
+from tasks.outcomes import DeviceOutcome, device_answers, history, read_report
 from tasks.registry import Answers, EdgeModels, Runs
-from tasks.reporting import DeviceOutcome, device_answers, history, read_report
-from tests.tasks.reporting.recorded import NEW
+from tests.tasks.outcomes.recorded import NEW
 
 OLD = {"model": "m", "version": "1", "device": "bench", "size_bytes": 3}
 

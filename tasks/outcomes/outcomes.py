@@ -8,18 +8,14 @@ from typing import Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_runtime.measurement import Figures
-from quality_gates.errors import EmptySliceError
-from quality_gates.evidence import Evidence, ModelEvidence, in_slice
-from quality_gates.policy import SliceCondition
-from quality_gates.report import HistoryRow
+from quality_gates.report import HistoryRow, size
 from quality_gates.verdict import Approval, Verdict, VerdictOutcome
 from tasks.registry import UNDECIDED, Answers, Candidate, EdgeModels, EdgeVersion, RecordedAnswer, Runs
-from tasks.selection import Climb, Judgement
-from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 REPORT = "report.html"
 EXIT_CODES = {"published": 0, "partly published": 1, "refused": 1, "error": 2, UNDECIDED: 3}
+DECISION, WORST_GATE, SIZE = "edgewright.decision", "edgewright.worst_gate", "edgewright.size"
 Alias: TypeAlias = Literal["deployed", "previous", ""]
 
 
@@ -62,10 +58,14 @@ class DeviceOutcome(_Plain):
     candidate: Candidate | None = None  # known once its file is kept with the run
     release: int | None = None  # known once it is published
     held_against: int | None = None  # number of the release that was deployed then
+    anchor: int | None = None  # number of the release that was the anchor, where a gate asks for it
     approval: Approval | None = None
     answered_on: str | None = None  # the CPU that the candidate's answers are from
     undecided: bool = False  # nothing was learned of the version: it is asked again
     scores_are_shares: bool = True  # of rows that are right; else accuracy is in the unit of the scores
+    refused_on_answers: bool = False  # by figures of its answers: a new toolchain is no second chance
+    withheld: bool = False  # the test rows were worn: it is asked again once looks are left
+    worst_gate: str | None = None  # the gate that a reader must see first; not in records of older releases
 
     @property
     def report(self) -> str:
@@ -76,6 +76,28 @@ class DeviceOutcome(_Plain):
     def answer(self) -> str:
         """The answer in a word."""
         return "published" if self.published else UNDECIDED if self.undecided else "refused"
+
+    @property
+    def decision(self) -> str:
+        """The answer in a word, `approved` where it was published on an approval."""
+        return "approved" if self.published and self.approval is not None else self.answer
+
+    @property
+    def size(self) -> str:
+        """The size of the candidate's file with its unit; a dash where it was not measured."""
+        return size(None if self.figures.candidate is None else self.figures.candidate.size_bytes)
+
+    @property
+    def in_a_line(self) -> str:
+        """The decision, the worst gate and the size of the file: the end of a run's name."""
+        closest = "closest: " if self.verdict == "pass" else ""
+        gate = [] if self.worst_gate is None else [f"{closest}{self.worst_gate}"]
+        return f"{self.decision} ({', '.join([*gate, self.size])})"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that MLflow's list of runs shows as columns."""
+        return {DECISION: self.decision, WORST_GATE: self.worst_gate or "", SIZE: self.size}
 
     @property
     def exit_code(self) -> int:
@@ -137,68 +159,36 @@ class Outcome(_Plain):
         return "error" if failures else "refused"
 
     @property
+    def worst(self) -> DeviceOutcome | None:
+        """The outcome on the device that a reader must see first: one that got nothing, one by approval, else any."""
+        return min(self.devices, key=lambda line: (line.published, line.decision != "approved"), default=None)
+
+    @property
+    def decision(self) -> str:
+        """The answer in a word, `approved` where it was published and an approval was needed on a device."""
+        approved = any(device.decision == "approved" for device in self.devices)
+        return "approved" if approved and self.answer == "published" else self.answer
+
+    @property
+    def in_a_line(self) -> str:
+        """The decision, and the worst gate and the size of the file on the worst device: the end of a run's name."""
+        worst = self.worst
+        if worst is None:
+            return self.decision
+        told = worst.in_a_line.partition("(")[2]
+        return f"{self.decision} ({worst.device}: {told}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that MLflow's list of runs shows as columns: worst gate and size are those of the worst device."""
+        return (self.worst.tags if self.worst else {}) | {DECISION: self.decision}
+
+    @property
     def exit_code(self) -> int:
         """The exit code of a command that ends with this: 0 published, 1 refused, 2 an error, 3 asked again."""
         return max(
             [EXIT_CODES[self.answer], *(d.exit_code for d in self.devices), *(f.exit_code for f in self.failures)]
         )
-
-
-def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -> DeviceOutcome:
-    """Gather one device's figures, as they are known before its candidate is registered."""
-    job, evidence, verdict = context.job, judgement.evidence, judgement.verdict
-    critical = job.recipe.critical_slices
-    return DeviceOutcome(
-        model=job.model,
-        version=job.version,
-        device=context.device.name,
-        verdict=verdict.outcome,
-        published=verdict.releases,
-        rung=climb.chosen.rung.title,
-        snapshot=climb.chosen.snapshot.title,
-        accuracy=_of_three(evidence, None),
-        critical_slice=_of_three(evidence, critical[0]) if critical else None,
-        figures=FiguresOfTwo(parent=figures_of(evidence.parent), candidate=figures_of(evidence.candidate)),
-        reasons=verdict.reasons,
-        deployed_version=judgement.deployed_version,
-        run_id=context.device_run,
-        version_run_id=context.run,
-        held_against=judgement.held_against,
-        answered_on=evidence.candidate.answered_on.name if evidence.candidate.answered_on else None,
-        approval=verdict.approval,
-        undecided=not verdict.releases and verdict.undecided_by_noise,
-        scores_are_shares=scores_are_shares(evidence),
-    )
-
-
-def scores_are_shares(evidence: Evidence) -> bool:
-    """Return True where each model's mean score is a share of rows: all of its scores are 0 or 1."""
-    models = (evidence.candidate, evidence.parent, evidence.deployed)
-    return all(model.right_or_wrong for model in models if model is not None)
-
-
-def accuracy(model: ModelEvidence | None, condition: SliceCondition | None = None) -> float | None:
-    """Return the mean score of a model over all rows or over a slice; None where it was not measured or has no row."""
-    if model is None or model.rows is None:
-        return None
-    try:
-        rows = model.rows if condition is None else model.rows[in_slice(model.rows, condition)]
-    except EmptySliceError:
-        return None
-    return float(rows["score"].mean(skipna=False)) if len(rows) else None
-
-
-def figures_of(model: ModelEvidence | None) -> Figures | None:
-    """Return the resource figures of a model; None where it was not measured."""
-    return None if model is None else model.resources
-
-
-def _of_three(evidence: Evidence, condition: SliceCondition | None) -> OfThree:
-    return OfThree(
-        parent=accuracy(evidence.parent, condition),
-        deployed=accuracy(evidence.deployed, condition),
-        candidate=accuracy(evidence.candidate, condition),
-    )
 
 
 def device_answers(runs: Runs) -> Iterator[tuple[RecordedAnswer, DeviceOutcome]]:
@@ -265,6 +255,7 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
         when=f"{when:%Y-%m-%d %H:%M}",
         published=line.published,
         overridden=line.approval is not None,
+        undecided=line.undecided,
         release=line.release,
         now=now,
         scores_are_shares=line.scores_are_shares,

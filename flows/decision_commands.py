@@ -1,0 +1,74 @@
+"""Commands for decisions of named persons about gates: `edgewright anchor` and `edgewright looks`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from flows.environment import HOME, prepare
+
+anchor = typer.Typer(
+    help="Look at the release that cumulative margins are held against, and move it.", no_args_is_help=True
+)
+looks = typer.Typer(help="Look at how worn the test rows are, and grant further looks.", no_args_is_help=True)
+console = Console()
+ByOption = Annotated[str, typer.Option(help="Who answers for it.")]
+RecipeArgument = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="Path of a recipe, or the name of a shipped one.")
+]
+
+
+@anchor.command("show")
+def show_anchor(
+    model: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    device: Annotated[str, typer.Argument(help="Device class.")],
+) -> None:
+    """Show the release that cumulative margins are held against, who chose it, when and why."""
+    prepare(HOME)
+    from flows.decisions import anchor_of
+
+    console.print(escape(anchor_of(model, device)), soft_wrap=True)
+
+
+@anchor.command("set")
+def set_anchor(
+    model: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    device: Annotated[str, typer.Argument(help="Device class.")],
+    release: Annotated[int, typer.Argument(help="Number of a release that passed its gates.")],
+    by: ByOption,
+    reason: Annotated[str, typer.Option(help="Why the margin begins anew at this release.")],
+) -> None:
+    """Move the anchor to another release: the loss that it allows is counted from there on.
+
+    Answers that were given stay. Ask again with edgewright compress --again.
+    """
+    prepare(HOME)
+    from flows.decisions import move_anchor
+
+    console.print(escape(move_anchor(model, device, release, by=by, reason=reason)), soft_wrap=True)
+
+
+@looks.command("show")
+def show_looks(recipe: RecipeArgument) -> None:
+    """Show every look of the recipe's gates at its test rows, and how many are left."""
+    prepare(HOME)
+    from flows.decisions import looks_table, wear_of
+
+    console.print(looks_table(recipe))
+    console.print(escape(wear_of(recipe)), soft_wrap=True)
+
+
+@looks.command("grant")
+def grant_looks(
+    recipe: RecipeArgument,
+    looks: Annotated[int, typer.Option(help="How many further versions, devices and recipes may be decided.")],
+    by: ByOption,
+    reason: Annotated[str, typer.Option(help="Why these rows may be looked at again, instead of new ones.")],
+) -> None:
+    """Go on with worn test rows: a person answers for further looks, beyond what the recipe allows."""
+    prepare(HOME)
+    from flows.decisions import grant_further
+
+    console.print(escape(grant_further(recipe, looks, by=by, reason=reason)), soft_wrap=True)
