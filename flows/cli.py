@@ -168,7 +168,7 @@ def approve(
 
 @app.command()
 def demo() -> None:
-    """Tell the story of three versions of a digit classifier, on real data, in about 3 minutes."""
+    """Tell the story of three versions of a digit classifier, on real data, in about 4 minutes."""
     home = HOME / "demo"
     os.environ.pop("PREFECT_API_URL", None)  # the story runs on servers of its own
     prepare(HOME)
