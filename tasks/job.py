@@ -19,7 +19,7 @@ from deployments.custom_metrics import (
 )
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
-from deployments.leaks import SharedRows, shared_rows
+from deployments.leaks import RowSketch, SharedRows, shared_rows, sketch_of
 from deployments.recipe import Recipe
 from deployments.user_calls import call_user_code
 from deployments.user_code import code_digest, package_of, question_digest
@@ -41,8 +41,8 @@ class Job:
     """One run of `compress`: the version, the recipe for it, and its data.
 
     `identity` is what the registry holds under the version's number. `asked` are the devices that want an answer: all
-    of the recipe, or those that have none yet. `again` is set where a person asks
-    whatever was answered before, or goes back to an older version.
+    of the recipe, or those that have none yet. `again` is set where a person asks whatever was answered before, or goes
+    back to an older version.
     """
 
     model: str
@@ -75,6 +75,11 @@ class Job:
     def shared_rows(self) -> tuple[SharedRows, ...]:
         """The rows that two splits share, where one of them judges the other; the workload says why there are any."""
         return tuple(each for each in shared_rows(self.splits) if each.is_leak)
+
+    @cached_property
+    def test_rows(self) -> RowSketch:
+        """The sketch of the test rows by which the ledger of looks knows them."""
+        return sketch_of(self.splits["test"])
 
     @cached_property
     def data(self) -> dict[str, str]:

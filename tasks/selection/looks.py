@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deployments.leaks import sketch_of
+from deployments.leaks import RowSketch, sketch_of
 from deployments.recipe import Recipe
 from deployments.workload import Split
 from quality_gates.evidence import Unanswered
@@ -39,8 +39,7 @@ class RecordedLook:
 
 def ledger_of(tracking_uri: str, recipe: Recipe, test: Split) -> LookLedger:
     """Return the ledger of a recipe's gates at a test split."""
-    total = None if recipe.alpha_spending is None else recipe.alpha_spending.total
-    return LookLedger(tracking_uri, sketch_of(test), recipe.gates_digest, Spending(recipe.look_level, total))
+    return _ledger(tracking_uri, recipe, sketch_of(test))
 
 
 def take_look(context: DeviceContext) -> RecordedLook:
@@ -50,7 +49,7 @@ def take_look(context: DeviceContext) -> RecordedLook:
     without a record.
     """
     job, recipe = context.job, context.job.recipe
-    ledger = ledger_of(job.workspace.tracking_uri, recipe, job.splits["test"])
+    ledger = _own_ledger(job)
     said = {"model": job.model, "version": job.version, "device": context.device.name, "recipe": recipe.name}
     attempt = {"when": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}", "run": context.device_run, "again": job.again}
     key = job.question_key(context.device)
@@ -60,12 +59,12 @@ def take_look(context: DeviceContext) -> RecordedLook:
 
 def next_look(job: Job, question_key: str) -> Look:
     """Return the look that an answer would take now, without taking it: its own, where it was taken before."""
-    return _next(ledger_of(job.workspace.tracking_uri, job.recipe, job.splits["test"]), question_key)
+    return _next(_own_ledger(job), question_key)
 
 
 def warn_of_worn_rows(job: Job) -> None:
     """Warn of devices whose gates will be inconclusive, and of looks at these rows that a recipe does not tell of."""
-    ledger, told = ledger_of(job.workspace.tracking_uri, job.recipe, job.splits["test"]), set[str]()
+    ledger, told = _own_ledger(job), set[str]()
     for device in job.devices:
         look = _next(ledger, job.question_key(device))
         worn = withheld(look)
@@ -80,6 +79,16 @@ def warn_of_worn_rows(job: Job) -> None:
 def withheld(look: Look) -> Unanswered | None:
     """Return why no rows may be looked at any more, and what to do; None while looks are left."""
     return Unanswered(look.reason, look.remedy) if look.is_withheld else None
+
+
+def _own_ledger(job: Job) -> LookLedger:
+    """Return the ledger of a job, whose test rows are sketched once however many devices it has."""
+    return _ledger(job.workspace.tracking_uri, job.recipe, job.test_rows)
+
+
+def _ledger(tracking_uri: str, recipe: Recipe, rows: RowSketch) -> LookLedger:
+    total = None if recipe.alpha_spending is None else recipe.alpha_spending.total
+    return LookLedger(tracking_uri, rows, recipe.gates_digest, Spending(recipe.look_level, total))
 
 
 def _next(ledger: LookLedger, key: str) -> Look:
