@@ -29,12 +29,21 @@ class WantedRun:
     recipe: str
     cause: str
     mark: str
+    again: bool = False
+    back: bool = False
 
     @property
     def key(self) -> str:
         """The digest that all attempts at it share."""
         said = json.dumps([self.model, self.version, self.recipe, self.mark])
         return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+    @property
+    def parameters(self) -> dict[str, str | bool]:
+        """The parameters of the flow."""
+        flags = {"again": self.again, "back": self.back}
+        said = {"model": self.model, "version": self.version, "recipe": self.recipe, "cause": self.cause}
+        return {**said, **{name: True for name, asked in flags.items() if asked}}
 
     @property
     def tag(self) -> str:
@@ -59,7 +68,7 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime) ->
     deployment = await client.read_deployment_by_name(DEPLOYMENT)
     await client.create_flow_run_from_deployment(
         deployment.id,
-        parameters={"model": wanted.model, "version": wanted.version, "recipe": wanted.recipe},
+        parameters=wanted.parameters,
         name=f"{wanted.model}-v{wanted.version}",
         tags=["edgewright", wanted.tag],
         idempotency_key=f"{wanted.key}-{number}",

@@ -20,6 +20,7 @@ from tasks.registry.edge_versions import (
 from tasks.registry.ledger import Grant, LookLedger, TakenLook
 from tasks.registry.runs import ANSWER, NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
+from tasks.registry.view import DeployedRelease, RegistryView, VersionAnswer
 
 __all__ = [
     "ANSWER",
@@ -33,6 +34,7 @@ __all__ = [
     "Anchor",
     "Answers",
     "Candidate",
+    "DeployedRelease",
     "EdgeModels",
     "EdgeVersion",
     "Grant",
@@ -40,9 +42,11 @@ __all__ = [
     "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
+    "RegistryView",
     "Runs",
     "TakenLook",
     "Upstream",
+    "VersionAnswer",
     "edge_name",
     "register_upstream",
 ]
