@@ -10,13 +10,15 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Cancelled, Cancelling
 
 logger = logging.getLogger("edgewright")
 DEPLOYMENT = "compress/edgewright"
 BACKOFF_S = (15, 60, 240, 900)
 """Seconds after the end of each attempt before the next one; after the last, a person is needed."""
+UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 Ensured: TypeAlias = Literal["started", "there", "waits", "needs a person"]
 
 
@@ -50,6 +52,11 @@ class WantedRun:
         """The tag by which its attempts are found."""
         return f"edgewright:{self.key}"
 
+    @property
+    def model_tag(self) -> str:
+        """The tag by which all runs of its model are found."""
+        return f"edgewright:model:{self.model}"
+
 
 async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime) -> Ensured:
     """Start a run that is wanted, unless one is there: at most one is at work, and each attempt is made once.
@@ -70,12 +77,26 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime) ->
         deployment.id,
         parameters=wanted.parameters,
         name=f"{wanted.model}-v{wanted.version}",
-        tags=["edgewright", wanted.tag],
+        tags=["edgewright", wanted.tag, wanted.model_tag],
         idempotency_key=f"{wanted.key}-{number}",
     )
     again = f", attempt {number} of {len(BACKOFF_S) + 1}" if attempts else ""
     logger.info("model %s version %s: a run is started%s, as %s", wanted.model, wanted.version, again, wanted.cause)
     return "started"
+
+
+async def cancel_older(client: PrefectClient, wanted: WantedRun) -> None:
+    """Cancel the runs of older versions under the same recipe that have not ended; finished stages are kept."""
+    unfinished = FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED))
+    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=[wanted.model_tag]), state=unfinished)
+    for run in await client.read_flow_runs(flow_run_filter=ours):
+        said = run.parameters
+        if said.get("recipe") != wanted.recipe or int(said.get("version", 0)) >= int(wanted.version):
+            continue
+        begun = run.state is not None and run.state.type is not StateType.SCHEDULED
+        message = f"version {wanted.version} supersedes it"
+        await client.set_flow_run_state(run.id, Cancelling(message=message) if begun else Cancelled(message=message))
+        logger.info("model %s version %s: its run is cancelled, as %s", wanted.model, said.get("version"), message)
 
 
 def _next_time(attempts: Sequence[FlowRun]) -> datetime:

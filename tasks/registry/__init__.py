@@ -21,6 +21,7 @@ from tasks.registry.ledger import Grant, LookLedger, TakenLook
 from tasks.registry.runs import ANSWER, NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 from tasks.registry.view import DeployedRelease, RegistryView, VersionAnswer
+from tasks.registry.webhooks import register_webhook
 
 __all__ = [
     "ANSWER",
@@ -49,4 +50,5 @@ __all__ = [
     "VersionAnswer",
     "edge_name",
     "register_upstream",
+    "register_webhook",
 ]
