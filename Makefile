@@ -27,7 +27,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup ## Tell the story of three model versions on real data, about 3 minutes
+demo: setup ## Tell the story of three model versions on real data, about 4 minutes
 	$(BIN)/edgewright demo
 
 DEMO ?= .edgewright/demo

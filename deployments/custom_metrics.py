@@ -9,7 +9,7 @@ import pandas as pd
 
 from deployments.errors import ConfigurationError
 from deployments.user_calls import call_user_code
-from deployments.user_code import sources_digest
+from deployments.user_code import sources_digest, written_digest
 from quality_gates.gates import Gate
 
 CustomMetric = Callable[[pd.DataFrame], float]
@@ -32,6 +32,13 @@ def custom_metrics_digest(metrics: Mapping[str, CustomMetric]) -> str:
     The modules that are named count, those of the functions below all decorators, and what these import.
     """
     digests = [sources_digest(name, (metric, inspect.unwrap(metric))) for name, metric in sorted(metrics.items())]
+    return hashlib.sha256("\0".join(digests).encode()).hexdigest()
+
+
+def written_metrics_digest(metrics: Mapping[str, CustomMetric], package: str) -> str:
+    """Return the digest as custom_metrics_digest(), of what people wrote; of installed code, only of `package`."""
+    named = [(name, (metric, inspect.unwrap(metric))) for name, metric in sorted(metrics.items())]
+    digests = [written_digest(name, things, package) for name, things in named]
     return hashlib.sha256("\0".join(digests).encode()).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """The recipe: the model, its devices, the techniques to try and the gates that a release must hold."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,13 +17,14 @@ from quality_gates.gates import (
     Floors,
     Gate,
     GatePolicy,
-    NonInferiority,
     Parity,
     ProvenInstructionSet,
     check_shows,
+    critical_slices,
+    floors_of,
     without_floor,
 )
-from quality_gates.policy import AlphaSpending, SliceCondition
+from quality_gates.policy import AlphaSpending, OnInconclusive, SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
 
 __all__ = [
@@ -57,6 +59,7 @@ WorkloadReference = Annotated[
 
 
 NONE = "none"
+_NOT_ASKED = {"kind", "name", "confidence"}
 
 
 def _or_the_word_none(schema: dict[str, Any]) -> None:
@@ -102,7 +105,8 @@ class Recipe(Frozen):
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
     critical_weight: Annotated[float, Field(ge=1)] = 1
-    """Factor by which rows of critical slices are trained on more often; a slice with a gate of its own is critical."""
+    """Factor by which rows of critical slices are trained on more often; a slice or class with a gate of its own is
+    critical."""
     representativeness: RepresentativenessPolicy | None = None
     """Compare the training and calibration rows with the workload's sample from the deployment sites."""
     search: Search | None = None
@@ -112,8 +116,8 @@ class Recipe(Frozen):
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
     """Gates that a release must hold, beside the budgets of the device. All must pass."""
     first: Literal["floors", "accept"] = "floors"
-    """A first release on a device needs a `limit` on every critical slice (`floors`); `accept` only warns where it has
-    none."""
+    """A first release on a device needs a `limit` on every critical slice or class (`floors`); `accept` only warns
+    where it has none."""
     alpha_spending: AlphaSpending | None = Field(default=None, json_schema_extra=_or_the_word_none)
     """False passes over all looks at one test split: `none`, where each look has the gates' own confidence, or a total
     over a number of looks, each of which is then tested at an equal share of it."""
@@ -156,9 +160,8 @@ class Recipe(Frozen):
 
     @property
     def critical_slices(self) -> list[SliceCondition]:
-        """The slices that have gates of their own, in the recipe's order."""
-        conditions = [gate.slice for gate in self.gates if isinstance(gate, NonInferiority) and gate.slice]
-        return list(dict.fromkeys(conditions))
+        """The slices that have gates of their own, in the recipe's order; a class is that of its right answers."""
+        return list(critical_slices(self.gates))
 
     def policy(self, device: DeviceProfile) -> GatePolicy:
         """Return the recipe's gates, the device's budgets, and the gates that the pipeline adds.
@@ -196,18 +199,42 @@ class Recipe(Frozen):
 
     @property
     def gates_digest(self) -> str:
-        """The sha256 of what the gates ask, whatever their names and order: looks at a test split count under it."""
-        asked = sorted(gate.model_dump_json(exclude={"name"}) for gate in self.gates)
-        return hashlib.sha256("\n".join(asked).encode()).hexdigest()
+        """The sha256 of what the gates ask of answers: looks at a test split count under it.
+
+        Names, order, repetitions, keys at their defaults and the confidence do not count, nor do gates that ask nothing
+        of answers. How sure a look is, is its level, which the ledger adds up.
+        """
+        asked = {_asked(gate) for gate in self.gates if gate.demand != "nothing"}
+        return hashlib.sha256("\n".join(sorted(asked)).encode()).hexdigest()
 
     @property
-    def without_floor(self) -> tuple[SliceCondition, ...]:
-        """The critical slices that have no limit on a metric."""
-        return without_floor(self.gates, self.critical_slices)
+    def look_level(self) -> float:
+        """The share of false passes that one look may spend: that of the recipe, else that of its laxest gate."""
+        if self.alpha_spending is not None:
+            return self.alpha_spending.level
+        given = (getattr(gate, "confidence", None) for gate in self.gates if gate.demand == "proof")
+        return max((round(1 - confidence, 12) for confidence in given if confidence is not None), default=0.0)
 
     def _floors(self) -> tuple[Floors, ...]:
-        slices = self.without_floor
-        return (Floors(slices=slices, on_inconclusive="warn" if self.first == "accept" else "fail"),) if slices else ()
+        bare = without_floor(self.gates)
+        if not bare:
+            return ()
+        accepted: OnInconclusive = "warn" if self.first == "accept" else "fail"
+        return (Floors(slices=bare, held=floors_of(self.gates), on_inconclusive=accepted),)
+
+
+def _asked(gate: Gate) -> str:
+    """Return what a gate asks as a text, the same for slices of the same rows in other words."""
+    asked = {"kind": gate.kind, **gate.model_dump(mode="json", exclude=_NOT_ASKED, exclude_defaults=True)}
+    condition: SliceCondition | None = getattr(gate, "slice", None)
+    if condition is not None:
+        asked["slice"] = sorted({_rows_of(part) for part in condition.parts})
+    return json.dumps(asked, sort_keys=True)
+
+
+def _rows_of(part: SliceCondition) -> str:
+    values = sorted(map(repr, part.one_of or () if part.equals is None else (part.equals,)))
+    return repr((part.column, values, part.start, part.stop, part.above, part.below))
 
 
 def read_recipe(path: Path) -> Recipe:

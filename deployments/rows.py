@@ -244,17 +244,25 @@ def _digest(arrays: Iterable[np.ndarray], slices: pd.DataFrame) -> str:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     for column, values in slices.items():
-        digest.update(f"{column!r}\0{values.dtype}\0".encode())
-        digest.update(_told_apart(values))
+        plain = values.to_numpy()  # text is `object` in it, whatever dtype pandas gives it
+        digest.update(f"{column!r}\0{plain.dtype}\0".encode())
+        digest.update(_told_apart(plain))
     return digest.hexdigest()
 
 
-def _told_apart(values: pd.Series) -> bytes:
+def _told_apart(plain: np.ndarray) -> bytes:
     """Return the values of a slice column as bytes that differ where slice conditions differ: 1 is not "1"."""
-    plain = values.to_numpy()
     if plain.dtype != object:
         return plain.tobytes()
-    return "\0".join(f"{type(value).__name__} {value!r}" for value in plain).encode()
+    return "\0".join(map(word_of, plain)).encode()
+
+
+def word_of(value: object) -> str:
+    """Return the value of a slice column with its type. Text of every dtype is the same, and so is what is missing."""
+    if isinstance(value, str):
+        return f"str {str(value)!r}"
+    missing = value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
+    return "missing" if missing else f"{type(value).__name__} {value!r}"
 
 
 def _rows_not_finite(array: np.ndarray) -> int:

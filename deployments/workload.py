@@ -1,10 +1,7 @@
 """The workload: the user's own Python with the data, the loss and the score, which no registered model carries."""
 
-import hashlib
 import importlib
 import inspect
-import json
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +24,6 @@ from deployments.errors import ConfigurationError, one_line
 from deployments.leaks import NearRows, SharedRows, check_groups, check_shared_rows, near_rows, shared_rows
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from deployments.user_calls import call_user_code
-from deployments.user_code import sources_digest
 from edge_runtime.errors import EdgewrightError, is_of_system
 from model_compression.students import Interface
 from model_compression.training import SoftLabelLoss
@@ -40,7 +36,6 @@ __all__ = [
     "Workload",
     "check_leaks",
     "check_row_of_outputs",
-    "code_digest",
     "load_workload",
     "near_rows_of",
     "read_sample",
@@ -68,7 +63,7 @@ class Workload(ABC):
     """The slice column whose values mark rows that belong together, such as a patient or a machine: no two splits may
     share one, and confidence bounds count groups in place of rows."""
     shared_rows: str | None = None
-    """The reason why rows with the same inputs are in two splits of which one judges the other; else an error."""
+    """The reason, in 3 words or more, why rows with the same inputs are in two splits of which one judges the other."""
 
     @abstractmethod
     def split(self, name: SplitName) -> Split:
@@ -238,20 +233,6 @@ def _import_remedy(module_name: str, error: BaseException) -> str:
     return f"install {error.name}, which the module imports"
 
 
-def code_digest(workload: Workload, reference: str) -> str:
-    """Return the sha256 of a workload's code: the module that a recipe names, its bases', and what these import.
-
-    The tasks count too, because they hold the default functions. So do the values of the workload's attributes, which
-    can be read from a file or set by another module.
-    """
-    kinds = [
-        base for base in type(workload).__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names
-    ]
-    values = [workload.task, workload.labels, workload.preprocessing, workload.group, workload.shared_rows]
-    digest = sources_digest(reference, [*kinds, PredictionTask])
-    return hashlib.sha256(f"{json.dumps(values, sort_keys=True)}\0{digest}".encode()).hexdigest()
-
-
 def read_splits(workload: Workload) -> dict[SplitName, Split]:
     """Read and check all splits.
 
@@ -278,7 +259,7 @@ def check_leaks(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[
     """
     found = shared_rows(splits)
     try:
-        check_shared_rows(found, splits, workload.shared_rows)
+        check_shared_rows(found, workload.shared_rows)
     except ConfigurationError as error:
         raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
     return found

@@ -54,6 +54,24 @@ class Frozen(BaseModel):
     )
 
 
+def stated(value: object) -> Any:
+    """Return a model as plain values, without the keys that have their defaults; a `kind` is always a part of it.
+
+    A key that a release adds with a default changes nothing in it, so digests of it stay.
+    """
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        given = {name: getattr(value, name) for name in fields}
+        return {
+            name: stated(part)
+            for name, part in given.items()
+            if name == "kind" or part != fields[name].get_default(call_default_factory=True)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): stated(part) for key, part in value.items()}
+    return [stated(part) for part in value] if isinstance(value, list | tuple) else value
+
+
 @dataclass(frozen=True)
 class WrittenAs:
     """Annotation of a text that matches `pattern` as a whole; `expected` tells people what that is."""

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deployments.errors import ConfigurationError
 from flows.decision_commands import anchor, looks
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
@@ -169,7 +170,7 @@ def approve(
 
 @app.command()
 def demo() -> None:
-    """Tell the story of three versions of a digit classifier, on real data, in about 3 minutes."""
+    """Tell the story of three versions of a digit classifier, on real data, in about 4 minutes."""
     home = HOME / "demo"
     os.environ.pop("PREFECT_API_URL", None)  # the story runs on servers of its own
     prepare(HOME)
@@ -241,25 +242,36 @@ def check_recipe(
     )
 
 
+def _share(given: float) -> float:
+    """Return the value of an option that is a share of rows. Raises ConfigurationError for another number."""
+    if 0 <= given <= 1:
+        return given
+    raise ConfigurationError(f"expected a share of rows from 0 to 1, got {given:g}; write 5 % as 0.05")
+
+
 @gates.command("plan")
 def plan_gates(
     file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Path of a recipe, or the name of a shipped one.")],
     discordance: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of rows on which only one of two models is right.")
+        float, typer.Option(callback=_share, help="Share of rows on which only one of two models is right.")
     ] = 0.05,
     accuracy: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of rows that a model has right, where none was judged yet.")
+        float, typer.Option(callback=_share, help="Share of rows that a model has right, where none was judged yet.")
     ] = 0.9,
 ) -> None:
     """Say, without training anything, which gates the test rows can decide, and how likely all of them pass."""
     prepare(HOME)
-    from flows.listings import joint_sentences, plan_table
+    from flows.decisions import wear_of
+    from flows.listings import joint_sentences, level_sentence, plan_table
     from tasks.reporting import plan_gates as planned
     from tasks.workspace import Workspace
 
     for plan in planned(file, discordance, accuracy, Workspace.from_environment()):
         console.print(plan_table(f"{file} on {plan.device}", plan.lines, plan.joint))
         console.print(joint_sentences(plan.joint, discordance, accuracy))
+    if plan.spending is not None:
+        taken = f" {wear_of(file)}" if plan.registry_is_there else ""
+        console.print(escape(f"{level_sentence(plan.spending)}{taken}"))
     console.print(
         f"Rows: those in test that decide. Needed: rows of the same mix with which two equal models that disagree on "
         f"{discordance:.1%} of them pass 4 times in 5. What depends on the answers themselves is not known before."

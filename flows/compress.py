@@ -55,9 +55,9 @@ def compress(
     """Compress one registered version as a recipe says, and publish it where its gates hold.
 
     `recipe` is a path or the name of a shipped one. A device that was answered with the same model, recipe, data, code
-    and libraries is not asked again, unless `again` says so. `back` permits an older version to replace a newer one.
-    Raises EdgewrightError for what ends the version as a whole: wrong input is recorded as its answer, and a
-    SystemFailure is no answer.
+    and libraries is not asked again, unless `again` says so. `back` permits an older version to replace a newer one,
+    and asks again where it was published. Raises EdgewrightError for what ends the version as a whole: wrong input is
+    recorded as its answer, and a SystemFailure is no answer.
     """
     workspace = workspace or Workspace.from_environment()
     job = preflight(model, version, Path(recipe), workspace)
@@ -71,9 +71,9 @@ def compress(
         repeated = None if again else _repeated_error(job)
         if repeated is not None:
             return repeated
-        runs, run = open_run(job)
-        job = replace(job, asked=asked, again=again)
+        job = replace(job, asked=asked, again=again or back)
         warn_of_worn_rows(job)
+        runs, run = open_run(job)
         try:
             devices, failures = _compress(Context(job, resolve(job), runs, run), back)
         except BaseException as error:

@@ -36,7 +36,7 @@ def show_anchor(
 def set_anchor(
     model: Annotated[str, typer.Argument(help="Name of the registered model.")],
     device: Annotated[str, typer.Argument(help="Device class.")],
-    release: Annotated[int, typer.Argument(min=1, help="Number of a release that passed its gates.")],
+    release: Annotated[int, typer.Argument(help="Number of a release that passed its gates.")],
     by: ByOption,
     reason: Annotated[str, typer.Option(help="Why the margin begins anew at this release.")],
 ) -> None:
@@ -63,7 +63,7 @@ def show_looks(recipe: RecipeArgument) -> None:
 @looks.command("grant")
 def grant_looks(
     recipe: RecipeArgument,
-    looks: Annotated[int, typer.Option(min=1, help="How many further versions, devices and recipes may be decided.")],
+    looks: Annotated[int, typer.Option(help="How many further versions, devices and recipes may be decided.")],
     by: ByOption,
     reason: Annotated[str, typer.Option(help="Why these rows may be looked at again, instead of new ones.")],
 ) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 from flows.terminal_tables import Column, Row, TerminalTable
 from quality_gates.approval import check_words
 from quality_gates.errors import ApprovalError
-from quality_gates.policy import AlphaSpending
 from tasks.delivery import approve_version
 from tasks.errors import RegistryError
 from tasks.outcomes import DeviceOutcome
-from tasks.registry import EdgeModels, Grant, LookLedger, TakenLook, Upstream
+from tasks.registry import EdgeModels, Grant, LookBudget, LookLedger, TakenLook, Upstream, spent
 from tasks.selection import ledger_of
 from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
@@ -55,8 +54,15 @@ def move_anchor(model: str, device: str, release: int, *, by: str, reason: str) 
 
 
 def looks_table(recipe: Path) -> TerminalTable:
-    """Return a table of the looks of a recipe's gates at its test rows, the earliest first."""
-    columns = (
+    """Return a table of the looks of a recipe's gates at its test rows, the earliest first, and of those withheld.
+
+    The level, and the share of these rows that a look was at, are columns where they are not the same for all.
+    """
+    budget = _ledger(recipe).read()
+    looks = [look for look in budget.looks if look.counts or look.split == budget.split]
+    levels = len({look.spending.level for look in looks}) > 1
+    others = any(look.split != budget.split for look in looks)
+    columns = [
         Column("look", right=True),
         Column("model"),
         Column("version", right=True),
@@ -64,36 +70,35 @@ def looks_table(recipe: Path) -> TerminalTable:
         Column("recipe", spare=3),
         Column("when (UTC)", spare=2),
         Column("attempts", right=True, spare=1),
+        *([Column("level", right=True)] if levels else []),
+        *([Column("rows", right=True)] if others else []),
         Column("the gates"),
-    )
-    rows = [Row(_look_cells(look)) for look in _ledger(recipe)[0].looks()]
+    ]
+    rows = [Row(_look_cells(look, levels, others)) for look in looks]
     return TerminalTable(f"Looks of the gates of {recipe} at the test rows", columns, rows)
 
 
 def wear_of(recipe: Path) -> str:
-    """Return in words how many looks are taken and allowed, and who granted some."""
-    ledger, spending = _ledger(recipe)
-    taken, grants = len(ledger.looks()), ledger.grants()
-    granted = "".join(f" {each.by} granted {each.looks:,}: {each.reason}." for each in grants)
-    if spending is None:
-        return f"{taken:,} looks; the recipe sets no number of them.{granted}"
-    allowed = spending.looks + sum(each.looks for each in grants)
-    return f"{taken:,} of {allowed:,} looks, each at {100 * spending.level:g} % false passes.{granted}"
+    """Return in words how many looks are taken, the share of the total that they spent, and who granted some."""
+    return _wear(_ledger(recipe).read())
 
 
 def grant_further(recipe: Path, looks: int, *, by: str, reason: str) -> str:
     """Grant further looks; return in words how worn the rows are now.
 
-    Raises ApprovalError without a name and a reason, or where the recipe sets no number of looks.
+    Raises ApprovalError without a name, a reason and a look, or where nothing limits the looks.
     """
     check_words("further looks", by, reason)
-    ledger, spending = _ledger(recipe)
-    if spending is None:
+    if looks < 1:
+        raise ApprovalError(f"--looks: expected 1 or more further looks, got {looks:,}; say how many may be taken")
+    ledger = _ledger(recipe)
+    if ledger.read().stated_total() is None:
         raise ApprovalError(
-            f"{recipe}: key `alpha_spending`: expected a number of looks to grant more of, got none; no look is refused"
+            f"{recipe}: key `alpha_spending`: expected a total of false passes over a number of looks to grant more "
+            "of, got none; no look is refused, so go on without a grant, or state such a total first"
         )
-    ledger.grant(Grant(looks, by.strip(), reason.strip()))
-    return wear_of(recipe)
+    ledger.grant(Grant(looks, ledger.spending.level, by.strip(), reason.strip()))
+    return _wear(ledger.read())
 
 
 def _edge_models(model: str) -> EdgeModels:
@@ -102,14 +107,40 @@ def _edge_models(model: str) -> EdgeModels:
     return EdgeModels(uri, model)
 
 
-def _ledger(recipe: Path) -> tuple[LookLedger, AlphaSpending | None]:
+def _ledger(recipe: Path) -> LookLedger:
     read, splits = check_recipe(recipe)
-    return ledger_of(Workspace.from_environment().tracking_uri, read, splits["test"]), read.alpha_spending
+    return ledger_of(Workspace.from_environment().tracking_uri, read, splits["test"])
 
 
-def _look_cells(look: TakenLook) -> tuple[str, ...]:
+def _wear(budget: LookBudget) -> str:
+    taken, total, allowed = budget.others(""), budget.total(), budget.allowed("")
+    withheld = sum(not look.counts and look.split == budget.split for look in budget.looks)
+    beside = f"; {withheld:,} more withheld" if withheld else ""
+    granted = "".join(f" {each.by} granted {each.looks:,}: {each.reason}." for each in budget.grants)
+    if total is None:
+        count = "1 look is" if len(taken) == 1 else f"{len(taken):,} looks are"
+        at_most = _percent(min(1.0, spent(taken)))
+        return (
+            f"{count} taken{beside}; the recipe sets no number of them. Any of them passes falsely in "
+            f"at most {at_most} of cases.{granted}"
+        )
+    number = f"{len(taken):,} of {allowed:,}" if allowed is not None else f"{len(taken):,}"
+    return (
+        f"{number} looks are taken{beside}. A look may pass falsely in {_percent(budget.spending.level)} of cases; "
+        f"{_percent(spent(taken))} of {_percent(total)} in all are spent.{granted}"
+    )
+
+
+def _look_cells(look: TakenLook, levels: bool, others: bool) -> tuple[str, ...]:
     said = (look.said.get(name, "-") for name in ("model", "version", "device", "recipe"))
     again = sum(bool(attempt.get("again")) for attempt in look.attempts)
-    attempts = f"{len(look.attempts)}" + (f" ({again} by --again)" if again else "")
+    attempts = f"{len(look.attempts)}" + (f" ({again} by hand)" if again else "")
     when = str(look.attempts[0].get("when", "-")) if look.attempts else "-"
-    return "-" if look.number is None else str(look.number), *said, when, attempts, look.outcome
+    number = "-" if look.number is None else str(look.number)
+    level = [_percent(look.spending.level)] if levels else []
+    share = [f"{100 * look.rows:.0f} %"] if others else []
+    return number, *said, when, attempts, *level, *share, look.outcome
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"

@@ -6,6 +6,7 @@ from deployments.device import DeviceProfile
 from flows.terminal_tables import Column, Row, TerminalTable
 from quality_gates.foresight import MOST_TIMES, JointChance
 from quality_gates.gates import PlanLine
+from quality_gates.policy import AlphaSpending
 from quality_gates.statistics import POWER
 
 
@@ -74,3 +75,11 @@ def joint_sentences(joint: JointChance, discordance: float, accuracy: float) -> 
             f"Taken to hold, as rows do not decide them or their errors are not known: {', '.join(joint.left_out)}."
         )
     return " ".join(said)
+
+
+def level_sentence(spending: AlphaSpending) -> str:
+    """Say at which level each look is tested, and so planned."""
+    return (
+        f"Planned at {100 * spending.level:g} % false passes a look: the recipe spends {100 * spending.total:g} % over "
+        f"{spending.looks:,} looks."
+    )

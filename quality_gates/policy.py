@@ -28,6 +28,8 @@ _WAYS = ("equals", "in", "from", "to", "above", "below")
 NamedMetric: TypeAlias = Literal[
     "accuracy", "recall", "precision", "f1", "macro_f1", "balanced_accuracy", "auroc", "mae", "rmse"
 ]
+TARGET = "target"
+"""The column of right answers in measured rows. No slice column has this name, so it can say what class a row is of."""
 NAMED: tuple[str, ...] = get_args(NamedMetric)
 OF_A_CLASS = frozenset({"recall", "precision", "f1", "auroc"})
 ProperScore: TypeAlias = Literal["brier", "log_loss"]
@@ -93,6 +95,22 @@ class SliceCondition(Setting):
         if bounds and not self._bounds_leave_room():
             raise PolicyError(f"expected bounds that some number lies between, got {self}; correct them")
         return self
+
+    @classmethod
+    def of_class(cls, value: Value, within: "SliceCondition | None" = None) -> "SliceCondition":
+        """Return the slice of the rows whose right answer is a class, of all rows or `within` another slice."""
+        rows = cls(column=TARGET, equals=value)
+        return rows if within is None else cls(all=(within, rows))
+
+    @property
+    def meaning(self) -> frozenset[tuple[object, ...]]:
+        """The conditions in one form: alike for one value by `equals` or `in`, and for parts in another order."""
+        return frozenset(part._meaning() for part in self.parts)
+
+    def _meaning(self) -> tuple[object, ...]:
+        values = (self.one_of or ()) if self.equals is None else (self.equals,)
+        told_apart = frozenset((isinstance(value, bool), value) for value in values)
+        return self.column, told_apart, self.start, self.stop, self.above, self.below
 
     @property
     def parts(self) -> "tuple[SliceCondition, ...]":
@@ -190,6 +208,11 @@ class MetricChoice(Setting):
         return -1 if self.metric in ERRORS or self.better == "lower" else 1
 
     @property
+    def guarded(self) -> SliceCondition | None:
+        """The rows that the metric is about: those of its class, of its slice, or of both; None for all rows."""
+        return self.slice if self.of is None else SliceCondition.of_class(self.of, self.slice)
+
+    @property
     def title(self) -> str:
         """The name for people: on a slice of one label, accuracy is recall."""
         if self.metric == "accuracy" and self.slice is not None and self.slice.column == "label":
@@ -212,6 +235,14 @@ def below_one_for_proportions(metric: object, bound: float) -> float:
     if metric in NAMED and metric not in ERRORS and bound >= 1:
         raise PydanticKnownError("less_than", {"lt": 1})
     return bound
+
+
+def check_has_errors(metric: object, largest_error: float | None) -> None:
+    """Raise PolicyError for a largest error of a metric that is no mean of errors."""
+    if largest_error is not None and metric not in ERRORS:
+        raise PolicyError(
+            f"metric {metric}: expected no `largest_error`, which is for {' and '.join(ERRORS)}; remove it"
+        )
 
 
 class AlphaSpending(Setting):

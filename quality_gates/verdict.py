@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -11,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 GateOutcome: TypeAlias = Literal["pass", "fail", "inconclusive", "not_applicable"]
 Decided: TypeAlias = Literal["pass", "fail", "inconclusive"]
 VerdictOutcome: TypeAlias = Literal["pass", "fail", "inconclusive", "overridden"]
+_SEVERITY: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass", "not_applicable")
 Words: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+GRANT = "edgewright looks grant"
 
 
 class _Record(BaseModel):
@@ -77,43 +80,106 @@ class Approval(_Record):
 
 
 class Look(_Record):
-    """One look of some gates at a test split.
+    """One look of some gates at a test split, and the share of false passes that all their looks there may spend.
 
     `number` counts the versions, devices and recipes that these gates have decided on with these rows, this one
-    included; `in_all` those of any gates. `allowed` is how many may be decided, `granted` of them by a named person
-    beyond the recipe, and `level` the share of false passes that each may spend; None where the recipe spends nothing.
+    included; None where it was withheld, so that no row was read. `taken` is how many there are in all, `elsewhere`
+    those of them at another split of largely the same rows, and `in_all` counts those of any gates. `allowed` is how
+    many there may be, `granted` of them by a named person beyond the recipe; None where nothing limits them.
+
+    `level` is the share of false passes that this look may spend, `spent` that of all of them, and `total` the largest
+    that is allowed, grants included. `kept` is a smaller total than the recipe's, under which earlier looks were taken.
+    `near` is the largest share of these rows that splits of further looks have, which do not count.
     """
 
-    number: int = Field(ge=1)
-    in_all: int = Field(ge=1)
+    number: int | None = Field(default=None, ge=1)
+    taken: int = Field(default=0, ge=0)
+    elsewhere: int = 0
+    in_all: int = Field(ge=0)
     allowed: int | None = None
     granted: int = 0
     level: float | None = None
+    spent: float = 0.0
+    total: float | None = None
+    kept: float | None = None
+    near: float = 0.0
 
     @property
-    def is_too_many(self) -> bool:
-        """True where the rows are worn: all looks that are allowed were taken by others."""
-        return self.allowed is not None and self.number > self.allowed
+    def is_withheld(self) -> bool:
+        """True where the rows are worn: others took all looks that are allowed."""
+        return self.number is None
 
     @property
     def short(self) -> str:
         """The number, the looks allowed and the level, in a few words."""
+        if self.number is None:
+            return "no look"
         if self.allowed is None or self.level is None:
             return f"look {self.number:,}"
-        return f"look {self.number:,} of {self.allowed:,}, each at {100 * self.level:g} %"
+        return f"look {self.number:,} of {self.allowed:,}, each at {_percent(self.level)}"
 
     @property
     def sentence(self) -> str:
         """The wear of the test rows in words."""
-        others = self.in_all - self.number
-        beside = f" Gates of other recipes took {others:,} more." if others > 0 else ""
+        return " ".join([self._count(), *self.warnings, *self._others()])
+
+    @property
+    def reason(self) -> str:
+        """The reason why a look is withheld."""
+        level, total, left = self.level or 0.0, self.total or 0.0, (self.total or 0.0) - self.spent
+        if left > total * 1e-6:
+            return (
+                f"One more look of these gates at the test rows may pass falsely in {_percent(level)} of cases, and "
+                f"only {_percent(left)} of {_percent(total)} in all are left."
+            )
+        noun = f"All {self.taken:,} looks" if self.taken > 1 else "The one look"
+        are = "are" if self.taken > 1 else "is"
+        return f"{noun} of these gates at the test rows {are} taken, and another one would show nothing."
+
+    @property
+    def remedy(self) -> str:
+        """The ways on where a look is withheld."""
+        return f"Give the workload new test rows, or let a named person decide to go on, with {GRANT}."
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences that a reader must know before believing the number."""
+        found = []
+        if self.kept is not None:
+            found.append(
+                f"Looks of these gates were taken under a total of {_percent(self.kept)}, which stays, whatever the "
+                "recipe says now."
+            )
+        if self.elsewhere:
+            looks = "1 of the looks was" if self.elsewhere == 1 else f"{self.elsewhere:,} of the looks were"
+            found.append(f"{looks} at another test split, which has more than half of these rows.")
+        if self.near:
+            found.append(
+                f"About {_percent(round(self.near, 2))} of these rows were looked at as part of another test split; "
+                "those looks do not count."
+            )
+        return tuple(found)
+
+    def _count(self) -> str:
+        spent = f"{_percent(self.spent)} of {_percent(self.total or 0.0)} in all are spent."
+        if self.number is None:
+            return f"No look was taken at the test rows: {self.taken:,} of {self.allowed or 0:,} are taken, and {spent}"
         if self.allowed is None or self.level is None:
-            return f"Look {self.number:,} of these gates at the test rows; no number of looks is set.{beside}"
+            return f"Look {self.number:,} of these gates at the test rows; no number of looks is set."
         granted = f", {self.granted:,} of them granted beyond the recipe," if self.granted else ""
         return (
-            f"Look {self.number:,} of {self.allowed:,}{granted} at the test rows; each may pass falsely in "
-            f"{100 * self.level:g} % of cases.{beside}"
+            f"Look {self.number:,} of {self.allowed:,}{granted} at the test rows. It may pass falsely in "
+            f"{_percent(self.level)} of cases; {spent}"
         )
+
+    def _others(self) -> list[str]:
+        others = self.in_all - self.taken
+        return [f"Other gates took {others:,} more at these rows."] if others > 0 else []
+
+
+def _percent(share: float) -> str:
+    """Return a share of cases or rows in percent."""
+    return f"{100 * share:.4g} %"
 
 
 class Verdict(_Record):
@@ -183,7 +249,7 @@ class Verdict(_Record):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Return the sentences of what stands in the way, empty exactly when the verdict passed."""
+        """Return the sentences of what stands in the way, the worst first; empty exactly when the verdict passed."""
         if self.passed:
             return ()
         sentences = tuple(gate.sentence for gate in self.blocking)
@@ -191,8 +257,8 @@ class Verdict(_Record):
 
     @property
     def blocking(self) -> tuple[GateResult, ...]:
-        """The gates that stand in the way."""
-        return tuple(gate for gate in self.gates if _blocks(gate))
+        """The gates that stand in the way, the worst first."""
+        return worst_first(gate for gate in self.gates if _blocks(gate))
 
     @property
     def undecided_by_noise(self) -> bool:
@@ -202,6 +268,8 @@ class Verdict(_Record):
     @property
     def headline(self) -> str:
         """Return the verdict in one line."""
+        if self.look is not None and self.look.is_withheld and not self.passed:
+            return f"Inconclusive: no test row was read. {self.look.reason} {self.look.remedy}"
         names = [gate.name for gate in self.blocking]
         count = f"{len(names)} of {len(self.gates)} gates"
         if self.approval is not None:
@@ -232,6 +300,11 @@ def overall(gates: tuple[GateResult, ...]) -> Decided:
     if any(_blocks(gate) for gate in gates) or not any(gate.outcome == "pass" for gate in gates):
         return "inconclusive"
     return "pass"
+
+
+def worst_first(gates: Iterable[GateResult]) -> tuple[GateResult, ...]:
+    """Return gates in the order in which people see them: failed, undecided, held, not applicable; else as given."""
+    return tuple(sorted(gates, key=lambda gate: _SEVERITY.index(gate.outcome)))
 
 
 def _blocks(gate: GateResult) -> bool:

@@ -9,6 +9,15 @@ class RegistryError(EdgewrightError):
     """The registry does not have what was asked for, or has it in a form that cannot be used."""
 
 
+class AnchorLost(RegistryError):  # noqa: N818 - it names a state, which a person can change
+    """The anchor cannot be told from the registry; `remedy` says who may name it again."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason} {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
 class SystemFailure(EdgewrightError):  # noqa: N818 - it names an outcome, as a verdict does
     """The system around a version failed: disk, memory, registry or Prefect.
 

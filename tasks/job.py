@@ -11,13 +11,20 @@ import pandas as pd
 from torch import Generator, Tensor, nn
 
 from deployments.answers import answers_of
-from deployments.custom_metrics import CustomMetric, custom_metrics_digest, load_custom_metrics
+from deployments.custom_metrics import (
+    CustomMetric,
+    custom_metrics_digest,
+    load_custom_metrics,
+    written_metrics_digest,
+)
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.leaks import SharedRows, shared_rows
 from deployments.recipe import Recipe
 from deployments.user_calls import call_user_code
-from deployments.workload import DeploymentSample, Split, SplitName, Workload, code_digest
+from deployments.user_code import code_digest, package_of, question_digest
+from deployments.workload import DeploymentSample, Split, SplitName, Workload
+from deployments.yaml_file import stated
 from model_compression.training import predict
 from quality_gates.evidence import KnownClasses
 from tasks.emulation import answering_of, emulators_for
@@ -34,7 +41,8 @@ class Job:
     """One run of `compress`: the version, the recipe for it, and its data.
 
     `identity` is what the registry holds under the version's number. `asked` are the devices that want an answer: all
-    of the recipe, or those that have none yet. `again` is set where a person asks whatever was answered before.
+    of the recipe, or those that have none yet. `again` is set where a person asks
+    whatever was answered before, or goes back to an older version.
     """
 
     model: str
@@ -93,9 +101,10 @@ class Job:
     def question_key(self, device: DeviceProfile) -> str:
         """Return the digest of what people decide on for one device: model, recipe, workload, data and profile.
 
-        Code, libraries, CPU and emulator do not count, so that a new toolchain is no second chance.
+        Code of Edgewright and of libraries, CPU and emulator do not count, so that a new toolchain is no second chance.
+        Nor does a key that a new release adds with a default.
         """
-        return digest_of({"shared": self._question, "device": device.model_dump(mode="json")})[:32]
+        return digest_of({"shared": self._question, "device": stated(device)})[:32]
 
     @cached_property
     def _question(self) -> dict[str, Any]:
@@ -192,18 +201,26 @@ def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str
     That is the registered model, the recipe without its devices, the workload with what it imports, its data, the
     custom metrics, the pipeline's code and its libraries.
     """
-    question = _question(identity, recipe, workload, data)
-    return digest_of(question | {"code": code_digests(PIPELINE), "libraries": libraries()})[:32]
+    below = {
+        "recipe": recipe.model_dump_json(exclude={"devices"}),
+        "workload": code_digest(workload, recipe.workload),
+        "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
+        "code": code_digests(PIPELINE),
+        "libraries": libraries(),
+    }
+    return digest_of({"question": _question(identity, recipe, workload, data), "below": below})[:32]
 
 
 def _question(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> dict[str, Any]:
     """Return what people decide on, on every device."""
+    keys = {name: value for name, value in stated(recipe).items() if name != "devices"}
+    metrics = load_custom_metrics(recipe.gates)
     return {
         "identity": identity,
-        "recipe": recipe.model_dump_json(exclude={"devices"}),
-        "workload": code_digest(workload, recipe.workload),
+        "recipe": keys,
+        "workload": question_digest(workload, recipe.workload),
         "data": dict(data),
-        "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
+        "functions": written_metrics_digest(metrics, package_of(recipe.workload)),
     }
 
 

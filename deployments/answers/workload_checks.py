@@ -10,6 +10,7 @@ from deployments.answers.prediction_tasks import BETWEEN, NO_LABEL, TASKS, THE_U
 from deployments.errors import ConfigurationError
 from deployments.rows import Split, SplitName
 
+FEWEST_WORDS = 3  # of a reason: fewer say nothing
 LONGEST_REASON = 500  # characters: a sentence or two of the report
 LONGEST_DESCRIPTION = 4_000  # characters of JSON, because it travels in every manifest, as one text
 
@@ -47,11 +48,13 @@ def check_reason(attribute: str, reason: object) -> None:
     """
     if reason is None:
         return
-    if not (isinstance(reason, str) and reason.strip() and len(reason) <= LONGEST_REASON):
-        got = f"{len(reason):,} characters" if isinstance(reason, str) and reason.strip() else repr(reason)[:80]
+    words = len(reason.split()) if isinstance(reason, str) else 0
+    if not (isinstance(reason, str) and words >= FEWEST_WORDS and len(reason) <= LONGEST_REASON):
+        long = isinstance(reason, str) and words >= FEWEST_WORDS
+        got = f"{len(str(reason)):,} characters" if long else repr(reason)[:80]
         raise ConfigurationError(
-            f"expected `{attribute}` as a text of 1 to {LONGEST_REASON} characters that says why, or None, got {got}; "
-            "correct it in the workload"
+            f"expected `{attribute}` as a text of {FEWEST_WORDS} words or more and at most {LONGEST_REASON} "
+            f"characters that says why, or None, got {got}; correct it in the workload"
         )
 
 

@@ -84,7 +84,7 @@ def trained(example: Example, workload: "Workload", store: "StageStore", console
     from safetensors.torch import load_model, save_model
 
     from deployments.answers import reference_of
-    from deployments.workload import code_digest
+    from deployments.user_code import code_digest
     from model_compression.training import FineTuning, fine_tune
     from tasks.progress import steps
 

@@ -115,10 +115,15 @@ def _trial(model: nn.Module, example: tuple[Tensor, ...], trial: "str | Trial") 
         return f"the model does not run without a unit of it: {cause_of(error)}"
     expected = (model if silenced is None else silenced).eval()(*example)
     if got.shape != expected.shape:
-        return f"its channels are the model's output: {list(expected.shape)} became {list(got.shape)}"
+        return f"its units are the model's outputs: {_sizes(expected)} of them would become {_sizes(got)}"
     if silenced is not None and (got - expected).abs().max() > TOLERANCE * expected.abs().max():
         return "removing a unit of it changes what the model makes of the others"
     return None
+
+
+def _sizes(outputs: Tensor) -> str:
+    """Write the sizes of the outputs of one row."""
+    return " x ".join(str(size) for size in outputs.shape[1:]) or "1"
 
 
 def _without_channels(group: ChannelGroup) -> "str | Trial":

@@ -19,7 +19,7 @@ from quality_gates.evidence.checked_rows import (
 )
 from quality_gates.evidence.classes import KnownClasses
 from quality_gates.evidence.comparable_latency import LatencyInTurns
-from quality_gates.evidence.groups import RowGroups
+from quality_gates.evidence.groups import RowGroups, group_name
 from quality_gates.evidence.models import (
     AnsweringCpu,
     BatchLatency,
@@ -55,6 +55,7 @@ __all__ = [
     "Unanswered",
     "check_numbers",
     "flipped_rows",
+    "group_name",
     "in_slice",
     "is_answer",
     "is_reserved",

@@ -7,6 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 
+def group_name(value: object) -> str:
+    """Return the text by which a group is told from others: 1 is "1" and 1.0, and space around a name is none of it."""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value) if whole else value).strip()  # type: ignore[call-overload]  # a number, as was just seen
+
+
 @dataclass(frozen=True, eq=False)
 class RowGroups:
     """The group of each row: `codes` (rows,) from 0 to the number of groups, of which each has a row."""

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quality_gates.errors import EmptySliceError, EvidenceError
+from quality_gates.evidence.groups import group_name
 from quality_gates.policy import SliceCondition, Value
 
 Mask = npt.NDArray[np.bool_]
@@ -43,6 +44,12 @@ class SliceIndex:
         """Return a code for each row and the value of each code; raises EvidenceError."""
         read = self._column(column)
         return read.codes, [_plain(value) for value in read.distinct]
+
+    def groups(self, column: str) -> npt.NDArray[np.intp]:
+        """Return the number of each row's group: values of one name are one group; raises EvidenceError."""
+        codes, values = self.values(column)
+        _, numbers = np.unique([group_name(value) for value in values], return_inverse=True)
+        return numbers.astype(np.intp)[codes]
 
     def _part(self, condition: SliceCondition) -> Mask:
         column = self._column(str(condition.column))

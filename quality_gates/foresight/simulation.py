@@ -31,7 +31,7 @@ from quality_gates.statistics import POWER, is_class, row_scores
 from quality_gates.verdict import GateResult, Verdict
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-DRAWS, DRAWS_OF_MORE_ROWS = 100, 40
+DRAWS, DRAWS_OF_MORE_ROWS = 100, 25
 MOST_TIMES = 16
 _NEARLY_ALWAYS = 0.995
 _NEAR = 1.2

@@ -6,6 +6,7 @@ union `Gate` and in `KINDS`; its class is public only where another room builds 
 adds `ProvenInstructionSet` and `Floors` by itself.
 """
 
+from quality_gates.gates.added import Floors, ProvenInstructionSet, critical_slices, floors_of, without_floor
 from quality_gates.gates.decision import (
     KINDS,
     Gate,
@@ -18,16 +19,16 @@ from quality_gates.gates.decision import (
     unproven,
     unseen_classes,
 )
+from quality_gates.gates.figures_in_words import digits_to_tell_apart
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import AllowedSide, Demand, GateKind, Shown
-from quality_gates.gates.limit import Floors, Limit, without_floor
+from quality_gates.gates.limit import Limit
 from quality_gates.gates.non_inferiority import NonInferiority
 from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
-from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
 
 __all__ = [
@@ -51,7 +52,10 @@ __all__ = [
     "Shown",
     "check_shows",
     "check_slices",
+    "critical_slices",
     "decide",
+    "digits_to_tell_apart",
+    "floors_of",
     "plan",
     "shown_of",
     "unproven",

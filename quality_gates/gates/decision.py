@@ -10,18 +10,18 @@ from pydantic import Field, field_validator
 from quality_gates.errors import EvidenceError, PolicyError, UndecidedError
 from quality_gates.evidence import Evidence, KnownClasses, SliceIndex
 from quality_gates.gates import figures_in_words as in_words
+from quality_gates.gates.added import Floors, ProvenInstructionSet
 from quality_gates.gates.flips import Flips
 from quality_gates.gates.found_slices import FoundSlices
 from quality_gates.gates.kind import GateKind, Shown
-from quality_gates.gates.limit import Floors, Limit
+from quality_gates.gates.limit import Limit
 from quality_gates.gates.non_inferiority import NonInferiority
 from quality_gates.gates.parity import Parity
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.gates.plausibility import Plausibility
 from quality_gates.gates.probability_calibration import Calibration
-from quality_gates.gates.proven_instruction_set import ProvenInstructionSet
 from quality_gates.gates.representativeness import Representative
-from quality_gates.policy import RELEASED, MetricChoice, Setting
+from quality_gates.policy import RELEASED, MetricChoice, Setting, SliceCondition
 from quality_gates.statistics import Standing, check_classes
 from quality_gates.verdict import GateResult, Verdict
 
@@ -83,11 +83,16 @@ def _beside_its_floor(policy: GatePolicy, gate: GateKind, result: GateResult, ev
 
 def _floor(policy: GatePolicy, gate: GateKind) -> float | None:
     """Return the smallest value that a limit asks of the metric that another gate compares, on the same rows."""
-    compared = {"metric": getattr(gate, "metric", "accuracy"), "of": getattr(gate, "of", None)}
-    compared["slice"] = getattr(gate, "slice", None)
     limits = (each for each in policy.gates if isinstance(each, Limit) and each is not gate and each.metric is not None)
-    floors = [each.at_least for each in limits if {name: getattr(each, name) for name in compared} == compared]
+    floors = [each.at_least for each in limits if _compared(each) == _compared(gate)]
     return max((floor for floor in floors if floor is not None), default=None)
+
+
+def _compared(gate: GateKind) -> tuple[object, ...]:
+    """Return the metric and the rows that a gate is about, the same for a slice in other words."""
+    rows: SliceCondition | None = getattr(gate, "slice", None)
+    meaning = None if rows is None else rows.meaning
+    return getattr(gate, "metric", "accuracy"), getattr(gate, "of", None), meaning
 
 
 def _worthless(standing: Standing, against: str | None, floor: float | None) -> str:

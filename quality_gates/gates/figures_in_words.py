@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from quality_gates.policy import ERRORS
-from quality_gates.statistics import unseen_tail
+from quality_gates.statistics import UnseenTail, rows_that_would_see
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -86,12 +85,18 @@ def metric_value(proportion: bool, value: float) -> str:
     return f"{100 * value:.1f} %" if proportion else f"{value:.4g}"
 
 
-def unseen_errors(metric: str | None, n: int, value: float, bound: float, confidence: float) -> str:
-    """Write which errors the rows of a mean error could not show; empty for other metrics, and beyond the bound."""
-    tail = unseen_tail(metric, n, value, bound, confidence) if metric in ERRORS else None
+def unseen_errors(tail: UnseenTail | None, confidence: float, largest: float | None) -> str:
+    """Write which errors the rows of a mean error could not show; empty where there are none that matter."""
     if tail is None:
         return ""
+    may_be = f"; a row may err by {largest:.3g}" if tail.hides(largest) else ""
     return (
         f"Not seen: up to {100 * tail.share:.2g} % of all rows may err more than any of these ({percent(confidence)} "
-        f"sure), and {tail.error:.3g} on each would break the bound."
+        f"sure), and {tail.error:.3g} on each would break the bound{may_be}."
     )
+
+
+def rows_for_the_tail(metric: str | None, value: float, bound: float, largest: float | None, confidence: float) -> str:
+    """Write how many rows would show that errors of the largest size cannot break a bound."""
+    needed = rows_that_would_see(str(metric), value, bound, float(largest or 0), confidence)
+    return f"About {rows(needed)} without such an error would show that there are too few of them to matter."

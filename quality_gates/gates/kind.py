@@ -9,7 +9,7 @@ from quality_gates.errors import UnansweredError, UndecidedError, UnsettledError
 from quality_gates.evidence import Evidence
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import RELEASED, OnInconclusive, Setting
-from quality_gates.statistics import Standing
+from quality_gates.statistics import Standing, UnseenTail
 from quality_gates.verdict import GateOutcome, GateResult
 
 AllowedSide: TypeAlias = Literal["above", "below"]
@@ -163,3 +163,8 @@ def at_most(threshold: float, lower: float, upper: float) -> GateOutcome:
     if upper <= threshold:
         return "pass"
     return "fail" if lower > threshold else "inconclusive"
+
+
+def with_tail(outcome: GateOutcome, tail: UnseenTail | None, largest: float | None) -> GateOutcome:
+    """Return inconclusive in place of a pass where rows that none was like could break the bound of a mean error."""
+    return "inconclusive" if outcome == "pass" and tail is not None and tail.hides(largest) else outcome

@@ -1,8 +1,7 @@
-"""The limit gate, a resource or a metric against an absolute bound, and the gate on critical slices that have none."""
+"""The limit gate: a resource or a metric against an absolute bound."""
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -10,16 +9,27 @@ from edge_runtime.measurement import RESOURCES, Resource
 from quality_gates.errors import EvidenceError, PolicyError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, at_most, with_tail
 from quality_gates.gates.planning import PlanLine, PlannedRows, not_of_rows
-from quality_gates.policy import Confidence, Metric, MetricChoice, Name, OnInconclusive, SliceCondition, Value, one_of
+from quality_gates.policy import (
+    Confidence,
+    Metric,
+    MetricChoice,
+    Name,
+    OnInconclusive,
+    SliceCondition,
+    Value,
+    check_has_errors,
+    one_of,
+)
 from quality_gates.statistics import (
     NOISE_CONFIDENCE,
     ProcessBounds,
     Standing,
+    check_largest_error,
     guessing_value,
-    is_class,
     process_bounds,
+    unseen_tail,
     value_with_bounds,
 )
 from quality_gates.verdict import GateOutcome, GateResult
@@ -57,7 +67,7 @@ class Limit(GateKind):
     at_most: float | None = Field(default=None, strict=True, gt=0)
     """The largest value that is allowed, in the unit of the resource or metric."""
     at_least: float | None = Field(default=None, strict=True)
-    """The smallest value of the metric that is allowed."""
+    """The smallest value of the metric that is allowed; above 0 where the metric is a share."""
     metric: Metric | None = None
     """The metric that is held, or a custom metric as package.module:function. Instead of a `resource`."""
     of: Value | None = None
@@ -68,6 +78,9 @@ class Limit(GateKind):
     """The rows that the metric looks at; all rows where it is left out."""
     confidence: Confidence | None = None
     """The one-sided confidence of the metric's bound, such as 0.95."""
+    largest_error: float | None = Field(default=None, strict=True, gt=0)
+    """The largest error that a row can have, where it is known, such as of outputs that are clipped; for mae and rmse.
+    The gate then passes only where rows that none of the measured ones is like could not break the bound."""
     on_inconclusive: OnInconclusive = "fail"
     """The consequence where the rows are too few to decide, or a resource varies too much: fail, or a warning that does
     not block the release."""
@@ -80,7 +93,7 @@ class Limit(GateKind):
             self._check_metric()
         elif self.at_most is None:
             raise PolicyError(f"expected `at_most` for {self.resource}, got none; add it, it has no default")
-        elif (self.at_least, self.of, self.better, self.slice, self.confidence) != (None,) * 5:
+        elif (self.at_least, self.of, self.better, self.slice, self.confidence, self.largest_error) != (None,) * 6:
             raise PolicyError(f"{self.resource}: expected `at_most` alone, got keys of a metric; remove them")
         if self.batch_size is not None and self.resource not in BATCHED:
             raise PolicyError(f"`batch_size` is for {' and '.join(BATCHED)} only; remove it")
@@ -94,6 +107,12 @@ class Limit(GateKind):
                 f"metric {self.metric}: expected `{'at_least' if sign > 0 else 'at_most'}`, as "
                 f"{'higher' if sign > 0 else 'lower'} is better, got the other or none; correct it"
             )
+        if self.at_least is not None and self.at_least <= 0 and self.choice.is_proportion:
+            raise PolicyError(
+                f"metric {self.metric}: expected `at_least` above 0, as every model has a share of 0 or more, got "
+                f"{self.at_least:g}; write the least that is worth something"
+            )
+        check_has_errors(self.metric, self.largest_error)
         if self.confidence is None:
             raise PolicyError(f"metric {self.metric}: expected a `confidence`, got none; add it, it has no default")
 
@@ -210,18 +229,25 @@ class Limit(GateKind):
 
     def _decide_metric(self, evidence: Evidence) -> GateResult:
         choice, confidence = self.choice, float(self.confidence or 0)
+        check_largest_error(evidence.alone(), choice.slice, self.largest_error)
         seen = value_with_bounds(choice, evidence.alone(), confidence, evidence)
         value, lower, upper = seen.value, seen.lower, seen.upper
         bound, higher = float(self.facts["threshold"]), choice.sign > 0
-        outcome = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
+        tail = unseen_tail(self.metric, seen.groups or seen.n, value, bound, confidence)
+        shown = at_least(bound, lower, upper) if higher else at_most(bound, lower, upper)
+        outcome = with_tail(shown, tail, self.largest_error)
         counted = in_words.rows_in_groups(seen.n, seen.groups)
-        unseen = in_words.unseen_errors(self.metric, seen.n, value, bound, confidence)
+        unseen = in_words.unseen_errors(tail, confidence, self.largest_error)
         said, low, high, limit = (in_words.metric_value(choice.is_proportion, x) for x in (value, lower, upper, bound))
         return self.concluded(
             outcome,
             f"{self.heading}: {said} ({in_words.percent(confidence)} bounds {low} to {high}) on "
             f"{counted}; {'at least' if higher else 'at most'} {limit} is asked for. {unseen}".strip(),
-            lambda: _missed(choice, outcome, value, bound),
+            lambda: (
+                _missed(choice, outcome, value, bound)
+                if shown == outcome
+                else in_words.rows_for_the_tail(self.metric, value, bound, self.largest_error, confidence)
+            ),
             findings=(unseen,) if unseen else (),
             estimate=value,
             lower=lower,
@@ -234,99 +260,6 @@ class Limit(GateKind):
 
 def _bounds(seen: ProcessBounds) -> dict[str, float]:
     return {"estimate": seen.typical, "lower": seen.lower, "upper": seen.upper, "confidence": NOISE_CONFIDENCE}
-
-
-class Floors(GateKind):
-    """Critical slices that no limit holds, on the first release of a device class.
-
-    A gate against the deployed model says nothing before there is one, and one against the parent passes a parent that
-    is as bad. So a first release is inconclusive where a critical slice has no limit of its own. The pipeline adds this
-    gate for such slices; a recipe cannot leave it out, it can only accept a first release without a floor.
-    """
-
-    kind: Literal["floors"] = "floors"
-    name: Name = "floors of critical slices"
-    """The gate's own name."""
-    slices: tuple[SliceCondition, ...] = Field(min_length=1)
-    """The critical slices that have no limit on a metric."""
-    on_inconclusive: OnInconclusive = "fail"
-    """The consequence on a first release: fail, or a warning, which the recipe accepts."""
-
-    decides_once: ClassVar[bool] = True
-
-    @classmethod
-    def shown(cls) -> Shown:
-        """Show the mean score on the worst of the slices."""
-        return Shown(allowed="above")
-
-    @property
-    def by_answers(self) -> bool:
-        """False: it looks at the release that there is to compare with."""
-        return False
-
-    @property
-    def demand(self) -> Demand:
-        """Nothing of the answers themselves: a limit that is missing is missing for every model."""
-        return "nothing"
-
-    @property
-    def heading(self) -> str:
-        """The words themselves."""
-        return "Floors of critical slices"
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The metric's name."""
-        return {"metric": "accuracy"}
-
-    def plan(self, _: PlannedRows, /) -> PlanLine:
-        """Say that a first release cannot pass it."""
-        named = _listed(self.slices)
-        accepted = " as the recipe accepts" if self.on_inconclusive == "warn" else ""
-        return PlanLine(self.name, None, None, f"no: a first release has no limit where {named}{accepted}")
-
-    def decide(self, evidence: Evidence) -> GateResult:
-        """Pass where a release is there to compare with; a first one without a floor is inconclusive."""
-        laid = evidence.alone()
-        masks = {condition: laid.index.mask(condition) for condition in self.slices}
-        scores = laid.rows["candidate_score"]
-        worst = min(masks, key=lambda condition: float(scores[masks[condition]].mean()))
-        value, n = float(scores[masks[worst]].mean()), int(masks[worst].sum())
-        is_share = evidence.candidate.right_or_wrong
-        said = f"{in_words.metric_value(is_share, value)} where {worst}, on {in_words.rows(n)}"
-        first = evidence.deployed is None
-        return self.concluded(
-            "inconclusive" if first else "pass",
-            f"{self.heading}: no limit says what is enough where {_listed(self.slices)}; the candidate has {said}"
-            + (", and no release has passed here that it could be compared with." if first else "."),
-            lambda: (
-                "Add a `limit` on a metric with this `slice`, or accept a first release without by `first: accept`."
-            ),
-            slice=str(worst),
-            candidate_value=value,
-            n=n,
-            unit="proportion" if is_share else "value",
-        )
-
-
-def without_floor(gates: Sequence[GateKind], slices: Iterable[SliceCondition]) -> tuple[SliceCondition, ...]:
-    """Return the slices that no limit on a metric holds; one that only warns where it is inconclusive holds none.
-
-    The recall of a class is a limit of the slice of rows with that label too, as it is the accuracy there.
-    """
-    floors = [gate.choice for gate in gates if isinstance(gate, Limit) and gate.metric is not None and gate.binds]
-    return tuple(condition for condition in slices if not any(_is_of(floor, condition) for floor in floors))
-
-
-def _is_of(floor: MetricChoice, condition: SliceCondition) -> bool:
-    if floor.slice == condition:
-        return True
-    labelled = floor.metric == "recall" and floor.slice is None and condition.column == "label"
-    return labelled and condition.equals is not None and is_class(condition.equals, floor.of)
-
-
-def _listed(slices: Sequence[SliceCondition]) -> str:
-    return "; ".join(map(str, slices))
 
 
 def _over(resource: Resource, value: float, bound: float, outcome: GateOutcome) -> str:

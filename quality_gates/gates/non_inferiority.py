@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from quality_gates.evidence import Evidence
 from quality_gates.gates import figures_in_words as in_words
-from quality_gates.gates.kind import Demand, GateKind, Shown, at_least
+from quality_gates.gates.kind import Demand, GateKind, Shown, at_least, with_tail
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import (
     Confidence,
@@ -16,8 +16,17 @@ from quality_gates.policy import (
     OnInconclusive,
     Reference,
     below_one_for_proportions,
+    check_has_errors,
 )
-from quality_gates.statistics import ComparedMetric, Standing, compare, guessing_value, most_lost
+from quality_gates.statistics import (
+    ComparedMetric,
+    Standing,
+    check_largest_error,
+    compare,
+    guessing_value,
+    most_lost,
+    unseen_tail,
+)
 from quality_gates.verdict import GateOutcome, GateResult
 
 
@@ -38,6 +47,9 @@ class NonInferiority(MetricChoice, GateKind):
     a measurable improvement. Against the anchor it is the loss of all releases since then together."""
     confidence: Confidence
     """The one-sided confidence of each bound, such as 0.95."""
+    largest_error: float | None = Field(default=None, strict=True, gt=0)
+    """The largest error that a row can have, where it is known, such as of outputs that are clipped; for mae and rmse.
+    The gate then passes only where rows that none of the measured ones is like could not break the bound."""
     on_inconclusive: OnInconclusive = "fail"
     """The consequence where the rows are too few to decide: fail, or a warning that does not block the release."""
 
@@ -45,6 +57,12 @@ class NonInferiority(MetricChoice, GateKind):
     @classmethod
     def _margin_fits(cls, margin: float, info: ValidationInfo) -> float:
         return below_one_for_proportions(info.data.get("metric"), margin)
+
+    @field_validator("largest_error")
+    @classmethod
+    def _errors_are_bounded(cls, largest: float | None, info: ValidationInfo) -> float | None:
+        check_has_errors(info.data.get("metric"), largest)
+        return largest
 
     @classmethod
     def shown(cls) -> Shown:
@@ -86,14 +104,17 @@ class NonInferiority(MetricChoice, GateKind):
     def decide(self, evidence: Evidence) -> GateResult:
         """Hold the bounds of the gain against -margin."""
         evidence.alone().index.mask(self.slice)
+        check_largest_error(evidence.alone(), self.slice, self.largest_error)
         laid = evidence.beside(self.against)
         if laid is None:
             compare(self, evidence.alone(), "candidate", self.margin, self.confidence, evidence)  # hides no damage
             return self.not_applicable()
         seen = compare(self, laid, self.against, self.margin, self.confidence, evidence)
-        outcome = at_least(-self.margin, seen.lower, seen.upper)
-        bound = seen.reference + self.margin
-        unseen = in_words.unseen_errors(self.metric, seen.n, seen.candidate, bound, self.confidence)
+        tail = unseen_tail(
+            self.metric, seen.groups or seen.n, seen.candidate, seen.reference + self.margin, self.confidence
+        )
+        outcome = with_tail(at_least(-self.margin, seen.lower, seen.upper), tail, self.largest_error)
+        unseen = in_words.unseen_errors(tail, self.confidence, self.largest_error)
         return self.concluded(
             outcome,
             f"{self._sentence(seen)} {unseen}".strip(),
@@ -126,6 +147,9 @@ class NonInferiority(MetricChoice, GateKind):
         )
 
     def _remedy(self, seen: ComparedMetric, outcome: GateOutcome) -> str:
+        if seen.lower > -self.margin:  # only rows that none of these is like are in the way
+            bound = seen.reference + self.margin
+            return in_words.rows_for_the_tail(self.metric, seen.candidate, bound, self.largest_error, self.confidence)
         if seen.lost is None or seen.gained is None or seen.groups is not None:
             write = in_words.differences(self.is_proportion, self.margin, seen.lower, seen.upper)
             missing = f"The lower bound is {write.amount(-self.margin - seen.lower)} too low."

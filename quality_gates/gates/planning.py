@@ -73,18 +73,27 @@ class PlannedRows:
     def in_groups(self, line: PlanLine, condition: SliceCondition | None) -> PlanLine:
         """Return a gate's line for rows that belong together: what rows alone decide may take more groups.
 
-        Where rows of a group are all answered alike, they are worth no more than one row.
+        Where rows of a group are all answered alike, they are worth no more than one row. `needed` is then the number
+        of rows that do at the least, if the rows of a group are answered independently.
         """
         mask = self.index.mask(condition)
-        groups = None if self.group is None else RowGroups.of(self.index.values(self.group)[0][mask])
+        groups = None if self.group is None else RowGroups.of(self.index.groups(self.group)[mask])
         if groups is None or line.rows is None:
             return line
         if groups.count < FEWEST_GROUPS:
             few = f"no: {groups.count} groups, and {FEWEST_GROUPS} are the fewest that decide"
             return replace(line, needed=None, answer=few)
-        if not line.decidable or (line.needed or 0) * groups.rows_beside <= line.rows:
+        if not line.decidable:
+            return replace(line, answer=f"{line.answer}; the rows are of {groups.count:,} groups")
+        needed, size = line.needed or 0, line.rows / groups.count
+        if needed * groups.rows_beside <= line.rows:
             return line
-        return unknown(line.name, line.rows, f"it depends on how alike the rows of each of {groups.count:,} groups are")
+        independent, alike = (math.ceil(rows / size) for rows in (needed, needed * groups.rows_beside))
+        why = (
+            f"about {max(independent, FEWEST_GROUPS):,} groups do if the rows of a group are answered independently, "
+            f"{max(alike, FEWEST_GROUPS):,} if they are answered alike; there are {groups.count:,}"
+        )
+        return replace(unknown(line.name, line.rows, why), needed=needed)
 
     def count(self, condition: SliceCondition | None) -> int:
         """Return the number of rows in a slice; raises EvidenceError where there is none."""

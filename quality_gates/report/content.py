@@ -138,15 +138,17 @@ class Confusion(_Frozen):
 class HistoryRow(_Frozen):
     """Outcome of one upstream version on this device; figures are the candidate's on the test rows of that decision.
 
-    `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval.
-    `release` is None for what was refused, and for a version whose report is written before its number is claimed.
-    `accuracy` is the mean score, in the unit of scores where `scores_are_shares` is false.
+    `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval;
+    `undecided` that nothing was learned of it. `release` is None for what was refused, and for a version whose report
+    is written before its number is claimed. `accuracy` is the mean score, in the unit of scores where
+    `scores_are_shares` is false.
     """
 
     version: str
     when: str
     published: bool
     overridden: bool = False
+    undecided: bool = False
     release: int | None = None
     scores_are_shares: bool = True
     now: Literal["deployed", "previous", ""] = ""
@@ -154,6 +156,13 @@ class HistoryRow(_Frozen):
     critical: float | None = None
     figures: Figures | None = None
     why: str = ""
+
+    @property
+    def decision(self) -> str:
+        """The decision about the version in a word."""
+        if self.published:
+            return "approved" if self.overridden else "published"
+        return "undecided" if self.undecided else "refused"
 
 
 class SliceRow(_Frozen):

@@ -15,7 +15,7 @@ from quality_gates.report.charts import (
     limit_value,
 )
 from quality_gates.report.quantities import Unit, allowed_side, finite, has_unit, is_resource, unit_of
-from quality_gates.verdict import GateResult
+from quality_gates.verdict import GateResult, worst_first
 
 WORTHLESS = "worthless"
 """The tone of a gate that holds although the candidate is no better than guessing: not that of a pass."""
@@ -27,7 +27,6 @@ OUTCOME_WORDS = {
     "overridden": "Overridden",
     WORTHLESS: "Holds, worthless",
 }
-_SEVERITY = ("fail", "inconclusive", "pass", "not_applicable")
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ def worst_gate(gates: Sequence[GateResult]) -> GateResult | None:
     That is one that stands in the way, a failed one before an undecided one. Where none does, it is the gate with the
     smallest share of its margin or limit left.
     """
-    in_the_way = [gate for gate in gates if gate.blocking and gate.outcome in ("fail", "inconclusive")]
+    in_the_way = [gate for gate in worst_first(gates) if gate.blocking and gate.outcome in ("fail", "inconclusive")]
     if in_the_way:
-        return min(in_the_way, key=lambda gate: _SEVERITY.index(gate.outcome))
+        return in_the_way[0]
     known = [(room, gate) for gate in gates if gate.outcome == "pass" and (room := _room(gate)) is not None]
     return min(known, key=lambda each: each[0])[1] if known else None
 
@@ -93,7 +92,7 @@ def gate_groups(gates: Sequence[GateResult]) -> tuple[GateGroup, ...]:
     """The gates by family and, where they have intervals, by unit; the worst outcome first within each."""
     grouped: dict[tuple[str, Unit | None], list[GateResult]] = {}
     for title in (COMPARED, BOUNDED, RESOURCES):
-        for gate in sorted(gates, key=lambda gate: _SEVERITY.index(gate.outcome)):
+        for gate in worst_first(gates):
             if _family(gate) == title:
                 grouped.setdefault((title, _shared_unit(gate)), []).append(gate)
     return tuple(_group(title, unit, members) for (title, unit), members in grouped.items())
@@ -109,7 +108,7 @@ def _shared_unit(gate: GateResult) -> Unit | None:
     unit = unit_of(gate)
     if not unit.proportion and not is_drawable(gate):
         return None
-    return Unit("proportion", unit.difference, True) if unit.proportion else unit
+    return Unit("proportion", unit.difference, True) if unit.proportion else replace(unit, more=0)
 
 
 def _group(title: str, unit: Unit | None, gates: Sequence[GateResult]) -> GateGroup:
@@ -120,8 +119,11 @@ def _group(title: str, unit: Unit | None, gates: Sequence[GateResult]) -> GateGr
 
 
 def remedies(gates: Sequence[GateResult]) -> tuple[tuple[str, str], ...]:
-    """Names and remedy of the gates that did not pass and know one, blocking gates first; equal remedies once."""
-    open_gates = [gate for gate in gates if gate.outcome in ("fail", "inconclusive") and gate.remedy]
+    """Names and remedy of the gates that did not pass and know one; equal remedies once.
+
+    Blocking gates come first, and the worst among them.
+    """
+    open_gates = [gate for gate in worst_first(gates) if gate.outcome in ("fail", "inconclusive") and gate.remedy]
     names: dict[str, list[str]] = {}
     for gate in sorted(open_gates, key=lambda gate: not gate.blocking):
         names.setdefault(gate.remedy or "", []).append(gate.name)
@@ -154,7 +156,7 @@ def _facts(gate: GateResult) -> tuple[str, ...]:
 
 
 def _level(gate: GateResult, value: float | None) -> str:
-    return replace(unit_of(gate), difference=False).write(value)
+    return replace(unit_of(gate), difference=False, more=0).write(value)
 
 
 def _spoken_interval(gate: GateResult) -> str:

@@ -8,7 +8,7 @@ from quality_gates.report.gate_lines import gate_line
 from quality_gates.report.gate_rows import OUTCOME_WORDS
 from quality_gates.report.quantities import MISSING, score_title, score_writer
 from quality_gates.report.tables import side_rows, slice_lines
-from quality_gates.verdict import GateResult
+from quality_gates.verdict import GateResult, worst_first
 
 NOT_STATED = "The workload does not state a purpose: its class has no docstring."
 
@@ -42,9 +42,9 @@ def decision_lines(content: ReportContent) -> list[str]:
 
 
 def gate_table(gates: Sequence[GateResult]) -> list[str]:
-    """Return a Markdown table with a line per gate: outcome, result, bounds, threshold and rows."""
+    """Return a Markdown table with a line per gate, the worst first: outcome, result, bounds, threshold and rows."""
     rows = []
-    for gate in gates:
+    for gate in worst_first(gates):
         line = gate_line(gate)
         warns = gate.outcome in ("fail", "inconclusive") and not gate.blocking
         word = OUTCOME_WORDS[gate.outcome] + (" (warns only)" if warns else "")
@@ -120,7 +120,7 @@ def _limits(content: ReportContent) -> Iterator[str]:
         yield f"- {_plain(content.answers)}"
     for gate in content.verdict.gates:
         if gate.outcome in ("inconclusive", "not_applicable"):
-            yield f"- {_plain(gate.name)}: {_plain(gate.sentence)}"
+            yield f"- {_plain(gate.sentence)}"
     if content.slices:
         yield "- Differences in the table of slices are not tested; only gates are."
     yield "- Nothing is claimed for rows that differ from the test rows."

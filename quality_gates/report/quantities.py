@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_runtime.measurement import RESOURCES, Figures
-from quality_gates.gates import AllowedSide, shown_of
+from quality_gates.gates import AllowedSide, digits_to_tell_apart, shown_of
 from quality_gates.policy import ERRORS, WORST_SCORES
 from quality_gates.verdict import GateResult
 
 MINUS = "\u2212"
 MISSING = "\u2013"
+_MOST_DIGITS = 3
 _UNITS = (("bytes", "bytes"), ("_mb", "MiB"), ("_ms", "ms"), ("_s", "s"), ("_mj", "mJ"))
 
 
@@ -24,22 +25,24 @@ def plain(value: float, digits: int = 0) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None, digits: int = 1) -> str:
     """A proportion in [0, 1] as a percentage; never rounds up to 100 %."""
     known = finite(value)
     if known is None:
         return MISSING
-    rounds_to_all = known < 1 and round(known * 100, 1) >= 100
-    return plain(math.floor(known * 1e4) / 100 if rounds_to_all else known * 100, 2 if rounds_to_all else 1) + " %"
+    rounds_to_all = known < 1 and round(known * 100, digits) >= 100
+    finer = 10 ** (digits + 1)
+    shown = math.floor(known * 100 * finer) / finer if rounds_to_all else known * 100
+    return plain(shown, digits + rounds_to_all) + " %"
 
 
-def points(value: float | None) -> str:
+def points(value: float | None, digits: int = 1) -> str:
     """A difference of proportions in signed percentage points."""
     known = finite(value)
     if known is None:
         return MISSING
     scaled = known * 100
-    digits = 2 if 0 < abs(scaled) < 0.1 else 1
+    digits = max(digits, 2 if 0 < abs(scaled) < 0.1 else 1)
     return f"{scaled:+.{digits}f} pp".replace("-", MINUS) if scaled else "0.0 pp"
 
 
@@ -75,14 +78,17 @@ def score_title(shares: bool) -> str:
     return "Accuracy" if shares else "Score"
 
 
-def size(value: float | None, exact: bool = False) -> str:
-    """A number of bytes in decimal units (1 kB = 1000 bytes); `exact` for what was set rather than measured."""
+def size(value: float | None, exact: bool = False, more: int = 0) -> str:
+    """A number of bytes in decimal units (1 kB = 1000 bytes); `exact` for what was set rather than measured.
+
+    `more` are digits beyond the usual ones.
+    """
     known = finite(value)
     if known is None:
         return MISSING
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if abs(known) >= factor:
-            return f"{_figure(known / factor, exact)} {unit}"
+            return f"{_figure(known / factor, exact, more)} {unit}"
     return f"{plain(known)} bytes"
 
 
@@ -98,18 +104,18 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def quantity(metric: str, value: float | None, exact: bool = False) -> str:
+def quantity(metric: str, value: float | None, exact: bool = False, more: int = 0) -> str:
     """A metric's value with the unit of its resource, or that its name ends in (`_ms`, `_s`, `_mj`), else a proportion.
 
-    `exact` keeps the digits of a figure that was set rather than measured.
+    `exact` keeps the digits of a figure that was set rather than measured; `more` are digits beyond the usual ones.
     """
     known = finite(value)
     if known is None:
         return MISSING
     unit = _unit(metric)
     if unit is not None:
-        return size(known, exact) if unit == "bytes" else f"{_figure(known, exact)} {unit}"
-    return percent(known) if is_proportion(metric) and 0 <= known <= 1 else _figure(known, exact)
+        return size(known, exact, more) if unit == "bytes" else f"{_figure(known, exact, more)} {unit}"
+    return percent(known, 1 + more) if is_proportion(metric) and 0 <= known <= 1 else _figure(known, exact, more)
 
 
 def figure(figures: Figures | None, resource: str) -> str:
@@ -127,12 +133,12 @@ def is_proportion(metric: str) -> bool:
     return not has_unit(metric) and metric not in ERRORS and metric not in WORST_SCORES and ":" not in metric
 
 
-def signed(value: float | None) -> str:
-    """A difference of a metric that is no proportion."""
+def signed(value: float | None, more: int = 0) -> str:
+    """A difference of a metric that is no proportion, with `more` digits than usual."""
     known = finite(value)
     if known is None:
         return MISSING
-    return f"+{_figure(known)}" if known > 0 else _figure(known)
+    return f"+{_figure(known, more=more)}" if known > 0 else _figure(known, more=more)
 
 
 def ratio(candidate: float | None, reference: float | None, less: str, more: str) -> str | None:
@@ -153,24 +159,28 @@ def times(quotient: float, less: str, more: str) -> str:
 
 @dataclass(frozen=True)
 class Unit:
-    """The unit of a gate's numbers: a difference or a level, of a proportion or of another metric."""
+    """The unit of a gate's numbers: a difference or a level, of a proportion or of another metric.
+
+    `more` is how many digits more than usual a value is written with.
+    """
 
     metric: str
     difference: bool
     proportion: bool
+    more: int = 0
 
     def write(self, value: float | None) -> str:
         """A value with its unit."""
         if self.proportion:
-            return points(value) if self.difference else percent(value)
+            return points(value, 1 + self.more) if self.difference else percent(value, 1 + self.more)
         if has_unit(self.metric):
-            return quantity(self.metric, value)
+            return quantity(self.metric, value, more=self.more)
         known = finite(value)
         if known is None:
             return MISSING
         if self.difference:
-            return signed(value)
-        return f"{known:.3g}".replace("-", MINUS)
+            return signed(value, self.more)
+        return f"{known:.{3 + self.more}g}".replace("-", MINUS)
 
     def limit(self, value: float | None) -> str:
         """A threshold that was set: resources keep all its digits."""
@@ -186,9 +196,22 @@ class Unit:
 
 
 def unit_of(gate: GateResult) -> Unit:
-    """The unit of a gate's estimate, bounds and threshold."""
+    """The unit of a gate's estimate, bounds and threshold; none reads like the threshold from which it differs."""
     proportion = gate.unit == "proportion" and is_proportion(gate.metric)
-    return Unit(gate.metric, shown_of(gate.kind).difference, proportion)
+    unit = Unit(gate.metric, shown_of(gate.kind).difference, proportion)
+    threshold = finite(gate.threshold)
+    beside = (gate.lower, gate.upper, gate.estimate, None if unit.difference else gate.candidate_value)
+    bounds = [known for value in beside if (known := finite(value)) is not None and known != threshold]
+    if threshold is None or not bounds:
+        return unit
+    if proportion:
+        return replace(unit, more=digits_to_tell_apart(-threshold, *bounds) - 1)
+    finer = (replace(unit, more=more) for more in range(_MOST_DIGITS))
+    return next((each for each in finer if _tells_apart(each, threshold, bounds)), replace(unit, more=_MOST_DIGITS))
+
+
+def _tells_apart(unit: Unit, threshold: float, bounds: Sequence[float]) -> bool:
+    return all(unit.write(bound) != unit.write(threshold) for bound in bounds)
 
 
 def is_resource(gate: GateResult) -> bool:
@@ -218,8 +241,8 @@ def _unit(metric: str) -> str | None:
     return next((unit for suffix, unit in _UNITS if metric.endswith(suffix)), None)
 
 
-def _figure(value: float, exact: bool = False) -> str:
+def _figure(value: float, exact: bool = False, more: int = 0) -> str:
     if exact:
         return f"{value:.6g}".replace("-", MINUS)
     magnitude = abs(value)
-    return plain(value, 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 0.095 else 3)
+    return plain(value, more + (0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 0.095 else 3))

@@ -21,7 +21,7 @@ from quality_gates.report.gate_lines import gate_line
 from quality_gates.report.gate_rows import OUTCOME_WORDS, WORTHLESS, gate_groups, remedies, tone_of
 from quality_gates.report.quantities import MISSING, score_change, score_title, score_writer
 from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines, turn_lines
-from quality_gates.verdict import GateResult, Verdict
+from quality_gates.verdict import GateResult, Verdict, worst_first
 
 MAX_FLIPS = 24
 MAX_FINDINGS = 8
@@ -196,7 +196,7 @@ def _gates_table(gates: tuple[GateResult, ...]) -> Table:
     table.add_column("gate", overflow="fold", min_width=12)
     for heading in ("result", "bounds", "threshold", "rows"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for gate in gates:
+    for gate in worst_first(gates):
         table.add_row(*_cells(gate))
     return table
 

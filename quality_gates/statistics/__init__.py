@@ -17,7 +17,7 @@ from quality_gates.statistics.comparison import (
 )
 from quality_gates.statistics.grouped_rows import FEWEST_GROUPS, check_enough_groups, grouped_p_value
 from quality_gates.statistics.guessing import Standing, guessing_score, guessing_value
-from quality_gates.statistics.hidden_tail import UnseenTail, unseen_tail
+from quality_gates.statistics.hidden_tail import UnseenTail, check_largest_error, rows_that_would_see, unseen_tail
 from quality_gates.statistics.process_noise import NOISE_CONFIDENCE, PROCESSES, ProcessBounds, process_bounds
 from quality_gates.statistics.proper_scores import (
     calibration_errors,
@@ -57,6 +57,7 @@ __all__ = [
     "calibration_errors",
     "check_classes",
     "check_enough_groups",
+    "check_largest_error",
     "compare",
     "compared",
     "exact_bounds",
@@ -73,6 +74,7 @@ __all__ = [
     "row_scores",
     "rows_for_share",
     "rows_needed",
+    "rows_that_would_see",
     "rows_without_a_difference",
     "rows_without_a_miss",
     "score_interval",

@@ -24,14 +24,20 @@ class ProcessBounds:
 
 
 def process_bounds(values: Sequence[float]) -> ProcessBounds | None:
-    """Return the bounds of a figure from its positive values in two or more processes; None for fewer.
+    """Return the bounds of a figure from its values in two or more processes; None for fewer.
 
-    They are Student's, of the logarithms, for noise multiplies. A figure may be looked at after 5, 10 and 20 processes,
-    so each look has a third of the error (Bonferroni), and all of them together keep to `NOISE_CONFIDENCE`.
+    They are Student's, of the logarithms, for noise multiplies. Where a process measured 0, which has no logarithm,
+    they are those of the values themselves, so that it is never a single process that decides. A figure may be looked
+    at after 5, 10 and 20 processes, so each look has a third of the error (Bonferroni), and all of them together keep
+    to `NOISE_CONFIDENCE`.
     """
-    if len(values) < 2 or min(values) <= 0:
+    if len(values) < 2:
         return None
-    logarithms = np.log(np.asarray(values, dtype=float))
-    middle, reach = float(logarithms.mean()), float(logarithms.std(ddof=1)) / math.sqrt(len(values))
+    figures = np.asarray(values, dtype=float)
+    multiplies = bool((figures > 0).all())
+    figures = np.log(figures) if multiplies else figures
+    middle, reach = float(figures.mean()), float(figures.std(ddof=1)) / math.sqrt(len(values))
     reach *= float(scipy.stats.t.ppf(_LEVEL, len(values) - 1))
-    return ProcessBounds(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach), len(values))
+    bounds = (middle, middle - reach, middle + reach)
+    typical, lower, upper = (math.exp(each) if multiplies else max(each, 0.0) for each in bounds)
+    return ProcessBounds(typical, lower, upper, len(values))

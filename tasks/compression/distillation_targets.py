@@ -11,9 +11,9 @@ from torch import nn
 
 from deployments.workload import soft_labels_of
 from model_compression.training import Augment, FineTuning, SoftLabelLoss, Teacher, fine_tune, soft_label_loss
-from quality_gates.errors import EmptySliceError
+from quality_gates.errors import EvidenceError
 from quality_gates.evidence import in_slice
-from tasks.job import Job
+from tasks.job import Job, labelled_rows
 from tasks.progress import steps
 from tasks.upstream import Context
 
@@ -62,13 +62,14 @@ def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuni
 
 def _weights(job: Job) -> np.ndarray | None:
     """Return a weight per training row: the recipe's in critical slices, else 1; None where all rows weigh 1."""
-    weight, rows = job.recipe.critical_weight, job.splits["train"].slices
+    weight = job.recipe.critical_weight
     if weight == 1:
         return None
+    rows = labelled_rows(job.workload, job.splits["train"])
     critical = np.zeros(len(rows), dtype=bool)
     for condition in job.recipe.critical_slices:
         try:
             critical |= in_slice(rows, condition)
-        except EmptySliceError:  # it is the test rows that a gate needs
-            logger.warning("no training row has %s, so none is trained on more often", condition)
+        except EvidenceError:  # it is the test rows that a gate needs
+            logger.warning("no training row is known to have %s, so none is trained on more often", condition)
     return np.where(critical, weight, 1.0)

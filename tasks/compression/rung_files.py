@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from deployments.answers import answers_of
 from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
@@ -40,13 +41,16 @@ def some_rows(split: Split) -> Split:
     return taken(split, _spread(np.arange(len(split)), ROWS))
 
 
-def rows_with_slices(split: Split, conditions: Iterable[SliceCondition]) -> tuple[Split, np.ndarray]:
+def rows_with_slices(
+    split: Split, conditions: Iterable[SliceCondition], labelled: pd.DataFrame | None = None
+) -> tuple[Split, np.ndarray]:
     """Return evenly spread rows with up to `SLICE_ROWS` rows of each slice, and a mask of the evenly spread ones.
 
-    An even spread may miss a rare slice, which is often the one that matters.
+    An even spread may miss a rare slice, which is often the one that matters. `labelled` has the slice columns, and
+    `target` where a slice is a class.
     """
-    spread = _spread(np.arange(len(split)), ROWS)
-    chosen = np.unique(np.concatenate([spread, *(_of_slice(split, condition) for condition in conditions)]))
+    spread, rows = _spread(np.arange(len(split)), ROWS), split.slices if labelled is None else labelled
+    chosen = np.unique(np.concatenate([spread, *(_of_slice(rows, condition) for condition in conditions)]))
     return taken(split, chosen), np.isin(chosen, spread)
 
 
@@ -59,9 +63,9 @@ def taken(split: Split, rows: np.ndarray) -> Split:
     )
 
 
-def _of_slice(split: Split, condition: SliceCondition) -> np.ndarray:
+def _of_slice(rows: pd.DataFrame, condition: SliceCondition) -> np.ndarray:
     try:
-        return _spread(np.flatnonzero(in_slice(split.slices, condition)), SLICE_ROWS)
+        return _spread(np.flatnonzero(in_slice(rows, condition)), SLICE_ROWS)
     except EvidenceError:
         return np.zeros(0, dtype=int)
 

@@ -34,8 +34,9 @@ def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = 
     """Look up the answer of each device of the recipe; with `again` none counts.
 
     A published answer stands only while the destination holds the bundle of the release, or a later release was
-    deployed. With `back`, it stands only while the release is the deployed one. One that was refused on its answers
-    stands whatever the toolchain is now; one for which the test rows were worn stands until looks are left.
+    deployed. With `back`, it stands only while the release is the deployed one. One that was refused stands with `back`
+    too, and on its answers whatever the toolchain is now; one for which the test rows were worn stands until looks are
+    left.
     """
     devices, failures, asked = [], [], []
     for device in job.recipe.devices:

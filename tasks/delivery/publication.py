@@ -21,7 +21,7 @@ from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
 from tasks.delivery.destinations import RELEASE, BundleContent, Destination, FolderDestination
 from tasks.delivery.releases import Releases, named
-from tasks.errors import Overtaken, PublishError
+from tasks.errors import AnchorLost, Overtaken, PublishError
 from tasks.measurement import session_settings
 from tasks.registry import ANSWERS, NOT_RECORDED, OF_WORKLOAD, Candidate, EdgeModels, EdgeVersion
 from tasks.upstream import DeviceContext
@@ -104,7 +104,7 @@ def _number(releases: Releases, publication: Publication) -> int:
         kept = releases.keep(candidate, deployed.release)
         return deployed.release if kept else releases.take(candidate, deployed.release)
     _check_newer(publication, deployed)
-    _check_anchor(releases, publication)
+    _check_anchor(releases, publication, deployed)
     return releases.take(candidate, publication.against)
 
 
@@ -114,11 +114,17 @@ def _check_newer(publication: Publication, deployed: EdgeVersion | None) -> None
         raise Overtaken(older_than(publication.candidate.lineage.source_model, version, deployed))
 
 
-def _check_anchor(releases: Releases, publication: Publication) -> None:
-    """Raise Overtaken where the gates held the candidate against an anchor that a person has moved since."""
+def _check_anchor(releases: Releases, publication: Publication, deployed: EdgeVersion | None) -> None:
+    """Raise Overtaken where the gates held the candidate against another anchor than the registry names by now."""
     if not any(gate.against == "anchor" for gate in publication.verdict.gates):
         return
-    found = releases.models.anchor(releases.device, without=publication.candidate.lineage.run_key)
+    is_own = deployed is not None and deployed.run_key == publication.candidate.lineage.run_key
+    try:
+        found = releases.models.anchor(releases.device, without=deployed.release if deployed and is_own else None)
+    except AnchorLost as error:
+        raise Overtaken(
+            f"{error} The gates had seen {named(publication.anchor)}: compress the version again"
+        ) from error
     release = None if found is None else found.edge.release
     if release != publication.anchor:
         raise Overtaken(

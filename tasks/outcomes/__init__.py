@@ -5,6 +5,7 @@ Prefect: `edgewright report` and `edgewright history` are quick.
 """
 
 from tasks.outcomes.outcomes import (
+    DECISION,
     REPORT,
     SIZE,
     WORST_GATE,
@@ -24,6 +25,7 @@ from tasks.outcomes.stored_reports import CONTENT, read_report
 
 __all__ = [
     "CONTENT",
+    "DECISION",
     "REPORT",
     "SIZE",
     "WORST_GATE",

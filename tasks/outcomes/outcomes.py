@@ -15,7 +15,7 @@ from tasks.registry import UNDECIDED, Answers, Candidate, EdgeModels, EdgeVersio
 logger = logging.getLogger("edgewright")
 REPORT = "report.html"
 EXIT_CODES = {"published": 0, "partly published": 1, "refused": 1, "error": 2, UNDECIDED: 3}
-WORST_GATE, SIZE = "edgewright.worst_gate", "edgewright.size"
+DECISION, WORST_GATE, SIZE = "edgewright.decision", "edgewright.worst_gate", "edgewright.size"
 Alias: TypeAlias = Literal["deployed", "previous", ""]
 
 
@@ -96,8 +96,8 @@ class DeviceOutcome(_Plain):
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that MLflow's list of runs shows as columns beside the answer."""
-        return {WORST_GATE: self.worst_gate or "", SIZE: self.size}
+        """The tags that MLflow's list of runs shows as columns."""
+        return {DECISION: self.decision, WORST_GATE: self.worst_gate or "", SIZE: self.size}
 
     @property
     def exit_code(self) -> int:
@@ -160,17 +160,28 @@ class Outcome(_Plain):
 
     @property
     def worst(self) -> DeviceOutcome | None:
-        """The outcome on the device that a reader must see first: one that got nothing, else any."""
-        return min(self.devices, key=lambda line: line.published, default=None)
+        """The outcome on the device that a reader must see first: one that got nothing, one by approval, else any."""
+        return min(self.devices, key=lambda line: (line.published, line.decision != "approved"), default=None)
+
+    @property
+    def decision(self) -> str:
+        """The answer in a word, `approved` where it was published and an approval was needed on a device."""
+        approved = any(device.decision == "approved" for device in self.devices)
+        return "approved" if approved and self.answer == "published" else self.answer
 
     @property
     def in_a_line(self) -> str:
-        """The answer, and the worst gate and the size of the file on the worst device: the end of a run's name."""
+        """The decision, and the worst gate and the size of the file on the worst device: the end of a run's name."""
         worst = self.worst
         if worst is None:
-            return self.answer
+            return self.decision
         told = worst.in_a_line.partition("(")[2]
-        return f"{self.answer} ({worst.device}: {told}"
+        return f"{self.decision} ({worst.device}: {told}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that MLflow's list of runs shows as columns: worst gate and size are those of the worst device."""
+        return (self.worst.tags if self.worst else {}) | {DECISION: self.decision}
 
     @property
     def exit_code(self) -> int:
@@ -244,6 +255,7 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
         when=f"{when:%Y-%m-%d %H:%M}",
         published=line.published,
         overridden=line.approval is not None,
+        undecided=line.undecided,
         release=line.release,
         now=now,
         scores_are_shares=line.scores_are_shares,

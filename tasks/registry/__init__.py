@@ -4,6 +4,7 @@ In come names, versions and records as plain values; out go files, tags and reco
 MLflow. A registry that gives no answer raises RegistryUnavailable, which is never taken for a no.
 """
 
+from tasks.registry.anchors import Anchor
 from tasks.registry.answers import Answers, RecordedAnswer
 from tasks.registry.edge_models import EdgeModels, edge_name
 from tasks.registry.edge_versions import (
@@ -12,19 +13,18 @@ from tasks.registry.edge_versions import (
     NOT_ANSWERED,
     NOT_RECORDED,
     OF_WORKLOAD,
-    Anchor,
     Candidate,
     EdgeVersion,
     Lineage,
 )
-from tasks.registry.ledger import Grant, LookLedger, TakenLook
-from tasks.registry.runs import ANSWER, NOTE, UNDECIDED, Runs
+from tasks.registry.ledger import LookLedger
+from tasks.registry.look_budget import Grant, LookBudget, Spending, TakenLook, spent
+from tasks.registry.runs import NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 from tasks.registry.view import DeployedRelease, RegistryView, VersionAnswer
 from tasks.registry.webhooks import register_webhook
 
 __all__ = [
-    "ANSWER",
     "ANSWERS",
     "APPROVED_UNTIL",
     "NOTE",
@@ -40,15 +40,18 @@ __all__ = [
     "EdgeVersion",
     "Grant",
     "Lineage",
+    "LookBudget",
     "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
     "RegistryView",
     "Runs",
+    "Spending",
     "TakenLook",
     "Upstream",
     "VersionAnswer",
     "edge_name",
     "register_upstream",
     "register_webhook",
+    "spent",
 ]

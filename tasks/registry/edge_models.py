@@ -6,13 +6,13 @@ only grows; the aliases name what is deployed, what was before, the reference of
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import mlflow
 import numpy as np
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema
@@ -22,6 +22,7 @@ from edge_runtime.errors import SessionError
 from edge_runtime.model_files import MODEL, check_model, model_files
 from edge_runtime.settings import TensorSpec
 from tasks.errors import RegistryError, SystemFailure, one_line
+from tasks.registry.anchors import ANCHOR, ANCHOR_RECORD, Anchor, AnchorState
 from tasks.registry.artifacts import check_inside
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
 from tasks.registry.edge_versions import (
@@ -30,7 +31,6 @@ from tasks.registry.edge_versions import (
     RELEASE,
     SOURCE_MODEL,
     WAS_DEPLOYED,
-    Anchor,
     Candidate,
     EdgeVersion,
     Lineage,
@@ -40,7 +40,7 @@ from tasks.registry.runs import Runs
 DEPLOYED = "deployed"
 PREVIOUS = "previous"
 REFERENCE = "reference"
-ANCHOR = "anchor"
+Found = TypeVar("Found")
 Tensors: TypeAlias = tuple[Sequence[TensorSpec], Sequence[TensorSpec]]
 
 
@@ -60,34 +60,28 @@ class EdgeModels:
         """Return the release that was deployed there before."""
         return self._by_alias(device, PREVIOUS)
 
-    def reference(self, device: str, without: str) -> EdgeVersion | None:
+    def reference(self, device: str, without: int | None = None) -> EdgeVersion | None:
         """Return what gates compare with: the last release that passed, up to the one that is deployed.
 
-        One that was published against its gates is none. A release under the run key `without` is left out: it is the
-        one that is being decided, by a run that was killed after it had published.
+        One that was published against its gates is none. The release `without` is left out: it is the one that is
+        being decided, by a run that was killed after it had published.
         """
         deployed = self.deployed(device)
         if deployed is None:
             return None
-        known = [each for each in self.releases(device) if each.passed and each.run_key != without]
+        known = [each for each in self.releases(device) if each.passed and each.release != without]
         return max(
             (each for each in known if each.release <= deployed.release), key=lambda each: each.release, default=None
         )
 
-    def anchor(self, device: str, without: str = "") -> Anchor | None:
+    def anchor(self, device: str, without: int | None = None) -> Anchor | None:
         """Return what cumulative margins are held against, None before a release has passed.
 
-        That is the release that a person chose, else the first one that passed. One that was published against its
-        gates is none. A release under the run key `without` is left out unless a person chose it: it is the one that
-        is being decided.
+        That is the release that a person named, else the one that was named as the first that passed. The release
+        `without` is being decided, and is left out unless a person chose it. Raises AnchorLost where the anchor is
+        missing, was published against its gates since, or is another one than the alias names.
         """
-        version = self._aliased(device, ANCHOR)
-        chosen = None if version is None else Anchor.of(version)
-        if chosen and chosen.edge.passed and (chosen.by is not None or chosen.edge.run_key != without):
-            return chosen
-        passed = [each for each in self.releases(device) if each.passed and each.run_key != without]
-        first = min(passed, key=lambda each: each.release, default=None)
-        return None if first is None else Anchor(first)
+        return self._anchor_state(device).anchor(without)
 
     def set_anchor(self, device: str, release: int, *, by: str, when: str, reason: str) -> Anchor:
         """Move the anchor to a release that passed, and keep who moved it, when and why, on its page.
@@ -107,7 +101,7 @@ class EdgeModels:
         anchor = Anchor(edge, by, when, reason)
         for key, text in anchor.tags.items():
             self.client.set_model_version_tag(edge.name, edge.version, key, text)
-        self.client.set_registered_model_alias(edge.name, ANCHOR, edge.version)
+        self._name_anchor(anchor)
         return anchor
 
     def releases(self, device: str) -> list[EdgeVersion]:
@@ -124,10 +118,11 @@ class EdgeModels:
         """Change the description and the tags of a version's page."""
         return self._describe(self.client.get_model_version(edge.name, edge.version), description, tags)
 
-    def fetch(self, edge: EdgeVersion, folder: Path) -> Path:
+    def fetch(self, edge: EdgeVersion, folder: Path, named_by: str = "the alias `deployed`") -> Path:
         """Download a release into a folder and return the path of its graph; its weights lie beside it.
 
         Raises SystemFailure when it is not the model that was published: that says nothing about any candidate.
+        `named_by` is what a person moves then.
         """
         what = f"{edge.name} version {edge.version}"
         try:
@@ -136,14 +131,14 @@ class EdgeModels:
         except (MlflowException, OSError) as error:
             raise SystemFailure(
                 f"{what}: expected its file in the registry, got {one_line(error)}; "
-                "restore the artifact store, or move the alias `deployed` to a version that still has its file"
+                f"restore the artifact store, or move {named_by} to a version that still has its file"
             ) from error
         try:
             check_model(path, edge.file_sha256)
         except SessionError as error:
             raise SystemFailure(
-                f"{what}: {error} So it was changed after publication: restore it, or move the alias `deployed` to an "
-                "intact version"
+                f"{what}: {error} So it was changed after publication: restore it, or move {named_by} to an intact "
+                "version"
             ) from error
         return path
 
@@ -194,23 +189,34 @@ class EdgeModels:
         release whose number is below that of the deployed one is registered and moves no alias.
         """
         edge = self._registered(device, candidate, number, description, tags)
+        if edge.passed:
+            self._name_first_anchor(device, edge)
         now = self.deployed(device)
         if now is not None and now.release > number:
             return edge
         if edge.passed:
             self.client.set_registered_model_alias(edge.name, REFERENCE, edge.version)
-            self._name_first_anchor(device)
         if now is not None and now.version != edge.version:
             self.client.set_registered_model_alias(edge.name, PREVIOUS, now.version)
         self.client.set_registered_model_alias(edge.name, DEPLOYED, edge.version)
         self.client.set_model_version_tag(edge.name, edge.version, WAS_DEPLOYED, "true")
         return edge
 
-    def _name_first_anchor(self, device: str) -> None:
-        """Name the first release that passed as the anchor, where the alias names none."""
-        anchor = self.anchor(device) if self._aliased(device, ANCHOR) is None else None
-        if anchor is not None:
-            self.client.set_registered_model_alias(anchor.edge.name, ANCHOR, anchor.edge.version)
+    def _name_first_anchor(self, device: str, edge: EdgeVersion) -> None:
+        """Name a release as the anchor where it is the first that passed; complete what was killed while it did."""
+        state = self._anchor_state(device)
+        is_first = state.record is None and not any(each.passed for each in state.releases if each != edge)
+        if is_first or (state.record == Anchor(edge).record and state.alias is None):
+            self._name_anchor(Anchor(edge))
+
+    def _name_anchor(self, anchor: Anchor) -> None:
+        self.client.set_registered_model_tag(anchor.edge.name, ANCHOR_RECORD, anchor.record)
+        self.client.set_registered_model_alias(anchor.edge.name, ANCHOR, anchor.edge.version)
+
+    def _anchor_state(self, device: str) -> AnchorState:
+        model = self._registered_model(device)
+        record, alias = (None, None) if model is None else (model.tags.get(ANCHOR_RECORD), model.aliases.get(ANCHOR))
+        return AnchorState(self.model, device, record, None if alias is None else str(alias), self.releases(device))
 
     def was_deployed(self, device: str, number: int) -> bool:
         """Tell whether the alias has named a release, whatever a person has moved it to since."""
@@ -256,14 +262,20 @@ class EdgeModels:
         return EdgeVersion.of(self.client.get_model_version(known.name, known.version))
 
     def _by_alias(self, device: str, alias: str) -> EdgeVersion | None:
-        version = self._aliased(device, alias)
-        return None if version is None else EdgeVersion.of(version)
+        model = self._registered_model(device)
+        version = None if model is None else model.aliases.get(alias)
+        found = None if model is None or version is None else self._version(model.name, version)
+        return None if found is None else EdgeVersion.of(found)
 
-    def _aliased(self, device: str, alias: str) -> ModelVersion | None:
-        name = edge_name(self.model, device)
+    def _registered_model(self, device: str) -> RegisteredModel | None:
+        return self._found(lambda: self.client.get_registered_model(edge_name(self.model, device)))
+
+    def _version(self, name: str, version: str) -> ModelVersion | None:
+        return self._found(lambda: self.client.get_model_version(name, version))
+
+    def _found(self, ask: Callable[[], Found]) -> Found | None:
         try:
-            version = self.client.get_registered_model(name).aliases.get(alias)
-            return None if version is None else self.client.get_model_version(name, version)
+            return ask()
         except MlflowException as error:
             if error.error_code == MISSING:
                 return None

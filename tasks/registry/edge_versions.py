@@ -13,9 +13,6 @@ SOURCE_MODEL = "edgewright.source_model"
 APPROVED_UNTIL = "edgewright.approved_until"
 RELEASE = "edgewright.release"
 WAS_DEPLOYED = "edgewright.was_deployed"
-ANCHOR_BY = "edgewright.anchor_by"
-ANCHOR_WHEN = "edgewright.anchor_when"
-ANCHOR_REASON = "edgewright.anchor_reason"
 VERDICT = "edgewright.verdict"
 PASSED = "pass"
 ANSWERS = "edgewright.answers"
@@ -113,39 +110,6 @@ class EdgeVersion:
                 f"{version.name} version {version.version}: expected the tag {error} of an edge model that Edgewright "
                 "registered, got none; move its alias to a version that has it"
             ) from error
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """The release that cumulative margins are held against, and who chose it, when and why.
-
-    Nobody chose the first release that passed: it is the anchor until a person names another one.
-    """
-
-    edge: EdgeVersion
-    by: str | None = None
-    when: str | None = None
-    reason: str | None = None
-
-    @property
-    def sentence(self) -> str:
-        """The release and its choice in words."""
-        named = f"release {self.edge.release} of version {self.edge.source_version}"
-        if self.by is None:
-            return f"{named}, the first that passed its gates"
-        return f"{named}, set by {self.by} on {self.when}: {self.reason}"
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """The choice as tags of the registered version."""
-        said = {ANCHOR_BY: self.by, ANCHOR_WHEN: self.when, ANCHOR_REASON: self.reason}
-        return {key: text for key, text in said.items() if text is not None}
-
-    @classmethod
-    def of(cls, version: ModelVersion) -> "Anchor":
-        """Read a version that the alias names. Raises RegistryError for one that Edgewright did not register."""
-        said = (version.tags.get(key) for key in (ANCHOR_BY, ANCHOR_WHEN, ANCHOR_REASON))
-        return cls(EdgeVersion.of(version), *said)
 
 
 def _release_of(text: str | None) -> int:

@@ -5,154 +5,152 @@ split and to what the gates ask, whatever model they ask it of.
 """
 
 import json
+import random
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from deployments.leaks import RowSketch
 from tasks.errors import SystemFailure
+from tasks.registry import ledger_records as records
 from tasks.registry.client import all_pages, client_for, experiment_id, unavailable
+from tasks.registry.look_budget import MOST, Grant, LookBudget, Spending, TakenLook
 
-EXPERIMENT = "edgewright.ledger"  # those of models are named edgewright-MODEL
-SPLIT = "edgewright.split"
-GATES = "edgewright.gates"
-LOOK = "edgewright.look"
-NUMBER = "edgewright.look_number"
-ATTEMPT = "edgewright.attempt."
-OUTCOME = "edgewright.outcome"
-GRANTED = "edgewright.granted_looks"
-GRANTED_BY = "edgewright.granted_by"
-GRANT_REASON = "edgewright.grant_reason"
-OPEN = "not decided yet"
+EXPERIMENT = records.EXPERIMENT
+WITHHELD = "withheld, no row was read"
 ATTEMPTS = 20
-
-
-@dataclass(frozen=True)
-class TakenLook:
-    """A look in the ledger: the run that records it, its key, its number among those of its gates, and its history.
-
-    `number` is None for one whose writer was killed before it had one. `said` names the version, device and recipe;
-    `attempts` tell each time that it was taken, and `outcome` what the gates said last.
-    """
-
-    run: str
-    key: str
-    started: int
-    number: int | None
-    said: Mapping[str, str]
-    attempts: tuple[Mapping[str, Any], ...]
-    outcome: str
-
-
-@dataclass(frozen=True)
-class Grant:
-    """Looks that a named person granted beyond what a recipe allows, and why."""
-
-    looks: int
-    by: str
-    reason: str
+_PAUSE_S = 0.2
 
 
 class LookLedger:
-    """The looks of some gates, by the digest of what they ask, at one test split, by the digest of its rows."""
+    """The looks of some gates, by the digest of what they ask, at a test split and at those of largely its rows.
 
-    def __init__(self, tracking_uri: str, split: str, gates: str) -> None:
+    `spending` is what the recipe spends on one look, and its total.
+    """
+
+    def __init__(self, tracking_uri: str, rows: RowSketch, gates: str, spending: Spending) -> None:
         self.client = client_for(tracking_uri)
         self.tracking_uri = tracking_uri
         self.experiment = experiment_id(self.client, EXPERIMENT)
-        self.split, self.gates = split, gates
+        self.rows, self.gates, self.spending = rows, gates, spending
 
-    def take(self, key: str, said: Mapping[str, str], attempt: Mapping[str, Any]) -> TakenLook:
+    def take(self, key: str, said: Mapping[str, str], attempt: Mapping[str, Any]) -> tuple[TakenLook, LookBudget]:
         """Record a look before it is taken; one under a key that was taken before is the same look once more.
 
-        Two that are recorded at the same time get different numbers: each counts again after it has written its own.
-        Raises RegistryUnavailable, so that no row is read without a record.
+        Return it, and all looks with it. It has a number where the rows may be read, and none where no room is left for
+        it. Raises RegistryUnavailable, so that no row is read without a record, and RegistryError for a damaged record.
         """
         try:
-            known = next((look for look in self._looks() if look.key == key), None)
-            look = known or self._begun(key, said)
+            look = self._read().own(key) or self._begun(key, said)
             self.client.set_terminated(look.run)  # nobody works on a record; a kill may have left it open
-            self.client.set_tag(look.run, f"{ATTEMPT}{len(look.attempts) + 1}", json.dumps(dict(attempt)))
-            self.client.set_tag(look.run, OUTCOME, OPEN)
-            return self._numbered(key)
+            next_attempt = records.next_attempt(self.client.get_run(look.run))
+            self.client.set_tag(look.run, next_attempt, json.dumps(dict(attempt)))
+            self._settle(key)
+            budget = self._read()
+            taken = _found(budget, key)
+            self._tell(taken, records.OPEN)
+            return taken, budget
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
 
     def close(self, look: TakenLook, outcome: str) -> None:
         """Record what the gates said at a look."""
         try:
-            self.client.set_tag(look.run, OUTCOME, outcome)
+            self._tell(look, outcome)
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
 
-    def looks(self) -> list[TakenLook]:
-        """Return the looks of these gates at the split, the earliest first, each key once."""
+    def read(self) -> LookBudget:
+        """Return the looks of these gates at the split and at others of its rows, the earliest first, and the grants.
+
+        Raises RegistryError for a damaged record.
+        """
         try:
-            return self._looks()
+            return self._read()
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
 
-    def in_all(self) -> int:
-        """Return how many looks were taken at the split, by any gates."""
+    def by_other_gates(self) -> int:
+        """Return how many looks other gates took at the split."""
         try:
-            found = self._search({SPLIT: self.split})
+            found = self._search({records.SPLIT: self.rows.digest})
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
-        return len({(run.data.tags.get(GATES), run.data.tags[LOOK]) for run in found if LOOK in run.data.tags})
+        taken = [run.data.tags for run in found if records.NUMBER in run.data.tags]
+        looks = {(tags.get(records.GATES), tags.get(records.LOOK)) for tags in taken}
+        return sum(gates != self.gates for gates, _ in looks)
 
     def grant(self, grant: Grant) -> None:
         """Record further looks that a person grants."""
-        tags = {GRANTED: str(grant.looks), GRANTED_BY: grant.by, GRANT_REASON: grant.reason}
+        noun = "look" if grant.looks == 1 else "looks"
         try:
-            self.client.set_terminated(self._create(f"{grant.looks} looks granted", tags))
+            run = self._create(f"{grant.looks:,} {noun} granted by {grant.by}", records.tags_of_grant(grant))
+            self.client.set_terminated(run)
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
-
-    def grants(self) -> list[Grant]:
-        """Return the grants of further looks, the earliest first."""
-        try:
-            tags = [run.data.tags for run in self._mine() if GRANTED in run.data.tags]
-        except MlflowException as error:
-            raise unavailable(self.tracking_uri, error) from error
-        return [Grant(int(each[GRANTED]), each.get(GRANTED_BY, ""), each.get(GRANT_REASON, "")) for each in tags]
 
     def _begun(self, key: str, said: Mapping[str, str]) -> TakenLook:
-        told = {f"edgewright.{what}": text for what, text in said.items()}
-        self._create(" ".join(said.values()), {**told, LOOK: key})
-        return next(look for look in self._looks() if look.key == key)  # of another writer, where one was earlier
+        self._create(f"{_subject(said)}: look not numbered yet", records.tags_of_look(key, self.spending, said))
+        return _found(self._read(), key)  # of another writer, where one was earlier
 
-    def _numbered(self, key: str) -> TakenLook:
-        """Return a look with a number that no other has; one that has it keeps it.
+    def _settle(self, key: str) -> None:
+        """Give the look of a key its number, unless no room is left for it.
 
-        It takes its place in the order of beginning. Where another took that number by a clock that is ahead, it takes
-        the next one, so that two never count as one. Raises SystemFailure where others take each of them.
+        A writer claims a number first, and takes it where nobody else has or claims it then. Of two that claim at the
+        same time, at least one sees the other; who sees another gives up and tries again. So two never take the same
+        number, nor both the last one. A claim counts as taken until it is given up, so that a kill loosens nothing.
+        Raises SystemFailure where others take each number.
         """
-        for _ in range(ATTEMPTS):
-            looks = self._looks()
-            place = next(index for index, look in enumerate(looks) if look.key == key)
-            own, taken = looks[place], {look.number for look in looks if look.key != key and look.number is not None}
-            if own.number is not None and own.number not in taken:
-                return own
-            number = place + 1 if place + 1 not in taken else max(taken) + 1
-            self.client.set_tag(own.run, NUMBER, str(number))
+        for attempt in range(ATTEMPTS):
+            budget = self._claimed(key)
+            own = _found(budget, key)
+            if own.number is not None or own.claim is None:
+                return
+            if budget.has_room(key) and budget.is_free(key, own.claim):
+                self.client.set_tag(own.run, records.NUMBER, str(own.claim))
+                return
+            self.client.delete_tag(own.run, records.CLAIM)
+            time.sleep(random.uniform(0, _PAUSE_S * (attempt + 1)))
         raise SystemFailure(
             f"experiment {EXPERIMENT}: expected a number for a look at the test split, got none in {ATTEMPTS} "
             "attempts, as others took each of them; run again"
         )
 
-    def _looks(self) -> list[TakenLook]:
-        found: dict[str, TakenLook] = {}
-        for run in self._mine():
-            if LOOK in run.data.tags:  # two writers may have begun the same look; the earlier record counts
-                found.setdefault(run.data.tags[LOOK], _look_of(run))
-        return list(found.values())
+    def _claimed(self, key: str) -> LookBudget:
+        """Claim a number for the look of a key, where it has none and there is room, and read all looks again."""
+        budget = self._read()
+        own = _found(budget, key)
+        if own.number is not None or own.claim is not None or not budget.has_room(key):
+            return budget
+        self.client.set_tag(own.run, records.CLAIM, str(budget.next_number(key)))
+        return self._read()
 
-    def _mine(self) -> list[Run]:
-        """Return the runs of these gates at this split, the earliest first."""
-        found = self._search({SPLIT: self.split, GATES: self.gates})
-        return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    def _tell(self, look: TakenLook, outcome: str) -> None:
+        """Write what came of a look, also into the name of its run."""
+        shown = WITHHELD if look.number is None else outcome
+        self.client.set_tag(look.run, records.OUTCOME, shown)
+        number = "no look" if look.number is None else f"look {look.number:,}"
+        self.client.update_run(look.run, name=f"{_subject(look.said)}: {number}, {shown}")
+
+    def _read(self) -> LookBudget:
+        """Return what the ledger has of these gates at rows of which some are this split's, the earliest first."""
+        found = [run for run in self._search({records.GATES: self.gates}) if records.is_record(run)]
+        shares = {run.info.run_id: self.rows.share_in(records.rows_of(run)) for run in found}
+        looks: dict[tuple[str, str], TakenLook] = {}
+        grants = []
+        for run in sorted(found, key=lambda each: (each.info.start_time, each.info.run_id)):
+            share = shares[run.info.run_id]
+            if records.GRANTED in run.data.tags:
+                grants += [records.grant_of(run)] if share > MOST else []
+            elif share:
+                look = records.look_of(run, share)
+                known = looks.setdefault((look.key, look.split), look)
+                if known.number is None and look.number is not None:
+                    looks[look.key, look.split] = look  # two writers began it, and this one's record has the number
+        return LookBudget(tuple(looks.values()), tuple(grants), self.spending, self.rows.digest)
 
     def _search(self, tags: Mapping[str, str]) -> list[Run]:
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
@@ -161,17 +159,20 @@ class LookLedger:
         )
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        every = {**tags, SPLIT: self.split, GATES: self.gates}
+        every = {**tags, **records.tags_of_rows(self.rows, self.gates)}
         return str(self.client.create_run(self.experiment, run_name=name, tags=every).info.run_id)
 
 
-def _look_of(run: Run) -> TakenLook:
-    tags = run.data.tags
-    number = tags.get(NUMBER, "")
-    said = {what: tags[f"edgewright.{what}"] for what in ("model", "version", "device", "recipe") if
-            f"edgewright.{what}" in tags}  # fmt: skip
-    numbered = sorted((int(key.removeprefix(ATTEMPT)), text) for key, text in tags.items() if key.startswith(ATTEMPT))
-    return TakenLook(
-        run.info.run_id, tags[LOOK], int(run.info.start_time), int(number) if number.isdecimal() else None, said,
-        tuple(json.loads(text) for _, text in numbered), tags.get(OUTCOME, OPEN),
-    )  # fmt: skip
+def _found(budget: LookBudget, key: str) -> TakenLook:
+    look = budget.own(key)
+    if look is None:
+        raise SystemFailure(
+            f"experiment {EXPERIMENT}: expected the look that was just written, got none; see who deletes its runs, "
+            "and run again"
+        )
+    return look
+
+
+def _subject(said: Mapping[str, str]) -> str:
+    """Return the model, its version and the device, as runs are named."""
+    return f"{said.get('model', '-')} v{said.get('version', '-')} {said.get('device', '-')}"

@@ -219,9 +219,10 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgemen
         **_shared(job),
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
-        "layers kept whole": "; ".join(f"{item.layer}: {item.reason}" for item in trajectory.protected) or "none",
+        "layers kept whole": "; ".join(f"layer {item.layer}, as {item.reason}" for item in trajectory.protected)
+        or "none",
         "file": candidate.file_sha256 or "not measured",
-        "triggered by": started_by,
+        "started by": started_by,
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }

@@ -14,7 +14,7 @@ from model_compression.quantization import one_layer_at_a_time
 from quality_gates.evidence import ModelEvidence
 from quality_gates.report import LayerRow, LedgerRow, SliceValue
 from tasks.compression import Snapshot, Student, Trajectory, export_snapshot, rows_with_slices
-from tasks.job import Job
+from tasks.job import Job, labelled_rows
 from tasks.measurement import answer_rows
 from tasks.reporting.judged_device import accuracy
 from tasks.selection import Attempt
@@ -61,7 +61,8 @@ class LayerLosses:
 def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
     """Quantize one layer of the chosen float model at a time; a model that cannot be quantized so gets the reason."""
     job, device = context.job, context.device
-    validation, spread = rows_with_slices(job.splits["validation"], job.recipe.critical_slices)
+    given = job.splits["validation"]
+    validation, spread = rows_with_slices(given, job.recipe.critical_slices, labelled_rows(job.workload, given))
     source = export_snapshot(context, chosen.snapshot)
 
     def produce(folder: Path) -> dict[str, list[object]]:

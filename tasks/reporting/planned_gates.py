@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from quality_gates.foresight import Expected, JointChance, joint_chance
 from quality_gates.gates import PlanLine
+from quality_gates.policy import AlphaSpending
 from quality_gates.verdict import Verdict
+from tasks.errors import RegistryUnavailable
 from tasks.outcomes import device_answers
 from tasks.registry import Runs
 from tasks.reporting.recording import VERDICT
@@ -24,18 +26,24 @@ _SQLITE = "sqlite:///"
 
 @dataclass(frozen=True)
 class DevicePlan:
-    """The plan of one device: a line for each gate, and the chance that a model that is as good passes all of them."""
+    """The plan of one device: a line for each gate, and the chance that a model that is as good passes all of them.
+
+    `spending` is how the recipe spends false passes over looks, which every gate that must show something is planned
+    with; `registry_is_there` tells whether the looks that were taken can be asked for.
+    """
 
     device: str
     lines: tuple[PlanLine, ...]
     joint: JointChance
+    spending: AlphaSpending | None = None
+    registry_is_there: bool = False
 
 
 def plan_gates(recipe: Path, discordance: float, accuracy: float, workspace: Workspace) -> Iterator[DevicePlan]:
     """Yield the plan of each device of a recipe, by simulation.
 
-    `discordance` and `accuracy` are assumed where no earlier version of the model was judged on the device. Raises
-    ConfigurationError, PreflightError, or RegistryUnavailable.
+    `discordance` and `accuracy` are assumed where no earlier version of the model was judged on the device, and where
+    the registry gives no answer. Raises ConfigurationError or PreflightError.
     """
     planned = plan_of(recipe)
     runs = _runs(workspace, planned.recipe.model)
@@ -49,7 +57,8 @@ def plan_gates(recipe: Path, discordance: float, accuracy: float, workspace: Wor
             known[key] = joint_chance(
                 policy, planned.test, expected, planned.classes, planned.validation, group=planned.group
             )
-        yield DevicePlan(device.name, tuple(planned.lines(device, discordance)), known[key])
+        lines, spending = tuple(planned.lines(device, discordance)), planned.recipe.alpha_spending
+        yield DevicePlan(device.name, lines, known[key], spending, runs is not None)
 
 
 def earlier_verdicts(runs: Runs, device: str) -> list[Verdict]:
@@ -69,8 +78,12 @@ def _read(runs: Runs, run: str) -> Verdict | None:
 
 
 def _runs(workspace: Workspace, model: str) -> Runs | None:
-    """Return the runs of a model; None where the registry would be a file that nobody has made yet."""
+    """Return the runs of a model; None where the registry is a file that nobody has made yet, or gives no answer."""
     address = workspace.tracking_uri
     if address.startswith(_SQLITE) and not Path(address.removeprefix(_SQLITE)).exists():
         return None
-    return Runs(address, model)
+    try:
+        return Runs(address, model)
+    except RegistryUnavailable as error:
+        logger.warning("planned without the registry: %s", error)
+        return None

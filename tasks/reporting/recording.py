@@ -26,9 +26,8 @@ from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, Step, Trajectory
 from tasks.errors import one_line
 from tasks.job import Job
-from tasks.outcomes import CONTENT, REPORT, SIZE, WORST_GATE, DeviceFailure, DeviceOutcome, Outcome
+from tasks.outcomes import CONTENT, DECISION, REPORT, SIZE, WORST_GATE, DeviceFailure, DeviceOutcome, Outcome
 from tasks.registry import (
-    ANSWER,
     ANSWERS,
     APPROVED_UNTIL,
     NOT_ANSWERED,
@@ -69,7 +68,7 @@ def open_run(job: Job) -> tuple[Runs, str]:
     params = {"model": job.model, "version": job.version, "recipe": recipe.digest, **libraries_used}
     runs.log(run, params=params, tags=trigger().tags)
     _record_data(job, runs, run)
-    runs.offer_view("answers", "Runs with answer, worst gate and size", (ANSWER, WORST_GATE, SIZE))
+    runs.offer_view("answers", "Runs with decision, worst gate and size", (DECISION, WORST_GATE, SIZE))
     runs.text(run, RECIPE, recipe.model_dump_json(indent=2))
     runs.text(run, "data.json", json.dumps(job.data, indent=2))
     return runs, run
@@ -174,7 +173,8 @@ def release_tags(content: ReportContent, run: str) -> dict[str, str]:
     """Return the tags of a release's page in the registry, beside its lineage; the workload's words are among them."""
     said = {name: text for name, text in content.lineage if name in OF_WORKLOAD}
     described = {f"edgewright.{name}": text for name, text in said.items()}
-    return decision_tags(content) | described | {"edgewright.report": f"runs:/{run}/{REPORT}"}
+    decision = "published" if content.verdict.approval is None else "approved"
+    return decision_tags(content) | described | {DECISION: decision, "edgewright.report": f"runs:/{run}/{REPORT}"}
 
 
 def record_line(runs: Runs, line: DeviceOutcome) -> None:
@@ -186,6 +186,7 @@ def record_line(runs: Runs, line: DeviceOutcome) -> None:
 def record_failure(runs: Runs, run: str, failure: DeviceFailure) -> None:
     """Record the error that ended a device's run."""
     answer = UNDECIDED if failure.asked_again else "error"
+    runs.log(run, tags={DECISION: answer})
     Answers(runs).record(run, answer, failure.model_dump(mode="json"))
 
 
@@ -198,8 +199,8 @@ def record_outcome(job: Job, runs: Runs, outcome: Outcome) -> None:
 def record_answer(tracking_uri: str, runs: Runs, outcome: Outcome, answer_key: str | None = None) -> None:
     """Record the answer on each device on the version's run and on the upstream version's page."""
     run, verdicts = outcome.run_id, {f"edgewright.{device.device}": device.verdict for device in outcome.devices}
-    seen = verdicts | (outcome.worst.tags if outcome.worst else {})
-    runs.log(run, metrics={"published": sum(device.published for device in outcome.devices)}, tags=seen)
+    published = sum(device.published for device in outcome.devices)
+    runs.log(run, metrics={"published": published}, tags=verdicts | outcome.tags)
     tags = {**verdicts, "edgewright.answer": outcome.answer, "edgewright.run": run}
     Upstream(tracking_uri).tag(outcome.model, outcome.version, tags)
     Answers(runs).record(run, outcome.answer, outcome.model_dump(mode="json"), answer_key, shown=outcome.in_a_line)
@@ -238,7 +239,6 @@ def decision_tags(content: ReportContent) -> dict[str, str]:
     tags = {
         "edgewright.verdict": content.verdict.outcome,
         "edgewright.verdict_sha256": content.verdict.sha256,
-        "edgewright.decision": content.decision,
         "edgewright.why": " ".join(content.verdict.reasons) or content.verdict.headline,
         ANSWERS: content.instruction_set or NOT_ANSWERED,
     }
@@ -274,6 +274,6 @@ def _sections(content: ReportContent) -> Iterator[list[str]]:
     yield gate_table(content.verdict.gates)
     yield figure_table(content)
     if content.origin is not None:
-        yield [f"Started by {content.origin.started_by}."]
+        yield [f"Started by: {content.origin.started_by}."]
         yield data_table(content.origin)
         yield tensor_table(content.origin)

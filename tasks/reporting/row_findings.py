@@ -36,17 +36,28 @@ def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
         table = slice_table(frames, columns)
     except EvidenceError:
         return  # damaged rows are a failed gate, which says so
-    critical = job.recipe.critical_slices
+    rows = next(iter(frames.values()))
+    critical = _critical_rows(job, rows)
     for (column, value), lines in table.groupby(["column", "value"], sort=False, dropna=False):
         figures = dict(zip(lines["model"], lines["accuracy"], strict=True))
         yield SliceRow(
             slice=f"{column}: {value}" if str(value).endswith(UNLISTED) else f"{column} = {value}",
             n=int(lines["n"].iloc[0]),
-            critical=SliceCondition(column=str(column), equals=_plain(value)) in critical,
+            critical=_rows_of(rows, str(column), value) in critical,
             vs_deployed_shown=_differs(frames, "deployed", str(column), value),
             vs_parent_shown=_differs(frames, "parent", str(column), value),
             **{str(name): float(figure) for name, figure in figures.items()},
         )
+
+
+def _critical_rows(job: Job, rows: pd.DataFrame) -> set[bytes]:
+    """Return the masks of the critical slices; a slice is one of them also where a gate names its class instead."""
+    masks = (_where(rows, condition) for condition in job.recipe.critical_slices)
+    return {mask.tobytes() for mask in masks if mask.any()}
+
+
+def _rows_of(rows: pd.DataFrame, column: str, value: object) -> bytes:
+    return _where(rows, SliceCondition(column=column, equals=_plain(value))).tobytes()
 
 
 def _differs(frames: Mapping[str, pd.DataFrame], reference: str, column: str, value: object) -> bool:

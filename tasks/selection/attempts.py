@@ -15,7 +15,7 @@ from quality_gates.evidence import Evidence, ModelEvidence, Unanswered
 from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
-from tasks.errors import SystemFailure
+from tasks.errors import AnchorLost, SystemFailure
 from tasks.measurement import Role, answer_rows, measure_for, measure_on
 from tasks.registry import Anchor, EdgeVersion
 from tasks.selection.parity_runs import parity
@@ -28,7 +28,8 @@ Model = Snapshot | Student
 class References:
     """The models to compare with on one device: the parent, and the reference, the last release that passed.
 
-    The `anchor` is the release that cumulative margins are held against, known where a gate asks for it. `deployed` is
+    The `anchor` is the release that cumulative margins are held against, known where a gate asks for it. `anchor_lost`
+    says why the gates against it are undecided, where it cannot be told or its file is gone. `deployed` is
     what the candidate would replace. It differs from the reference where a person released it against its gates.
     `held_against` is the number of the release that is deployed, which publication compares with.
     """
@@ -42,7 +43,7 @@ class References:
     reference_failure: str | None = None
     anchor: Anchor | None = None
     anchor_file: Path | None = None
-    anchor_failure: str | None = None
+    anchor_lost: Unanswered | None = None
 
     def beside(self, candidate: ModelEvidence, split: SplitName) -> Evidence:
         """Return a candidate's measurement with those of its references on the same rows, measured by the same code.
@@ -54,7 +55,7 @@ class References:
             candidate,
             parent,
             self._release(self.reference, self.reference_file, self.reference_failure, split),
-            self._release(self.anchor, self.anchor_file, self.anchor_failure, split),
+            self._anchor(split),
             split,
         )
 
@@ -66,7 +67,7 @@ class References:
 
     def _laid(
         self, candidate: ModelEvidence, parent: ModelEvidence, deployed: ModelEvidence | None,
-        anchor: ModelEvidence | None, split: SplitName,
+        anchor: ModelEvidence | Unanswered | None, split: SplitName,
     ) -> Evidence:  # fmt: skip
         job = self.context.job
         return Evidence(
@@ -80,13 +81,18 @@ class References:
         return files if self.reference_file is None else files | {"deployed": self.reference_file}
 
     def _release(
-        self, release: EdgeVersion | Anchor | None, file: Path | None, failure: str | None, split: SplitName
+        self, release: EdgeVersion | None, file: Path | None, failure: str | None, split: SplitName
     ) -> ModelEvidence | None:
         if release is None:
             return None
         if file is None:
             return ModelEvidence(rows=None, resources=None, failure=failure, interrupted=True)
         return measure_for(self.context, file, split)
+
+    def _anchor(self, split: SplitName) -> ModelEvidence | Unanswered | None:
+        if self.anchor_file is None:
+            return self.anchor_lost
+        return measure_for(self.context, self.anchor_file, split)
 
 
 def _rowless(model: ModelEvidence) -> ModelEvidence:
@@ -100,32 +106,47 @@ def references(context: DeviceContext, baseline: Baseline) -> References:
     is_own = now is not None and now.run_key == context.key
     # A killed run had got as far as the alias: it replaces the same model as then, and is not its own reference.
     deployed = models.previous(device) if is_own else now
-    own = context.key if is_own else ""
+    own = now.release if now is not None and is_own else None
     reference = models.reference(device, without=own)
-    anchor = models.anchor(device, without=own) if context.job.recipe.asks_for_anchor else None
     held_against = None if now is None else now.release
     file, failure = _file_of(context, reference)
-    anchor_file, anchor_failure = _file_of(context, None if anchor is None else anchor.edge)
     return References(
-        context, baseline.onnx, deployed, held_against, reference, file, failure, anchor, anchor_file, anchor_failure
+        context, baseline.onnx, deployed, held_against, reference, file, failure, *_anchor_of(context, own)
     )
 
 
-def _file_of(context: DeviceContext, release: EdgeVersion | None) -> tuple[Path | None, str | None]:
+def _anchor_of(context: DeviceContext, own: int | None) -> tuple[Anchor | None, Path | None, Unanswered | None]:
+    """Return the anchor and its file where a gate asks for it, or why it cannot be compared with."""
+    if not context.job.recipe.asks_for_anchor:
+        return None, None, None
+    try:
+        anchor = context.edge_models.anchor(context.device.name, without=own)
+    except AnchorLost as error:
+        return None, None, Unanswered(error.reason, error.remedy)
+    if anchor is None:
+        return None, None, None
+    file, failure = _file_of(context, anchor.edge, "the anchor")
+    remedy = "Restore its file, or name another release: edgewright anchor set."
+    return anchor, file, None if failure is None else Unanswered(f"{failure}.", remedy)
+
+
+def _file_of(
+    context: DeviceContext, release: EdgeVersion | None, named_by: str = "the alias `deployed`"
+) -> tuple[Path | None, str | None]:
     """Return a release's file, or the reason why it could not be fetched; neither where there is no release."""
     if release is None:
         return None, None
     try:
-        return _fetched(context, release), None
+        return _fetched(context, release, named_by), None
     except SystemFailure as error:
         return None, str(error)
 
 
-def _fetched(context: DeviceContext, edge: EdgeVersion) -> Path:
+def _fetched(context: DeviceContext, edge: EdgeVersion, named_by: str) -> Path:
     """Return the file of a release out of the store, where it is fetched to once."""
 
     def produce(folder: Path) -> str:
-        return str(context.edge_models.fetch(edge, folder).relative_to(folder))
+        return str(context.edge_models.fetch(edge, folder, named_by).relative_to(folder))
 
     stage = context.store.run("release-file", {"file": edge.file_sha256}, (__name__,), produce)
     return stage.folder / str(stage.value)

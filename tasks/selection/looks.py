@@ -4,16 +4,18 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deployments.leaks import sketch_of
 from deployments.recipe import Recipe
 from deployments.workload import Split
 from quality_gates.evidence import Unanswered
 from quality_gates.verdict import Look, Verdict
 from tasks.job import Job
-from tasks.registry import Grant, LookLedger, TakenLook
+from tasks.registry import LookBudget, LookLedger, Spending, TakenLook, spent
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
-GRANT = "edgewright looks grant"
+NEAR = 0.05
+"""The share of the test rows from which looks at another split that do not count are told."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class RecordedLook:
 
 def ledger_of(tracking_uri: str, recipe: Recipe, test: Split) -> LookLedger:
     """Return the ledger of a recipe's gates at a test split."""
-    return LookLedger(tracking_uri, test.digest, recipe.gates_digest)
+    total = None if recipe.alpha_spending is None else recipe.alpha_spending.total
+    return LookLedger(tracking_uri, sketch_of(test), recipe.gates_digest, Spending(recipe.look_level, total))
 
 
 def take_look(context: DeviceContext) -> RecordedLook:
@@ -50,44 +53,59 @@ def take_look(context: DeviceContext) -> RecordedLook:
     ledger = ledger_of(job.workspace.tracking_uri, recipe, job.splits["test"])
     said = {"model": job.model, "version": job.version, "device": context.device.name, "recipe": recipe.name}
     attempt = {"when": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}", "run": context.device_run, "again": job.again}
-    taken = ledger.take(job.question_key(context.device), said, attempt)
-    number = taken.number or len(ledger.looks())
-    return RecordedLook(ledger, taken, _counted(recipe, number, max(number, ledger.in_all()), ledger.grants()))
+    key = job.question_key(context.device)
+    taken, budget = ledger.take(key, said, attempt)
+    return RecordedLook(ledger, taken, _counted(budget, key, taken.number, ledger.by_other_gates()))
 
 
 def next_look(job: Job, question_key: str) -> Look:
     """Return the look that an answer would take now, without taking it: its own, where it was taken before."""
-    ledger = ledger_of(job.workspace.tracking_uri, job.recipe, job.splits["test"])
-    looks = ledger.looks()
-    own = next((look for look in looks if look.key == question_key), None)
-    number = len(looks) + 1 if own is None or own.number is None else own.number
-    return _counted(job.recipe, number, max(number, ledger.in_all()), ledger.grants())
+    return _next(ledger_of(job.workspace.tracking_uri, job.recipe, job.splits["test"]), question_key)
 
 
 def warn_of_worn_rows(job: Job) -> None:
-    """Warn of devices whose gates will be inconclusive, as all looks at the test rows are taken."""
-    if job.recipe.alpha_spending is None:
-        return
+    """Warn of devices whose gates will be inconclusive, and of looks at these rows that a recipe does not tell of."""
+    ledger, told = ledger_of(job.workspace.tracking_uri, job.recipe, job.splits["test"]), set[str]()
     for device in job.devices:
-        worn = withheld(next_look(job, job.question_key(device)))
+        look = _next(ledger, job.question_key(device))
+        worn = withheld(look)
         if worn is not None:
             logger.warning("%s: every gate will be inconclusive: %s %s", device.name, worn.reason, worn.remedy)
+        for warning in look.warnings:
+            if warning not in told:
+                logger.warning("%s", warning)
+        told |= set(look.warnings)
 
 
 def withheld(look: Look) -> Unanswered | None:
     """Return why no rows may be looked at any more, and what to do; None while looks are left."""
-    if not look.is_too_many:
-        return None
-    return Unanswered(
-        f"All {look.allowed:,} looks of these gates at the test rows are taken, and another one would show nothing.",
-        f"Give the workload new test rows, or let a named person decide to go on, with {GRANT}.",
+    return Unanswered(look.reason, look.remedy) if look.is_withheld else None
+
+
+def _next(ledger: LookLedger, key: str) -> Look:
+    budget = ledger.read()
+    own = budget.own(key)
+    number = own.number if own is not None else None
+    if number is None and budget.has_room(key):
+        number = budget.next_number(key)
+    return _counted(budget, key, number, ledger.by_other_gates())
+
+
+def _counted(budget: LookBudget, key: str, number: int | None, by_other_gates: int) -> Look:
+    """Return a look with its number, whether it is in the budget already or would be."""
+    others, level, total = budget.others(key), budget.spending.level, budget.total()
+    allowed, stated, own = budget.allowed(key), budget.stated_total(), budget.spending.total
+    taken = len(others) + (number is not None)
+    return Look(
+        number=number,
+        taken=taken,
+        elsewhere=sum(look.split != budget.split for look in others),
+        in_all=taken + by_other_gates,
+        allowed=None if allowed is None else max(allowed, number or 0),
+        granted=sum(grant.looks for grant in budget.grants),
+        level=level,
+        spent=round(spent(others) + (level if number is not None else 0.0), 12),
+        total=None if total is None else round(total, 12),
+        kept=stated if stated is not None and (own is None or own > stated) else None,
+        near=budget.near(NEAR),
     )
-
-
-def _counted(recipe: Recipe, number: int, in_all: int, grants: list[Grant]) -> Look:
-    spending = recipe.alpha_spending
-    if spending is None:
-        return Look(number=number, in_all=in_all)
-    granted = sum(grant.looks for grant in grants)
-    allowed = spending.looks + granted
-    return Look(number=number, in_all=in_all, allowed=allowed, granted=granted, level=spending.level)

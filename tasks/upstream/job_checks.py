@@ -27,7 +27,7 @@ from deployments.workload import (
     read_splits,
 )
 from quality_gates.errors import PolicyError
-from quality_gates.evidence import KnownClasses
+from quality_gates.evidence import KnownClasses, SliceIndex
 from quality_gates.gates import (
     Calibration,
     Flips,
@@ -39,8 +39,9 @@ from quality_gates.gates import (
     plan,
     unproven,
     unseen_classes,
+    without_floor,
 )
-from quality_gates.policy import NAMED
+from quality_gates.policy import NAMED, SliceCondition
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job, known_classes, labelled_rows, right_answers
@@ -166,14 +167,15 @@ def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mappin
     _warn_of_unseen_classes(path, recipe, workload, splits)
     if (said := unproven(recipe.gates)) is not None:
         logger.warning("%s: key `gates`: %s", path, said)
-    if recipe.without_floor:
-        logger.warning("%s: key `gates`: %s", path, _said_of_floors(recipe))
+    bare = without_floor(recipe.gates, SliceIndex(labelled_rows(workload, splits["test"])))
+    if bare:
+        logger.warning("%s: key `gates`: %s", path, _said_of_floors(recipe, bare))
     if recipe.asks_for_anchor and recipe.alpha_spending is None:
         logger.warning("%s: key `alpha_spending`: %s", path, _ANCHOR_ALONE)
 
 
-def _said_of_floors(recipe: Recipe) -> str:
-    slices = "; ".join(map(str, recipe.without_floor))
+def _said_of_floors(recipe: Recipe, bare: Iterable[SliceCondition]) -> str:
+    slices = "; ".join(map(str, bare))
     follows = (
         "a first release there is published without, as the recipe accepts"
         if recipe.first == "accept"
@@ -181,7 +183,7 @@ def _said_of_floors(recipe: Recipe) -> str:
     )
     return (
         f"expected a `limit` on a metric for every critical slice, got none where {slices}, so that {follows}; add one "
-        "with this `slice`, at the least that is worth something"
+        "with this `slice`, or on the recall `of` the class where that is the target, at the least that is of use"
     )
 
 

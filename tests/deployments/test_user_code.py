@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployments.custom_metrics import custom_metrics_digest
-from deployments.user_code import user_sources
-from deployments.workload import Workload, code_digest
+from deployments.custom_metrics import custom_metrics_digest, written_metrics_digest
+from deployments.user_code import code_digest, question_digest, user_sources
+from deployments.workload import Workload
 from deployments.workloads.digits import Digits
 
 FILES = {
@@ -153,3 +153,79 @@ def test_a_shipped_workload_stands_on_itself_and_not_on_the_rooms() -> None:
 def test_what_cannot_be_parsed_or_found_is_left_out(folder: Path) -> None:
     (folder / "mine" / "near.py").write_text("import nowhere.at_all\nfrom . import missing\n")
     assert "nowhere" not in user_sources("mine.work")
+
+
+WRITTEN = {
+    "site-packages/library/__init__.py": "",
+    "site-packages/library/bases.py": "class Rows:\n    pass\n\n\ndef score(rows):\n    return 1.0\n",
+    "own.py": (
+        "from library.bases import Rows\n\nfrom deployments.workload import Workload\n\n\n"
+        "class Mine(Rows, Workload):\n    def split(self, name):\n        return None\n\n"
+        "    def loss(self, outputs, targets):\n        return None\n"
+    ),
+}
+
+
+@pytest.fixture
+def beside_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user's module on the path, beside an installed library."""
+    for name, text in WRITTEN.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for folder in (tmp_path, tmp_path / "site-packages"):
+        monkeypatch.syspath_prepend(folder)
+    importlib.invalidate_caches()
+    yield tmp_path
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("own", "library")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("changed", "of_code", "of_question"),
+    [("own.py", True, True), ("site-packages/library/bases.py", True, False)],
+)
+def test_a_question_is_what_people_wrote_and_a_library_is_not(
+    beside_a_library: Path, changed: str, of_code: bool, of_question: bool
+) -> None:
+    workload = importlib.import_module("own").Mine()
+
+    def digests() -> tuple[str, str]:
+        return code_digest(workload, "own:Mine"), question_digest(workload, "own:Mine")
+
+    before = digests()
+    path = beside_a_library / changed
+    path.write_text(path.read_text() + "# a comment\n")
+    assert [new != old for new, old in zip(digests(), before, strict=True)] == [of_code, of_question]
+
+
+def test_a_metric_of_a_library_is_no_question_and_one_of_the_workloads_own_package_is(beside_a_library: Path) -> None:
+    named = {"library.bases:score": importlib.import_module("library.bases").score}
+    for package, counts in (("own", False), ("library", True)):
+        before = written_metrics_digest(named, package)
+        path = beside_a_library / "site-packages" / "library" / "bases.py"
+        path.write_text(path.read_text() + "# a comment\n")
+        assert (written_metrics_digest(named, package) != before) is counts
+
+
+def test_what_edgewright_itself_says_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    from deployments import user_code
+
+    monkeypatch.setattr(user_code, "_digest", lambda _reference, _things, sources: " ".join(sources))
+    asked = question_digest(Digits(), "deployments.workloads.digits:Digits")
+    monkeypatch.setattr(user_code, "_digest", lambda *_: "deployments.workloads.digits")
+    assert asked == question_digest(Digits(), "deployments.workloads.digits:Digits")
+
+
+def test_a_base_of_an_installed_package_counts_by_its_version(
+    beside_a_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deployments import user_code
+
+    workload = importlib.import_module("own").Mine()
+    monkeypatch.setattr(user_code, "_distributions", lambda: {"library": ["torch"]})
+    before = code_digest(workload, "own:Mine")
+    path = beside_a_library / "site-packages" / "library" / "bases.py"
+    path.write_text(path.read_text() + "# a comment\n")
+    assert code_digest(workload, "own:Mine") == before
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "another")
+    assert code_digest(workload, "own:Mine") != before

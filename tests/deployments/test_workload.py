@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from deployments.errors import ConfigurationError
-from deployments.workload import Split, code_digest, load_workload, read_splits
+from deployments.user_code import code_digest
+from deployments.workload import Split, load_workload, read_splits
 from edge_runtime.errors import EdgewrightError
 from tests.deployments.example_rows import Rows
 

@@ -1,12 +1,17 @@
 """Reading YAML: files that cannot be read, and values that YAML would read as something else."""
 
+import json
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from deployments.errors import ConfigurationError
-from deployments.yaml_file import Frozen, read_mapping, read_yaml
+from deployments.recipe import Recipe, read_recipe, shipped_recipes
+from deployments.yaml_file import Frozen, read_mapping, read_yaml, stated
+
+VALID = Path(__file__).parent / "valid"
 
 
 class Reading(Frozen):
@@ -138,3 +143,22 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "whole.yaml"
     path.write_text("rate: 4")
     assert read_yaml(path, Reading).rate == 4.0
+
+
+class Kept(Frozen):
+    kind: Literal["kept"] = "kept"
+    size: float = 1.0
+    parts: "tuple[Kept, ...]" = ()
+
+
+def test_what_is_stated_has_no_default_and_keeps_the_kind() -> None:
+    assert stated(Kept()) == stated(Kept(size=1.0)) == {"kind": "kept"}
+    parts = (Kept(size=2.0), Kept())
+    assert stated(Kept(parts=parts)) == {"kind": "kept", "parts": [{"kind": "kept", "size": 2.0}, {"kind": "kept"}]}
+
+
+@pytest.mark.parametrize("path", [*shipped_recipes(), VALID / "everything.yaml"], ids=lambda path: path.stem)
+def test_what_a_recipe_states_is_read_as_the_same_recipe(path: Path) -> None:
+    recipe = read_recipe(path)
+    plain = json.loads(json.dumps(stated(recipe)))
+    assert Recipe.model_validate(plain | {"devices": recipe.devices}) == recipe

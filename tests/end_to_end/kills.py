@@ -29,6 +29,7 @@ POINTS = {
     "fine-tuning": ("tasks.compression.distillation_targets", "fine_tune"),
     "quantization": ("deployments.rungs", "quantize_after_training"),
     "measurement": ("tasks.measurement.device_measurement", "measure"),
+    "look": ("tasks.selection.ladder", "_evidence"),
     "bundle": ("tasks.delivery.destinations", "write_bundle"),
     "aliases": ("tasks.registry.edge_models", "EdgeModels.release"),
     "device's answer": ("flows.compress", "record_line"),

@@ -11,13 +11,17 @@ import pytest
 
 from edge_runtime.bundle import read_bundle
 from tasks.registry import Answers, EdgeModels, Runs
+from tasks.selection import ledger_of
+from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
 
-pytestmark = pytest.mark.end_to_end
+RECIPE = Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml"
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 MID_STAGE = ("parent export", "fine-tuning", "quantization", "measurement")
 AFTER_THE_ALIAS = ("device's answer", "answer")
-KILLED = (*MID_STAGE, "bundle", "aliases", *AFTER_THE_ALIAS)
+KILLED = (*MID_STAGE, "look", "bundle", "aliases", *AFTER_THE_ALIAS)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def children(home: Path) -> list[dict[str, Any]]:
     """Every child process in order."""
     home.mkdir()
     command = [sys.executable, "-m", "tests.end_to_end.kills", str(home)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=560, check=False)
     assert ended.returncode == 0, ended.stderr
     return [json.loads(line) | {"stderr": ended.stderr} for line in ended.stdout.splitlines() if line.startswith("{")]
 
@@ -81,6 +85,14 @@ def test_a_run_killed_after_its_alias_moved_is_held_against_what_was_deployed_be
     deployed, previous = models.deployed("tiny"), models.previous("tiny")
     assert deployed is not None and previous is not None
     assert (deployed.source_version, previous.source_version) == ("2", "1")
+
+
+@pytest.mark.usefixtures("children")
+def test_a_look_that_was_killed_before_the_rows_were_read_is_the_same_look_later(home: Path) -> None:
+    recipe, splits = check_recipe(RECIPE)
+    looks = ledger_of(Workspace.at(home).tracking_uri, recipe, splits["test"]).read().looks
+    assert [(look.said["version"], look.number, look.outcome) for look in looks] == [("1", 1, "pass"), ("2", 2, "pass")]
+    assert len(looks[0].attempts) > 1
 
 
 @pytest.mark.usefixtures("children")

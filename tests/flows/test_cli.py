@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from deployments.device import shipped_devices
 from flows.cli import app, main
+from flows.listings import level_sentence
+from quality_gates.policy import AlphaSpending
 
 runner = CliRunner()
 
@@ -51,6 +53,11 @@ def test_a_plan_says_which_gates_the_test_rows_can_decide() -> None:
     assert "not a matter of rows" in result.output
 
 
+def test_a_plan_says_the_level_of_a_look() -> None:
+    said = level_sentence(AlphaSpending(total=0.05, looks=4))
+    assert said == "Planned at 1.25 % false passes a look: the recipe spends 5 % over 4 looks."
+
+
 @pytest.mark.parametrize("day", ["31.01.2027", "2027-02-30", "tomorrow", ""])
 def test_a_day_in_another_form_is_one_sentence_with_an_example(
     day: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -63,6 +70,32 @@ def test_a_day_in_another_form_is_one_sentence_with_an_example(
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert f"got {day!r}; write it like 2027-01-31" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["looks", "grant", "digits", "--looks", "0"],
+            "--looks: expected 1 or more further looks, got 0; say how",
+        ),
+        (["looks", "grant", "digits", "--looks", "-5"], "--looks: expected 1 or more further looks, got -5; say how"),
+        (["gates", "plan", "digits", "--accuracy", "90"], "expected a share of rows from 0 to 1, got 90; write 5 %"),
+        (["gates", "plan", "digits", "--discordance", "-1"], "expected a share of rows from 0 to 1, got -1; write 5 %"),
+    ],
+)
+def test_a_number_that_an_option_does_not_take_is_one_sentence(
+    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.cli.prepare", lambda _: None)
+    monkeypatch.setattr("flows.decision_commands.prepare", lambda _: None)
+    named = ["--by", "Ada", "--reason", "spring"] if words[0] == "looks" else []
+    monkeypatch.setattr("sys.argv", ["edgewright", *words, *named])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {says}") and said.count("\n") == 1
 
 
 def test_nothing_to_compress_claims_no_more_than_is_true(monkeypatch: pytest.MonkeyPatch) -> None:

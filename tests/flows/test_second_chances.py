@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
 import flows.compress
 import flows.decision_commands
 from flows.cli import app
+from flows.decisions import anchor_of
 from quality_gates.verdict import Verdict
 from tasks import job
-from tasks.registry import EdgeModels, Runs, TakenLook
+from tasks.errors import RegistryError
+from tasks.registry import EdgeModels, LookLedger, Runs, TakenLook
 from tasks.selection import attempts, ladder, ledger_of
 from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
@@ -36,7 +39,7 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
 
 def looks(recipe: str, world: Workspace) -> list[TakenLook]:
     read, splits = check_recipe(Path(recipe))
-    return ledger_of(world.tracking_uri, read, splits["test"]).looks()
+    return list(ledger_of(world.tracking_uri, read, splits["test"]).read().looks)
 
 
 def compress(recipe: str, world: Workspace, **asked: bool) -> Any:
@@ -81,12 +84,8 @@ def test_what_a_person_changes_is_asked_again_and_counts_as_a_look(world: Worksp
     assert [look.number for look in looks(second, world)] == [1, 2]
 
 
-def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
-    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spent = {"alpha_spending": {"total": 0.05, "looks": 1}} | gates(0.305)
-    assert compress(variant("first-look", spent), world).answer == "published"
-    recipe = variant("second-look", spent)
+def splits_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that fills with the name of each split whose rows are read."""
     splits = []
     for module in (attempts, ladder):
         measure = module.measure_for
@@ -96,6 +95,33 @@ def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
             return measure(context, file, split)
 
         monkeypatch.setattr(module, "measure_for", spy)
+    return splits
+
+
+def test_no_test_row_is_read_while_the_registry_does_not_take_the_look(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, splits = variant("down", gates(0.308)), splits_read(monkeypatch)
+    with monkeypatch.context() as down:
+
+        def refuse(*_: object) -> str:
+            raise MlflowException("the server went away")
+
+        down.setattr(LookLedger, "_create", refuse)
+        ended = compress(recipe, world)
+    assert (ended.answer, ended.exit_code) == ("undecided", 3)
+    assert "the server went away" in ended.failures[0].sentence
+    assert splits and "test" not in splits and looks(recipe, world) == []
+    assert compress(recipe, world).answer == "published" and "test" in splits
+
+
+def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent = {"alpha_spending": {"total": 0.05, "looks": 1}} | gates(0.305)
+    assert compress(variant("first-look", spent), world).answer == "published"
+    recipe = variant("second-look", spent)
+    splits = splits_read(monkeypatch)
     worn = compress(recipe, world)
     assert splits and "test" not in splits
     assert (worn.answer, worn.exit_code, worn.devices[0].withheld) == ("refused", 1, True)
@@ -104,10 +130,16 @@ def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
     )
     assert {gate.outcome for gate in verdict.gates} == {"inconclusive"}
     assert all("new test rows" in str(gate.remedy) for gate in verdict.gates)
-    assert verdict.look is not None and (verdict.look.number, verdict.look.allowed) == (2, 1)
+    assert verdict.look is not None and (verdict.look.number, verdict.look.taken, verdict.look.allowed) == (None, 1, 1)
+    assert (
+        "no test row was read. The one look of these gates" in verdict.headline and "new test rows" in verdict.headline
+    )
     assert compress(recipe, world).reused  # nothing has changed
     granted = command(world, monkeypatch, "looks", "grant", recipe, "--looks", "1", "--by", "Ada", "--reason", "spring")
-    assert "2 of 2 looks, each at 5 % false passes. Ada granted 1: spring." in granted
+    assert (
+        "1 of 2 looks are taken; 1 more withheld. A look may pass falsely in 5 % of cases; 5 % of 10 % in all are "
+        "spent. Ada granted 1: spring." in granted
+    )
     asked = compress(recipe, world)
     assert not asked.reused and asked.answer == "published" and "test" in splits
     shown = command(world, monkeypatch, "looks", "show", recipe)
@@ -136,6 +168,17 @@ def test_a_first_release_needs_a_floor_on_its_critical_slices_or_a_word(world: W
     assert compress(variant("floor", gates(0.306, slice_gate, floor)), world).answer == "published"
 
 
+def test_a_class_that_a_metric_names_needs_a_floor_and_is_shown(world: Workspace, variant: Variant) -> None:
+    recall = GATE | {"name": "recall of 8", "metric": "recall", "of": 8, "margin": 0.9}
+    without = compress(variant("no-floor-of-a-class", gates(0.308, recall)), world).devices[0]
+    assert not without.published and "no limit says what is enough where target = 8" in " ".join(without.reasons)
+    assert without.critical_slice is not None and without.critical_slice.candidate is not None
+    floor = {"kind": "limit", "name": "floor", "metric": "accuracy", "slice": EIGHT, "at_least": 0.01,
+             "confidence": 0.95}  # fmt: skip
+    held = compress(variant("floor-of-a-class", gates(0.308, recall, floor)), world)
+    assert held.answer == "published" and held.devices[0].critical_slice == without.critical_slice
+
+
 def test_a_gate_against_the_anchor_sees_the_release_that_a_person_chose(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +196,10 @@ def test_a_gate_against_the_anchor_sees_the_release_that_a_person_chose(
     assert "release 2 of version 1, set by Ada on" in told
     anchor = EdgeModels(world.tracking_uri, "tiny").anchor("anchored")
     assert anchor is not None and (anchor.edge.release, anchor.by) == (2, "Ada")
+    anchors = EdgeModels(world.tracking_uri, "tiny")
+    anchors.client.delete_registered_model_alias(anchor.edge.name, "anchor")
+    with pytest.raises(RegistryError, match=r"got no release under it\. Name the anchor: edgewright anchor set tiny"):
+        anchor_of("tiny", "anchored")
 
 
 def gate_of(world: Workspace, run: str, name: str) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import pytest
 
 import flows.compress
 import flows.reconcile
-from tasks.registry import Answers, EdgeModels, Runs
+from tasks.registry import Answers, EdgeModels, Runs, TakenLook
+from tasks.selection import ledger_of
+from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
 from tests.flows.conftest import Variant
@@ -19,6 +21,11 @@ def two(tmp_path: Path) -> Workspace:
     for seed in (0, 1):
         upstream.register(workspace.tracking_uri, seed=seed)
     return workspace
+
+
+def looks(recipe: str, workspace: Workspace) -> list[TakenLook]:
+    read, splits = check_recipe(Path(recipe))
+    return list(ledger_of(workspace.tracking_uri, read, splits["test"]).read().looks)
 
 
 def deployed(workspace: Workspace) -> tuple[str, int]:
@@ -38,6 +45,8 @@ def test_a_way_back_is_said_before_any_work_and_stays_until_a_newer_version(two:
 
     back = flows.compress.compress("tiny", "1", recipe, two, back=True)
     assert (back.answer, back.reused, deployed(two)) == ("published", False, ("1", 2))
+    by_hand = [[attempt["again"] for attempt in look.attempts] for look in looks(recipe, two)]
+    assert by_hand == [[False], [True]]
     assert flows.compress.compress("tiny", "1", recipe, two).reused
     assert flows.compress.compress("tiny", "1", recipe, two, back=True).reused
 
@@ -48,6 +57,16 @@ def test_a_way_back_is_said_before_any_work_and_stays_until_a_newer_version(two:
     upstream.register(two.tracking_uri, seed=2)
     (newer,) = flows.reconcile.reconcile([changed], two)
     assert (newer.version, newer.answer, deployed(two)) == ("3", "published", ("3", 3))
+
+
+def test_a_way_back_is_no_second_chance_for_what_was_refused(two: Workspace, variant: Variant) -> None:
+    perfect = {"kind": "limit", "name": "perfect", "metric": "accuracy", "at_least": 0.999, "confidence": 0.95}
+    recipe = variant("back", {"gates": [perfect]})
+    refused = flows.compress.compress("tiny", "1", recipe, two)
+    assert refused.answer == "refused"
+    assert flows.compress.compress("tiny", "1", recipe, two, back=True).reused
+    (look,) = looks(recipe, two)
+    assert len(look.attempts) == 1
 
 
 def test_a_person_may_ask_for_what_was_taken_back(two: Workspace, variant: Variant) -> None:

@@ -45,6 +45,14 @@ def test_reasons_are_the_sentences_of_what_blocks() -> None:
     assert verdict.reasons == ("a is fail.", "b is inconclusive.")
 
 
+def test_the_worst_comes_first_in_reasons_and_headline() -> None:
+    gates = (_gate("inconclusive", name="a"), PASS, _gate("fail", name="b"), _gate("fail", name="c"))
+    verdict = Verdict.of(gates)
+    assert verdict.reasons == ("b is fail.", "c is fail.", "a is inconclusive.")
+    assert verdict.headline == "Fail: 3 of 4 gates did not pass (b, c, a)."
+    assert verdict.gates == gates
+
+
 @pytest.mark.parametrize(
     ("gates", "headline"),
     [

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deployments.device import DeviceProfile
+from deployments.recipe import Recipe
 from deployments.rows import DeploymentSample
 from deployments.workload import Split, SplitName
 from tasks import job as module
@@ -88,6 +90,32 @@ def test_a_new_toolchain_asks_for_a_new_answer_to_the_same_question(
     assert again.device_key(device) != before[0]
     assert again.question_key(device) == before[1]
     assert again.question_key(device.model_copy(update={"threads": 2})) != before[1]
+
+
+@pytest.mark.parametrize("part", ["code_digest", "custom_metrics_digest"])
+def test_a_line_of_edgewrights_own_or_of_a_library_is_no_other_question(
+    asked: Job, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    device, again = tiny.device(), replace(asked)
+    before = asked.run_key, asked.question_key(device)
+    monkeypatch.setattr(module, part, lambda *_: "of other sources")
+    assert again.run_key != before[0]
+    assert again.question_key(device) == before[1]
+
+
+def test_a_key_that_a_release_adds_with_a_default_is_no_other_question(asked: Job) -> None:
+    class Newer(Recipe):
+        added: float = 0.5
+
+    class NewerProfile(DeviceProfile):
+        added: str | None = None
+
+    device = tiny.device()
+    newer = replace(asked, recipe=Newer.model_construct(**dict(asked.recipe)))
+    profile = NewerProfile.model_construct(**dict(device))
+    assert newer.question_key(profile) == asked.question_key(device)
+    stated = Newer.model_construct(**dict(asked.recipe), added=0.6)
+    assert replace(asked, recipe=stated).question_key(device) != asked.question_key(device)
 
 
 def test_the_same_question_has_the_same_key_in_another_home(asked: Job) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from deployments.answers import reference_of
 from deployments.recipe import Recipe, read_recipe
-from deployments.workload import Workload, code_digest, load_workload
+from deployments.user_code import code_digest
+from deployments.workload import Workload, load_workload
 from flows.demo.examples import Example, examples, trained
 from model_compression.students import Architecture, Interface, build_student
 from model_compression.training import fine_tune, predict, tensors

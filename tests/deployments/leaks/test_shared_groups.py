@@ -34,8 +34,7 @@ def test_a_shared_group_is_named_with_its_rows() -> None:
     message = str(caught.value)
     assert message.startswith("expected every part, which is the workload's `group`, in one split alone, got ")
     assert "1 in train and test, with 2 of 4 test rows (b: train row 2, test row 1)" in message
-    assert "1 in validation and test, with 1 of 4 test rows (c: validation row 0, test row 3)" in message
-    assert message.endswith("divide the rows by their groups in Workload.split")
+    assert message.endswith("; and so in 1 further pair of splits; divide the rows by their groups in Workload.split")
 
 
 @pytest.mark.parametrize("name", ["train", "validation", "test"])
@@ -45,3 +44,35 @@ def test_a_row_without_a_group_is_refused(name: str) -> None:
     ):
         values: list[object] = ["z", None]
         check_groups(splits(**{name: values}), "part")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [(1, "1", True), (1.0, 1, True), ("M1", "M1 ", True), ("m1", "M1", False), (True, 1, False), (1.5, "1.5", True)],
+)
+def test_groups_are_told_apart_by_their_text(one: object, other: object, same: bool) -> None:
+    found = splits(train=[one, "a"], test=[other, "e"])
+    if not same:
+        check_groups(found, "part")
+        return
+    with pytest.raises(ConfigurationError, match=r"1 in train and test, with 1 of 2 test rows"):
+        check_groups(found, "part")
+
+
+@pytest.mark.parametrize("value", [["a"], ("a", "b"), np.array([1, 2]), {"a": 1}], ids=repr)
+def test_a_group_of_several_parts_is_refused(value: object) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_groups(splits(test=["e", value]), "part")
+    message = str(caught.value)
+    assert "split `test`: expected a text or a number as the part of every row, which is the workload's" in message
+    assert message.endswith(f"got a {type(value).__name__} in row 1; give each row the name of its group")
+
+
+def test_many_shared_groups_are_a_short_sentence() -> None:
+    shared: list[object] = [f"machine {number}" for number in range(40)]
+    with pytest.raises(ConfigurationError) as caught:
+        check_groups(splits(train=shared, calibration=shared, validation=shared, test=shared), "part")
+    message = str(caught.value)
+    assert "40 in train and validation, with 40 of 40 validation rows (machine 0: train row 0, " in message
+    assert message.endswith("; and so in 3 further pairs of splits; divide the rows by their groups in Workload.split")
+    assert len(message) < 450

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.errors import EvidenceError, PolicyError
-from quality_gates.evidence import in_slice
+from quality_gates.evidence import SliceIndex, in_slice
 from quality_gates.gates import check_slices
 from quality_gates.policy import SliceCondition
 from tests.quality_gates.builders import against, eights, limit, policy, rows
@@ -76,3 +76,9 @@ def test_the_remedy_of_a_gate_names_the_split_that_was_looked_at(split: str) -> 
     result = held(gate | {"slice": condition}, dataclasses.replace(good(), split=split))
     assert result.outcome == "fail"
     assert result.remedy == f"Correct the `slice` in the recipe, or add such rows to the {split} split."
+
+
+def test_groups_are_values_of_one_name() -> None:
+    column = pd.Series([1, "1", "M1", "M1 ", "m1", 1.0, "M2"], dtype=object)
+    codes = SliceIndex(pd.DataFrame({"part": column})).groups("part")
+    assert [list(np.flatnonzero(codes == code)) for code in dict.fromkeys(codes)] == [[0, 1, 5], [2, 3], [4], [6]]

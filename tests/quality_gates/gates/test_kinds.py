@@ -1,6 +1,7 @@
 """Flips, parity, calibration, plausibility, representativeness and limits on metrics: held, missed, and damaged."""
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,39 @@ def test_a_mean_error_says_which_larger_errors_the_rows_could_not_show(gate: dic
     hidden = errors.assign(score=np.where(np.arange(600) == 0, -1000.0, errors["score"]))
     failing = held(gate, seen(hidden, errors))
     assert failing.outcome != "pass" and not failing.findings
+
+
+ERRORS = [
+    ({"kind": "limit", "metric": "mae", "at_most": 1.2, "confidence": 0.95}, 1.2),
+    ({"kind": "non_inferiority", "metric": "mae", "against": "parent", "margin": 0.2, "confidence": 0.95}, 1.2),
+]
+
+
+@pytest.mark.parametrize(("gate", "bound"), ERRORS, ids=["limit", "margin"])
+def test_a_largest_error_that_could_hide_leaves_a_mean_error_open(gate: dict[str, Any], bound: float) -> None:
+    """Of 600 rows none errs by 100, as 0.5 % of all rows may: in the mean, that would be 0.5 more."""
+    errors = answers().assign(score=-np.random.default_rng(0).gamma(2, 0.5, 600))
+    assert held(gate, seen(errors, errors)).outcome == "pass"
+    assert held(gate | {"largest_error": 10.0}, seen(errors, errors)).outcome == "pass"
+    open_one = held(gate | {"largest_error": 100.0}, seen(errors, errors))
+    assert open_one.outcome == "inconclusive" and "; a row may err by 100." in open_one.sentence
+    assert re.fullmatch(r"About [\d,]+ rows without such an error would show that .*", str(open_one.remedy))
+    worse = errors.assign(score=3 * errors["score"])
+    assert held(gate | {"largest_error": 100.0}, seen(worse, errors)).outcome == "fail"
+    assert bound > float(errors["score"].abs().mean())
+
+
+@pytest.mark.parametrize(("gate", "bound"), ERRORS, ids=["limit", "margin"])
+def test_a_largest_error_that_a_row_exceeds_is_told(gate: dict[str, Any], bound: float) -> None:
+    errors = answers().assign(score=-np.random.default_rng(0).gamma(2, 0.5, 600))
+    result = held(gate | {"largest_error": bound}, seen(errors, errors))
+    assert result.outcome == "fail" and "more than the `largest_error` of 1.2" in result.sentence
+
+
+def test_only_a_mean_of_errors_has_a_largest_error() -> None:
+    for gate in (METRIC, {"kind": "limit", "resource": "size_bytes", "at_most": 1.0}):
+        with pytest.raises(ValidationError, match=r"largest_error|keys of a metric"):
+            held(gate | {"largest_error": 3.0}, good())
 
 
 def test_a_share_of_rows_has_no_tail_that_rows_could_hide() -> None:

@@ -58,6 +58,15 @@ def test_rows_that_are_worn_leave_every_gate_inconclusive_with_the_remedy() -> N
     assert all("All looks are taken." in gate.sentence for gate in verdict.gates)
 
 
+def test_the_headline_of_worn_rows_says_why_and_what_to_do() -> None:
+    worn = Look(taken=2, in_all=2, allowed=2, level=0.025, spent=0.05, total=0.05)
+    assert decide(policy(), replace(evidence(), withheld=WORN)).at(worn).headline == (
+        "Inconclusive: no test row was read. All 2 looks of these gates at the test rows are taken, and another one "
+        "would show nothing. Give the workload new test rows, or let a named person decide to go on, with edgewright "
+        "looks grant."
+    )
+
+
 def test_nobody_can_answer_for_rows_that_nothing_was_read_of() -> None:
     verdict, day = decide(policy(), replace(evidence(), withheld=WORN)), date(2026, 1, 1)
     with pytest.raises(ApprovalError, match="cannot be answered for"):
@@ -66,9 +75,9 @@ def test_nobody_can_answer_for_rows_that_nothing_was_read_of() -> None:
 
 def test_a_look_stays_with_a_verdict_and_does_not_change_its_digest() -> None:
     plain = decide(policy(), evidence())
-    seen = plain.at(Look(number=3, in_all=4, allowed=20, level=0.0025))
+    seen = plain.at(Look(number=3, taken=3, in_all=4, allowed=20, level=0.0025, spent=0.0075, total=0.05))
     assert seen.sha256 == plain.sha256
     assert Verdict.model_validate_json(seen.model_dump_json()).unapproved.look == seen.look
-    assert seen.look is not None and seen.look.sentence.endswith("Gates of other recipes took 1 more.")
+    assert seen.look is not None and seen.look.sentence.endswith("Other gates took 1 more at these rows.")
     older = plain.model_dump(mode="json", exclude={"look"})  # as an older release wrote it
     assert Verdict.model_validate(older) == plain

@@ -43,6 +43,13 @@ def test_the_floor_of_the_same_metric_is_beside_it() -> None:
     assert other.floor is None
 
 
+def test_a_floor_on_the_same_slice_in_other_words_is_beside_it() -> None:
+    rows = {"column": "label", "equals": 1}
+    gate = {"metric": "accuracy", "against": "parent", "of": None, "slice": rows}
+    floor = FLOOR | {"metric": "accuracy", "of": None, "slice": {"column": "label", "in": [1]}}
+    assert first(blind(), RECALL | gate, floor).floor == 0.8
+
+
 @pytest.mark.parametrize(
     "gate",
     [

@@ -1,5 +1,8 @@
 """Gates as rows of the report."""
 
+import pytest
+
+from quality_gates.report.gate_lines import gate_line
 from quality_gates.report.gate_rows import GateGroup, gate_groups, remedies, worst_gate
 from quality_gates.verdict import Verdict
 from tests.quality_gates.report import examples
@@ -82,3 +85,38 @@ def test_remedies_name_the_open_gates_and_say_the_same_thing_once() -> None:
     assert len(remedies(examples.not_measured().verdict.gates)) == 1
     assert remedies(examples.published().verdict.gates) == ()
     assert remedies(examples.first_deployment().verdict.gates) == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "bounds", "threshold"),
+    [
+        ({"lower": -0.106, "upper": -0.04998, "threshold": -0.05}, "−10.600 pp .. −4.998 pp", "−5.000 pp"),
+        ({"lower": -0.106, "upper": -0.0496, "threshold": -0.05}, "−10.60 pp .. −4.96 pp", "−5.00 pp"),
+        ({"lower": -0.106, "upper": -0.05, "threshold": -0.05}, "−10.6 pp .. −5.0 pp", "−5.0 pp"),
+        ({"lower": -0.106, "upper": 0.01, "threshold": -0.05}, "−10.6 pp .. +1.0 pp", "−5.0 pp"),
+        ({"kind": "limit", "metric": "recall", "lower": 0.8996, "upper": 0.95, "threshold": 0.9}, "89.96 % .. 95.00 %",
+         "90.00 %"),
+        ({"metric": "mae", "unit": "value", "lower": -0.5004, "upper": 0.1, "threshold": -0.5}, "−0.5004 .. +0.1000",
+         "−0.5000"),
+        ({"kind": "limit", "metric": "latency_p50_ms", "lower": 1.0, "upper": 2.001, "threshold": 2.0},
+         "1.000 ms .. 2.001 ms", "2 ms"),
+    ],
+)  # fmt: skip
+def test_a_bound_never_reads_like_the_threshold_from_which_it_differs(
+    changed: dict[str, object], bounds: str, threshold: str
+) -> None:
+    gate = examples.refused().verdict.gates[0].model_copy(update=changed)
+    line = gate_line(gate)
+    assert (line.bounds, line.threshold) == (bounds, threshold)
+
+
+def test_a_value_never_reads_like_the_limit_that_it_exceeds() -> None:
+    size = next(gate for gate in examples.refused().verdict.gates if gate.name == "size")
+    picture = gate_groups([size.model_copy(update={"candidate_value": 20_030, "estimate": 20_030})])[0].rows[0].limit
+    assert picture is not None and (picture.value_label, picture.budget_label) == ("20.03 kB", "at most 20 kB")
+
+
+def test_gates_whose_numbers_need_more_digits_share_the_axis_of_the_others() -> None:
+    error = examples.refused().verdict.gates[0].model_copy(update={"metric": "mae", "unit": "value"})
+    near = error.model_copy(update={"lower": -0.5004, "upper": 0.1, "threshold": -0.5})
+    assert len(gate_groups([error, near])) == 1

@@ -36,7 +36,7 @@ def test_limits_name_what_was_not_shown() -> None:
     limits = section(card, "Limits")
     assert "- Answered elsewhere." in limits and "⚠ **Not proven:** Answered elsewhere." in card
     waiting = [gate for gate in unproven.verdict.gates if gate.outcome == "not_applicable"]
-    assert waiting and all(f"- {gate.name}: " in limits for gate in waiting)
+    assert waiting and all(f"- {gate.sentence}" in limits for gate in waiting)
     assert "(warns only)" not in section(card, "Gates")
 
 

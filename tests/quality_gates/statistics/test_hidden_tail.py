@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quality_gates.statistics import unseen_tail
+from quality_gates.statistics import rows_that_would_see, unseen_tail
 
 
 @pytest.mark.parametrize("n", [30, 200, 1000])
@@ -25,3 +25,16 @@ def test_errors_of_that_size_on_that_share_reach_the_bound(metric: str) -> None:
 
 def test_a_value_that_is_not_below_the_bound_hides_nothing_more() -> None:
     assert unseen_tail("mae", 500, 1.5, 1.5, 0.95) is None
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse"])
+def test_the_rows_that_would_see_a_tail_are_those_after_which_it_hides_nothing(metric: str) -> None:
+    needed = rows_that_would_see(metric, 1.2, 1.5, 20.0, 0.95)
+    for n, hidden in ((needed - 1, True), (needed, False)):
+        tail = unseen_tail(metric, n, 1.2, 1.5, 0.95)
+        assert tail is not None and tail.hides(20.0) is hidden
+
+
+def test_without_a_largest_error_nothing_is_said_to_hide() -> None:
+    tail = unseen_tail("mae", 50, 1.0, 1.1, 0.95)
+    assert tail is not None and not tail.hides(None)

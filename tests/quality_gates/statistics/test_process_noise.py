@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quality_gates.statistics import PROCESSES, process_bounds
+from quality_gates.statistics import PROCESSES, ProcessBounds, process_bounds
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.1, 0.4])
@@ -31,6 +31,13 @@ def test_processes_that_agree_leave_no_doubt() -> None:
     assert bounds.lower == pytest.approx(3.0) and bounds.upper == pytest.approx(3.0)
 
 
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, 0.0]])
+def test_a_process_that_measured_nothing_makes_the_bounds_wide_and_does_not_decide_alone() -> None:
+    bounds = process_bounds([80.0, 80.1, 0.0, 79.9, 80.0])
+    assert bounds is not None and bounds.processes == 5
+    assert bounds.lower < 40 and bounds.upper > 100
+    assert process_bounds([0.0] * 5) == ProcessBounds(0.0, 0.0, 0.0, 5)
+
+
+@pytest.mark.parametrize("values", [[], [1.0]])
 def test_one_process_has_no_noise_that_is_known(values: list[float]) -> None:
     assert process_bounds(values) is None

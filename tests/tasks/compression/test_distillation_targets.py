@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -53,10 +54,12 @@ CRITICAL = NonInferiority.model_validate(
 )
 
 
-def test_rows_of_critical_slices_are_drawn_more_often(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keys", [{}, {"metric": "recall", "of": 1, "slice": None}], ids=["a slice", "a class"])
+def test_rows_of_critical_slices_are_drawn_more_often(tmp_path: Path, keys: dict[str, Any]) -> None:
     parent: Any = SimpleNamespace(build=network, digest="p", answers=lambda _: np.eye(3))
-    plain = job(Workspace.at(tmp_path, "sqlite:///unused"), gates=(CRITICAL,))
-    weighed = job(plain.workspace, gates=(CRITICAL,), critical_weight=2.5)
+    gate = NonInferiority.model_validate(CRITICAL.model_dump() | keys)
+    plain = job(Workspace.at(tmp_path, "sqlite:///unused"), gates=(gate,))
+    weighed = job(plain.workspace, gates=(gate,), critical_weight=2.5)
     assert distillation_targets(context(plain, parent)).weights is None
     labels = weighed.splits["train"].slices["label"]
     weights = distillation_targets(context(weighed, parent)).weights
@@ -72,4 +75,4 @@ def test_a_critical_slice_without_training_rows_is_said(tmp_path: Path, warned: 
     weighed = job(Workspace.at(tmp_path, "sqlite:///unused"), gates=(gate,), critical_weight=2)
     weights = distillation_targets(context(weighed, parent)).weights
     assert weights is not None and (weights == 1).all()
-    assert any("no training row has" in message for message in warned)
+    assert any("no training row is known to have" in message for message in warned)

@@ -134,6 +134,19 @@ class TestFloors:
         assert "1.000 to 0.500 on the validation rows with label = b" in (broken_floor(job, parent, after) or "")
         assert broken_floor(job, parent, parent) is None
 
+    def test_a_critical_class_has_the_margin_of_the_gate_on_its_recall(
+        self, snapshots: tuple[Job, Snapshot, Snapshot]
+    ) -> None:
+        job, parent, after = snapshots
+        loose = tiny.recipe().prune.model_copy(update={"accuracy_floor": 1.0})
+        gates = [
+            NonInferiority(name=str(of), metric="recall", of=of, against="parent", margin=0.3, confidence=0.9)
+            for of in (9, 1)  # no row is of class 9
+        ]
+        recipe = job.recipe.model_copy(update={"prune": loose, "gates": tuple(gates)})
+        job = Job(job.model, job.version, recipe, job.workload, job.splits, job.workspace)
+        assert "1.000 to 0.500 on the validation rows with target = 1" in (broken_floor(job, parent, after) or "")
+
     def test_accuracy_has_the_recipes(self, snapshots: tuple[Job, Snapshot, Snapshot]) -> None:
         job, parent, after = snapshots
         assert "below the floor of 0.950" in (broken_floor(job, parent, after) or "")

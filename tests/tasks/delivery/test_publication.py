@@ -222,6 +222,12 @@ def test_what_was_judged_against_another_anchor_is_judged_again(counter: Counter
     with pytest.raises(Overtaken, match=r"expected release 1 to be the anchor still, .*, got release 2"):
         publish.fn(fifth.context, judged)
     assert "5" not in counter.versions()
+    edge = counter.deployed()
+    assert edge is not None
+    counter.models.client.delete_registered_model_alias(edge.name, "anchor")
+    with pytest.raises(Overtaken, match=r"got no release under it\. Name the anchor: edgewright anchor set"):
+        publish.fn(fifth.context, replace(judged, anchor=2))
+    counter.models.set_anchor("bench", 2, by="Ada", when="2026-11-27", reason="new sensors")
     publish.fn(fifth.context, replace(judged, anchor=2))
     assert "5" in counter.versions()
 

@@ -1,11 +1,12 @@
 """Outcomes in a line: the names of runs and the columns of their list."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from edge_runtime.measurement import Figures
-from tasks.outcomes import SIZE, WORST_GATE, DeviceOutcome, Outcome
+from tasks.outcomes import DECISION, SIZE, WORST_GATE, DeviceOutcome, Outcome, history_row
 from tests.tasks.outcomes.recorded import NEW
 
 FIGURES = {"parent": None, "candidate": Figures(9_120, 1.0, 1.0, 1.0, 1.0)}
@@ -44,7 +45,23 @@ def test_a_version_says_so_of_the_device_that_got_nothing() -> None:
     assert whole("partly published", good, bad).in_a_line == "partly published (camera: recall on 8, 9.12 kB)"
     assert whole("published", good).in_a_line == "published (gateway: closest: size, 9.12 kB)"
     assert whole("error", error="It broke.").in_a_line == "error"
-    assert bad.tags == {WORST_GATE: "recall on 8", SIZE: "9.12 kB"}
+    assert bad.tags == {DECISION: "refused", WORST_GATE: "recall on 8", SIZE: "9.12 kB"}
+
+
+def test_people_see_that_a_version_was_approved_and_programs_that_it_was_published() -> None:
+    approved = line(device="camera", published=True, verdict="overridden", approval=APPROVAL)
+    passed = line(device="gateway", published=True, verdict="pass", worst_gate="size")
+    assert (approved.answer, approved.tags[DECISION]) == ("published", "approved")
+    version = whole("published", passed, approved)
+    assert (version.answer, version.tags[DECISION]) == ("published", "approved")
+    assert version.in_a_line == "approved (camera: recall on 8, 9.12 kB)"
+    assert whole("error", error="It broke.").tags == {DECISION: "error"}
+
+
+@pytest.mark.parametrize(("undecided", "decision"), [(False, "refused"), (True, "undecided")])
+def test_the_history_says_the_same_decision(undecided: bool, decision: str) -> None:
+    known = line(undecided=undecided)
+    assert history_row(known, datetime.now(UTC), "").decision == known.decision == decision
 
 
 def test_a_record_of_an_older_release_has_no_worst_gate() -> None:

@@ -13,36 +13,10 @@ from edge_runtime.model_files import model_digest, model_files, weights_of
 from edge_runtime.session import RUNTIME
 from edge_runtime.settings import TensorSpec
 from tasks.errors import RegistryError, RegistryUnavailable, SystemFailure
-from tasks.registry import Anchor, Candidate, EdgeModels, EdgeVersion, Lineage, Runs, edge_name
+from tasks.registry import Candidate, EdgeModels, EdgeVersion, edge_name
 from tasks.registry.client import client_for
 from tests.edge_runtime.models import linear_model, portable_model, weights
-
-DEVICE = "bench"
-
-
-class Shelf:
-    """The edge models of one upstream model, with runs that keep judged files."""
-
-    def __init__(self, tracking_uri: str, model: str, folder: Path) -> None:
-        self.runs = Runs(tracking_uri, model)
-        self.models = EdgeModels(tracking_uri, model)
-        self.folder = folder
-
-    def file(self, outputs: int = 3) -> Path:
-        return linear_model(self.folder / f"{outputs}.onnx", 6, outputs)
-
-    def keep(self, version: str, outputs: int = 3) -> Candidate:
-        key = f"key-{version}"
-        run = self.runs.child(self.runs.parent(version, key, f"m v{version}", {}), DEVICE)
-        file = self.file(outputs)
-        return self.models.keep(self.runs, run, file, self.lineage(version, key), sha256_of(file))
-
-    def release(self, version: str, number: int, outputs: int = 3, verdict: str = "pass") -> EdgeVersion:
-        tags = {"edgewright.verdict": verdict}
-        return self.models.release(DEVICE, self.keep(version, outputs), number, f"from {version}", tags)
-
-    def lineage(self, version: str, key: str) -> Lineage:
-        return Lineage(version, self.models.model, "tiny", "0" * 64, key)
+from tests.tasks.registry.shelf import DEVICE, Shelf
 
 
 @pytest.fixture
@@ -74,7 +48,7 @@ def test_a_release_says_where_it_came_from(shelf: Shelf) -> None:
     name = edge_name(shelf.models.model, DEVICE)
     assert edge == EdgeVersion(name, "1", shelf.lineage("4", "key-4"), sha256_of(shelf.file()), 1, passed=True)
     client = shelf.models.client
-    assert client.get_registered_model(name).tags == {"edgewright.source_model": shelf.models.model}
+    assert client.get_registered_model(name).tags["edgewright.source_model"] == shelf.models.model
     assert client.get_model_version(name, "1").description == "from 4"
     assert shelf.models.was_deployed(DEVICE, 1) and not shelf.models.was_deployed(DEVICE, 2)
 
@@ -164,11 +138,11 @@ def test_previous_is_moved_before_deployed(shelf: Shelf, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(shelf.models.client, "set_registered_model_alias", spy)
     first, second = shelf.release("1", 1), shelf.release("2", 2, verdict="overridden")
-    first_moves = [("reference", "1"), ("anchor", "1"), ("deployed", "1")]
+    first_moves = [("anchor", "1"), ("reference", "1"), ("deployed", "1")]
     assert moves == [*first_moves, ("previous", "1"), ("deployed", "2")]
     assert shelf.models.deployed(DEVICE) == second
     assert shelf.models.previous(DEVICE) == first
-    assert shelf.models.reference(DEVICE, without="") == first
+    assert shelf.models.reference(DEVICE) == first
 
 
 def test_deploying_again_keeps_the_way_back(shelf: Shelf) -> None:
@@ -190,7 +164,7 @@ def test_a_version_of_before_releases_had_numbers_comes_before_all_others(shelf:
     shelf.models.client.delete_model_version_tag(edge.name, edge.version, "edgewright.release")
     old = shelf.models.deployed(DEVICE)
     assert old is not None and old.release == 0
-    assert shelf.models.reference(DEVICE, without="") == old
+    assert shelf.models.reference(DEVICE) == old
 
 
 def test_devices_have_aliases_of_their_own(shelf: Shelf) -> None:
@@ -254,63 +228,3 @@ def test_a_server_that_is_down_is_not_nothing_deployed(unreachable: str) -> None
     for ask in (models.deployed, models.previous):
         with pytest.raises(RegistryUnavailable, match=f"MLflow at {unreachable}: expected an answer"):
             ask(DEVICE)
-
-
-def alias(shelf: Shelf) -> str:
-    name = edge_name(shelf.models.model, DEVICE)
-    return str(shelf.models.client.get_model_version_by_alias(name, "anchor").version)
-
-
-def moved(shelf: Shelf, release: int) -> Anchor:
-    return shelf.models.set_anchor(DEVICE, release, by="Ada", when="2026-11-26", reason="new sensors")
-
-
-def test_the_first_release_that_passed_is_the_anchor_until_a_person_moves_it(shelf: Shelf) -> None:
-    assert shelf.models.anchor(DEVICE) is None
-    shelf.release("1", 1, verdict="overridden")
-    assert shelf.models.anchor(DEVICE) is None
-    second = shelf.release("2", 2)
-    shelf.release("3", 3)
-    assert shelf.models.anchor(DEVICE) == Anchor(second)
-    assert alias(shelf) == second.version
-
-
-def test_a_person_moves_the_anchor_and_its_page_says_who_when_and_why(shelf: Shelf) -> None:
-    shelf.release("1", 1)
-    second = shelf.release("2", 2)
-    anchor = moved(shelf, 2)
-    assert shelf.models.anchor(DEVICE) == anchor == Anchor(second, "Ada", "2026-11-26", "new sensors")
-    assert anchor.sentence == "release 2 of version 2, set by Ada on 2026-11-26: new sensors"
-    shelf.release("3", 3)
-    assert shelf.models.anchor(DEVICE) == anchor
-    tags = shelf.models.client.get_model_version(second.name, second.version).tags
-    assert (tags["edgewright.anchor_by"], tags["edgewright.anchor_reason"]) == ("Ada", "new sensors")
-
-
-@pytest.mark.parametrize(
-    ("release", "words"),
-    [(2, "got release 2, which was published against them"), (7, "expected release 7 to be there, got releases 1, 2")],
-)
-def test_the_anchor_moves_to_no_release_that_is_missing_or_did_not_pass(shelf: Shelf, release: int, words: str) -> None:
-    first = shelf.release("1", 1)
-    shelf.release("2", 2, verdict="overridden")
-    with pytest.raises(RegistryError, match=words):
-        moved(shelf, release)
-    assert shelf.models.anchor(DEVICE) == Anchor(first)
-
-
-def test_a_release_that_is_being_decided_is_no_anchor_unless_a_person_chose_it(shelf: Shelf) -> None:
-    first = shelf.release("1", 1)
-    assert shelf.models.anchor(DEVICE, without=first.run_key) is None
-    assert shelf.models.anchor(DEVICE, without="another") == Anchor(first)
-    anchor = moved(shelf, 1)
-    assert shelf.models.anchor(DEVICE, without=first.run_key) == anchor
-
-
-def test_an_anchor_that_somebody_removed_is_the_first_release_again(shelf: Shelf) -> None:
-    first = shelf.release("1", 1)
-    shelf.release("2", 2)
-    shelf.models.client.delete_registered_model_alias(first.name, "anchor")
-    assert shelf.models.anchor(DEVICE) == Anchor(first)
-    shelf.release("3", 3)
-    assert alias(shelf) == first.version

@@ -48,3 +48,12 @@ def test_without_a_registry_rates_are_assumed_and_none_is_made(tmp_path: Path) -
     (plan,) = plan_gates(HERE / "valid" / "smallest.yaml", 0.05, 0.9, workspace)
     assert plan.joint.versions == 0 and {line.name for line in plan.lines} >= set(plan.joint.by_gate)
     assert not (tmp_path / "home").exists()
+
+
+def test_a_registry_that_is_down_leaves_the_rates_assumed_and_is_told(
+    tmp_path: Path, unreachable: str, warned: list[str]
+) -> None:
+    workspace = Workspace.at(tmp_path / "home", unreachable)
+    (plan,) = plan_gates(HERE / "valid" / "smallest.yaml", 0.05, 0.9, workspace)
+    assert (plan.joint.versions, plan.registry_is_there, plan.spending) == (0, False, None)
+    assert any(f"planned without the registry: MLflow at {unreachable}" in said for said in warned)

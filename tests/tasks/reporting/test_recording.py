@@ -20,7 +20,7 @@ def test_a_published_page_says_as_much_as_a_refused_one(content: Any) -> None:
     assert content.verdict.headline in page and "#/experiments/7/runs/0a/artifacts" in page
     assert all(f"| {gate.name} |" in page for gate in content.verdict.gates)
     assert "| Latency p99 | 0.094 ms |" in page and "pp .. " in page
-    assert "Started by ada on bench, by hand with compress." in page
+    assert "Started by: ada on bench, by hand with compress." in page
     assert f"| test | 420 | {'2b' * 32} |" in page and "| input | image | float32 | rows x 1 x 8 x 8 |" in page
 
 

@@ -222,7 +222,29 @@ def test_an_anchor_whose_file_is_gone_leaves_the_gate_against_it_undecided(field
     policy = anchored(field)
     verdict = decide(policy, field.references().beside(flawless(field.job, "test"), "test"))
     assert (verdict.outcome, verdict.undecided_by_noise) == ("inconclusive", True)
-    assert "The measurement of the anchor model was interrupted" in verdict.reasons[0]
+    assert "or move the anchor to a version that still has its file" in verdict.reasons[0]
+    assert verdict.gates[0].remedy == "Restore its file, or name another release: edgewright anchor set."
+
+
+@pytest.mark.usefixtures("measured")
+def test_an_anchor_without_its_alias_leaves_the_gate_against_it_undecided_with_the_remedy(field: Field) -> None:
+    first = field.deploy("1")
+    field.deploy("2")
+    field.models.client.delete_registered_model_alias(first.name, "anchor")
+    policy = anchored(field)
+    verdict = decide(policy, field.references().beside(flawless(field.job, "test"), "test"))
+    assert (verdict.outcome, verdict.undecided_by_noise) == ("inconclusive", True)
+    assert "expected the alias `anchor` to name release 1 of version 1, the first that passed" in verdict.reasons[0]
+    assert "edgewright anchor set" in str(verdict.gates[0].remedy)
+
+
+def test_a_run_under_the_key_of_the_anchor_is_held_against_the_anchor(field: Field) -> None:
+    anchored(field)
+    first, second = field.deploy("3", OURS), field.deploy("4")
+    back = field.deploy("3", OURS)
+    found = field.references()
+    assert field.models.deployed("bench") == back
+    assert found.anchor is not None and (found.anchor.edge, found.reference) == (first, second)
 
 
 def test_a_registry_that_is_down_is_not_a_first_deployment(tmp_path: Path, unreachable: str) -> None:

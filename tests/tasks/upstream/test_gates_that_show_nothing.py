@@ -103,6 +103,26 @@ def test_a_critical_slice_without_a_floor_is_named_by_the_check_and_by_the_plan(
     assert warned == []
 
 
+def test_a_class_without_a_floor_is_named_unless_a_limit_holds_its_rows(recipe: Path, warned: list[str]) -> None:
+    whole = recipe.read_text()
+    named = "  - {kind: non_inferiority, name: c, metric: f1, of: 1, against: parent, margin: 0.3, confidence: 0.95}\n"
+    recipe.write_text(whole + named)
+    check_recipe(recipe)
+    (message,) = warned
+    assert "expected a `limit` on a metric for every critical slice, got none where target = 1, so that" in message
+    warned.clear()
+    floor = (
+        "  - {kind: limit, name: f, metric: accuracy, at_least: 0.1, confidence: 0.95, "
+        "slice: {column: label, in: [b]}}\n"
+    )
+    recipe.write_text(whole + named + floor)
+    check_recipe(recipe)
+    assert warned == []
+    planned = plan_of(recipe)
+    lines = planned.lines(planned.recipe.devices[0], 0.05)
+    assert [line.answer for line in lines if line.name == "floors of critical slices"] == ["not a matter of rows"]
+
+
 ANCHORED = """  - {kind: non_inferiority, name: anchored, metric: accuracy, against: anchor, margin: 0.9,
      confidence: 0.95}
 """
