@@ -67,6 +67,13 @@ def _or_the_word_none(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"const": NONE}, *schema["anyOf"]]
 
 
+class FollowedAlias(Frozen):
+    """An alias of the registered model, set by people or by their own pipeline."""
+
+    alias: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=255)]
+    """Name of the alias, such as champion."""
+
+
 class Recipe(Frozen):
     """Instructions for every new version of one upstream model. Its digest is its version."""
 
@@ -76,6 +83,13 @@ class Recipe(Frozen):
     """Name of the registered model in MLflow."""
     workload: WorkloadReference
     """The user's Python class with the data, the loss and the score, as `package.module:Class`."""
+    follow: Literal["versions"] | FollowedAlias = "versions"
+    """The versions that want an answer by themselves: each new one, or the one that an alias names."""
+    newer: Literal["finish", "supersede"] = "finish"
+    """A newer version while an older one waits or is compressed: `finish` answers each of them, `supersede` cancels the
+    older one and keeps its finished stages."""
+    again_after_days: Annotated[float, Field(gt=0)] | None = None
+    """Days after which the newest answer is asked for again although nothing changed; never where it is left out."""
     trust_pickled_modules: bool
     """True permits to unpickle a registered module, which runs its author's code; false refuses it."""
     devices: Annotated[tuple[DeviceProfile, ...], Field(min_length=1, strict=False)]

@@ -50,14 +50,16 @@ JUDGED_AGAIN = 3
 
 @flow(name="compress", flow_run_name="{model}-v{version}")
 def compress(
-    model: str, version: str, recipe: str, workspace: Workspace | None = None, again: bool = False, back: bool = False
-) -> Outcome:
+    model: str, version: str, recipe: str, workspace: Workspace | None = None, again: bool = False, back: bool = False,
+    cause: str = "",
+) -> Outcome:  # fmt: skip
     """Compress one registered version as a recipe says, and publish it where its gates hold.
 
     `recipe` is a path or the name of a shipped one. A device that was answered with the same model, recipe, data, code
     and libraries is not asked again, unless `again` says so. `back` permits an older version to replace a newer one,
-    and asks again where it was published. Raises EdgewrightError for what ends the version as a whole: wrong input is
-    recorded as its answer, and a SystemFailure is no answer.
+    and asks again where it was published. `cause` is why this run was started, as its run and its report tell. Raises
+    EdgewrightError for what ends the version as a whole: wrong input is recorded as its answer, and a SystemFailure is
+    no answer.
     """
     workspace = workspace or Workspace.from_environment()
     job = preflight(model, version, Path(recipe), workspace)
@@ -71,7 +73,7 @@ def compress(
         repeated = None if again else _repeated_error(job)
         if repeated is not None:
             return repeated
-        job = replace(job, asked=asked, again=again or back)
+        job = replace(job, asked=asked, again=again or back, cause=cause)
         warn_of_worn_rows(job)
         runs, run = open_run(job)
         try:

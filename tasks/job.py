@@ -55,6 +55,7 @@ class Job:
     identity: str = ""
     asked: tuple[DeviceProfile, ...] | None = None
     again: bool = False
+    cause: str = ""  # why the run was started, in words
 
     @property
     def devices(self) -> tuple[DeviceProfile, ...]:

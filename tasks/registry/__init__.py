@@ -21,6 +21,8 @@ from tasks.registry.ledger import LookLedger
 from tasks.registry.look_budget import Grant, LookBudget, Spending, TakenLook, spent
 from tasks.registry.runs import NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
+from tasks.registry.view import DeployedRelease, RegistryView, VersionAnswer
+from tasks.registry.webhooks import register_webhook
 
 __all__ = [
     "ANSWERS",
@@ -33,6 +35,7 @@ __all__ = [
     "Anchor",
     "Answers",
     "Candidate",
+    "DeployedRelease",
     "EdgeModels",
     "EdgeVersion",
     "Grant",
@@ -41,11 +44,14 @@ __all__ = [
     "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
+    "RegistryView",
     "Runs",
     "Spending",
     "TakenLook",
     "Upstream",
+    "VersionAnswer",
     "edge_name",
     "register_upstream",
+    "register_webhook",
     "spent",
 ]

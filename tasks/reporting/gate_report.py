@@ -47,7 +47,7 @@ def report_content(
     past = [row for _, row in history(context.runs, context.edge_models, device.name)]
     current = _current_row(context, judgement, outcome)
     critical = job.recipe.critical_slices
-    sizes, started_by = _float_sizes(context, trajectory, climb), trigger().sentence
+    sizes, started_by = _float_sizes(context, trajectory, climb), trigger(context.job.cause).sentence
     return ReportContent(
         model=job.model,
         version=job.version,

@@ -66,7 +66,7 @@ def open_run(job: Job) -> tuple[Runs, str]:
     run = runs.parent(job.version, job.run_key, f"{job.model} v{job.version}", tags)
     libraries_used = {f"library.{name}": version for name, version in libraries().items()}
     params = {"model": job.model, "version": job.version, "recipe": recipe.digest, **libraries_used}
-    runs.log(run, params=params, tags=trigger().tags)
+    runs.log(run, params=params, tags=trigger(job.cause).tags)
     _record_data(job, runs, run)
     runs.offer_view("answers", "Runs with decision, worst gate and size", (DECISION, WORST_GATE, SIZE))
     runs.text(run, RECIPE, recipe.model_dump_json(indent=2))

@@ -26,14 +26,15 @@ class Trigger:
         return dict(zip(TRIGGER, (self.user, self.source, self.kind, self.sentence), strict=True))
 
 
-def trigger() -> Trigger:
-    """Return the trigger of this run. It holds no address and no environment, so no secret."""
+def trigger(cause: str = "") -> Trigger:
+    """Return the trigger of this run, which was started for a cause. It holds no address and no environment."""
     user, host = user_name(), socket.gethostname()
+    why = f": {cause}" if cause else ""
     if deployment.name:
         source = f"Prefect deployment {deployment.name}"
-        return Trigger(f"{source}, flow run {flow_run.name}, as {user} on {host}", source, "JOB", user)
+        return Trigger(f"{source}, flow run {flow_run.name}, as {user} on {host}{why}", source, "JOB", user)
     flow = "reconcile" if flow_run.parent_flow_run_id else "compress"
-    return Trigger(f"{user} on {host}, by hand with {flow}", f"edgewright {flow}", "LOCAL", user)
+    return Trigger(f"{user} on {host}, by hand with {flow}{why}", f"edgewright {flow}", "LOCAL", user)
 
 
 def user_name() -> str:

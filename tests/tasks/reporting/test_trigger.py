@@ -44,3 +44,7 @@ def test_nothing_of_the_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
     assert not {"mlflow.example", "hunter2"} & set(" ".join(trigger().tags.values()).split())
+
+
+def test_the_cause_of_a_run_is_told_with_who_started_it() -> None:
+    assert trigger("version 3 is new").sentence.endswith(": version 3 is new")

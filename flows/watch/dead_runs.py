@@ -1,0 +1,82 @@
+"""Runs whose process is gone: Prefect shows them as at work until somebody says that they crashed.
+
+A run says at its beginning which process works on it, so that one of this machine is known to be dead at once. A run
+elsewhere is known by its heartbeats, which each process of a run sends every 30 seconds.
+"""
+
+import json
+import logging
+from dataclasses import asdict, fields
+from datetime import datetime
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, EventResourceFilter
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+from tasks.processes import Process
+
+logger = logging.getLogger("edgewright")
+PROCESS = "edgewright.process"
+SILENT_S = 120
+"""Seconds without a sign of life after which a run counts as dead: four heartbeats, or a start on a busy machine."""
+AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+
+
+def say_who_works() -> None:
+    """Write this process into the flow run that it works on; nothing where no server keeps runs."""
+    if flow_run.id is None:
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(flow_run.id, {PROCESS: json.dumps(asdict(Process.this()))})
+
+
+async def end_dead_runs(client: PrefectClient, now: datetime) -> list[FlowRun]:
+    """Mark the runs as crashed whose process is gone; return them. They are then tried again as any other."""
+    at_work = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=["edgewright"]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)),
+    )
+    dead = []
+    for run in await client.read_flow_runs(flow_run_filter=at_work):
+        why = await _why_dead(client, run, now)
+        if why is not None:
+            await client.set_flow_run_state(run.id, Crashed(message=why), force=True)
+            logger.warning("run %s of %s crashed: %s", run.id, run.name, why)
+            dead.append(run)
+    return dead
+
+
+async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime) -> str | None:
+    """Return in words why nobody works on a run; None where somebody may."""
+    process = _process_of(run)
+    ended = None if process is None else process.has_ended()
+    if ended is not None:
+        return f"{process} ended without saying so" if ended else None
+    last = max(
+        filter(None, (run.state.timestamp if run.state else None, run.created, await last_heartbeat(client, run.id)))
+    )
+    silent = (now - last).total_seconds()
+    return f"no sign of life for {silent:.0f} s" if silent > SILENT_S else None
+
+
+def _process_of(run: FlowRun) -> Process | None:
+    try:
+        content = json.loads(str(run.labels[PROCESS]))
+        return Process(**{field.name: content[field.name] for field in fields(Process)})
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+async def last_heartbeat(client: PrefectClient, run: UUID) -> datetime | None:
+    """Return the time of a run's last heartbeat; None where it has sent none."""
+    beats = EventFilter(
+        event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+        resource=EventResourceFilter(id=[f"prefect.flow-run.{run}"]),
+        order=EventOrder.DESC,
+    )
+    page = await client.read_events(beats, limit=1)
+    return page.events[0].occurred if page.events else None

@@ -1,0 +1,109 @@
+"""The watcher: a small process that looks at the registry, starts the runs that are wanted, and finds those that died.
+
+It never works itself: it imports no workload and loads no model. A webhook makes it look at once; it also looks every
+few seconds, as an event can be lost. Any number of watchers may run: each wanted run is started once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from prefect.client.orchestration import PrefectClient, get_client
+
+from deployments.recipe import Recipe, read_recipe
+from edge_runtime.errors import EdgewrightError
+from flows.watch.dead_runs import end_dead_runs
+from flows.watch.deliveries import RegistryEvent
+from flows.watch.wanted_runs import Ensured, WantedRun, cancel_older, ensure_run
+from flows.watch.wanted_versions import wanted_versions
+from tasks.errors import one_line
+from tasks.registry import RegistryView
+
+logger = logging.getLogger("edgewright")
+LOOK_S = 5.0
+DEAD_S = 15.0
+Step: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Watcher:
+    """The recipes that are watched, and what was said about each run that needs a person."""
+
+    def __init__(self, recipes: Sequence[Path], tracking_uri: str, look_s: float = LOOK_S) -> None:
+        self.recipes = tuple(recipes)
+        self.tracking_uri = tracking_uri
+        self.look_s = look_s
+        self._one_at_a_time = asyncio.Lock()
+        self._said: set[str] = set()
+
+    async def told(self, event: RegistryEvent) -> str:
+        """Look at the model that an event is about; return in words what came of it.
+
+        Edgewright's own outputs are models of other names, so they wake nobody. Raises what MLflow or Prefect raise.
+        """
+        if event.model not in {recipe.model for _, recipe in self._read()}:
+            return f"no recipe names the model {event.model}"
+        ensured = await self.look(event.model)
+        return f"{sum(state == 'started' for state in ensured.values())} runs started"
+
+    async def look(self, model: str | None = None) -> dict[WantedRun, Ensured]:
+        """Start what is wanted of one model or of all; return what is wanted, and what became of it."""
+        async with self._one_at_a_time, get_client() as client:
+            view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, model)
+            now, ensured = datetime.now(UTC), dict[WantedRun, Ensured]()
+            for path, recipe in self._read():
+                if model in (None, recipe.model):
+                    for wanted in wanted_versions(path, recipe, view, now):
+                        ensured[wanted] = await self._ensure(client, recipe, wanted, now)
+            return ensured
+
+    async def watch(self) -> None:
+        """Look every few seconds until the task is cancelled; an error is told once, and the next look goes on."""
+        await asyncio.gather(self._repeat(self._look_at_all, self.look_s), self._repeat(self._end_dead, DEAD_S))
+
+    async def _ensure(self, client: PrefectClient, recipe: Recipe, wanted: WantedRun, now: datetime) -> Ensured:
+        if recipe.newer == "supersede":
+            await cancel_older(client, wanted)
+        state = await ensure_run(client, wanted, now)
+        if state == "needs a person" and wanted.key not in self._said:
+            self._said.add(wanted.key)
+            logger.error(
+                "model %s version %s: expected an answer, got none in any attempt, and a person is needed: see the "
+                "runs tagged %s for the causes, then ask with edgewright compress %s %s --recipe %s",
+                wanted.model, wanted.version, wanted.tag, wanted.model, wanted.version, wanted.recipe,
+            )  # fmt: skip
+        return state
+
+    async def _look_at_all(self) -> None:
+        await self.look()
+
+    async def _end_dead(self) -> None:
+        async with get_client() as client:
+            await end_dead_runs(client, datetime.now(UTC))
+
+    async def _repeat(self, step: Step, seconds: float) -> None:
+        told = ""
+        while True:
+            try:
+                await step()
+                told = ""
+            except Exception as error:  # the registry or Prefect is away: they are waited for
+                sentence = one_line(error)
+                if sentence != told:
+                    logger.warning("the watcher goes on looking: %s", sentence)
+                told = sentence
+            await asyncio.sleep(seconds)
+
+    def _read(self) -> list[tuple[str, Recipe]]:
+        """Read the recipes as they are now. One that cannot be read is told once and keeps no other waiting."""
+        found = []
+        for path in self.recipes:
+            try:
+                found.append((str(path), read_recipe(path)))
+            except EdgewrightError as error:
+                if str(error) not in self._said:
+                    self._said.add(str(error))
+                    logger.error("%s", error)
+        return found

@@ -1,0 +1,119 @@
+"""Runs whose process is gone are marked as crashed on a real Prefect server; those that live are left alone."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Pending, Running
+
+from flows.watch.dead_runs import PROCESS, SILENT_S, end_dead_runs, last_heartbeat
+from tasks.processes import Process
+from tests.edge_runtime.processes import wait_until
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("server")]
+SOON, LATE = timedelta(seconds=1), timedelta(seconds=SILENT_S + 1)
+
+
+@pytest.fixture(scope="module")
+def server(prefect_server: str) -> Iterator[None]:
+    """A Prefect server whose runs nobody works on."""
+    with temporary_settings({PREFECT_API_URL: prefect_server}):
+        yield
+
+
+@flow(name="dead")
+def nothing() -> None:
+    """Be a flow that a run can be of."""
+
+
+async def _begun(process: Process | None, state: str) -> UUID:
+    states: dict[str, State[object]] = {"running": Running(), "pending": Pending(), "completed": Completed()}
+    async with get_client() as client:
+        run = await client.create_flow_run(nothing, tags=["edgewright"])
+        await client.set_flow_run_state(run.id, states[state], force=True)
+        if process is not None:
+            await client.update_flow_run_labels(run.id, {PROCESS: json.dumps(asdict(process))})
+        return run.id
+
+
+def begun(process: Process | None, state: str = "running") -> UUID:
+    """Begin a run that a process says to work on."""
+    return asyncio.run(_begun(process, state))
+
+
+async def _dead(at: datetime) -> set[UUID]:
+    async with get_client() as client:
+        return {run.id for run in await end_dead_runs(client, at)}
+
+
+def dead(after: timedelta = SOON) -> set[UUID]:
+    """Return the runs that are found dead after so long."""
+    return asyncio.run(_dead(datetime.now(UTC) + after))
+
+
+async def _state_of(run: UUID) -> str:
+    async with get_client() as client:
+        state = (await client.read_flow_run(run)).state
+        return "" if state is None else f"{state.name}: {state.message}"
+
+
+async def _last_beat(run: UUID) -> datetime | None:
+    async with get_client() as client:
+        return await last_heartbeat(client, run)
+
+
+@pytest.fixture(scope="module")
+def ended() -> Process:
+    """A process of this machine that has ended."""
+    code = "import dataclasses, json, tasks.processes as own; print(json.dumps(dataclasses.asdict(own.Process.this())))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return Process(**json.loads(said))
+
+
+@pytest.mark.parametrize("state", ["running", "pending"])
+def test_a_run_whose_process_ended_has_crashed(ended: Process, state: str) -> None:
+    run = begun(ended, state)
+    assert run in dead()
+    assert asyncio.run(_state_of(run)).startswith(f"Crashed: process {ended.pid} on ")
+    assert run not in dead()
+
+
+def test_a_run_whose_process_lives_is_left_alone_however_long_it_says_nothing() -> None:
+    run = begun(Process.this())
+    assert run not in dead(LATE)
+    assert asyncio.run(_state_of(run)).startswith("Running")
+
+
+def test_a_run_that_ended_is_left_alone(ended: Process) -> None:
+    assert begun(ended, "completed") not in dead(LATE)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["another-machine", "nobody-said-so"])
+def test_a_run_that_cannot_be_seen_from_here_is_dead_when_it_is_silent(ended: Process, elsewhere: bool) -> None:
+    run = begun(replace(ended, machine="another") if elsewhere else None)
+    assert run not in dead(SOON)
+    assert run in dead(LATE)
+    assert "no sign of life for" in asyncio.run(_state_of(run))
+
+
+def test_a_heartbeat_is_a_sign_of_life(ended: Process) -> None:
+    run, before = begun(replace(ended, machine="another")), datetime.now(UTC)
+    wait_until(lambda: datetime.now(UTC) - before > timedelta(seconds=2))
+    emit_event("prefect.flow-run.heartbeat", resource={"prefect.resource.id": f"prefect.flow-run.{run}"})
+    wait_until(lambda: asyncio.run(_last_beat(run)) is not None)
+    beat = asyncio.run(_last_beat(run)) or before
+    silent = beat + timedelta(seconds=SILENT_S)
+    assert silent - before > LATE
+    assert run not in asyncio.run(_dead(silent - timedelta(seconds=0.5)))
+    assert run in asyncio.run(_dead(silent + timedelta(seconds=0.5)))
