@@ -9,6 +9,7 @@ from prefect import flow
 
 from deployments.device import DeviceProfile
 from flows.exit_codes import as_edgewright
+from flows.watch.process_label import say_who_works
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
 from tasks.delivery import (
@@ -61,6 +62,7 @@ def compress(
     EdgewrightError for what ends the version as a whole: wrong input is recorded as its answer, and a SystemFailure is
     no answer.
     """
+    say_who_works()
     workspace = workspace or Workspace.from_environment()
     job = preflight(model, version, Path(recipe), workspace)
     with workspace.scratch(), workspace.exclusive(model):

@@ -10,6 +10,7 @@ from prefect import flow
 from deployments.recipe import Recipe, read_recipe, shipped_recipes
 from flows.compress import compress
 from flows.exit_codes import as_edgewright
+from flows.watch.process_label import say_who_works
 from tasks.delivery import standing_answers, superseded
 from tasks.errors import RegistryError, says_nothing
 from tasks.outcomes import Outcome
@@ -29,6 +30,7 @@ def reconcile(recipes: Sequence[str] | None = None, workspace: Workspace | None 
     `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. Whatever
     goes wrong with one recipe or version is an outcome of its own and does not keep the others waiting.
     """
+    say_who_works()
     workspace = workspace or Workspace.from_environment()
     paths = [Path(recipe) for recipe in recipes] if recipes is not None else shipped_recipes()
     return [outcome for path in paths for outcome in _of_recipe(path, workspace)]

@@ -4,34 +4,22 @@ A run says at its beginning which process works on it, so that one of this machi
 elsewhere is known by its heartbeats, which each process of a run sends every 30 seconds.
 """
 
-import json
 import logging
-from dataclasses import asdict, fields
 from datetime import datetime
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, EventResourceFilter
-from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from tasks.processes import Process
+from flows.watch.process_label import process_of
 
 logger = logging.getLogger("edgewright")
-PROCESS = "edgewright.process"
 SILENT_S = 120
 """Seconds without a sign of life after which a run counts as dead: four heartbeats, or a start on a busy machine."""
 AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-
-
-def say_who_works() -> None:
-    """Write this process into the flow run that it works on; nothing where no server keeps runs."""
-    if flow_run.id is None:
-        return
-    with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(flow_run.id, {PROCESS: json.dumps(asdict(Process.this()))})
 
 
 async def end_dead_runs(client: PrefectClient, now: datetime) -> list[FlowRun]:
@@ -52,7 +40,7 @@ async def end_dead_runs(client: PrefectClient, now: datetime) -> list[FlowRun]:
 
 async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime) -> str | None:
     """Return in words why nobody works on a run; None where somebody may."""
-    process = _process_of(run)
+    process = process_of(run.labels)
     ended = None if process is None else process.has_ended()
     if ended is not None:
         return f"{process} ended without saying so" if ended else None
@@ -61,14 +49,6 @@ async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime) -> str |
     )
     silent = (now - last).total_seconds()
     return f"no sign of life for {silent:.0f} s" if silent > SILENT_S else None
-
-
-def _process_of(run: FlowRun) -> Process | None:
-    try:
-        content = json.loads(str(run.labels[PROCESS]))
-        return Process(**{field.name: content[field.name] for field in fields(Process)})
-    except (KeyError, ValueError, TypeError):
-        return None
 
 
 async def last_heartbeat(client: PrefectClient, run: UUID) -> datetime | None:

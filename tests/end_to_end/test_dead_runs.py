@@ -14,10 +14,12 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Pending, Running
 
-from flows.watch.dead_runs import PROCESS, SILENT_S, end_dead_runs, last_heartbeat
+from flows.watch.dead_runs import SILENT_S, end_dead_runs, last_heartbeat
+from flows.watch.process_label import LABEL, process_of, say_who_works
 from tasks.processes import Process
 from tests.edge_runtime.processes import wait_until
 
@@ -43,7 +45,7 @@ async def _begun(process: Process | None, state: str) -> UUID:
         run = await client.create_flow_run(nothing, tags=["edgewright"])
         await client.set_flow_run_state(run.id, states[state], force=True)
         if process is not None:
-            await client.update_flow_run_labels(run.id, {PROCESS: json.dumps(asdict(process))})
+            await client.update_flow_run_labels(run.id, {LABEL: json.dumps(asdict(process))})
         return run.id
 
 
@@ -68,6 +70,14 @@ async def _state_of(run: UUID) -> str:
         return "" if state is None else f"{state.name}: {state.message}"
 
 
+@flow(name="says who works")
+def says_who_works() -> UUID:
+    """Say who works on this very run, as compress does."""
+    say_who_works()
+    assert flow_run.id is not None
+    return UUID(flow_run.id)
+
+
 async def _last_beat(run: UUID) -> datetime | None:
     async with get_client() as client:
         return await last_heartbeat(client, run)
@@ -79,6 +89,16 @@ def ended() -> Process:
     code = "import dataclasses, json, tasks.processes as own; print(json.dumps(dataclasses.asdict(own.Process.this())))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     return Process(**json.loads(said))
+
+
+def test_a_flow_says_which_process_works_on_it() -> None:
+    run = says_who_works()
+
+    async def said() -> Process | None:
+        async with get_client() as client:
+            return process_of((await client.read_flow_run(run)).labels)
+
+    assert asyncio.run(said()) == Process.this()
 
 
 @pytest.mark.parametrize("state", ["running", "pending"])

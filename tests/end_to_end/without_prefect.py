@@ -19,5 +19,5 @@ def remove_decorators() -> None:
     prefect = types.ModuleType("prefect")
     prefect.flow = prefect.task = unchanged  # type: ignore[attr-defined]
     runtime = types.ModuleType("prefect.runtime")
-    runtime.deployment = runtime.flow_run = types.SimpleNamespace(name=None, parent_flow_run_id=None)  # type: ignore[attr-defined]
+    runtime.deployment = runtime.flow_run = types.SimpleNamespace(id=None, name=None, parent_flow_run_id=None)  # type: ignore[attr-defined]
     sys.modules |= {"prefect": prefect, "prefect.cache_policies": policies, "prefect.runtime": runtime}

@@ -42,8 +42,8 @@ def looks(recipe: str, world: Workspace) -> list[TakenLook]:
     return list(ledger_of(world.tracking_uri, read, splits["test"]).read().looks)
 
 
-def compress(recipe: str, world: Workspace, **asked: bool) -> Any:
-    return flows.compress.compress("tiny", "1", recipe, world, **asked)
+def compress(recipe: str, world: Workspace, again: bool = False, back: bool = False) -> Any:
+    return flows.compress.compress("tiny", "1", recipe, world, again=again, back=back)
 
 
 def test_what_was_refused_on_its_answers_is_not_asked_again_with_a_new_library(
