@@ -98,8 +98,8 @@ def _taken_back(recipe: Recipe, version: str, workspace: Workspace) -> bool:
     models = EdgeModels(workspace.tracking_uri, recipe.model)
     for device in recipe.devices:
         now = models.deployed(device.name)
-        if now is None or int(now.source_version) >= int(version):
-            continue
+        if now is None or now.rollback is not None or int(now.source_version) >= int(version):
+            continue  # after a rollback, holds say what a device may have
         if version in {release.source_version for release in models.releases(device.name)}:
             logger.info(
                 "model %s version %s waits: version %s was taken back to on %s; register a newer version, or ask with "

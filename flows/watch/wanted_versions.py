@@ -9,7 +9,7 @@ from datetime import datetime
 
 from deployments.recipe import FollowedAlias, Recipe
 from flows.watch.wanted_runs import WantedRun
-from tasks.registry import RegistryView, VersionAnswer
+from tasks.registry import DeployedRelease, RegistryView, VersionAnswer
 
 DAY_S = 86_400
 NOT_RELEASED = ("refused", "error")
@@ -34,10 +34,10 @@ def _named(path: str, recipe: Recipe, alias: str, view: RegistryView) -> Iterato
     version = view.aliases.get(recipe.model, {}).get(alias)
     if version is None:
         return
-    deployed = [view.deployed_on(recipe.model, device.name) for device in recipe.devices]
+    deployed = [view.deployed_on(recipe.model, name) for name in _free(recipe, version, view)]
     is_everywhere = all(each is not None and each.source_version == version for each in deployed)
     own = _answer(recipe, version, view)
-    if own is not None and (is_everywhere or own.answer in NOT_RELEASED):
+    if not deployed or (own is not None and (is_everywhere or own.answer in NOT_RELEASED)):
         return
     release = max((each.release for each in deployed if each is not None), default=0)
     back = any(each is not None and int(each.source_version) > int(version) for each in deployed)
@@ -48,13 +48,16 @@ def _named(path: str, recipe: Recipe, alias: str, view: RegistryView) -> Iterato
 def _again(path: str, recipe: Recipe, version: str, view: RegistryView, now: datetime) -> Iterator[WantedRun]:
     """Yield the newest version where recipe or device profiles changed since its answer, or where that is old.
 
-    A version that a person went back from is left to persons.
+    A version that a person went back from is left to persons, and so is one that is held on every device.
     """
-    own = _answer(recipe, version, view)
-    if _was_left(recipe, version, view):
+    own, free, older = _answer(recipe, version, view), _free(recipe, version, view), _older(recipe, version, view)
+    if not free or any(not deployed.by_rollback for deployed in older):
         return
     if own is None:
         yield _wanted(path, recipe, version, "the recipe or a device profile changed", f"recipe {recipe.digest}")
+    elif older and own.answer not in NOT_RELEASED:
+        cause, release = f"version {version} is held no more", max(deployed.release for deployed in older)
+        yield _wanted(path, recipe, version, cause, f"lifted after {release}")
     elif recipe.again_after_days is not None:
         days = (now.timestamp() - own.ended / 1000) / DAY_S
         if days > recipe.again_after_days:
@@ -62,14 +65,17 @@ def _again(path: str, recipe: Recipe, version: str, view: RegistryView, now: dat
             yield _wanted(path, recipe, version, cause, f"after {own.run}", again=True)
 
 
-def _was_left(recipe: Recipe, version: str, view: RegistryView) -> bool:
-    """Tell whether an older version than one that was released is deployed on a device."""
-    for device in recipe.devices:
-        deployed = view.deployed_on(recipe.model, device.name)
-        older = deployed is not None and int(deployed.source_version) < int(version)
-        if older and view.was_released(recipe.model, device.name, version):
-            return True
-    return False
+def _free(recipe: Recipe, version: str, view: RegistryView) -> list[str]:
+    """Return the devices of a recipe on which a version is not held back."""
+    names = (device.name for device in recipe.devices)
+    return [name for name in names if version not in view.held_on(recipe.model, name)]
+
+
+def _older(recipe: Recipe, version: str, view: RegistryView) -> list[DeployedRelease]:
+    """Return what is deployed on the free devices that had a version and have an older one now."""
+    had = [name for name in _free(recipe, version, view) if view.was_released(recipe.model, name, version)]
+    deployed = (view.deployed_on(recipe.model, name) for name in had)
+    return [each for each in deployed if each is not None and int(each.source_version) < int(version)]
 
 
 def _answer(recipe: Recipe, version: str, view: RegistryView) -> VersionAnswer | None:

@@ -15,7 +15,11 @@ from tasks.registry.edge_versions import (
     OF_WORKLOAD,
     Candidate,
     EdgeVersion,
+    Hold,
     Lineage,
+    ReleasePage,
+    Rollback,
+    standing_holds,
 )
 from tasks.registry.ledger import LookLedger
 from tasks.registry.look_budget import Grant, LookBudget, Spending, TakenLook, spent
@@ -39,12 +43,15 @@ __all__ = [
     "EdgeModels",
     "EdgeVersion",
     "Grant",
+    "Hold",
     "Lineage",
     "LookBudget",
     "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
     "RegistryView",
+    "ReleasePage",
+    "Rollback",
     "Runs",
     "Spending",
     "TakenLook",
@@ -54,4 +61,5 @@ __all__ = [
     "register_upstream",
     "register_webhook",
     "spent",
+    "standing_holds",
 ]

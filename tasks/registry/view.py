@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks.registry.client import all_pages, client_for, unavailable
 from tasks.registry.edge_models import DEPLOYED, edge_name
-from tasks.registry.edge_versions import RELEASE
+from tasks.registry.edge_versions import RELEASE, Rollback, recorded_holds, standing_holds
 from tasks.registry.runs import ANSWER, KEY, MODEL, STAGE, UNDECIDED, VERSION
 
 RECIPE_DIGEST = "edgewright.recipe_digest"
@@ -31,18 +31,22 @@ class VersionAnswer:
 
 @dataclass(frozen=True)
 class DeployedRelease:
-    """The release that is deployed on a device class, and the upstream version that it was made from."""
+    """The release that is deployed on a device class, and the upstream version that it was made from.
+
+    `by_rollback` tells that a person rolled back to it: holds say then what may be published, and nothing else does.
+    """
 
     release: int
     source_version: str
+    by_rollback: bool = False
 
 
 @dataclass(frozen=True)
 class RegistryView:
     """Versions of models, oldest first; what their aliases name; their answers, oldest first.
 
-    `deployed` and `released` are by the name of an edge model: its release that is deployed, and the upstream versions
-    that ever were. A model that nobody registered has no versions.
+    `deployed`, `released` and `held` are by the name of an edge model: its release that is deployed, the upstream
+    versions that ever were, and those that are held back. A model that nobody registered has no versions.
     """
 
     versions: Mapping[str, tuple[str, ...]]
@@ -50,6 +54,7 @@ class RegistryView:
     answers: Mapping[str, tuple[VersionAnswer, ...]]
     deployed: Mapping[str, DeployedRelease] = field(default_factory=dict)
     released: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    held: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, tracking_uri: str, one: str | None = None) -> "RegistryView":
@@ -77,17 +82,23 @@ class RegistryView:
             ) if places else []  # fmt: skip
         except MlflowException as error:
             raise unavailable(tracking_uri, error) from error
+        deployed = _deployed(registered, versions)
         return cls(
             _versions(versions),
             {each.name: {alias: str(version) for alias, version in each.aliases.items()} for each in registered},
             _answers(runs),
-            _deployed(registered, versions),
+            deployed,
             _released(versions),
+            _held(registered, deployed),
         )
 
     def deployed_on(self, model: str, device: str) -> DeployedRelease | None:
         """Return what is deployed on a device class; None before the first release."""
         return self.deployed.get(edge_name(model, device))
+
+    def held_on(self, model: str, device: str) -> frozenset[str]:
+        """Return the upstream versions that are held back on a device class."""
+        return self.held.get(edge_name(model, device), frozenset())
 
     def was_released(self, model: str, device: str, version: str) -> bool:
         """Tell whether an upstream version was ever released on a device class."""
@@ -120,7 +131,7 @@ def _deployed(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion
     named = ((each.name, str(each.aliases[DEPLOYED])) for each in models if DEPLOYED in each.aliases)
     found = ((name, tags.get((name, version), {})) for name, version in named)
     return {
-        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION])
+        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION], Rollback.of(own) is not None)
         for name, own in found
         if own.get(RELEASE, "").isdecimal() and own.get(SOURCE_VERSION, "").isdecimal()
     }
@@ -132,3 +143,13 @@ def _released(versions: Iterable[ModelVersion]) -> dict[str, frozenset[str]]:
         if SOURCE_VERSION in version.tags:
             made[version.name].add(version.tags[SOURCE_VERSION])
     return {name: frozenset(known) for name, known in made.items()}
+
+
+def _held(models: Iterable[RegisteredModel], deployed: Mapping[str, DeployedRelease]) -> dict[str, frozenset[str]]:
+    holds = {each.name: recorded_holds(each.tags) for each in models}
+    versions = {name: own.source_version for name, own in deployed.items()}
+    return {
+        name: frozenset(hold.version for hold in standing_holds(found, versions.get(name)))
+        for name, found in holds.items()
+        if found
+    }

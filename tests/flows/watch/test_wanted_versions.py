@@ -37,9 +37,10 @@ def view(
     aliases = {recipe.model: changed.pop("aliases", {})}
     release, source = changed.pop("deployed", (0, ""))
     edge = f"{recipe.model}-{recipe.devices[0].name}"
-    deployed = {edge: DeployedRelease(release, source)} if release else {}
+    deployed = {edge: DeployedRelease(release, source, changed.pop("by_rollback", False))} if release else {}
     released = {edge: frozenset(changed.pop("released", source))}
-    return RegistryView({recipe.model: tuple(versions)}, aliases, {recipe.model: known}, deployed, released)
+    held = {edge: frozenset(changed.pop("held", ""))}
+    return RegistryView({recipe.model: tuple(versions)}, aliases, {recipe.model: known}, deployed, released, held)
 
 
 def asked(recipe: Recipe, seen: RegistryView) -> list[str]:
@@ -85,6 +86,39 @@ def test_what_a_person_went_back_from_is_left_to_persons(recipe: Recipe) -> None
     left: dict[str, Any] = {"answers": {"1": "published", "3": "published"}, "digest": "before", "deployed": (3, "1")}
     assert asked(recipe, view(recipe, released={"1", "3"}, **left)) == []
     assert asked(recipe, view(recipe, released={"1"}, **left)) == ["3"]  # it was refused, not left
+
+
+BACK: dict[str, Any] = {"deployed": (4, "1"), "by_rollback": True, "released": {"1", "3"}}
+
+
+def test_what_is_held_is_not_wanted_whatever_changed_until_it_is_lifted(recipe: Recipe) -> None:
+    recipe = recipe.model_copy(update={"again_after_days": 30.0})
+    for change in ({"digest": "before"}, {"days": 99.0}, {}):
+        assert asked(recipe, view(recipe, answers={"3": "published"}, held="3", **BACK, **change)) == []
+    lifted = view(recipe, answers={"3": "published"}, **BACK)
+    (wanted,) = wanted_versions("tiny", recipe, lifted, NOW)
+    assert (wanted.version, wanted.cause) == ("3", "version 3 is held no more")
+    refused = view(recipe, answers={"3": "refused"}, **BACK)
+    assert asked(recipe, refused) == []  # it was asked for once more, and gates answered
+
+
+def test_a_newer_version_than_the_held_one_is_wanted(recipe: Recipe) -> None:
+    assert asked(recipe, view(recipe, "1234", answers={"3": "published"}, held="3", **BACK)) == ["4"]
+
+
+def test_a_device_without_a_hold_is_served_beside_one_that_has_it(recipe: Recipe) -> None:
+    other = recipe.devices[0].model_copy(update={"name": "other"})
+    both = recipe.model_copy(update={"devices": (*recipe.devices, other)})
+    seen = view(both, answers={"3": "published"}, digest="before", held="3", **BACK)
+    assert asked(both, seen) == ["3"]
+
+
+def test_an_alias_that_names_a_held_version_starts_nothing(recipe: Recipe) -> None:
+    recipe = Recipe.model_validate({**dict(recipe), "follow": {"alias": "champion"}})
+    held = view(recipe, answers={"3": "published"}, aliases={"champion": "3"}, held="3", **BACK)
+    assert asked(recipe, held) == []
+    lifted = view(recipe, answers={"3": "published"}, aliases={"champion": "3"}, **BACK)
+    assert asked(recipe, lifted) == ["3"]
 
 
 @pytest.mark.parametrize(("days", "expected"), [(29.0, []), (31.0, ["3"])])
