@@ -16,7 +16,11 @@ from tasks.registry.edge_versions import (
     OF_WORKLOAD,
     Candidate,
     EdgeVersion,
+    Hold,
     Lineage,
+    ReleasePage,
+    Rollback,
+    standing_holds,
 )
 from tasks.registry.looks import Grant, LookBudget, LookLedger, Spending, TakenLook, spent
 from tasks.registry.runs import NOTE, UNDECIDED, Runs
@@ -41,12 +45,15 @@ __all__ = [
     "EdgeModels",
     "EdgeVersion",
     "Grant",
+    "Hold",
     "Lineage",
     "LookBudget",
     "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
     "RegistryView",
+    "ReleasePage",
+    "Rollback",
     "Runs",
     "Spending",
     "TakenLook",
@@ -55,4 +62,5 @@ __all__ = [
     "register_upstream",
     "register_webhook",
     "spent",
+    "standing_holds",
 ]
