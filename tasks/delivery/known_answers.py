@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from deployments.device import DeviceProfile
 from tasks.delivery.publication import held, is_in_place, is_older, older_than
 from tasks.job import Job
-from tasks.registry import Answers, EdgeModels, RecordedAnswer, Runs
+from tasks.registry import Answers, EdgeModels, EdgeVersion, RecordedAnswer, Runs
 from tasks.reporting import DeviceFailure, DeviceOutcome, read_line
 from tasks.selection import next_look, withheld
 
@@ -116,6 +116,12 @@ def _is_there(job: Job, device: DeviceProfile, line: DeviceOutcome, *, back: boo
         return False
     rollback = deployed.rollback
     if line.release not in (deployed.release, rollback.restored if rollback else None):
-        left = rollback is not None and int(line.version) >= int(deployed.source_version)
-        return deployed.release > line.release and not back and not left
+        return deployed.release > line.release and not back and not _was_left(line, deployed)
     return is_in_place(job.workspace, device, job.model, deployed.release)
+
+
+def _was_left(line: DeviceOutcome, deployed: EdgeVersion) -> bool:
+    """Tell whether a rollback to the deployed release left this one, or went back behind its version."""
+    if deployed.rollback is None:
+        return False
+    return line.release == deployed.rollback.left or int(line.version) > int(deployed.source_version)

@@ -118,12 +118,23 @@ def _file_of(release: EdgeVersion) -> tuple[str, str]:
 
 def _recovered(workspace: Workspace, models: EdgeModels, device: str) -> tuple[Releases, EdgeVersion]:
     """Complete what others began; return the releases and the one that is deployed."""
-    deployed = _deployed(models, device)
-    runs = Runs(workspace.tracking_uri, models.model)
-    profile = recorded_device(runs, models.page(deployed).candidate, device)
-    releases = releases_of(workspace, profile, models)
+    _deployed(models, device)
+    releases = releases_of(workspace, _newest_profile(models, device), models)
     releases.recover()
     return releases, _deployed(models, device)
+
+
+def _newest_profile(models: EdgeModels, device: str) -> DeviceProfile:
+    """Return the newest profile of a device class that can be read: what is left may have lost its records."""
+    runs, first = Runs(models.tracking_uri, models.model), None
+    for edge in sorted(models.releases(device), key=lambda each: each.release, reverse=True):
+        try:
+            return recorded_device(runs, models.page(edge).candidate, device)
+        except (RegistryError, ApprovalError) as error:
+            first = first or error
+    raise first or RegistryError(
+        f"{models.model} on {device}: expected a release with its recipe, got none; compress it"
+    )
 
 
 def _deployed(models: EdgeModels, device: str) -> EdgeVersion:

@@ -254,7 +254,7 @@ def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterat
 
 @dataclass(frozen=True)
 class _Place:
-    """What the registry says today of the releases on a device: aliases and holds by number, and the rollbacks."""
+    """The releases on a device as the registry has them today: aliases and holds by number, and the rollbacks."""
 
     aliases: Mapping[int | None, Alias]
     holds: Mapping[int | None, Hold]

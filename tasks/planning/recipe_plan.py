@@ -125,7 +125,7 @@ class _RecipePlanner:
     def _of_answered(self, version: str) -> RecipePlan:
         """Plan a version that has answers: on each device, for what has changed since; as a whole, for its age."""
         known = self._answered(version)
-        if self._was_left(version):
+        if self._was_taken_back(version):
             return self._waits(f"version {version} was taken back from; register a newer one, or ask for it by hand")
         told = [(device.name, *self._on_device(version, device, known)) for device in self.recipe.devices]
         asked = tuple(DeviceReason(name, why) for name, is_asked, why in told if is_asked)
@@ -155,7 +155,7 @@ class _RecipePlanner:
             return True, f"recipe {self.recipe.name} has no answer to version {version} yet"
         if own is None:
             return True, "the device is new in the recipe"
-        if own.answer == "published" and deployed is not None and self._had(version, device, deployed):
+        if own.answer == "published" and deployed is not None and self._was_left(version, device, deployed, own):
             return True, f"version {version} is held no more"
         if self.depths is None:
             parts = {**recipe_parts(self.recipe), **profile_parts(device)}
@@ -179,7 +179,7 @@ class _RecipePlanner:
         deployed = self.view.deployed_on(self.recipe.model, device.name)
         if deployed is None or own.release is None or deployed.release < own.release:
             return False
-        if own.release in (deployed.release, deployed.restored):
+        if own.release in (deployed.release, deployed.rollback.restored if deployed.rollback else None):
             return depths.is_there(device, deployed.release)
         return True
 
@@ -194,13 +194,18 @@ class _RecipePlanner:
             return f"{self.depths.answer_key(version)} after {ended}"
         return f"recipe {self.recipe.digest} after {ended}"
 
-    def _was_left(self, version: str) -> bool:
+    def _was_taken_back(self, version: str) -> bool:
         """Tell whether a person went back from a version on a device; after a rollback, holds say what it may have."""
         for device in self.recipe.devices:
             deployed = self.view.deployed_on(self.recipe.model, device.name)
-            if deployed is not None and deployed.restored is None and self._had(version, device, deployed):
+            if deployed is not None and deployed.rollback is None and self._had(version, device, deployed):
                 return True
         return False
+
+    def _was_left(self, version: str, device: DeviceProfile, deployed: DeployedRelease, own: AnsweredDevice) -> bool:
+        """Tell whether a rollback left the release of an answer, or went back behind its version."""
+        left = deployed.rollback is not None and deployed.rollback.left == own.release
+        return left or self._had(version, device, deployed)
 
     def _had(self, version: str, device: DeviceProfile, deployed: DeployedRelease) -> bool:
         """Tell whether a device had a version that is newer than what is deployed there."""

@@ -11,7 +11,7 @@ from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
 from tasks.answer_parts import AnswerKeys, profile_parts, recipe_parts
 from tasks.planning import MOST_ATTEMPTS, RecipePlan, plan_recipe
-from tasks.registry import Answered, AnsweredDevice, DeployedRelease, RegistryView
+from tasks.registry import Answered, AnsweredDevice, DeployedRelease, RegistryView, Rollback
 from tests.tasks.tiny import recipe as tiny_recipe
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -52,13 +52,13 @@ def view(recipe: Recipe, *known: Answered, versions: str = "123", **changed: Any
     """A registry with so many versions and these answers; what is published is deployed on each device."""
     edges = [f"{recipe.model}-{device.name}" for device in recipe.devices]
     release, source = changed.pop("deployed", (0, ""))
-    sources, restored = changed.pop("released", source), changed.pop("restored", None)
+    sources, rollback = changed.pop("released", source), changed.pop("rollback", None)
     held = frozenset(changed.pop("held", ""))
     return RegistryView(
         versions={recipe.model: tuple(versions)},
         answers={(recipe.model, each.version): {each.recipe: each} for each in known},
         aliases={recipe.model: changed.pop("aliases", {})},
-        deployed={edge: DeployedRelease(release, source, restored=restored) for edge in edges} if release else {},
+        deployed={edge: DeployedRelease(release, source, rollback=rollback) for edge in edges} if release else {},
         held={edges[0]: held},
         released={edge: frozenset(sources) for edge in edges},
         **changed,
@@ -154,7 +154,11 @@ def test_what_a_person_went_back_from_is_left_to_persons(recipe: Recipe) -> None
     assert asked(changed, view(recipe, *known, deployed=(8, "1"), released={"1"})) == ["3"]  # it was refused, not left
 
 
-BACK: dict[str, Any] = {"deployed": (8, "1"), "restored": 1, "released": {"1", "3"}}
+BACK: dict[str, Any] = {
+    "deployed": (8, "1"),
+    "rollback": Rollback(RELEASE, 1, "Ada", "today", "it fails"),
+    "released": {"1", "3"},
+}
 
 
 def test_what_is_held_is_not_wanted_whatever_changed_until_it_is_lifted(recipe: Recipe) -> None:
