@@ -1,7 +1,7 @@
 """Reconciliation of desired and actual: every registered version gets an answer."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from prefect import flow
 from deployments.recipe import Recipe, read_recipe, shipped_recipes
 from flows.compress import compress
 from flows.exit_codes import as_edgewright
+from flows.visibility import Places, Recipes
 from flows.watch.process_label import say_who_works
 from tasks.delivery import standing_answers, superseded
 from tasks.errors import RegistryError, says_nothing
@@ -24,7 +25,7 @@ MOST_ATTEMPTS = 5
 
 
 @flow(name="reconcile")
-def reconcile(recipes: Sequence[str] | None = None, workspace: Workspace | None = None) -> list[Outcome]:
+def reconcile(recipes: Recipes = None, workspace: Places = None) -> list[Outcome]:
     """Compress every version newer than the last answered one, and the newest again when recipe or toolchain changed.
 
     `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. Whatever
