@@ -9,6 +9,7 @@ from prefect import flow
 
 from deployments.device import DeviceProfile
 from flows.exit_codes import as_edgewright
+from flows.visibility import Again, Back, Cause, ModelName, Places, RecipeName, Version, shown
 from flows.watch.process_label import say_who_works
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
@@ -51,8 +52,8 @@ JUDGED_AGAIN = 3
 
 @flow(name="compress", flow_run_name="{model}-v{version}")
 def compress(
-    model: str, version: str, recipe: str, workspace: Workspace | None = None, again: bool = False, back: bool = False,
-    cause: str = "",
+    model: ModelName, version: Version, recipe: RecipeName, workspace: Places = None, again: Again = False,
+    back: Back = False, cause: Cause = "",
 ) -> Outcome:  # fmt: skip
     """Compress one registered version as a recipe says, and publish it where its gates hold.
 
@@ -64,6 +65,13 @@ def compress(
     """
     say_who_works()
     workspace = workspace or Workspace.from_environment()
+    with shown(model, version, recipe, workspace) as tell:
+        return tell(_answer(model, version, recipe, workspace, again, back, cause))
+
+
+def _answer(
+    model: str, version: str, recipe: str, workspace: Workspace, again: bool, back: bool, cause: str
+) -> Outcome:  # fmt: skip
     job = preflight(model, version, Path(recipe), workspace)
     with workspace.scratch(), workspace.exclusive(model):
         Runs(workspace.tracking_uri, model).close_dead()
