@@ -20,7 +20,7 @@ def headers(body: bytes = BODY, secret: str = SECRET, stamp: str = str(NOW), **c
 
 
 class ToldWatcher:
-    """What the receiver tells, and the error that it is answered with."""
+    """Memory of what the receiver tells, and the error that it is answered with."""
 
     def __init__(self) -> None:
         self.events: list[RegistryEvent] = []
