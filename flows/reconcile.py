@@ -11,7 +11,7 @@ from deployments.recipe import Recipe, read_recipe, shipped_recipes
 from flows.compress import compress
 from flows.exit_codes import as_edgewright
 from flows.watch.process_label import say_who_works
-from tasks.delivery import standing_answers, superseded
+from tasks.delivery import has_to_settle, settle_sign_offs, standing_answers, superseded
 from tasks.errors import RegistryError, says_nothing
 from tasks.outcomes import Outcome
 from tasks.registry import UNDECIDED, Answers, EdgeModels, Runs, Upstream
@@ -40,6 +40,7 @@ def _of_recipe(path: Path, workspace: Workspace) -> Iterator[Outcome]:
     try:
         recipe = read_recipe(path)
         warn_of_lapsed(recipe, workspace)
+        end_expired(recipe, workspace)
         versions = unanswered(path, recipe, workspace)
     except Exception as error:
         yield _ended(workspace, path.stem, "", path.stem, error)
@@ -72,6 +73,13 @@ def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
                 "again, or publish a version that passes",
                 device.name, edge.source_version, recipe.model, edge.approved_until,
             )  # fmt: skip
+
+
+def end_expired(recipe: Recipe, workspace: Workspace) -> None:
+    """Record that versions waited for sign-off for too long: no answer is no."""
+    if has_to_settle(workspace, recipe.model):
+        with workspace.scratch(), workspace.exclusive(recipe.model):
+            settle_sign_offs(workspace, recipe.model)
 
 
 def unanswered(path: Path, recipe: Recipe, workspace: Workspace) -> list[str]:

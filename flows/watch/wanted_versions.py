@@ -12,7 +12,7 @@ from flows.watch.wanted_runs import WantedRun
 from tasks.registry import RegistryView, VersionAnswer
 
 DAY_S = 86_400
-NOT_RELEASED = ("refused", "error")
+NOT_RELEASED = ("refused", "error", "waiting")
 
 
 def wanted_versions(path: str, recipe: Recipe, view: RegistryView, now: datetime) -> list[WantedRun]:

@@ -1,24 +1,31 @@
-"""Delivery: a judged candidate into a bundle at a destination, and approvals, the one way past a failed gate.
+"""Delivery: a judged candidate into a bundle at a destination; approvals and sign-offs of persons.
 
 In comes a verdict that lets a candidate through, with the file that was judged; out goes a whole bundle, which the
-registry's aliases name afterwards. A destination is a protocol: a folder is the first one.
+registry's aliases name afterwards. An approval is the one way past a failed gate; a sign-off is asked for between the
+gates and the publication. A destination is a protocol: a folder is the first one.
 """
 
 from tasks.delivery.approvals import approve_version, with_recorded_approval
 from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
 from tasks.delivery.known_answers import KnownAnswers, standing_answers, superseded
 from tasks.delivery.publication import Publication, is_older, publish, recover
+from tasks.delivery.sign_offs import Person, has_to_settle, settle_sign_offs, sign_off_version, signed_before
 
 __all__ = [
     "BundleContent",
     "Destination",
     "FolderDestination",
     "KnownAnswers",
+    "Person",
     "Publication",
     "approve_version",
+    "has_to_settle",
     "is_older",
     "publish",
     "recover",
+    "settle_sign_offs",
+    "sign_off_version",
+    "signed_before",
     "standing_answers",
     "superseded",
     "with_recorded_approval",

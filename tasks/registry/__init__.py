@@ -19,7 +19,7 @@ from tasks.registry.edge_versions import (
 )
 from tasks.registry.ledger import LookLedger
 from tasks.registry.look_budget import Grant, LookBudget, Spending, TakenLook, spent
-from tasks.registry.runs import NOTE, UNDECIDED, Runs
+from tasks.registry.runs import NOTE, UNDECIDED, WAITING, Runs, find_run
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 from tasks.registry.view import DeployedRelease, RegistryView, VersionAnswer
 from tasks.registry.webhooks import register_webhook
@@ -32,6 +32,7 @@ __all__ = [
     "NOT_RECORDED",
     "OF_WORKLOAD",
     "UNDECIDED",
+    "WAITING",
     "Anchor",
     "Answers",
     "Candidate",
@@ -51,6 +52,7 @@ __all__ = [
     "Upstream",
     "VersionAnswer",
     "edge_name",
+    "find_run",
     "register_upstream",
     "register_webhook",
     "spent",

@@ -105,6 +105,8 @@ def test_an_old_answer_is_asked_for_again(recipe: Recipe, days: float, expected:
         ({"champion": "2"}, {"1": "published"}, (1, "1"), ["2"], False),
         ({"champion": "2"}, {"2": "published"}, (1, "2"), [], False),
         ({"champion": "2"}, {"2": "refused"}, (1, "1"), [], False),
+        ({"champion": "2"}, {"2": "waiting"}, (1, "1"), [], False),
+        ({"champion": "1"}, {"1": "waiting", "2": "published"}, (2, "2"), [], False),
         ({"champion": "1"}, {"1": "published", "2": "published"}, (2, "2"), ["1"], True),
         ({"champion": "1"}, {"2": "published"}, (2, "2"), ["1"], True),
         ({"champion": "3"}, {"2": "published", "3": "error"}, (2, "2"), [], False),
