@@ -18,7 +18,7 @@ pytestmark = pytest.mark.end_to_end
 FORM = "sign-off/edgewright"
 DEVICE = "signed"
 SECONDS = 240
-ADA: dict[str, Any] = {"name": "Ada Lovelace", "reason": "The report reads well.", "decision": "publish"}
+ADA: dict[str, Any] = {"your_name": "Ada Lovelace", "reason": "The report reads well.", "decision": "publish"}
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def test_the_form_publishes_what_waits_and_an_empty_one_is_no_yes(
     version = subject.partition("/")[2]
     assert registry.get_model_version(MODEL, version).tags["edgewright.answer"] == "waiting"
     undecided = {key: value for key, value in ADA.items() if key != "decision"}
-    refused = api.submit(FORM, {"subject": subject, **undecided})
+    refused = api.submit(FORM, {"version": subject, **undecided})
     assert refused.status_code == httpx.codes.CONFLICT and "decision" in refused.text
-    run = api.finished(FORM, {"subject": subject, **ADA}, seconds=SECONDS)
+    run = api.finished(FORM, {"version": subject, **ADA}, seconds=SECONDS)
     assert run["state_type"] == "COMPLETED", f"{run['state']}\n{stack.log('worker')}"
     assert run["name"] == f"publish {subject}: Ada Lovelace"
     assert registry.get_model_version(MODEL, version).tags["edgewright.answer"] == "published"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quality_gates.errors import SignOffError
@@ -98,6 +98,7 @@ def test_it_survives_json_with_its_statement() -> None:
     assert "signature" not in json.loads(signed.statement.partition(b"\n")[2])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_every_text_of_a_record_is_signed(name: str, reason: str) -> None:
     signed = record(name, ADA, reason=reason)
