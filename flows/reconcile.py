@@ -77,7 +77,7 @@ def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
 
 def end_expired(recipe: Recipe, workspace: Workspace) -> None:
     """Record that versions waited for sign-off for too long: no answer is no."""
-    if has_to_settle(workspace, recipe.model):
+    if recipe.sign_off is not None and has_to_settle(workspace, recipe.model):
         with workspace.scratch(), workspace.exclusive(recipe.model):
             settle_sign_offs(workspace, recipe.model)
 

@@ -19,7 +19,7 @@ from deployments.recipe import Recipe
 from edge_runtime.errors import EdgewrightError
 from quality_gates.errors import ApprovalError, SignOffError
 from quality_gates.sign_off import SignOff, SignOffChoice, SignOffs, SignOffSubject, check_person, folded
-from quality_gates.signatures import sign, written_key
+from quality_gates.signatures import public_key, sign
 from quality_gates.verdict import Verdict
 from tasks.delivery.publication import check_signed, put_in_place
 from tasks.delivery.recorded_candidates import COMPRESS_AGAIN, RecordedCandidate
@@ -222,7 +222,7 @@ def _signature(decided: SignOff, key: Ed25519PrivateKey | None, recipe: Recipe) 
             f"recipe {recipe.name}: expected a signature with the key of {decided.name}, as it lists signers, got a "
             "bare name; sign with edgewright sign-off --key FILE"
         )
-    if written_key(key.public_key()) != own:
+    if public_key(own) != key.public_key():
         raise SignOffError(
             f"recipe {recipe.name}: expected the key that it lists for {decided.name}, got another one; sign with the "
             "own key of that person"
