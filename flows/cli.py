@@ -17,8 +17,9 @@ from flows.decision_commands import anchor, looks
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.prefect_api import start_prefect
+from flows.services import down_command, status_command, up_command
 from flows.sign_off import sign_off_command, sign_off_key_command
-from flows.watch.command import watch_command
+from flows.watch import watch_command
 
 if TYPE_CHECKING:  # prepare() sets the environment that mlflow and prefect read when they are imported
     from tasks.outcomes import Outcome
@@ -39,6 +40,9 @@ app.add_typer(looks, name="looks")
 app.command("watch")(watch_command)
 app.command("sign-off")(sign_off_command)
 app.command("sign-off-key")(sign_off_key_command)
+app.command("up")(up_command)
+app.command("down")(down_command)
+app.command("status")(status_command)
 console = Console()
 
 NOTHING_ASKED = "Nothing to compress: no newer version waits for an answer, and no answer is asked for again."
@@ -93,6 +97,30 @@ def reconcile_command(
     if not outcomes:
         console.print(NOTHING_ASKED)
     _end_with(outcomes)
+
+
+@app.command()
+def plan(
+    recipe: Annotated[
+        list[Path] | None, typer.Option(help="Recipe to plan for; all shipped ones when not given.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--every", help="Show what stands on each device too.")] = False,
+) -> None:
+    """Show what would run and why, without doing it; edgewright reconcile does just that.
+
+    + is a new version, ~ one that is asked for again, = an answer that stands, ! waits, x is wrong. Exits with 0, and
+    with 2 where a recipe is wrong.
+    """
+    with _reading():
+        from deployments.recipe import shipped_recipes
+        from flows.plan import make_plan, plan_lines
+        from tasks.workspace import Workspace
+
+        workspace = Workspace.from_environment()
+        made = make_plan(recipe or shipped_recipes(), workspace)
+        for line in plan_lines(made, workspace, every):
+            console.print(escape(line), soft_wrap=True, highlight=False)
+        raise typer.Exit(2 if made.errors else 0)
 
 
 @app.command()

@@ -7,9 +7,9 @@ gates and the publication. A destination is a protocol: a folder is the first on
 
 from tasks.delivery.approvals import approve_version, with_recorded_approval
 from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
-from tasks.delivery.known_answers import KnownAnswers, standing_answers, superseded
-from tasks.delivery.publication import Publication, is_older, publish, recover
-from tasks.delivery.sign_offs import Person, has_to_settle, settle_sign_offs, sign_off_version, signed_before
+from tasks.delivery.known_answers import KnownAnswers, standing_answers, still_waits, superseded
+from tasks.delivery.publication import Publication, is_in_place, is_older, publish, recover
+from tasks.delivery.sign_offs import Person, settle_sign_offs, sign_off_version, signed_before
 
 __all__ = [
     "BundleContent",
@@ -19,7 +19,7 @@ __all__ = [
     "Person",
     "Publication",
     "approve_version",
-    "has_to_settle",
+    "is_in_place",
     "is_older",
     "publish",
     "recover",
@@ -27,6 +27,7 @@ __all__ = [
     "sign_off_version",
     "signed_before",
     "standing_answers",
+    "still_waits",
     "superseded",
     "with_recorded_approval",
 ]

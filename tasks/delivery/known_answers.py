@@ -52,6 +52,12 @@ def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = 
     return KnownAnswers(tuple(devices), tuple(failures), tuple(asked))
 
 
+def still_waits(job: Job, device: DeviceProfile) -> bool:
+    """Tell whether an answer that waits for sign-off stands: in time, undecided, and what its gates saw is deployed."""
+    found = _standing(job, Runs(job.workspace.tracking_uri, job.model), device, back=False)
+    return isinstance(found, DeviceOutcome) and found.waits
+
+
 def superseded(job: Job, devices: Sequence[DeviceProfile]) -> tuple[DeviceFailure, ...]:
     """Return the devices on which a newer version is deployed, each with the sentence that says how to go back.
 
@@ -112,4 +118,4 @@ def _is_there(job: Job, device: DeviceProfile, line: DeviceOutcome, *, back: boo
         return False
     if deployed.release != line.release:
         return deployed.release > line.release and not back
-    return is_in_place(job.workspace, device, deployed)
+    return is_in_place(job.workspace, device, job.model, deployed.release)

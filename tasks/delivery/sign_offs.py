@@ -98,12 +98,6 @@ def settle_sign_offs(workspace: Workspace, model: str) -> None:
                 _give_up(workspace, line, str(error))
 
 
-def has_to_settle(workspace: Workspace, model: str) -> bool:
-    """Tell whether an answer that is recorded as waiting waits no more: it has expired."""
-    now = datetime.now(UTC)
-    return any(not line.at(now).waits for _, line in _waiting(Runs(workspace.tracking_uri, model)))
-
-
 def standing_of(workspace: Workspace, line: DeviceOutcome, recipe: Recipe) -> Standing:
     """Tell whether a waiting answer stands, was overtaken, or was decided by persons and is not settled yet."""
     if line.candidate is None or line.sign_off is None:

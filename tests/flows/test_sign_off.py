@@ -81,6 +81,7 @@ def end(monkeypatch: pytest.MonkeyPatch, days: float = 8) -> None:
 
     monkeypatch.setattr("tasks.delivery.sign_offs.datetime", Later)
     monkeypatch.setattr("tasks.outcomes.outcomes.datetime", Later)
+    monkeypatch.setattr("flows.plan.plan.datetime", Later)
 
 
 def test_a_candidate_that_passed_waits_until_two_persons_have_signed(world: Workspace, variant: Variant) -> None:
@@ -165,6 +166,8 @@ def test_no_answer_is_no(world: Workspace, variant: Variant, monkeypatch: pytest
         waiting.sign(GRACE)
     assert waiting.decisions() == ["refused"]
     assert "waits for sign-off" in waiting.tags()["mlflow.runName"]  # nobody has written it down yet
+    (outcome,) = flows.reconcile.reconcile([waiting.recipe], world)
+    assert (outcome.answer, outcome.reused) == ("refused", True)
     assert flows.reconcile.reconcile([waiting.recipe], world) == []
     assert waiting.tags()["mlflow.runName"].startswith("tiny v1 expired: refused (")
     assert waiting.tags(waiting.line.version_run_id)["edgewright.answer"] == "refused"
@@ -218,7 +221,8 @@ def test_a_kill_after_the_publication_is_completed_also_when_its_time_is_over(
             waiting.sign(GRACE)
     assert waiting.deployed() == 1 and waiting.tags()["edgewright.answer"] == "waiting"
     end(monkeypatch)
-    assert flows.reconcile.reconcile([waiting.recipe], world) == []
+    (outcome,) = flows.reconcile.reconcile([waiting.recipe], world)
+    assert (outcome.answer, outcome.reused) == ("published", True)
     assert waiting.tags()["edgewright.answer"] == "published" and waiting.deployed() == 1
 
 
