@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -64,12 +65,12 @@ class RecordedCandidate:
         content = read_report(Runs(workspace.tracking_uri, line.model), line.run_id)
         return cls(workspace, line, line.candidate, content)
 
-    @property
+    @cached_property
     def runs(self) -> Runs:
         """The runs of the upstream model."""
         return Runs(self.workspace.tracking_uri, self.line.model)
 
-    @property
+    @cached_property
     def models(self) -> EdgeModels:
         """The releases of the upstream model."""
         return EdgeModels(self.workspace.tracking_uri, self.line.model)
@@ -116,8 +117,9 @@ class RecordedCandidate:
                 f"{COMPRESS_AGAIN}, so that its gates see what it would replace"
             )
 
+    @cached_property
     def recipe(self) -> Recipe:
-        """Return the recipe that the gates were of. Raises RegistryError or ApprovalError where it is another one."""
+        """The recipe that the gates were of. Raises RegistryError or ApprovalError where it is another one."""
         expected = self.candidate.lineage.recipe_digest
         try:
             recipe = Recipe.model_validate_json(self.runs.read_text(self.run, RECIPE))
@@ -135,7 +137,7 @@ class RecordedCandidate:
 
     def device(self) -> DeviceProfile:
         """Return the profile of the device that it was made for; raises as `recipe`."""
-        return next(device for device in self.recipe().devices if device.name == self.line.device)
+        return next(device for device in self.recipe.devices if device.name == self.line.device)
 
     @contextmanager
     def publication(self, content: ReportContent) -> Iterator[Publication]:

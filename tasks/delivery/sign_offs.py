@@ -178,7 +178,7 @@ def _record(recorded: RecordedCandidate, person: Person, choice: SignOffChoice) 
 
     Raises SignOffError for a second decision of one name, and for a name that the recipe's signers do not allow.
     """
-    name, recipe, now = person.name.strip(), recorded.recipe(), datetime.now(UTC).replace(microsecond=0)
+    name, recipe, now = person.name.strip(), recorded.recipe, datetime.now(UTC).replace(microsecond=0)
     so_far = _state(recorded, recipe)
     before = next((each for each in so_far.given if folded(each.name) == folded(name)), None)
     if before is not None:
@@ -229,7 +229,7 @@ def _settle(recorded: RecordedCandidate) -> DeviceOutcome:
 
     Raises ApprovalError where the candidate may not be published any more; it is then marked to be judged again.
     """
-    line, recipe = recorded.line, recorded.recipe()
+    line, recipe = recorded.line, recorded.recipe
     state = _state(recorded, recipe)
     if state.state == "complete" and recorded.is_deployed:  # a kill came before it was told
         return _publish(recorded, recipe, state)
