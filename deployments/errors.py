@@ -9,6 +9,7 @@ from edge_runtime.errors import EdgewrightError
 LONGEST = 400
 HIDDEN = "***"
 SECRETS = (
+    "EDGEWRIGHT_KEY_PASSPHRASE",
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",

@@ -20,8 +20,9 @@ from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_words, reinstate
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
-from tasks.delivery.approvals import APPROVAL, read_approval, recorded_device
+from tasks.delivery.approvals import APPROVAL, read_approval
 from tasks.delivery.publication import Publication, put_in_place, releases_of
+from tasks.delivery.recorded_candidates import recorded_device
 from tasks.delivery.releases import Releases, named
 from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, one_line
 from tasks.measurement import session_settings
