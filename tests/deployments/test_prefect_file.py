@@ -47,7 +47,7 @@ def test_it_is_written_for_the_prefect_that_is_pinned() -> None:
 
 
 def test_both_flows_are_deployed() -> None:
-    assert list(DEPLOYMENTS) == ["flows.reconcile.reconcile", "flows.compress.compress"]
+    assert list(DEPLOYMENTS) == ["flows.reconcile.reconcile", "flows.deployed.compress"]
 
 
 @every_deployment
