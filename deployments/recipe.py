@@ -67,6 +67,10 @@ def _or_the_word_none(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"const": NONE}, *schema["anyOf"]]
 
 
+WHEN = ("follow", "newer", "again_after_days")
+"""Keys that say when a run is wanted, and nothing about what comes of it."""
+
+
 class FollowedAlias(Frozen):
     """An alias of the registered model, set by people or by their own pipeline."""
 

@@ -92,6 +92,30 @@ def reconcile_command(
 
 
 @app.command()
+def plan(
+    recipe: Annotated[
+        list[Path] | None, typer.Option(help="Recipe to plan for; all shipped ones when not given.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--every", help="Show what stands on each device too.")] = False,
+) -> None:
+    """Show what would run and why, without doing it; edgewright reconcile does just that.
+
+    + is a new version, ~ one that is asked for again, = an answer that stands, ! waits, x is wrong. Exits with 0, and
+    with 2 where a recipe is wrong.
+    """
+    with _reading():
+        from deployments.recipe import shipped_recipes
+        from flows.plan import make_plan, plan_lines
+        from tasks.workspace import Workspace
+
+        workspace = Workspace.from_environment()
+        made = make_plan(recipe or shipped_recipes(), workspace)
+        for line in plan_lines(made, workspace, every):
+            console.print(escape(line), soft_wrap=True, highlight=False)
+        raise typer.Exit(2 if made.errors else 0)
+
+
+@app.command()
 def report(
     subject: Annotated[
         str, typer.Argument(metavar="MODEL[/VERSION]", help="The newest answered version if not given.")

@@ -7,52 +7,57 @@ from pathlib import Path
 
 from prefect import flow
 
-from deployments.recipe import Recipe, read_recipe, shipped_recipes
+from deployments.recipe import Recipe, shipped_recipes
 from flows.compress import compress
 from flows.exit_codes import as_edgewright
+from flows.plan import Plan, make_plan
 from flows.watch.process_label import say_who_works
-from tasks.delivery import standing_answers, superseded
-from tasks.errors import RegistryError, says_nothing
+from tasks.errors import says_nothing
 from tasks.outcomes import Outcome
-from tasks.registry import UNDECIDED, Answers, EdgeModels, Runs, Upstream
-from tasks.upstream import read_job
+from tasks.planning import WantedRun
+from tasks.registry import UNDECIDED, RegistryView, Runs
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
-MOST_ATTEMPTS = 5
-"""Runs after which a version that none of them could decide is no longer asked for by itself."""
 
 
 @flow(name="reconcile")
-def reconcile(recipes: Sequence[str] | None = None, workspace: Workspace | None = None) -> list[Outcome]:
-    """Compress every version newer than the last answered one, and the newest again when recipe or toolchain changed.
+def reconcile(
+    recipes: Sequence[str] | None = None, workspace: Workspace | None = None, apart: bool = False
+) -> list[Outcome]:
+    """Do what `edgewright plan` prints: compress every version that wants an answer, and say why.
 
     `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. Whatever
-    goes wrong with one recipe or version is an outcome of its own and does not keep the others waiting.
+    goes wrong with one recipe or version is an outcome of its own and does not keep the others waiting. With `apart`,
+    each run is started on the work pool instead, once, and the outcomes are those of recipes that could not be read.
     """
     say_who_works()
     workspace = workspace or Workspace.from_environment()
     paths = [Path(recipe) for recipe in recipes] if recipes is not None else shipped_recipes()
-    return [outcome for path in paths for outcome in _of_recipe(path, workspace)]
+    plan = make_plan(paths, workspace)
+    _tell(plan)
+    close_dead(plan, workspace)
+    ended = [ended_by(workspace, Path(each.path).stem, "", Path(each.path).stem, each.error) for each in plan.errors]
+    if apart:
+        from flows.watch.starting import start_runs
+
+        start_runs(plan.wanted)
+        return ended
+    return [*ended, *(outcome for each in plan.recipes for outcome in _compressed(each.recipe, each.wanted, workspace))]
 
 
-def _of_recipe(path: Path, workspace: Workspace) -> Iterator[Outcome]:
-    try:
-        recipe = read_recipe(path)
-        warn_of_lapsed(recipe, workspace)
-        versions = unanswered(path, recipe, workspace)
-    except Exception as error:
-        yield _ended(workspace, path.stem, "", path.stem, error)
-        return
-    for version in versions:
-        logger.info("model %s version %s has no answer yet", recipe.model, version)
+def _compressed(recipe: Recipe, wanted: Sequence[WantedRun], workspace: Workspace) -> Iterator[Outcome]:
+    for run in wanted:
+        logger.info("model %s version %s wants an answer: %s", run.model, run.version, run.cause)
         try:
-            yield compress(recipe.model, version, str(path), workspace)
+            yield compress(
+                run.model, run.version, run.recipe, workspace, again=run.again, back=run.back, cause=run.cause
+            )
         except Exception as error:
-            yield _ended(workspace, recipe.model, version, recipe.name, error)
+            yield ended_by(workspace, run.model, run.version, recipe.name, error)
 
 
-def _ended(workspace: Workspace, model: str, version: str, recipe: str, error: Exception) -> Outcome:
+def ended_by(workspace: Workspace, model: str, version: str, recipe: str, error: Exception) -> Outcome:
     """Return the outcome of a version that an error ended, or of a recipe that could not be read."""
     told = as_edgewright(error, workspace.home)
     logger.error("%s: %s", f"model {model} version {version}" if version else f"recipe {recipe}", told)
@@ -61,67 +66,31 @@ def _ended(workspace: Workspace, model: str, version: str, recipe: str, error: E
     return Outcome.model_validate({**content, "answer": answer, "error": str(told)})
 
 
-def warn_of_lapsed(recipe: Recipe, workspace: Workspace) -> None:
+def close_dead(plan: Plan, workspace: Workspace) -> None:
+    """Close the runs that killed processes left: one that was killed after its last answer is not asked for again."""
+    for model in dict.fromkeys(each.recipe.model for each in plan.recipes):
+        if model in plan.view.versions:
+            Runs(workspace.tracking_uri, model).close_dead()
+
+
+def _tell(plan: Plan) -> None:
+    """Say what waits for a person, and which models still run on an approval that has ended."""
+    for each in plan.recipes:
+        for sentence in each.waits:
+            logger.info("recipe %s waits: %s", each.recipe.name, sentence)
+        for sentence in each.needs_a_person:
+            logger.warning("model %s %s", each.recipe.model, sentence)
+        warn_of_lapsed(each.recipe, plan.view)
+
+
+def warn_of_lapsed(recipe: Recipe, view: RegistryView) -> None:
     """Warn of models that still run on an approval that has ended; they stay, as the device has nothing better."""
-    models, today = EdgeModels(workspace.tracking_uri, recipe.model), str(datetime.now(UTC).date())
+    today = str(datetime.now(UTC).date())
     for device in recipe.devices:
-        edge = models.deployed(device.name)
+        edge = view.deployed_on(recipe.model, device.name)
         if edge is not None and edge.approved_until is not None and edge.approved_until < today:
             logger.warning(
                 "%s: version %s of %s was published against its gates, on an approval that ended with %s; approve it "
                 "again, or publish a version that passes",
                 device.name, edge.source_version, recipe.model, edge.approved_until,
             )  # fmt: skip
-
-
-def unanswered(path: Path, recipe: Recipe, workspace: Workspace) -> list[str]:
-    """Return the versions to compress, oldest first; one older than an answered version is superseded and left out.
-
-    A version that could not be decided five times is left for a person to ask again, as is one that a person went back
-    from.
-    """
-    try:
-        versions = Upstream(workspace.tracking_uri).versions(recipe.model)
-    except RegistryError as error:
-        logger.info("recipe %s waits: %s", recipe.name, error)
-        return []
-    runs = Runs(workspace.tracking_uri, recipe.model)
-    runs.close_dead()  # a run that was killed after its last answer is not asked for again, and nobody else closes it
-    newest_answered = max(Answers(runs).versions(), default=0)
-    fresh = [version for version in versions if int(version) > newest_answered]
-    asked = [version for version in fresh or versions[-1:] if not _taken_back(recipe, version, workspace)]
-    return [version for version in asked if _wants_an_answer(path, recipe, version, workspace)]
-
-
-def _taken_back(recipe: Recipe, version: str, workspace: Workspace) -> bool:
-    """Tell whether a person went back from a version to an older one on a device: only a person asks for it again."""
-    models = EdgeModels(workspace.tracking_uri, recipe.model)
-    for device in recipe.devices:
-        now = models.deployed(device.name)
-        if now is None or int(now.source_version) >= int(version):
-            continue
-        if version in {release.source_version for release in models.releases(device.name)}:
-            logger.info(
-                "model %s version %s waits: version %s was taken back to on %s; register a newer version, or ask with "
-                "edgewright compress", recipe.model, version, now.source_version, device.name,
-            )  # fmt: skip
-            return True
-    return False
-
-
-def _wants_an_answer(path: Path, recipe: Recipe, version: str, workspace: Workspace) -> bool:
-    job = read_job(recipe.model, version, path, workspace)
-    runs = Runs(workspace.tracking_uri, recipe.model)
-    if Answers(runs).error(version, job.run_key, job.answer_key):
-        return False
-    known = standing_answers(job, runs)
-    if len(superseded(job, known.asked)) == len(known.asked):
-        return known.run != "" and not Answers(runs).is_recorded(known.run)
-    attempts = Answers(runs).attempts_at(version, job.run_key, job.answer_key)
-    if attempts >= MOST_ATTEMPTS:
-        logger.warning(
-            "model %s version %s: expected an answer, got none in %d attempts; see its runs for the causes, and ask "
-            "again with edgewright compress %s %s --recipe %s",
-            recipe.model, version, attempts, recipe.model, version, path,
-        )  # fmt: skip
-    return attempts < MOST_ATTEMPTS

@@ -20,15 +20,14 @@ from deployments.custom_metrics import (
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.leaks import RowSketch, SharedRows, shared_rows, sketch_of
-from deployments.recipe import Recipe
+from deployments.recipe import WHEN, Recipe
 from deployments.user_calls import call_user_code
 from deployments.user_code import code_digest, package_of, question_digest
 from deployments.workload import DeploymentSample, Split, SplitName, Workload
 from deployments.yaml_file import stated
 from model_compression.training import predict
 from quality_gates.evidence import KnownClasses
-from tasks.emulation import answering_of, emulators_for
-from tasks.errors import EmulatorMissing
+from tasks.answer_parts import SHORT, AnswerKeys, cpu_parts, profile_parts, recipe_parts
 from tasks.store import code_digests, digest_of, libraries
 from tasks.workspace import Workspace
 
@@ -117,9 +116,37 @@ class Job:
         return _question(self.identity, self.recipe, self.workload, self.data)
 
     @cached_property
+    def parts(self) -> dict[str, str]:
+        """The parts of the key that all devices share, by name."""
+        metrics = custom_metrics_digest(self.functions)
+        named = "data_version" in self.data
+        rows = {f"rows/{name}": value[:SHORT] for name, value in self.data.items()}
+        return {
+            "model": digest_of(self.identity)[:SHORT],
+            **recipe_parts(self.recipe),
+            "workload": code_digest(self.workload, self.recipe.workload)[:SHORT],
+            **({"data version": digest_of(self.data)[:SHORT]} if named else rows),
+            "metrics": metrics[:SHORT],
+            "edgewright": digest_of(code_digests(PIPELINE))[:SHORT],
+            **{f"library/{name}": version for name, version in libraries().items()},
+        }
+
+    @cached_property
+    def keys(self) -> dict[str, AnswerKeys]:
+        """The keys of each device's answer, by the device's name."""
+        return {
+            device.name: AnswerKeys(
+                self.device_key(device),
+                self.question_key(device),
+                {**self.parts, **profile_parts(device), **cpu_parts(device, self.workspace.home)},
+            )
+            for device in self.recipe.devices
+        }
+
+    @cached_property
     def answer_key(self) -> str:
         """Digest of everything that the answers of all the recipe's devices depend on."""
-        return digest_of([self.device_key(device) for device in self.recipe.devices])[:32]
+        return digest_of([keys.key for keys in self.keys.values()])[:32]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the workload's loss of a batch. Raises ConfigurationError where it fails or is no scalar."""
@@ -208,7 +235,6 @@ def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str
     custom metrics, the pipeline's code and its libraries.
     """
     below = {
-        "recipe": recipe.model_dump_json(exclude={"devices"}),
         "workload": code_digest(workload, recipe.workload),
         "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
         "code": code_digests(PIPELINE),
@@ -218,8 +244,8 @@ def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str
 
 
 def _question(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> dict[str, Any]:
-    """Return what people decide on, on every device."""
-    keys = {name: value for name, value in stated(recipe).items() if name != "devices"}
+    """Return what people decide on, on every device; keys that only say when to run are no part of it."""
+    keys = {name: value for name, value in stated(recipe).items() if name not in {"devices", *WHEN}}
     metrics = load_custom_metrics(recipe.gates)
     return {
         "identity": identity,
@@ -232,8 +258,5 @@ def _question(identity: str, recipe: Recipe, workload: Workload, data: Mapping[s
 
 def device_key(shared: str, device: DeviceProfile, home: Path) -> str:
     """Return the digest of a run key, a device's profile, and the CPU and the emulator that answer for it here."""
-    found = emulators_for([device], home).get(device.name)
-    emulator = "missing" if isinstance(found, EmulatorMissing) else None if found is None else found.identity
-    cpu = str(answering_of(device).cpu)
     profile = device.model_dump(mode="json")
-    return digest_of({"shared": shared, "device": profile, "cpu": cpu, "emulator": emulator})[:32]
+    return digest_of({"shared": shared, "device": profile, **cpu_parts(device, home)})[:32]

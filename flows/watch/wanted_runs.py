@@ -1,10 +1,7 @@
 """Wanted runs: each is started once, tried again a few times where none gave an answer, then left to a person."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -14,56 +11,28 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, Fl
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelled, Cancelling
 
+from tasks.planning import WantedRun
+
 logger = logging.getLogger("edgewright")
 DEPLOYMENT = "compress/edgewright"
 BACKOFF_S = (15, 60, 240, 900)
 """Seconds after the end of each attempt before the next one; after the last, a person is needed."""
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
+PAGE = 200
+AtWork: TypeAlias = frozenset[tuple[str, str, str]]
 Ensured: TypeAlias = Literal["started", "there", "waits", "needs a person"]
 
 
-@dataclass(frozen=True)
-class WantedRun:
-    """A version that wants an answer under a recipe, and why; what changed since the last answer is its `mark`."""
-
-    model: str
-    version: str
-    recipe: str
-    cause: str
-    mark: str
-    again: bool = False
-    back: bool = False
-
-    @property
-    def key(self) -> str:
-        """The digest that all attempts at it share."""
-        said = json.dumps([self.model, self.version, self.recipe, self.mark])
-        return hashlib.sha256(said.encode()).hexdigest()[:32]
-
-    @property
-    def parameters(self) -> dict[str, str | bool]:
-        """The parameters of the flow."""
-        flags = {"again": self.again, "back": self.back}
-        said = {"model": self.model, "version": self.version, "recipe": self.recipe, "cause": self.cause}
-        return {**said, **{name: True for name, asked in flags.items() if asked}}
-
-    @property
-    def tag(self) -> str:
-        """The tag by which its attempts are found."""
-        return f"edgewright:{self.key}"
-
-    @property
-    def model_tag(self) -> str:
-        """The tag by which all runs of its model are found."""
-        return f"edgewright:model:{self.model}"
-
-
-async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime) -> Ensured:
+async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at_work: AtWork | None = None) -> Ensured:
     """Start a run that is wanted, unless one is there: at most one is at work, and each attempt is made once.
 
     Any number of watchers may ask at the same time, and ask again after a restart: Prefect keeps the key of each
-    attempt in its database. Raises what the client raises where Prefect does not answer.
+    attempt in its database. `at_work` is what runs_at_work() returned a moment ago, else it is asked. Raises what the
+    client raises where Prefect does not answer.
     """
+    known = await runs_at_work(client) if at_work is None else at_work
+    if (wanted.model, wanted.version, wanted.recipe) in known:
+        return "there"
     attempts = await _attempts(client, wanted)
     if any(run.state is None or not run.state.is_final() for run in attempts):
         return "there"
@@ -77,7 +46,7 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime) ->
         deployment.id,
         parameters=wanted.parameters,
         name=f"{wanted.model}-v{wanted.version}",
-        tags=["edgewright", wanted.tag, wanted.model_tag],
+        tags=["edgewright", tag_of(wanted), _model_tag(wanted)],
         idempotency_key=f"{wanted.key}-{number}",
     )
     again = f", attempt {number} of {len(BACKOFF_S) + 1}" if attempts else ""
@@ -88,7 +57,7 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime) ->
 async def cancel_older(client: PrefectClient, wanted: WantedRun) -> None:
     """Cancel the runs of older versions under the same recipe that have not ended; finished stages are kept."""
     unfinished = FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED))
-    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=[wanted.model_tag]), state=unfinished)
+    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=[_model_tag(wanted)]), state=unfinished)
     for run in await client.read_flow_runs(flow_run_filter=ours):
         said = run.parameters
         if said.get("recipe") != wanted.recipe or int(said.get("version", 0)) >= int(wanted.version):
@@ -99,6 +68,26 @@ async def cancel_older(client: PrefectClient, wanted: WantedRun) -> None:
         logger.info("model %s version %s: its run is cancelled, as %s", wanted.model, said.get("version"), message)
 
 
+def tag_of(wanted: WantedRun) -> str:
+    """Return the tag by which all attempts at a wanted run are found."""
+    return f"edgewright:{wanted.key}"
+
+
+def _model_tag(wanted: WantedRun) -> str:
+    return f"edgewright:model:{wanted.model}"
+
+
+async def runs_at_work(client: PrefectClient) -> AtWork:
+    """Return model, version and recipe of each run that waits or works, whoever started it."""
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[*UNFINISHED, StateType.CANCELLING]))
+    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=["edgewright"]), state=state)
+    found = list[FlowRun]()
+    while len(page := await client.read_flow_runs(flow_run_filter=ours, limit=PAGE, offset=len(found))) == PAGE:
+        found += page
+    said = (run.parameters for run in [*found, *page])
+    return frozenset((str(each.get("model")), str(each.get("version")), str(each.get("recipe"))) for each in said)
+
+
 def _next_time(attempts: Sequence[FlowRun]) -> datetime:
     """Return the time from which the next attempt may be made."""
     ends = [run.end_time or run.expected_start_time or run.created for run in attempts]
@@ -107,6 +96,6 @@ def _next_time(attempts: Sequence[FlowRun]) -> datetime:
 
 async def _attempts(client: PrefectClient, wanted: WantedRun) -> list[FlowRun]:
     """Return all attempts at a wanted run, each once."""
-    tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=[wanted.tag]))
+    tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(wanted)]))
     found: dict[UUID, FlowRun] = {run.id: run for run in await client.read_flow_runs(flow_run_filter=tagged)}
     return list(found.values())

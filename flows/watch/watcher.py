@@ -17,9 +17,9 @@ from deployments.recipe import Recipe, read_recipe
 from edge_runtime.errors import EdgewrightError
 from flows.watch.dead_runs import end_dead_runs
 from flows.watch.deliveries import RegistryEvent
-from flows.watch.wanted_runs import Ensured, WantedRun, cancel_older, ensure_run
-from flows.watch.wanted_versions import wanted_versions
+from flows.watch.wanted_runs import AtWork, Ensured, cancel_older, ensure_run, runs_at_work, tag_of
 from tasks.errors import one_line
+from tasks.planning import WantedRun, plan_recipe
 from tasks.registry import RegistryView
 
 logger = logging.getLogger("edgewright")
@@ -53,27 +53,29 @@ class Watcher:
         """Start what is wanted of one model or of all; return what is wanted, and what became of it."""
         async with self._one_at_a_time, get_client() as client:
             view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, model)
-            now, ensured = datetime.now(UTC), dict[WantedRun, Ensured]()
+            now, ensured, at_work = datetime.now(UTC), dict[WantedRun, Ensured](), await runs_at_work(client)
             for path, recipe in self._read():
                 if model in (None, recipe.model):
-                    for wanted in wanted_versions(path, recipe, view, now):
-                        ensured[wanted] = await self._ensure(client, recipe, wanted, now)
+                    for wanted in plan_recipe(path, recipe, view, now).wanted:
+                        ensured[wanted] = await self._ensure(client, recipe, wanted, now, at_work)
             return ensured
 
     async def watch(self) -> None:
         """Look every few seconds until the task is cancelled; an error is told once, and the next look goes on."""
         await asyncio.gather(self._repeat(self._look_at_all, self.look_s), self._repeat(self._end_dead, DEAD_S))
 
-    async def _ensure(self, client: PrefectClient, recipe: Recipe, wanted: WantedRun, now: datetime) -> Ensured:
+    async def _ensure(
+        self, client: PrefectClient, recipe: Recipe, wanted: WantedRun, now: datetime, at_work: AtWork
+    ) -> Ensured:
         if recipe.newer == "supersede":
             await cancel_older(client, wanted)
-        state = await ensure_run(client, wanted, now)
+        state = await ensure_run(client, wanted, now, at_work)
         if state == "needs a person" and wanted.key not in self._said:
             self._said.add(wanted.key)
             logger.error(
                 "model %s version %s: expected an answer, got none in any attempt, and a person is needed: see the "
                 "runs tagged %s for the causes, then ask with edgewright compress %s %s --recipe %s",
-                wanted.model, wanted.version, wanted.tag, wanted.model, wanted.version, wanted.recipe,
+                wanted.model, wanted.version, tag_of(wanted), wanted.model, wanted.version, wanted.recipe,
             )  # fmt: skip
         return state
 

@@ -7,7 +7,7 @@ registry's aliases name afterwards. A destination is a protocol: a folder is the
 from tasks.delivery.approvals import approve_version, with_recorded_approval
 from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
 from tasks.delivery.known_answers import KnownAnswers, standing_answers, superseded
-from tasks.delivery.publication import Publication, is_older, publish, recover
+from tasks.delivery.publication import Publication, is_older, is_published, publish, recover
 
 __all__ = [
     "BundleContent",
@@ -17,6 +17,7 @@ __all__ = [
     "Publication",
     "approve_version",
     "is_older",
+    "is_published",
     "publish",
     "recover",
     "standing_answers",

@@ -87,7 +87,12 @@ def recover(context: DeviceContext) -> None:
 
 def is_in_place(workspace: Workspace, device: DeviceProfile, edge: EdgeVersion) -> bool:
     """Tell whether the destination holds the whole bundle of a release."""
-    return _destination(workspace).holds(edge.lineage.source_model, device.name, edge.release)
+    return is_published(workspace, edge.lineage.source_model, device.name, edge.release)
+
+
+def is_published(workspace: Workspace, model: str, device: str, release: int) -> bool:
+    """Tell whether the destination holds the whole bundle of a model's release on a device class, by their names."""
+    return _destination(workspace).holds(model, device, release)
 
 
 def _destination(workspace: Workspace) -> Destination:

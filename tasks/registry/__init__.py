@@ -5,6 +5,7 @@ MLflow. A registry that gives no answer raises RegistryUnavailable, which is nev
 """
 
 from tasks.registry.anchors import Anchor
+from tasks.registry.answered import Answered, AnsweredDevice
 from tasks.registry.answers import Answers, RecordedAnswer
 from tasks.registry.edge_models import EdgeModels, edge_name
 from tasks.registry.edge_versions import (
@@ -17,11 +18,10 @@ from tasks.registry.edge_versions import (
     EdgeVersion,
     Lineage,
 )
-from tasks.registry.ledger import LookLedger
-from tasks.registry.look_budget import Grant, LookBudget, Spending, TakenLook, spent
+from tasks.registry.looks import Grant, LookBudget, LookLedger, Spending, TakenLook, spent
 from tasks.registry.runs import NOTE, UNDECIDED, Runs
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
-from tasks.registry.view import DeployedRelease, RegistryView, VersionAnswer
+from tasks.registry.view import DeployedRelease, RegistryView
 from tasks.registry.webhooks import register_webhook
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "OF_WORKLOAD",
     "UNDECIDED",
     "Anchor",
+    "Answered",
+    "AnsweredDevice",
     "Answers",
     "Candidate",
     "DeployedRelease",
@@ -49,7 +51,6 @@ __all__ = [
     "Spending",
     "TakenLook",
     "Upstream",
-    "VersionAnswer",
     "edge_name",
     "register_upstream",
     "register_webhook",

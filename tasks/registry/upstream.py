@@ -14,6 +14,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from tasks.errors import RegistryError, SystemFailure, one_line
+from tasks.registry.answered import Answered, answered_by
 from tasks.registry.artifacts import check_inside, file_inside
 from tasks.registry.client import MISSING, all_pages, client_for, experiment_id, unavailable
 
@@ -66,7 +67,12 @@ class Upstream:
             found = self.client.get_model_version(model, version)
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
-        return f"{model} {version} {found.source} {found.run_id} {found.creation_timestamp}"
+        return identity_of(found)
+
+    def answered(self, model: str, version: str, recipe: str) -> Answered | None:
+        """Return what a version was answered with under a recipe; None where it has no such record."""
+        found = self.client.get_model_version(model, version)
+        return answered_by(model, version, found.tags).get(recipe)
 
     def fetch(self, model: str, version: str) -> RegisteredModel:
         """Download a version; nothing of it is executed.
@@ -121,6 +127,11 @@ class Upstream:
                 "register it in MLflow or correct the recipe's `model`"
             ) from error
         return sorted(found, key=lambda version: int(version.version))
+
+
+def identity_of(version: ModelVersion) -> str:
+    """Return the text that distinguishes a version from another one that ever had its number."""
+    return f"{version.name} {version.version} {version.source} {version.run_id} {version.creation_timestamp}"
 
 
 def _flavors(what: str, folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,53 +1,50 @@
 """A view of the registry at one moment: versions, aliases, releases and answers of many models, read in pages."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mlflow.entities import Run
+from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
+from tasks.registry.answered import Answered, answered_by
 from tasks.registry.client import all_pages, client_for, unavailable
 from tasks.registry.edge_models import DEPLOYED, edge_name
-from tasks.registry.edge_versions import RELEASE
+from tasks.registry.edge_versions import APPROVED_UNTIL, RELEASE
 from tasks.registry.runs import ANSWER, KEY, MODEL, STAGE, UNDECIDED, VERSION
+from tasks.registry.upstream import identity_of
 
-RECIPE_DIGEST = "edgewright.recipe_digest"
 SOURCE_VERSION = "edgewright.source_version"
 PAGE = 1000
 
 
 @dataclass(frozen=True)
-class VersionAnswer:
-    """The newest answer to a version under one recipe, and the time (ms) at which its run ended."""
-
-    version: str
-    answer: str
-    recipe_digest: str
-    run: str
-    ended: int
-
-
-@dataclass(frozen=True)
 class DeployedRelease:
-    """The release that is deployed on a device class, and the upstream version that it was made from."""
+    """The release that is deployed on a device class, and the upstream version that it was made from.
+
+    `approved_until` is the last day of its approval where it was published against its gates.
+    """
 
     release: int
     source_version: str
+    approved_until: str | None = None
 
 
 @dataclass(frozen=True)
 class RegistryView:
-    """Versions of models, oldest first; what their aliases name; their answers, oldest first.
+    """Versions of models, oldest first, and what there is of each: identities, aliases, answers and releases.
 
-    `deployed` and `released` are by the name of an edge model: its release that is deployed, and the upstream versions
-    that ever were. A model that nobody registered has no versions.
+    `answers` are by model, version and recipe. `told` are the versions of a model that an older release of Edgewright
+    answered, which kept no such record. `deployed` and `released` are by the name of an edge model: its release that is
+    deployed, and the upstream versions that ever were. A model that nobody registered has no versions.
     """
 
     versions: Mapping[str, tuple[str, ...]]
-    aliases: Mapping[str, Mapping[str, str]]
-    answers: Mapping[str, tuple[VersionAnswer, ...]]
+    aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    identities: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    answers: Mapping[tuple[str, str], Mapping[str, Answered]] = field(default_factory=dict)
+    told: Mapping[str, frozenset[str]] = field(default_factory=dict)
     deployed: Mapping[str, DeployedRelease] = field(default_factory=dict)
     released: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -59,7 +56,6 @@ class RegistryView:
         """
         client = client_for(tracking_uri)
         models_of = "" if one is None else f"name LIKE '{one}%'"  # its edge models begin with its name
-        runs_of = "name LIKE 'edgewright-%'" if one is None else f"name = 'edgewright-{one}'"
         try:
             registered = all_pages(
                 lambda token: client.search_registered_models(models_of, max_results=PAGE, page_token=token)
@@ -67,23 +63,28 @@ class RegistryView:
             versions = all_pages(
                 lambda token: client.search_model_versions(models_of, max_results=PAGE, page_token=token)
             )
-            experiments = all_pages(
-                lambda token: client.search_experiments(filter_string=runs_of, max_results=PAGE, page_token=token)
-            )
-            places = [each.experiment_id for each in experiments]
-            runs = all_pages(
-                lambda token: client.search_runs(places, f"tags.`{STAGE}` = 'compress'", max_results=PAGE,
-                                                 page_token=token)
-            ) if places else []  # fmt: skip
+            answers = {(each.name, str(each.version)): _answered(each) for each in versions}
+            told = _told(client, versions, answers)
         except MlflowException as error:
             raise unavailable(tracking_uri, error) from error
         return cls(
-            _versions(versions),
-            {each.name: {alias: str(version) for alias, version in each.aliases.items()} for each in registered},
-            _answers(runs),
-            _deployed(registered, versions),
-            _released(versions),
+            versions=_versions(versions),
+            aliases={each.name: {alias: str(to) for alias, to in each.aliases.items()} for each in registered},
+            identities={(each.name, str(each.version)): identity_of(each) for each in versions},
+            answers=answers,
+            told=told,
+            deployed=_deployed(registered, versions),
+            released=_released(versions),
         )
+
+    def answered(self, model: str, version: str, recipe: str) -> Answered | None:
+        """Return what a version was answered with under a recipe; None where nobody tried."""
+        return self.answers.get((model, version), {}).get(recipe)
+
+    def newest_answered(self, model: str) -> int:
+        """Return the newest version that has an answer under any recipe; 0 where none has."""
+        known = [version for version in self.versions.get(model, ()) if self._is_answered(model, version)]
+        return max(map(int, known), default=0)
 
     def deployed_on(self, model: str, device: str) -> DeployedRelease | None:
         """Return what is deployed on a device class; None before the first release."""
@@ -93,6 +94,39 @@ class RegistryView:
         """Tell whether an upstream version was ever released on a device class."""
         return version in self.released.get(edge_name(model, device), ())
 
+    def _is_answered(self, model: str, version: str) -> bool:
+        decided = any(each.is_decided for each in self.answers.get((model, version), {}).values())
+        return decided or version in self.told.get(model, ())
+
+
+def _answered(version: ModelVersion) -> dict[str, Answered]:
+    return answered_by(version.name, str(version.version), version.tags)
+
+
+def _told(
+    client: MlflowClient, versions: Sequence[ModelVersion], answers: Mapping[tuple[str, str], Mapping[str, Answered]]
+) -> dict[str, frozenset[str]]:
+    """Return the versions that an older release answered, by the runs of the models that have no newer record."""
+    known = {model for (model, _), own in answers.items() if own}
+    models = {each.name for each in versions if ANSWER in each.tags and each.name not in known}
+    if not models:
+        return {}
+    experiments = all_pages(
+        lambda token: client.search_experiments(
+            filter_string="name LIKE 'edgewright-%'", max_results=PAGE, page_token=token
+        )
+    )
+    names = {f"edgewright-{model}" for model in models}
+    places = [each.experiment_id for each in experiments if each.name in names]
+    runs = all_pages(
+        lambda token: client.search_runs(places, f"tags.`{STAGE}` = 'compress'", max_results=PAGE, page_token=token)
+    ) if places else []  # fmt: skip
+    found = defaultdict[str, set[str]](set)
+    for tags in (run.data.tags for run in runs):
+        if tags.get(ANSWER, UNDECIDED) != UNDECIDED and KEY in tags:
+            found[tags.get(MODEL, "")].add(tags.get(VERSION, ""))
+    return {model: frozenset(own) for model, own in found.items()}
+
 
 def _versions(found: Iterable[ModelVersion]) -> dict[str, tuple[str, ...]]:
     numbers = defaultdict[str, list[int]](list)
@@ -101,26 +135,12 @@ def _versions(found: Iterable[ModelVersion]) -> dict[str, tuple[str, ...]]:
     return {model: tuple(map(str, sorted(known))) for model, known in numbers.items()}
 
 
-def _answers(runs: Iterable[Run]) -> dict[str, tuple[VersionAnswer, ...]]:
-    answers = defaultdict[str, list[VersionAnswer]](list)
-    for run in sorted(runs, key=lambda each: (each.info.end_time or 0, each.info.run_id)):
-        tags = run.data.tags
-        if tags.get(ANSWER, UNDECIDED) == UNDECIDED or not tags.get(VERSION, "").isdecimal() or KEY not in tags:
-            continue
-        answers[tags.get(MODEL, "")].append(
-            VersionAnswer(
-                tags[VERSION], tags[ANSWER], tags.get(RECIPE_DIGEST, ""), str(run.info.run_id), run.info.end_time or 0
-            )
-        )
-    return {model: tuple(known) for model, known in answers.items()}
-
-
 def _deployed(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion]) -> dict[str, DeployedRelease]:
     tags = {(each.name, str(each.version)): each.tags for each in versions}
     named = ((each.name, str(each.aliases[DEPLOYED])) for each in models if DEPLOYED in each.aliases)
     found = ((name, tags.get((name, version), {})) for name, version in named)
     return {
-        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION])
+        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION], own.get(APPROVED_UNTIL))
         for name, own in found
         if own.get(RELEASE, "").isdecimal() and own.get(SOURCE_VERSION, "").isdecimal()
     }

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from prefect import task
@@ -23,6 +23,7 @@ from quality_gates.report import (
     tensor_table,
 )
 from quality_gates.verdict import Verdict
+from tasks.answer_parts import AnswerKeys
 from tasks.compression import Baseline, Step, Trajectory
 from tasks.errors import one_line
 from tasks.job import Job
@@ -39,6 +40,7 @@ from tasks.registry import (
     Runs,
     Upstream,
 )
+from tasks.reporting.answered_versions import answered_with
 from tasks.reporting.judged_device import accuracy, figures_of
 from tasks.reporting.trigger import TRIGGER, trigger
 from tasks.selection import Attempt, Judgement
@@ -193,17 +195,27 @@ def record_failure(runs: Runs, run: str, failure: DeviceFailure) -> None:
 def record_outcome(job: Job, runs: Runs, outcome: Outcome) -> None:
     """Record a version's answer on its run and on the upstream version's page."""
     runs.log(outcome.run_id, metrics={"devices": len(job.recipe.devices)})
-    record_answer(job.workspace.tracking_uri, runs, outcome, job.answer_key)
+    record_answer(job.workspace.tracking_uri, runs, outcome, job.answer_key, job.keys)
 
 
-def record_answer(tracking_uri: str, runs: Runs, outcome: Outcome, answer_key: str | None = None) -> None:
-    """Record the answer on each device on the version's run and on the upstream version's page."""
+def record_answer(
+    tracking_uri: str, runs: Runs, outcome: Outcome, answer_key: str | None = None,
+    keys: Mapping[str, AnswerKeys] | None = None,
+) -> None:  # fmt: skip
+    """Record the answer on each device on the version's run and, when that is done, on the upstream version's page.
+
+    `keys` are those of the devices' answers, by name; without, those that were recorded before stay.
+    """
     run, verdicts = outcome.run_id, {f"edgewright.{device.device}": device.verdict for device in outcome.devices}
     published = sum(device.published for device in outcome.devices)
     runs.log(run, metrics={"published": published}, tags=verdicts | outcome.tags)
     tags = {**verdicts, "edgewright.answer": outcome.answer, "edgewright.run": run}
-    Upstream(tracking_uri).tag(outcome.model, outcome.version, tags)
     Answers(runs).record(run, outcome.answer, outcome.model_dump(mode="json"), answer_key, shown=outcome.in_a_line)
+    upstream = Upstream(tracking_uri)
+    before = upstream.answered(outcome.model, outcome.version, outcome.recipe)
+    attempts = 0 if answer_key is None else Answers(runs).attempts(run, answer_key)
+    told = answered_with(outcome, before, answer_key, keys, attempts)
+    upstream.tag(outcome.model, outcome.version, {**tags, told.tag[0]: told.tag[1]})
 
 
 def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:

@@ -12,7 +12,8 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
-from flows.watch.wanted_runs import BACKOFF_S, DEPLOYMENT, Ensured, WantedRun, ensure_run
+from flows.watch.wanted_runs import BACKOFF_S, DEPLOYMENT, Ensured, ensure_run, tag_of
+from tasks.planning import WantedRun
 from tests.end_to_end.prefect_api import PrefectApi
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("server")]
@@ -58,7 +59,7 @@ def ensure(wanted: WantedRun, times: int = 1, now: datetime = LATER) -> list[Ens
 def runs_of(server: str, wanted: WantedRun) -> list[dict[str, object]]:
     """Return the runs that Prefect has for what is wanted."""
     with PrefectApi(server) as api:
-        return [run for run in api.runs_of("compress") if wanted.tag in run["tags"]]
+        return [run for run in api.runs_of("compress") if tag_of(wanted) in run["tags"]]
 
 
 def end(run: dict[str, object], state: State[object]) -> None:

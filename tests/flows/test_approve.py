@@ -19,7 +19,7 @@ from tasks.delivery import approve_version
 from tasks.delivery import publication as publish
 from tasks.errors import PublishError, RegistryError
 from tasks.outcomes import DeviceOutcome
-from tasks.registry import EdgeModels, Runs
+from tasks.registry import EdgeModels, RegistryView, Runs
 from tasks.workspace import Workspace
 from tests.flows.conftest import Variant
 
@@ -178,7 +178,8 @@ def test_an_approval_that_has_ended_is_said_out_loud(
     assert edge is not None
     refused.models.describe(edge, "", {"edgewright.approved_until": "2001-01-01"})
     with caplog.at_level("WARNING", logger="edgewright"):
-        flows.reconcile.warn_of_lapsed(read_recipe(Path(refused.recipe)), world)
+        view = RegistryView.read(world.tracking_uri)
+        flows.reconcile.warn_of_lapsed(read_recipe(Path(refused.recipe)), view)
     assert "ended with 2001-01-01" in caplog.text
 
 

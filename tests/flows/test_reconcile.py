@@ -8,71 +8,11 @@ from mlflow.exceptions import MlflowException
 
 import flows.compress
 import flows.reconcile
-from deployments.recipe import Recipe, read_recipe
 from edge_runtime.errors import EdgewrightError
-from flows.reconcile import unanswered
-from tasks.errors import RegistryError
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
 from tests.flows.conftest import TINY, Variant
-
-
-class Registry:
-    """Versions and answers in memory, behind the interfaces of Upstream and Answers."""
-
-    def __init__(self, versions: list[str] | None, answered: dict[str, bool]) -> None:
-        self.known, self.answered = versions, answered
-
-    def versions(self, model: str | None = None) -> Any:
-        if model is None:  # those that have an answer
-            return {int(version) for version in self.answered}
-        if self.known is None:
-            raise RegistryError(f"no model {model}")
-        return self.known
-
-    def close_dead(self) -> list[str]:
-        return []
-
-    def wants_an_answer(self, version: str) -> bool:
-        return not self.answered.get(version)
-
-
-@pytest.fixture
-def recipe() -> Recipe:
-    return read_recipe(TINY / "recipes" / "tiny.yaml")
-
-
-@pytest.mark.parametrize(
-    ("versions", "answered", "expected"),
-    [
-        (None, {}, []),
-        ([], {}, []),
-        (["1", "2"], {}, ["1", "2"]),
-        (["1", "2", "3"], {"2": True}, ["3"]),
-        (["1", "2"], {"1": True, "2": True}, []),
-        (["1", "2"], {"1": True, "2": False}, ["2"]),
-        (["9", "10"], {"9": True}, ["10"]),
-    ],
-    ids=["no model", "no version", "all new", "superseded", "all answered", "recipe changed", "numeric order"],
-)
-def test_what_has_no_answer(
-    versions: list[str] | None,
-    answered: dict[str, bool],
-    expected: list[str],
-    recipe: Recipe,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    """`answered` says of a version whether its answer is of the present recipe and toolchain."""
-    registry = Registry(versions, answered)
-    monkeypatch.setattr(flows.reconcile, "Upstream", lambda _: registry)
-    monkeypatch.setattr(flows.reconcile, "Runs", lambda *_: registry)
-    monkeypatch.setattr(flows.reconcile, "Answers", lambda _: registry)
-    monkeypatch.setattr(
-        flows.reconcile, "_wants_an_answer", lambda _path, _recipe, version, _at: registry.wants_an_answer(version)
-    )
-    assert unanswered(TINY / "recipes" / "tiny.yaml", recipe, Workspace.at(tmp_path)) == expected
-
+from tests.tasks.registry.versions import add_version
 
 ERRORS = {
     "a wrong model": (EdgewrightError("bad"), "error", 2),
@@ -89,7 +29,11 @@ def test_one_bad_version_does_not_keep_the_next_waiting(
     asked: list[object] = []
     error, answer, code = ERRORS[name]
 
-    def compress(*given: object) -> str:
+    workspace = Workspace.at(tmp_path)
+    for _ in range(2):
+        add_version(workspace.tracking_uri, "tiny")
+
+    def compress(*given: object, **_: object) -> str:
         version = given[1]
         asked.append(version)
         if version == "1":
@@ -97,8 +41,7 @@ def test_one_bad_version_does_not_keep_the_next_waiting(
         return "answered"
 
     monkeypatch.setattr(flows.reconcile, "compress", compress)
-    monkeypatch.setattr(flows.reconcile, "unanswered", lambda *_: ["1", "2"])
-    outcomes: list[Any] = list(flows.reconcile.reconcile([str(TINY / "recipes" / "tiny.yaml")], Workspace.at(tmp_path)))
+    outcomes: list[Any] = list(flows.reconcile.reconcile([str(TINY / "recipes" / "tiny.yaml")], workspace))
     first, second = outcomes
     assert (asked, second) == (["1", "2"], "answered")
     assert (first.version, first.answer, first.exit_code) == ("1", answer, code)
@@ -106,12 +49,13 @@ def test_one_bad_version_does_not_keep_the_next_waiting(
 
 
 def test_one_bad_recipe_does_not_keep_the_next_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(flows.reconcile, "compress", lambda *_: "answered")
-    monkeypatch.setattr(flows.reconcile, "unanswered", lambda *_: ["1"])
+    workspace = Workspace.at(tmp_path)
+    add_version(workspace.tracking_uri, "tiny")
+    monkeypatch.setattr(flows.reconcile, "compress", lambda *_, **_keys: "answered")
     broken = tmp_path / "broken.yaml"
     broken.write_text("name: [")
     paths = [str(broken), str(TINY / "recipes" / "tiny.yaml")]
-    outcomes: list[Any] = list(flows.reconcile.reconcile(paths, Workspace.at(tmp_path)))
+    outcomes: list[Any] = list(flows.reconcile.reconcile(paths, workspace))
     first, second = outcomes
     assert (first.model, first.answer, first.exit_code, second) == ("broken", "error", 2, "answered")
 

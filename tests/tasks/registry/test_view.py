@@ -8,8 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tasks.errors import RegistryUnavailable
-from tasks.registry import Answers, DeployedRelease, RegistryView, Runs
-from tasks.registry.view import RECIPE_DIGEST
+from tasks.registry import Answered, AnsweredDevice, Answers, DeployedRelease, RegistryView, Runs, Upstream
 from tests.tasks.registry.versions import add_version
 
 
@@ -28,20 +27,23 @@ def model(uri: str) -> str:
     client = MlflowClient(uri, registry_uri=uri)
     client.set_registered_model_alias(name, "champion", "2")
     add_version(uri, f"{name}-gateway")
-    tags = {"edgewright.release": "4", "edgewright.source_version": "1"}
+    tags = {"edgewright.release": "4", "edgewright.source_version": "1", "edgewright.approved_until": "2026-12-31"}
     for key, value in tags.items():
         client.set_model_version_tag(f"{name}-gateway", "1", key, value)
     client.set_registered_model_alias(f"{name}-gateway", "deployed", "1")
-    for version, answer in (("1", "published"), ("2", "undecided"), ("2", "refused")):
-        answered(uri, name, version, answer)
+    for version, answer in (("1", "published"), ("2", "refused"), ("3", "undecided")):
+        tell(uri, answered(name, version, answer))
     return name
 
 
-def answered(uri: str, model: str, version: str, answer: str) -> None:
-    """Record an answer as a run gives it."""
-    runs = Runs(uri, model)
-    run = runs.parent(version, f"key of {answer}", model, {RECIPE_DIGEST: "digest"})
-    Answers(runs).record(run, answer, {})
+def answered(model: str, version: str, answer: str) -> Answered:
+    """An answer under the recipe `tiny`."""
+    return Answered(model, version, "tiny", "run", answer, 0, devices={"gateway": AnsweredDevice(answer)})
+
+
+def tell(uri: str, record: Answered, model: str = "") -> None:
+    """Tag a version with a record, or another model's version of this number."""
+    MlflowClient(uri, registry_uri=uri).set_model_version_tag(model or record.model, record.version, *record.tag)
 
 
 @pytest.mark.parametrize("one", [True, False], ids=["one-model", "all-models"])
@@ -49,24 +51,52 @@ def test_a_view_holds_what_the_registry_holds(uri: str, model: str, one: bool) -
     view = RegistryView.read(uri, model if one else None)
     assert view.versions[model] == ("1", "2", "3")
     assert view.aliases[model] == {"champion": "2"}
-    assert [(each.version, each.answer, each.recipe_digest) for each in view.answers[model]] == [
-        ("1", "published", "digest"), ("2", "refused", "digest"),
-    ]  # fmt: skip
-    assert view.deployed_on(model, "gateway") == DeployedRelease(4, "1")
+    assert view.answered(model, "2", "tiny") == answered(model, "2", "refused")
+    assert view.answered(model, "2", "other") is None
+    assert view.newest_answered(model) == 2  # the third is undecided
+    assert view.identities[model, "1"] == Upstream(uri).identity(model, "1")
+    assert view.deployed_on(model, "gateway") == DeployedRelease(4, "1", "2026-12-31")
     assert view.deployed_on(model, "camera") is None
     assert view.was_released(model, "gateway", "1") and not view.was_released(model, "gateway", "2")
 
 
+def test_a_copy_of_a_version_in_another_model_has_no_answer(uri: str, model: str) -> None:
+    client = MlflowClient(uri, registry_uri=uri)
+    copied = client.copy_model_version(f"models:/{model}/2", f"{model}-copy")
+    assert copied.tags.keys() == client.get_model_version(model, "2").tags.keys()  # the tag came with it
+    assert RegistryView.read(uri).newest_answered(f"{model}-copy") == 0
+
+
+def test_versions_that_an_older_release_answered_are_not_new(uri: str) -> None:
+    name = f"old{uuid4().hex[:8]}"
+    client, runs = MlflowClient(uri, registry_uri=uri), Runs(uri, name)
+    for version, answer in (("1", "published"), ("2", "undecided")):
+        add_version(uri, name)
+        Answers(runs).record(runs.parent(version, "key", name, {}), answer, {})
+        client.set_model_version_tag(name, version, "edgewright.answer", answer)
+    assert RegistryView.read(uri, name).newest_answered(name) == 1
+    add_version(uri, name)
+    tell(uri, answered(name, "3", "published"))
+    assert RegistryView.read(uri, name).newest_answered(name) == 3
+
+
+def test_a_model_whose_tags_alone_say_so_has_no_answer(uri: str) -> None:
+    name = add_model(uri)
+    MlflowClient(uri, registry_uri=uri).set_model_version_tag(name, "1", "edgewright.answer", "published")
+    assert RegistryView.read(uri, name).newest_answered(name) == 0
+
+
 def test_an_empty_registry_has_nothing(tmp_path: Path) -> None:
-    assert RegistryView.read(f"sqlite:///{tmp_path / 'mlflow.db'}") == RegistryView({}, {}, {})
+    assert RegistryView.read(f"sqlite:///{tmp_path / 'mlflow.db'}") == RegistryView({})
 
 
 def test_a_model_that_nobody_registered_has_nothing(uri: str) -> None:
-    assert RegistryView.read(uri, "nobody") == RegistryView({}, {}, {})
+    assert RegistryView.read(uri, "nobody") == RegistryView({})
 
 
-@pytest.mark.usefixtures("model")
-def test_calls_grow_with_pages_and_not_with_models(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_grow_with_pages_and_not_with_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tell(uri, answered(add_model(uri), "1", "published"))
     calls: list[str] = []
     for name in ("search_registered_models", "search_model_versions", "search_experiments", "search_runs"):
         real = getattr(MlflowClient, name)
@@ -79,10 +109,10 @@ def test_calls_grow_with_pages_and_not_with_models(uri: str, monkeypatch: pytest
     RegistryView.read(uri)
     few = len(calls)
     for _ in range(5):
-        answered(uri, add_model(uri), "1", "published")
+        tell(uri, answered(add_model(uri), "1", "published"))
     calls.clear()
     RegistryView.read(uri)
-    assert len(calls) == few == 4
+    assert len(calls) == few == 2
 
 
 def add_model(uri: str) -> str:

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from deployments.leaks import RowSketch
 from tasks.errors import RegistryError, RegistryUnavailable
 from tasks.registry import Grant, LookLedger, Spending, TakenLook
-from tasks.registry import ledger_records as records
+from tasks.registry.looks import ledger_records as records
 
 SAID = {"model": "m", "version": "1", "device": "bench", "recipe": "tiny"}
 FIRST: Mapping[str, object] = {"when": "2026-11-26 10:00:00", "again": False}

@@ -15,9 +15,9 @@ from mlflow.exceptions import MlflowException
 
 from deployments.leaks import RowSketch
 from tasks.errors import SystemFailure
-from tasks.registry import ledger_records as records
 from tasks.registry.client import all_pages, client_for, experiment_id, unavailable
-from tasks.registry.look_budget import MOST, Grant, LookBudget, Spending, TakenLook
+from tasks.registry.looks import ledger_records as records
+from tasks.registry.looks.look_budget import MOST, Grant, LookBudget, Spending, TakenLook
 
 EXPERIMENT = records.EXPERIMENT
 WITHHELD = "withheld, no row was read"

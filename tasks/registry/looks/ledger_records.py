@@ -10,7 +10,7 @@ from mlflow.entities import Run
 
 from deployments.leaks import RowSketch
 from tasks.errors import RegistryError
-from tasks.registry.look_budget import Grant, Spending, TakenLook
+from tasks.registry.looks.look_budget import Grant, Spending, TakenLook
 
 EXPERIMENT = "edgewright.ledger"  # those of models are named edgewright-MODEL
 SPLIT = "edgewright.split"

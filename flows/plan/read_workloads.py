@@ -1,0 +1,73 @@
+"""Workloads as a plan reads them: each once with its data, whatever number of recipes, versions and devices ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from deployments.recipe import Recipe
+from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
+from tasks.answer_parts import AnswerKeys
+from tasks.delivery import is_published
+from tasks.job import Job
+from tasks.registry import RegistryView
+from tasks.selection import next_look, withheld
+from tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class _Data:
+    workload: Workload
+    splits: Mapping[SplitName, Split]
+
+    @cached_property
+    def sample(self) -> DeploymentSample | None:
+        return read_sample(self.workload, self.splits)
+
+
+class ReadWorkloads:
+    """The workloads of recipes, read when a recipe asks for one."""
+
+    def __init__(self, view: RegistryView, workspace: Workspace) -> None:
+        self.view, self.workspace = view, workspace
+        self._data = cache(self._read)
+
+    def of(self, recipe: Recipe) -> "RecipeDepths":
+        """Return what is known of a recipe beyond the registry; nothing is read before it is asked for."""
+        return RecipeDepths(self, recipe)
+
+    def job(self, recipe: Recipe, version: str) -> Job:
+        """Return the job that a run would have. Raises ConfigurationError for a workload that cannot be read."""
+        data = self._data(recipe.workload)
+        sample = data.sample if recipe.representativeness else None
+        identity = self.view.identities.get((recipe.model, version), "")
+        return Job(recipe.model, version, recipe, data.workload, data.splits, self.workspace, sample, identity)
+
+    def _read(self, workload: str) -> _Data:
+        loaded = load_workload(workload)
+        return _Data(loaded, read_splits(loaded))
+
+
+class RecipeDepths:
+    """What the workload and the destination tell about one recipe."""
+
+    def __init__(self, read: ReadWorkloads, recipe: Recipe) -> None:
+        self._recipe, self._workspace = recipe, read.workspace
+        self._job = cache(lambda version: read.job(recipe, version))
+
+    def keys(self, version: str) -> Mapping[str, AnswerKeys]:
+        """Return the keys that answers to a version would have now, by device."""
+        return self._job(version).keys
+
+    def answer_key(self, version: str) -> str:
+        """Return the key that the answers of all devices share."""
+        return self._job(version).answer_key
+
+    def is_there(self, device: str, release: int) -> bool:
+        """Tell whether the destination holds the whole bundle of a release."""
+        return is_published(self._workspace, self._recipe.model, device, release)
+
+    def looks_are_left(self, version: str, device: str) -> bool:
+        """Tell whether gates that were withheld may look at the test rows by now."""
+        job = self._job(version)
+        profile = next(each for each in job.recipe.devices if each.name == device)
+        return withheld(next_look(job, job.question_key(profile))) is None

@@ -1,0 +1,216 @@
+"""The plan of one recipe: what it wants of the versions of its model, read off a view of the registry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from deployments.device import DeviceProfile
+from deployments.recipe import FollowedAlias, Recipe
+from tasks.answer_parts import SOMETHING, AnswerKeys, changed_parts, profile_parts, recipe_parts
+from tasks.planning.wanted_run import DeviceReason, WantedRun, in_one
+from tasks.registry import UNDECIDED, Answered, AnsweredDevice, RegistryView
+
+DAY_S = 86_400
+MOST_ATTEMPTS = 5
+"""Runs after which a version that none of them could decide is no longer asked for by itself."""
+LOST = "its bundle is no longer where it was published"
+
+
+class Depths(Protocol):
+    """What is known beyond the registry, by whoever can read the workload and the destination."""
+
+    def keys(self, version: str) -> Mapping[str, AnswerKeys]:
+        """Return the keys that answers to a version would have now, by device; reads the workload and its data."""
+
+    def answer_key(self, version: str) -> str:
+        """Return the key that the answers of all devices share."""
+
+    def is_there(self, device: str, release: int) -> bool:
+        """Tell whether the destination holds the whole bundle of a release."""
+
+    def looks_are_left(self, version: str, device: str) -> bool:
+        """Tell whether gates that were withheld may look at the test rows by now."""
+
+
+@dataclass(frozen=True)
+class RecipePlan:
+    """The runs that a recipe wants, the oldest version first; what stands on each device, and what waits, as sentences.
+
+    `needs_a_person` are those of what nothing but a person will ask for again.
+    """
+
+    path: str
+    recipe: Recipe
+    wanted: tuple[WantedRun, ...]
+    stands: tuple[DeviceReason, ...] = ()
+    waits: tuple[str, ...] = ()
+    needs_a_person: tuple[str, ...] = ()
+
+
+def plan_recipe(
+    path: str, recipe: Recipe, view: RegistryView, now: datetime, depths: Depths | None = None
+) -> RecipePlan:
+    """Return the plan of a recipe; `path` is the recipe as a run is told it.
+
+    Without `depths`, only what the registry, the recipe and its device profiles tell is known: a changed workload, its
+    data and the libraries are not.
+    """
+    return _RecipePlanner(path, recipe, view, now, depths).plan()
+
+
+@dataclass(frozen=True)
+class _RecipePlanner:
+    path: str
+    recipe: Recipe
+    view: RegistryView
+    now: datetime
+    depths: Depths | None
+
+    def plan(self) -> RecipePlan:
+        recipe, versions = self.recipe, self.view.versions.get(self.recipe.model, ())
+        if not versions:
+            return self._waits(f"nobody has registered a version of the model {recipe.model}")
+        if isinstance(recipe.follow, FollowedAlias):
+            return self._of_alias(recipe.follow.alias)
+        newest = self.view.newest_answered(recipe.model)
+        fresh = [version for version in versions if int(version) > newest]
+        if fresh:
+            return self._of_fresh(fresh[-1:] if recipe.newer == "supersede" else fresh)
+        return self._of_answered(versions[-1])
+
+    def _of_fresh(self, versions: list[str]) -> RecipePlan:
+        """Plan versions that are newer than every answered one."""
+        wanted, given_up = [], []
+        for version in versions:
+            known = self._answered(version)
+            tried = 0 if known is None or not self._is_same(known) else known.attempts
+            if tried >= MOST_ATTEMPTS:
+                given_up.append(self._given_up(version, tried))
+                continue
+            attempts = f", and {tried} attempts could not decide it" if tried else ""
+            reasons = tuple(
+                DeviceReason(device.name, f"version {version} is new{attempts}") for device in self.recipe.devices
+            )
+            wanted.append(self._wanted(version, reasons, f"new under {self.recipe.digest}"))
+        return RecipePlan(self.path, self.recipe, tuple(wanted), needs_a_person=tuple(given_up))
+
+    def _of_alias(self, alias: str) -> RecipePlan:
+        """Plan the version that an alias names, on each device that has neither it nor its refusal."""
+        version = self.view.aliases.get(self.recipe.model, {}).get(alias)
+        if version is None:
+            return self._waits(f"the alias {alias} names no version of the model {self.recipe.model}")
+        deployed = {
+            device.name: self.view.deployed_on(self.recipe.model, device.name) for device in self.recipe.devices
+        }
+        known = self._answered(version)
+        asked = []
+        for name, release in deployed.items():
+            own = None if known is None else known.devices.get(name)
+            has_it = release is not None and release.source_version == version
+            if not has_it and (own is None or own.answer in ("published", UNDECIDED)):
+                asked.append(DeviceReason(name, f"the alias {alias} names version {version}"))
+        if not asked:
+            return self._of_answered(version)
+        newest = max((each.release for each in deployed.values() if each is not None), default=0)
+        back = any(each is not None and int(each.source_version) > int(version) for each in deployed.values())
+        return RecipePlan(
+            self.path, self.recipe, (self._wanted(version, tuple(asked), f"{alias} after {newest}", back=back),)
+        )
+
+    def _of_answered(self, version: str) -> RecipePlan:
+        """Plan a version that has answers: on each device, for what has changed since; as a whole, for its age."""
+        known = self._answered(version)
+        if self._was_left(version):
+            return self._waits(f"version {version} was taken back from; register a newer one, or ask for it by hand")
+        told = [(device.name, *self._on_device(version, device, known)) for device in self.recipe.devices]
+        asked = tuple(DeviceReason(name, why) for name, is_asked, why in told if is_asked)
+        stands = tuple(DeviceReason(name, why) for name, is_asked, why in told if not is_asked)
+        if asked:
+            return RecipePlan(self.path, self.recipe, (self._wanted(version, asked, self._mark(version)),), stands)
+        return self._of_age(version, known, stands)
+
+    def _of_age(self, version: str, known: Answered | None, stands: tuple[DeviceReason, ...]) -> RecipePlan:
+        allowed = self.recipe.again_after_days
+        days = 0.0 if known is None else (self.now.timestamp() - known.ended / 1000) / DAY_S
+        if known is None or allowed is None or days <= allowed:
+            return RecipePlan(self.path, self.recipe, (), stands)
+        why = f"the answer to version {version} is {days:.0f} days old"
+        wanted = self._wanted(version, self._everywhere(why), f"after {known.ended}", again=True)
+        return RecipePlan(self.path, self.recipe, (wanted,))
+
+    def _on_device(self, version: str, device: DeviceProfile, known: Answered | None) -> tuple[bool, str]:
+        """Tell whether a device wants an answer, and why, or why it wants none."""
+        own = None if known is None else known.devices.get(device.name)
+        if known is None:
+            return True, f"recipe {self.recipe.name} has no answer to version {version} yet"
+        if own is None:
+            return True, "the device is new in the recipe"
+        if self.depths is None:
+            parts = {**recipe_parts(self.recipe), **profile_parts(device)}
+            changes = changed_parts(own.parts, parts)
+            return (True, "; ".join(changes)) if changes and own.parts else (False, self._standing(own))
+        return self._in_depth(version, device, own, self.depths)
+
+    def _in_depth(self, version: str, device: DeviceProfile, own: AnsweredDevice, depths: Depths) -> tuple[bool, str]:
+        keys = depths.keys(version)[device.name]
+        if keys.key != own.key:
+            if own.final and keys.question == own.question:
+                return False, f"{own.answer} on its answers, for which a new toolchain is no second chance"
+            return True, "; ".join(changed_parts(own.parts, keys.parts)) or SOMETHING
+        if own.answer == "published" and not self._is_there(device, own, depths):
+            return True, LOST
+        if own.withheld and depths.looks_are_left(version, device.name):
+            return True, "its gates were withheld, and looks at the test rows are left by now"
+        return False, self._standing(own)
+
+    def _is_there(self, device: DeviceProfile, own: AnsweredDevice, depths: Depths) -> bool:
+        deployed = self.view.deployed_on(self.recipe.model, device.name)
+        if deployed is None or own.release is None or deployed.release < own.release:
+            return False
+        return deployed.release > own.release or depths.is_there(device.name, own.release)
+
+    def _standing(self, own: AnsweredDevice) -> str:
+        return f"published as release {own.release}" if own.release is not None else own.answer
+
+    def _mark(self, version: str) -> str:
+        """Return what tells this change from earlier ones; a change to and fro is one of its own each time."""
+        known = self._answered(version)
+        ended = 0 if known is None else known.ended
+        if self.depths is not None:
+            return f"{self.depths.answer_key(version)} after {ended}"
+        return f"recipe {self.recipe.digest} after {ended}"
+
+    def _was_left(self, version: str) -> bool:
+        """Tell whether an older version than one that was released is deployed on a device."""
+        for device in self.recipe.devices:
+            deployed = self.view.deployed_on(self.recipe.model, device.name)
+            older = deployed is not None and int(deployed.source_version) < int(version)
+            if older and self.view.was_released(self.recipe.model, device.name, version):
+                return True
+        return False
+
+    def _is_same(self, known: Answered) -> bool:
+        """Tell whether attempts at a version were made under today's keys; without depths nobody knows."""
+        return self.depths is not None and known.key == self.depths.answer_key(known.version)
+
+    def _given_up(self, version: str, attempts: int) -> str:
+        model = self.recipe.model
+        return (
+            f"version {version}: expected an answer, got none in {attempts} attempts; see its runs for the causes, and "
+            f"ask again with edgewright compress {model} {version} --recipe {self.path}"
+        )
+
+    def _answered(self, version: str) -> Answered | None:
+        return self.view.answered(self.recipe.model, version, self.recipe.name)
+
+    def _everywhere(self, why: str) -> tuple[DeviceReason, ...]:
+        return tuple(DeviceReason(device.name, why) for device in self.recipe.devices)
+
+    def _waits(self, sentence: str) -> RecipePlan:
+        return RecipePlan(self.path, self.recipe, (), waits=(sentence,))
+
+    def _wanted(
+        self, version: str, devices: tuple[DeviceReason, ...], mark: str, *, again: bool = False, back: bool = False
+    ) -> WantedRun:
+        return WantedRun(self.recipe.model, version, self.path, in_one(devices), mark, again, back, devices)

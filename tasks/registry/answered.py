@@ -1,0 +1,84 @@
+"""What a version was answered with under a recipe, as one tag of the version: read for all versions in a few pages.
+
+The runs hold the answers. The tag is for whoever asks which versions want one, and is written after them. A copy of a
+version in another model keeps its tags, so a tag counts only for the model and the version that it names.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tasks.registry.runs import UNDECIDED
+
+ANSWERED = "edgewright.answered."
+
+
+@dataclass(frozen=True)
+class AnsweredDevice:
+    """The answer on one device: its keys and their parts; the number of its release, None where it got none.
+
+    `final` says that no new toolchain is a second chance; `withheld` that the test rows were worn.
+    """
+
+    answer: str
+    key: str = ""
+    question: str = ""
+    final: bool = False
+    withheld: bool = False
+    release: int | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The newest answer to a version under one recipe; `ended` is the time (ms) of it.
+
+    `attempts` counts the runs that could not decide it since it was last decided, with the key that all devices share.
+    """
+
+    model: str
+    version: str
+    recipe: str
+    run: str
+    answer: str
+    ended: int
+    key: str = ""
+    attempts: int = 0
+    devices: Mapping[str, AnsweredDevice] = field(default_factory=dict)
+
+    @property
+    def is_decided(self) -> bool:
+        """True where the version has an answer, which is not true where something else than the version failed."""
+        return self.answer != UNDECIDED
+
+    @property
+    def tag(self) -> tuple[str, str]:
+        """The name of the version's tag, and its text."""
+        return f"{ANSWERED}{self.recipe}", json.dumps(asdict(self), separators=(",", ":"))
+
+
+def answered_by(model: str, version: str, tags: Mapping[str, str]) -> dict[str, Answered]:
+    """Return the answers that a version's own tags hold, by recipe; one that cannot be read counts as none."""
+    texts = (text for name, text in tags.items() if name.startswith(ANSWERED))
+    found = (each for each in map(_read, texts) if each is not None)
+    return {each.recipe: each for each in found if (each.model, each.version) == (model, version)}
+
+
+def _read(text: str) -> Answered | None:
+    try:
+        content: dict[str, Any] = json.loads(text)
+        devices = {str(name): _device(told) for name, told in content["devices"].items()}
+        read = Answered(**{**content, "devices": devices})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    words = (read.model, read.version, read.recipe, read.run, read.answer, read.key)
+    numbers = (read.ended, read.attempts)
+    return read if all(isinstance(word, str) for word in words) and all(type(n) is int for n in numbers) else None
+
+
+def _device(told: Mapping[str, Any]) -> AnsweredDevice:
+    read = AnsweredDevice(**told)
+    if not isinstance(read.parts, Mapping) or not (read.release is None or type(read.release) is int):
+        raise ValueError("expected parts by name and the number of a release")
+    return read

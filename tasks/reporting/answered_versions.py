@@ -1,0 +1,44 @@
+"""What a version's own page says of its answer under a recipe, made of the outcome and the keys of its devices."""
+
+import time
+from collections.abc import Mapping
+
+from tasks.answer_parts import AnswerKeys
+from tasks.outcomes import Outcome
+from tasks.registry import UNDECIDED, Answered, AnsweredDevice
+
+
+def answered_with(
+    outcome: Outcome, before: Answered | None, answer_key: str | None, keys: Mapping[str, AnswerKeys] | None,
+    attempts: int,
+) -> Answered:  # fmt: skip
+    """Return what a version was answered with; keys that are not given are those that were told `before`."""
+    known = before.devices if before is not None else {}
+    if keys is None:
+        keys = {name: AnswerKeys(each.key, each.question, each.parts) for name, each in known.items()}
+    told = {line.device: AnsweredDevice(
+        line.answer, final=line.refused_on_answers and not line.published, withheld=line.withheld,
+        release=line.release if line.published else None,
+    ) for line in outcome.devices}  # fmt: skip
+    failed = {each.device: AnsweredDevice(UNDECIDED if each.asked_again else "error") for each in outcome.failures}
+    rest = {name: AnsweredDevice(outcome.answer) for name in keys}  # one error that ended the whole version
+    devices = {name: _with_keys(each, keys.get(name)) for name, each in (rest | failed | told).items()}
+    return Answered(
+        model=outcome.model,
+        version=outcome.version,
+        recipe=outcome.recipe,
+        run=outcome.run_id,
+        answer=outcome.answer,
+        ended=int(1000 * time.time()),
+        key=answer_key or (before.key if before is not None else ""),
+        attempts=attempts,
+        devices=devices,
+    )
+
+
+def _with_keys(device: AnsweredDevice, keys: AnswerKeys | None) -> AnsweredDevice:
+    if keys is None:
+        return device
+    return AnsweredDevice(
+        device.answer, keys.key, keys.question, device.final, device.withheld, device.release, dict(keys.parts)
+    )
