@@ -1,0 +1,121 @@
+"""`edgewright up`, `down` and `status`: all services on one machine."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from flows.environment import HOME
+
+if TYPE_CHECKING:
+    from flows.services.installation import Installation
+    from flows.services.service_states import ServiceState
+    from flows.services.site import Ports, Site
+    from flows.terminal_tables import TerminalTable
+
+console = Console()
+PortOption = typer.Option(min=1, max=65535, help="Port of this service; that of the last time when not given.")
+
+
+def up_command(
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Recipe to watch for; those of the last time when not given, or all.")
+    ] = None,
+    port_mlflow: Annotated[int | None, PortOption] = None,
+    port_prefect: Annotated[int | None, PortOption] = None,
+    port_worker: Annotated[int | None, PortOption] = None,
+    port_watch: Annotated[int | None, PortOption] = None,
+) -> None:
+    """Start all services on this machine: MLflow, Prefect, a worker and the watcher, for this user alone.
+
+    They go on after the command, and what dies is started again. Running it again changes nothing and shows how they
+    are; after a kill or a power cut it starts them again. Everything is below EDGEWRIGHT_HOME.
+    """
+    from flows.services.installation import Installation
+    from flows.services.site import Ports
+
+    installation = Installation(HOME)
+    known = installation.site
+    ports = Ports() if known is None else known.ports
+    given = {"mlflow": port_mlflow, "prefect": port_prefect, "worker": port_worker, "watch": port_watch}
+    recipes = (known.recipes if known else ()) if recipe is None else tuple(map(_absolute, recipe))
+    site = _site(Ports(**{name: port or getattr(ports, name) for name, port in given.items()}), recipes)
+    started = installation.start(site)
+    with console.status("starting ...") as shown:
+        installation.wait_until_ready(site, lambda states: shown.update(_waiting(states)))
+    console.print(_table(installation, site))
+    console.print(
+        f"{'Started' if started else 'They ran already'}. MLflow: http://127.0.0.1:{site.ports.mlflow}, Prefect: "
+        f"http://127.0.0.1:{site.ports.prefect}. Register a version of a model that a recipe names, and it is "
+        "compressed. For your own programs and for edgewright's other commands:\n"
+        f"  export MLFLOW_TRACKING_URI=http://127.0.0.1:{site.ports.mlflow} "
+        f"PREFECT_API_URL=http://127.0.0.1:{site.ports.prefect}/api\n"
+        f"Logs: {installation.folder}. End with edgewright down.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def down_command() -> None:
+    """End all services that `edgewright up` started, with the run that is at work; its finished stages are kept."""
+    from flows.services.installation import Installation
+
+    with console.status("ending ..."):
+        ran = Installation(HOME).stop()
+    console.print("All services ended." if ran else "No service ran.")
+
+
+def status_command() -> None:
+    """Show the services that `edgewright up` started. Exits with 3 where one does not work."""
+    from flows.services.installation import Installation
+    from flows.services.table import services
+    from tasks.errors import SystemFailure
+
+    installation = Installation(HOME)
+    site, states = installation.site, installation.states
+    if site is None or not states:
+        raise SystemFailure("services: expected them to run, got none; start them by edgewright up")
+    console.print(_table(installation, site))
+    bad = [each.name for each in services(site) if not states[each.name].is_ready(each)]
+    if bad:
+        raise SystemFailure(
+            f"services: expected all to work, got {', '.join(bad)} at fault; see the logs in {installation.folder}"
+        )
+
+
+def _absolute(recipe: str) -> str:
+    """Return the absolute path of a recipe; the name of a shipped one stays."""
+    return str(Path(recipe).resolve()) if Path(recipe).exists() else recipe
+
+
+def _site(ports: "Ports", recipes: tuple[str, ...]) -> "Site":
+    """Return the site of this home."""
+    from flows.services.site import Site
+
+    home, target = HOME.resolve(), os.environ.get("EDGEWRIGHT_TARGET")
+    return Site.of_home(home, Path(target).resolve() if target else home / "target", ports, recipes)
+
+
+def _waiting(states: "dict[str, ServiceState]") -> str:
+    """Say what is waited for."""
+    return "starting: " + ", ".join(f"{name} {each.state}" for name, each in states.items())
+
+
+def _table(installation: "Installation", site: "Site") -> "TerminalTable":
+    from flows.services.table import services
+    from flows.terminal_tables import Column, Row, TerminalTable
+
+    columns = (Column("service"), Column("state"), Column("process", right=True, spare=1),
+               Column("restarts", right=True, spare=2), Column("address"))  # fmt: skip
+    rows = []
+    for service in services(site):
+        state = installation.states.get(service.name)
+        if state is not None:
+            good = "green" if state.is_ready(service) else "red"
+            pid = "" if state.pid is None else str(state.pid)
+            cells = (service.name, Text(state.state, good), pid, str(state.restarts), service.address or "")
+            rows.append(Row(cells, service.purpose))
+    return TerminalTable("The services of this home", columns, rows, noted="what it does")
