@@ -17,18 +17,22 @@ TIMES = 5
 def figures(root: Path) -> list[Figure]:
     """Return the medians of `edgewright --help`, and of `edgewright plan` where no model is registered."""
     return [
-        Figure("edgewright --help", taken(root, "--help"), 1, "s", "at_most"),
-        Figure("edgewright plan on an empty registry", taken(root, "plan"), 4, "s", "at_most"),
+        Figure("edgewright --help", taken(root, "--help")[0], 1, "s", "at_most"),
+        Figure("edgewright plan on an empty registry", taken(root, "plan")[0], 4, "s", "at_most"),
     ]
 
 
-def taken(home: Path, *arguments: str, tracking_uri: str = "") -> float:
-    """Return the median of the seconds that a command takes. Raises CalledProcessError where one fails."""
+def taken(home: Path, *arguments: str, tracking_uri: str = "") -> tuple[float, str]:
+    """Return the median of the seconds that a command takes, and what it said last.
+
+    Raises CalledProcessError where it fails.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
     kept |= {"EDGEWRIGHT_HOME": str(home), "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": tracking_uri}
-    times = []
+    times, said = [], ""
     for _ in range(TIMES + 1):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", MAIN, *arguments], env=kept, check=True, capture_output=True)
+        command = [sys.executable, "-c", MAIN, *arguments]
+        said = subprocess.run(command, env=kept, check=True, capture_output=True, text=True).stdout
         times.append(time.perf_counter() - began)
-    return statistics.median(times[1:])
+    return statistics.median(times[1:]), said

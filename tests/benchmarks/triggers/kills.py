@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.services.leftovers import marked
-
 from edge_runtime.bundle import read_bundle
+from flows.services.leftovers import marked
 from tasks.registry import EdgeModels, Runs, register_upstream
 from tests.benchmarks.record import Figure
 from tests.benchmarks.triggers.installation import MAIN
