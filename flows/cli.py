@@ -18,7 +18,7 @@ from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.prefect_api import start_prefect
 from flows.services import down_command, status_command, up_command
-from flows.watch.command import watch_command
+from flows.watch import watch_command
 
 if TYPE_CHECKING:  # prepare() sets the environment that mlflow and prefect read when they are imported
     from tasks.outcomes import Outcome

@@ -31,7 +31,7 @@ _SENTENCES = {
     "cpu": "another CPU answers: {changes}",
     "emulator": "the emulator changed",
 }
-"""What is said of the parts of each kind: a part is named KIND or KIND/NAME."""
+"""The sentence about the parts of each kind: a part is named KIND or KIND/NAME."""
 
 
 @dataclass(frozen=True)

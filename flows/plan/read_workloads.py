@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from tasks.answer_parts import AnswerKeys
-from tasks.delivery import is_published
+from tasks.delivery import is_in_place
 from tasks.job import Job
 from tasks.registry import RegistryView
 from tasks.selection import next_look, withheld
@@ -48,7 +49,7 @@ class ReadWorkloads:
 
 
 class RecipeDepths:
-    """What the workload and the destination tell about one recipe."""
+    """The knowledge of one recipe that the workload and the destination give."""
 
     def __init__(self, read: ReadWorkloads, recipe: Recipe) -> None:
         self._recipe, self._workspace = recipe, read.workspace
@@ -62,12 +63,11 @@ class RecipeDepths:
         """Return the key that the answers of all devices share."""
         return self._job(version).answer_key
 
-    def is_there(self, device: str, release: int) -> bool:
+    def is_there(self, device: DeviceProfile, release: int) -> bool:
         """Tell whether the destination holds the whole bundle of a release."""
-        return is_published(self._workspace, self._recipe.model, device, release)
+        return is_in_place(self._workspace, device, self._recipe.model, release)
 
-    def looks_are_left(self, version: str, device: str) -> bool:
+    def looks_are_left(self, version: str, device: DeviceProfile) -> bool:
         """Tell whether gates that were withheld may look at the test rows by now."""
         job = self._job(version)
-        profile = next(each for each in job.recipe.devices if each.name == device)
-        return withheld(next_look(job, job.question_key(profile))) is None
+        return withheld(next_look(job, job.question_key(device))) is None

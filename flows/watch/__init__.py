@@ -1,1 +1,9 @@
-"""The watcher: it hears what the registry tells, looks for what it does not tell, and starts the wanted runs."""
+"""The watcher: it looks at the registry, starts the runs that are wanted once each, and finds those that died.
+
+In come webhooks of MLflow and what a look at the registry shows; out go flow runs on a Prefect server. Nothing here
+compresses anything, imports a workload or loads a model.
+"""
+
+from flows.watch.command import watch_command
+
+__all__ = ["watch_command"]

@@ -7,7 +7,7 @@ registry's aliases name afterwards. A destination is a protocol: a folder is the
 from tasks.delivery.approvals import approve_version, with_recorded_approval
 from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
 from tasks.delivery.known_answers import KnownAnswers, standing_answers, superseded
-from tasks.delivery.publication import Publication, is_older, is_published, publish, recover
+from tasks.delivery.publication import Publication, is_in_place, is_older, publish, recover
 
 __all__ = [
     "BundleContent",
@@ -16,8 +16,8 @@ __all__ = [
     "KnownAnswers",
     "Publication",
     "approve_version",
+    "is_in_place",
     "is_older",
-    "is_published",
     "publish",
     "recover",
     "standing_answers",

@@ -108,4 +108,4 @@ def _is_there(job: Job, device: DeviceProfile, line: DeviceOutcome, *, back: boo
         return False
     if deployed.release != line.release:
         return deployed.release > line.release and not back
-    return is_in_place(job.workspace, device, deployed)
+    return is_in_place(job.workspace, device, job.model, deployed.release)

@@ -85,14 +85,9 @@ def recover(context: DeviceContext) -> None:
     Releases(_destination(context.job.workspace), context.edge_models, context.device.name).recover()
 
 
-def is_in_place(workspace: Workspace, device: DeviceProfile, edge: EdgeVersion) -> bool:
-    """Tell whether the destination holds the whole bundle of a release."""
-    return is_published(workspace, edge.lineage.source_model, device.name, edge.release)
-
-
-def is_published(workspace: Workspace, model: str, device: str, release: int) -> bool:
-    """Tell whether the destination holds the whole bundle of a model's release on a device class, by their names."""
-    return _destination(workspace).holds(model, device, release)
+def is_in_place(workspace: Workspace, device: DeviceProfile, model: str, release: int) -> bool:
+    """Tell whether the destination holds the whole bundle of a model's release for a device class."""
+    return _destination(workspace).holds(model, device.name, release)
 
 
 def _destination(workspace: Workspace) -> Destination:

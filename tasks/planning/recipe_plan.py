@@ -18,7 +18,7 @@ LOST = "its bundle is no longer where it was published"
 
 
 class Depths(Protocol):
-    """What is known beyond the registry, by whoever can read the workload and the destination."""
+    """Knowledge beyond the registry, of whoever can read the workload and the destination."""
 
     def keys(self, version: str) -> Mapping[str, AnswerKeys]:
         """Return the keys that answers to a version would have now, by device; reads the workload and its data."""
@@ -26,10 +26,10 @@ class Depths(Protocol):
     def answer_key(self, version: str) -> str:
         """Return the key that the answers of all devices share."""
 
-    def is_there(self, device: str, release: int) -> bool:
+    def is_there(self, device: DeviceProfile, release: int) -> bool:
         """Tell whether the destination holds the whole bundle of a release."""
 
-    def looks_are_left(self, version: str, device: str) -> bool:
+    def looks_are_left(self, version: str, device: DeviceProfile) -> bool:
         """Tell whether gates that were withheld may look at the test rows by now."""
 
 
@@ -160,7 +160,7 @@ class _RecipePlanner:
             return True, "; ".join(changed_parts(own.parts, keys.parts)) or SOMETHING
         if own.answer == "published" and not self._is_there(device, own, depths):
             return True, LOST
-        if own.withheld and depths.looks_are_left(version, device.name):
+        if own.withheld and depths.looks_are_left(version, device):
             return True, "its gates were withheld, and looks at the test rows are left by now"
         return False, self._standing(own)
 
@@ -168,7 +168,7 @@ class _RecipePlanner:
         deployed = self.view.deployed_on(self.recipe.model, device.name)
         if deployed is None or own.release is None or deployed.release < own.release:
             return False
-        return deployed.release > own.release or depths.is_there(device.name, own.release)
+        return deployed.release > own.release or depths.is_there(device, own.release)
 
     def _standing(self, own: AnsweredDevice) -> str:
         return f"published as release {own.release}" if own.release is not None else own.answer

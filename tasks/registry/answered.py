@@ -1,4 +1,4 @@
-"""What a version was answered with under a recipe, as one tag of the version: read for all versions in a few pages.
+"""Answers to versions under recipes, each as one tag of its version: read for all versions in a few pages.
 
 The runs hold the answers. The tag is for whoever asks which versions want one, and is written after them. A copy of a
 version in another model keeps its tags, so a tag counts only for the model and the version that it names.

@@ -1,4 +1,4 @@
-"""What a version's own page says of its answer under a recipe, made of the outcome and the keys of its devices."""
+"""The answer under a recipe as a version's own page tells it, made of the outcome and the keys of its devices."""
 
 import time
 from collections.abc import Mapping

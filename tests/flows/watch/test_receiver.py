@@ -11,7 +11,7 @@ from tests.flows.watch.test_deliveries import BODY, NOW, SECRET, headers
 
 
 class Watcher:
-    """What the receiver tells, and the error that it is answered with."""
+    """Anything that the receiver tells, and the error that it is answered with."""
 
     def __init__(self) -> None:
         self.events: list[RegistryEvent] = []

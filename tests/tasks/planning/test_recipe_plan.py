@@ -1,4 +1,4 @@
-"""What a recipe wants, read off the registry: new versions, what an alias names, what changed, old answers."""
+"""The runs that a recipe wants, read off the registry: new versions, what an alias names, what changed, old answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
 from tasks.answer_parts import AnswerKeys, profile_parts, recipe_parts
 from tasks.planning import MOST_ATTEMPTS, RecipePlan, plan_recipe
@@ -209,7 +210,7 @@ def test_an_alias_that_goes_to_and_fro_wants_a_run_each_time(recipe: Recipe) -> 
 
 @dataclass(frozen=True)
 class Known:
-    """What somebody who can read the workload knows: the keys of today, and whether bundles are there."""
+    """Knowledge of somebody who can read the workload: the keys of today, and whether bundles are there."""
 
     today: Mapping[str, AnswerKeys]
     all_devices: str = "all"
@@ -224,10 +225,10 @@ class Known:
     def answer_key(self, _version: str) -> str:
         return self.all_devices
 
-    def is_there(self, _device: str, _release: int) -> bool:
+    def is_there(self, _device: DeviceProfile, _release: int) -> bool:
         return self.there
 
-    def looks_are_left(self, _version: str, _device: str) -> bool:
+    def looks_are_left(self, _version: str, _device: DeviceProfile) -> bool:
         return self.left
 
 
