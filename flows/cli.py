@@ -17,7 +17,7 @@ from flows.decision_commands import anchor, looks
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.prefect_api import start_prefect
-from flows.services import down_command, status_command, up_command
+from flows.services import down_command, status_command, units_command, up_command
 from flows.watch import watch_command
 
 if TYPE_CHECKING:  # prepare() sets the environment that mlflow and prefect read when they are imported
@@ -40,6 +40,7 @@ app.command("watch")(watch_command)
 app.command("up")(up_command)
 app.command("down")(down_command)
 app.command("status")(status_command)
+app.command("units")(units_command)
 console = Console()
 
 NOTHING_ASKED = "Nothing to compress: no newer version waits for an answer, and no answer is asked for again."

@@ -27,7 +27,7 @@ from tasks.errors import SystemFailure
 
 LOCK = "lock"
 SUPERVISOR = "supervisor"
-START_S = 300.0
+START_S = 600.0
 STOP_S = 150.0
 KILL_S = 10.0
 LOOK_S = 0.2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deployments.errors import ConfigurationError
 from edge_runtime.files import fsync_directory
-from flows.services.table import Secret
+from flows.services.table import Secret, Service
 
 
 def make_secret(folder: Path, secret: Secret) -> Path:
@@ -22,6 +22,16 @@ def make_secret(folder: Path, secret: Secret) -> Path:
     path = folder / secret.name
     if not path.is_symlink() and not path.exists():
         _write_once(path, base64.urlsafe_b64encode(os.urandom(32)))  # the form of a Fernet key, which one of them is
+    read_secret(path)
+    return path
+
+
+def make_environment_file(folder: Path, service: Service) -> Path:
+    """Return a file NAME.env that sets the variables of a service's secrets, made once and for its owner alone."""
+    path = folder / f"{service.name}.env"
+    values = {secret.variable: read_secret(make_secret(folder, secret)) for secret in service.secrets}
+    if not path.exists():
+        _write_once(path, "".join(f"{name}={value}\n" for name, value in values.items()).encode())
     read_secret(path)
     return path
 

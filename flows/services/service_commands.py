@@ -1,4 +1,4 @@
-"""`edgewright up`, `down` and `status`: all services on one machine."""
+"""`edgewright up`, `down`, `status` and `units`: all services on one machine."""
 
 import os
 from pathlib import Path
@@ -84,6 +84,29 @@ def status_command() -> None:
         raise SystemFailure(
             f"services: expected all to work, got {', '.join(bad)} at fault; see the logs in {installation.folder}"
         )
+
+
+def units_command(
+    folder: Annotated[Path, typer.Option(help="Folder to write into.")] = HOME / "units",
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Recipe to watch for; all shipped ones if not given.")
+    ] = None,
+) -> None:
+    """Write units of systemd for this installation, and the secrets that they need, made once.
+
+    The services run as the user edgewright below /var/lib/edgewright, listen on 127.0.0.1 and start again by themselves.
+    """
+    from flows.services.site import Ports
+    from flows.services.systemd_units import SECRETS, USER, production_site, write_units
+
+    for path in write_units(folder, production_site(Ports(), tuple(map(_absolute, recipe or ())))):
+        console.print(f"{path}", soft_wrap=True, highlight=False)
+    console.print(
+        f"As root: make the user {USER}, copy {folder}/*.service and edgewright.target to /etc/systemd/system and "
+        f"{folder}/secrets/*.env to {SECRETS} (mode 600), then systemctl enable --now edgewright.target.",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def _absolute(recipe: str) -> str:

@@ -154,7 +154,7 @@ class Supervisor:
 def _found(command: Sequence[str]) -> list[str]:
     """Return a command with the program of this installation."""
     program, *arguments = command
-    beside = Path(sys.executable).with_name(program)
+    beside = Path(sys.executable).parent / program
     return [str(beside) if beside.exists() else program, *arguments]
 
 

@@ -163,7 +163,7 @@ def _worker(site: Site) -> Service:
             "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
             "PREFECT_WORKER_WEBSERVER_PORT": str(port),
         },
-        after={"deploy": COMPLETED, "mlflow": HEALTHY},
+        after={"deploy": COMPLETED, "prefect": HEALTHY},  # a run waits for MLflow by itself
         health=f"http://127.0.0.1:{port}/health",
     )
 
@@ -176,7 +176,7 @@ def _watch(site: Site) -> Service:
         purpose="starts the wanted runs and finds the dead ones",
         command=("edgewright", "watch", f"--host={site.bind}", f"--port={port}", *watched),
         environment={**_prefect_client(site), **_places(site)},
-        after={"deploy": COMPLETED, "mlflow": HEALTHY},
+        after={"deploy": COMPLETED},  # it waits for both servers by itself
         health=f"http://127.0.0.1:{port}/health",
         secrets=(WEBHOOK_SECRET,),
     )

@@ -4,13 +4,25 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from compose_spec import PyCompose
 
+from flows.services.site import Site
+from flows.services.table import Service, services
 from tests.docker.compose import read_compose, read_services
 from tests.docker.dockerfiles import DOCKER
+
+SITE = Site(
+    home=Path("/var/lib/edgewright"),
+    target=Path("/var/lib/edgewright/target"),
+    mlflow_folder=Path("/var/lib/mlflow"),
+    prefect_folder=Path("/var/lib/prefect"),
+    prefect_file="deployments/prefect.yaml",
+    in_containers=True,
+)
 
 
 def test_it_is_a_compose_file() -> None:
@@ -51,7 +63,7 @@ def test_services_wait_for_services_that_can_say_when_they_are_ready() -> None:
 
 def test_what_does_one_thing_is_not_restarted() -> None:
     for name, content in read_compose()["services"].items():
-        assert (content["restart"] == "no") == (name in {"pool", "deploy"})
+        assert (content["restart"] in {"no", "on-failure"}) == (name in {"pool", "deploy", "webhook"})
 
 
 def test_addresses_are_those_of_services_and_their_ports() -> None:
@@ -74,14 +86,36 @@ def test_ports_are_open_to_this_machine_only() -> None:
 def test_what_is_kept_lies_on_named_volumes_that_the_image_gives_to_its_user() -> None:
     content = read_compose()
     mounts = [mount.split(":") for service in content["services"].values() for mount in service.get("volumes", [])]
-    assert sorted(name for name, _ in mounts) == sorted(content["volumes"])
+    assert {name for name, _ in mounts} == set(content["volumes"])
     pipeline = (DOCKER / "pipeline.Dockerfile").read_text()
     assert all(re.search(rf"install --directory --owner \w+ .*{target}\b", pipeline) for _, target in mounts)
 
 
-def test_no_secret_is_written_down() -> None:
+def test_no_secret_is_written_down_and_none_has_a_default() -> None:
     for service in read_services().values():
-        assert not [key for key in service.environment if re.search(r"PASSWORD|SECRET|TOKEN|_KEY", key)]
+        for key, value in service.environment.items():
+            if re.search(r"PASSWORD|SECRET|TOKEN|_KEY", key):
+                assert re.fullmatch(rf"\$\{{{key}:\?[^}}]+\}}", value), key
+
+
+@pytest.mark.parametrize("service", services(SITE), ids=lambda service: service.name)
+def test_every_service_is_as_the_table_says(service: Service) -> None:
+    written = read_services()[service.name]
+    assert written.command == service.command
+    assert written.depends_on == service.after
+    assert written.environment.items() >= service.environment.items()
+    asked = {key for key, value in written.environment.items() if value.startswith("${")}
+    assert asked == {secret.variable for secret in service.secrets}
+    assert (written.healthcheck is None) == service.once
+    assert service.once or f"'{service.health}'" in str(written.healthcheck)
+
+
+def test_the_file_has_no_service_and_no_setting_that_the_table_does_not_have() -> None:
+    table = {service.name: service for service in services(SITE)}
+    assert list(read_compose()["services"]) == list(table)
+    for name, content in read_compose()["services"].items():
+        secrets = {secret.variable for secret in table[name].secrets}
+        assert set(content.get("environment", {})) <= set(table[name].environment) | secrets
 
 
 def _option(command: tuple[str, ...], name: str) -> str:

@@ -11,17 +11,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from cryptography.fernet import Fernet
+
 from tests.docker.compose import Service, read_services
 from tests.docker.dockerfiles import ROOT
 
-PORTS = ("5000", "4200", "8080")
+PORTS = ("5000", "4200", "8080", "8765")
 START_SECONDS = 120
 STOP_SECONDS = 15
-HURRY = {"PREFECT_WORKER_QUERY_SECONDS": "1"}  # the default of 10 would be most of the test
 
 
 class ServerError(Exception):
@@ -33,6 +35,7 @@ class Stack:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._secrets = defaultdict[str, str](lambda: Fernet.generate_key().decode())
         self.services = {name: self._native(service) for name, service in read_services().items()}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         for name in ("edgewright", "mlflow", "prefect"):
@@ -52,6 +55,11 @@ class Stack:
     def workspace(self) -> Path:
         """The worker's EDGEWRIGHT_HOME."""
         return Path(self.services["worker"].environment["EDGEWRIGHT_HOME"])
+
+    def complete(self, name: str) -> None:
+        """Start a service that does one thing, and wait until it is done."""
+        self.begin(name)
+        self._wait_until_completed(self.services[name])
 
     def begin(self, name: str) -> None:
         """Start a service once all that it depends on is there; do not wait for the service itself."""
@@ -116,14 +124,15 @@ class Stack:
         return Service(
             name=service.name,
             command=tuple(self._text(word) for word in service.command),
-            environment=image | written | HURRY,
+            environment=image | written,
             healthcheck=service.healthcheck and tuple(self._text(word) for word in service.healthcheck),
             depends_on=service.depends_on,
         )
 
     def _text(self, written: str) -> str:
         text = written.replace("/var/lib/", f"{self.root}/var/lib/").replace("0.0.0.0", "127.0.0.1")
-        text = re.sub(r"\b(mlflow|prefect|localhost):(?=\d)", "127.0.0.1:", text)
+        text = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda secret: self._secrets[secret[1]], text)
+        text = re.sub(r"\b(mlflow|prefect|watch|localhost):(?=\d)", "127.0.0.1:", text)
         return re.sub(r"\b(" + "|".join(PORTS) + r")\b", lambda port: self._ports[port[0]], text)
 
     @cached_property

@@ -1,0 +1,96 @@
+"""Units of systemd, held against the table of services and, where it is installed, against systemd itself."""
+
+import configparser
+import shlex
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flows.services.site import Ports
+from flows.services.systemd_units import production_site, write_units
+from flows.services.table import Service, services
+
+SITE = production_site(Ports(), ("digits", "/srv/50% of $HOME/recipe one.yaml"))
+TABLE = services(SITE)
+every_service = pytest.mark.parametrize("service", TABLE, ids=lambda service: service.name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the units."""
+    folder = tmp_path_factory.mktemp("units")
+    write_units(folder, SITE)
+    return folder
+
+
+def lines(folder: Path, service: str, key: str) -> list[str]:
+    """Return the values of a key that may stand several times."""
+    text = (folder / f"edgewright-{service}.service").read_text()
+    return [line.partition("=")[2] for line in text.splitlines() if line.startswith(f"{key}=")]
+
+
+@every_service
+def test_a_unit_runs_what_the_table_says(folder: Path, service: Service) -> None:
+    (started,) = lines(folder, service.name, "ExecStart")
+    program, *arguments = shlex.split(started)
+    assert Path(program).is_absolute() and Path(program).name == service.command[0]
+    assert [word.replace("%%", "%").replace("$$", "$") for word in arguments] == list(service.command[1:])
+    written = dict(shlex.split(line)[0].split("=", 1) for line in lines(folder, service.name, "Environment"))
+    assert written == service.environment
+
+
+@every_service
+def test_a_unit_waits_for_what_the_table_says(folder: Path, service: Service) -> None:
+    (after,) = lines(folder, service.name, "After")
+    assert set(after.split()) == {"network.target", *(f"edgewright-{other}.service" for other in service.after)}
+    waits = lines(folder, service.name, "ExecStartPost")
+    assert [line.split()[-1] for line in waits] == ([] if service.once else [service.health])
+
+
+@every_service
+def test_a_unit_starts_again_for_ever_as_its_own_user_and_may_do_little(folder: Path, service: Service) -> None:
+    assert lines(folder, service.name, "Restart") == ["on-failure" if service.once else "always"]
+    assert lines(folder, service.name, "StartLimitIntervalSec") == ["0"]
+    assert lines(folder, service.name, "User") == ["edgewright"]
+    for key, value in {"NoNewPrivileges": "yes", "ProtectSystem": "strict", "CapabilityBoundingSet": ""}.items():
+        assert lines(folder, service.name, key) == [value]
+
+
+def test_secrets_are_made_once_and_stand_in_no_unit(folder: Path) -> None:
+    files = {path.name: path.read_text() for path in (folder / "secrets").glob("*.env")}
+    write_units(folder, SITE)
+    assert files == {path.name: path.read_text() for path in (folder / "secrets").glob("*.env")}
+    assert set(files) == {f"{service.name}.env" for service in TABLE if service.secrets}
+    assert files["watch.env"] == files["webhook.env"] != files["mlflow.env"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder / "secrets").iterdir()} == {0o600}
+    units = "".join(path.read_text() for path in folder.glob("edgewright*"))
+    for service in TABLE:
+        assert len(lines(folder, service.name, "EnvironmentFile")) == bool(service.secrets)
+        for secret in service.secrets:
+            variable, _, value = files[f"{service.name}.env"].strip().partition("=")
+            assert variable == secret.variable and value not in units
+
+
+def test_the_target_starts_every_service(folder: Path) -> None:
+    target = configparser.ConfigParser()
+    target.read(folder / "edgewright.target")
+    assert set(target["Unit"]["Wants"].split()) == {f"edgewright-{service.name}.service" for service in TABLE}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_takes_them(folder: Path, tmp_path: Path) -> None:
+    units = sorted(map(str, folder.glob("edgewright*")))
+    verified = _verify(units)
+    assert verified.returncode == 0 and not verified.stderr, verified.stderr
+    wrong = tmp_path / "edgewright-mlflow.service"
+    wrong.write_text(Path(units[1]).read_text().replace("[Service]\n", "[Service]\nNoNewPrivilege=yes\n"))
+    assert "NoNewPrivilege" in _verify([str(wrong)]).stderr
+
+
+def _verify(units: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=60, check=False
+    )
