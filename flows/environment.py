@@ -21,6 +21,8 @@ EMBEDDED = {
 }
 # Threads that spin while they wait make training ten times slower as soon as another process wants a core.
 SHARED_MACHINE = {"OMP_WAIT_POLICY": "passive"}
+EMBEDDED_API = "EDGEWRIGHT_EMBEDDED_PREFECT"
+"""Variable with the address of a Prefect server that a command starts for itself, and that ends with it."""
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
 """Half a minute for a registry that restarts. MLflow's own settings wait over four minutes without a word."""
 NOISY = ("mlflow", "alembic", "httpx", "torchao", "torch", "torch.utils._pytree", "onnxscript", "onnx_ir", "prefect")

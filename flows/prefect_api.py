@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.environment import EMBEDDED_API
 from tasks.errors import SystemFailure
 
 SERVER = Path(__file__).with_name("prefect_server.py")
@@ -29,7 +30,7 @@ def start_prefect() -> Callable[[], None]:
     if os.environ.get("PREFECT_API_URL"):
         return lambda: None
     server = _Server(Path(os.environ["PREFECT_HOME"]))
-    os.environ["PREFECT_API_URL"] = server.address
+    os.environ["PREFECT_API_URL"] = os.environ[EMBEDDED_API] = server.address
     return server.wait
 
 

@@ -9,6 +9,7 @@ from prefect import flow
 
 from deployments.recipe import Recipe, shipped_recipes
 from flows.compress import compress
+from flows.deployed import Apart, Places, Recipes
 from flows.exit_codes import as_edgewright
 from flows.plan import Plan, make_plan
 from flows.watch.process_label import say_who_works
@@ -22,9 +23,7 @@ logger = logging.getLogger("edgewright")
 
 
 @flow(name="reconcile")
-def reconcile(
-    recipes: Sequence[str] | None = None, workspace: Workspace | None = None, apart: bool = False
-) -> list[Outcome]:
+def reconcile(recipes: Recipes = None, workspace: Places = None, apart: Apart = False) -> list[Outcome]:
     """Do what `edgewright plan` prints: compress every version that wants an answer, and say why.
 
     `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. Whatever

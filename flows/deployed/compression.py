@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from prefect import flow
 
+from flows.deployed.form import Again, Back, Cause, ModelName, Places, RecipeName, Version
 from flows.watch.process_label import say_who_works
 from tasks.workspace import Workspace
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:  # it loads MLflow
 
 @flow(name="compress", flow_run_name="{model}-v{version}")
 def compress(
-    model: str, version: str, recipe: str, workspace: Workspace | None = None, again: bool = False, back: bool = False,
-    cause: str = "",
+    model: ModelName, version: Version, recipe: RecipeName, workspace: Places = None, again: Again = False,
+    back: Back = False, cause: Cause = "",
 ) -> "Outcome":  # fmt: skip
     """Compress one registered version as a recipe says, and publish it where its gates hold.
 
@@ -26,5 +27,8 @@ def compress(
     """
     say_who_works()
     from flows.compress import answer_version
+    from flows.visibility import shown
 
-    return answer_version(model, version, recipe, workspace or Workspace.from_environment(), again, back, cause)
+    workspace = workspace or Workspace.from_environment()
+    with shown(model, version, recipe, workspace) as tell:
+        return tell(answer_version(model, version, recipe, workspace, again, back, cause))

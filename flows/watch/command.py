@@ -57,7 +57,10 @@ def watch_command(
     from rich.console import Console
 
     from deployments.recipe import shipped_recipes
+    from flows.visibility import named_blocks
     from flows.watch.watcher import Watcher
+
+    named_blocks()  # a name that is none is told before anything starts
 
     show_progress(Console())
     recipes = recipe or [Path(path.stem) for path in shipped_recipes()]

@@ -15,6 +15,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 
 from deployments.recipe import Recipe, read_recipe
 from edge_runtime.errors import EdgewrightError
+from flows.visibility import check_blocks, needs_person, notify
 from flows.watch.dead_runs import end_dead_runs
 from flows.watch.deliveries import RegistryEvent
 from flows.watch.wanted_runs import AtWork, Ensured, cancel_older, ensure_run, runs_at_work, tag_of
@@ -62,7 +63,11 @@ class Watcher:
 
     async def watch(self) -> None:
         """Look every few seconds until the task is cancelled; an error is told once, and the next look goes on."""
-        await asyncio.gather(self._repeat(self._look_at_all, self.look_s), self._repeat(self._end_dead, DEAD_S))
+        await asyncio.gather(
+            self._repeat(self._look_at_all, self.look_s),
+            self._repeat(self._end_dead, DEAD_S),
+            asyncio.to_thread(check_blocks),
+        )
 
     async def _ensure(
         self, client: PrefectClient, recipe: Recipe, wanted: WantedRun, now: datetime, at_work: AtWork
@@ -72,11 +77,13 @@ class Watcher:
         state = await ensure_run(client, wanted, now, at_work)
         if state == "needs a person" and wanted.key not in self._said:
             self._said.add(wanted.key)
-            logger.error(
-                "model %s version %s: expected an answer, got none in any attempt, and a person is needed: see the "
-                "runs tagged %s for the causes, then ask with edgewright compress %s %s --recipe %s",
-                wanted.model, wanted.version, tag_of(wanted), wanted.model, wanted.version, wanted.recipe,
-            )  # fmt: skip
+            what = (
+                f"model {wanted.model} version {wanted.version}: expected an answer, got none in any attempt, and a "
+                f"person is needed: see the runs tagged {tag_of(wanted)} for the causes, then ask with edgewright "
+                f"compress {wanted.model} {wanted.version} --recipe {wanted.recipe}"
+            )
+            logger.error("%s", what)
+            await asyncio.to_thread(notify, needs_person(wanted.model, wanted.version, what))
         return state
 
     async def _look_at_all(self) -> None:

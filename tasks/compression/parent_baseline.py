@@ -32,7 +32,7 @@ class Baseline:
         return min(whole if rung.static else rung.bytes_per_parameter * model.parameters for rung in rungs)
 
 
-@task(name="baseline", cache_policy=NO_CACHE)
+@task(name="baseline", task_run_name="baseline", cache_policy=NO_CACHE)
 def measure_baseline(context: Context) -> Baseline:
     """Evaluate the parent, export it, and quantize it once to know the size of an INT8 file of its graph.
 

@@ -25,7 +25,7 @@ from tasks.compression.distillation_targets import distillation_targets
 from tasks.compression.float_models import FILE, LOADING, FloatSource, ModelFile, export_snapshot
 from tasks.errors import SystemFailure
 from tasks.measurement import machine
-from tasks.progress import steps
+from tasks.progress import as_task, steps
 from tasks.store import Code
 from tasks.upstream import REMEDY, Context, DeviceContext
 
@@ -106,7 +106,9 @@ def make_rung(context: Context, source: FloatSource, rung: Rung, *, reduce_range
         "in_float": list(in_float),
         **(job.digests(*rung.reads) if rung.reads else {}),
     }
-    return ModelFile.of(context.store.run(rung.kind, inputs, _code(rung), produce))
+    title = f"{rung.title} of {source.title}{', weights of 7 bits' if reduce_range else ''}"
+    computed = as_task("rung", title, produce)
+    return ModelFile.of(context.store.run(rung.kind, inputs, _code(rung), computed))
 
 
 def float_file(context: Context, source: FloatSource) -> ModelFile:

@@ -24,6 +24,7 @@ from tasks.compression.distillation_targets import fine_tune_with_parent
 from tasks.compression.float_models import LOADING, MeasuredFloatModel
 from tasks.errors import SystemFailure
 from tasks.measurement import machine, measure_resources
+from tasks.progress import as_task
 from tasks.store import digest_of
 from tasks.upstream import Context, DeviceContext, TorchParent
 
@@ -74,7 +75,7 @@ def check_students(context: Context) -> None:
         _build(parent, smallest, Interface.of(parent.build(), parent.example), settings.fine_tune.seed)
 
 
-@task(name="distil", cache_policy=NO_CACHE)
+@task(name="distil", task_run_name="distil {context.device.name}", cache_policy=NO_CACHE)
 def distil(context: DeviceContext) -> Student | None:
     """Distil the best student that fits a device; None where none is asked for, none fits, or nothing can be trained.
 
@@ -180,7 +181,7 @@ def _distilled(context: Context, interface: Interface, architecture: Architectur
         "settings": repr(settings),
         **job.digests("train", "validation"),
     }
-    stage = context.store.run("student", inputs, CODE, produce)
+    stage = context.store.run("student", inputs, CODE, as_task("student", f"student {architecture}", produce))
     return Student(
         architecture=architecture,
         interface=interface,

@@ -36,18 +36,16 @@ from model_compression.pruning import (
     units_of,
 )
 from model_compression.training import batches, fine_tune, predict
-from quality_gates.errors import EmptySliceError
-from quality_gates.evidence import in_slice
-from quality_gates.gates import NonInferiority
 from tasks.compression.distillation_targets import fine_tune_with_parent
 from tasks.compression.float_models import LOADING, FloatSource, Snapshot
+from tasks.compression.floors import accuracy_floor, broken_floor
 from tasks.compression.parent_baseline import Baseline, expected_file
 from tasks.job import Job
-from tasks.measurement import answer_rows, measure_on
+from tasks.measurement import measure_on
+from tasks.progress import Advance, Cell, as_task, tell
 from tasks.upstream import UNTRAINABLE, Context, TorchParent
 
 logger = logging.getLogger("edgewright")
-MEANS_OF_SCORES = {"accuracy", "mae"}  # so that a gate's margin is a floor of the mean score
 WEIGHED_AS: dict[str, CostKind] = {
     name: resource.weighed_as for name, resource in RESOURCES.items() if resource.weighed_as is not None
 }
@@ -98,7 +96,7 @@ class Prunable:
     counts: Mapping[str, int]
 
 
-@task(name="prune", cache_policy=NO_CACHE)
+@task(name="prune", task_run_name="prune", cache_policy=NO_CACHE)
 def prune(context: Context, baseline: Baseline, known: Sequence[Step] = ()) -> Trajectory:
     """Prune in rounds until every device's budgets hold, a floor breaks, or nothing is left to remove.
 
@@ -142,8 +140,9 @@ class _Pruning:
         """Take one round; return why pruning ends where it broke a floor for the second time."""
         context, job = self.context, self.context.job
         after = _round(context, self.snapshots[-1], self.prunable, ratio, weigh_by)
-        _report(job, after)
         reason = broken_floor(job, self.baseline.snapshot, after)
+        _report(job, after)
+        self._tell(after, ratio, weigh_by, reason)
         self.steps.append(Step(ratio, weigh_by, reason is None))
         if reason is None:
             self.snapshots.append(after)
@@ -154,6 +153,16 @@ class _Pruning:
         self.ratio = ratio / 2
         logger.info("%s: the round is undone and tried again at ratio %g", reason, self.ratio)
         return None
+
+    def _tell(self, after: Snapshot, ratio: float, weigh_by: str, reason: str | None) -> None:
+        job, most = self.context.job, self.context.job.recipe.prune.max_rounds
+        floor = accuracy_floor(job, self.baseline.snapshot)
+        line: dict[str, Cell] = {
+            "round": after.index, "ratio": ratio, "weighed by": weigh_by, "parameters": after.parameters,
+            f"validation {job.score_word}": after.accuracy, "floor": floor,
+            "kept": "yes" if reason is None else f"no: {reason}",
+        }  # fmt: skip
+        tell(Advance("rounds", after.index, most, f"{after.title} of at most {most} is done", lines=[line]))
 
 
 def _enough(context: Context, baseline: Baseline, last: Snapshot) -> str | None:
@@ -224,9 +233,12 @@ def _round(context: Context, last: Snapshot, prunable: Prunable, ratio: float, w
         "settings": settings.model_dump(mode="json", exclude={"ratio", "weigh_by", "max_rounds", "accuracy_floor"}),
         **job.digests("train", "calibration", "validation"),
     }
-    stage = context.store.run(
-        "prune", inputs, CODE, lambda folder: _compute(context, last, prunable, ratio, weigh_by, folder)
-    )
+
+    def produce(folder: Path) -> dict[str, Any]:
+        return _compute(context, last, prunable, ratio, weigh_by, folder)
+
+    title = f"pruning round {last.index + 1}"
+    stage = context.store.run("prune", inputs, CODE, as_task("pruning round", title, produce))
     return Snapshot(
         index=last.index + 1,
         digest=stage.digest,
@@ -318,32 +330,3 @@ def _uses(context: Context, model: FloatSource) -> Iterator[tuple[DeviceProfile,
         for limit in device.budgets.limits():
             if seen.resources is not None and limit.resource in WEIGHED_AS and limit.at_most is not None:
                 yield device, limit.resource, seen.resources.value(limit.resource) / limit.at_most
-
-
-def broken_floor(job: Job, parent: Snapshot, after: Snapshot) -> str | None:
-    """Return a sentence on the floor that a snapshot broke; None where it broke none.
-
-    The accuracy floor is the recipe's, a share of the parent's error where scores are errors. On a critical slice or
-    class it is the margin of the gate against the parent.
-    """
-    floor = parent.accuracy - job.allowed_loss(job.recipe.prune.accuracy_floor, parent.accuracy)
-    if after.accuracy < floor:
-        return f"{after.title} fell to {after.accuracy:.3f} on validation, below the floor of {floor:.3f}"
-    rows, before = (answer_rows(job, "validation", each.validation_outputs) for each in (after, parent))
-    for gate in _guarding(job):
-        try:
-            critical = in_slice(rows, gate.guarded)
-        except EmptySliceError:  # no row can be lost there
-            continue
-        then, now = (float(each["score"][critical].mean()) for each in (before, rows))
-        if then - now > gate.margin:
-            fell = f"{after.title} fell from {then:.3f} to {now:.3f} on the validation rows with {gate.guarded}"
-            return f"{fell}, by more than the margin of {gate.margin:g}"
-    return None
-
-
-def _guarding(job: Job) -> Iterator[NonInferiority]:
-    """Yield the gates on rows of their own whose margin is one of the mean score, as is that of a class's recall."""
-    means = MEANS_OF_SCORES | ({"recall"} if job.workload.answers_are_shares else set())
-    compared = (gate for gate in job.recipe.gates if isinstance(gate, NonInferiority) and gate.against == "parent")
-    yield from (gate for gate in compared if gate.metric in means and gate.guarded)

@@ -23,7 +23,16 @@ from tasks.delivery.destinations import RELEASE, BundleContent, Destination, Fol
 from tasks.delivery.releases import Releases, named
 from tasks.errors import AnchorLost, Overtaken, PublishError
 from tasks.measurement import session_settings
-from tasks.registry import ANSWERS, NOT_RECORDED, OF_WORKLOAD, Candidate, EdgeModels, EdgeVersion
+from tasks.registry import (
+    AGAIN_S,
+    ANSWERS,
+    NOT_RECORDED,
+    OF_WORKLOAD,
+    Candidate,
+    EdgeModels,
+    EdgeVersion,
+    was_away,
+)
 from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
@@ -49,7 +58,10 @@ class Publication:
     anchor: int | None = None
 
 
-@task(name="publish", cache_policy=NO_CACHE)
+@task(
+    name="publish", task_run_name="publish {context.device.name}", cache_policy=NO_CACHE, retries=2,
+    retry_delay_seconds=AGAIN_S, retry_condition_fn=was_away,
+)  # fmt: skip
 def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
     """Write the bundle into the destination and move the aliases; returns the release.
 

@@ -16,6 +16,7 @@ from quality_gates.evidence import ModelEvidence, Unanswered
 from tasks.emulation import answering_of, find_emulator
 from tasks.errors import EmulatorMissing
 from tasks.measurement.device_measurement import answer_rows, check_form, check_measured, failed, measure_on, request
+from tasks.progress import as_task
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
@@ -70,7 +71,8 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
         "emulator": emulator.identity,
         **job.digests(split),
     }
-    stage = context.store.run("emulate", inputs, CODE, produce)
+    title = f"answers of {device.name}, {split} rows, on an emulated {cpu.name}"
+    stage = context.store.run("emulate", inputs, CODE, as_task("emulated answers", title, produce))
     answers: np.ndarray = np.load(stage.folder / "outputs.npy")
     return answers
 

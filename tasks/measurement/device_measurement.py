@@ -26,6 +26,7 @@ from quality_gates.gates import Calibration, Limit
 from quality_gates.policy import probability_column
 from quality_gates.statistics import row_scores
 from tasks.job import Job
+from tasks.progress import as_task
 from tasks.store import digest_of
 from tasks.upstream import DeviceContext
 
@@ -69,7 +70,8 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
         **job.digests(split),
     }
     try:
-        stage = context.store.run("measure", inputs, CODE, produce)
+        measured = as_task("measure", f"measure {device.name}, {split} rows", produce)
+        stage = context.store.run("measure", inputs, CODE, measured)
     except MeasurementFailed as error:
         logger.warning("%s: %s", device.name, error)
         return replace(failed(error), file_sha256=str(inputs["file"]))

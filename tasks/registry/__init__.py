@@ -4,6 +4,7 @@ In come names, versions and records as plain values; out go files, tags and reco
 MLflow. A registry that gives no answer raises RegistryUnavailable, which is never taken for a no.
 """
 
+from tasks.registry.absence import AGAIN_S, was_away
 from tasks.registry.anchors import Anchor
 from tasks.registry.answered import Answered, AnsweredDevice
 from tasks.registry.answers import Answers, RecordedAnswer
@@ -25,6 +26,7 @@ from tasks.registry.view import DeployedRelease, RegistryView
 from tasks.registry.webhooks import register_webhook
 
 __all__ = [
+    "AGAIN_S",
     "ANSWERS",
     "APPROVED_UNTIL",
     "NOTE",
@@ -55,4 +57,5 @@ __all__ = [
     "register_upstream",
     "register_webhook",
     "spent",
+    "was_away",
 ]

@@ -57,7 +57,7 @@ class LayerLosses:
     failure: str | None = None
 
 
-@task(name="layer losses", cache_policy=NO_CACHE)
+@task(name="layer losses", task_run_name="layer losses {context.device.name}", cache_policy=NO_CACHE)
 def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
     """Quantize one layer of the chosen float model at a time; a model that cannot be quantized so gets the reason."""
     job, device = context.job, context.device

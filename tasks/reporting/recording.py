@@ -29,6 +29,7 @@ from tasks.errors import one_line
 from tasks.job import Job
 from tasks.outcomes import CONTENT, DECISION, REPORT, SIZE, WORST_GATE, DeviceFailure, DeviceOutcome, Outcome
 from tasks.registry import (
+    AGAIN_S,
     ANSWERS,
     APPROVED_UNTIL,
     NOT_ANSWERED,
@@ -39,6 +40,7 @@ from tasks.registry import (
     Candidate,
     Runs,
     Upstream,
+    was_away,
 )
 from tasks.reporting.answered_versions import answered_with
 from tasks.reporting.judged_device import accuracy, figures_of
@@ -76,7 +78,10 @@ def open_run(job: Job) -> tuple[Runs, str]:
     return runs, run
 
 
-@task(name="record search", cache_policy=NO_CACHE)
+@task(
+    name="record search", task_run_name="record search", cache_policy=NO_CACHE, retries=2,
+    retry_delay_seconds=AGAIN_S, retry_condition_fn=was_away,
+)  # fmt: skip
 def record_search(context: Context, baseline: Baseline, trajectory: Trajectory) -> None:
     """Log the parent and every round."""
     runs = context.runs
@@ -125,7 +130,10 @@ def _record_baseline(context: Context, baseline: Baseline) -> None:
     context.runs.finish(child)
 
 
-@task(name="record device", cache_policy=NO_CACHE)
+@task(
+    name="record device", task_run_name="record {context.device.name}", cache_policy=NO_CACHE, retries=2,
+    retry_delay_seconds=AGAIN_S, retry_condition_fn=was_away,
+)  # fmt: skip
 def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement, content: ReportContent) -> Candidate:
     """Log one device's figures, gates and report, and keep the judged file with its run.
 

@@ -21,6 +21,7 @@ from tasks.selection.attempts import Attempt, Climb, Model, References, Trials, 
 from tasks.selection.looks import take_look
 from tasks.selection.parity_runs import parity
 from tasks.selection.search import search, why_chosen
+from tasks.selection.told_advances import tell_attempt, tell_gates, tell_passed_over
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
@@ -50,7 +51,7 @@ class Judgement:
         return self.reference.source_version if self.reference else None
 
 
-@task(name="ladder", cache_policy=NO_CACHE)
+@task(name="ladder", task_run_name="ladder {context.device.name}", cache_policy=NO_CACHE)
 def climb(
     context: DeviceContext, trials: Trials, baseline: Baseline, trajectory: Trajectory, student: Student | None = None
 ) -> Climb:
@@ -115,6 +116,7 @@ def _climb_model(
         except QuantizationError as error:
             logger.warning("%s: %s is passed over: %s", device, rung.title, error)
             refused.append(error)
+            tell_passed_over(context, model, rung, error, len(context.rungs) - len(left), len(left))
             continue
         attempts.append(tried)
         cause = ""
@@ -124,6 +126,7 @@ def _climb_model(
             left, cause = _worth_trying(context, trials, attempts, left)
         tried = tried.saying(f"Next rung: {left[0].title}." if left else cause)
         logger.info("%s: %s on %s: %s", device, rung.title, model.title, tried.reason)
+        tell_attempt(context, tried, len(context.rungs) - len(left), len(left))
         yield tried
 
 
@@ -170,7 +173,7 @@ def _is_all_integers(rung: Rung) -> bool:
     return isinstance(rung, PostTraining) and not rung.leaves_in_float
 
 
-@task(name="gates", cache_policy=NO_CACHE)
+@task(name="gates", task_run_name="gates {references.context.device.name}", cache_policy=NO_CACHE)
 def judge(references: References, chosen: Attempt, representativeness: Representativeness | None = None) -> Judgement:
     """Hold the chosen file against the gates on the test split: the one time that anything looks at it.
 
@@ -185,6 +188,7 @@ def judge(references: References, chosen: Attempt, representativeness: Represent
         representativeness=representativeness,
     )
     verdict = look.closed(decide(context.job.recipe.policy(context.device), evidence))
+    tell_gates(context, verdict)
     return Judgement(
         verdict, evidence, references.deployed, references.reference, references.held_against, representativeness,
         references.anchor,

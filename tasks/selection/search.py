@@ -12,6 +12,7 @@ from edge_runtime.measurement import RESOURCES, Figures
 from model_compression.errors import QuantizationError
 from quality_gates.report import quantity, score, size
 from tasks.selection.attempts import Attempt, Climb, Model, Trials, accuracy_or_worst, closest
+from tasks.selection.told_advances import tell_attempt, tell_passed_over
 from tasks.upstream import DeviceContext
 
 HIGHER_IS_BETTER = {"accuracy"}
@@ -146,9 +147,15 @@ class _Search:
         except QuantizationError as error:
             logger.warning("%s: %s is passed over: %s", self.context.device.name, rung.title, error)
             self.refused[rung] = error
+            tell_passed_over(self.context, model, rung, error, len(self.attempts), self._left())
             return
         logger.info("%s: %s: %s", self.context.device.name, tried.title, tried.reason)
         self.attempts.append(tried)
+        tell_attempt(self.context, tried, len(self.attempts), self._left())
+
+    def _left(self) -> int:
+        """Return how many files the search may make yet, trainings included."""
+        return max(0, self.settings.files + self.settings.trainings - len(self.attempts))
 
 
 def pareto(attempts: Sequence[Attempt]) -> list[Attempt]:

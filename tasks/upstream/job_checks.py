@@ -60,7 +60,7 @@ CLASSES = "biuOSU"  # kinds of arrays that name classes; a float is a measured v
 SEARCHED_AND_JUDGED: tuple[SplitName, ...] = ("validation", "test")
 
 
-@task(name="preflight", cache_policy=NO_CACHE)
+@task(name="preflight", task_run_name="preflight", cache_policy=NO_CACHE)
 def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> Job:
     """Read and check recipe, devices, workload and model version, and warn of what would end badly.
 

@@ -20,7 +20,7 @@ COMPARED: tuple[SplitName, ...] = ("train", "calibration")
 SHOWN = 5
 
 
-@task(name="representativeness", cache_policy=NO_CACHE)
+@task(name="representativeness", task_run_name="representativeness", cache_policy=NO_CACHE)
 def check_representativeness(context: Context) -> Representativeness | None:
     """Compare the train and calibration splits with the workload's deployment sample; None where no recipe asks for it.
 

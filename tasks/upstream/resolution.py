@@ -16,7 +16,7 @@ from model_compression.onnx_files import save_onnx
 from model_compression.training import tensors
 from tasks.errors import RegistryError, one_line
 from tasks.job import Job
-from tasks.registry import RegisteredModel, Upstream
+from tasks.registry import AGAIN_S, RegisteredModel, Upstream, was_away
 from tasks.upstream.answer_checks import check_outputs_fit
 from tasks.upstream.parent_checks import check_signature, checked_onnx, checked_program
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
@@ -28,7 +28,10 @@ CHECKED_ROWS = 64
 EXAMPLE_ROWS = 4
 
 
-@task(name="resolve", cache_policy=NO_CACHE)
+@task(
+    name="resolve", task_run_name="resolve", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=AGAIN_S,
+    retry_condition_fn=was_away,
+)  # fmt: skip
 def resolve(job: Job) -> Parent:
     """Fetch the registered program, rebuild it into modules and show that they answer the same on real rows.
 

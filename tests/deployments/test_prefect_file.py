@@ -58,6 +58,12 @@ def test_its_entrypoint_is_a_flow_that_takes_its_parameters(entrypoint: str) -> 
 
 
 @every_deployment
+def test_people_read_what_it_does(entrypoint: str) -> None:
+    said = DEPLOYMENTS[entrypoint]["description"]
+    assert len(said.splitlines()) > 2 and "\n- " in said  # Markdown, a paragraph and a list
+
+
+@every_deployment
 def test_a_run_stays_where_the_worker_is_and_phones_nobody(entrypoint: str) -> None:
     variables = DEPLOYMENTS[entrypoint]["work_pool"]["job_variables"]
     assert variables["working_dir"] == "."

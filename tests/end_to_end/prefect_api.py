@@ -89,6 +89,18 @@ class PrefectApi:
         while self._json("GET", f"/flow_runs/{run}")["state_type"] not in FINAL and time.monotonic() < deadline:
             time.sleep(0.1)
 
+    def task_runs(self, run: str) -> list[dict[str, Any]]:
+        """Return the task runs of a flow run, the earliest first."""
+        found: list[dict[str, Any]] = self._json(
+            "POST", "/task_runs/filter", flow_runs={"id": {"any_": [run]}}, sort="EXPECTED_START_TIME_ASC"
+        )
+        return sorted(found, key=lambda each: each["start_time"] or "")
+
+    def artifacts(self, run: str) -> dict[str, dict[str, Any]]:
+        """Return the artifacts of a flow run by their keys."""
+        found = self._json("POST", "/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}})
+        return {each["key"]: each for each in found}
+
     def _json(self, method: str, path: str, **body: Any) -> Any:
         return self._ask(method, path, **body).raise_for_status().json()
 

@@ -1,18 +1,22 @@
 """The pipeline on servers of its own, as docker/compose.yaml and deployments/prefect.yaml put it there."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from mlflow import MlflowClient
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.docker.dockerfiles import DOCKER, command, read_dockerfile
 from tests.edge_runtime.processes import wait_until
+from tests.end_to_end.pager import Pager, save_webhook, taking_messages
 from tests.end_to_end.prefect_api import PrefectApi
 from tests.end_to_end.servers import Stack
 from tests.end_to_end.tiny.upstream import MODEL, register
@@ -21,14 +25,27 @@ pytestmark = pytest.mark.end_to_end
 
 RECIPE = "tests/end_to_end/tiny/recipes/tiny.yaml"
 EDGE_MODEL = f"{MODEL}-tiny"
+PAGER_TOKEN = "the-token-of-the-pager"
 RECONCILE = "reconcile/edgewright"
 COMPRESS = "compress/edgewright"
 
 
 @pytest.fixture(scope="module")
-def registry(stack: Stack) -> MlflowClient:
+def pager() -> Iterator[Pager]:
+    """A service that takes notifications on loopback."""
+    with taking_messages() as pager:
+        yield pager
+
+
+@pytest.fixture(scope="module")
+def registry(stack: Stack, pager: Pager) -> MlflowClient:
     """A registry in which an upstream team registers a version while the rest of the stack starts."""
-    stack.begin("prefect")
+    told = {"EDGEWRIGHT_NOTIFY": "custom-webhook/pager, no-such/block"}
+    worker = stack.services["worker"]
+    stack.services["worker"] = replace(worker, environment={**worker.environment, **told})
+    stack.start("prefect")
+    with temporary_settings({PREFECT_API_URL: stack.prefect}):
+        save_webhook("pager", pager, PAGER_TOKEN)
     stack.start("mlflow")
     with ThreadPoolExecutor(1) as beside:
         started = beside.submit(stack.start, "worker")
@@ -107,6 +124,62 @@ def test_the_run_shows_what_the_pipeline_says(first_run: dict[str, Any], api: Pr
     found = f"model {MODEL} version 1 has no answer yet"
     wait_until(lambda: found in api.messages(first_run["id"]))  # a run sends what it logs in batches
     wait_until(lambda: any("pruning round 1 of at most 1" in message for message in api.messages(compress["id"])))
+
+
+@pytest.mark.usefixtures("first_run")
+def test_each_long_stage_is_a_task_with_its_name_and_device(api: PrefectApi) -> None:
+    [compress] = api.runs_of("compress")
+    stages = [
+        "preflight", "resolve", "baseline", "prune", "pruning round 1", "record search", "distil tiny", "ladder tiny",
+        "measure tiny, validation rows", "gates tiny", "measure tiny, test rows",
+        "record tiny", "publish tiny",
+    ]  # fmt: skip
+    wait_until(lambda: set(stages) <= {each["name"] for each in api.task_runs(compress["id"])}, seconds=60)
+    wait_until(lambda: {each["state_type"] for each in api.task_runs(compress["id"])} == {"COMPLETED"}, seconds=60)
+    began = {each["name"]: each["start_time"] for each in reversed(api.task_runs(compress["id"]))}
+    order = ("preflight", "resolve", "baseline", "prune", "ladder tiny", "gates tiny", "record tiny", "publish tiny")
+    assert [began[name] for name in order] == sorted(began[name] for name in order)
+
+
+@pytest.mark.usefixtures("first_run")
+def test_the_run_has_pages_on_its_rounds_rungs_gates_and_report(
+    api: PrefectApi, registry: MlflowClient, stack: Stack
+) -> None:
+    [compress] = api.runs_of("compress")
+    pages = api.artifacts(compress["id"])
+    (round_1,) = json.loads(pages[f"{MODEL}-rounds"]["data"])
+    assert (round_1["round"], round_1["kept"]) == (1, "yes")
+    assert round_1["validation accuracy"] >= round_1["floor"]
+    (rung,) = json.loads(pages[f"{MODEL}-tiny-rungs"]["data"])
+    assert (rung["rung"], rung["gates hold"]) == ("PTQ minmax", "yes")
+    gates = json.loads(pages[f"{MODEL}-tiny-gates"]["data"])
+    assert {"accuracy against parent", "accuracy against deployed"} <= {gate["gate"] for gate in gates}
+    for stage in ("rounds", "training", "tiny-rungs", "tiny-gates"):
+        bar = pages[f"{MODEL}-{stage}-progress"]
+        assert (bar["type"], float(bar["data"])) == ("progress", 100.0), stage
+    edge = registry.get_model_version_by_alias(EDGE_MODEL, "deployed")
+    link = f"{stack.mlflow}/#/experiments/"
+    report = pages[f"{MODEL}-tiny-report"]["data"]
+    assert link in report and f"/runs/{edge.run_id}/artifacts/report.html" in report
+    assert "published (closest: " in report
+
+
+@pytest.mark.usefixtures("first_run")
+def test_people_are_told_once_what_came_of_the_version(pager: Pager, stack: Stack) -> None:
+    wait_until(lambda: bool(pager.bodies))
+    (told,) = [json.loads(body) for body in pager.bodies]
+    assert told["subject"] == f"Edgewright: {MODEL} version 1: published"
+    assert told["body"].startswith("Recipe tiny.\ntiny: published (closest: ")
+    assert f"  Report: {stack.mlflow}/#/experiments/" in told["body"]
+    assert "no-such/block: expected it to be there" in stack.log("worker", 400)  # and it changed nothing
+    for name in ("worker", "prefect"):
+        assert PAGER_TOKEN not in stack.log(name, 100_000)
+
+
+def test_the_form_of_compress_says_what_to_write(api: PrefectApi) -> None:
+    schema = api.deployment(COMPRESS)["parameter_openapi_schema"]
+    assert schema["properties"]["model"]["title"] == "Registered model"
+    assert all(said["title"] and said["description"] for said in schema["properties"].values())
 
 
 @pytest.mark.usefixtures("first_run")

@@ -1,6 +1,7 @@
 """`edgewright watch` on real servers: a registration becomes one run, told by a webhook or found by a look."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,13 @@ from cryptography.fernet import Fernet
 from mlflow import MlflowClient
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Failed
 
-from flows.watch.wanted_runs import DEPLOYMENT
+from flows.watch.wanted_runs import DEPLOYMENT, WantedRun, ensure_run
 from tests.edge_runtime.processes import wait_until
+from tests.end_to_end.pager import save_webhook, taking_messages
 from tests.end_to_end.prefect_api import PrefectApi
 from tests.end_to_end.servers import Stack
 from tests.tasks.registry.versions import add_version
@@ -69,6 +74,17 @@ async def _deploy() -> None:
     async with get_client() as client:
         identity = await client.create_flow(compress)
         await client.create_deployment(identity, DEPLOYMENT.partition("/")[2], parameter_openapi_schema={})
+
+
+async def _fail_every_attempt(version: str) -> None:
+    """Have all attempts at a version made, as the watcher makes them, and end each without an answer."""
+    wanted = WantedRun(MODEL, version, RECIPE, f"version {version} is new", "new")
+    later = datetime.now(UTC) + timedelta(days=1)
+    async with get_client() as client:
+        while await ensure_run(client, wanted, later) == "started":
+            tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=[wanted.tag]))
+            for made in await client.read_flow_runs(flow_run_filter=tagged):
+                await client.set_flow_run_state(made.id, Failed(), force=True)
 
 
 def run(stack: Stack, *arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -129,6 +145,30 @@ def test_a_registration_becomes_one_run_by_webhook_and_by_looking(servers: Stack
     assert versions_with_runs(servers) == [version, second]
     (first, *_) = runs(servers)
     assert first["parameters"]["cause"].endswith("is new")
+
+
+def test_a_person_is_told_by_the_watcher_that_no_attempt_gave_an_answer(servers: Stack) -> None:
+    with taking_messages() as pager, temporary_settings({PREFECT_API_URL: servers.prefect}):
+        save_webhook("person", pager, "a token of the test")
+        version = add_version(servers.mlflow, MODEL, "s3://nothing/3")
+        asyncio.run(_fail_every_attempt(version))
+        process = run(servers, "--recipe", RECIPE, "--seconds", "1", EDGEWRIGHT_NOTIFY="custom-webhook/person")
+        try:
+            wait_until(lambda: bool(pager.bodies), seconds=120)
+            time.sleep(4)  # further looks
+        finally:
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=30)[0]
+    (told,) = [json.loads(body) for body in pager.bodies]
+    assert told["subject"] == f"Edgewright: {MODEL} version {version}: needs a person", said
+    assert f"edgewright compress {MODEL} {version} --recipe {RECIPE}" in told["body"]
+
+
+def test_a_watcher_does_not_start_with_blocks_of_no_such_form(servers: Stack) -> None:
+    process = run(servers, "--recipe", RECIPE, EDGEWRIGHT_NOTIFY="ops")
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 2
+    assert "EDGEWRIGHT_NOTIFY: expected blocks as TYPE/NAME" in said
 
 
 def test_a_watcher_waits_for_servers_that_are_away(servers: Stack, free_port: int) -> None:

@@ -14,8 +14,10 @@ from deployments.rungs import Rung
 from quality_gates.gates import NonInferiority
 from quality_gates.policy import SliceCondition
 from tasks.compression import Baseline, Snapshot, expected_file, measure_baseline, prune
-from tasks.compression.trajectory import Prunable, broken_floor
+from tasks.compression.floors import broken_floor
+from tasks.compression.trajectory import Prunable
 from tasks.job import Job
+from tasks.progress import Advance, told_to
 from tasks.upstream import Context, resolve
 from tasks.workspace import Workspace
 from tests.tasks import tiny
@@ -83,6 +85,22 @@ def test_a_round_that_breaks_a_floor_is_undone_and_tried_with_half_the_ratio(
     trajectory = prune.fn(*started(tiny.job(workspace, **settings(ratio=0.4, round_to=1))))
     assert ratios == [0.4, 0.2]
     assert (len(trajectory.snapshots), len(trajectory.undone), trajectory.stopped) == (1, 2, "it broke")
+
+
+@pytest.mark.usefixtures("registered")
+def test_each_round_is_told_with_its_score_beside_the_floor(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.compression.trajectory, "broken_floor", lambda *_: "it broke")
+    begun, baseline = started(tiny.job(workspace, **settings(ratio=0.4, round_to=1, max_rounds=3, accuracy_floor=0.1)))
+    heard: list[Advance] = []
+    known = prune.fn(begun, baseline).steps
+    with told_to(heard.append):  # the rounds are found in the store, and told all the same
+        prune.fn(begun, baseline)
+    lines = [line for told in heard if told.stage == "rounds" for line in told.lines]
+    assert [line["ratio"] for line in lines] == [step.ratio for step in known] == [0.4, 0.2]
+    assert {line["kept"] for line in lines} == {"no: it broke"}
+    assert {line["floor"] for line in lines} == {baseline.snapshot.accuracy - 0.1}
 
 
 @pytest.mark.usefixtures("registered")

@@ -1,0 +1,52 @@
+"""Notices to people: what came of a version, that a run failed, and what a person is needed for."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from tasks.errors import without_secrets
+from tasks.outcomes import DeviceOutcome, Outcome
+
+Kind: TypeAlias = Literal["published", "refused", "failed", "needs a person"]
+KINDS: dict[str, Kind] = {"published": "published", "partly published": "published", "refused": "refused"}
+Place: TypeAlias = Callable[[DeviceOutcome], str]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message to people. Its subject is a line that says all; its body is plain text of a few lines."""
+
+    kind: Kind
+    subject: str
+    body: str
+
+
+def answered(outcome: Outcome, place: Place) -> Notice:
+    """Return the notice of a version's answer: a line for each device with decision, worst gate, size and report."""
+    subject = f"Edgewright: {outcome.model} version {outcome.version}: {outcome.decision}"
+    lines = [f"Recipe {outcome.recipe}.", *_lines(outcome, place)]
+    return Notice(KINDS.get(outcome.answer, "failed"), subject, without_secrets("\n".join(lines)))
+
+
+def ended(model: str, version: str, recipe: str, sentence: str) -> Notice:
+    """Return the notice of a run that an error ended, which is told in a sentence."""
+    subject = f"Edgewright: {model} version {version}: failed"
+    return Notice("failed", subject, without_secrets(f"Recipe {recipe}.\n{sentence}"))
+
+
+def needs_person(model: str, version: str, what: str) -> Notice:
+    """Return the notice that nothing goes on without a person; `what` says why and what to do."""
+    return Notice("needs a person", f"Edgewright: {model} version {version}: needs a person", without_secrets(what))
+
+
+def _lines(outcome: Outcome, place: Place) -> Iterator[str]:
+    for line in outcome.devices:
+        yield f"{line.device}: {line.in_a_line}"
+        if line.reasons and not line.published:
+            yield f"  {line.reasons[0]}"
+        yield f"  Report: {place(line)}"
+    for failure in outcome.failures:
+        again = " It is asked again." if failure.asked_again else ""
+        yield f"{failure.device}: failed. {failure.sentence}{again}"
+    if outcome.error is not None:
+        yield outcome.error
