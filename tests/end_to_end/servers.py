@@ -22,7 +22,7 @@ from tests.docker.compose import Service, read_services
 from tests.docker.dockerfiles import ROOT
 
 PORTS = ("5000", "4200", "8080", "8765")
-START_SECONDS = 120
+START_SECONDS = 600
 STOP_SECONDS = 15
 
 
