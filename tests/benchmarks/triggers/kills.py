@@ -114,7 +114,7 @@ class Home:
 
 @dataclass(frozen=True)
 class Killed:
-    """What came of a kill: seconds from `edgewright up` to RUNNING, and everything that is not as it must be."""
+    """A kill and what came of it: seconds from `edgewright up` to RUNNING, and everything that is not as it must be."""
 
     stage: str
     processes: int

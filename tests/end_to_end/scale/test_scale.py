@@ -37,7 +37,7 @@ LOOK_S = 2.0
 
 @dataclass
 class Story:
-    """What happened: the run that was killed with so many processes, and Prefect's runs with what they logged."""
+    """The run that was killed with so many processes, and all of Prefect's runs with what they logged."""
 
     cluster: Cluster
     database: Postgres
@@ -90,7 +90,7 @@ def _recipe(root: Path, model: str) -> str:
 
 
 def _told(cluster: Cluster, database: Postgres, s3: str) -> Story:
-    for name in ("near", "far"):
+    for name in ("mlflow", "near", "far"):
         cluster.start(name)
     with PrefectApi(cluster.prefect) as api:
         api.pause("reconcile/edgewright")  # the watcher alone starts runs

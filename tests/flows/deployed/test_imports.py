@@ -1,4 +1,4 @@
-"""What a run imports before it is at work, and before its checks: each library costs it a second or more."""
+"""Imports of a run before it is at work, and before its checks: each library costs it a second or more."""
 
 import subprocess
 import sys
@@ -17,13 +17,13 @@ def loaded_by(module: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def before_it_is_at_work() -> set[str]:
-    """What a worker's child loads to find the flow."""
+    """Return what a worker's child loads to find the flow."""
     return loaded_by("flows.deployed")
 
 
 @pytest.fixture(scope="module")
 def before_its_checks() -> set[str]:
-    """What the flow loads before it checks recipe, workload and version."""
+    """Return what the flow loads before it checks recipe, workload and version."""
     return loaded_by("flows.compress")
 
 
