@@ -83,6 +83,16 @@ class _Loader(yaml.SafeLoader):
         return 1
 
 
+class _QuickLoader(_Loader):
+    """Loader whose events are libyaml's, several times as fast: a plan reads many recipes."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__("")
+        parser = yaml.CSafeLoader(stream)
+        for name in ("check_event", "peek_event", "get_event"):
+            setattr(self, name, getattr(parser, name))
+
+
 _Loader.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
 
 
@@ -113,7 +123,11 @@ def load_yaml(path: Path) -> Any:
 
     Raises OSError or ValueError for what is no file of text, yaml.YAMLError for what is no YAML.
     """
-    return yaml.load(_read(path), Loader=_Loader)
+    text = _read(path)
+    try:
+        return yaml.load(text, Loader=_QuickLoader if yaml.__with_libyaml__ else _Loader)
+    except yaml.YAMLError:  # people get the words of the other parser, which name more
+        return yaml.load(text, Loader=_Loader)
 
 
 def _read(path: Path) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deployments.errors import ConfigurationError
-from flows.decision_commands import anchor, looks
+from flows.decision_commands import anchor, hold, looks, rollback_command
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.prefect_api import start_prefect
@@ -36,6 +36,8 @@ gates = typer.Typer(help="Look at gates.", no_args_is_help=True)
 app.add_typer(gates, name="gates")
 app.add_typer(anchor, name="anchor")
 app.add_typer(looks, name="looks")
+app.add_typer(hold, name="hold")
+app.command("rollback")(rollback_command)
 app.command("watch")(watch_command)
 app.command("up")(up_command)
 app.command("down")(down_command)

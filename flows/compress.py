@@ -56,7 +56,7 @@ def answer_version(
     with workspace.scratch(), workspace.exclusive(model):
         Runs(workspace.tracking_uri, model).close_dead()
         known = standing_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
-        older = () if back else superseded(job, known.asked)
+        older = superseded(job, known.asked, back=back)
         asked = tuple(device for device in known.asked if device.name not in {each.device for each in older})
         if not asked:
             return _answered_before(job, known, older)

@@ -1,4 +1,4 @@
-"""Commands for decisions of named persons about gates: `edgewright anchor` and `edgewright looks`."""
+"""Commands for decisions of named persons: `edgewright anchor`, `looks`, `hold` and `rollback`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +13,11 @@ anchor = typer.Typer(
     help="Look at the release that cumulative margins are held against, and move it.", no_args_is_help=True
 )
 looks = typer.Typer(help="Look at how worn the test rows are, and grant further looks.", no_args_is_help=True)
+hold = typer.Typer(help="Look at the versions that are held back from a device, and lift a hold.", no_args_is_help=True)
 console = Console()
 ByOption = Annotated[str, typer.Option(help="Who answers for it.")]
+ModelArgument = Annotated[str, typer.Argument(help="Name of the registered model.")]
+DeviceOption = Annotated[str, typer.Option(help="Device class.")]
 RecipeArgument = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="Path of a recipe, or the name of a shipped one.")
 ]
@@ -72,3 +75,47 @@ def grant_looks(
     from flows.decisions import grant_further
 
     console.print(escape(grant_further(recipe, looks, by=by, reason=reason)), soft_wrap=True)
+
+
+def rollback_command(
+    model: ModelArgument,
+    device: DeviceOption,
+    by: ByOption,
+    reason: Annotated[str, typer.Option(help="Why the deployed version is left.")],
+    to: Annotated[str | None, typer.Option(help="Upstream version to go back to; the one before if not given.")] = None,
+) -> None:
+    """Publish what was deployed before, as a new release, and hold the version that is left.
+
+    The file and its verdict are those of then: nothing is trained or judged. Said once more, it goes further back.
+    Neither watcher nor schedule publishes the held version on this device, until its hold is lifted or a newer comes.
+    """
+    prepare(HOME)
+    from flows.console import show_progress
+    from flows.decisions import roll_back_to
+
+    show_progress(console)
+    console.print(escape(roll_back_to(model, device, to, by=by, reason=reason)), soft_wrap=True)
+
+
+@hold.command("show")
+def show_hold(model: ModelArgument, device: DeviceOption) -> None:
+    """Show the versions that are held back from a device, by whom, when and why."""
+    prepare(HOME)
+    from flows.decisions import holds_of
+
+    console.print(escape(holds_of(model, device)), soft_wrap=True)
+
+
+@hold.command("lift")
+def lift_hold(
+    model: ModelArgument,
+    device: DeviceOption,
+    by: ByOption,
+    reason: Annotated[str, typer.Option(help="Why the version may be published again.")],
+    version: Annotated[str | None, typer.Option(help="Only this upstream version.")] = None,
+) -> None:
+    """Let watcher, schedule and persons publish a held version again; the newest one is asked for at the next look."""
+    prepare(HOME)
+    from flows.decisions import lift_holds
+
+    console.print(escape(lift_holds(model, device, version, by=by, reason=reason)), soft_wrap=True)

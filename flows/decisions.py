@@ -6,10 +6,10 @@ from pathlib import Path
 from flows.terminal_tables import Column, Row, TerminalTable
 from quality_gates.approval import check_words
 from quality_gates.errors import ApprovalError
-from tasks.delivery import approve_version
+from tasks.delivery import approve_version, lift_hold, roll_back
 from tasks.errors import RegistryError
 from tasks.outcomes import DeviceOutcome
-from tasks.registry import EdgeModels, Grant, LookBudget, LookLedger, TakenLook, Upstream, spent
+from tasks.registry import EdgeModels, Grant, LookBudget, LookLedger, TakenLook, Upstream, spent, standing_holds
 from tasks.selection import ledger_of
 from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
@@ -51,6 +51,33 @@ def move_anchor(model: str, device: str, release: int, *, by: str, reason: str) 
     models, day = _edge_models(model), f"{datetime.now(UTC):%Y-%m-%d}"
     moved = models.set_anchor(device, release, by=by.strip(), when=day, reason=reason.strip())
     return f"{device}: {moved.sentence}."
+
+
+def roll_back_to(model: str, device: str, version: str | None, *, by: str, reason: str) -> str:
+    """Publish an earlier release once more; return in words what is deployed and what is held."""
+    workspace = Workspace.from_environment()
+    edge = roll_back(workspace, model, device, to=version, by=by, reason=reason)
+    held = "".join(f" {hold}" for hold in _holds(model, device))
+    return f"{device}: release {edge.release} of version {edge.source_version} is deployed.{held}"
+
+
+def holds_of(model: str, device: str) -> str:
+    """Return in words which versions are held back from a device, by whom, when and why."""
+    return f"{device}: {' '.join(_holds(model, device)) or 'no version is held.'}"
+
+
+def lift_holds(model: str, device: str, version: str | None, *, by: str, reason: str) -> str:
+    """Lift the hold of a version, or of all; return in words what may be published again."""
+    workspace = Workspace.from_environment()
+    lifted = lift_hold(workspace, model, device, version=version, by=by, reason=reason)
+    return f"{device}: version {', '.join(hold.version for hold in lifted)} may be published again."
+
+
+def _holds(model: str, device: str) -> list[str]:
+    models = _edge_models(model)
+    deployed = models.deployed(device)
+    standing = standing_holds(models.holds(device), None if deployed is None else deployed.source_version)
+    return [f"{hold.sentence[0].upper()}{hold.sentence[1:]}." for hold in standing]
 
 
 def looks_table(recipe: Path) -> TerminalTable:

@@ -45,6 +45,10 @@ class Overtaken(SystemFailure):
     """Another release was deployed after the gates had looked at what was deployed: it is to be judged again."""
 
 
+class Held(SystemFailure):  # names a state, which a person can change
+    """A person holds the version back on a device: that is true of today and says nothing about the version."""
+
+
 class EmulatorError(EdgewrightError):
     """An emulator could not be prepared."""
 

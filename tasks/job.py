@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,26 @@ PIPELINE = ("model_compression", "quality_gates", "edge_runtime", "deployments",
 
 
 @dataclass(frozen=True)
+class UserCode:
+    """The digests of a workload and of custom metrics: with all that they import, and of what people wrote alone."""
+
+    workload: str
+    question: str
+    metrics: str
+    written_metrics: str
+
+    @classmethod
+    def of(cls, workload: Workload, reference: str, metrics: Mapping[str, CustomMetric]) -> "UserCode":
+        """Read the source files; `reference` is the workload as recipes name it."""
+        return cls(
+            code_digest(workload, reference),
+            question_digest(workload, reference),
+            custom_metrics_digest(metrics),
+            written_metrics_digest(metrics, package_of(reference)),
+        )
+
+
+@dataclass(frozen=True)
 class Job:
     """One run of `compress`: the version, the recipe for it, and its data.
 
@@ -55,6 +74,7 @@ class Job:
     asked: tuple[DeviceProfile, ...] | None = None
     again: bool = False
     cause: str = ""  # why the run was started, in words
+    code: "UserCode | None" = None  # where it was read before
 
     @property
     def devices(self) -> tuple[DeviceProfile, ...]:
@@ -96,12 +116,23 @@ class Job:
 
     @cached_property
     def run_key(self) -> str:
-        """Digest of everything that all devices' answers depend on; the devices' own profiles do not count."""
-        return run_key(self.identity, self.recipe, self.workload, self.data)
+        """Digest of everything whose change asks for a new answer on every device.
+
+        That is the registered model, the recipe without its devices, the workload with what it imports, its data, the
+        custom metrics, the pipeline's code and its libraries.
+        """
+        below = {
+            "workload": self.user_code.workload,
+            "functions": self.user_code.metrics,
+            "code": code_digests(PIPELINE),
+            "libraries": libraries(),
+        }
+        return digest_of({"question": self._question, "below": below})[:32]
 
     def device_key(self, device: DeviceProfile) -> str:
-        """Return the digest of everything that one device's answer depends on."""
-        return device_key(self.run_key, device, self.workspace.home)
+        """Return the digest of a run key, a device's profile, and the CPU and the emulator that answer for it here."""
+        profile = device.model_dump(mode="json")
+        return digest_of({"shared": self.run_key, "device": profile, **cpu_parts(device, self.workspace.home)})[:32]
 
     def question_key(self, device: DeviceProfile) -> str:
         """Return the digest of what people decide on for one device: model, recipe, workload, data and profile.
@@ -113,20 +144,32 @@ class Job:
 
     @cached_property
     def _question(self) -> dict[str, Any]:
-        return _question(self.identity, self.recipe, self.workload, self.data)
+        """What people decide on, on every device; keys that only say when to run are no part of it."""
+        keys = {name: value for name, value in stated(self.recipe).items() if name not in {"devices", *WHEN}}
+        return {
+            "identity": self.identity,
+            "recipe": keys,
+            "workload": self.user_code.question,
+            "data": dict(self.data),
+            "functions": self.user_code.written_metrics,
+        }
+
+    @cached_property
+    def user_code(self) -> "UserCode":
+        """The digests of what the recipe names of the user's code."""
+        return self.code or UserCode.of(self.workload, self.recipe.workload, self.functions)
 
     @cached_property
     def parts(self) -> dict[str, str]:
         """The parts of the key that all devices share, by name."""
-        metrics = custom_metrics_digest(self.functions)
         named = "data_version" in self.data
         rows = {f"rows/{name}": value[:SHORT] for name, value in self.data.items()}
         return {
             "model": digest_of(self.identity)[:SHORT],
             **recipe_parts(self.recipe),
-            "workload": code_digest(self.workload, self.recipe.workload)[:SHORT],
+            "workload": self.user_code.workload[:SHORT],
             **({"data version": digest_of(self.data)[:SHORT]} if named else rows),
-            "metrics": metrics[:SHORT],
+            "metrics": self.user_code.metrics[:SHORT],
             "edgewright": digest_of(code_digests(PIPELINE))[:SHORT],
             **{f"library/{name}": version for name, version in libraries().items()},
         }
@@ -226,37 +269,3 @@ def right_answers(workload: Workload, split: Split) -> np.ndarray | None:
         f"expected right answers for targets of shape {split.targets.shape}",
         "correct Workload.right_answers",
     )
-
-
-def run_key(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> str:
-    """Return the digest of everything whose change asks for a new answer on every device.
-
-    That is the registered model, the recipe without its devices, the workload with what it imports, its data, the
-    custom metrics, the pipeline's code and its libraries.
-    """
-    below = {
-        "workload": code_digest(workload, recipe.workload),
-        "functions": custom_metrics_digest(load_custom_metrics(recipe.gates)),
-        "code": code_digests(PIPELINE),
-        "libraries": libraries(),
-    }
-    return digest_of({"question": _question(identity, recipe, workload, data), "below": below})[:32]
-
-
-def _question(identity: str, recipe: Recipe, workload: Workload, data: Mapping[str, str]) -> dict[str, Any]:
-    """Return what people decide on, on every device; keys that only say when to run are no part of it."""
-    keys = {name: value for name, value in stated(recipe).items() if name not in {"devices", *WHEN}}
-    metrics = load_custom_metrics(recipe.gates)
-    return {
-        "identity": identity,
-        "recipe": keys,
-        "workload": question_digest(workload, recipe.workload),
-        "data": dict(data),
-        "functions": written_metrics_digest(metrics, package_of(recipe.workload)),
-    }
-
-
-def device_key(shared: str, device: DeviceProfile, home: Path) -> str:
-    """Return the digest of a run key, a device's profile, and the CPU and the emulator that answer for it here."""
-    profile = device.model_dump(mode="json")
-    return digest_of({"shared": shared, "device": profile, **cpu_parts(device, home)})[:32]

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+from deployments.custom_metrics import CustomMetric, load_custom_metrics
 from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from tasks.answer_parts import AnswerKeys
 from tasks.delivery import is_in_place
-from tasks.job import Job
+from tasks.job import Job, UserCode
 from tasks.registry import RegistryView
 from tasks.selection import next_look, withheld
 from tasks.workspace import Workspace
@@ -31,6 +32,7 @@ class ReadWorkloads:
     def __init__(self, view: RegistryView, workspace: Workspace) -> None:
         self.view, self.workspace = view, workspace
         self._data = cache(self._read)
+        self._code = cache(self._read_code)
 
     def of(self, recipe: Recipe) -> "RecipeDepths":
         """Return what is known of a recipe beyond the registry; nothing is read before it is asked for."""
@@ -40,12 +42,19 @@ class ReadWorkloads:
         """Return the job that a run would have. Raises ConfigurationError for a workload that cannot be read."""
         data = self._data(recipe.workload)
         sample = data.sample if recipe.representativeness else None
-        identity = self.view.identities.get((recipe.model, version), "")
-        return Job(recipe.model, version, recipe, data.workload, data.splits, self.workspace, sample, identity)
+        metrics = load_custom_metrics(recipe.gates)
+        return Job(
+            recipe.model, version, recipe, data.workload, data.splits, self.workspace, sample,
+            self.view.identities.get((recipe.model, version), ""),
+            code=self._code(recipe.workload, tuple(metrics.items())),
+        )  # fmt: skip
 
     def _read(self, workload: str) -> _Data:
         loaded = load_workload(workload)
         return _Data(loaded, read_splits(loaded))
+
+    def _read_code(self, workload: str, metrics: tuple[tuple[str, CustomMetric], ...]) -> UserCode:
+        return UserCode.of(self._data(workload).workload, workload, dict(metrics))
 
 
 class RecipeDepths:

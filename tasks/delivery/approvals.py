@@ -101,7 +101,7 @@ def with_recorded_approval(context: DeviceContext, file: Path, verdict: Verdict)
     try:
         _check_approved_is_deployed(context)
         today = datetime.now(UTC).date()
-        again = reinstate(verdict, _read_approval(found), run_key=context.key, file=model_digest(file), on=today)
+        again = reinstate(verdict, read_approval(found), run_key=context.key, file=model_digest(file), on=today)
     except ApprovalError as error:
         logger.warning("%s: version %s was approved before, which does not count: %s", device.name, job.version, error)
         return verdict
@@ -110,7 +110,8 @@ def with_recorded_approval(context: DeviceContext, file: Path, verdict: Verdict)
 
 
 def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> DeviceOutcome:
-    recipe, line, runs = _recipe(recorded), recorded.line, recorded.runs
+    line, runs = recorded.line, recorded.runs
+    device = recorded_device(runs, recorded.candidate, line.device)
     content = _approved(recorded, verdict)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         publication = Publication(
@@ -123,7 +124,7 @@ def _publish(workspace: Workspace, recorded: Recorded, verdict: Verdict) -> Devi
             anchor=line.anchor,
         )
         _record_approval(runs, recorded.run, verdict)
-        edge = put_in_place(workspace, _device(recipe, recorded), publication)
+        edge = put_in_place(workspace, device, publication)
     after = line.approved(verdict, edge.release)
     _tell(workspace, recorded, content, after)
     logger.warning("%s: version %s was published against its gates. %s", line.device, line.version, verdict.headline)
@@ -208,10 +209,14 @@ def _named(version: str | None) -> str:
     return f"a model of version {version}" if version else "nothing"
 
 
-def _recipe(recorded: Recorded) -> Recipe:
-    run, expected = recorded.run, recorded.candidate.lineage.recipe_digest
+def recorded_device(runs: Runs, candidate: Candidate, device: str) -> DeviceProfile:
+    """Return the device profile that a candidate was judged under, from the recipe that is kept with its run.
+
+    Raises RegistryError or ApprovalError where the recipe has another form, or is another one.
+    """
+    run, expected = candidate.run, candidate.lineage.recipe_digest
     try:
-        recipe = Recipe.model_validate_json(recorded.runs.read_text(run, RECIPE))
+        recipe = Recipe.model_validate_json(runs.read_text(run, RECIPE))
     except ValidationError as error:
         raise RegistryError(
             f"run {run}: expected a recipe.json of this release of Edgewright, got another form "
@@ -222,11 +227,7 @@ def _recipe(recorded: Recorded) -> Recipe:
             f"run {run}: expected the recipe with digest {expected}, got {recipe.digest}; its recipe.json was changed: "
             f"{COMPRESS_AGAIN}"
         )
-    return recipe
-
-
-def _device(recipe: Recipe, recorded: Recorded) -> DeviceProfile:
-    return next(device for device in recipe.devices if device.name == recorded.line.device)
+    return next(profile for profile in recipe.devices if profile.name == device)
 
 
 def _record_approval(runs: Runs, run: str, verdict: Verdict) -> None:
@@ -234,7 +235,8 @@ def _record_approval(runs: Runs, run: str, verdict: Verdict) -> None:
     runs.text(run, APPROVAL, verdict.model_dump_json(include={"approval"}, indent=2))
 
 
-def _read_approval(text: str) -> Approval:
+def read_approval(text: str) -> Approval:
+    """Read an approval as it is kept with a run. Raises ApprovalError for another form."""
     try:
         return Approval.model_validate(json.loads(text)["approval"])
     except (ValueError, KeyError, TypeError, ValidationError) as error:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from edge_runtime.bundle import (
     APPROVAL,
+    Bundle,
     BundleError,
     Manifest,
     RuntimeRange,
@@ -94,6 +95,9 @@ class Destination(Protocol):
     def holds(self, model: str, device: str, release: int) -> bool:
         """Tell whether the whole bundle of a release is there, every byte of it as it was written."""
 
+    def fetch(self, model: str, device: str, release: int, folder: Path) -> Path | None:
+        """Copy the model of a release's whole bundle into a folder; return its graph, None where there is none."""
+
 
 @dataclass(frozen=True)
 class FolderDestination(FolderClaims):
@@ -138,16 +142,33 @@ class FolderDestination(FolderClaims):
 
     def holds(self, model: str, device: str, release: int) -> bool:
         """Verify the bundle whose lineage names the release."""
+        return self._verified(model, device, release) is not None
+
+    def fetch(self, model: str, device: str, release: int, folder: Path) -> Path | None:
+        """Copy the model of the verified bundle whose lineage names the release."""
+        bundle = self._verified(model, device, release)
+        return None if bundle is None else copied_model(bundle, folder)
+
+    def _verified(self, model: str, device: str, release: int) -> Bundle | None:
+        """Return the whole bundle whose lineage names the release."""
         found = [Path(address) for address in self.bundles(model, device)]
-        return any(_release_of(folder) == str(release) and _is_intact(folder) for folder in found)
+        named = (_intact(folder) for folder in found if _release_of(folder) == str(release))
+        return next((bundle for bundle in named if bundle is not None), None)
 
 
-def _is_intact(folder: Path) -> bool:
+def copied_model(bundle: Bundle, folder: Path) -> Path:
+    """Copy the files of a bundle's model into a folder under their names, and return its graph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for blob in bundle.manifest.blobs:
+        shutil.copyfile(bundle.blob_path(blob.name), folder / blob.name)
+    return folder / bundle.manifest.entry
+
+
+def _intact(folder: Path) -> Bundle | None:
     try:
-        verify_bundle(folder)
+        return verify_bundle(folder)
     except BundleError:
-        return False
-    return True
+        return None
 
 
 def _release_of(folder: Path) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from deployments.device import DeviceProfile
-from tasks.delivery.publication import is_in_place, is_older, older_than
+from tasks.delivery.publication import held, is_in_place, is_older, older_than
 from tasks.job import Job
 from tasks.registry import Answers, EdgeModels, RecordedAnswer, Runs
 from tasks.reporting import DeviceFailure, DeviceOutcome, read_line
@@ -34,9 +34,9 @@ def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = 
     """Look up the answer of each device of the recipe; with `again` none counts.
 
     A published answer stands only while the destination holds the bundle of the release, or a later release was
-    deployed. With `back`, it stands only while the release is the deployed one. One that was refused stands with `back`
-    too, and on its answers whatever the toolchain is now; one for which the test rows were worn stands until looks are
-    left.
+    deployed. Where a person rolled back from it, it does not: holds say then what may be published. With `back`, it
+    stands only while the release is the deployed one. One that was refused stands with `back` too, and on its answers
+    whatever the toolchain is now; one for which the test rows were worn stands until looks are left.
     """
     devices, failures, asked = [], [], []
     for device in job.recipe.devices:
@@ -50,18 +50,26 @@ def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = 
     return KnownAnswers(tuple(devices), tuple(failures), tuple(asked))
 
 
-def superseded(job: Job, devices: Sequence[DeviceProfile]) -> tuple[DeviceFailure, ...]:
-    """Return the devices on which a newer version is deployed, each with the sentence that says how to go back.
+def superseded(job: Job, devices: Sequence[DeviceProfile], *, back: bool = False) -> tuple[DeviceFailure, ...]:
+    """Return the devices that a person holds the version back from, or that have a newer one, each with a sentence.
 
-    That is true of today and not of the version, so it is said before any work, and never recorded for the device.
+    `back` lets an older version replace a newer one; a hold is lifted by name alone. All of that is true of today and
+    not of the version, so it is said before any work, and never recorded for the device.
     """
-    models, found = EdgeModels(job.workspace.tracking_uri, job.model), []
-    for device in devices:
-        now = models.deployed(device.name)
-        if now is not None and is_older(job.version, now):
-            sentence = older_than(job.model, job.version, now)
-            found.append(DeviceFailure(device=device.name, sentence=sentence, asked_again=False))
-    return tuple(found)
+    models = EdgeModels(job.workspace.tracking_uri, job.model)
+    told = {device.name: _in_the_way(job, models, device.name, back=back) for device in devices}
+    return tuple(
+        DeviceFailure(device=name, sentence=sentence, asked_again=False) for name, sentence in told.items() if sentence
+    )
+
+
+def _in_the_way(job: Job, models: EdgeModels, device: str, *, back: bool) -> str:
+    """Return why a version is not for a device today; empty where it is."""
+    hold = models.hold_on(device, job.version)
+    if hold is not None:
+        return held(job.model, device, hold)
+    now = None if back else models.deployed(device)
+    return older_than(job.model, job.version, now) if now is not None and is_older(job.version, now) else ""
 
 
 def _standing(job: Job, runs: Runs, device: DeviceProfile, *, back: bool) -> DeviceOutcome | DeviceFailure | None:
@@ -106,6 +114,8 @@ def _is_there(job: Job, device: DeviceProfile, line: DeviceOutcome, *, back: boo
     deployed = EdgeModels(job.workspace.tracking_uri, job.model).deployed(device.name)
     if deployed is None or line.release is None:
         return False
-    if deployed.release != line.release:
-        return deployed.release > line.release and not back
+    rollback = deployed.rollback
+    if line.release not in (deployed.release, rollback.restored if rollback else None):
+        left = rollback is not None and int(line.version) >= int(deployed.source_version)
+        return deployed.release > line.release and not back and not left
     return is_in_place(job.workspace, device, job.model, deployed.release)

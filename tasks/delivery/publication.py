@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
 from tasks.delivery.destinations import RELEASE, BundleContent, Destination, FolderDestination
 from tasks.delivery.releases import Releases, named
-from tasks.errors import AnchorLost, Overtaken, PublishError
+from tasks.errors import AnchorLost, Held, Overtaken, PublishError
 from tasks.measurement import session_settings
 from tasks.registry import (
     AGAIN_S,
@@ -31,6 +31,8 @@ from tasks.registry import (
     Candidate,
     EdgeModels,
     EdgeVersion,
+    Hold,
+    Rollback,
     was_away,
 )
 from tasks.upstream import DeviceContext
@@ -45,7 +47,7 @@ class Publication:
 
     `against` is the number of the release that was deployed when the gates decided, None for nothing. `back` permits an
     older version to replace a newer one, as a deliberate way back. `anchor` is the number of the release that
-    cumulative margins were held against.
+    cumulative margins were held against. `rollback` is a person's, whom no gate, anchor or hold is in the way.
     """
 
     verdict: Verdict
@@ -56,6 +58,17 @@ class Publication:
     against: int | None
     back: bool = False
     anchor: int | None = None
+    rollback: Rollback | None = None
+
+    @property
+    def holder(self) -> str:
+        """The name under which its release number is claimed."""
+        return self.candidate.holder if self.rollback is None else self.rollback.holder(self.candidate)
+
+    @property
+    def lineage(self) -> dict[str, str]:
+        """The origin of its candidate, and the rollback that it is published by."""
+        return asdict(self.candidate.lineage) | ({} if self.rollback is None else self.rollback.lineage)
 
 
 @task(
@@ -66,7 +79,8 @@ def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
     """Write the bundle into the destination and move the aliases; returns the release.
 
     Raises PublishError unless the verdict lets it through and the file is the one that was judged; Overtaken where
-    another release or a newer version is deployed by now, or the anchor was moved. Safe to repeat.
+    another release or a newer version is deployed by now, or the anchor was moved; Held where a person holds the
+    version back. Safe to repeat.
     """
     return put_in_place(context.job.workspace, context.device, publication)
 
@@ -74,18 +88,21 @@ def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
 def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publication) -> EdgeVersion:
     """Publish a judged candidate for a device class; as `publish`.
 
-    Each model file has exactly one published bundle: one with another decision, such as a newer approval, replaces it.
+    Each release has exactly one published bundle: one with another decision, such as a newer approval, replaces it.
     """
-    candidate, destination = publication.candidate, _destination(workspace)
-    origin = candidate.lineage
+    candidate, origin = publication.candidate, publication.candidate.lineage
     _check(f"{origin.source_model} version {origin.source_version} on {device.name}", publication)
-    models = EdgeModels(workspace.tracking_uri, origin.source_model)
-    releases = Releases(destination, models, device.name)
+    releases = releases_of(workspace, device, EdgeModels(workspace.tracking_uri, origin.source_model))
+    releases.recover()
+    publication = _as_deployed(publication, releases.models.deployed(device.name))
     number = _number(releases, publication)
     with releases.given_up_on_error(number):
-        bundle = destination.write(_content(device, publication, number))  # whole, before anything names it
-        edge = releases.finish(candidate, number, publication.description, publication.tags)
-    destination.supersede(bundle)
+        _check_hold(releases, publication)  # under the claim, which a rollback waits for
+        bundle = releases.destination.write(_content(device, publication, number))  # whole, before anything names it
+        edge = releases.finish(candidate, publication.holder, number, publication.description, publication.tags)
+    releases.destination.supersede(bundle)
+    if publication.rollback is None:
+        _lift_older(releases, edge)
     logger.info(
         "%s: published version %s as release %d, %s", device.name, origin.source_version, number, Path(bundle).name[:12]
     )
@@ -94,7 +111,7 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
 
 def recover(context: DeviceContext) -> None:
     """Complete or clear away what a killed publication left on a device class."""
-    Releases(_destination(context.job.workspace), context.edge_models, context.device.name).recover()
+    releases_of(context.job.workspace, context.device, context.edge_models).recover()
 
 
 def is_in_place(workspace: Workspace, device: DeviceProfile, model: str, release: int) -> bool:
@@ -102,22 +119,59 @@ def is_in_place(workspace: Workspace, device: DeviceProfile, model: str, release
     return _destination(workspace).holds(model, device.name, release)
 
 
+def releases_of(workspace: Workspace, device: DeviceProfile, models: EdgeModels) -> Releases:
+    """Return the releases of a model for a device class, at the place that its devices take bundles from."""
+    return Releases(_destination(workspace), models, device.name)
+
+
 def _destination(workspace: Workspace) -> Destination:
     """Return the place that devices take bundles from."""
     return FolderDestination(workspace.target)
 
 
+def _as_deployed(publication: Publication, deployed: EdgeVersion | None) -> Publication:
+    """Return the publication with the rollback by which its candidate is deployed already, so that it stays that."""
+    if deployed is None or publication.rollback is not None or not deployed.is_of(publication.candidate):
+        return publication
+    return replace(publication, rollback=deployed.rollback)
+
+
 def _number(releases: Releases, publication: Publication) -> int:
     """Return the number to publish under: the candidate's own where it is deployed already, else the next one."""
-    candidate = publication.candidate
-    releases.recover()
     deployed = releases.models.deployed(releases.device)
-    if deployed is not None and deployed.is_of(candidate):
-        kept = releases.keep(candidate, deployed.release)
-        return deployed.release if kept else releases.take(candidate, deployed.release)
-    _check_newer(publication, deployed)
-    _check_anchor(releases, publication, deployed)
-    return releases.take(candidate, publication.against)
+    if deployed is not None and deployed.is_of(publication.candidate) and deployed.rollback == publication.rollback:
+        kept = releases.keep(publication.holder, deployed.release)
+        return deployed.release if kept else releases.take(publication.holder, deployed.release)
+    if publication.rollback is None:
+        _check_newer(publication, deployed)
+        _check_anchor(releases, publication, deployed)
+    return releases.take(publication.holder, publication.against)
+
+
+def _check_hold(releases: Releases, publication: Publication) -> None:
+    """Raise Held where a person holds the version back; only a person's rollback publishes what is held."""
+    origin = publication.candidate.lineage
+    hold = None if publication.rollback else releases.models.hold_on(releases.device, origin.source_version)
+    if hold is not None:
+        raise Held(held(origin.source_model, releases.device, hold))
+
+
+def held(model: str, device: str, hold: Hold) -> str:
+    """Return the sentence about a version that a person holds back."""
+    return (
+        f"{model} version {hold.version} on {device}: expected a version that nobody holds back, got one that "
+        f"{hold.by} holds since {hold.when} ({hold.reason}); register a newer version, or lift it with edgewright hold "
+        f"lift {model} --device {device}"
+    )
+
+
+def _lift_older(releases: Releases, edge: EdgeVersion) -> None:
+    """Remove the holds of versions older than the one that was published, as they count no more."""
+    for hold in releases.models.holds(releases.device):
+        if int(hold.version) < int(edge.source_version):
+            said = f"version {edge.source_version} came as release {edge.release}"
+            releases.models.lift(releases.device, hold, said)
+            logger.info("%s: version %s is held no more: %s", releases.device, hold.version, said)
 
 
 def _check_newer(publication: Publication, deployed: EdgeVersion | None) -> None:
@@ -160,6 +214,7 @@ def is_older(version: str, deployed: EdgeVersion) -> bool:
 
 def _content(device: DeviceProfile, publication: Publication, number: int) -> BundleContent:
     settings, origin = session_settings(device), publication.candidate.lineage
+    said = _described(publication) | decision_of(publication.verdict)
     session = EdgeModel.load(publication.file, settings)
     return BundleContent(
         model=origin.source_model,
@@ -170,7 +225,7 @@ def _content(device: DeviceProfile, publication: Publication, number: int) -> Bu
         outputs=session.outputs,
         session=settings,
         onnxruntime=RuntimeRange.measured_with(publication.candidate.onnxruntime),
-        lineage=asdict(origin) | _described(publication) | decision_of(publication.verdict) | {RELEASE: str(number)},
+        lineage=publication.lineage | said | {RELEASE: str(number)},
         files=model_files(publication.file),
         sha256=publication.candidate.file_sha256,
     )

@@ -55,8 +55,8 @@ class Releases:
         self._complete()
         self.destination.sweep(self.models.model, self.device)
 
-    def take(self, candidate: Candidate, against: int | None) -> int:
-        """Claim the next number for a candidate that was held against the release `against`, None for nothing.
+    def take(self, holder: str, against: int | None) -> int:
+        """Claim the next number for a candidate's holder; it was held against the release `against`, None for nothing.
 
         Raises Overtaken where another release is deployed by now.
         """
@@ -69,16 +69,16 @@ class Releases:
             deployed = self.models.deployed(device)  # whoever publishes after this takes the number that follows
             _check_same(model, device, deployed, against)
             number = max([*(claim.release for claim in known), 0 if deployed is None else deployed.release]) + 1
-            if self.destination.claim(model, device, number, candidate.holder):
+            if self.destination.claim(model, device, number, holder):
                 return number
         raise SystemFailure(
             f"{model} on {device}: expected a release number, got none in {ATTEMPTS} attempts, as others took each of "
             "them; run again"
         )
 
-    def keep(self, candidate: Candidate, number: int) -> bool:
+    def keep(self, holder: str, number: int) -> bool:
         """Take the number that a candidate was released under before; False where another holder has it here."""
-        return self.destination.claim(self.models.model, self.device, number, candidate.holder)
+        return self.destination.claim(self.models.model, self.device, number, holder)
 
     @contextmanager
     def given_up_on_error(self, number: int) -> Iterator[None]:
@@ -91,15 +91,17 @@ class Releases:
                 self.destination.sweep(self.models.model, self.device)
             raise
 
-    def finish(self, candidate: Candidate, number: int, description: str, tags: Mapping[str, str]) -> EdgeVersion:
-        """Settle a claim as released and move the aliases.
+    def finish(
+        self, candidate: Candidate, holder: str, number: int, description: str, tags: Mapping[str, str]
+    ) -> EdgeVersion:
+        """Settle a holder's claim as released and move the aliases to its candidate.
 
         Raises Overtaken where it was abandoned meanwhile, or is another holder's by now.
         """
         model, device = self.models.model, self.device
-        if not self.destination.claim(model, device, number, candidate.holder):
+        if not self.destination.claim(model, device, number, holder):
             raise Overtaken(
-                f"{model} on {device}: expected release {number} to be of {candidate.holder} still, got a claim of "
+                f"{model} on {device}: expected release {number} to be of {holder} still, got a claim of "
                 "another; somebody removed the claims in between: run again"
             )
         note = {"candidate": asdict(candidate), "description": description, "tags": dict(tags)}

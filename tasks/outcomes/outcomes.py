@@ -1,7 +1,8 @@
 """Outcomes: the answer to a version, one line per device, and the history of a model's versions made of them."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Self, TypeAlias
 
@@ -10,7 +11,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_runtime.measurement import Figures
 from quality_gates.report import HistoryRow, size
 from quality_gates.verdict import Approval, Verdict, VerdictOutcome
-from tasks.registry import UNDECIDED, Answers, Candidate, EdgeModels, EdgeVersion, RecordedAnswer, Runs
+from tasks.registry import (
+    UNDECIDED,
+    Answers,
+    Candidate,
+    EdgeModels,
+    EdgeVersion,
+    Hold,
+    RecordedAnswer,
+    Runs,
+    standing_holds,
+)
 
 logger = logging.getLogger("edgewright")
 REPORT = "report.html"
@@ -220,14 +231,65 @@ def read_line(recorded: RecordedAnswer) -> DeviceOutcome | None:
 
 
 def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:
-    """Yield (device, the answer to one version there), the earliest answer first; of one device or of all."""
+    """Yield (device, the answer to one version there), the earliest first; of one device or of all.
+
+    A rollback is a row of its own, with the figures of the file that it restored. A version that is held says so.
+    """
     answers = [(recorded, line) for recorded, line in device_answers(runs) if device in (None, line.device)]
-    aliases = {name: _aliases(models, name) for name in dict.fromkeys(line.device for _, line in answers)}
+    places = {name: _Place.of(models, name) for name in dict.fromkeys(line.device for _, line in answers)}
     last = {(line.device, line.release): recorded.run for recorded, line in answers}
+    dated = list[tuple[str, str, HistoryRow]]()
     for recorded, line in answers:
         is_last = last[line.device, line.release] == recorded.run  # a release that lost its bundle is published again
-        now = aliases[line.device].get(line.release, "") if is_last else ""
-        yield line.device, history_row(line, datetime.fromtimestamp(recorded.started / 1000, UTC), now)
+        when = datetime.fromtimestamp(recorded.started / 1000, UTC)
+        row = history_row(line, when, "")
+        row = places[line.device].today(row) if is_last else row
+        dated.append((f"{when:%Y-%m-%d %H:%M:%S}", line.device, row))
+    for name, place in places.items():
+        own = {row.release: row for _, where, row in dated if where == name and row.release is not None}
+        dated += [(row.when, name, row) for row in place.rollbacks(own)]
+    for moment, name, row in sorted(dated, key=lambda each: each[0]):
+        yield name, row.model_copy(update={"when": moment[:16]})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What the registry says today of the releases on a device: aliases and holds by number, and the rollbacks."""
+
+    aliases: Mapping[int | None, Alias]
+    holds: Mapping[int | None, Hold]
+    rolled_back: Sequence[EdgeVersion]
+
+    @classmethod
+    def of(cls, models: EdgeModels, device: str) -> Self:
+        """Read the registry. One version may have been released several times, so numbers tell them apart."""
+        found: dict[Alias, EdgeVersion | None] = {
+            "previous": models.previous(device), "deployed": models.deployed(device),
+        }  # fmt: skip
+        deployed = found["deployed"]
+        holds = standing_holds(models.holds(device), None if deployed is None else deployed.source_version)
+        rolled_back = [edge for edge in models.releases(device) if edge.rollback is not None]
+        return cls(
+            {edge.release: alias for alias, edge in found.items() if edge is not None},
+            {hold.release: hold for hold in holds},
+            sorted(rolled_back, key=lambda edge: edge.release),
+        )
+
+    def today(self, row: HistoryRow) -> HistoryRow:
+        """Return a row with the alias that its release has today, and with the hold of its version."""
+        hold = self.holds.get(row.release)
+        why = row.why if hold is None else f"{hold.sentence}; {row.why}"
+        return row.model_copy(update={"now": self.aliases.get(row.release, ""), "why": why})
+
+    def rollbacks(self, rows: Mapping[int, HistoryRow]) -> Iterator[HistoryRow]:
+        """Yield a row for each rollback; `rows` are those of releases that gates decided, by number."""
+        known = dict(rows)
+        for edge in self.rolled_back:
+            if edge.rollback is None or edge.rollback.restored not in known:
+                continue  # the answer can no longer be read, which was warned of
+            told = {"release": edge.release, "when": edge.rollback.when, "why": edge.rollback.sentence}
+            known[edge.release] = self.today(known[edge.rollback.restored].model_copy(update=told))
+            yield known[edge.release]
 
 
 def until_now(past: Iterable[HistoryRow], current: HistoryRow) -> tuple[HistoryRow, ...]:
@@ -272,9 +334,3 @@ def why(line: DeviceOutcome) -> str:
         approval = line.approval
         return f"approved by {approval.name} until {approval.until} ({approval.reason}), against: {line.reasons[0]}"
     return line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}"
-
-
-def _aliases(models: EdgeModels, device: str) -> dict[int | None, Alias]:
-    """Return the alias that a release has today, by its number: one version may have been released several times."""
-    found: dict[Alias, EdgeVersion | None] = {"previous": models.previous(device), "deployed": models.deployed(device)}
-    return {edge.release: alias for alias, edge in found.items() if edge is not None}

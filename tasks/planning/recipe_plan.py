@@ -9,7 +9,7 @@ from deployments.device import DeviceProfile
 from deployments.recipe import FollowedAlias, Recipe
 from tasks.answer_parts import SOMETHING, AnswerKeys, changed_parts, profile_parts, recipe_parts
 from tasks.planning.wanted_run import DeviceReason, WantedRun, in_one
-from tasks.registry import UNDECIDED, Answered, AnsweredDevice, RegistryView
+from tasks.registry import UNDECIDED, Answered, AnsweredDevice, DeployedRelease, RegistryView
 
 DAY_S = 86_400
 MOST_ATTEMPTS = 5
@@ -100,23 +100,27 @@ class _RecipePlanner:
         version = self.view.aliases.get(self.recipe.model, {}).get(alias)
         if version is None:
             return self._waits(f"the alias {alias} names no version of the model {self.recipe.model}")
-        deployed = {
-            device.name: self.view.deployed_on(self.recipe.model, device.name) for device in self.recipe.devices
-        }
-        known = self._answered(version)
-        asked = []
-        for name, release in deployed.items():
-            own = None if known is None else known.devices.get(name)
-            has_it = release is not None and release.source_version == version
-            if not has_it and (own is None or own.answer in ("published", UNDECIDED)):
-                asked.append(DeviceReason(name, f"the alias {alias} names version {version}"))
+        asked = tuple(device for device in self.recipe.devices if self._lacks(version, device))
         if not asked:
             return self._of_answered(version)
-        newest = max((each.release for each in deployed.values() if each is not None), default=0)
-        back = any(each is not None and int(each.source_version) > int(version) for each in deployed.values())
+        found = (self.view.deployed_on(self.recipe.model, device.name) for device in self.recipe.devices)
+        deployed = [each for each in found if each is not None]
+        newest = max((each.release for each in deployed), default=0)
+        back = any(int(each.source_version) > int(version) for each in deployed)
+        reasons = tuple(DeviceReason(device.name, f"the alias {alias} names version {version}") for device in asked)
         return RecipePlan(
-            self.path, self.recipe, (self._wanted(version, tuple(asked), f"{alias} after {newest}", back=back),)
+            self.path, self.recipe, (self._wanted(version, reasons, f"{alias} after {newest}", back=back),)
         )
+
+    def _lacks(self, version: str, device: DeviceProfile) -> bool:
+        """Tell whether a device has neither a version nor its refusal, and may have it."""
+        deployed, own = (
+            self.view.deployed_on(self.recipe.model, device.name),
+            self._own(self._answered(version), device),
+        )
+        has_it = deployed is not None and deployed.source_version == version
+        is_answered = own is not None and own.answer not in ("published", UNDECIDED)
+        return not (has_it or is_answered or self._is_held(version, device))
 
     def _of_answered(self, version: str) -> RecipePlan:
         """Plan a version that has answers: on each device, for what has changed since; as a whole, for its age."""
@@ -136,16 +140,23 @@ class _RecipePlanner:
         if known is None or allowed is None or days <= allowed:
             return RecipePlan(self.path, self.recipe, (), stands)
         why = f"the answer to version {version} is {days:.0f} days old"
-        wanted = self._wanted(version, self._everywhere(why), f"after {known.ended}", again=True)
+        free = tuple(each for each in self._everywhere(why) if version not in self._held_on(each.device))
+        if not free:
+            return RecipePlan(self.path, self.recipe, (), stands)
+        wanted = self._wanted(version, free, f"after {known.ended}", again=True)
         return RecipePlan(self.path, self.recipe, (wanted,))
 
     def _on_device(self, version: str, device: DeviceProfile, known: Answered | None) -> tuple[bool, str]:
         """Tell whether a device wants an answer, and why, or why it wants none."""
-        own = None if known is None else known.devices.get(device.name)
+        own, deployed = self._own(known, device), self.view.deployed_on(self.recipe.model, device.name)
+        if self._is_held(version, device):
+            return False, f"version {version} is held back"
         if known is None:
             return True, f"recipe {self.recipe.name} has no answer to version {version} yet"
         if own is None:
             return True, "the device is new in the recipe"
+        if own.answer == "published" and deployed is not None and self._had(version, device, deployed):
+            return True, f"version {version} is held no more"
         if self.depths is None:
             parts = {**recipe_parts(self.recipe), **profile_parts(device)}
             changes = changed_parts(own.parts, parts)
@@ -168,7 +179,9 @@ class _RecipePlanner:
         deployed = self.view.deployed_on(self.recipe.model, device.name)
         if deployed is None or own.release is None or deployed.release < own.release:
             return False
-        return deployed.release > own.release or depths.is_there(device, own.release)
+        if own.release in (deployed.release, deployed.restored):
+            return depths.is_there(device, deployed.release)
+        return True
 
     def _standing(self, own: AnsweredDevice) -> str:
         return f"published as release {own.release}" if own.release is not None else own.answer
@@ -182,13 +195,17 @@ class _RecipePlanner:
         return f"recipe {self.recipe.digest} after {ended}"
 
     def _was_left(self, version: str) -> bool:
-        """Tell whether an older version than one that was released is deployed on a device."""
+        """Tell whether a person went back from a version on a device; after a rollback, holds say what it may have."""
         for device in self.recipe.devices:
             deployed = self.view.deployed_on(self.recipe.model, device.name)
-            older = deployed is not None and int(deployed.source_version) < int(version)
-            if older and self.view.was_released(self.recipe.model, device.name, version):
+            if deployed is not None and deployed.restored is None and self._had(version, device, deployed):
                 return True
         return False
+
+    def _had(self, version: str, device: DeviceProfile, deployed: DeployedRelease) -> bool:
+        """Tell whether a device had a version that is newer than what is deployed there."""
+        is_older = int(deployed.source_version) < int(version)
+        return is_older and self.view.was_released(self.recipe.model, device.name, version)
 
     def _is_same(self, known: Answered) -> bool:
         """Tell whether attempts at a version were made under today's keys; without depths nobody knows."""
@@ -200,6 +217,15 @@ class _RecipePlanner:
             f"version {version}: expected an answer, got none in {attempts} attempts; see its runs for the causes, and "
             f"ask again with edgewright compress {model} {version} --recipe {self.path}"
         )
+
+    def _is_held(self, version: str, device: DeviceProfile) -> bool:
+        return version in self._held_on(device.name)
+
+    def _held_on(self, device: str) -> frozenset[str]:
+        return self.view.held_on(self.recipe.model, device)
+
+    def _own(self, known: Answered | None, device: DeviceProfile) -> AnsweredDevice | None:
+        return None if known is None else known.devices.get(device.name)
 
     def _answered(self, version: str) -> Answered | None:
         return self.view.answered(self.recipe.model, version, self.recipe.name)

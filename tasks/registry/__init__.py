@@ -17,7 +17,11 @@ from tasks.registry.edge_versions import (
     OF_WORKLOAD,
     Candidate,
     EdgeVersion,
+    Hold,
     Lineage,
+    ReleasePage,
+    Rollback,
+    standing_holds,
 )
 from tasks.registry.looks import Grant, LookBudget, LookLedger, Spending, TakenLook, spent
 from tasks.registry.runs import NOTE, UNDECIDED, Runs
@@ -43,12 +47,15 @@ __all__ = [
     "EdgeModels",
     "EdgeVersion",
     "Grant",
+    "Hold",
     "Lineage",
     "LookBudget",
     "LookLedger",
     "RecordedAnswer",
     "RegisteredModel",
     "RegistryView",
+    "ReleasePage",
+    "Rollback",
     "Runs",
     "Spending",
     "TakenLook",
@@ -57,5 +64,6 @@ __all__ = [
     "register_upstream",
     "register_webhook",
     "spent",
+    "standing_holds",
     "was_away",
 ]

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.errors import AnchorLost
-from tasks.registry.edge_versions import FILE_DIGEST, EdgeVersion
+from tasks.registry.edge_versions import ANCHOR_TAGS, FILE_DIGEST, EdgeVersion
 
 ANCHOR = "anchor"
 ANCHOR_RECORD = "edgewright.anchor"
-ANCHOR_BY = "edgewright.anchor_by"
-ANCHOR_WHEN = "edgewright.anchor_when"
-ANCHOR_REASON = "edgewright.anchor_reason"
+ANCHOR_BY = f"{ANCHOR_TAGS}by"
+ANCHOR_WHEN = f"{ANCHOR_TAGS}when"
+ANCHOR_REASON = f"{ANCHOR_TAGS}reason"
 
 
 @dataclass(frozen=True)

@@ -4,36 +4,36 @@ A candidate that was judged stays with its run. It gets a version here when it i
 only grows; the aliases name what is deployed, what was before, the reference of the gates, and the anchor.
 """
 
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import mlflow
-import numpy as np
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types import Schema
-from mlflow.types import TensorSpec as MlflowTensor
 
 from edge_runtime.errors import SessionError
-from edge_runtime.model_files import MODEL, check_model, model_files
-from edge_runtime.settings import TensorSpec
+from edge_runtime.model_files import MODEL, check_model
 from tasks.errors import RegistryError, SystemFailure, one_line
 from tasks.registry.anchors import ANCHOR, ANCHOR_RECORD, Anchor, AnchorState
-from tasks.registry.artifacts import check_inside
+from tasks.registry.artifacts import Tensors, as_mlflow_model, check_inside, check_unchanged
 from tasks.registry.client import MISSING, all_pages, client_for, unavailable
 from tasks.registry.edge_versions import (
     FILE_DIGEST,
+    HOLD_LIFTED,
     ONNXRUNTIME,
     RELEASE,
     SOURCE_MODEL,
     WAS_DEPLOYED,
     Candidate,
     EdgeVersion,
+    Hold,
     Lineage,
+    ReleasePage,
+    own_tags,
+    recorded_holds,
+    standing_holds,
 )
 from tasks.registry.runs import Runs
 
@@ -41,7 +41,6 @@ DEPLOYED = "deployed"
 PREVIOUS = "previous"
 REFERENCE = "reference"
 Found = TypeVar("Found")
-Tensors: TypeAlias = tuple[Sequence[TensorSpec], Sequence[TensorSpec]]
 
 
 class EdgeModels:
@@ -114,6 +113,36 @@ class EdgeModels:
                 continue
         return found
 
+    def page(self, edge: EdgeVersion) -> ReleasePage:
+        """Return the candidate that a release was made of, and what its page says of its file and its verdict."""
+        found = self.client.get_model_version(edge.name, edge.version)
+        folder = str(found.source).rstrip("/").rpartition("/")[2]
+        tags = dict(found.tags)
+        candidate = Candidate(edge.lineage, str(found.run_id), folder, edge.file_sha256, tags.get(ONNXRUNTIME, ""))
+        return ReleasePage(candidate, found.description or "", own_tags(tags))
+
+    def holds(self, device: str) -> tuple[Hold, ...]:
+        """Return the recorded holds of a device class, the newest version first, with those that count no more."""
+        model = self._registered_model(device)
+        return () if model is None else recorded_holds(model.tags)
+
+    def hold_on(self, device: str, version: str) -> Hold | None:
+        """Return the hold that keeps an upstream version from a device class; None where it may be published."""
+        held = [hold for hold in self.holds(device) if hold.version == version]
+        deployed = self.deployed(device) if held else None
+        return next(iter(standing_holds(held, None if deployed is None else deployed.source_version)), None)
+
+    def hold(self, device: str, hold: Hold) -> None:
+        """Hold an upstream version; a hold of the same version is replaced."""
+        self.client.set_registered_model_tag(edge_name(self.model, device), hold.tag, hold.record)
+
+    def lift(self, device: str, hold: Hold, why: str | None = None) -> None:
+        """Remove a hold; `why` is kept on the page of the release that was left."""
+        left = next((each for each in self.releases(device) if each.release == hold.release), None)
+        if why is not None and left is not None:
+            self.client.set_model_version_tag(left.name, left.version, HOLD_LIFTED, why)
+        self.client.delete_registered_model_tag(edge_name(self.model, device), hold.tag)
+
     def describe(self, edge: EdgeVersion, description: str, tags: Mapping[str, str]) -> EdgeVersion:
         """Change the description and the tags of a version's page."""
         return self._describe(self.client.get_model_version(edge.name, edge.version), description, tags)
@@ -152,12 +181,12 @@ class EdgeModels:
         from edge_runtime.session import RUNTIME
 
         what = f"{lineage.source_model} version {lineage.source_version}"
-        _check_unchanged(file, expected, what)
+        check_unchanged(file, expected, what)
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             # named by content: another file of the same run must not take the place of one that was judged
             folder = f"model-{expected[:12]}"
-            wrapped = _as_mlflow_model(file, Path(scratch) / "model", tensors)
-            _check_unchanged(wrapped / MODEL, expected, what)
+            wrapped = as_mlflow_model(file, Path(scratch) / "model", tensors)
+            check_unchanged(wrapped / MODEL, expected, what)
             runs.folder(run, wrapped, folder)
         return Candidate(lineage, run, folder, expected, RUNTIME)
 
@@ -307,39 +336,3 @@ class EdgeModels:
 def edge_name(model: str, device: str) -> str:
     """Return the name of the registered model for a device class."""
     return f"{model}-{device}"
-
-
-def _as_mlflow_model(file: Path, folder: Path, tensors: Tensors) -> Path:
-    """Wrap a model as MLflow's onnx flavour; its files stay byte for byte those that ship."""
-    import onnx
-
-    mlflow.onnx.save_model(
-        onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False,
-        signature=_signature_of(tensors),
-    )  # fmt: skip
-    for name, path in model_files(file).items():
-        shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
-    return folder
-
-
-def _signature_of(tensors: Tensors) -> ModelSignature | None:
-    """Return MLflow's signature of inputs and outputs; None where they are not known."""
-    inputs, outputs = tensors
-    return ModelSignature(_schema(inputs), _schema(outputs)) if inputs and outputs else None
-
-
-def _schema(tensors: Sequence[TensorSpec]) -> Schema:
-    sizes = [[-1 if size is None else size for size in tensor.shape] for tensor in tensors]
-    named = zip(tensors, sizes, strict=True)
-    return Schema([MlflowTensor(np.dtype(tensor.dtype), shape, tensor.name) for tensor, shape in named])
-
-
-def _check_unchanged(file: Path, measured: str, what: str) -> None:
-    """Check that a file is still the model that was measured; raises SystemFailure."""
-    try:
-        check_model(file, measured)
-    except SessionError as error:
-        raise SystemFailure(
-            f"{what}: expected to keep the model that was measured, got another. {error} "
-            "Look at the disk and compress the version again"
-        ) from error

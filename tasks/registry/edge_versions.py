@@ -1,7 +1,9 @@
-"""Values of the registry about edge models: where one came from, a judged candidate, and a release."""
+"""Values of the registry about edge models: origin, judged candidate, release, rollback and hold."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 
 from mlflow.entities.model_registry import ModelVersion
 
@@ -20,6 +22,11 @@ NOT_ANSWERED = "none"
 OF_WORKLOAD = ("task", "labels", "preprocessing")
 """Keys of the manifest in which a workload describes itself."""
 NOT_RECORDED = "not recorded"  # of a version that an older release registered
+ANCHOR_TAGS = "edgewright.anchor_"
+"""Beginning of the names of the tags that say who moved the anchor to a release."""
+HOLD = "edgewright.hold."
+"""Beginning of the name of a hold's tag; the upstream version follows."""
+HOLD_LIFTED = "edgewright.hold_lifted"
 
 
 @dataclass(frozen=True)
@@ -60,11 +67,117 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Rollback:
+    """A person's way back from the release `left` to the file of the release `restored`: by whom, when and why."""
+
+    left: int
+    restored: int
+    by: str
+    when: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """The rollback in words."""
+        way = f"from release {self.left} to release {self.restored}"
+        return f"rolled back {way} by {self.by} on {self.when}: {self.reason}"
+
+    @property
+    def lineage(self) -> dict[str, str]:
+        """The rollback under the keys of a bundle's lineage."""
+        return {
+            "rolled_back_from": str(self.left),
+            "restored_release": str(self.restored),
+            "rolled_back_by": self.by,
+            "rolled_back_on": self.when,
+            "rollback_reason": self.reason,
+        }
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The rollback as tags of a registered version."""
+        return {f"edgewright.{name}": text for name, text in self.lineage.items()}
+
+    def holder(self, candidate: Candidate) -> str:
+        """Return the name under which a number is claimed: two rollbacks to one candidate have two."""
+        own = hashlib.sha256(json.dumps(self.lineage, sort_keys=True).encode()).hexdigest()
+        return f"{candidate.holder}-rollback-{own[:16]}"
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> "Rollback | None":
+        """Read the tags of a registered version; None for one that is no rollback."""
+        said = [tags.get(f"edgewright.{name}", "") for name in _ROLLBACK_KEYS]
+        if not (said[0].isdecimal() and said[1].isdecimal()):
+            return None
+        return cls(int(said[0]), int(said[1]), *said[2:])
+
+
+_ROLLBACK_KEYS = tuple(Rollback(0, 0, "", "", "").lineage)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """An upstream version that nothing publishes on a device until a person lifts the hold, or a newer version comes.
+
+    `release` is the one that was left. `is_left` is false until the rollback that put the hold has ended.
+    """
+
+    version: str
+    release: int
+    by: str
+    when: str
+    reason: str
+    is_left: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The hold in words."""
+        return f"version {self.version} is held by {self.by} since {self.when}: {self.reason}"
+
+    @property
+    def tag(self) -> str:
+        """The name of the hold's tag on the registered edge model: each held version has its own."""
+        return f"{HOLD}{self.version}"
+
+    @property
+    def record(self) -> str:
+        """The text of the hold's tag, which one write replaces as a whole."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def ended(self) -> "Hold":
+        """Return the hold after its rollback has ended."""
+        return replace(self, is_left=True)
+
+    @classmethod
+    def of(cls, version: str, record: str) -> "Hold":
+        """Read a tag. One that cannot be read holds the version still: a person put it there."""
+        try:
+            told = json.loads(record)
+            by, when, reason = (str(told[key]) for key in ("by", "when", "reason"))
+            return cls(version, int(told["release"]), by, when, reason, told.get("is_left") is True)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls(version, 0, "a person", "a day", "its record cannot be read", is_left=True)
+
+
+def recorded_holds(tags: Mapping[str, str]) -> tuple[Hold, ...]:
+    """Return the holds among the tags of a registered edge model, the newest version first."""
+    named = {key.removeprefix(HOLD): text for key, text in tags.items() if key.startswith(HOLD)}
+    versions = sorted(filter(str.isdecimal, named), key=int, reverse=True)
+    return tuple(Hold.of(version, named[version]) for version in versions)
+
+
+def standing_holds(holds: Iterable[Hold], deployed: str | None) -> tuple[Hold, ...]:
+    """Return the holds that count where an upstream version is deployed: a newer version than the held one lifts it."""
+    return tuple(hold for hold in holds if deployed is None or int(hold.version) >= int(deployed))
+
+
+@dataclass(frozen=True)
 class EdgeVersion:
     """A release of an edge model, as a version of the registered model.
 
     `passed` is false where it was published against its gates; `approved_until` is then the last day of its approval.
     `answers` names the instruction set that its rows were answered on, and the device's where that is another one.
+    `rollback` is None for one that gates released.
     """
 
     name: str
@@ -75,6 +188,7 @@ class EdgeVersion:
     passed: bool
     approved_until: str | None = None
     answers: str = NOT_RECORDED
+    rollback: Rollback | None = None
 
     @property
     def source_version(self) -> str:
@@ -104,12 +218,28 @@ class EdgeVersion:
                 tags.get(VERDICT) == PASSED,
                 tags.get(APPROVED_UNTIL),
                 tags.get(ANSWERS, NOT_RECORDED),
+                Rollback.of(tags),
             )
         except KeyError as error:
             raise RegistryError(
                 f"{version.name} version {version.version}: expected the tag {error} of an edge model that Edgewright "
                 "registered, got none; move its alias to a version that has it"
             ) from error
+
+
+@dataclass(frozen=True)
+class ReleasePage:
+    """What the registry holds of a release beside its place: its candidate, and its page's description and tags."""
+
+    candidate: Candidate
+    description: str
+    tags: Mapping[str, str]
+
+
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that a release has by its file and verdict; those of its number and its fate are left out."""
+    fate = {RELEASE, WAS_DEPLOYED, HOLD_LIFTED, *(f"edgewright.{name}" for name in _ROLLBACK_KEYS)}
+    return {key: text for key, text in tags.items() if key not in fate and not key.startswith(ANCHOR_TAGS)}
 
 
 def _release_of(text: str | None) -> int:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from tasks.registry.answered import Answered, answered_by
 from tasks.registry.client import all_pages, client_for, unavailable
 from tasks.registry.edge_models import DEPLOYED, edge_name
-from tasks.registry.edge_versions import APPROVED_UNTIL, RELEASE
+from tasks.registry.edge_versions import APPROVED_UNTIL, RELEASE, Rollback, recorded_holds, standing_holds
 from tasks.registry.runs import ANSWER, KEY, MODEL, STAGE, UNDECIDED, VERSION
 from tasks.registry.upstream import identity_of
 
@@ -23,12 +23,14 @@ PAGE = 1000
 class DeployedRelease:
     """The release that is deployed on a device class, and the upstream version that it was made from.
 
-    `approved_until` is the last day of its approval where it was published against its gates.
+    `approved_until` is the last day of its approval where it was published against its gates. `restored` is the earlier
+    release that a person rolled back to by it: holds say then what may be published, and nothing else does.
     """
 
     release: int
     source_version: str
     approved_until: str | None = None
+    restored: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class RegistryView:
     """Versions of models, oldest first, and what there is of each: identities, aliases, answers and releases.
 
     `answers` are by model, version and recipe. `told` are the versions of a model that an older release of Edgewright
-    answered, which kept no such record. `deployed` and `released` are by the name of an edge model: its release that is
-    deployed, and the upstream versions that ever were. A model that nobody registered has no versions.
+    answered, which kept no such record. `deployed`, `released` and `held` are by the name of an edge model: its release
+    that is deployed, the upstream versions that ever were, and those that are held back. A model that nobody registered
+    has no versions.
     """
 
     versions: Mapping[str, tuple[str, ...]]
@@ -47,6 +50,7 @@ class RegistryView:
     told: Mapping[str, frozenset[str]] = field(default_factory=dict)
     deployed: Mapping[str, DeployedRelease] = field(default_factory=dict)
     released: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    held: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, tracking_uri: str, one: str | None = None) -> "RegistryView":
@@ -67,14 +71,16 @@ class RegistryView:
             told = _told(client, versions, answers)
         except MlflowException as error:
             raise unavailable(tracking_uri, error) from error
+        deployed = _deployed(registered, versions)
         return cls(
             versions=_versions(versions),
             aliases={each.name: {alias: str(to) for alias, to in each.aliases.items()} for each in registered},
             identities={(each.name, str(each.version)): identity_of(each) for each in versions},
             answers=answers,
             told=told,
-            deployed=_deployed(registered, versions),
+            deployed=deployed,
             released=_released(versions),
+            held=_held(registered, deployed),
         )
 
     def answered(self, model: str, version: str, recipe: str) -> Answered | None:
@@ -89,6 +95,10 @@ class RegistryView:
     def deployed_on(self, model: str, device: str) -> DeployedRelease | None:
         """Return what is deployed on a device class; None before the first release."""
         return self.deployed.get(edge_name(model, device))
+
+    def held_on(self, model: str, device: str) -> frozenset[str]:
+        """Return the upstream versions that are held back on a device class."""
+        return self.held.get(edge_name(model, device), frozenset())
 
     def was_released(self, model: str, device: str, version: str) -> bool:
         """Tell whether an upstream version was ever released on a device class."""
@@ -140,10 +150,15 @@ def _deployed(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion
     named = ((each.name, str(each.aliases[DEPLOYED])) for each in models if DEPLOYED in each.aliases)
     found = ((name, tags.get((name, version), {})) for name, version in named)
     return {
-        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION], own.get(APPROVED_UNTIL))
+        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION], own.get(APPROVED_UNTIL), _restored(own))
         for name, own in found
         if own.get(RELEASE, "").isdecimal() and own.get(SOURCE_VERSION, "").isdecimal()
     }
+
+
+def _restored(tags: Mapping[str, str]) -> int | None:
+    rollback = Rollback.of(tags)
+    return None if rollback is None else rollback.restored
 
 
 def _released(versions: Iterable[ModelVersion]) -> dict[str, frozenset[str]]:
@@ -152,3 +167,13 @@ def _released(versions: Iterable[ModelVersion]) -> dict[str, frozenset[str]]:
         if SOURCE_VERSION in version.tags:
             made[version.name].add(version.tags[SOURCE_VERSION])
     return {name: frozenset(known) for name, known in made.items()}
+
+
+def _held(models: Iterable[RegisteredModel], deployed: Mapping[str, DeployedRelease]) -> dict[str, frozenset[str]]:
+    holds = {each.name: recorded_holds(each.tags) for each in models}
+    versions = {name: own.source_version for name, own in deployed.items()}
+    return {
+        name: frozenset(hold.version for hold in standing_holds(found, versions.get(name)))
+        for name, found in holds.items()
+        if found
+    }

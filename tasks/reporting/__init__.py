@@ -22,6 +22,7 @@ from tasks.reporting.judged_device import accuracy, device_outcome
 from tasks.reporting.losses import LayerLosses, layer_losses
 from tasks.reporting.planned_gates import DevicePlan, earlier_verdicts, plan_gates
 from tasks.reporting.recording import (
+    LONGEST_DESCRIPTION,
     RECIPE,
     VERDICT,
     decision_tags,
@@ -40,6 +41,7 @@ from tasks.reporting.recording import (
 
 __all__ = [
     "CONTENT",
+    "LONGEST_DESCRIPTION",
     "RECIPE",
     "REPORT",
     "VERDICT",

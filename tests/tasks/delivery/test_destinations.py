@@ -97,6 +97,15 @@ def test_what_differs_in_more_than_its_decision_is_another_release(
     assert set(destination.bundles("m", "bench")) == {bundle, *kept}
 
 
+def test_the_model_of_a_release_is_fetched_from_its_bundle(
+    destination: Destination, file: Path, tmp_path: Path
+) -> None:
+    destination.write(content(file, ORIGIN | {"verdict": "pass", "release": "3"}))
+    fetched = destination.fetch("m", "bench", 3, tmp_path / "fetched")
+    assert fetched is not None and fetched.name == "model.onnx" and fetched.read_bytes() == file.read_bytes()
+    assert destination.fetch("m", "bench", 5, tmp_path / "none") is None
+
+
 def test_whole_bundles_of_one_device_are_listed(case: Case, destination: Destination, file: Path) -> None:
     assert destination.bundles("m", "bench") == []
     first = destination.write(content(file))
@@ -158,7 +167,7 @@ def test_bundles_of_abandoned_releases_are_swept_away(destination: Destination, 
     assert not destination.holds("m", "bench", 2)
 
 
-def test_a_release_with_a_damaged_byte_is_not_held(destination: Destination, file: Path) -> None:
+def test_a_release_with_a_damaged_byte_is_not_held(destination: Destination, file: Path, tmp_path: Path) -> None:
     address = Path(destination.write(content(file, ORIGIN | {"release": "1"})))
     assert destination.holds("m", "bench", 1)
     holder = address if address.is_file() else next((address / "blobs").iterdir())
@@ -166,6 +175,7 @@ def test_a_release_with_a_damaged_byte_is_not_held(destination: Destination, fil
     damaged[damaged.index(file.read_bytes()) + 20] ^= 1
     holder.chmod(0o644)
     holder.write_bytes(damaged)
+    assert destination.fetch("m", "bench", 1, tmp_path / "fetched") is None
     assert not destination.holds("m", "bench", 1)
 
 

@@ -18,54 +18,17 @@ from edge_runtime.files import sha256_of
 from edge_runtime.model_files import model_digest, model_files, weights_of
 from edge_runtime.session import RUNTIME
 from quality_gates.verdict import GateOutcome
-from tasks.delivery import FolderDestination, Publication, publish, recover
+from tasks.delivery import FolderDestination, publish, recover
 from tasks.delivery import releases as protocol
 from tasks.delivery.claims import Claim
 from tasks.errors import Overtaken, PublishError, SystemFailure
-from tasks.job import Job
 from tasks.measurement import measure_on, session_settings
-from tasks.registry import ANSWERS, EdgeModels, EdgeVersion, Runs
+from tasks.registry import EdgeModels, EdgeVersion
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model, portable_model
 from tests.tasks.builders import on, verdict
+from tests.tasks.delivery.counter import Counter
 from tests.tasks.tiny import FEATURES, job
-
-
-class Counter:
-    """A version with a judged candidate, ready to be published."""
-
-    def __init__(self, job: Job, file: Path) -> None:
-        self.job, self.file, self.context = job, file, on(job)
-        self.models = EdgeModels(job.workspace.tracking_uri, job.model)
-        self.destination = FolderDestination(job.workspace.target)
-        runs = Runs(job.workspace.tracking_uri, job.model)
-        run = runs.parent(job.version, job.run_key, f"m v{job.version}", {})
-        self.candidate = self.models.keep(runs, run, file, self.context.lineage, sha256_of(file))
-
-    def publication(self, outcome: GateOutcome = "pass", **changes: Any) -> Publication:
-        judged = verdict(outcome, self.candidate.file_sha256)
-        now = self.deployed()
-        tags = {"edgewright.verdict": outcome, ANSWERS: "avx2"}
-        against = None if now is None else now.release
-        return replace(Publication(judged, self.file, self.candidate, "words", tags, against), **changes)
-
-    def publish(self, outcome: GateOutcome = "pass", **changes: Any) -> EdgeVersion:
-        return publish.fn(self.context, self.publication(outcome, **changes))
-
-    def deployed(self) -> EdgeVersion | None:
-        return self.models.deployed("bench")
-
-    def bundles(self) -> list[Path]:
-        return [Path(address) for address in self.destination.bundles(self.job.model, "bench")]
-
-    def versions(self) -> list[str]:
-        return sorted(read_bundle(bundle).manifest.version for bundle in self.bundles())
-
-    def other(self, version: str, target: Path | None = None) -> "Counter":
-        """Another version of the same model, with another file; `target` makes it another installation's."""
-        workspace = self.job.workspace if target is None else self.job.workspace.model_copy(update={"target": target})
-        file = linear_model(self.file.parent / f"v{version}.onnx", FEATURES, 10 + int(version))
-        return Counter(job(workspace, self.job.model, version), file)
 
 
 @pytest.fixture
@@ -343,11 +306,11 @@ def test_who_lost_the_claim_to_another_publishes_nothing(counter: Counter) -> No
     third, fourth = counter.other("3"), counter.other("4")
     held = protocol.Releases(third.destination, third.models, "bench")
     publication = third.publication()
-    number = held.take(third.candidate, publication.against)
+    number = held.take(third.candidate.holder, publication.against)
     shutil.rmtree(counter.job.workspace.target / ".claims")
     assert fourth.publish().release == number
     with pytest.raises(Overtaken, match="somebody removed the claims"):
-        held.finish(third.candidate, number, "words", publication.tags)
+        held.finish(third.candidate, third.candidate.holder, number, "words", publication.tags)
     deployed = counter.deployed()
     assert deployed is not None and deployed.source_version == "4"
 

@@ -56,7 +56,10 @@ def answered(runs: Runs, *answers: tuple[str, int | None]) -> None:
 
 def told(runs: Runs, deployed: int, previous: int) -> list[tuple[str, int | None, str]]:
     models: Any = SimpleNamespace(
-        deployed=lambda _: SimpleNamespace(release=deployed), previous=lambda _: SimpleNamespace(release=previous)
+        deployed=lambda _: SimpleNamespace(release=deployed, source_version="1"),
+        previous=lambda _: SimpleNamespace(release=previous),
+        holds=lambda _: (),
+        releases=lambda _: [],
     )
     return [(line.version, line.release, line.now) for _, line in history(runs, models)]
 

@@ -52,12 +52,14 @@ def view(recipe: Recipe, *known: Answered, versions: str = "123", **changed: Any
     """A registry with so many versions and these answers; what is published is deployed on each device."""
     edges = [f"{recipe.model}-{device.name}" for device in recipe.devices]
     release, source = changed.pop("deployed", (0, ""))
-    sources = changed.pop("released", source)
+    sources, restored = changed.pop("released", source), changed.pop("restored", None)
+    held = frozenset(changed.pop("held", ""))
     return RegistryView(
         versions={recipe.model: tuple(versions)},
         answers={(recipe.model, each.version): {each.recipe: each} for each in known},
         aliases={recipe.model: changed.pop("aliases", {})},
-        deployed={edge: DeployedRelease(release, source) for edge in edges} if release else {},
+        deployed={edge: DeployedRelease(release, source, restored=restored) for edge in edges} if release else {},
+        held={edges[0]: held},
         released={edge: frozenset(sources) for edge in edges},
         **changed,
     )
@@ -150,6 +152,45 @@ def test_what_a_person_went_back_from_is_left_to_persons(recipe: Recipe) -> None
     left = planned(changed, view(recipe, *known, deployed=(8, "1"), released={"1", "3"}))
     assert not left.wanted and "was taken back from" in left.waits[0]
     assert asked(changed, view(recipe, *known, deployed=(8, "1"), released={"1"})) == ["3"]  # it was refused, not left
+
+
+BACK: dict[str, Any] = {"deployed": (8, "1"), "restored": 1, "released": {"1", "3"}}
+
+
+def test_what_is_held_is_not_wanted_whatever_changed_until_it_is_lifted(recipe: Recipe) -> None:
+    known = answered(recipe, "3", "published")
+    heavier = recipe.model_copy(update={"critical_weight": 3.0})
+    for changed in (recipe, heavier):
+        plan = planned(changed, view(recipe, known, held="3", **BACK))
+        assert not plan.wanted and plan.stands[0].why == "version 3 is held back"
+    (wanted,) = planned(recipe, view(recipe, known, **BACK)).wanted
+    assert (wanted.version, wanted.cause) == ("3", "version 3 is held no more")
+    refused = view(recipe, answered(recipe, "3", "refused"), **BACK)
+    assert asked(recipe, refused) == []  # it was asked for once more, and gates answered
+
+
+def test_what_is_held_is_not_wanted_for_its_age(recipe: Recipe) -> None:
+    recipe = recipe.model_copy(update={"again_after_days": 30.0})
+    assert asked(recipe, view(recipe, answered(recipe, "3", "published", 99), held="3", **BACK)) == []
+
+
+def test_a_newer_version_than_the_held_one_is_wanted(recipe: Recipe) -> None:
+    seen = view(recipe, answered(recipe, "3", "published"), versions="1234", held="3", **BACK)
+    assert asked(recipe, seen) == ["4"]
+
+
+def test_a_device_without_a_hold_is_served_beside_one_that_has_it(two: Recipe) -> None:
+    heavier = two.model_copy(update={"critical_weight": 3.0})
+    seen = view(two, answered(two, "3", "published"), held="3", deployed=(RELEASE, "3"))
+    (wanted,) = planned(heavier, seen).wanted
+    assert [each.device for each in wanted.devices] == ["b"]
+
+
+def test_an_alias_that_names_a_held_version_starts_nothing(recipe: Recipe) -> None:
+    recipe = Recipe.model_validate({**dict(recipe), "follow": {"alias": "champion"}})
+    known = answered(recipe, "3", "published")
+    assert asked(recipe, view(recipe, known, aliases={"champion": "3"}, held="3", **BACK)) == []
+    assert asked(recipe, view(recipe, known, aliases={"champion": "3"}, **BACK)) == ["3"]
 
 
 @pytest.mark.parametrize(("days", "expected"), [(29.0, []), (31.0, ["3"])])

@@ -8,7 +8,18 @@ import pytest
 from mlflow import MlflowClient
 
 from tasks.errors import RegistryUnavailable
-from tasks.registry import Answered, AnsweredDevice, Answers, DeployedRelease, RegistryView, Runs, Upstream
+from tasks.registry import (
+    Answered,
+    AnsweredDevice,
+    Answers,
+    DeployedRelease,
+    EdgeModels,
+    Hold,
+    RegistryView,
+    Rollback,
+    Runs,
+    Upstream,
+)  # fmt: skip
 from tests.tasks.registry.versions import add_version
 
 
@@ -84,6 +95,19 @@ def test_a_model_whose_tags_alone_say_so_has_no_answer(uri: str) -> None:
     name = add_model(uri)
     MlflowClient(uri, registry_uri=uri).set_model_version_tag(name, "1", "edgewright.answer", "published")
     assert RegistryView.read(uri, name).newest_answered(name) == 0
+
+
+def test_a_view_holds_what_is_held_and_what_was_rolled_back_to(uri: str, model: str) -> None:
+    models, client = EdgeModels(uri, model), MlflowClient(uri, registry_uri=uri)
+    for version in ("1", "2", "3"):
+        models.hold("gateway", Hold(version, 1, "Ada", "today", "it fails"))
+    for key, value in Rollback(3, 1, "Ada", "today", "it fails").tags.items():
+        client.set_model_version_tag(f"{model}-gateway", "1", key, value)
+    view = RegistryView.read(uri, model)
+    assert view.held_on(model, "gateway") == {"1", "2", "3"} and view.held_on(model, "camera") == frozenset()
+    assert view.deployed_on(model, "gateway") == DeployedRelease(4, "1", "2026-12-31", restored=1)
+    client.set_model_version_tag(f"{model}-gateway", "1", "edgewright.source_version", "3")
+    assert RegistryView.read(uri, model).held_on(model, "gateway") == {"3"}  # a newer version lifts the others
 
 
 def test_an_empty_registry_has_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,297 @@
+"""Rollback: a person publishes an earlier release's file once more, as a new release, and the version left is held.
+
+The order makes a kill at any moment harmless: first the hold, so that nothing publishes the version that is left; then
+the release, under a claim as every one; last the mark that the rollback has ended. Whoever says it again goes on.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deployments.device import DeviceProfile
+from edge_runtime.errors import SessionError
+from edge_runtime.model_files import check_model
+from edge_runtime.session import EdgeModel
+from quality_gates.approval import check_words, reinstate
+from quality_gates.errors import ApprovalError
+from quality_gates.verdict import Verdict
+from tasks.delivery.approvals import APPROVAL, read_approval, recorded_device
+from tasks.delivery.publication import Publication, put_in_place, releases_of
+from tasks.delivery.releases import Releases, named
+from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, one_line
+from tasks.measurement import session_settings
+from tasks.registry import Candidate, EdgeModels, EdgeVersion, Hold, ReleasePage, Rollback, Runs, Upstream
+from tasks.reporting import LONGEST_DESCRIPTION, VERDICT
+from tasks.workspace import Workspace
+
+logger = logging.getLogger("edgewright")
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class _Target:
+    """An earlier release that is to be published once more: its page, its profile, its verdict and its file."""
+
+    edge: EdgeVersion
+    page: ReleasePage
+    device: DeviceProfile
+    verdict: Verdict
+    file: Path
+
+    def publication(self, rollback: Rollback) -> Publication:
+        """Return what is published: the page says first who rolled back to it."""
+        said = f"{rollback.sentence[0].upper()}{rollback.sentence[1:]}\n\n{self.page.description}"
+        return Publication(
+            self.verdict, self.file, self.page.candidate, said[:LONGEST_DESCRIPTION],
+            {**self.page.tags, **rollback.tags}, rollback.left, back=True, rollback=rollback,
+        )  # fmt: skip
+
+
+def roll_back(workspace: Workspace, model: str, device: str, *, to: str | None, by: str, reason: str) -> EdgeVersion:
+    """Publish what was deployed before, or the newest release of the upstream version `to`; returns the new release.
+
+    Nothing is trained or judged: the file and its verdict are those of that release. The version that is left is held.
+    Raises PublishError or ApprovalError where there is nothing to go back to or it may not be published; Overtaken
+    where another version was published meanwhile. Safe to repeat: a killed one is completed.
+    """
+    check_words("rollback", by, reason)
+    Upstream(workspace.tracking_uri).versions(model)  # a name that nobody registered is an error of its own
+    models = EdgeModels(workspace.tracking_uri, model)
+    releases, left = _recovered(workspace, models, device)
+    if _completed(models, device, left) and to in (None, left.source_version):
+        logger.warning("%s: completed the rollback that was begun before; say it again to go further back", device)
+        return left
+    edge = _chosen(models, device, left, to)
+    with workspace.scratch(), tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        target = _target(releases, edge, Path(folder))
+        return _publish(workspace, models, target, left, (by.strip(), reason.strip()))
+
+
+def lift_hold(
+    workspace: Workspace, model: str, device: str, *, version: str | None, by: str, reason: str
+) -> tuple[Hold, ...]:
+    """Lift the hold of an upstream version, or of all of them; returns what was lifted.
+
+    The page of the release that was left keeps who lifted it, when and why. Raises RegistryError where none is held.
+    """
+    check_words("lifting", by, reason)
+    models = EdgeModels(workspace.tracking_uri, model)
+    lifted = tuple(hold for hold in models.holds(device) if version in (None, hold.version))
+    if not lifted:
+        raise RegistryError(
+            f"{model} on {device}: expected {f'version {version}' if version else 'a version'} to be held, got none; "
+            f"see edgewright hold show {model} --device {device}"
+        )
+    for hold in lifted:
+        models.lift(device, hold, f"by {by.strip()} on {_now()}: {reason.strip()}")
+    return lifted
+
+
+def release_before(deployed: EdgeVersion, releases: Sequence[EdgeVersion], held: Sequence[str]) -> EdgeVersion | None:
+    """Return the last release before the deployed one whose file nobody has left on the way to it.
+
+    A second rollback so goes further back. Releases of versions in `held` are passed over.
+    """
+    known = {each.release: each for each in releases}
+    files = {_file_of(each) for each in _way_to(deployed, known)}
+    earlier = (each for each in releases if each.release < deployed.release and each.source_version not in held)
+    return max((each for each in earlier if _file_of(each) not in files), key=lambda each: each.release, default=None)
+
+
+def _way_to(release: EdgeVersion, known: dict[int, EdgeVersion]) -> Iterator[EdgeVersion]:
+    """Yield a release, and those that rollbacks left or restored to come to it."""
+    yield release
+    if release.rollback is not None:
+        for number in (release.rollback.left, release.rollback.restored):
+            if number in known and number < release.release:  # tags that a person changed must not lead in a circle
+                yield from _way_to(known[number], known)
+
+
+def _file_of(release: EdgeVersion) -> tuple[str, str]:
+    return release.run_key, release.file_sha256
+
+
+def _recovered(workspace: Workspace, models: EdgeModels, device: str) -> tuple[Releases, EdgeVersion]:
+    """Complete what others began; return the releases and the one that is deployed."""
+    deployed = _deployed(models, device)
+    runs = Runs(workspace.tracking_uri, models.model)
+    profile = recorded_device(runs, models.page(deployed).candidate, device)
+    releases = releases_of(workspace, profile, models)
+    releases.recover()
+    return releases, _deployed(models, device)
+
+
+def _deployed(models: EdgeModels, device: str) -> EdgeVersion:
+    deployed = models.deployed(device)
+    if deployed is None:
+        raise PublishError(
+            f"{models.model} on {device}: expected a release to go back from, got nothing deployed; check the name of "
+            f"the device with edgewright history {models.model}"
+        )
+    return deployed
+
+
+def _completed(models: EdgeModels, device: str, deployed: EdgeVersion) -> bool:
+    """Mark the rollback to the deployed release as ended; return whether it was not yet."""
+    rollback = deployed.rollback
+    begun = [] if rollback is None else [hold for hold in models.holds(device) if hold.release == rollback.left]
+    if rollback is None or all(hold.is_left for hold in begun):
+        return False
+    _end(models, device, deployed, begun[0].version)
+    return True
+
+
+def _end(models: EdgeModels, device: str, edge: EdgeVersion, left: str) -> None:
+    """Say that a rollback has ended: the version that it left stays held, unless a newer one is deployed now."""
+    rollback = edge.rollback
+    if rollback is None:
+        return
+    for hold in models.holds(device):
+        if hold.version == edge.source_version != left:
+            models.lift(device, hold, rollback.sentence)
+    hold = Hold(left, rollback.left, rollback.by, rollback.when, rollback.reason, is_left=True)
+    if int(left) < int(edge.source_version):
+        models.lift(device, hold)
+    else:
+        models.hold(device, hold)
+
+
+def _chosen(models: EdgeModels, device: str, left: EdgeVersion, to: str | None) -> EdgeVersion:
+    """Return the release to go back to. Raises PublishError where there is none, or where it is deployed."""
+    what, known = f"{models.model} on {device}", models.releases(device)
+    if to is None:
+        others = [hold.version for hold in models.holds(device) if hold.release != left.release]
+        found = release_before(left, known, others)
+        if found is None:
+            raise PublishError(
+                f"{what}: expected a release before {named(left.release)} that nobody has left or holds, got none; "
+                "name a version with --to, or register a newer one"
+            )
+        return found
+    made = [each for each in known if each.source_version == to]
+    if not made:
+        there = ", ".join(sorted({each.source_version for each in known}, key=int))
+        raise PublishError(
+            f"{what}: expected a version that was released there, got {to}; choose one of {there}, or publish {to} "
+            "with edgewright compress"
+        )
+    newest = max(made, key=lambda each: each.release)
+    if newest == left or _file_of(newest) == _file_of(left):
+        raise PublishError(
+            f"{what}: expected another version than the deployed one, got {to}, which is deployed as "
+            f"{named(left.release)}; see edgewright history {models.model}"
+        )
+    return newest
+
+
+def _target(releases: Releases, edge: EdgeVersion, folder: Path) -> _Target:
+    """Fetch everything that a release was published from; raises before anything is changed."""
+    models = releases.models
+    runs = Runs(models.tracking_uri, models.model)
+    page = models.page(_origin(models, releases.device, edge))
+    device = recorded_device(runs, page.candidate, releases.device)
+    verdict = _verdict(runs, edge, page)
+    file, candidate = _file(releases, runs, edge, page.candidate, device, folder)
+    return _Target(edge, replace(page, candidate=candidate), device, verdict, file)
+
+
+def _origin(models: EdgeModels, device: str, edge: EdgeVersion) -> EdgeVersion:
+    """Return the release that gates released, whose file a rollback restored: its page tells only of the file."""
+    known = {each.release: each for each in models.releases(device)}
+    while edge.rollback is not None and edge.rollback.restored < edge.release and edge.rollback.restored in known:
+        edge = known[edge.rollback.restored]
+    return edge
+
+
+def _verdict(runs: Runs, edge: EdgeVersion, page: ReleasePage) -> Verdict:
+    """Return the verdict that a release was published with. Raises ApprovalError where its approval has ended."""
+    run, what = page.candidate.run, f"{edge.name} release {edge.release}"
+    try:
+        verdict = Verdict.model_validate_json(runs.read_text(run, VERDICT))
+    except ValidationError as error:
+        raise RegistryError(
+            f"{what}: expected its verdict in {VERDICT} of run {run}, got another form ({error.error_count()} "
+            "differences); choose another version with --to, or compress it again"
+        ) from error
+    if page.tags.get("edgewright.verdict_sha256") != verdict.sha256:
+        raise ApprovalError(
+            f"{what}: expected the verdict that it was released with, got one that differs from its page; one of them "
+            "was changed: choose another version with --to, or compress it again"
+        )
+    if edge.passed:
+        return verdict
+    approval = read_approval(runs.read_text(run, APPROVAL))
+    today = datetime.now(UTC).date()
+    return reinstate(verdict, approval, run_key=edge.run_key, file=edge.file_sha256, on=today)
+
+
+def _file(
+    releases: Releases, runs: Runs, edge: EdgeVersion, candidate: Candidate, device: DeviceProfile, folder: Path
+) -> tuple[Path, Candidate]:
+    """Return the file of a release: as it is kept with its run, else from its bundle, which is then kept again."""
+    models = releases.models
+    try:
+        return models.fetch(edge, folder / "kept"), candidate
+    except SystemFailure as lost:
+        file = releases.destination.fetch(models.model, releases.device, edge.release, folder / "bundle")
+        try:
+            if file is None:
+                raise lost
+            check_model(file, edge.file_sha256)
+        except SessionError as error:
+            raise SystemFailure(f"{lost} Its bundle has another one: {one_line(error)}") from error
+        session = EdgeModel.load(file, session_settings(device))
+        kept = models.keep(
+            runs, candidate.run, file, candidate.lineage, edge.file_sha256, (session.inputs, session.outputs)
+        )
+        logger.warning("%s: the file of release %d was lost in MLflow and is kept again, from its bundle",
+                       releases.device, edge.release)  # fmt: skip
+        return file, replace(candidate, folder=kept.folder)
+
+
+def _publish(
+    workspace: Workspace, models: EdgeModels, target: _Target, left: EdgeVersion, said: tuple[str, str]
+) -> EdgeVersion:
+    """Hold the version that is left, publish the target, and say that it has ended.
+
+    Where the version that is left was published once more meanwhile, that release is left in its place.
+    """
+    device, by, reason = target.device.name, *said
+    for _ in range(ATTEMPTS):
+        rollback = Rollback(left.release, target.edge.release, by, _now(), reason)
+        hold = Hold(left.source_version, left.release, by, rollback.when, reason)
+        models.hold(device, hold)
+        logger.info("%s: %s", device, hold.sentence)
+        try:
+            edge = put_in_place(workspace, target.device, target.publication(rollback))
+        except Overtaken as error:
+            left = _still_left(models, device, left, error)
+        else:
+            _end(models, device, edge, left.source_version)
+            logger.info("%s: release %d was %s", device, edge.release, rollback.sentence)
+            return edge
+    raise Overtaken(
+        f"{models.model} on {device}: expected {named(left.release)} to be deployed still, got another release in each "
+        f"of {ATTEMPTS} attempts; run again"
+    )
+
+
+def _still_left(models: EdgeModels, device: str, left: EdgeVersion, error: Overtaken) -> EdgeVersion:
+    """Return what is deployed where it is of the version that is left; raises Overtaken for another one."""
+    now = _deployed(models, device)
+    if now.source_version == left.source_version and now.rollback is None:
+        return now
+    _completed(models, device, now)  # another rollback came first, and what it left is held in its name
+    raise Overtaken(
+        f"{models.model} on {device}: expected {named(left.release)} to be deployed still, got {named(now.release)} of "
+        f"version {now.source_version}; see edgewright history {models.model}, and roll back again to leave that one"
+    ) from error
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
