@@ -189,7 +189,8 @@ def _answered_before(job: Job, known: KnownAnswers, older: tuple[DeviceFailure, 
     runs = Runs(job.workspace.tracking_uri, job.model)
     outcome = _outcome(job, known.run, known.devices, (*known.failures, *older), reused=True)
     if older:
-        logger.info("nothing to compute: a newer version is deployed on %s", ", ".join(each.device for each in older))
+        for each in older:
+            logger.info("%s: nothing to compute: %s", each.device, each.sentence)
         return outcome
     if known.run and not Answers(runs).is_recorded(known.run):
         record_outcome(job, runs, outcome)
