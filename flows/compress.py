@@ -1,16 +1,13 @@
-"""The flow: from a registered version to a gated, published edge model on every device of the recipe."""
+"""The way from a registered version to a gated, published edge model on every device of the recipe."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from prefect import flow
-
 from deployments.device import DeviceProfile
+from flows.deployed import compress
 from flows.exit_codes import as_edgewright
-from flows.visibility import Again, Back, Cause, ModelName, Places, RecipeName, Version, shown
-from flows.watch.process_label import say_who_works
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
 from tasks.delivery import (
@@ -48,32 +45,15 @@ from tasks.selection import DeviceTrials, climb, judge, references, warn_of_worn
 from tasks.upstream import Context, DeviceContext, check_representativeness, preflight, resolve
 from tasks.workspace import Workspace
 
+__all__ = ["answer_version", "compress"]
 logger = logging.getLogger("edgewright")
 JUDGED_AGAIN = 3
 
 
-@flow(name="compress", flow_run_name="{model}-v{version}")
-def compress(
-    model: ModelName, version: Version, recipe: RecipeName, workspace: Places = None, again: Again = False,
-    back: Back = False, cause: Cause = "",
-) -> Outcome:  # fmt: skip
-    """Compress one registered version as a recipe says, and publish it where its gates hold.
-
-    `recipe` is a path or the name of a shipped one. A device that was answered with the same model, recipe, data, code
-    and libraries is not asked again, unless `again` says so. `back` permits an older version to replace a newer one,
-    and asks again where it was published. `cause` is why this run was started, as its run and its report tell. Raises
-    EdgewrightError for what ends the version as a whole: wrong input is recorded as its answer, and a SystemFailure is
-    no answer.
-    """
-    say_who_works()
-    workspace = workspace or Workspace.from_environment()
-    with shown(model, version, recipe, workspace) as tell:
-        return tell(_answer(model, version, recipe, workspace, again, back, cause))
-
-
-def _answer(
+def answer_version(
     model: str, version: str, recipe: str, workspace: Workspace, again: bool, back: bool, cause: str
-) -> Outcome:  # fmt: skip
+) -> Outcome:
+    """Do what the flow `compress` says, whose arguments these are."""
     job = preflight(model, version, Path(recipe), workspace)
     with workspace.scratch(), workspace.exclusive(model):
         Runs(workspace.tracking_uri, model).close_dead()
@@ -221,6 +201,8 @@ def _answered_before(job: Job, known: KnownAnswers, older: tuple[DeviceFailure, 
     runs = Runs(job.workspace.tracking_uri, job.model)
     outcome = _outcome(job, known.run, known.devices, (*known.failures, *older), reused=True)
     if older:
+        for each in older:
+            logger.info("%s: nothing to compute: %s", each.device, each.sentence)
         return outcome
     if known.run and not Answers(runs).is_recorded(known.run):
         record_outcome(job, runs, outcome)

@@ -9,9 +9,9 @@ from prefect import flow
 
 from deployments.recipe import Recipe, shipped_recipes
 from flows.compress import compress
+from flows.deployed import Apart, Places, Recipes
 from flows.exit_codes import as_edgewright
 from flows.plan import Plan, make_plan
-from flows.visibility import Apart, Places, Recipes
 from flows.watch.process_label import say_who_works
 from tasks.errors import says_nothing
 from tasks.outcomes import Outcome

@@ -17,20 +17,26 @@ from prefect.states import Crashed
 from flows.watch.process_label import process_of
 
 logger = logging.getLogger("edgewright")
-SILENT_S = 120
+HEARTBEAT_S = 30
+"""Seconds between two heartbeats of a run, as deployments/prefect.yaml says; Prefect's own default is 180."""
+SILENT_S = 4 * HEARTBEAT_S
 """Seconds without a sign of life after which a run counts as dead: four heartbeats, or a start on a busy machine."""
 AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
-async def end_dead_runs(client: PrefectClient, now: datetime) -> list[FlowRun]:
-    """Mark the runs as crashed whose process is gone; return them. They are then tried again as any other."""
+async def end_dead_runs(client: PrefectClient, now: datetime, listening_since: datetime) -> list[FlowRun]:
+    """Mark the runs as crashed whose process is gone; return them. They are then tried again as any other.
+
+    A heartbeat is lost while Prefect's server is away, so silence counts from `listening_since`, when it last came
+    back, or was first asked.
+    """
     at_work = FlowRunFilter(
         tags=FlowRunFilterTags(all_=["edgewright"]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)),
     )
     dead = []
     for run in await client.read_flow_runs(flow_run_filter=at_work):
-        why = await _why_dead(client, run, now)
+        why = await _why_dead(client, run, now, listening_since)
         if why is not None:
             await client.set_flow_run_state(run.id, Crashed(message=why), force=True)
             logger.warning("run %s of %s crashed: %s", run.id, run.name, why)
@@ -38,15 +44,14 @@ async def end_dead_runs(client: PrefectClient, now: datetime) -> list[FlowRun]:
     return dead
 
 
-async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime) -> str | None:
+async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime, listening_since: datetime) -> str | None:
     """Return in words why nobody works on a run; None where somebody may."""
     process = process_of(run.labels)
     ended = None if process is None else process.has_ended()
     if ended is not None:
         return f"{process} ended without saying so" if ended else None
-    last = max(
-        filter(None, (run.state.timestamp if run.state else None, run.created, await last_heartbeat(client, run.id)))
-    )
+    state = run.state.timestamp if run.state else None
+    last = max(filter(None, (state, run.created, listening_since, await last_heartbeat(client, run.id))))
     silent = (now - last).total_seconds()
     return f"no sign of life for {silent:.0f} s" if silent > SILENT_S else None
 

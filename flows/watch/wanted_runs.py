@@ -16,7 +16,10 @@ from tasks.planning import WantedRun
 logger = logging.getLogger("edgewright")
 DEPLOYMENT = "compress/edgewright"
 BACKOFF_S = (15, 60, 240, 900)
-"""Seconds after the end of each attempt before the next one; after the last, a person is needed."""
+"""Seconds after the end of each attempt before the next one; after the last, a person is needed.
+
+Where the process of the first attempt died, the second one follows at once: a restart has taken long enough.
+"""
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 PAGE = 200
 AtWork: TypeAlias = frozenset[tuple[str, str, str]]
@@ -90,8 +93,9 @@ async def runs_at_work(client: PrefectClient) -> AtWork:
 
 def _next_time(attempts: Sequence[FlowRun]) -> datetime:
     """Return the time from which the next attempt may be made."""
+    died = len(attempts) == 1 and attempts[0].state is not None and attempts[0].state.is_crashed()
     ends = [run.end_time or run.expected_start_time or run.created for run in attempts]
-    return max(end for end in ends if end is not None) + timedelta(seconds=BACKOFF_S[len(attempts) - 1])
+    return max(end for end in ends if end is not None) + timedelta(seconds=0 if died else BACKOFF_S[len(attempts) - 1])
 
 
 async def _attempts(client: PrefectClient, wanted: WantedRun) -> list[FlowRun]:

@@ -39,6 +39,7 @@ class Watcher:
         self._one_at_a_time = asyncio.Lock()
         self._said: set[str] = set()
         self._waiting: dict[str, asyncio.Task[dict[WantedRun, Ensured]]] = {}
+        self._listening_since: datetime | None = None
 
     async def told(self, event: RegistryEvent) -> str:
         """Look at the model that an event is about; return in words what came of it.
@@ -104,8 +105,11 @@ class Watcher:
         await self.look()
 
     async def _end_dead(self) -> None:
+        now = datetime.now(UTC)
+        since, self._listening_since = self._listening_since or now, None
         async with get_client() as client:
-            await end_dead_runs(client, datetime.now(UTC))
+            await end_dead_runs(client, now, since)
+        self._listening_since = since
 
     async def _repeat(self, step: Step, seconds: float) -> None:
         told = ""

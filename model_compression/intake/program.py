@@ -3,19 +3,18 @@
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
-from torch._export.serde import schema
-from torch._export.serde.serialize import ExportedProgramDeserializer, _dict_to_dataclass
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
-from torch.export.pt2_archive import PT2ArchiveReader
-from torch.export.pt2_archive._package import _load_constants, _load_state_dict
 
 from model_compression.errors import IntakeError
 from model_compression.intake.screening import screen
+
+if TYPE_CHECKING:  # what reads an archive takes a second to import, and only a job whose checks held reads one
+    from torch.export.pt2_archive import PT2ArchiveReader
 
 _MODEL = "models/model.json"
 _PAYLOADS = {
@@ -48,7 +47,9 @@ def load_program(path: Path) -> ExportedProgram:
         ) from error
 
 
-def _open(path: Path) -> PT2ArchiveReader:
+def _open(path: Path) -> "PT2ArchiveReader":
+    from torch.export.pt2_archive import PT2ArchiveReader
+
     if not path.is_file():
         raise IntakeError(f"{path}: expected a `pt2` file, found none; check the model version's artifacts")
     with path.open("rb") as file:
@@ -63,7 +64,11 @@ def _open(path: Path) -> PT2ArchiveReader:
         ) from error
 
 
-def _read(archive: PT2ArchiveReader) -> ExportedProgram:
+def _read(archive: "PT2ArchiveReader") -> ExportedProgram:
+    from torch._export.serde import schema
+    from torch._export.serde.serialize import ExportedProgramDeserializer, _dict_to_dataclass
+    from torch.export.pt2_archive._package import _load_constants, _load_state_dict
+
     records = set(archive.get_file_names())
     if _MODEL not in records:
         raise IntakeError(f"expected a program in {_MODEL}, found none; {_REGISTER_AGAIN}")
@@ -79,7 +84,7 @@ def _read(archive: PT2ArchiveReader) -> ExportedProgram:
     )
 
 
-def _check_payload(archive: PT2ArchiveReader, records: Collection[str], kind: str) -> None:
+def _check_payload(archive: "PT2ArchiveReader", records: Collection[str], kind: str) -> None:
     config, pickled = _PAYLOADS[kind]
     if pickled in records:
         raise IntakeError(f"expected raw {kind}, got the pickle {pickled} of an old torch; {_REGISTER_AGAIN}")

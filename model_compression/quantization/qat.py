@@ -13,15 +13,12 @@ import torch
 from onnx import NodeProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.fx import GraphModule
-from torchao.quantization.pt2e import disable_fake_quant, disable_observer, enable_fake_quant, enable_observer
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
 from model_compression.errors import QuantizationError, cause_of
 from model_compression.intake import rebuild
 from model_compression.onnx_files import compact, save_onnx, to_onnx
 from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
 from model_compression.quantization.qat_masks import masked_nodes
-from model_compression.quantization.qat_quantizer import DROPOUTS, OnnxRuntimeQuantizer
 from model_compression.quantization.ranges import check_rows
 from model_compression.quiet import quiet
 from model_compression.training import (
@@ -83,6 +80,10 @@ def prepare_for_qat(
     Batch norms are folded into other layers first, so that training sees the layers that ship. Operations on masked
     values stay in float. `example` has at least 2 rows. Raises QuantizationError.
     """
+    from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
+
+    from model_compression.quantization.qat_quantizer import OnnxRuntimeQuantizer
+
     check_rows({f"input {index}": rows for index, rows in enumerate(calibration)})
     try:
         with quiet():
@@ -106,6 +107,8 @@ def convert(prepared: GraphModule) -> GraphModule:
 
     `prepared` cannot be used afterwards. Raises QuantizationError.
     """
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
+
     try:
         with quiet():
             converted: GraphModule = convert_pt2e(prepared)
@@ -123,6 +126,8 @@ def _export(model: nn.Module, example: tuple[Tensor, ...]) -> torch.export.Expor
 
 def _observe(prepared: GraphModule, calibration: Arrays) -> None:
     """Observe the float model's ranges on calibration rows, where training starts from."""
+    from torchao.quantization.pt2e import disable_fake_quant, enable_fake_quant
+
     prepared.apply(disable_fake_quant)
     with torch.no_grad():
         for rows, _ in batches(calibration, np.zeros(len(calibration[0])), CALIBRATION_BATCH):
@@ -135,6 +140,9 @@ def _let_modes_switch(model: GraphModule) -> None:
 
     Export fixes the mode of every dropout, and torchao's own switch sets every dropout to p = 0.5.
     """
+    from torchao.quantization.pt2e import disable_observer, enable_observer
+
+    from model_compression.quantization.qat_quantizer import DROPOUTS
 
     def train(self: GraphModule, mode: bool = True) -> GraphModule:
         dropouts = [node for node in self.graph.nodes if node.target in DROPOUTS]

@@ -10,9 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.special import expit
-from scipy.stats import multivariate_normal, norm
+import scipy
 
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, KnownClasses, ModelEvidence, SliceIndex
@@ -289,9 +287,9 @@ class _Answers:
         )
 
     def _frame(self, latent: Floats, wrong: npt.NDArray[np.int64]) -> pd.DataFrame:
-        margin = norm.ppf(self.accuracy) - latent
+        margin = scipy.stats.norm.ppf(self.accuracy) - latent
         right = margin > 0
-        sure = expit(_SHARPNESS * margin)  # the probability of the right answer
+        sure = scipy.special.expit(_SHARPNESS * margin)  # the probability of the right answer
         frame = self.rows.assign(row_id=np.arange(len(right)), score=right.astype(float))
         if self.are_scored:
             scores = row_scores(np.column_stack([sure, 1 - sure]), np.zeros(len(right), dtype=np.intp))
@@ -334,12 +332,12 @@ def _correlations(accuracy: Floats, discordance: Floats) -> Floats:
 @lru_cache(maxsize=4096)
 def _correlation(accuracy: float, discordance: float) -> float:
     """Return the correlation of two normal variables that fall on different sides of a quantile so often."""
-    wrong, cut = 1 - accuracy, norm.ppf(1 - accuracy)
+    wrong, cut = 1 - accuracy, scipy.stats.norm.ppf(1 - accuracy)
 
     def excess(correlation: float) -> float:
-        both = multivariate_normal.cdf([cut, cut], cov=[[1, correlation], [correlation, 1]])
+        both = scipy.stats.multivariate_normal.cdf([cut, cut], cov=[[1, correlation], [correlation, 1]])
         return float(2 * (wrong - both) - discordance)
 
     if excess(0.0) <= 0:
         return 0.0
-    return 1.0 if excess(0.99999) >= 0 else float(brentq(excess, 0.0, 0.99999, xtol=1e-5))
+    return 1.0 if excess(0.99999) >= 0 else float(scipy.optimize.brentq(excess, 0.0, 0.99999, xtol=1e-5))

@@ -17,6 +17,7 @@ from prefect.flows import Flow, load_flow_from_entrypoint
 from pydantic import BaseModel
 
 from flows.environment import QUIET
+from flows.watch.dead_runs import HEARTBEAT_S
 
 CONTENT: dict[str, Any] = yaml.safe_load((resources.files("deployments") / "prefect.yaml").read_text())
 DEPLOYMENTS: dict[str, dict[str, Any]] = {item["entrypoint"]: item for item in CONTENT["deployments"]}
@@ -48,7 +49,7 @@ def test_it_is_written_for_the_prefect_that_is_pinned() -> None:
 def test_every_flow_that_people_start_is_deployed() -> None:
     assert list(DEPLOYMENTS) == [
         "flows.reconcile.reconcile",
-        "flows.compress.compress",
+        "flows.deployed.compress",
         "flows.sign_off.form.sign_off",
     ]
 
@@ -71,6 +72,12 @@ def test_a_run_stays_where_the_worker_is_and_phones_nobody(entrypoint: str) -> N
     variables = DEPLOYMENTS[entrypoint]["work_pool"]["job_variables"]
     assert variables["working_dir"] == "."
     assert variables["env"].items() >= QUIET.items()
+
+
+@every_deployment
+def test_a_run_gives_the_signs_of_life_that_the_watcher_waits_for(entrypoint: str) -> None:
+    variables = DEPLOYMENTS[entrypoint]["work_pool"]["job_variables"]["env"]
+    assert variables["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == str(HEARTBEAT_S)
 
 
 def test_nothing_is_pulled() -> None:

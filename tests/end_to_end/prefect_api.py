@@ -60,8 +60,34 @@ class PrefectApi:
 
     def messages(self, run: str) -> list[str]:
         """Return what a run logged."""
-        found = self._json("POST", "/logs/filter", logs={"flow_run_id": {"any_": [run]}})
-        return [entry["message"] for entry in found]
+        return [entry["message"] for entry in self.lines(run)]
+
+    def lines(self, run: str) -> list[dict[str, Any]]:
+        """Return what a run logged, each line with its logger and its time."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._json("POST", "/logs/filter", logs={"flow_run_id": {"any_": [run]}}, offset=len(found))
+            found += page
+            if not page:
+                return found
+
+    def states(self, run: str) -> list[dict[str, Any]]:
+        """Return the states that a run went through, each with its timestamp."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/flow_run_states/?flow_run_id={run}").raise_for_status().json()
+        return found
+
+    def tasks(self, run: str) -> list[dict[str, Any]]:
+        """Return the task runs of a run that Prefect has recorded by now."""
+        found: list[dict[str, Any]] = self._json("POST", "/task_runs/filter", flow_runs={"id": {"any_": [run]}})
+        return found
+
+    def cancel(self, run: str) -> None:
+        """Ask a run to end, as a person does, and wait until it has."""
+        state = {"type": "CANCELLING", "message": "the measurement is over"}
+        self._ask("POST", f"/flow_runs/{run}/set_state", state=state).raise_for_status()
+        deadline = time.monotonic() + BUSY_SECONDS
+        while self._json("GET", f"/flow_runs/{run}")["state_type"] not in FINAL and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def task_runs(self, run: str) -> list[dict[str, Any]]:
         """Return the task runs of a flow run, the earliest first."""

@@ -22,7 +22,7 @@ from tests.docker.compose import Service, read_services
 from tests.docker.dockerfiles import ROOT
 
 PORTS = ("5000", "4200", "8080", "8765")
-START_SECONDS = 400
+START_SECONDS = 600
 STOP_SECONDS = 15
 
 
@@ -88,7 +88,7 @@ class Stack:
             _ask_to_end(process)
         for process in self.processes.values():
             _see_off(process)
-        for pid in _processes_of(self.root):
+        for pid in processes_of(self.root):
             os.kill(pid, signal.SIGKILL)
 
     def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
@@ -163,8 +163,8 @@ def _see_off(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _processes_of(root: Path) -> Iterator[int]:
-    """Processes that carry the stack's folder in their environment: a worker's runs have groups of their own."""
+def processes_of(root: Path) -> Iterator[int]:
+    """Yield the processes that have a folder in their environment: a worker's runs have groups of their own."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if str(root).encode() in (folder / "environ").read_bytes():

@@ -24,6 +24,7 @@ from tasks.processes import Process
 from tests.edge_runtime.processes import wait_until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("server")]
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 SOON, LATE = timedelta(seconds=1), timedelta(seconds=SILENT_S + 1)
 
 
@@ -54,14 +55,14 @@ def begun(process: Process | None, state: str = "running") -> UUID:
     return asyncio.run(_begun(process, state))
 
 
-async def _dead(at: datetime) -> set[UUID]:
+async def _dead(at: datetime, since: datetime) -> set[UUID]:
     async with get_client() as client:
-        return {run.id for run in await end_dead_runs(client, at)}
+        return {run.id for run in await end_dead_runs(client, at, since)}
 
 
-def dead(after: timedelta = SOON) -> set[UUID]:
-    """Return the runs that are found dead after so long."""
-    return asyncio.run(_dead(datetime.now(UTC) + after))
+def dead(after: timedelta = SOON, since: datetime = LONG_AGO) -> set[UUID]:
+    """Return the runs that are found dead after so long, by one who listens since then."""
+    return asyncio.run(_dead(datetime.now(UTC) + after, since))
 
 
 async def _state_of(run: UUID) -> str:
@@ -127,6 +128,13 @@ def test_a_run_that_cannot_be_seen_from_here_is_dead_when_it_is_silent(ended: Pr
     assert "no sign of life for" in asyncio.run(_state_of(run))
 
 
+def test_silence_counts_from_when_somebody_listens(ended: Process) -> None:
+    run = begun(replace(ended, machine="another"))
+    began = datetime.now(UTC) + timedelta(seconds=60)  # the server was away until then
+    assert run not in dead(LATE, since=began)
+    assert run in dead(LATE + timedelta(seconds=60), since=began)
+
+
 def test_a_heartbeat_is_a_sign_of_life(ended: Process) -> None:
     run, before = begun(replace(ended, machine="another")), datetime.now(UTC)
     wait_until(lambda: datetime.now(UTC) - before > timedelta(seconds=2))
@@ -135,5 +143,5 @@ def test_a_heartbeat_is_a_sign_of_life(ended: Process) -> None:
     beat = asyncio.run(_last_beat(run)) or before
     silent = beat + timedelta(seconds=SILENT_S)
     assert silent - before > LATE
-    assert run not in asyncio.run(_dead(silent - timedelta(seconds=0.5)))
-    assert run in asyncio.run(_dead(silent + timedelta(seconds=0.5)))
+    assert run not in asyncio.run(_dead(silent - timedelta(seconds=0.5), LONG_AGO))
+    assert run in asyncio.run(_dead(silent + timedelta(seconds=0.5), LONG_AGO))

@@ -25,6 +25,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed
 
+from deployments.recipe import read_recipe
 from flows.watch.wanted_runs import DEPLOYMENT, ensure_run, tag_of
 from tasks.planning import WantedRun
 from tests.edge_runtime.processes import wait_until
@@ -79,7 +80,8 @@ async def _deploy() -> None:
 
 async def _fail_every_attempt(version: str) -> None:
     """Have all attempts at a version made, as the watcher makes them, and end each without an answer."""
-    wanted = WantedRun(MODEL, version, RECIPE, f"version {version} is new", "new")
+    mark = f"new under {read_recipe(Path(RECIPE)).digest}"
+    wanted = WantedRun(MODEL, version, RECIPE, f"version {version} is new", mark)
     later = datetime.now(UTC) + timedelta(days=1)
     async with get_client() as client:
         while await ensure_run(client, wanted, later) == "started":

@@ -10,6 +10,7 @@ from tests.end_to_end.tiny.workload import Tiny
 
 MODEL = "tiny"
 STEPS = 60
+EXAMPLE = np.zeros((2, 1, 8, 8), dtype=np.float32)
 
 
 def small_network() -> nn.Sequential:
@@ -45,5 +46,4 @@ def trained(steps: int = STEPS, seed: int = 0) -> nn.Sequential:
 
 def register(tracking_uri: str, *, steps: int = STEPS, seed: int = 0) -> str:
     """Register a version of the model `tiny` in MLflow's default form; returns the version."""
-    example = np.zeros((2, 1, 8, 8), dtype=np.float32)
-    return register_upstream(tracking_uri, MODEL, trained(steps, seed), example, {"steps": steps, "seed": seed})
+    return register_upstream(tracking_uri, MODEL, trained(steps, seed), EXAMPLE, {"steps": steps, "seed": seed})

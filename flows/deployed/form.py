@@ -5,11 +5,12 @@ schema itself says stays.
 """
 
 from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from deployments.recipe import shipped_recipes
 from tasks.workspace import Workspace
 
 
@@ -19,6 +20,8 @@ def _asked(title: str, description: str, *examples: str) -> Any:
     return Field(json_schema_extra=said | ({"examples": list(examples)} if examples else {}))
 
 
+_RECIPES = sorted(path.stem for path in Path(str(resources.files("deployments"))).glob("recipes/*.yaml"))
+"""The names of the recipes that come with Edgewright. Whatever reads one loads torch, which takes seconds."""
 ModelName = Annotated[str, _asked("Registered model", "Its name in MLflow's registry, as the recipe has it.", "digits")]
 Version = Annotated[str, _asked("Version", "The number of one version of it, such as 3.", "3")]
 RecipeName = Annotated[
@@ -26,7 +29,7 @@ RecipeName = Annotated[
     _asked(
         "Recipe",
         "The name of a recipe that comes with Edgewright, or the path of a file on the worker's machine.",
-        *(path.stem for path in shipped_recipes()),
+        *_RECIPES,
     ),
 ]
 Places = Annotated[
