@@ -43,6 +43,8 @@ __all__ = [
     "shipped_recipes",
 ]
 
+NAMED = "EDGEWRIGHT_RECIPES"
+"""Paths or names of recipes, with colons between them."""
 RECIPES = Path(__file__).parent / "recipes"
 ModelName = Annotated[
     str,
@@ -267,6 +269,15 @@ def read_recipe(path: Path) -> Recipe:
     if isinstance(names, list):
         content = content | {"devices": [_device(path, index, name) for index, name in enumerate(names)]}
     return validated(path, content, Recipe)
+
+
+def named_recipes() -> list[Path]:
+    """Return the recipes that EDGEWRIGHT_RECIPES names, or else the names of those that come with Edgewright.
+
+    A run is told a recipe in this form, so whoever asks for one wants the same run.
+    """
+    given = [Path(each) for each in os.environ.get(NAMED, "").split(os.pathsep) if each]
+    return given or [Path(path.stem) for path in shipped_recipes()]
 
 
 def shipped_recipes() -> list[Path]:

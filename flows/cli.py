@@ -81,7 +81,8 @@ def compress_command(
 @app.command("reconcile")
 def reconcile_command(
     recipe: Annotated[
-        list[str] | None, typer.Option(help="Recipe to look at; all shipped ones when not given.")
+        list[str] | None,
+        typer.Option(help="Recipe to look at; EDGEWRIGHT_RECIPES or all shipped ones if not given."),
     ] = None,
 ) -> None:
     """Compress every version that is newer than the last answered one.
@@ -105,7 +106,8 @@ def reconcile_command(
 @app.command()
 def plan(
     recipe: Annotated[
-        list[Path] | None, typer.Option(help="Recipe to plan for; all shipped ones when not given.")
+        list[Path] | None,
+        typer.Option(help="Recipe to plan for; EDGEWRIGHT_RECIPES or all shipped ones if not given."),
     ] = None,
     every: Annotated[bool, typer.Option("--every", help="Show what stands on each device too.")] = False,
 ) -> None:
@@ -115,12 +117,12 @@ def plan(
     with 2 where a recipe is wrong.
     """
     with _reading():
-        from deployments.recipe import shipped_recipes
+        from deployments.recipe import named_recipes
         from flows.plan import make_plan, plan_lines
         from tasks.workspace import Workspace
 
         workspace = Workspace.from_environment()
-        made = make_plan(recipe or shipped_recipes(), workspace)
+        made = make_plan(recipe or named_recipes(), workspace)
         for line in plan_lines(made, workspace, every):
             console.print(escape(line), soft_wrap=True, highlight=False)
         raise typer.Exit(2 if made.errors else 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from deployments.recipe import Recipe, shipped_recipes
+from deployments.recipe import Recipe, named_recipes
 from flows.compress import compress
 from flows.deployed import Apart, Places, Recipes
 from flows.exit_codes import as_edgewright
@@ -26,13 +26,14 @@ logger = logging.getLogger("edgewright")
 def reconcile(recipes: Recipes = None, workspace: Places = None, apart: Apart = False) -> list[Outcome]:
     """Do what `edgewright plan` prints: compress every version that wants an answer, and say why.
 
-    `recipes` are paths or names; all shipped ones when None. A recipe whose model nobody registered waits. Whatever
-    goes wrong with one recipe or version is an outcome of its own and does not keep the others waiting. With `apart`,
-    each run is started on the work pool instead, once, and the outcomes are those of recipes that could not be read.
+    `recipes` are paths or names; those of EDGEWRIGHT_RECIPES, or all shipped ones, when None. A recipe whose model
+    nobody registered waits. Whatever goes wrong with one recipe or version is an outcome of its own and does not keep
+    the others waiting. With `apart`, each run is started on the work pool instead, once, and the outcomes are those of
+    recipes that could not be read.
     """
     say_who_works()
     workspace = workspace or Workspace.from_environment()
-    paths = [Path(recipe) for recipe in recipes] if recipes is not None else shipped_recipes()
+    paths = [Path(recipe) for recipe in recipes] if recipes is not None else named_recipes()
     plan = make_plan(paths, workspace)
     _tell(plan)
     close_dead(plan, workspace)

@@ -144,7 +144,7 @@ class Job:
 
     @cached_property
     def _question(self) -> dict[str, Any]:
-        """What people decide on, on every device; keys that only say when to run are no part of it."""
+        """The parts that people decide on, on every device; keys that only say when to run are no part of it."""
         keys = {name: value for name, value in stated(self.recipe).items() if name not in {"devices", *WHEN}}
         return {
             "identity": self.identity,

@@ -46,7 +46,7 @@ class Supervisor:
         self.table = {service.name: service for service in table}
         self.states = {service.name: ServiceState(service.name) for service in table}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
-        self._inherited = {key: value for key, value in inherited.items() if not key.startswith(NOT_INHERITED)}
+        self._inherited = dict(inherited)
         write_states(folder, self.states.values())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -133,7 +133,9 @@ class Supervisor:
 
     def _environment(self, service: Service) -> dict[str, str]:
         """Return the variables of a process: the user's own, the table's, and its own secrets alone."""
-        given = {**self._inherited, **service.environment, MARK: str(self.folder)}
+        own = {key: value for key, value in self._inherited.items() if key in service.inherited}
+        others = {key: value for key, value in self._inherited.items() if not key.startswith(NOT_INHERITED)}
+        given = {**others, **own, **service.environment, MARK: str(self.folder)}
         for secret in service.secrets:
             path = make_secret(self.folder / "secrets", secret)
             given |= {f"{secret.variable}_FILE": str(path)} if secret.by_file else {secret.variable: read_secret(path)}

@@ -90,6 +90,7 @@ def _running(service: Service) -> list[str]:
     return [
         *(["Type=oneshot", "RemainAfterExit=yes"] if service.once else ["Type=simple", f"ExecStartPost={waits}"]),
         "ExecStart=" + " ".join(_quoted(word.replace("$", "$$")) for word in (str(binaries / program), *arguments)),
+        *(f"PassEnvironment={key}" for key in service.inherited),  # systemctl set-environment KEY=...
         *(f"Environment={_quoted(f'{key}={value}')}" for key, value in sorted(service.environment.items())),
         *([f"EnvironmentFile={SECRETS}/{service.name}.env"] if service.secrets else []),
         f"User={USER}",

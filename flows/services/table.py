@@ -3,6 +3,7 @@
 `edgewright up`, `edgewright units` and docker/compose.yaml are made from it or checked against it.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -14,6 +15,7 @@ Condition: TypeAlias = Literal["service_healthy", "service_completed_successfull
 HEALTHY: Condition = "service_healthy"
 COMPLETED: Condition = "service_completed_successfully"
 POOL = "edgewright"
+NOTIFY = "EDGEWRIGHT_NOTIFY"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Service:
     """A process that runs always, or one (`once`) that does one thing and ends.
 
     `after` maps the services that it waits for to the conditions that they must meet; `health` is an address that
-    answers 200 once the service does its work; `address` is what people open.
+    answers 200 once the service does its work; `address` is what people open. `inherited` are variables that people set
+    for all services.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Service:
     health: str | None = None
     address: str | None = None
     secrets: tuple[Secret, ...] = ()
+    inherited: tuple[str, ...] = ()
 
     @property
     def once(self) -> bool:
@@ -158,27 +162,28 @@ def _worker(site: Site) -> Service:
         command=start,
         environment={
             **_prefect_client(site),
-            **_places(site),
+            **_of_runs(site),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
             "PREFECT_WORKER_WEBSERVER_PORT": str(port),
         },
         after={"deploy": COMPLETED, "prefect": HEALTHY},  # a run waits for MLflow by itself
         health=f"http://127.0.0.1:{port}/health",
+        inherited=(NOTIFY,),
     )
 
 
 def _watch(site: Site) -> Service:
     port = site.ports.watch
-    watched = tuple(f"--recipe={recipe}" for recipe in site.recipes)
     return Service(
         name="watch",
         purpose="starts the wanted runs and finds the dead ones",
-        command=("edgewright", "watch", f"--host={site.bind}", f"--port={port}", *watched),
-        environment={**_prefect_client(site), **_places(site)},
+        command=("edgewright", "watch", f"--host={site.bind}", f"--port={port}"),
+        environment={**_prefect_client(site), **_of_runs(site)},
         after={"deploy": COMPLETED},  # it waits for both servers by itself
         health=f"http://127.0.0.1:{port}/health",
         secrets=(WEBHOOK_SECRET,),
+        inherited=(NOTIFY,),
     )
 
 
@@ -199,3 +204,10 @@ def _places(site: Site) -> dict[str, str]:
         "EDGEWRIGHT_TARGET": str(site.target),
         "MLFLOW_TRACKING_URI": f"http://{site.host('mlflow')}:{site.ports.mlflow}",
     }
+
+
+def _of_runs(site: Site) -> dict[str, str]:
+    """Return the settings of those that run or start runs: the recipes, and where people open MLflow's pages."""
+    recipes = {"EDGEWRIGHT_RECIPES": os.pathsep.join(site.recipes)} if site.recipes else {}
+    pages = {"EDGEWRIGHT_MLFLOW_PAGES": f"http://localhost:{site.ports.mlflow}"} if site.in_containers else {}
+    return _places(site) | recipes | pages

@@ -22,7 +22,8 @@ HINT = f"set {SECRET}, or {SECRET}_FILE to a file that only you can read"
 
 def watch_command(
     recipe: Annotated[
-        list[Path] | None, typer.Option(help="Recipe to watch for; all shipped ones when not given.")
+        list[Path] | None,
+        typer.Option(help="Recipe to watch for; EDGEWRIGHT_RECIPES or all shipped ones if not given."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on for webhooks.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on for webhooks.", min=1, max=65535)] = 8765,
@@ -56,14 +57,14 @@ def watch_command(
         )
     from rich.console import Console
 
-    from deployments.recipe import shipped_recipes
+    from deployments.recipe import named_recipes
     from flows.visibility import named_blocks
     from flows.watch.watcher import Watcher
 
     named_blocks()  # a name that is none is told before anything starts
 
     show_progress(Console())
-    recipes = recipe or [Path(path.stem) for path in shipped_recipes()]
+    recipes = recipe or named_recipes()
     asyncio.run(_serve(Watcher(recipes, uri, seconds), host, port, webhook_secret()))
 
 

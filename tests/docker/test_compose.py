@@ -105,7 +105,7 @@ def test_every_service_is_as_the_table_says(service: Service) -> None:
     assert written.depends_on == service.after
     assert written.environment.items() >= service.environment.items()
     asked = {key for key, value in written.environment.items() if value.startswith("${")}
-    assert asked == {secret.variable for secret in service.secrets}
+    assert asked == {secret.variable for secret in service.secrets} | set(service.inherited)
     assert (written.healthcheck is None) == service.once
     assert service.once or f"'{service.health}'" in str(written.healthcheck)
 
@@ -115,7 +115,8 @@ def test_the_file_has_no_service_and_no_setting_that_the_table_does_not_have() -
     assert list(read_compose()["services"]) == list(table)
     for name, content in read_compose()["services"].items():
         secrets = {secret.variable for secret in table[name].secrets}
-        assert set(content.get("environment", {})) <= set(table[name].environment) | secrets
+        named = set(table[name].environment) | secrets | set(table[name].inherited)
+        assert set(content.get("environment", {})) <= named
 
 
 def _option(command: tuple[str, ...], name: str) -> str:
