@@ -31,7 +31,7 @@ class PrefectApi:
         """Ask for a run of a deployment."""
         return self._ask("POST", f"/deployments/{self.deployment(name)['id']}/create_flow_run", parameters=parameters)
 
-    def finished(self, name: str, parameters: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
+    def finished(self, name: str, parameters: dict[str, Any], seconds: float = 400) -> dict[str, Any]:
         """Run a deployment to its end."""
         identity = self.submit(name, parameters).raise_for_status().json()["id"]
         deadline = time.monotonic() + seconds
