@@ -4,6 +4,6 @@ In come a version or a run, a name, a reason and perhaps a key; out goes the dev
 function, and what they record is kept with the run in MLflow, so that nothing of it lives in Prefect's database.
 """
 
-from flows.sign_off.sign_off_command import sign_off_command, sign_off_key_command
+from flows.sign_off.signing_commands import sign_off_command, sign_off_key_command
 
 __all__ = ["sign_off_command", "sign_off_key_command"]

@@ -311,7 +311,7 @@ def test_the_command_line_signs_by_version_or_run_and_says_what_came_of_it(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", world.tracking_uri)
     monkeypatch.setenv("EDGEWRIGHT_TARGET", str(world.target))
     monkeypatch.setenv("COLUMNS", "240")
-    monkeypatch.setattr("flows.sign_off.sign_off_command.prepare", lambda _: None)
+    monkeypatch.setattr("flows.sign_off.signing_commands.prepare", lambda _: None)
     monkeypatch.setattr("flows.cli.prepare", lambda _: None)
     waiting = Waiting(world, variant, "by-hand")
     words = ["--name", "Ada [bold]", "--reason", "It reads well."]
