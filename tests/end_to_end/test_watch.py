@@ -105,11 +105,11 @@ def watching(stack: Stack, port: int, *arguments: str, **variables: str) -> Iter
     process = run(stack, "--recipe", RECIPE, "--port", str(port), *arguments, **variables)
     try:
         if variables:
-            wait_until(lambda: _is_healthy(port), seconds=60)
+            wait_until(lambda: _is_healthy(port), seconds=240)
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(120)
 
 
 def _is_healthy(port: int) -> bool:
@@ -134,7 +134,7 @@ def test_a_registration_becomes_one_run_by_webhook_and_by_looking(servers: Stack
     address = f"http://127.0.0.1:{free_port}/webhook"
     for _ in range(2):  # the webhook is made once
         registered = run(servers, "--register", address, EDGEWRIGHT_WEBHOOK_SECRET=SECRET)
-        said = registered.communicate(timeout=60)[0]
+        said = registered.communicate(timeout=240)[0]
         assert registered.returncode == 0 and address in said, said
     (webhook,) = MlflowClient(servers.mlflow, registry_uri=servers.mlflow).list_webhooks()
     assert webhook.url == address
@@ -183,12 +183,12 @@ def test_a_watcher_waits_for_servers_that_are_away(servers: Stack, free_port: in
     time.sleep(3)  # several looks more
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert "the watcher goes on looking" not in process.communicate(timeout=30)[0]  # it is told once
+    assert "the watcher goes on looking" not in process.communicate(timeout=120)[0]  # it is told once
 
 
 def test_without_a_prefect_server_nothing_is_watched(servers: Stack) -> None:
     process = run(servers, "--recipe", RECIPE, PREFECT_API_URL="")
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=240)[0]
     assert process.returncode == 3
     assert "PREFECT_API_URL: expected the address of a Prefect server" in said
 
@@ -198,7 +198,7 @@ def test_a_secret_that_others_can_read_is_refused(servers: Stack, tmp_path: Path
     secret.write_text("told to everybody")
     secret.chmod(0o644)
     process = run(servers, "--recipe", RECIPE, EDGEWRIGHT_WEBHOOK_SECRET_FILE=str(secret))
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=240)[0]
     assert process.returncode == 2
     assert "chmod 600" in said and "told to everybody" not in said
 
@@ -210,11 +210,11 @@ def test_neither_login_nor_secret_is_written_anywhere(servers: Stack, free_port:
         "EDGEWRIGHT_WEBHOOK_SECRET": secret,
     }
     registered = run(servers, "--register", address, **known)
-    said = registered.communicate(timeout=60)[0]
+    said = registered.communicate(timeout=240)[0]
     assert registered.returncode == 0, said
     with watching(servers, free_port, "--seconds", "3600", **known) as process:
         version = add_version(servers.mlflow, MODEL, "s3://nothing/3")
-        wait_until(lambda: version in versions_with_runs(servers), seconds=60)
+        wait_until(lambda: version in versions_with_runs(servers), seconds=240)
     assert process.stdout is not None
     said += process.stdout.read()
     assert "a run is started" in said
@@ -235,16 +235,16 @@ def test_without_a_secret_nothing_listens_whatever_the_host(servers: Stack, free
         socket.create_connection(("127.0.0.1", free_port), timeout=5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
 
 def test_an_address_that_is_taken_or_has_a_login_is_one_sentence(servers: Stack) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         busy = run(servers, "--recipe", RECIPE, "--port", port, EDGEWRIGHT_WEBHOOK_SECRET=SECRET)
-        said = busy.communicate(timeout=60)[0]
+        said = busy.communicate(timeout=240)[0]
     assert (busy.returncode, "expected an address of this machine that is free" in said) == (3, True), said
     shown = run(servers, "--register", "http://alice:qz7-login@127.0.0.1/webhook", EDGEWRIGHT_WEBHOOK_SECRET=SECRET)
-    said = shown.communicate(timeout=60)[0]
+    said = shown.communicate(timeout=240)[0]
     assert shown.returncode == 2
     assert "expected an address without user and password" in said and "qz7-login" not in said
