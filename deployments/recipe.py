@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ from quality_gates.gates import (
 )
 from quality_gates.policy import AlphaSpending, OnInconclusive, SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
+from quality_gates.sign_off import check_asked
 
 __all__ = [
     "Distil",
@@ -126,6 +128,14 @@ class Recipe(Frozen):
     """False passes over all looks at one test split: `none`, where each look has the gates' own confidence, or a total
     over a number of looks, each of which is then tested at an equal share of it."""
 
+    sign_off: Literal[1, 2] | None = None
+    """Persons who must sign before a version that passed its gates is published on a device. Without it, none."""
+    sign_off_within_days: Annotated[float, Field(gt=0, le=3650)] | None = None
+    """Days within which they must have signed; needed beside `sign_off`. After that the version is refused."""
+    signers: Annotated[Mapping[str, str], Field(default_factory=dict)]
+    """Names of the persons who may sign, each with an ed25519 public key in base64, as `edgewright sign-off-key` prints
+    it. Only their signatures count then. Without it, a name is a claim, and is shown as one."""
+
     @field_validator("alpha_spending", mode="before")
     @classmethod
     def _word_for_nothing(cls, given: object) -> object:
@@ -147,6 +157,7 @@ class Recipe(Frozen):
                     f"({', '.join(device.precisions)}), got none; add one"
                 )
         check_shows(self.gates)
+        check_asked(self.sign_off, self.sign_off_within_days, self.signers)
         return self
 
     def _can_be_emulated(self, device: DeviceProfile) -> None:

@@ -185,8 +185,10 @@ def _value(value: JsonSchemaValue, sections: Mapping[str, _Section]) -> str:
             return f"text such as `{example}`"
         case {"type": "array", "items": items}:
             return f"list of: {_value(items, sections)}"
-        case {"type": "object", "additionalProperties": values, "propertyNames": {"enum": keys}}:
-            return f"{_value(values, sections)}, for each of {', '.join(f'`{key}`' for key in keys)}"
+        case {"type": "object", "additionalProperties": {"type": _} as values}:
+            keys = [f"`{key}`" for key in value.get("propertyNames", {}).get("enum", ())]
+            each = f"of {', '.join(keys)}" if keys else "name"
+            return f"{_value(values, sections)}, for each {each}"
     bounds = [f"{words} {value[bound]:g}" for bound, words in _BOUNDS.items() if bound in value]
     return " ".join([_TYPES.get(value.get("type", ""), "any value"), " and ".join(bounds)]).strip()
 

@@ -133,6 +133,11 @@ def validated(path: Path, content: dict[str, Any], model: type[Model]) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
+        if content and not content.keys() & model.model_fields.keys():  # its content may be somebody's secret
+            raise ConfigurationError(
+                f"{path}: expected the keys of a {model.__name__.lower()}, got a file that has none of them; check the "
+                "path"
+            ) from None
         first, *more = _sentences(error, model)
         rest = "".join(f". {sentence[0].upper()}{sentence[1:]}" for sentence in more)
         raise ConfigurationError(f"{path}: {first}{rest}") from error

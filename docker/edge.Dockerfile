@@ -7,9 +7,11 @@ FROM python:3.11-slim
 COPY docker/edge-requirements.txt /tmp/edge-requirements.txt
 RUN pip install --no-cache-dir --no-compile --no-deps --requirement /tmp/edge-requirements.txt \
     && rm /tmp/edge-requirements.txt \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin edge
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin edge
 
 COPY edge_runtime /opt/edgewright/edge_runtime
+# A checkout that only its owner can read (umask 077) keeps its modes, and the user below is another one.
+RUN chmod --recursive a+rX /opt/edgewright
 
 ENV ORT_DISABLE_TELEMETRY=1 \
     PYTHONPATH=/opt/edgewright \

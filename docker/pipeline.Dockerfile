@@ -23,8 +23,10 @@ COPY model_compression model_compression
 COPY deployments deployments
 COPY tasks tasks
 COPY flows flows
-# Editable: one copy of the code, the one beside deployments/.
+# Editable: one copy of the code, the one beside deployments/. A checkout that only its owner can read (umask 077) keeps
+# its modes, and the user below is another one.
 RUN pip install --no-cache-dir --no-deps --editable . \
+    && chmod --recursive a+rX /opt/edgewright \
     && useradd --uid 10001 --create-home --shell /usr/sbin/nologin edgewright \
     && install --directory --owner edgewright /var/lib/edgewright /var/lib/mlflow /var/lib/prefect
 

@@ -18,6 +18,7 @@ from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.prefect_api import start_prefect
 from flows.services import down_command, status_command, units_command, up_command
+from flows.sign_off import sign_off_command, sign_off_key_command
 from flows.watch import watch_command
 
 if TYPE_CHECKING:  # prepare() sets the environment that mlflow and prefect read when they are imported
@@ -39,6 +40,8 @@ app.add_typer(looks, name="looks")
 app.add_typer(hold, name="hold")
 app.command("rollback")(rollback_command)
 app.command("watch")(watch_command)
+app.command("sign-off")(sign_off_command)
+app.command("sign-off-key")(sign_off_key_command)
 app.command("up")(up_command)
 app.command("down")(down_command)
 app.command("status")(status_command)
@@ -62,7 +65,8 @@ def compress_command(
     """Compress one registered version and publish it where its gates hold.
 
     Reads MLFLOW_TRACKING_URI, EDGEWRIGHT_HOME and EDGEWRIGHT_TARGET. Exits with 0 when every device got it,
-    1 when a gate refused it, 2 when recipe, workload or model is wrong, 3 when the system around it failed.
+    1 when a gate refused it or it waits for sign-off, 2 when recipe, workload or model is wrong, 3 when the system
+    around it failed.
     """
     prepare(HOME)
     ready = start_prefect()

@@ -15,6 +15,8 @@ from tasks.delivery import (
     Publication,
     publish,
     recover,
+    settle_sign_offs,
+    signed_before,
     standing_answers,
     superseded,
     with_recorded_approval,
@@ -55,6 +57,7 @@ def answer_version(
     job = preflight(model, version, Path(recipe), workspace)
     with workspace.scratch(), workspace.exclusive(model):
         Runs(workspace.tracking_uri, model).close_dead()
+        settle_sign_offs(workspace, model)
         known = standing_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
         older = superseded(job, known.asked, back=back)
         asked = tuple(device for device in known.asked if device.name not in {each.device for each in older})
@@ -121,14 +124,23 @@ def _for_device(
     file = found.chosen.file.path
     judgement = judge(beside, found.chosen, representativeness)
     judgement = replace(judgement, verdict=with_recorded_approval(context, file, judgement.verdict))
-    outcome = device_outcome(context, found, judgement)
+    outcome = device_outcome(context, found, judgement, back=back)
+    outcome = signed_before(context, outcome, judgement.verdict)
     content = report_content(context, trajectory, found, judgement, outcome, layer_losses(context, found.chosen))
     candidate = record_device(context, found.chosen, judgement, content)
     outcome = outcome.kept(candidate)
     if outcome.published:
         page, tags = description(content, context.runs, context.device_run), release_tags(content, context.device_run)
         publication = Publication(
-            judgement.verdict, file, candidate, page, tags, outcome.held_against, back, outcome.anchor
+            judgement.verdict,
+            file,
+            candidate,
+            page,
+            tags,
+            outcome.held_against,
+            back,
+            outcome.anchor,
+            sign_off=outcome.sign_off,
         )
         outcome = outcome.released(publish(context, publication).release)
     record_line(context.runs, outcome)

@@ -17,7 +17,13 @@ from tasks.errors import RegistryError
 from tasks.outcomes import DeviceOutcome, Outcome, history
 from tasks.registry import EdgeModels
 
-_DECISIONS = {"published": "green", "approved": "yellow", "refused": "red", "undecided": "yellow"}
+_DECISIONS = {
+    "published": "green",
+    "approved": "yellow",
+    "waits for sign-off": "cyan",
+    "refused": "red",
+    "undecided": "yellow",
+}
 Write: TypeAlias = Callable[[float], str]
 
 
@@ -148,7 +154,7 @@ def _history_cells(device: str, row: HistoryRow, write: Callable[[float | None],
 
 
 def _why(row: HistoryRow) -> str:
-    return "" if row.published and not row.overridden else row.why
+    return "" if row.published and not (row.overridden or row.signed_off) else row.why
 
 
 def frontier_table(content: ReportContent) -> TerminalTable:

@@ -17,6 +17,10 @@ class ApprovalError(GateError):
     """An approval that may not be given, or that does not count any more."""
 
 
+class SignOffError(ApprovalError, ValueError):
+    """A sign-off that may not be given, or does not count. Also a ValueError, which pydantic reports in a recipe."""
+
+
 class EvidenceError(GateError):
     """Measurements that cannot be trusted. `decide` turns it into a failed gate, with `remedy` as the way out."""
 

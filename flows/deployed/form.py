@@ -73,7 +73,8 @@ Recipes = Annotated[
 Apart = Annotated[
     bool,
     _asked(
-        "Start the runs apart",
-        "Start each run that is wanted on the work pool, and end. Off: this run does them all, one after the other.",
+        "A run for each version",
+        "Start a run of its own for each version that wants an answer, which waits for a worker. Off: they are "
+        "compressed in this run, one after the other.",
     ),
 ]

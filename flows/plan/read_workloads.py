@@ -9,7 +9,7 @@ from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
 from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
 from tasks.answer_parts import AnswerKeys
-from tasks.delivery import is_in_place
+from tasks.delivery import is_in_place, still_waits
 from tasks.job import Job, UserCode
 from tasks.registry import RegistryView
 from tasks.selection import next_look, withheld
@@ -80,3 +80,7 @@ class RecipeDepths:
         """Tell whether gates that were withheld may look at the test rows by now."""
         job = self._job(version)
         return withheld(next_look(job, job.question_key(device))) is None
+
+    def still_waits(self, version: str, device: DeviceProfile) -> bool:
+        """Tell whether an answer that waits for sign-off stands."""
+        return still_waits(self._job(version), device)

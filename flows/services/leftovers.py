@@ -9,17 +9,19 @@ from pathlib import Path
 MARK = "EDGEWRIGHT_SERVICES"
 """Variable with the folder of the services; a run's processes inherit it from the worker."""
 GRACE_S = 5.0
+KILL_S = 60.0
 LOOK_S = 0.05
 
 
 def end_marked(folder: Path) -> int:
     """End all processes that carry the mark of a folder; return how many there were.
 
-    They are asked first, and killed where they stay longer than 5 seconds or start others meanwhile.
+    They are asked first, and killed where they stay longer than 5 seconds or start others meanwhile. One that the
+    kernel itself does not let go within a minute is left.
     """
     ended = set[int]()
     deadline = time.monotonic() + GRACE_S
-    while found := set(marked(folder)):
+    while (found := set(marked(folder))) and time.monotonic() < deadline + KILL_S:
         for pid in found - ended if time.monotonic() < deadline else found:
             _send(pid, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
         ended |= found

@@ -94,7 +94,7 @@ def units_command(
 ) -> None:
     """Write units of systemd for this installation, and the secrets that they need, made once.
 
-    The services run as the user edgewright below /var/lib/edgewright, listen on 127.0.0.1 and start again by themselves.
+    The services run as the user edgewright below /var/lib/edgewright, listen on 127.0.0.1 and start again at their end.
     """
     from flows.services.site import Ports
     from flows.services.systemd_units import SECRETS, USER, production_site, write_units

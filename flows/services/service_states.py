@@ -15,7 +15,7 @@ STATES = "states.json"
 
 @dataclass(frozen=True)
 class ServiceState:
-    """How a service is, and how often it was started again."""
+    """The state of a service, and how often it was started again."""
 
     name: str
     state: State = "waiting"

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.errors import EdgewrightError
 from flows.services.health import is_healthy
 from flows.services.leftovers import MARK, end_group, end_marked
 from flows.services.secret_files import make_secret, read_secret
@@ -87,7 +86,7 @@ class Supervisor:
         """Start a service and return its exit code; what it leaves of its process group is ended too."""
         try:
             process = await self._start(service)
-        except (OSError, EdgewrightError) as error:  # a full disk, a secret that became loose
+        except Exception as error:  # a full disk, a secret that became loose: the others are kept
             logger.error("%s was not started: %s", service.name, one_line(error))
             return NOT_STARTED
         looking = asyncio.create_task(self._look(service))

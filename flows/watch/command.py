@@ -72,8 +72,8 @@ def webhook_secret() -> str | None:
 
     Raises ConfigurationError for a file that others can read, or that cannot be read.
     """
-    if os.environ.get(SECRET):
-        return os.environ[SECRET]
+    if os.environ.get(SECRET, "").strip():
+        return os.environ[SECRET].strip()
     name = os.environ.get(f"{SECRET}_FILE")
     if not name:
         return None
@@ -95,14 +95,13 @@ async def _serve(watcher: "Watcher", host: str, port: int, secret: str | None) -
         logger.info("watching without webhooks: %s", HINT)
         await watcher.watch()
         return
-    import uvicorn
-
     from flows.watch.receiver import PATH, receiver
+    from flows.watch.webhook_server import listening_at, webhook_server
 
-    server = uvicorn.Server(uvicorn.Config(receiver(secret, watcher.told), host, port, log_level="warning"))
+    server, listening = webhook_server(receiver(secret, watcher.told)), listening_at(host, port)
     watching = asyncio.create_task(watcher.watch())
     logger.info("watching, and listening for webhooks at http://%s:%d%s", host, port, PATH)
     try:
-        await server.serve()  # it ends with a signal
+        await server.serve([listening])  # it ends with a signal
     finally:
         watching.cancel()

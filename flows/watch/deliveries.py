@@ -43,7 +43,7 @@ def verified(secret: str, headers: Mapping[str, str], body: bytes, now: float) -
     stamp, delivery = headers.get(TIMESTAMP, ""), headers.get(DELIVERY, "")
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
         raise UnsignedDeliveryError(f"{TIMESTAMP}: expected seconds since 1970, got none; send what MLflow sends")
-    signed = f"{delivery}.{stamp}.".encode() + body
+    signed = f"{delivery}.{stamp}.".encode(errors="replace") + body
     digest = base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
     given = headers.get(SIGNATURE, "")
     if not hmac.compare_digest(f"v1,{digest}".encode(), given.encode(errors="replace")):
@@ -60,15 +60,23 @@ def event_of(body: bytes) -> RegistryEvent:
     """Read the event. Raises UnreadableDeliveryError for what MLflow would not send."""
     try:
         told = json.loads(body)
-        kind, data = f"{told['entity']}.{told['action']}", told["data"]
+        kind, data = ".".join([told["entity"], told["action"]]), told["data"]
         model, version = data["name"], data.get("version", "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableDeliveryError(
             f"body: expected entity, action and data of an event as JSON, got {type(error).__name__}; send what MLflow "
             "sends"
         ) from error
-    if not (isinstance(model, str) and isinstance(version, str | int) and model):
+    if not (isinstance(model, str) and model and type(version) in (str, int) and _is_text(f"{kind}{model}{version}")):
         raise UnreadableDeliveryError(
             "body: expected a model's name and a version in `data`, got neither; send what MLflow sends"
         )
     return RegistryEvent(kind, model, str(version))
+
+
+def _is_text(said: str) -> bool:
+    """Tell a text from what JSON can write and nobody can send on: halves of characters."""
+    try:
+        return bool(said.encode())
+    except UnicodeEncodeError:
+        return False

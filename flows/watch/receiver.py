@@ -49,7 +49,9 @@ def receiver(secret: str, told: Told, clock: Callable[[], float] = time.time) ->
     async def health(_: Request) -> Response:
         return PlainTextResponse("healthy")
 
-    return Starlette(routes=[Route(PATH, take, methods=["POST"]), Route("/health", health)])
+    app = Starlette(routes=[Route(PATH, take, methods=["POST"]), Route("/health", health)])
+    app.router.redirect_slashes = False  # a redirect would repeat what the client says that this host is called
+    return app
 
 
 async def _body(request: Request) -> bytes:

@@ -38,28 +38,27 @@ class Watcher:
         self.look_s = look_s
         self._one_at_a_time = asyncio.Lock()
         self._said: set[str] = set()
+        self._waiting: dict[str, asyncio.Task[dict[WantedRun, Ensured]]] = {}
         self._listening_since: datetime | None = None
 
     async def told(self, event: RegistryEvent) -> str:
         """Look at the model that an event is about; return in words what came of it.
 
-        Edgewright's own outputs are models of other names, so they wake nobody. Raises what MLflow or Prefect raise.
+        Edgewright's own outputs are models of other names, so they wake nobody. Events that come while a look waits for
+        its turn share it: a hundred of them, or one that is played again, cost one look. Raises what MLflow or Prefect
+        raise.
         """
         if event.model not in {recipe.model for _, recipe in self._read()}:
             return f"no recipe names the model {event.model}"
-        ensured = await self.look(event.model)
+        ensured = await asyncio.shield(self._next_look(event.model))
         return f"{sum(state == 'started' for state in ensured.values())} runs started"
 
     async def look(self, model: str | None = None) -> dict[WantedRun, Ensured]:
         """Start what is wanted of one model or of all; return what is wanted, and what became of it."""
-        async with self._one_at_a_time, get_client() as client:
-            view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, model)
-            now, ensured, at_work = datetime.now(UTC), dict[WantedRun, Ensured](), await runs_at_work(client)
-            for path, recipe in self._read():
-                if model in (None, recipe.model):
-                    for wanted in plan_recipe(path, recipe, view, now).wanted:
-                        ensured[wanted] = await self._ensure(client, recipe, wanted, now, at_work)
-            return ensured
+        async with self._one_at_a_time:
+            if model is not None:
+                self._waiting.pop(model, None)  # what is told from now on may come too late for this look
+            return await self._look(model)
 
     async def watch(self) -> None:
         """Look every few seconds until the task is cancelled; an error is told once, and the next look goes on."""
@@ -68,6 +67,22 @@ class Watcher:
             self._repeat(self._end_dead, DEAD_S),
             asyncio.to_thread(check_blocks),
         )
+
+    async def _look(self, model: str | None) -> dict[WantedRun, Ensured]:
+        async with get_client() as client:
+            view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, model)
+            now, ensured, at_work = datetime.now(UTC), dict[WantedRun, Ensured](), await runs_at_work(client)
+            for path, recipe in self._read():
+                if model in (None, recipe.model):
+                    for wanted in plan_recipe(path, recipe, view, now).wanted:
+                        ensured[wanted] = await self._ensure(client, recipe, wanted, now, at_work)
+            return ensured
+
+    def _next_look(self, model: str) -> asyncio.Task[dict[WantedRun, Ensured]]:
+        """Return the look at a model that has not begun; there is at most one."""
+        if model not in self._waiting:
+            self._waiting[model] = asyncio.create_task(self.look(model))
+        return self._waiting[model]
 
     async def _ensure(
         self, client: PrefectClient, recipe: Recipe, wanted: WantedRun, now: datetime, at_work: AtWork

@@ -9,6 +9,7 @@ from edge_runtime.measurement import Figures
 from edge_runtime.settings import TensorSpec
 from quality_gates.evidence import LatencyInTurns
 from quality_gates.representativeness import Representativeness
+from quality_gates.sign_off import SignOffs
 from quality_gates.verdict import Verdict
 
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
@@ -139,7 +140,8 @@ class HistoryRow(_Frozen):
     """Outcome of one upstream version on this device; figures are the candidate's on the test rows of that decision.
 
     `now` says what it is today: deployed, previous, or neither; `overridden` that it was published on an approval;
-    `undecided` that nothing was learned of it. `release` is None for what was refused, and for a version whose report
+    `undecided` that nothing was learned of it; `waits` that persons must sign before it is published, and `signed_off`
+    that they have. `release` is None for what was refused, and for a version whose report
     is written before its number is claimed. `accuracy` is the mean score, in the unit of scores where
     `scores_are_shares` is false.
     """
@@ -149,6 +151,8 @@ class HistoryRow(_Frozen):
     published: bool
     overridden: bool = False
     undecided: bool = False
+    waits: bool = False
+    signed_off: bool = False
     release: int | None = None
     scores_are_shares: bool = True
     now: Literal["deployed", "previous", ""] = ""
@@ -162,6 +166,8 @@ class HistoryRow(_Frozen):
         """The decision about the version in a word."""
         if self.published:
             return "approved" if self.overridden else "published"
+        if self.waits:
+            return "waits for sign-off"
         return "undecided" if self.undecided else "refused"
 
 
@@ -239,7 +245,8 @@ class ReportContent(_Frozen):
     the recipe allows it; `flips_validation` counts those of validation. `ledger` begins with the parent; `layers_note`
     says how the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the
     slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another
-    unit where `scores_are_shares` is false. `origin` is None in what older releases recorded.
+    unit where `scores_are_shares` is false. `sign_off` is there where persons must sign before it is published.
+    `origin` is None in what older releases recorded.
     """
 
     model: str
@@ -247,6 +254,7 @@ class ReportContent(_Frozen):
     device: str
     verdict: Verdict
     published: bool
+    sign_off: SignOffs | None = None
     deployed_version: str | None
     decision: str
     answers: str = ""

@@ -85,6 +85,21 @@ def _own(content: ReportContent, origin: Origin) -> dict[str, Any]:
         "toolchain": dict(origin.toolchain),
         "run": origin.run,
         "approval": _approval(verdict),
+        "signOff": _sign_off(content),
+    }
+
+
+def _sign_off(content: ReportContent) -> dict[str, Any] | None:
+    """Return what persons have decided; a signature is that of the statement, which the record beside the run has."""
+    asked = content.sign_off
+    if asked is None:
+        return None
+    return {
+        "persons": asked.persons,
+        "until": asked.until.isoformat(),
+        "state": asked.state,
+        "namesAreClaims": not asked.by_key,
+        "given": [each.model_dump(mode="json", exclude={"subject"}) for each in asked.given],
     }
 
 

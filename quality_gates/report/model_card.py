@@ -8,6 +8,7 @@ from quality_gates.report.gate_lines import gate_line
 from quality_gates.report.gate_rows import OUTCOME_WORDS
 from quality_gates.report.quantities import MISSING, score_title, score_writer
 from quality_gates.report.tables import side_rows, slice_lines
+from quality_gates.sign_off import CHOICES
 from quality_gates.verdict import GateResult, worst_first
 
 NOT_STATED = "The workload does not state a purpose: its class has no docstring."
@@ -30,7 +31,7 @@ def render_model_card(content: ReportContent) -> str:
 
 
 def decision_lines(content: ReportContent) -> list[str]:
-    """Return the decision in Markdown: verdict, reasons, the caveat about the CPU that answered, and an approval."""
+    """Return the decision in Markdown: verdict, reasons, the CPU that answered, an approval and sign-offs."""
     approval = content.verdict.approval
     lines = [f"**{_plain(content.decision)}** {_plain(content.verdict.headline)}"]
     lines += ["", *(f"- {_plain(reason)}" for reason in content.verdict.reasons)] if content.verdict.reasons else []
@@ -38,6 +39,17 @@ def decision_lines(content: ReportContent) -> list[str]:
         lines += ["", f"⚠ **Not proven:** {_plain(content.answers)}"]
     if approval is not None:
         lines += ["", f"Approved by {_plain(approval.name)} until {approval.until}: {_plain(approval.reason)}"]
+    return [*lines, *_sign_off_lines(content)]
+
+
+def _sign_off_lines(content: ReportContent) -> list[str]:
+    """Return the state of the sign-off and a line per person; empty where the recipe asks for none."""
+    asked = content.sign_off
+    if asked is None:
+        return []
+    lines = ["", f"Sign-off: {asked.count}, until {asked.day}."]
+    for each in asked.given:
+        lines += [f"- {CHOICES[each.choice]} by {_plain(asked.shown(each))}: {_plain(each.reason)}"]
     return lines
 
 

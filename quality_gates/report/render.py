@@ -21,6 +21,7 @@ from quality_gates.report.gate_lines import gate_line
 from quality_gates.report.gate_rows import OUTCOME_WORDS, WORTHLESS, gate_groups, remedies, tone_of
 from quality_gates.report.quantities import MISSING, score_change, score_title, score_writer
 from quality_gates.report.tables import comparison_lines, deployed_words, ledger_of, side_rows, slice_lines, turn_lines
+from quality_gates.sign_off import CHOICES
 from quality_gates.verdict import GateResult, Verdict, worst_first
 
 MAX_FLIPS = 24
@@ -80,6 +81,7 @@ def render_text(content: ReportContent) -> RenderableType:
         *_answers(content),
         *([Text(content.verdict.look.sentence)] if content.verdict.look else []),
         *_approval(content.verdict),
+        *_sign_offs(content),
         *(Text(f"Why: {reason}") for reason in content.verdict.reasons),
         _gates_table(content.verdict.gates),
     ]
@@ -112,6 +114,7 @@ def _environment() -> Environment:
     for name in ("percent", "score", "score_change", "size", "duration", "figure"):
         environment.filters[name] = getattr(quantities, name)
         environment.globals["outcome_words"] = OUTCOME_WORDS
+    environment.globals["choices"] = CHOICES
     return environment
 
 
@@ -124,6 +127,17 @@ def _answers(content: ReportContent) -> list[Text]:
 def _approval(verdict: Verdict) -> list[Text]:
     approval = verdict.approval
     return [] if approval is None else [Text(f"Approved by {approval.name} on {approval.given}: {approval.reason}")]
+
+
+def _sign_offs(content: ReportContent) -> list[Text]:
+    """Return a line per person who has signed or refused."""
+    asked = content.sign_off
+    given = () if asked is None else asked.given
+    return [
+        Text(f"{CHOICES[each.choice]} by {asked.shown(each)} on {each.given:%Y-%m-%d}: {each.reason}")
+        for each in given
+        if asked is not None
+    ]
 
 
 def _tables(content: ReportContent) -> Iterator[RenderableType]:

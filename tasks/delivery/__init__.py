@@ -1,20 +1,23 @@
-"""Delivery: a judged candidate into a bundle at a destination; approvals, the one way past a failed gate; rollbacks.
+"""Delivery: a judged candidate into a bundle at a destination; approvals, sign-offs and rollbacks of persons.
 
 In comes a verdict that lets a candidate through, with the file that was judged; out goes a whole bundle, which the
-registry's aliases name afterwards. A destination is a protocol: a folder is the first one.
+registry's aliases name afterwards. An approval is the one way past a failed gate; a sign-off is asked for between the
+gates and the publication. A destination is a protocol: a folder is the first one.
 """
 
 from tasks.delivery.approvals import approve_version, with_recorded_approval
 from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
-from tasks.delivery.known_answers import KnownAnswers, standing_answers, superseded
+from tasks.delivery.known_answers import KnownAnswers, standing_answers, still_waits, superseded
 from tasks.delivery.publication import Publication, is_in_place, is_older, publish, recover
 from tasks.delivery.rollback import lift_hold, roll_back
+from tasks.delivery.sign_offs import Person, settle_sign_offs, sign_off_version, signed_before
 
 __all__ = [
     "BundleContent",
     "Destination",
     "FolderDestination",
     "KnownAnswers",
+    "Person",
     "Publication",
     "approve_version",
     "is_in_place",
@@ -23,7 +26,11 @@ __all__ = [
     "publish",
     "recover",
     "roll_back",
+    "settle_sign_offs",
+    "sign_off_version",
+    "signed_before",
     "standing_answers",
+    "still_waits",
     "superseded",
     "with_recorded_approval",
 ]

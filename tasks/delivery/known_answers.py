@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from deployments.device import DeviceProfile
 from tasks.delivery.publication import held, is_in_place, is_older, older_than
+from tasks.delivery.sign_offs import standing_of
 from tasks.job import Job
-from tasks.registry import Answers, EdgeModels, RecordedAnswer, Runs
+from tasks.registry import Answers, EdgeModels, EdgeVersion, RecordedAnswer, Runs
 from tasks.reporting import DeviceFailure, DeviceOutcome, read_line
 from tasks.selection import next_look, withheld
 
@@ -36,7 +37,9 @@ def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = 
     A published answer stands only while the destination holds the bundle of the release, or a later release was
     deployed. Where a person rolled back from it, it does not: holds say then what may be published. With `back`, it
     stands only while the release is the deployed one. One that was refused stands with `back` too, and on its answers
-    whatever the toolchain is now; one for which the test rows were worn stands until looks are left.
+    whatever the toolchain is now; one for which the test rows were worn stands until looks are left. One that waits for
+    sign-off stands until persons have decided, or something else is deployed than its gates saw; then it is judged
+    again.
     """
     devices, failures, asked = [], [], []
     for device in job.recipe.devices:
@@ -48,6 +51,12 @@ def standing_answers(job: Job, runs: Runs, *, again: bool = False, back: bool = 
         else:
             asked.append(device)
     return KnownAnswers(tuple(devices), tuple(failures), tuple(asked))
+
+
+def still_waits(job: Job, device: DeviceProfile) -> bool:
+    """Tell whether an answer that waits for sign-off stands: in time, undecided, and what its gates saw is deployed."""
+    found = _standing(job, Runs(job.workspace.tracking_uri, job.model), device, back=False)
+    return isinstance(found, DeviceOutcome) and found.waits
 
 
 def superseded(job: Job, devices: Sequence[DeviceProfile], *, back: bool = False) -> tuple[DeviceFailure, ...]:
@@ -81,6 +90,8 @@ def _standing(job: Job, runs: Runs, device: DeviceProfile, *, back: bool) -> Dev
         return newest
     if newest.published:
         return newest if _is_there(job, device, newest, back=back) else None
+    if newest.waits:
+        return newest if standing_of(job.workspace, newest, job.recipe) == "stands" else None
     return None if newest.withheld and withheld(next_look(job, job.question_key(device))) is None else newest
 
 
@@ -91,11 +102,11 @@ def _refused_before(job: Job, runs: Runs, device: DeviceProfile) -> DeviceOutcom
     """
     read = (_read(recorded) for recorded in Answers(runs).to_question(job.version, job.question_key(device)))
     newest = next((each for each in read if isinstance(each, DeviceOutcome)), None)
-    if newest is None or not newest.refused_on_answers:
+    if newest is None or not newest.is_no_second_chance:
         return None
     logger.info(
-        "%s: version %s was refused on its answers before, and a new toolchain is no second chance; ask with --again",
-        device.name, job.version,
+        "%s: version %s was refused on its answers or by a person before, and a new toolchain is no second chance; ask "
+        "with --again", device.name, job.version,
     )  # fmt: skip
     return newest
 
@@ -116,6 +127,12 @@ def _is_there(job: Job, device: DeviceProfile, line: DeviceOutcome, *, back: boo
         return False
     rollback = deployed.rollback
     if line.release not in (deployed.release, rollback.restored if rollback else None):
-        left = rollback is not None and int(line.version) >= int(deployed.source_version)
-        return deployed.release > line.release and not back and not left
+        return deployed.release > line.release and not back and not _was_left(line, deployed)
     return is_in_place(job.workspace, device, job.model, deployed.release)
+
+
+def _was_left(line: DeviceOutcome, deployed: EdgeVersion) -> bool:
+    """Tell whether a rollback to the deployed release left this one, or went back behind its version."""
+    if deployed.rollback is None:
+        return False
+    return line.release == deployed.rollback.left or int(line.version) > int(deployed.source_version)

@@ -11,6 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
+from deployments.recipe import Recipe
 from edge_runtime.bundle import RuntimeRange
 from edge_runtime.errors import SessionError
 from edge_runtime.model_files import MODEL, check_model, model_files
@@ -18,6 +19,7 @@ from edge_runtime.session import EdgeModel
 from edge_runtime.settings import is_plain_text
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
+from quality_gates.sign_off import SignOffs
 from quality_gates.verdict import Verdict
 from tasks.delivery.destinations import RELEASE, BundleContent, Destination, FolderDestination
 from tasks.delivery.releases import Releases, named
@@ -48,6 +50,7 @@ class Publication:
     `against` is the number of the release that was deployed when the gates decided, None for nothing. `back` permits an
     older version to replace a newer one, as a deliberate way back. `anchor` is the number of the release that
     cumulative margins were held against. `rollback` is a person's, whom no gate, anchor or hold is in the way.
+    `sign_off` has the persons who signed, where the recipe asks for some.
     """
 
     verdict: Verdict
@@ -59,6 +62,7 @@ class Publication:
     back: bool = False
     anchor: int | None = None
     rollback: Rollback | None = None
+    sign_off: SignOffs | None = None
 
     @property
     def holder(self) -> str:
@@ -82,7 +86,20 @@ def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
     another release or a newer version is deployed by now, or the anchor was moved; Held where a person holds the
     version back. Safe to repeat.
     """
+    check_signed(context.job.recipe, publication)
     return put_in_place(context.job.workspace, context.device, publication)
+
+
+def check_signed(recipe: Recipe, publication: Publication) -> None:
+    """Raise PublishError where the recipe asks for persons, and what passed was not signed by enough of them."""
+    asked, signed = recipe.sign_off, publication.sign_off
+    if asked is None or not publication.verdict.passed:
+        return
+    if signed is None or signed.state != "complete" or signed.persons != asked:
+        raise PublishError(
+            f"{publication.candidate.lineage.source_model}: expected {asked} sign-offs before it is published, got "
+            f"{'none' if signed is None else signed.count}; sign with edgewright sign-off"
+        )
 
 
 def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publication) -> EdgeVersion:
@@ -214,7 +231,7 @@ def is_older(version: str, deployed: EdgeVersion) -> bool:
 
 def _content(device: DeviceProfile, publication: Publication, number: int) -> BundleContent:
     settings, origin = session_settings(device), publication.candidate.lineage
-    said = _described(publication) | decision_of(publication.verdict)
+    said = _described(publication) | _decided(publication)
     session = EdgeModel.load(publication.file, settings)
     return BundleContent(
         model=origin.source_model,
@@ -229,6 +246,12 @@ def _content(device: DeviceProfile, publication: Publication, number: int) -> Bu
         files=model_files(publication.file),
         sha256=publication.candidate.file_sha256,
     )
+
+
+def _decided(publication: Publication) -> dict[str, str]:
+    """Return the verdict, an approval, and the persons who signed, each `(claimed)` or `(by key)`."""
+    signed = publication.sign_off
+    return decision_of(publication.verdict) | ({} if signed is None else {"signed_off_by": signed.names})
 
 
 def _described(publication: Publication) -> dict[str, str]:

@@ -20,8 +20,9 @@ from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_words, reinstate
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Verdict
-from tasks.delivery.approvals import APPROVAL, read_approval, recorded_device
+from tasks.delivery.approvals import APPROVAL, read_approval
 from tasks.delivery.publication import Publication, put_in_place, releases_of
+from tasks.delivery.recorded_candidates import recorded_device
 from tasks.delivery.releases import Releases, named
 from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, one_line
 from tasks.measurement import session_settings
@@ -118,12 +119,23 @@ def _file_of(release: EdgeVersion) -> tuple[str, str]:
 
 def _recovered(workspace: Workspace, models: EdgeModels, device: str) -> tuple[Releases, EdgeVersion]:
     """Complete what others began; return the releases and the one that is deployed."""
-    deployed = _deployed(models, device)
-    runs = Runs(workspace.tracking_uri, models.model)
-    profile = recorded_device(runs, models.page(deployed).candidate, device)
-    releases = releases_of(workspace, profile, models)
+    _deployed(models, device)
+    releases = releases_of(workspace, _newest_profile(models, device), models)
     releases.recover()
     return releases, _deployed(models, device)
+
+
+def _newest_profile(models: EdgeModels, device: str) -> DeviceProfile:
+    """Return the newest profile of a device class that can be read: what is left may have lost its records."""
+    runs, first = Runs(models.tracking_uri, models.model), None
+    for edge in sorted(models.releases(device), key=lambda each: each.release, reverse=True):
+        try:
+            return recorded_device(runs, models.page(edge).candidate, device)
+        except (RegistryError, ApprovalError) as error:
+            first = first or error
+    raise first or RegistryError(
+        f"{models.model} on {device}: expected a release with its recipe, got none; compress it"
+    )
 
 
 def _deployed(models: EdgeModels, device: str) -> EdgeVersion:

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_runtime.measurement import Figures
 from quality_gates.report import HistoryRow, size
+from quality_gates.sign_off import SignOffs
 from quality_gates.verdict import Approval, Verdict, VerdictOutcome
 from tasks.registry import (
     UNDECIDED,
+    WAITING,
     Answers,
     Candidate,
     EdgeModels,
@@ -25,7 +27,8 @@ from tasks.registry import (
 
 logger = logging.getLogger("edgewright")
 REPORT = "report.html"
-EXIT_CODES = {"published": 0, "partly published": 1, "refused": 1, "error": 2, UNDECIDED: 3}
+EXIT_CODES = {"published": 0, "partly published": 1, "refused": 1, WAITING: 1, "error": 2, UNDECIDED: 3}
+WAITS = "waits for sign-off"
 DECISION, WORST_GATE, SIZE = "edgewright.decision", "edgewright.worst_gate", "edgewright.size"
 Alias: TypeAlias = Literal["deployed", "previous", ""]
 
@@ -77,6 +80,8 @@ class DeviceOutcome(_Plain):
     refused_on_answers: bool = False  # by figures of its answers: a new toolchain is no second chance
     withheld: bool = False  # the test rows were worn: it is asked again once looks are left
     worst_gate: str | None = None  # the gate that a reader must see first; not in records of older releases
+    sign_off: SignOffs | None = None  # where the gates passed and the recipe asks for persons
+    goes_back: bool = False  # a person asked for a deliberate way back to an older version
 
     @property
     def report(self) -> str:
@@ -84,13 +89,34 @@ class DeviceOutcome(_Plain):
         return f"runs:/{self.run_id}/{REPORT}"
 
     @property
+    def waits(self) -> bool:
+        """True where the gates passed, and persons have neither signed nor refused yet."""
+        return self.sign_off is not None and not self.published and not self.undecided and not self.refusal
+
+    @property
+    def refusal(self) -> str:
+        """The sentence on why persons did not let a version through that passed its gates; empty where they did not."""
+        ended = self.sign_off is not None and not self.published and self.sign_off.state in ("refused", "expired")
+        return self.sign_off.sentence if ended and self.sign_off is not None else ""
+
+    @property
+    def is_no_second_chance(self) -> bool:
+        """True where the version was refused for what another toolchain cannot change: its answers, or by a person."""
+        refused = self.sign_off is not None and self.sign_off.state == "refused"
+        return self.refused_on_answers or (refused and self.answer == "refused")
+
+    @property
     def answer(self) -> str:
         """The answer in a word."""
-        return "published" if self.published else UNDECIDED if self.undecided else "refused"
+        if self.published:
+            return "published"
+        return UNDECIDED if self.undecided else WAITING if self.waits else "refused"
 
     @property
     def decision(self) -> str:
-        """The answer in a word, `approved` where it was published on an approval."""
+        """The answer as people read it: `approved` where it was published on an approval."""
+        if self.waits:
+            return WAITS
         return "approved" if self.published and self.approval is not None else self.answer
 
     @property
@@ -103,7 +129,8 @@ class DeviceOutcome(_Plain):
         """The decision, the worst gate and the size of the file: the end of a run's name."""
         closest = "closest: " if self.verdict == "pass" else ""
         gate = [] if self.worst_gate is None else [f"{closest}{self.worst_gate}"]
-        return f"{self.decision} ({', '.join([*gate, self.size])})"
+        signed = [self.sign_off.count] if self.waits and self.sign_off is not None else []
+        return f"{self.decision} ({', '.join([*signed, *gate, self.size])})"
 
     @property
     def tags(self) -> dict[str, str]:
@@ -127,6 +154,22 @@ class DeviceOutcome(_Plain):
         """Return a copy with an overridden verdict and its release."""
         changed = {"verdict": verdict.outcome, "published": True, "undecided": False, "approval": verdict.approval}
         return self.model_copy(update=changed).released(release)
+
+    def decided_by(self, sign_offs: SignOffs, release: int | None = None) -> Self:
+        """Return a copy with what persons have decided; with a release it is published."""
+        changed = {"sign_off": sign_offs, "published": release is not None, "release": release}
+        after = self.model_copy(update=changed)
+        return after.model_copy(update={"reasons": (after.refusal,)}) if after.refusal else after
+
+    def overtaken(self, sentence: str) -> Self:
+        """Return a copy of one that waited, while what it was held against was replaced: it is asked again."""
+        return self.model_copy(update={"undecided": True, "reasons": (sentence,)})
+
+    def at(self, now: datetime) -> Self:
+        """Return the outcome at a moment: one that waited for too long is refused."""
+        if not self.waits or self.sign_off is None:
+            return self
+        return self.decided_by(self.sign_off.at(now))
 
 
 class DeviceFailure(_Plain):
@@ -153,7 +196,7 @@ class Outcome(_Plain):
     recipe: str
     recipe_digest: str
     run_id: str
-    answer: Literal["published", "partly published", "refused", "error", "undecided"]
+    answer: Literal["published", "partly published", "waiting", "refused", "error", "undecided"]
     error: str | None = None
     devices: tuple[DeviceOutcome, ...] = ()
     failures: tuple[DeviceFailure, ...] = ()
@@ -164,6 +207,8 @@ class Outcome(_Plain):
         """Return the answer that follows from the outcomes and the errors on each device."""
         if any(device.undecided for device in devices) or any(failure.asked_again for failure in failures):
             return UNDECIDED
+        if any(device.waits for device in devices):
+            return WAITING
         published = sum(device.published for device in devices)
         if published:
             return "published" if published == len(devices) + len(failures) else "partly published"
@@ -172,11 +217,13 @@ class Outcome(_Plain):
     @property
     def worst(self) -> DeviceOutcome | None:
         """The outcome on the device that a reader must see first: one that got nothing, one by approval, else any."""
-        return min(self.devices, key=lambda line: (line.published, line.decision != "approved"), default=None)
+        return min(self.devices, key=_seen_first, default=None)
 
     @property
     def decision(self) -> str:
         """The answer in a word, `approved` where it was published and an approval was needed on a device."""
+        if self.answer == WAITING:
+            return WAITS
         approved = any(device.decision == "approved" for device in self.devices)
         return "approved" if approved and self.answer == "published" else self.answer
 
@@ -202,6 +249,10 @@ class Outcome(_Plain):
         )
 
 
+def _seen_first(line: DeviceOutcome) -> tuple[bool, bool, bool]:
+    return line.published, line.waits, line.decision != "approved"
+
+
 def device_answers(runs: Runs) -> Iterator[tuple[RecordedAnswer, DeviceOutcome]]:
     """Yield every decision of the gates on a device, the earliest first; errors are none."""
     for recorded in Answers(runs).of_devices():
@@ -210,10 +261,11 @@ def device_answers(runs: Runs) -> Iterator[tuple[RecordedAnswer, DeviceOutcome]]
             yield recorded, line
 
 
-def read_line(recorded: RecordedAnswer) -> DeviceOutcome | None:
+def read_line(recorded: RecordedAnswer, *, as_recorded: bool = False) -> DeviceOutcome | None:
     """Read a device's outcome; None, with a warning, for another form, such as that of another release.
 
-    An outcome that names another run, version or device than its run does is no answer either: somebody changed it.
+    One that waited for too long is refused by now, unless it is wanted `as_recorded`. An outcome that names another
+    run, version or device than its run does is no answer either: somebody changed it.
     """
     try:
         line = DeviceOutcome.model_validate(recorded.outcome)
@@ -227,7 +279,7 @@ def read_line(recorded: RecordedAnswer) -> DeviceOutcome | None:
     if differing:
         logger.warning("run %s: an answer that names another %s is passed over", recorded.run, " and ".join(differing))
         return None
-    return line
+    return line if as_recorded else line.at(datetime.now(UTC))
 
 
 def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterator[tuple[str, HistoryRow]]:
@@ -254,7 +306,7 @@ def history(runs: Runs, models: EdgeModels, device: str | None = None) -> Iterat
 
 @dataclass(frozen=True)
 class _Place:
-    """What the registry says today of the releases on a device: aliases and holds by number, and the rollbacks."""
+    """The releases on a device as the registry has them today: aliases and holds by number, and the rollbacks."""
 
     aliases: Mapping[int | None, Alias]
     holds: Mapping[int | None, Hold]
@@ -318,6 +370,8 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
         published=line.published,
         overridden=line.approval is not None,
         undecided=line.undecided,
+        waits=line.waits,
+        signed_off=line.published and line.sign_off is not None,
         release=line.release,
         now=now,
         scores_are_shares=line.scores_are_shares,
@@ -329,8 +383,13 @@ def history_row(line: DeviceOutcome, when: datetime, now: Alias) -> HistoryRow:
 
 
 def why(line: DeviceOutcome) -> str:
-    """Return in words the person who approved a version, else the reason against it, else how it was made."""
+    """Return in words the person who approved a version, else the reason against it, else how it was made.
+
+    Where persons sign off, their state stands in place of that.
+    """
     if line.approval is not None:
         approval = line.approval
         return f"approved by {approval.name} until {approval.until} ({approval.reason}), against: {line.reasons[0]}"
-    return line.reasons[0] if line.reasons else f"{line.rung} on {line.snapshot}"
+    if line.reasons:
+        return line.reasons[0]
+    return line.sign_off.sentence if line.sign_off is not None else f"{line.rung} on {line.snapshot}"

@@ -9,7 +9,7 @@ from deployments.device import DeviceProfile
 from deployments.recipe import FollowedAlias, Recipe
 from tasks.answer_parts import SOMETHING, AnswerKeys, changed_parts, profile_parts, recipe_parts
 from tasks.planning.wanted_run import DeviceReason, WantedRun, in_one
-from tasks.registry import UNDECIDED, Answered, AnsweredDevice, DeployedRelease, RegistryView
+from tasks.registry import UNDECIDED, WAITING, Answered, AnsweredDevice, DeployedRelease, RegistryView
 
 DAY_S = 86_400
 MOST_ATTEMPTS = 5
@@ -31,6 +31,9 @@ class Depths(Protocol):
 
     def looks_are_left(self, version: str, device: DeviceProfile) -> bool:
         """Tell whether gates that were withheld may look at the test rows by now."""
+
+    def still_waits(self, version: str, device: DeviceProfile) -> bool:
+        """Tell whether an answer that waits for sign-off stands: nobody has decided, and nothing has overtaken it."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class _RecipePlanner:
     def _of_answered(self, version: str) -> RecipePlan:
         """Plan a version that has answers: on each device, for what has changed since; as a whole, for its age."""
         known = self._answered(version)
-        if self._was_left(version):
+        if self._was_taken_back(version):
             return self._waits(f"version {version} was taken back from; register a newer one, or ask for it by hand")
         told = [(device.name, *self._on_device(version, device, known)) for device in self.recipe.devices]
         asked = tuple(DeviceReason(name, why) for name, is_asked, why in told if is_asked)
@@ -148,20 +151,27 @@ class _RecipePlanner:
 
     def _on_device(self, version: str, device: DeviceProfile, known: Answered | None) -> tuple[bool, str]:
         """Tell whether a device wants an answer, and why, or why it wants none."""
-        own, deployed = self._own(known, device), self.view.deployed_on(self.recipe.model, device.name)
+        own = self._own(known, device)
         if self._is_held(version, device):
             return False, f"version {version} is held back"
         if known is None:
             return True, f"recipe {self.recipe.name} has no answer to version {version} yet"
         if own is None:
             return True, "the device is new in the recipe"
-        if own.answer == "published" and deployed is not None and self._had(version, device, deployed):
-            return True, f"version {version} is held no more"
+        if why := self._decided_by_persons(version, device, own):
+            return True, why
         if self.depths is None:
             parts = {**recipe_parts(self.recipe), **profile_parts(device)}
             changes = changed_parts(own.parts, parts)
             return (True, "; ".join(changes)) if changes and own.parts else (False, self._standing(own))
         return self._in_depth(version, device, own, self.depths)
+
+    def _decided_by_persons(self, version: str, device: DeviceProfile, own: AnsweredDevice) -> str:
+        """Return why persons' decisions ask for an answer again; empty where they do not."""
+        deployed = self.view.deployed_on(self.recipe.model, device.name)
+        if own.answer == "published" and deployed is not None and self._was_left(version, device, deployed, own):
+            return f"version {version} is held no more"
+        return self._waits_no_more(version, device, own) if own.answer == WAITING else ""
 
     def _in_depth(self, version: str, device: DeviceProfile, own: AnsweredDevice, depths: Depths) -> tuple[bool, str]:
         keys = depths.keys(version)[device.name]
@@ -175,15 +185,28 @@ class _RecipePlanner:
             return True, "its gates were withheld, and looks at the test rows are left by now"
         return False, self._standing(own)
 
+    def _waits_no_more(self, version: str, device: DeviceProfile, own: AnsweredDevice) -> str:
+        """Return why an answer that was told to wait for sign-off is to be looked at again; empty where it waits."""
+        if own.until is not None and self.now.timestamp() * 1000 > own.until:
+            return "nobody signed in time"
+        deployed = self.view.deployed_on(self.recipe.model, device.name)
+        if (None if deployed is None else deployed.release) != own.against:
+            return "another release was deployed while it waited for sign-off"
+        if self.depths is None or self.depths.still_waits(version, device):
+            return ""
+        return "what it waited for has changed"
+
     def _is_there(self, device: DeviceProfile, own: AnsweredDevice, depths: Depths) -> bool:
         deployed = self.view.deployed_on(self.recipe.model, device.name)
         if deployed is None or own.release is None or deployed.release < own.release:
             return False
-        if own.release in (deployed.release, deployed.restored):
+        if own.release in (deployed.release, deployed.rollback.restored if deployed.rollback else None):
             return depths.is_there(device, deployed.release)
         return True
 
     def _standing(self, own: AnsweredDevice) -> str:
+        if own.answer == WAITING:
+            return "waits for sign-off"
         return f"published as release {own.release}" if own.release is not None else own.answer
 
     def _mark(self, version: str) -> str:
@@ -194,13 +217,18 @@ class _RecipePlanner:
             return f"{self.depths.answer_key(version)} after {ended}"
         return f"recipe {self.recipe.digest} after {ended}"
 
-    def _was_left(self, version: str) -> bool:
+    def _was_taken_back(self, version: str) -> bool:
         """Tell whether a person went back from a version on a device; after a rollback, holds say what it may have."""
         for device in self.recipe.devices:
             deployed = self.view.deployed_on(self.recipe.model, device.name)
-            if deployed is not None and deployed.restored is None and self._had(version, device, deployed):
+            if deployed is not None and deployed.rollback is None and self._had(version, device, deployed):
                 return True
         return False
+
+    def _was_left(self, version: str, device: DeviceProfile, deployed: DeployedRelease, own: AnsweredDevice) -> bool:
+        """Tell whether a rollback left the release of an answer, or went back behind its version."""
+        left = deployed.rollback is not None and deployed.rollback.left == own.release
+        return left or self._had(version, device, deployed)
 
     def _had(self, version: str, device: DeviceProfile, deployed: DeployedRelease) -> bool:
         """Tell whether a device had a version that is newer than what is deployed there."""

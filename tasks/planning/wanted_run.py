@@ -33,8 +33,8 @@ class WantedRun:
 
     @property
     def key(self) -> str:
-        """The digest that all attempts at it share."""
-        said = json.dumps([self.model, self.version, self.recipe, self.mark])
+        """The digest that all attempts at it share: of everything but the words of its cause."""
+        said = json.dumps([self.model, self.version, self.recipe, self.mark, self.again, self.back])
         return hashlib.sha256(said.encode()).hexdigest()[:32]
 
     @property

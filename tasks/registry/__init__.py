@@ -24,7 +24,7 @@ from tasks.registry.edge_versions import (
     standing_holds,
 )
 from tasks.registry.looks import Grant, LookBudget, LookLedger, Spending, TakenLook, spent
-from tasks.registry.runs import NOTE, UNDECIDED, Runs
+from tasks.registry.runs import NOTE, UNDECIDED, WAITING, Runs, find_run
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 from tasks.registry.view import DeployedRelease, RegistryView
 from tasks.registry.webhooks import register_webhook
@@ -38,6 +38,7 @@ __all__ = [
     "NOT_RECORDED",
     "OF_WORKLOAD",
     "UNDECIDED",
+    "WAITING",
     "Anchor",
     "Answered",
     "AnsweredDevice",
@@ -61,6 +62,7 @@ __all__ = [
     "TakenLook",
     "Upstream",
     "edge_name",
+    "find_run",
     "register_upstream",
     "register_webhook",
     "spent",

@@ -18,7 +18,8 @@ ANSWERED = "edgewright.answered."
 class AnsweredDevice:
     """The answer on one device: its keys and their parts; the number of its release, None where it got none.
 
-    `final` says that no new toolchain is a second chance; `withheld` that the test rows were worn.
+    `final` says that no new toolchain is a second chance; `withheld` that the test rows were worn. Where it waits for
+    persons, `against` is the release that its gates saw and `until` the time (ms) of the last moment to sign.
     """
 
     answer: str
@@ -28,6 +29,8 @@ class AnsweredDevice:
     withheld: bool = False
     release: int | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
+    against: int | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def _read(text: str) -> Answered | None:
 
 def _device(told: Mapping[str, Any]) -> AnsweredDevice:
     read = AnsweredDevice(**told)
-    if not isinstance(read.parts, Mapping) or not (read.release is None or type(read.release) is int):
-        raise ValueError("expected parts by name and the number of a release")
+    numbers = (read.release, read.against, read.until)
+    if not isinstance(read.parts, Mapping) or not all(each is None or type(each) is int for each in numbers):
+        raise ValueError("expected parts by name, and whole numbers")
     return read

@@ -122,11 +122,16 @@ class Answers:
             if found is not None and found.answer != UNDECIDED:
                 yield found
 
-    def of_devices(self) -> Iterator[RecordedAnswer]:
-        """Yield every answer of every device that can be read, the earliest first."""
-        for run in reversed(self.runs.search({MODEL: self.runs.model})):
+    def of_devices(self, tags: Mapping[str, str] | None = None) -> Iterator[RecordedAnswer]:
+        """Yield every answer of every device that can be read, the earliest first; those with these tags alone."""
+        for run in reversed(self.runs.search({MODEL: self.runs.model, **(tags or {})})):
             if DEVICE in run.data.tags and (found := self._answer_of(run)) is not None:
                 yield found
+
+    def newest_run(self, version: str, device: str) -> str | None:
+        """Return the newest run that has an answer to a version on a device, whatever the recipe was."""
+        found = self.runs.search({VERSION: version, DEVICE: device})
+        return next((str(run.info.run_id) for run in found if ANSWER in run.data.tags), None)
 
     def versions(self) -> set[int]:
         """Return the versions that have any answer, whatever the recipe was then."""

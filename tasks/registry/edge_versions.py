@@ -229,7 +229,7 @@ class EdgeVersion:
 
 @dataclass(frozen=True)
 class ReleasePage:
-    """What the registry holds of a release beside its place: its candidate, and its page's description and tags."""
+    """Parts of a registered release beside its place: its candidate, and its page's description and tags."""
 
     candidate: Candidate
     description: str

@@ -31,6 +31,8 @@ QUESTION_KEY = "edgewright.question_key"
 ANSWER = "edgewright.answer"
 UNDECIDED = "undecided"
 """The answer of a run that learned nothing of the version: it is asked again."""
+WAITING = "waiting"
+"""The answer of a run whose candidate passed its gates and waits for persons to sign."""
 FAILED = ("error", UNDECIDED)
 """Answers of runs that failed."""
 CLOSED = "edgewright.closed_because"
@@ -204,6 +206,13 @@ class Runs:
                     "run edgewright compress again"
                 ) from error
 
+    def texts(self, run: str, folder: str) -> list[str]:
+        """Return the text artifacts in a folder, in the order of their names; none where there is no such folder.
+
+        Raises RegistryError where one cannot be read.
+        """
+        return [self.read_text(run, item.path) for item in self.client.list_artifacts(run, folder)]
+
     def find_text(self, run: str, name: str) -> str | None:
         """Return a text artifact, None where the run has none; raises RegistryError where it cannot be read."""
         there = any(item.path == name for item in self.client.list_artifacts(run))
@@ -234,6 +243,21 @@ class Runs:
                 [self.experiment], condition, max_results=1000, order_by=newest, page_token=token
             )
         )
+
+
+def find_run(tracking_uri: str, run: str) -> tuple[str, str]:
+    """Return the model and the version that a run is about. Raises RegistryError for any other run."""
+    try:
+        tags = client_for(tracking_uri).get_run(run).data.tags
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise unavailable(tracking_uri, error) from error
+        tags = {}
+    if MODEL not in tags or VERSION not in tags:
+        raise RegistryError(
+            f"run {run}: expected the run of a version or a device, got another or none; name MODEL/VERSION instead"
+        )
+    return tags[MODEL], tags[VERSION]
 
 
 def _run_name(tags: Mapping[str, str]) -> str:

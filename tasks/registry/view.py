@@ -23,14 +23,14 @@ PAGE = 1000
 class DeployedRelease:
     """The release that is deployed on a device class, and the upstream version that it was made from.
 
-    `approved_until` is the last day of its approval where it was published against its gates. `restored` is the earlier
-    release that a person rolled back to by it: holds say then what may be published, and nothing else does.
+    `approved_until` is the last day of its approval where it was published against its gates. `rollback` is a person's,
+    where it was published by one: holds say then what may be published, and nothing else does.
     """
 
     release: int
     source_version: str
     approved_until: str | None = None
-    restored: int | None = None
+    rollback: Rollback | None = None
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,10 @@ def _deployed(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion
     named = ((each.name, str(each.aliases[DEPLOYED])) for each in models if DEPLOYED in each.aliases)
     found = ((name, tags.get((name, version), {})) for name, version in named)
     return {
-        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION], own.get(APPROVED_UNTIL), _restored(own))
+        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION], own.get(APPROVED_UNTIL), Rollback.of(own))
         for name, own in found
         if own.get(RELEASE, "").isdecimal() and own.get(SOURCE_VERSION, "").isdecimal()
     }
-
-
-def _restored(tags: Mapping[str, str]) -> int | None:
-    rollback = Rollback.of(tags)
-    return None if rollback is None else rollback.restored
 
 
 def _released(versions: Iterable[ModelVersion]) -> dict[str, frozenset[str]]:

@@ -1,6 +1,7 @@
 """The webhook of an MLflow server: it tells of new versions and aliases, so that nobody has to wait for a look."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlflow.entities.webhook import Webhook, WebhookAction, WebhookEntity, WebhookEvent, WebhookStatus
 from mlflow.exceptions import MlflowException
@@ -25,6 +26,11 @@ def register_webhook(tracking_uri: str, address: str, secret: str) -> str:
         raise RegistryError(
             "MLFLOW_TRACKING_URI: expected the http(s) address of an MLflow server, which alone tells of events, got "
             "an SQLite file; start mlflow server, or watch without a webhook"
+        )
+    if "@" in urlsplit(address).netloc:
+        raise RegistryError(
+            "--register: expected an address without user and password, which MLflow would show to everybody, got one "
+            "with a login; the secret that MLflow signs with is the login"
         )
     client = client_for(tracking_uri)
     try:

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tasks.answer_parts import AnswerKeys
-from tasks.outcomes import Outcome
+from tasks.outcomes import DeviceOutcome, Outcome
 from tasks.registry import UNDECIDED, Answered, AnsweredDevice
 
 
@@ -16,10 +17,7 @@ def answered_with(
     known = before.devices if before is not None else {}
     if keys is None:
         keys = {name: AnswerKeys(each.key, each.question, each.parts) for name, each in known.items()}
-    told = {line.device: AnsweredDevice(
-        line.answer, final=line.refused_on_answers and not line.published, withheld=line.withheld,
-        release=line.release if line.published else None,
-    ) for line in outcome.devices}  # fmt: skip
+    told = {line.device: _of_line(line) for line in outcome.devices}
     failed = {each.device: AnsweredDevice(UNDECIDED if each.asked_again else "error") for each in outcome.failures}
     rest = {name: AnsweredDevice(outcome.answer) for name in keys}  # one error that ended the whole version
     devices = {name: _with_keys(each, keys.get(name)) for name, each in (rest | failed | told).items()}
@@ -36,9 +34,19 @@ def answered_with(
     )
 
 
+def _of_line(line: DeviceOutcome) -> AnsweredDevice:
+    asked = line.sign_off if line.waits else None
+    return AnsweredDevice(
+        line.answer,
+        final=line.is_no_second_chance and not line.published,
+        withheld=line.withheld,
+        release=line.release if line.published else None,
+        against=None if asked is None else line.held_against,
+        until=None if asked is None else int(1000 * asked.until.timestamp()),
+    )
+
+
 def _with_keys(device: AnsweredDevice, keys: AnswerKeys | None) -> AnsweredDevice:
     if keys is None:
         return device
-    return AnsweredDevice(
-        device.answer, keys.key, keys.question, device.final, device.withheld, device.release, dict(keys.parts)
-    )
+    return replace(device, key=keys.key, question=keys.question, parts=dict(keys.parts))

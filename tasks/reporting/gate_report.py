@@ -22,7 +22,6 @@ from quality_gates.report import (
     SizePoint,
     SliceValue,
 )
-from quality_gates.verdict import Verdict
 from tasks.compression import Snapshot, Student, Trajectory, float_bytes
 from tasks.emulation import answering_of
 from tasks.job import Job
@@ -55,7 +54,8 @@ def report_content(
         verdict=verdict,
         published=outcome.published,
         deployed_version=deployed,
-        decision=decision(verdict, deployed),
+        sign_off=outcome.sign_off,
+        decision=decision(outcome),
         **_answers(context, evidence),
         scores_are_shares=outcome.scores_are_shares,
         sides=tuple(_sides(job, climb, judgement)),
@@ -94,12 +94,16 @@ def _current_row(context: DeviceContext, judgement: Judgement, outcome: DeviceOu
     return history_row(outcome, now, "deployed")
 
 
-def decision(verdict: Verdict, deployed: str | None) -> str:
+def decision(outcome: DeviceOutcome) -> str:
     """Return the decision about the candidate in words."""
-    if verdict.releases:
-        how = "Published by approval against its gates" if verdict.approval else "Published"
+    deployed, asked = outcome.deployed_version, outcome.sign_off
+    if outcome.published:
+        how = "Published by approval against its gates" if outcome.approval else "Published"
+        how = f"{how}, signed off by {asked.names}" if asked is not None else how
         return f"{how}; replaces version {deployed}." if deployed else f"{how}; the first model on this device."
     stays = f"version {deployed} stays deployed" if deployed else "nothing is deployed on this device yet"
+    if outcome.waits and asked is not None:
+        return f"Passed, and waits for sign-off ({asked.count}) until {asked.day}; {stays}."
     return f"Refused; {stays}."
 
 

@@ -1,27 +1,31 @@
 """The outcome of one device, gathered from its judgement; and the scores and figures that it and the report show."""
 
+from datetime import UTC, datetime, timedelta
+
 from edge_runtime.measurement import Figures
 from quality_gates.approval import undecided_gates
 from quality_gates.errors import EmptySliceError
 from quality_gates.evidence import Evidence, ModelEvidence, in_slice
 from quality_gates.policy import SliceCondition
 from quality_gates.report import worst_gate
+from quality_gates.sign_off import SignOffs
 from quality_gates.verdict import Verdict
 from tasks.outcomes import DeviceOutcome, FiguresOfTwo, OfThree
 from tasks.selection import Climb, Judgement
 from tasks.upstream import DeviceContext
 
 
-def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -> DeviceOutcome:
-    """Gather one device's figures, as they are known before its candidate is registered."""
+def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement, *, back: bool = False) -> DeviceOutcome:
+    """Gather one device's figures, as they are known before its candidate is registered; `back` is a way back."""
     job, evidence, verdict = context.job, judgement.evidence, judgement.verdict
+    asked = _sign_off(context, verdict)
     critical, worst = job.recipe.critical_slices, worst_gate(verdict.gates)
     return DeviceOutcome(
         model=job.model,
         version=job.version,
         device=context.device.name,
         verdict=verdict.outcome,
-        published=verdict.releases,
+        published=verdict.releases and asked is None,
         rung=climb.chosen.rung.title,
         snapshot=climb.chosen.snapshot.title,
         accuracy=_of_three(evidence, None),
@@ -40,7 +44,18 @@ def device_outcome(context: DeviceContext, climb: Climb, judgement: Judgement) -
         withheld=evidence.withheld is not None,
         scores_are_shares=scores_are_shares(evidence),
         worst_gate=None if worst is None else worst.name,
+        sign_off=asked,
+        goes_back=back,
     )
+
+
+def _sign_off(context: DeviceContext, verdict: Verdict) -> SignOffs | None:
+    """Return the sign-off that a candidate that passed waits for; None where the recipe asks for none."""
+    recipe = context.job.recipe
+    if recipe.sign_off is None or recipe.sign_off_within_days is None or not verdict.passed:
+        return None
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=recipe.sign_off_within_days)
+    return SignOffs(persons=recipe.sign_off, until=until, by_key=bool(recipe.signers))
 
 
 def _stopped_by_answers(context: DeviceContext, verdict: Verdict) -> bool:

@@ -55,6 +55,7 @@ ATTESTATION = "attestation.json"
 LONGEST_DESCRIPTION = 5000
 RECIPE = "recipe.json"
 STEPS = "steps.json"
+SIGN_OFF = "edgewright.sign_off"
 logger = logging.getLogger("edgewright")
 
 
@@ -255,13 +256,15 @@ def _gate_metrics(verdict: Verdict) -> dict[str, float | None]:
 
 
 def decision_tags(content: ReportContent) -> dict[str, str]:
-    """Return the tags that people search by: verdict, reasons, what answered, and an approval if there is one."""
+    """Return the tags that people search by: verdict, reasons, what answered, approval and sign-off."""
     tags = {
         "edgewright.verdict": content.verdict.outcome,
         "edgewright.verdict_sha256": content.verdict.sha256,
         "edgewright.why": " ".join(content.verdict.reasons) or content.verdict.headline,
         ANSWERS: content.instruction_set or NOT_ANSWERED,
     }
+    if content.sign_off is not None:
+        tags[SIGN_OFF] = content.sign_off.sentence
     approval = content.verdict.approval
     if approval is None:
         return tags

@@ -46,8 +46,12 @@ def test_it_is_written_for_the_prefect_that_is_pinned() -> None:
     assert CONTENT["prefect-version"] == metadata.version("prefect")
 
 
-def test_both_flows_are_deployed() -> None:
-    assert list(DEPLOYMENTS) == ["flows.reconcile.reconcile", "flows.deployed.compress"]
+def test_every_flow_that_people_start_is_deployed() -> None:
+    assert list(DEPLOYMENTS) == [
+        "flows.reconcile.reconcile",
+        "flows.deployed.compress",
+        "flows.sign_off.form.sign_off",
+    ]
 
 
 @every_deployment

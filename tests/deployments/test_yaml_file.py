@@ -162,3 +162,11 @@ def test_what_a_recipe_states_is_read_as_the_same_recipe(path: Path) -> None:
     recipe = read_recipe(path)
     plain = json.loads(json.dumps(stated(recipe)))
     assert Recipe.model_validate(plain | {"devices": recipe.devices}) == recipe
+
+
+def test_a_file_that_is_no_recipe_is_refused_without_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "shadow"
+    path.write_text("root:$6$salt$hash:20228::\n:  {password: hunter2}\n")
+    with pytest.raises(ConfigurationError) as refused:
+        read_recipe(path)
+    assert not [word for word in ("hash", "hunter2", "password") if word in str(refused.value)]

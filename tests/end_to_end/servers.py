@@ -119,7 +119,8 @@ class Stack:
     def _native(self, service: Service) -> Service:
         home = self.root / "home" / service.name
         home.mkdir(parents=True)
-        image = {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        binaries = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        image = {"HOME": str(home), "PATH": binaries, "PYTHONPATH": str(ROOT)}  # the image's code is this checkout's
         written = {key: self._text(value) for key, value in service.environment.items()}
         return Service(
             name=service.name,

@@ -43,14 +43,14 @@ def registry(stack: Stack, pager: Pager) -> MlflowClient:
     told = {"EDGEWRIGHT_NOTIFY": "custom-webhook/pager, no-such/block"}
     worker = stack.services["worker"]
     stack.services["worker"] = replace(worker, environment={**worker.environment, **told})
-    stack.start("prefect")
-    with temporary_settings({PREFECT_API_URL: stack.prefect}):
-        save_webhook("pager", pager, PAGER_TOKEN)
+    stack.begin("prefect")
     stack.start("mlflow")
     with ThreadPoolExecutor(1) as beside:
         started = beside.submit(stack.start, "worker")
         register(stack.mlflow)
         started.result()
+    with temporary_settings({PREFECT_API_URL: stack.prefect}):
+        save_webhook("pager", pager, PAGER_TOKEN)
     stack.complete("webhook")
     stack.start("watch")  # of the shipped recipes: it has nothing to say about this test's model
     return MlflowClient(stack.mlflow, registry_uri=stack.mlflow)
@@ -81,7 +81,7 @@ def first_run(
     planned: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The reconcile that finds the version."""
-    run = api.finished(RECONCILE, {"recipes": [RECIPE]})
+    run = api.finished(RECONCILE, {"recipes": [RECIPE]}, seconds=300)
     assert run["state_type"] == "COMPLETED", f"{run['state']}\n{stack.log('worker')}"
     return run
 

@@ -18,7 +18,7 @@ AS_EXPECTED = {
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], str]:
-    """What came of each kill, the last of which comes after the last step, and what the processes said."""
+    """Outcome of each kill, the last of which comes after the last step, and what the processes said."""
     root = tmp_path_factory.mktemp("rollback")
     command = [sys.executable, "-m", "tests.end_to_end.rollback_kills", str(root)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=880, check=False)

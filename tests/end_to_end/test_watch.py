@@ -201,3 +201,50 @@ def test_a_secret_that_others_can_read_is_refused(servers: Stack, tmp_path: Path
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 2
     assert "chmod 600" in said and "told to everybody" not in said
+
+
+def test_neither_login_nor_secret_is_written_anywhere(servers: Stack, free_port: int) -> None:
+    login, secret, address = "qz7-login", "wk3-webhook-secret", f"http://127.0.0.1:{free_port}/webhook"
+    known = {
+        "MLFLOW_TRACKING_URI": servers.mlflow.replace("://", f"://alice:{login}@"),
+        "EDGEWRIGHT_WEBHOOK_SECRET": secret,
+    }
+    registered = run(servers, "--register", address, **known)
+    said = registered.communicate(timeout=60)[0]
+    assert registered.returncode == 0, said
+    with watching(servers, free_port, "--seconds", "3600", **known) as process:
+        version = add_version(servers.mlflow, MODEL, "s3://nothing/3")
+        wait_until(lambda: version in versions_with_runs(servers), seconds=60)
+    assert process.stdout is not None
+    said += process.stdout.read()
+    assert "a run is started" in said
+    written = {path: path.read_bytes() for path in servers.root.rglob("*") if path.is_file()}
+    assert any(address.encode() in content for content in written.values()), "the registry's file was not looked at"
+    assert any(f"{MODEL}-v{version}".encode() in content for content in written.values()), "nor was Prefect's"
+    for word in (login, secret):
+        assert word not in said
+        assert [path for path, content in written.items() if word.encode() in content] == []
+
+
+def test_without_a_secret_nothing_listens_whatever_the_host(servers: Stack, free_port: int) -> None:
+    process = run(servers, "--recipe", RECIPE, "--host", "0.0.0.0", "--port", str(free_port), "--seconds", "0.5")
+    assert process.stdout is not None
+    assert any("watching without webhooks" in line for line in iter(process.stdout.readline, ""))
+    time.sleep(2)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", free_port), timeout=5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
+def test_an_address_that_is_taken_or_has_a_login_is_one_sentence(servers: Stack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        busy = run(servers, "--recipe", RECIPE, "--port", port, EDGEWRIGHT_WEBHOOK_SECRET=SECRET)
+        said = busy.communicate(timeout=60)[0]
+    assert (busy.returncode, "expected an address of this machine that is free" in said) == (3, True), said
+    shown = run(servers, "--register", "http://alice:qz7-login@127.0.0.1/webhook", EDGEWRIGHT_WEBHOOK_SECRET=SECRET)
+    said = shown.communicate(timeout=60)[0]
+    assert shown.returncode == 2
+    assert "expected an address without user and password" in said and "qz7-login" not in said

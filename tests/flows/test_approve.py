@@ -248,7 +248,10 @@ def test_a_kill_in_between_is_completed_by_saying_it_again(
 ) -> None:
     refused = Refused(world, variant, "killed")
     with monkeypatch.context() as broken:
-        broken.setattr("tasks.delivery.approvals._tell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr(
+            "tasks.delivery.recorded_candidates.RecordedCandidate.tell",
+            lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
+        )
         with pytest.raises(KeyboardInterrupt):
             refused.approve()
     assert refused.deployed() == 1

@@ -16,6 +16,7 @@ from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
 from tests.flows.conftest import Variant
 
+pytestmark = pytest.mark.timeout(900)  # each test compresses 3 versions or more
 runner = CliRunner()
 
 

@@ -70,7 +70,7 @@ def test_what_dies_is_started_again_without_what_it_left(tmp_path: Path) -> None
         assert left
         os.kill(before, signal.SIGKILL)
         wait_until(lambda: state(tmp_path, "parent").restarts == 1, seconds=PATIENCE_S)
-        assert not any(map(is_alive, left))  # it would keep the port
+        wait_until(lambda: not any(map(is_alive, left)))  # it would keep the port
         wait_for(tmp_path, table)
         assert state(tmp_path, "parent").pid != before
         assert state(tmp_path, "parent").last_code == -signal.SIGKILL

@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.services.site import Ports
 from flows.services.systemd_units import production_site, write_units
 from flows.services.table import Service, services
@@ -88,6 +90,14 @@ def test_systemd_takes_them(folder: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "edgewright-mlflow.service"
     wrong.write_text(Path(units[1]).read_text().replace("[Service]\n", "[Service]\nNoNewPrivilege=yes\n"))
     assert "NoNewPrivilege" in _verify([str(wrong)]).stderr
+
+
+def test_the_command_says_what_it_wrote(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["units", "--folder", str(tmp_path), "--recipe", "digits"])
+    assert said.exit_code == 0, said.output
+    shown = said.output.replace("\n", "")
+    assert all(str(path) in shown for path in (*tmp_path.glob("edgewright*"), *tmp_path.glob("secrets/*.env")))
+    assert "--recipe=digits" in (tmp_path / "edgewright-watch.service").read_text()
 
 
 def _verify(units: list[str]) -> subprocess.CompletedProcess[str]:

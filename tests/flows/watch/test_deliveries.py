@@ -8,17 +8,12 @@ from mlflow.webhooks.delivery import _generate_hmac_signature
 from mlflow.webhooks.types import ModelVersionAliasCreatedPayload, ModelVersionCreatedPayload
 
 from flows.watch.deliveries import RegistryEvent, UnreadableDeliveryError, UnsignedDeliveryError, event_of, verified
-
-SECRET = "a secret of the test"
-NOW = 1_800_000_000
-BODY = b'{"entity": "model_version", "action": "created", "data": {"name": "digits", "version": "3"}}'
+from tests.flows.watch.signed_deliveries import BODY, NOW, SECRET, headers
 
 
-def headers(body: bytes = BODY, secret: str = SECRET, stamp: str = str(NOW), **changed: str) -> dict[str, str]:
-    """The headers that MLflow itself writes."""
-    signature = _generate_hmac_signature(secret, "d-1", stamp, body.decode())
-    written = {"x-mlflow-signature": signature, "x-mlflow-timestamp": stamp, "x-mlflow-delivery-id": "d-1"}
-    return written | {f"x-mlflow-{name.replace('_', '-')}": text for name, text in changed.items()}
+def test_the_tests_sign_as_mlflow_does() -> None:
+    signature = _generate_hmac_signature(SECRET, "d-1", str(NOW), BODY.decode())
+    assert headers()["x-mlflow-signature"] == signature
 
 
 @pytest.mark.parametrize("late", [-300, 0, 7, 300])
@@ -68,6 +63,10 @@ def _body(entity: str, data: Any) -> bytes:
         b'{"entity": "model_version", "action": "created", "data": []}',
         b'{"entity": "model_version", "action": "created", "data": {"name": ["digits"]}}',
         b'{"entity": "model_version", "action": "created", "data": {"name": "", "version": "1"}}',
+        b'{"entity": "model_version", "action": "created", "data": {"name": "digits", "version": true}}',
+        b'{"entity": "model_version", "action": "created", "data": {"name": "digits", "version": NaN}}',
+        b'{"entity": {}, "action": "created", "data": {"name": "digits", "version": "1"}}',
+        b'{"entity": "model_version", "action": "created", "data": {"name": "\\ud800", "version": "1"}}',
         b"[" * 60_000,
     ],
 )  # fmt: skip

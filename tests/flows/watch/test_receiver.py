@@ -7,43 +7,29 @@ from starlette.testclient import TestClient
 
 from flows.watch.deliveries import RegistryEvent
 from flows.watch.receiver import LARGEST_BODY, receiver
-from tests.flows.watch.test_deliveries import BODY, NOW, SECRET, headers
-
-
-class Watcher:
-    """Anything that the receiver tells, and the error that it is answered with."""
-
-    def __init__(self) -> None:
-        self.events: list[RegistryEvent] = []
-        self.error: Exception | None = None
-
-    async def told(self, event: RegistryEvent) -> str:
-        self.events.append(event)
-        if self.error is not None:
-            raise self.error
-        return "one run is wanted"
+from tests.flows.watch.signed_deliveries import BODY, NOW, SECRET, ToldWatcher, headers
 
 
 @pytest.fixture
-def watcher() -> Watcher:
+def watcher() -> ToldWatcher:
     """A watcher that does what it is told."""
-    return Watcher()
+    return ToldWatcher()
 
 
 @pytest.fixture
-def client(watcher: Watcher) -> Iterator[TestClient]:
+def client(watcher: ToldWatcher) -> Iterator[TestClient]:
     """A client of the receiver, at a fixed time."""
     with TestClient(receiver(SECRET, watcher.told, lambda: NOW), raise_server_exceptions=False) as client:
         yield client
 
 
-def test_a_signed_delivery_is_acted_on(client: TestClient, watcher: Watcher) -> None:
+def test_a_signed_delivery_is_acted_on(client: TestClient, watcher: ToldWatcher) -> None:
     answer = client.post("/webhook", content=BODY, headers=headers())
-    assert (answer.status_code, answer.text) == (202, "one run is wanted")
+    assert (answer.status_code, answer.text) == (202, "one run of digits is wanted")
     assert watcher.events == [RegistryEvent("model_version.created", "digits", "3")]
 
 
-def test_the_same_delivery_twice_is_told_twice(client: TestClient, watcher: Watcher) -> None:
+def test_the_same_delivery_twice_is_told_twice(client: TestClient, watcher: ToldWatcher) -> None:
     for _ in range(2):
         client.post("/webhook", content=BODY, headers=headers())
     assert len(watcher.events) == 2
@@ -61,7 +47,7 @@ def test_the_same_delivery_twice_is_told_twice(client: TestClient, watcher: Watc
     ],
 )
 def test_anything_else_gets_its_status_and_no_work(
-    client: TestClient, watcher: Watcher, sent: dict[str, str], body: bytes, code: int
+    client: TestClient, watcher: ToldWatcher, sent: dict[str, str], body: bytes, code: int
 ) -> None:
     assert client.post("/webhook", content=body, headers=sent).status_code == code
     assert watcher.events == []
@@ -79,7 +65,7 @@ def test_a_body_that_never_ends_is_cut(client: TestClient) -> None:
     assert client.post("/webhook", content=endless(), headers=headers()).status_code == 413
 
 
-def test_an_error_of_ours_is_told_as_one_that_passes(client: TestClient, watcher: Watcher) -> None:
+def test_an_error_of_ours_is_told_as_one_that_passes(client: TestClient, watcher: ToldWatcher) -> None:
     watcher.error = ConnectionError("prefect is away; its address is http://user:password@prefect")
     answer = client.post("/webhook", content=BODY, headers=headers())
     assert answer.status_code == 500
@@ -89,4 +75,5 @@ def test_an_error_of_ours_is_told_as_one_that_passes(client: TestClient, watcher
 def test_other_methods_and_places_are_not_there(client: TestClient) -> None:
     assert client.get("/webhook").status_code == 405
     assert client.post("/").status_code == 404
+    assert client.post("/webhook/", headers={"host": "elsewhere"}, follow_redirects=False).status_code == 404
     assert client.get("/health").text == "healthy"

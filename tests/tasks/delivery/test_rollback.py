@@ -183,6 +183,12 @@ def test_a_file_that_was_lost_comes_from_its_bundle_and_is_kept_again(shop: Coun
     assert read_bundle(bundle_of(shop, 3)).entry_path.read_bytes() == shop.file.read_bytes()
 
 
+def test_what_is_left_may_have_lost_its_records(shop: Counter) -> None:
+    second = published(shop, "2")
+    shop.models.client.log_text(second.candidate.run, "lost", "recipe.json")
+    assert back(shop).source_version == "1"
+
+
 def test_a_file_that_is_nowhere_leaves_everything_as_it_was(shop: Counter) -> None:
     published(shop, "2")
     lose(shop)

@@ -11,7 +11,7 @@ from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
 from tasks.answer_parts import AnswerKeys, profile_parts, recipe_parts
 from tasks.planning import MOST_ATTEMPTS, RecipePlan, plan_recipe
-from tasks.registry import Answered, AnsweredDevice, DeployedRelease, RegistryView
+from tasks.registry import Answered, AnsweredDevice, DeployedRelease, RegistryView, Rollback
 from tests.tasks.tiny import recipe as tiny_recipe
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -52,13 +52,13 @@ def view(recipe: Recipe, *known: Answered, versions: str = "123", **changed: Any
     """A registry with so many versions and these answers; what is published is deployed on each device."""
     edges = [f"{recipe.model}-{device.name}" for device in recipe.devices]
     release, source = changed.pop("deployed", (0, ""))
-    sources, restored = changed.pop("released", source), changed.pop("restored", None)
+    sources, rollback = changed.pop("released", source), changed.pop("rollback", None)
     held = frozenset(changed.pop("held", ""))
     return RegistryView(
         versions={recipe.model: tuple(versions)},
         answers={(recipe.model, each.version): {each.recipe: each} for each in known},
         aliases={recipe.model: changed.pop("aliases", {})},
-        deployed={edge: DeployedRelease(release, source, restored=restored) for edge in edges} if release else {},
+        deployed={edge: DeployedRelease(release, source, rollback=rollback) for edge in edges} if release else {},
         held={edges[0]: held},
         released={edge: frozenset(sources) for edge in edges},
         **changed,
@@ -154,7 +154,11 @@ def test_what_a_person_went_back_from_is_left_to_persons(recipe: Recipe) -> None
     assert asked(changed, view(recipe, *known, deployed=(8, "1"), released={"1"})) == ["3"]  # it was refused, not left
 
 
-BACK: dict[str, Any] = {"deployed": (8, "1"), "restored": 1, "released": {"1", "3"}}
+BACK: dict[str, Any] = {
+    "deployed": (8, "1"),
+    "rollback": Rollback(RELEASE, 1, "Ada", "today", "it fails"),
+    "released": {"1", "3"},
+}
 
 
 def test_what_is_held_is_not_wanted_whatever_changed_until_it_is_lifted(recipe: Recipe) -> None:
@@ -257,6 +261,7 @@ class Known:
     all_devices: str = "all"
     there: bool = True
     left: bool = False
+    waits: bool = True
     read: list[str] = field(default_factory=list)
 
     def keys(self, version: str) -> Mapping[str, AnswerKeys]:
@@ -271,6 +276,9 @@ class Known:
 
     def looks_are_left(self, _version: str, _device: DeviceProfile) -> bool:
         return self.left
+
+    def still_waits(self, _version: str, _device: DeviceProfile) -> bool:
+        return self.waits
 
 
 def today(recipe: Recipe, key: str = "key", question: str = "question", **parts: str) -> dict[str, AnswerKeys]:
@@ -318,6 +326,43 @@ def test_a_published_answer_needs_its_bundle(
 def test_what_was_withheld_waits_for_looks(recipe: Recipe, left: bool) -> None:
     seen = view(recipe, answered(recipe, "3", "refused", own={"withheld": True}))
     assert bool(planned(recipe, seen, Known(today(recipe), left=left)).wanted) is left
+
+
+OVERTAKEN = "another release was deployed while it waited for sign-off"
+LATER, EARLIER = (int(1000 * (NOW + timedelta(days=days)).timestamp()) for days in (1, -1))
+
+
+@pytest.mark.parametrize(
+    ("own", "deployed", "waits", "why"),
+    [
+        ({"against": None, "until": LATER}, (0, ""), True, None),
+        ({"against": 6, "until": LATER}, (6, "2"), True, None),
+        ({"against": 6, "until": LATER}, (7, "2"), True, OVERTAKEN),
+        (
+            {"against": None, "until": LATER},
+            (1, "2"),
+            True,
+            OVERTAKEN,
+        ),
+        ({"against": 6, "until": EARLIER}, (6, "2"), True, "nobody signed in time"),
+        ({"against": 6, "until": LATER}, (6, "2"), False, "what it waited for has changed"),
+    ],
+)
+def test_what_waits_for_persons_is_left_to_them_until_it_is_over(
+    recipe: Recipe, own: dict[str, Any], deployed: tuple[int, str], waits: bool, why: str | None
+) -> None:
+    seen = view(recipe, answered(recipe, "3", "waiting", own=own), deployed=deployed)
+    plan = planned(recipe, seen, Known(today(recipe), waits=waits))
+    assert [run.cause for run in plan.wanted] == ([] if why is None else [why])
+    assert [each.why for each in plan.stands] == (["waits for sign-off"] if why is None else [])
+    if waits:  # a watcher, which reads no workload, sees it too
+        assert [run.cause for run in planned(recipe, seen).wanted] == ([] if why is None else [why])
+
+
+def test_what_waits_is_left_alone_where_an_alias_names_it(recipe: Recipe) -> None:
+    recipe = Recipe.model_validate({**dict(recipe), "follow": {"alias": "champion"}})
+    known = answered(recipe, "2", "waiting", own={"against": RELEASE, "until": LATER})
+    assert not planned(recipe, view(recipe, known, aliases={"champion": "2"}, deployed=(RELEASE, "1"))).wanted
 
 
 @pytest.mark.parametrize(

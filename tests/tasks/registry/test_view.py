@@ -105,7 +105,9 @@ def test_a_view_holds_what_is_held_and_what_was_rolled_back_to(uri: str, model: 
         client.set_model_version_tag(f"{model}-gateway", "1", key, value)
     view = RegistryView.read(uri, model)
     assert view.held_on(model, "gateway") == {"1", "2", "3"} and view.held_on(model, "camera") == frozenset()
-    assert view.deployed_on(model, "gateway") == DeployedRelease(4, "1", "2026-12-31", restored=1)
+    assert view.deployed_on(model, "gateway") == DeployedRelease(
+        4, "1", "2026-12-31", Rollback(3, 1, "Ada", "today", "it fails")
+    )
     client.set_model_version_tag(f"{model}-gateway", "1", "edgewright.source_version", "3")
     assert RegistryView.read(uri, model).held_on(model, "gateway") == {"3"}  # a newer version lifts the others
 

@@ -12,10 +12,12 @@ import pytest
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.policy import SliceCondition
 from quality_gates.verdict import GateResult, Verdict
+from tasks.outcomes import DeviceOutcome
 from tasks.reporting import gate_report as report
 from tasks.reporting import row_findings as findings
 from tests.edge_runtime.models import linear_model
 from tests.end_to_end.tiny.workload import Tiny
+from tests.tasks.outcomes.recorded import NEW
 
 
 def verdict(outcome: str) -> Verdict:
@@ -33,7 +35,8 @@ def verdict(outcome: str) -> Verdict:
     ],
 )
 def test_the_decision_in_words(outcome: str, deployed: str | None, words: str) -> None:
-    assert report.decision(verdict(outcome), deployed) == words
+    line = {"verdict": outcome, "published": outcome == "pass", "deployed_version": deployed}
+    assert report.decision(DeviceOutcome.model_validate(NEW | line)) == words
 
 
 @pytest.fixture

@@ -1,0 +1,141 @@
+"""Both images, built from the shipped Dockerfiles and run as their user. compose is not run: that needs an engine."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime.bundle import TensorSpec, write_bundle
+from edge_runtime.settings import SessionSettings
+from flows.environment import QUIET
+from tests.docker.dockerfiles import DOCKER, ROOT
+from tests.docker.engineless import Built, Engine, missing
+from tests.edge_runtime.models import RUNNING, linear_model, weights
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3000),
+    pytest.mark.skipif(missing() is not None, reason=missing() or ""),
+]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Buildah with the base that both Dockerfiles name; all that it made, gigabytes, is removed at the end."""
+    engine = Engine(tmp_path_factory.mktemp("images"))
+    engine.make_base()
+    yield engine
+    engine.buildah("rm", "--all")
+    engine.buildah("rmi", "--all", "--force")
+
+
+@pytest.fixture(scope="module")
+def edge(engine: Engine) -> Built:
+    return engine.build("edge")
+
+
+@pytest.fixture(scope="module")
+def pipeline(engine: Engine) -> Built:
+    return engine.build("pipeline")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a linear model, as a pipeline writes it."""
+    folder = tmp_path_factory.mktemp("published")
+    folder.parent.chmod(0o755)
+    folder.chmod(0o755)
+    return write_bundle(
+        folder / "target",
+        model="linear",
+        version="3",
+        device="gateway",
+        entry="model.onnx",
+        inputs=[TensorSpec("x", "float32", (None, 8))],
+        outputs=[TensorSpec("y", "float32", (None, 3))],
+        session=SessionSettings(threads=1, optimization="extended"),
+        onnxruntime=RUNNING,
+        lineage={"source_model": "digits", "source_version": "3"},
+        files={"model.onnx": linear_model(folder / "linear.onnx")},
+    )
+
+
+def test_the_edge_image_verifies_a_bundle(edge: Built, bundle: Path) -> None:
+    done = edge.run("verify", f"/bundles/{bundle.name}", bundles=bundle.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("intact: linear version 3 for gateway") and bundle.name in done.stdout
+
+
+def test_the_edge_image_runs_a_bundle(edge: Built, bundle: Path, tmp_path: Path) -> None:
+    rows = np.ones((2, 8), np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    tmp_path.chmod(0o755)
+    done = edge.run("predict", f"/bundles/{bundle.name}", "/rows/rows.npy", bundles=bundle.parent, rows=tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout)["y"], rows @ weights(8, 3), rtol=1e-5, atol=1e-6)
+
+
+def test_the_edge_image_refuses_a_damaged_bundle(edge: Built, bundle: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / bundle.name
+    (damaged / "blobs").mkdir(parents=True)
+    for path in bundle.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            spoilt = content[:-1] + bytes([content[-1] ^ 1]) if path.parent.name == "blobs" else content
+            (damaged / path.relative_to(bundle)).write_bytes(spoilt)
+    tmp_path.chmod(0o755)
+    done = edge.run("verify", f"/bundles/{bundle.name}", bundles=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_the_pipeline_image_shows_its_commands(pipeline: Built) -> None:
+    done = pipeline.run("edgewright", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "compress" in done.stdout and "watch" in done.stdout
+
+
+def test_the_pipeline_image_checks_a_shipped_recipe(pipeline: Built) -> None:
+    done = pipeline.run("edgewright", "recipes", "check", "digits")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "digits" in done.stdout
+
+
+def test_the_pipeline_image_has_the_commands_of_its_services(pipeline: Built) -> None:
+    worker = pipeline.config["Cmd"]
+    assert worker[:3] == ["prefect", "worker", "start"]
+    for words in (worker, ["prefect", "server", "start"], ["mlflow", "server"], ["edgewright", "watch"]):
+        done = pipeline.run(*words[:3], "--help")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["edge", "pipeline"])
+def test_an_image_runs_as_its_own_user(name: str, request: pytest.FixtureRequest) -> None:
+    image: Built = request.getfixturevalue(name)
+    assert image.config["User"] == "10001"
+    assert image.execute("id", "-u").stdout == "10001\n"
+    assert image.execute("sh", "-c", "find / -xdev -writable -type f -not -path '/proc/*' -print").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["edge", "pipeline"])
+def test_an_image_holds_neither_this_machine_nor_its_settings(name: str, request: pytest.FixtureRequest) -> None:
+    image: Built = request.getfixturevalue(name)
+    assert image.execute("cat", "/etc/pip.conf").stdout == ""
+    assert not [variable for variable in image.config["Env"] if variable.startswith(("PIP_", "SSL_"))]
+    assert {f"{key}={value}" for key, value in QUIET.items() if key.startswith("ORT_")} <= set(image.config["Env"])
+
+
+def test_the_pipeline_image_writes_where_its_volumes_are(pipeline: Built) -> None:
+    for folder in ("edgewright", "mlflow", "prefect"):
+        assert pipeline.execute("touch", f"/var/lib/{folder}/written").returncode == 0
+    assert pipeline.execute("touch", "/opt/edgewright/written").returncode != 0
+
+
+def test_the_images_hold_the_code_and_not_the_checkout(edge: Built, pipeline: Built) -> None:
+    code = pipeline.execute("ls", "-A", "/opt/edgewright").stdout.split()
+    assert {"flows", "tasks", "edge_runtime"} <= set(code)
+    assert not {".git", "tests", "docker", "docs"} & set(code)
+    assert edge.execute("ls", "-A", "/opt/edgewright").stdout.split() == ["edge_runtime"]
+    assert (DOCKER / "edge.Dockerfile").is_relative_to(ROOT)
