@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 from cryptography.fernet import Fernet
@@ -20,6 +19,7 @@ from tests.edge_runtime.processes import wait_until
 from tests.end_to_end.prefect_api import PrefectApi
 from tests.end_to_end.servers import Stack
 from tests.end_to_end.tiny.upstream import EXAMPLE, trained
+from tests.tasks.registry.versions import add_like
 
 SECRET = "a secret of the benchmark"
 TOLD = {
@@ -113,8 +113,4 @@ class Versions:
 
     def add(self, client: MlflowClient | None = None) -> str:
         """Register the program once more; return the version."""
-        like: Any = self.first
-        made = (client or self.client).create_model_version(
-            self.model, like.source, run_id=like.run_id, model_id=like.model_id
-        )
-        return str(made.version)
+        return add_like(client or self.client, self.model, self.first)

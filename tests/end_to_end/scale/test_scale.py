@@ -23,6 +23,7 @@ from tests.end_to_end.scale.postgres import Postgres, find_programs, postgres
 from tests.end_to_end.servers import processes_of
 from tests.end_to_end.tiny.upstream import EXAMPLE, trained
 from tests.end_to_end.tiny.variants import write_variant
+from tests.tasks.registry.versions import add_like
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.timeout(4800)]
 
@@ -112,11 +113,8 @@ def _register(address: str, models: list[str], seed: int) -> None:
     """Register one trained network as the next version of several models."""
     client = MlflowClient(address, registry_uri=address)
     first = client.get_model_version(models[0], register_upstream(address, models[0], trained(seed=seed), EXAMPLE, {}))
-    like: Any = first
     for model in models[1:]:
-        if not client.search_registered_models(f"name='{model}'"):
-            client.create_registered_model(model)
-        client.create_model_version(model, like.source, run_id=like.run_id, model_id=like.model_id)
+        add_like(client, model, first)
 
 
 def _at_work(cluster: Cluster, api: PrefectApi) -> dict[str, Any]:

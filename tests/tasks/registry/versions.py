@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from tasks.registry.client import client_for
 
@@ -14,6 +16,15 @@ def add_version(tracking_uri: str, model: str, source: Path | str = "/nowhere") 
     if not client.search_registered_models(f"name='{model}'"):
         client.create_registered_model(model)
     return str(client.create_model_version(model, str(source)).version)
+
+
+def add_like(client: MlflowClient, model: str, like: ModelVersion) -> str:
+    """Register what a version holds once more, as the next version of a model; returns the version."""
+    if not client.search_registered_models(f"name='{model}'"):
+        client.create_registered_model(model)
+    logged = str(like.source).removeprefix("models:/")
+    made = client.create_model_version(model, str(like.source), run_id=like.run_id, model_id=logged)
+    return str(made.version)
 
 
 def model_folder(folder: Path, flavors: Iterable[str], files: dict[str, bytes]) -> Path:
