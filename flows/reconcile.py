@@ -12,7 +12,7 @@ from flows.compress import compress
 from flows.deployed import Apart, Places, Recipes
 from flows.exit_codes import as_edgewright
 from flows.plan import Plan, make_plan
-from flows.watch.process_label import say_who_works
+from flows.watch import say_who_works, start_runs
 from tasks.errors import says_nothing
 from tasks.outcomes import Outcome
 from tasks.planning import WantedRun
@@ -39,8 +39,6 @@ def reconcile(recipes: Recipes = None, workspace: Places = None, apart: Apart = 
     close_dead(plan, workspace)
     ended = [ended_by(workspace, Path(each.path).stem, "", Path(each.path).stem, each.error) for each in plan.errors]
     if apart:
-        from flows.watch.starting import start_runs
-
         start_runs(plan.wanted)
         return ended
     return [*ended, *(outcome for each in plan.recipes for outcome in _compressed(each.recipe, each.wanted, workspace))]

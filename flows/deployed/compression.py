@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from prefect import flow
 
 from flows.deployed.form import Again, Back, Cause, ModelName, Places, RecipeName, Version
-from flows.watch.process_label import say_who_works
+from flows.watch import say_who_works
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:  # it loads MLflow

@@ -5,6 +5,6 @@ could not be read. Making a plan reads workloads and their data, and changes not
 """
 
 from flows.plan.plan import Plan, RecipeError, make_plan
-from flows.plan.plan_lines import plan_lines
+from flows.plan.printed_plan import plan_lines
 
 __all__ = ["Plan", "RecipeError", "make_plan", "plan_lines"]

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from prefect import flow
 
 from flows.sign_off.decisions_on_subjects import decide_on
-from flows.watch.process_label import say_who_works
+from flows.watch import say_who_works
 from tasks.delivery import Person
 
 logger = logging.getLogger("edgewright")

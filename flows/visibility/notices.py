@@ -6,9 +6,15 @@ from typing import Literal, TypeAlias
 
 from tasks.errors import without_secrets
 from tasks.outcomes import DeviceOutcome, Outcome
+from tasks.registry import WAITING
 
 Kind: TypeAlias = Literal["published", "refused", "failed", "needs a person"]
-KINDS: dict[str, Kind] = {"published": "published", "partly published": "published", "refused": "refused"}
+KINDS: dict[str, Kind] = {
+    "published": "published",
+    "partly published": "published",
+    "refused": "refused",
+    WAITING: "needs a person",
+}
 Place: TypeAlias = Callable[[DeviceOutcome], str]
 
 
@@ -45,6 +51,8 @@ def _lines(outcome: Outcome, place: Place) -> Iterator[str]:
         if line.reasons and not line.published:
             yield f"  {line.reasons[0]}"
         yield f"  Report: {place(line)}"
+        if line.waits:
+            yield f"  Sign: edgewright sign-off {line.model}/{line.version} --device {line.device}"
     for failure in outcome.failures:
         again = " It is asked again." if failure.asked_again else ""
         yield f"{failure.device}: failed. {failure.sentence}{again}"

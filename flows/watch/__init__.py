@@ -5,5 +5,7 @@ compresses anything, imports a workload or loads a model.
 """
 
 from flows.watch.command import watch_command
+from flows.watch.process_label import say_who_works
+from flows.watch.starting import start_runs
 
-__all__ = ["watch_command"]
+__all__ = ["say_who_works", "start_runs", "watch_command"]

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from prefect.runtime import flow_run
-
 from tasks.processes import Process
 
 LABEL = "edgewright.process"
@@ -14,6 +12,8 @@ LABEL = "edgewright.process"
 
 def say_who_works() -> None:
     """Write this process into the flow run that it works on; nothing where no server keeps runs."""
+    from prefect.runtime import flow_run
+
     if flow_run.id is None:
         return
     from prefect.client.orchestration import get_client

@@ -1,23 +1,24 @@
 """Wanted runs started on the work pool by whoever made a plan."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from prefect.client.orchestration import get_client
-
-from flows.watch.wanted_runs import Ensured, ensure_run
-from tasks.planning import WantedRun
-
-logger = logging.getLogger("edgewright")
+if TYPE_CHECKING:  # who only wants to say who works loads neither MLflow nor Prefect's client
+    from flows.watch.wanted_runs import Ensured
+    from tasks.planning import WantedRun
 
 
-def start_runs(wanted: Sequence[WantedRun]) -> list[Ensured]:
+def start_runs(wanted: "Sequence[WantedRun]") -> "list[Ensured]":
     """Start each run that is wanted, unless it is there; return what became of each, in their order."""
     return asyncio.run(_start(wanted))
 
 
-async def _start(wanted: Sequence[WantedRun]) -> list[Ensured]:
+async def _start(wanted: "Sequence[WantedRun]") -> "list[Ensured]":
+    from prefect.client.orchestration import get_client
+
+    from flows.watch.wanted_runs import ensure_run
+
     async with get_client() as client:
         return [await ensure_run(client, run, datetime.now(UTC)) for run in wanted]

@@ -88,7 +88,7 @@ def test_a_number_that_an_option_does_not_take_is_one_sentence(
     words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("flows.cli.prepare", lambda _: None)
-    monkeypatch.setattr("flows.decision_commands.prepare", lambda _: None)
+    monkeypatch.setattr("flows.commands.decision_commands.prepare", lambda _: None)
     named = ["--by", "Ada", "--reason", "spring"] if words[0] == "looks" else []
     monkeypatch.setattr("sys.argv", ["edgewright", *words, *named])
     with pytest.raises(SystemExit) as ended:

@@ -8,8 +8,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
+import flows.commands.decision_commands
 import flows.compress
-import flows.decision_commands
 from flows.cli import app
 from flows.decisions import anchor_of
 from quality_gates.verdict import Verdict
@@ -147,7 +147,7 @@ def test_after_the_last_look_no_test_row_is_read_until_a_person_goes_on(
 
 
 def command(world: Workspace, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
-    monkeypatch.setattr(flows.decision_commands, "prepare", lambda _: None)
+    monkeypatch.setattr(flows.commands.decision_commands, "prepare", lambda _: None)
     for name, value in {"HOME": world.home, "TARGET": world.target}.items():
         monkeypatch.setenv(f"EDGEWRIGHT_{name}", str(value))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", world.tracking_uri)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from tests.benchmarks.record import ROOT, Figure, record
-from tests.benchmarks.triggers import burst, commands, kills, latency, overhead, plans
+from tests.benchmarks.triggers import burst, commands, delays, kills, overhead, plans
 
 CACHE = ROOT / ".edgewright" / "bench" / "triggers"
 console = Console()
@@ -34,7 +34,7 @@ def _without_table(measure: Callable[[Path], list[Figure]]) -> Callable[[Path], 
 
 PARTS: dict[str, Callable[[Path], tuple[list[Figure], str]]] = {
     "commands": _without_table(commands.figures),
-    "latency": _without_table(latency.figures),
+    "latency": _without_table(delays.figures),
     "burst": _without_table(burst.figures),
     "overhead": _without_table(overhead.figures),
     "plan": _without_table(plans.figures),

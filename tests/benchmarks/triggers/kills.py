@@ -21,8 +21,8 @@ from edge_runtime.bundle import read_bundle
 from flows.services.leftovers import marked
 from tasks.registry import EdgeModels, Runs, register_upstream
 from tests.benchmarks.record import Figure
+from tests.benchmarks.triggers.delays import seconds
 from tests.benchmarks.triggers.installation import MAIN
-from tests.benchmarks.triggers.latency import seconds
 from tests.docker.dockerfiles import ROOT
 from tests.edge_runtime.processes import wait_until
 from tests.end_to_end.prefect_api import FINAL, PrefectApi

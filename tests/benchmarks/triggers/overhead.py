@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.record import Figure
+from tests.benchmarks.triggers.delays import seconds
 from tests.benchmarks.triggers.demo_versions import MODEL, RECIPE
 from tests.benchmarks.triggers.installation import installed
-from tests.benchmarks.triggers.latency import seconds
 from tests.end_to_end.prefect_api import PrefectApi
 
 PAIRS = 3

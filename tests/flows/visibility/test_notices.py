@@ -56,3 +56,11 @@ def test_what_a_person_is_needed_for_is_in_the_notice() -> None:
     notice = needs_person("digits", "3", "ask again with edgewright compress")
     assert (notice.kind, notice.subject) == ("needs a person", "Edgewright: digits version 3: needs a person")
     assert notice.body == "ask again with edgewright compress"
+
+
+def test_a_version_that_waits_for_sign_off_needs_a_person_and_says_how_to_sign() -> None:
+    waiting = line("gateway", published=False, sign_off={"persons": 1, "until": "2026-12-31T00:00:00Z"}, reasons=())
+    assert waiting.waits
+    notice = answered(outcome(waiting), place)
+    assert notice.kind == "needs a person"
+    assert "edgewright sign-off digits/3 --device gateway" in notice.body
