@@ -15,13 +15,10 @@ from tasks.outcomes.outcomes import (
     OfThree,
     Outcome,
     device_answers,
-    history,
-    history_row,
     read_line,
-    until_now,
-    why,
 )
 from tasks.outcomes.stored_reports import CONTENT, read_report
+from tasks.outcomes.version_history import history, history_row, until_now, why
 
 __all__ = [
     "CONTENT",

@@ -133,6 +133,7 @@ class Stack:
     def _text(self, written: str) -> str:
         text = written.replace("/var/lib/", f"{self.root}/var/lib/").replace("0.0.0.0", "127.0.0.1")
         text = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda secret: self._secrets[secret[1]], text)
+        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)  # what nobody has set
         text = re.sub(r"\b(mlflow|prefect|watch|localhost):(?=\d)", "127.0.0.1:", text)
         return re.sub(r"\b(" + "|".join(PORTS) + r")\b", lambda port: self._ports[port[0]], text)
 

@@ -2,7 +2,7 @@
 
 from prefect.utilities.callables import parameter_schema
 
-from flows.sign_off.form import sign_off
+from flows.sign_off.sign_off_form import sign_off
 
 
 def test_the_form_has_a_sentence_for_each_field() -> None:
