@@ -25,7 +25,10 @@ EMBEDDED_API = "EDGEWRIGHT_EMBEDDED_PREFECT"
 """Variable with the address of a Prefect server that a command starts for itself, and that ends with it."""
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
 """Half a minute for a registry that restarts. MLflow's own settings wait over four minutes without a word."""
-NOISY = ("mlflow", "alembic", "httpx", "torchao", "torch", "torch.utils._pytree", "onnxscript", "onnx_ir", "prefect")
+NOISY = (
+    "mlflow", "urllib3", "alembic", "httpx", "torchao", "torch", "torch.utils._pytree", "onnxscript", "onnx_ir",
+    "prefect",
+)  # fmt: skip
 
 
 def quiet_libraries() -> None:

@@ -20,7 +20,9 @@ logger = logging.getLogger("edgewright")
 HEARTBEAT_S = 30
 """Seconds between two heartbeats of a run, as deployments/prefect.yaml says; Prefect's own default is 180."""
 SILENT_S = 4 * HEARTBEAT_S
-"""Seconds without a sign of life after which a run counts as dead: four heartbeats, or a start on a busy machine."""
+"""Seconds without a sign of life after which a run counts as dead: four heartbeats."""
+STARTING_S = 60
+"""Seconds in which a run that a worker took must be at work; it takes 3, and on a machine ten times busier 30."""
 AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
@@ -53,7 +55,8 @@ async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime, listenin
     state = run.state.timestamp if run.state else None
     last = max(filter(None, (state, run.created, listening_since, await last_heartbeat(client, run.id))))
     silent = (now - last).total_seconds()
-    return f"no sign of life for {silent:.0f} s" if silent > SILENT_S else None
+    allowed = STARTING_S if run.state is not None and run.state.type is StateType.PENDING else SILENT_S
+    return f"no sign of life for {silent:.0f} s" if silent > allowed else None
 
 
 async def last_heartbeat(client: PrefectClient, run: UUID) -> datetime | None:

@@ -1,6 +1,7 @@
 """Real servers, started at the first test that asks for them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +28,11 @@ def prefect_server(stack: Stack) -> str:
     """Address of the API of a running Prefect server."""
     stack.start("prefect")
     return stack.prefect
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test of this folder twenty minutes: servers start ten times slower on a machine that is as busy."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1200))

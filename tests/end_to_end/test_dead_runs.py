@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Pending, Running
 
-from flows.watch.dead_runs import SILENT_S, end_dead_runs, last_heartbeat
+from flows.watch.dead_runs import SILENT_S, STARTING_S, end_dead_runs, last_heartbeat
 from flows.watch.process_label import LABEL, process_of, say_who_works
 from tasks.processes import Process
 from tests.edge_runtime.processes import wait_until
@@ -133,6 +133,12 @@ def test_silence_counts_from_when_somebody_listens(ended: Process) -> None:
     began = datetime.now(UTC) + timedelta(seconds=60)  # the server was away until then
     assert run not in dead(LATE, since=began)
     assert run in dead(LATE + timedelta(seconds=60), since=began)
+
+
+def test_a_run_that_a_worker_took_and_never_began_is_dead_sooner() -> None:
+    run = begun(None, "pending")
+    assert run not in dead(timedelta(seconds=STARTING_S - 5))
+    assert run in dead(timedelta(seconds=STARTING_S + 1))
 
 
 def test_a_heartbeat_is_a_sign_of_life(ended: Process) -> None:

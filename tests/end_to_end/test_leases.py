@@ -21,7 +21,7 @@ from prefect.states import Pending, Running
 from tests.edge_runtime.processes import wait_until
 from tests.end_to_end.servers import Stack
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]  # a machine that is ten times busier
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.timeout(900)]  # a machine that is ten times busier
 SHORTEST_LEASE = {"PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "30"}
 PATIENCE_S = 300
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 AS_EXPECTED = {
     "again": 0, "deployed": "1", "holds": [["2", True]], "registered": ["1", "1", "2"], "bundles": ["1", "1", "2"],
@@ -21,7 +21,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]
     """Outcome of each kill, the last of which comes after the last step, and what the processes said."""
     root = tmp_path_factory.mktemp("rollback")
     command = [sys.executable, "-m", "tests.end_to_end.rollback_kills", str(root)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=880, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=3500, check=False)
     assert run.returncode == 0, run.stderr
     return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")], run.stderr
 

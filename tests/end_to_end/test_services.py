@@ -80,6 +80,7 @@ def test_up_again_changes_nothing_and_shows_the_same(home: Home) -> None:
     assert all(name in shown and str(pid) in shown for name, pid in before.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["watch", "worker", "prefect", "mlflow"])
 def test_each_killed_alone_comes_back_and_the_others_stay(home: Home, name: str) -> None:
     before = home.pids()
