@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from tests.edge_runtime.processes import wait_until
+
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 BUSY_SECONDS = 30
 
@@ -41,6 +43,11 @@ class PrefectApi:
                 raise TimeoutError(f"{name}: expected an end within {seconds} s, got {run['state_name']}")
             time.sleep(1)
         return run
+
+    def ended(self, flow: str, seconds: float = 400) -> list[dict[str, Any]]:
+        """Return all runs of a flow once there is one and none waits or works."""
+        wait_until(lambda: _have_ended(self.runs_of(flow)), seconds)
+        return self.runs_of(flow)
 
     def runs_of(self, flow: str, state: str | None = None) -> list[dict[str, Any]]:
         """Return all runs of a flow, or those in one state."""
@@ -112,3 +119,7 @@ class PrefectApi:
             if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
                 return response
             time.sleep(0.5)
+
+
+def _have_ended(runs: list[dict[str, Any]]) -> bool:
+    return bool(runs) and all(run["state_type"] in FINAL for run in runs)

@@ -80,9 +80,11 @@ def first_run(
     api: PrefectApi,
     planned: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The reconcile that finds the version."""
+    """The reconcile that finds the version and starts a run for it, which has ended too."""
     run = api.finished(RECONCILE, {"recipes": [RECIPE]}, seconds=300)
     assert run["state_type"] == "COMPLETED", f"{run['state']}\n{stack.log('worker')}"
+    (compress,) = api.ended("compress")
+    assert compress["state_type"] == "COMPLETED", f"{compress['state']}\n{stack.log('worker')}"
     return run
 
 
@@ -121,7 +123,7 @@ def test_a_registered_version_is_answered(registry: MlflowClient) -> None:
 def test_the_run_shows_what_the_pipeline_says(first_run: dict[str, Any], api: PrefectApi) -> None:
     [compress] = api.runs_of("compress")
     assert compress["name"] == f"{MODEL}-v1"
-    found = f"model {MODEL} version 1 has no answer yet"
+    found = f"model {MODEL} version 1: a run is started, as version 1 is new"
     wait_until(lambda: found in api.messages(first_run["id"]))  # a run sends what it logs in batches
     wait_until(lambda: any("pruning round 1 of at most 1" in message for message in api.messages(compress["id"])))
 

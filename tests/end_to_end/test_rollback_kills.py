@@ -32,9 +32,13 @@ def test_every_step_was_killed_once(ended: tuple[list[dict[str, Any]], str]) -> 
 
 
 def test_the_same_rollback_said_again_ends_as_one_that_nobody_killed(ended: tuple[list[dict[str, Any]], str]) -> None:
+    """One that was killed after its last record had ended, so that said again it asks for more, which nothing is."""
     lines, said = ended
-    wrong = [(step, line) for step, line in enumerate(lines[:-1]) if line != {**AS_EXPECTED, "killed": line["killed"]}]
+    own = [{**AS_EXPECTED, "killed": line["killed"], "again": line["again"]} for line in lines[:-1]]
+    wrong = [(step, line) for step, (line, right) in enumerate(zip(lines, own, strict=False)) if line != right]
     assert wrong == [], said[-3000:]
+    again = [line["again"] for line in lines[:-1]]
+    assert again == sorted(again) and again.count(0) > 15
 
 
 def test_said_again_after_its_end_it_goes_no_further_than_there_is(ended: tuple[list[dict[str, Any]], str]) -> None:
