@@ -40,6 +40,8 @@ from tasks.reporting import (
     recorded_steps,
     release_tags,
     report_content,
+    retell,
+    tell_begun,
 )
 from tasks.selection import DeviceTrials, climb, judge, references, warn_of_worn_rows
 from tasks.upstream import Context, DeviceContext, check_representativeness, preflight, resolve
@@ -69,6 +71,7 @@ def answer_version(
         job = replace(job, asked=asked, again=again or back, cause=cause)
         warn_of_worn_rows(job)
         runs, run = open_run(job)
+        tell_begun(job, run)
         try:
             devices, failures = _compress(Context(job, resolve(job), runs, run), back)
         except BaseException as error:
@@ -169,7 +172,9 @@ def _repeated_error(job: Job) -> Outcome | None:
     if found is None:
         return None
     logger.info("nothing to compute: this version was answered with this recipe and toolchain: error")
-    return _outcome(job, found.run, (), (), error=found.sentence, answer="error", reused=True)
+    outcome = _outcome(job, found.run, (), (), error=found.sentence, answer="error", reused=True)
+    retell(job, outcome)
+    return outcome
 
 
 def _in_order(job: Job, *devices: DeviceOutcome) -> tuple[DeviceOutcome, ...]:
@@ -206,5 +211,7 @@ def _answered_before(job: Job, known: KnownAnswers, older: tuple[DeviceFailure, 
         return outcome
     if known.run and not Answers(runs).is_recorded(known.run):
         record_outcome(job, runs, outcome)
+    else:
+        retell(job, outcome)
     logger.info("nothing to compute: every device was answered with this recipe and toolchain: %s", outcome.answer)
     return outcome

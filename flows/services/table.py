@@ -180,7 +180,7 @@ def _watch(site: Site) -> Service:
         purpose="starts the wanted runs and finds the dead ones",
         command=("edgewright", "watch", f"--host={site.bind}", f"--port={port}"),
         environment={**_prefect_client(site), **_of_runs(site)},
-        after={"deploy": COMPLETED},  # it waits for both servers by itself
+        # It waits for the servers and the deployments by itself.
         health=f"http://127.0.0.1:{port}/health",
         secrets=(WEBHOOK_SECRET,),
         inherited=(NOTIFY,),

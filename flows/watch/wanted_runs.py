@@ -22,6 +22,7 @@ Where the process of the first attempt died, the second one follows at once: a r
 """
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 PAGE = 200
+SUPERSEDES = "supersedes it"
 AtWork: TypeAlias = frozenset[tuple[str, str, str]]
 Ensured: TypeAlias = Literal["started", "there", "waits", "needs a person"]
 
@@ -39,7 +40,7 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at
     attempts = await _attempts(client, wanted)
     if any(run.state is None or not run.state.is_final() for run in attempts):
         return "there"
-    if len(attempts) > len(BACKOFF_S):
+    if len(attempts) > len(BACKOFF_S) or any(_was_cancelled(run) for run in attempts):
         return "needs a person"
     if attempts and now < _next_time(attempts):
         return "waits"
@@ -66,7 +67,7 @@ async def cancel_older(client: PrefectClient, wanted: WantedRun) -> None:
         if said.get("recipe") != wanted.recipe or int(said.get("version", 0)) >= int(wanted.version):
             continue
         begun = run.state is not None and run.state.type is not StateType.SCHEDULED
-        message = f"version {wanted.version} supersedes it"
+        message = f"version {wanted.version} {SUPERSEDES}"
         await client.set_flow_run_state(run.id, Cancelling(message=message) if begun else Cancelled(message=message))
         logger.info("model %s version %s: its run is cancelled, as %s", wanted.model, said.get("version"), message)
 
@@ -89,6 +90,12 @@ async def runs_at_work(client: PrefectClient) -> AtWork:
         found += page
     said = (run.parameters for run in [*found, *page])
     return frozenset((str(each.get("model")), str(each.get("version")), str(each.get("recipe"))) for each in said)
+
+
+def _was_cancelled(run: FlowRun) -> bool:
+    """Tell whether a person cancelled a run: it is not started again by itself. One that was superseded is no such."""
+    cancelled = run.state is not None and run.state.type is StateType.CANCELLED
+    return cancelled and SUPERSEDES not in str(run.state.message if run.state else "")
 
 
 def _next_time(attempts: Sequence[FlowRun]) -> datetime:

@@ -68,7 +68,9 @@ def superseded(job: Job, devices: Sequence[DeviceProfile], *, back: bool = False
     models = EdgeModels(job.workspace.tracking_uri, job.model)
     told = {device.name: _in_the_way(job, models, device.name, back=back) for device in devices}
     return tuple(
-        DeviceFailure(device=name, sentence=sentence, asked_again=False) for name, sentence in told.items() if sentence
+        DeviceFailure(device=name, sentence=sentence, asked_again=False, of_today=True)
+        for name, sentence in told.items()
+        if sentence
     )
 
 

@@ -89,7 +89,7 @@ def settle_sign_offs(workspace: Workspace, model: str) -> None:
         try:
             newest = Answers(runs).newest_run(line.version, line.device)
             if newest != recorded.run:
-                _give_up(workspace, line, f"It was judged again while it waited, in run {newest}.")
+                record_line(runs, line.overtaken(f"It was judged again while it waited, in run {newest}."))
             else:
                 _settle(RecordedCandidate.of(workspace, line))
         except EdgewrightError as error:

@@ -173,6 +173,7 @@ class DeviceFailure(_Plain):
     device: str
     sentence: str
     asked_again: bool
+    of_today: bool = False  # held, or older than what is deployed: no answer to the version
 
     @property
     def exit_code(self) -> int:

@@ -1,6 +1,6 @@
 """The plan of one recipe: what it wants of the versions of its model, read off a view of the registry."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -62,6 +62,17 @@ def plan_recipe(
     return _RecipePlanner(path, recipe, view, now, depths).plan()
 
 
+def _joined(plans: Sequence[RecipePlan]) -> RecipePlan:
+    """Return plans of one recipe as one."""
+    first, *others = plans
+    for each in others:
+        first = RecipePlan(
+            first.path, first.recipe, first.wanted + each.wanted, first.stands + each.stands, first.waits + each.waits,
+            first.needs_a_person + each.needs_a_person,
+        )  # fmt: skip
+    return first
+
+
 @dataclass(frozen=True)
 class _RecipePlanner:
     path: str
@@ -78,25 +89,40 @@ class _RecipePlanner:
             return self._of_alias(recipe.follow.alias)
         newest = self.view.newest_answered(recipe.model)
         fresh = [version for version in versions if int(version) > newest]
-        if fresh:
-            return self._of_fresh(fresh[-1:] if recipe.newer == "supersede" else fresh)
-        return self._of_answered(versions[-1])
+        if recipe.newer == "supersede":
+            fresh = fresh[-1:]
+        else:
+            fresh = [version for version in versions if int(version) < newest and self._is_begun(version)] + fresh
+        planned = [self._of_fresh(fresh)] if fresh else []
+        if not fresh or int(fresh[-1]) < newest:
+            planned.append(self._of_answered(versions[-1]))
+        return _joined(planned)
 
     def _of_fresh(self, versions: list[str]) -> RecipePlan:
-        """Plan versions that are newer than every answered one."""
-        wanted, given_up = [], []
+        """Plan versions that have no answer: those newer than every answered one, and those that were begun."""
+        wanted, given_up, waits = list[WantedRun](), list[str](), list[str]()
         for version in versions:
             known = self._answered(version)
             tried = 0 if known is None or not self._is_same(known) else known.attempts
-            if tried >= MOST_ATTEMPTS:
+            if known is not None and self._is_given_up(known):
                 given_up.append(self._given_up(version, tried))
                 continue
-            attempts = f", and {tried} attempts could not decide it" if tried else ""
-            reasons = tuple(
-                DeviceReason(device.name, f"version {version} is new{attempts}") for device in self.recipe.devices
-            )
-            wanted.append(self._wanted(version, reasons, f"new under {self.recipe.digest}"))
-        return RecipePlan(self.path, self.recipe, tuple(wanted), needs_a_person=tuple(given_up))
+            why = f"version {version} is new{f', and {tried} attempts could not decide it' if tried else ''}"
+            reasons = tuple(each for each in self._everywhere(why) if not self._is_older(version, each.device))
+            if reasons:
+                wanted.append(self._wanted(version, reasons, f"new under {self.recipe.digest}"))
+            else:
+                waits.append(f"version {version}: a newer one is deployed; edgewright compress --back asks for it")
+        return RecipePlan(self.path, self.recipe, tuple(wanted), waits=tuple(waits), needs_a_person=tuple(given_up))
+
+    def _is_begun(self, version: str) -> bool:
+        """Tell whether a version was begun under this recipe, and never decided."""
+        known = self._answered(version)
+        return known is not None and not known.is_decided
+
+    def _is_older(self, version: str, device: str) -> bool:
+        deployed = self.view.deployed_on(self.recipe.model, device)
+        return deployed is not None and int(version) < int(deployed.source_version)
 
     def _of_alias(self, alias: str) -> RecipePlan:
         """Plan the version that an alias names, on each device that has neither it nor its refusal."""
@@ -134,7 +160,12 @@ class _RecipePlanner:
         asked = tuple(DeviceReason(name, why) for name, is_asked, why in told if is_asked)
         stands = tuple(DeviceReason(name, why) for name, is_asked, why in told if not is_asked)
         if asked:
-            return RecipePlan(self.path, self.recipe, (self._wanted(version, asked, self._mark(version)),), stands)
+            back = isinstance(self.recipe.follow, FollowedAlias)
+            wanted = self._wanted(version, asked, self._mark(version), back=back)
+            return RecipePlan(self.path, self.recipe, (wanted,), stands)
+        if known is not None and self._is_given_up(known):
+            given_up = (self._given_up(version, known.attempts),)
+            return RecipePlan(self.path, self.recipe, (), stands, needs_a_person=given_up)
         return self._of_age(version, known, stands)
 
     def _of_age(self, version: str, known: Answered | None, stands: tuple[DeviceReason, ...]) -> RecipePlan:
@@ -143,7 +174,11 @@ class _RecipePlanner:
         if known is None or allowed is None or days <= allowed:
             return RecipePlan(self.path, self.recipe, (), stands)
         why = f"the answer to version {version} is {days:.0f} days old"
-        free = tuple(each for each in self._everywhere(why) if version not in self._held_on(each.device))
+        waiting = {name for name, each in known.devices.items() if each.answer == WAITING}
+        free = tuple(
+            each for each in self._everywhere(why)
+            if version not in self._held_on(each.device) and each.device not in waiting
+        )  # fmt: skip
         if not free:
             return RecipePlan(self.path, self.recipe, (), stands)
         wanted = self._wanted(version, free, f"after {known.ended}", again=True)
@@ -152,12 +187,18 @@ class _RecipePlanner:
     def _on_device(self, version: str, device: DeviceProfile, known: Answered | None) -> tuple[bool, str]:
         """Tell whether a device wants an answer, and why, or why it wants none."""
         own = self._own(known, device)
-        if self._is_held(version, device):
-            return False, f"version {version} is held back"
+        if reason := self._not_for(version, device):
+            return False, reason
         if known is None:
             return True, f"recipe {self.recipe.name} has no answer to version {version} yet"
         if own is None:
             return True, "the device is new in the recipe"
+        return self._since(version, device, known, own)
+
+    def _since(self, version: str, device: DeviceProfile, known: Answered, own: AnsweredDevice) -> tuple[bool, str]:
+        """Tell whether something since a device's answer asks for another one."""
+        if own.answer == UNDECIDED:
+            return not self._is_given_up(known), f"{known.attempts} attempts could not decide it"
         if why := self._decided_by_persons(version, device, own):
             return True, why
         if self.depths is None:
@@ -165,6 +206,14 @@ class _RecipePlanner:
             changes = changed_parts(own.parts, parts)
             return (True, "; ".join(changes)) if changes and own.parts else (False, self._standing(own))
         return self._in_depth(version, device, own, self.depths)
+
+    def _not_for(self, version: str, device: DeviceProfile) -> str:
+        """Return why a device may not have a version today, whatever came of it; empty where it may."""
+        if self._is_held(version, device):
+            return f"version {version} is held back"
+        if self._is_older(version, device.name) and not isinstance(self.recipe.follow, FollowedAlias):
+            return f"a newer version than {version} is deployed"
+        return ""
 
     def _decided_by_persons(self, version: str, device: DeviceProfile, own: AnsweredDevice) -> str:
         """Return why persons' decisions ask for an answer again; empty where they do not."""
@@ -212,7 +261,7 @@ class _RecipePlanner:
     def _mark(self, version: str) -> str:
         """Return what tells this change from earlier ones; a change to and fro is one of its own each time."""
         known = self._answered(version)
-        ended = 0 if known is None else known.ended
+        ended = 0 if known is None else known.decided
         if self.depths is not None:
             return f"{self.depths.answer_key(version)} after {ended}"
         return f"recipe {self.recipe.digest} after {ended}"
@@ -238,6 +287,9 @@ class _RecipePlanner:
     def _is_same(self, known: Answered) -> bool:
         """Tell whether attempts at a version were made under today's keys; without depths nobody knows."""
         return self.depths is not None and known.key == self.depths.answer_key(known.version)
+
+    def _is_given_up(self, known: Answered) -> bool:
+        return self._is_same(known) and known.attempts >= MOST_ATTEMPTS
 
     def _given_up(self, version: str, attempts: int) -> str:
         model = self.recipe.model

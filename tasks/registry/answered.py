@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tasks.registry.runs import UNDECIDED
-
 ANSWERED = "edgewright.answered."
 
 
@@ -37,7 +35,9 @@ class AnsweredDevice:
 class Answered:
     """The newest answer to a version under one recipe; `ended` is the time (ms) of it.
 
-    `attempts` counts the runs that could not decide it since it was last decided, with the key that all devices share.
+    `decided` is the time (ms) of the newest one that decided something, 0 where none did: a version that was decided
+    stays so, whatever a later run could not decide. `attempts` counts the runs since then that decided nothing, with
+    the key that all devices share.
     """
 
     model: str
@@ -48,12 +48,13 @@ class Answered:
     ended: int
     key: str = ""
     attempts: int = 0
+    decided: int = 0
     devices: Mapping[str, AnsweredDevice] = field(default_factory=dict)
 
     @property
     def is_decided(self) -> bool:
-        """True where the version has an answer, which is not true where something else than the version failed."""
-        return self.answer != UNDECIDED
+        """True where the version ever had an answer, which it gets not where something else than the version failed."""
+        return self.decided > 0
 
     @property
     def tag(self) -> tuple[str, str]:
@@ -76,7 +77,7 @@ def _read(text: str) -> Answered | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     words = (read.model, read.version, read.recipe, read.run, read.answer, read.key)
-    numbers = (read.ended, read.attempts)
+    numbers = (read.ended, read.attempts, read.decided)
     return read if all(isinstance(word, str) for word in words) and all(type(n) is int for n in numbers) else None
 
 

@@ -117,7 +117,7 @@ def _told(
     client: MlflowClient, versions: Sequence[ModelVersion], answers: Mapping[tuple[str, str], Mapping[str, Answered]]
 ) -> dict[str, frozenset[str]]:
     """Return the versions that an older release answered, by the runs of the models that have no newer record."""
-    known = {model for (model, _), own in answers.items() if own}
+    known = {model for (model, _), own in answers.items() if any(each.is_decided for each in own.values())}
     models = {each.name for each in versions if ANSWER in each.tags and each.name not in known}
     if not models:
         return {}

@@ -37,6 +37,8 @@ from tasks.reporting.recording import (
     record_search,
     recorded_steps,
     release_tags,
+    retell,
+    tell_begun,
 )
 
 __all__ = [
@@ -73,6 +75,8 @@ __all__ = [
     "recorded_steps",
     "release_tags",
     "report_content",
+    "retell",
+    "tell_begun",
     "until_now",
     "why",
 ]

@@ -19,19 +19,30 @@ def answered_with(
         keys = {name: AnswerKeys(each.key, each.question, each.parts) for name, each in known.items()}
     told = {line.device: _of_line(line) for line in outcome.devices}
     failed = {each.device: AnsweredDevice(UNDECIDED if each.asked_again else "error") for each in outcome.failures}
-    rest = {name: AnsweredDevice(outcome.answer) for name in keys}  # one error that ended the whole version
-    devices = {name: _with_keys(each, keys.get(name)) for name, each in (rest | failed | told).items()}
+    rest = {name: AnsweredDevice(outcome.answer) for name in keys} if outcome.error else {}  # it ended all that asked
+    found = {name: _with_keys(each, keys.get(name)) for name, each in (rest | failed | told).items()}
+    of_today = {each.device for each in outcome.failures if each.of_today}
+    stays = {name for name, each in found.items() if name in of_today or _stands(known.get(name), each, name in rest)}
+    devices = {name: each for name, each in found.items() if name not in stays}
+    ended = int(1000 * time.time())
     return Answered(
         model=outcome.model,
         version=outcome.version,
         recipe=outcome.recipe,
         run=outcome.run_id,
         answer=outcome.answer,
-        ended=int(1000 * time.time()),
+        ended=ended,
         key=answer_key or (before.key if before is not None else ""),
         attempts=attempts,
-        devices=devices,
+        decided=ended if outcome.answer != UNDECIDED else 0 if before is None else before.decided,
+        devices={name: known[name] for name in known if name in keys and name not in devices} | devices,
     )
+
+
+def _stands(known: AnsweredDevice | None, found: AnsweredDevice, of_version: bool) -> bool:
+    """Tell whether an earlier answer under the same key counts still, as this run decided nothing about the device."""
+    same = known is not None and known.key == found.key and known.answer != UNDECIDED
+    return same and (found.answer == UNDECIDED or of_version)
 
 
 def _of_line(line: DeviceOutcome) -> AnsweredDevice:

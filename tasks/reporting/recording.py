@@ -36,6 +36,7 @@ from tasks.registry import (
     NOTE,
     OF_WORKLOAD,
     UNDECIDED,
+    Answered,
     Answers,
     Candidate,
     Runs,
@@ -225,6 +226,23 @@ def record_answer(
     attempts = 0 if answer_key is None else Answers(runs).attempts(run, answer_key)
     told = answered_with(outcome, before, answer_key, keys, attempts)
     upstream.tag(outcome.model, outcome.version, {**tags, told.tag[0]: told.tag[1]})
+
+
+def tell_begun(job: Job, run: str) -> None:
+    """Tell the page of a version that it is begun, if nobody tried it before: after a kill it is not forgotten."""
+    upstream = Upstream(job.workspace.tracking_uri)
+    if upstream.answered(job.model, job.version, job.recipe.name) is None:
+        told = Answered(job.model, job.version, job.recipe.name, run, UNDECIDED, 0, job.answer_key)
+        upstream.tag(job.model, job.version, dict([told.tag]))
+
+
+def retell(job: Job, outcome: Outcome) -> None:
+    """Tell a version's page what stands, where it tells something else: a kill came before it, or a way back."""
+    upstream = Upstream(job.workspace.tracking_uri)
+    before = upstream.answered(outcome.model, outcome.version, outcome.recipe)
+    told = answered_with(outcome, before, job.answer_key, job.keys, 0)
+    if before is None or (before.is_decided, before.devices) != (told.is_decided, told.devices):
+        upstream.tag(outcome.model, outcome.version, {"edgewright.answer": outcome.answer, told.tag[0]: told.tag[1]})
 
 
 def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:

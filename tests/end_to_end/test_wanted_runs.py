@@ -98,7 +98,11 @@ def test_another_change_of_the_same_version_is_another_run(server: str, wanted: 
     assert len(runs_of(server, wanted)) == 1
 
 
-@pytest.mark.parametrize("state", [Failed(), Cancelled(), Completed()], ids=lambda state: state.name)
+@pytest.mark.parametrize(
+    "state",
+    [Failed(), Cancelled(message="version 2 supersedes it"), Completed()],
+    ids=lambda state: state.name,
+)
 def test_one_that_ended_without_an_answer_is_tried_again_after_a_while(
     server: str, wanted: WantedRun, state: State[object]
 ) -> None:
@@ -109,6 +113,14 @@ def test_one_that_ended_without_an_answer_is_tried_again_after_a_while(
     assert ensure(wanted, now=ended) == ["waits"]
     ensure(wanted, times=4, now=ended + timedelta(seconds=BACKOFF_S[0] + 1))
     assert len(runs_of(server, wanted)) == 2
+
+
+def test_one_that_a_person_cancelled_is_left_to_persons(server: str, wanted: WantedRun) -> None:
+    ensure(wanted)
+    (run,) = runs_of(server, wanted)
+    end(run, Cancelled())
+    assert ensure(wanted) == ["needs a person"]
+    assert len(runs_of(server, wanted)) == 1
 
 
 def test_one_whose_process_died_is_tried_again_at_once_and_then_after_a_while(server: str, wanted: WantedRun) -> None:

@@ -70,9 +70,8 @@ def _answer(recipes: dict[str, str], workspace: Workspace) -> None:
             name: AnsweredDevice("refused", keys.key, keys.question, parts=keys.parts)
             for name, keys in job.keys.items()
         }
-        told = Answered(
-            model, "1", recipe.name, "a run", "refused", int(time.time() * 1000), job.answer_key, 0, devices
-        )
+        now = int(time.time() * 1000)
+        told = Answered(model, "1", recipe.name, "a run", "refused", now, job.answer_key, 0, now, devices)
         client.set_model_version_tag(model, "1", *told.tag)
 
 

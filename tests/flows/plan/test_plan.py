@@ -106,3 +106,12 @@ def test_a_newer_version_is_all_that_is_wanted_of_two(own: Workspace, variant: V
     recipe = variant("newest", {"newer": "supersede"})
     add_version(own.tracking_uri, "tiny")
     assert [run.version for run in plan(own, recipe).wanted] == ["2"]
+
+
+def test_two_recipes_of_one_name_are_not_planned_together(own: Workspace, variant: Variant) -> None:
+    recipe = Path(variant("twice"))
+    copied = recipe.with_name("again.yaml")
+    copied.write_text(recipe.read_text())
+    said = lines(own, str(recipe), str(copied))
+    assert any("expected a name that no other recipe of tiny has, got twice twice" in line for line in said)
+    assert "1 recipes are wrong" in said[-1]

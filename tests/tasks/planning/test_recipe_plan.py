@@ -44,7 +44,8 @@ def answered(recipe: Recipe, version: str, answer: str, days: float = 0, **chang
         for name, parts in parts_of(recipe).items()
     }
     ended = int(1000 * (NOW - timedelta(days=days)).timestamp())
-    said = {"run": f"run {version}", "ended": ended, "key": "all", "devices": devices, **changed}
+    decided = 0 if answer == "undecided" else ended
+    said = {"run": f"run {version}", "ended": ended, "decided": decided, "key": "all", "devices": devices, **changed}
     return Answered(recipe.model, version, recipe.name, answer=answer, **said)
 
 
@@ -380,3 +381,43 @@ def test_what_cannot_be_decided_is_asked_again_with_a_bound(
 def test_no_workload_is_read_for_a_new_version(recipe: Recipe) -> None:
     known = Known(today(recipe))
     assert planned(recipe, view(recipe), known).wanted and not known.read
+
+
+def test_an_undecided_device_of_a_decided_version_is_asked_again_with_a_bound(two: Recipe) -> None:
+    second = two.devices[1].name
+    known = answered(two, "3", "published")
+    known = replace(known, devices={**known.devices, second: replace(known.devices[second], answer="undecided")})
+    seen = view(two, known, deployed=(RELEASE, "3"))
+    plan = planned(two, seen)
+    assert [[each.device for each in run.devices] for run in plan.wanted] == [[second]]
+    tried = replace(seen, answers={(two.model, "3"): {two.name: replace(known, attempts=MOST_ATTEMPTS)}})
+    given_up = planned(two, tried, Known(today(two)))
+    assert not given_up.wanted and "got none in 5 attempts" in given_up.needs_a_person[0]
+    later = replace(tried, answers={(two.model, "3"): {two.name: replace(known, ended=known.ended + 1)}})
+    assert planned(two, later).wanted[0].key == plan.wanted[0].key  # another attempt at the same run
+
+
+@pytest.mark.parametrize("newer", ["finish", "supersede"])
+def test_a_version_that_was_begun_is_finished_beside_a_newer_one(recipe: Recipe, newer: str) -> None:
+    recipe = recipe.model_copy(update={"newer": newer})
+    seen = view(recipe, answered(recipe, "1", "undecided"), answered(recipe, "3", "refused"))
+    assert asked(recipe, seen) == (["1"] if newer == "finish" else [])
+
+
+def test_a_version_that_is_older_than_what_is_deployed_waits_for_a_person(recipe: Recipe) -> None:
+    plan = planned(recipe, view(recipe, versions="12", deployed=(RELEASE, "3")))
+    assert not plan.wanted and all("a newer one is deployed" in sentence for sentence in plan.waits)
+
+
+def test_what_waits_for_sign_off_is_not_asked_for_its_age(recipe: Recipe) -> None:
+    recipe = recipe.model_copy(update={"again_after_days": 30.0})
+    waiting = answered(recipe, "3", "waiting", 31, own={"until": int(1000 * NOW.timestamp()) + 1})
+    assert asked(recipe, view(recipe, waiting)) == []
+
+
+def test_an_alias_asks_for_a_changed_older_version_as_a_way_back(recipe: Recipe) -> None:
+    recipe = Recipe.model_validate({**dict(recipe), "follow": {"alias": "champion"}})
+    refused = answered(recipe, "1", "refused")
+    changed = recipe.model_copy(update={"critical_weight": 3.0})
+    (wanted,) = planned(changed, view(recipe, refused, aliases={"champion": "1"}, deployed=(RELEASE, "2"))).wanted
+    assert (wanted.version, wanted.back) == ("1", True)

@@ -9,7 +9,7 @@ from tasks.registry import Answered, AnsweredDevice
 from tasks.registry.answered import answered_by
 
 RECORD = Answered(
-    "tiny", "3", "small", "run", "partly published", 17, "key", 2,
+    "tiny", "3", "small", "run", "partly published", 17, "key", 2, 17,
     {"a": AnsweredDevice("published", "k", "q", release=4, parts={"library/torch": "2.13.0"}),
      "b": AnsweredDevice("refused", "k", "q", final=True)},
 )  # fmt: skip
@@ -54,4 +54,4 @@ def test_what_cannot_be_read_counts_as_none(text: str) -> None:
 
 
 def test_what_is_undecided_is_no_decision() -> None:
-    assert RECORD.is_decided and not replace(RECORD, answer="undecided").is_decided
+    assert RECORD.is_decided and not replace(RECORD, decided=0).is_decided

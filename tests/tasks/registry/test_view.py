@@ -49,7 +49,10 @@ def model(uri: str) -> str:
 
 def answered(model: str, version: str, answer: str) -> Answered:
     """An answer under the recipe `tiny`."""
-    return Answered(model, version, "tiny", "run", answer, 0, devices={"gateway": AnsweredDevice(answer)})
+    decided = int(answer != "undecided")
+    return Answered(
+        model, version, "tiny", "run", answer, 1, decided=decided, devices={"gateway": AnsweredDevice(answer)}
+    )
 
 
 def tell(uri: str, record: Answered, model: str = "") -> None:
