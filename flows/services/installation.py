@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from tasks.errors import SystemFailure
 
 LOCK = "lock"
 SUPERVISOR = "supervisor"
+MODULE = "flows.services.supervisor"
 START_S = 600.0
 STOP_S = 150.0
 KILL_S = 10.0
@@ -64,19 +65,25 @@ class Installation:
         """
         with self._lock() as lock:
             if lock is None:
+                if not (self.folder / SITE).exists():
+                    raise SystemFailure(
+                        f"{self.folder}: expected services that run, got others of edgewright up that are just "
+                        "starting; say it again"
+                    )
                 if read_site(self.folder) != site:
                     raise ConfigurationError(
                         "ports and recipes: expected those that the services run with, got others; run edgewright "
                         "down, then edgewright up"
                     )
                 return False
+            os.ftruncate(lock, 0)  # the number of a process that is gone, as the states are of its services
+            (self.folder / STATES).unlink(missing_ok=True)
             end_marked(self.folder)
             _check_ports(site.ports)
             for secret in {secret for service in services(site) for secret in service.secrets}:
                 make_secret(self.folder / "secrets", secret)
             for each in (site.home, site.target, site.mlflow_folder, site.prefect_folder):
                 each.mkdir(parents=True, exist_ok=True)
-            (self.folder / STATES).unlink(missing_ok=True)
             write_site(self.folder, site)
             self._spawn(lock)
             return True
@@ -133,22 +140,27 @@ class Installation:
             os.close(descriptor)
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process that holds the lock, as soon as it has said who it is."""
+        """Send a signal to the supervisor that holds the lock, as soon as it has said who it is."""
         text = (self.folder / LOCK).read_text().strip()
-        if text.isdigit():
-            try:
+        if text.isdigit() and self._is_supervisor(text):
+            with suppress(ProcessLookupError):
                 os.kill(int(text), number)
-            except ProcessLookupError:
-                return
+
+    def _is_supervisor(self, process: str) -> bool:
+        """Tell whether a number is that of this folder's supervisor, and not of a process that got it later."""
+        try:
+            words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return MODULE.encode() in words and str(self.folder).encode() in words
 
     def _spawn(self, lock: int) -> None:
         """Start the supervisor, which takes the lock over: it is never free in between."""
         log = log_of(self.folder, SUPERVISOR)
         keep_short(log)
-        os.ftruncate(lock, 0)
         with log.open("ab") as output:
             subprocess.Popen(
-                [sys.executable, "-P", "-m", "flows.services.supervisor", str(self.folder), str(lock)],
+                [sys.executable, "-P", "-m", MODULE, str(self.folder), str(lock)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=[lock], start_new_session=True,
             )  # fmt: skip
 

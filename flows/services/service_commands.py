@@ -95,11 +95,13 @@ def units_command(
     """Write units of systemd for this installation, and the secrets that they need, made once.
 
     The services run as the user edgewright below /var/lib/edgewright, listen on 127.0.0.1 and start again at their end.
+    They find workloads in the folders that PYTHONPATH names now.
     """
     from flows.services.site import Ports
-    from flows.services.systemd_units import SECRETS, USER, production_site, write_units
+    from flows.services.systemd_units import SECRETS, USER, hidden_places, production_site, write_units
 
-    for path in write_units(folder, production_site(Ports(), tuple(map(_absolute, recipe or ())))):
+    site = production_site(Ports(), tuple(map(_absolute, recipe or ())))
+    for path in write_units(folder, site):
         console.print(f"{path}", soft_wrap=True, highlight=False)
     console.print(
         f"As root: make the user {USER}, copy {folder}/*.service and edgewright.target to /etc/systemd/system and "
@@ -107,6 +109,13 @@ def units_command(
         soft_wrap=True,
         highlight=False,
     )
+    if hidden := hidden_places(site):
+        console.print(
+            "[yellow]The units do not see folders of users.[/] Install elsewhere, such as in /opt, what is in "
+            f"{', '.join(hidden)}.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def _absolute(recipe: str) -> str:

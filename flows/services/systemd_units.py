@@ -1,5 +1,6 @@
 """Units of systemd: each service of the table as a unit that starts again by itself and may do little else."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def production_site(ports: Ports, recipes: tuple[str, ...]) -> Site:
 def write_units(folder: Path, site: Site) -> list[Path]:
     """Write a unit for each service, a target that starts them all, and the secrets, made once; return the files."""
     table = services(site)
-    units = {_unit_of(service.name): _service_unit(service, table) for service in table}
+    units = {_unit_of(service.name): _service_unit(service) for service in table}
     units["edgewright.target"] = _target(table)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in units.items():
@@ -68,14 +69,12 @@ def _target(table: tuple[Service, ...]) -> str:
                   "Install": ["WantedBy=multi-user.target"]})  # fmt: skip
 
 
-def _service_unit(service: Service, table: tuple[Service, ...]) -> str:
+def _service_unit(service: Service) -> str:
     before = " ".join(_unit_of(other) for other in service.after)
-    once = {other.name for other in table if other.once}
     unit = [
         f"Description=Edgewright: {service.purpose}",
         f"After=network.target {before}".rstrip(),
-        *(f"Requires={_unit_of(other)}" for other in service.after if other in once),
-        *(f"Wants={_unit_of(other)}" for other in service.after if other not in once),
+        *(f"Wants={_unit_of(other)}" for other in service.after),  # one that fails at first is tried again
         "PartOf=edgewright.target",
         "StartLimitIntervalSec=0",
     ]
@@ -92,6 +91,7 @@ def _running(service: Service) -> list[str]:
         "ExecStart=" + " ".join(_quoted(word.replace("$", "$$")) for word in (str(binaries / program), *arguments)),
         *(f"PassEnvironment={key}" for key in service.inherited),  # systemctl set-environment KEY=...
         *(f"Environment={_quoted(f'{key}={value}')}" for key, value in sorted(service.environment.items())),
+        *([f"Environment={_quoted(f'PYTHONPATH={path}')}"] if (path := _workloads()) else []),
         *([f"EnvironmentFile={SECRETS}/{service.name}.env"] if service.secrets else []),
         f"User={USER}",
         f"StateDirectory={STATE.name}",
@@ -105,6 +105,22 @@ def _running(service: Service) -> list[str]:
         *(["ReadWritePaths=/tmp"] if service.name == "worker" else ["PrivateTmp=yes", "PrivateDevices=yes"]),
         *HARDENING,
     ]
+
+
+def _workloads() -> str:
+    """Return the folders of PYTHONPATH, where users' workloads are, as absolute paths."""
+    folders = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return os.pathsep.join(str(Path(each).resolve()) for each in folders)
+
+
+def hidden_places(site: Site) -> list[str]:
+    """Return what the units need and cannot see, as folders of users are hidden from them."""
+    needed = [
+        Path(sys.executable).resolve(),
+        *map(Path, site.recipes),
+        *map(Path, filter(None, _workloads().split(os.pathsep))),
+    ]
+    return [str(each) for each in needed if each.is_relative_to("/home") or each.is_relative_to("/root")]
 
 
 def _quoted(word: str) -> str:

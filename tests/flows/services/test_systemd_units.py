@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.services.site import Ports
-from flows.services.systemd_units import production_site, write_units
+from flows.services.systemd_units import hidden_places, production_site, write_units
 from flows.services.table import Service, services
 
 SITE = production_site(Ports(), ("digits", "/srv/50% of $HOME/recipe one.yaml"))
@@ -41,7 +41,18 @@ def test_a_unit_runs_what_the_table_says(folder: Path, service: Service) -> None
     assert Path(program).is_absolute() and Path(program).name == service.command[0]
     assert [word.replace("%%", "%").replace("$$", "$") for word in arguments] == list(service.command[1:])
     written = dict(shlex.split(line)[0].split("=", 1) for line in lines(folder, service.name, "Environment"))
+    written.pop("PYTHONPATH", None)
     assert {key: value.replace("%%", "%") for key, value in written.items()} == service.environment
+
+
+def test_units_find_workloads_where_they_are_found_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "mine:/srv/others")
+    write_units(tmp_path / "units", SITE)
+    worker = lines(tmp_path / "units", "worker", "Environment")
+    assert f'"PYTHONPATH={tmp_path / "mine"}:/srv/others"' in worker
+    monkeypatch.setenv("PYTHONPATH", "/home/ada/defects")
+    assert "/home/ada/defects" in hidden_places(SITE)
 
 
 @every_service
