@@ -79,7 +79,8 @@ def test_a_wanted_run_is_started_once_however_often_it_is_asked_for(server: str,
     ensure(wanted, times=8)
     assert ensure(wanted) == ["there"]
     (run,) = runs_of(server, wanted)
-    assert run["parameters"] == {"model": wanted.model, "version": "1", "recipe": "tiny"}
+    asked = {"model": wanted.model, "version": "1", "recipe": "tiny"}
+    assert run["parameters"] == asked | {"cause": wanted.cause}
     assert run["name"] == f"{wanted.model}-v1"
 
 
