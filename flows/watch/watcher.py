@@ -71,12 +71,13 @@ class Watcher:
     async def _look(self, model: str | None) -> dict[WantedRun, Ensured]:
         async with get_client() as client:
             view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, model)
-            now, ensured, at_work = datetime.now(UTC), dict[WantedRun, Ensured](), await runs_at_work(client)
-            for path, recipe in self._read():
-                if model in (None, recipe.model):
-                    for wanted in plan_recipe(path, recipe, view, now).wanted:
-                        ensured[wanted] = await self._ensure(client, recipe, wanted, now, at_work)
-            return ensured
+            now = datetime.now(UTC)
+            asked = [(path, recipe) for path, recipe in self._read() if model in (None, recipe.model)]
+            plans = [(recipe, plan_recipe(path, recipe, view, now).wanted) for path, recipe in asked]
+            at_work = await runs_at_work(client) if any(wanted for _, wanted in plans) else AtWork()
+            return {
+                run: await self._ensure(client, recipe, run, now, at_work) for recipe, wanted in plans for run in wanted
+            }
 
     def _next_look(self, model: str) -> asyncio.Task[dict[WantedRun, Ensured]]:
         """Return the look at a model that has not begun; there is at most one."""

@@ -65,6 +65,7 @@ def test_a_rollback_stays_until_a_newer_version_comes(two: Workspace, variant: V
     assert flows.reconcile.reconcile([recipe], two) == []
     changed = variant("field", {"ladder": [{"kind": "ptq", "calibration": "percentile"}]})
     assert flows.reconcile.reconcile([changed], two) == []
+    recipe = variant("field")  # as it was
     for again in (False, True):
         refused = flows.compress.compress("tiny", "2", recipe, two, again=again, back=again)
         (failure,) = refused.failures
