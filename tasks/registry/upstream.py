@@ -1,6 +1,7 @@
 """Upstream models: registering one is all that its team does."""
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from tasks.registry.artifacts import check_inside, file_inside
 from tasks.registry.client import MISSING, all_pages, client_for, experiment_id, unavailable
 
 READY = "READY"
+ADDRESS = "MLFLOW_TRACKING_URI"
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,8 @@ def register_upstream(
     several = len(rows) > 1
     client = client_for(tracking_uri)
     experiment = experiment_id(client, f"{name}-upstream")
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(tracking_uri)
+    before, variable = mlflow.get_tracking_uri(), os.environ.get(ADDRESS)
+    mlflow.set_tracking_uri(tracking_uri)  # which sets the variable too
     try:
         with mlflow.start_run(experiment_id=experiment):
             mlflow.log_params(dict(params))
@@ -170,6 +172,9 @@ def register_upstream(
             )
     finally:
         mlflow.set_tracking_uri(before)
+        os.environ.pop(ADDRESS, None)
+        if variable is not None:
+            os.environ[ADDRESS] = variable
     return str(info.registered_model_version)
 
 

@@ -91,7 +91,8 @@ def test_a_rollback_stays_until_a_newer_version_comes(two: Workspace, variant: V
 
 def test_a_person_lifts_a_hold_and_the_schedule_publishes_the_newest_again(two: Workspace, variant: Variant) -> None:
     recipe = variant("field")
-    assert roll_back("--to", "1")[0] == 0
+    code, said = roll_back("--to", "1")
+    assert code == 0, said
     assert "Version 2 is held by Ada since" in say("hold", "show", "tiny", "--device", "field")[1]
     code, said = say("hold", "lift", "tiny", "--device", "field", "--by", "Bo", "--reason", "mended")
     assert code == 0 and "field: version 2 may be published again." in said
