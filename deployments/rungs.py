@@ -9,24 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
 
+from deployments.rows import SplitName
 from deployments.techniques import FineTune, RangeMethod, Share
-from deployments.workload import SplitName
 from deployments.yaml_file import Frozen
-from model_compression.quantization import (
-    Activations,
-    convert_to_half,
-    quantize_after_training,
-    quantize_dynamically,
-    quantize_mixed,
-    quantize_weights,
-    train_quantized,
-)
-from model_compression.training import Arrays, FineTuning
+from model_compression.settings import Activations, FineTuning
 
 logger = logging.getLogger("edgewright")
 Bits = Literal["int8", "int4", "fp16", "fp32"]
@@ -49,8 +40,8 @@ class FloatModel:
     """
 
     file: Path
-    calibration: Arrays
-    validation: Arrays
+    calibration: tuple[np.ndarray, ...]
+    validation: tuple[np.ndarray, ...]
     score: Callable[[np.ndarray], float]
     reduce_range: bool
     in_float: tuple[str, ...]
@@ -62,7 +53,8 @@ class RungKind(Frozen, ABC):
 
     `precision` is what the device must allow; `cost` orders the rungs; `trains` tells the costly ones. `static` says
     that activation ranges are fixed ahead by calibration rows. `reads` names the splits that the file depends on beside
-    the float model. `maker` is the algorithm, whose source code the cached file depends on.
+    the float model. `maker` names the function of `model_compression.quantization` whose source code the cached file
+    depends on; it is imported when a file is made, since a recipe is read by much that makes none.
     """
 
     precision: ClassVar[Bits]
@@ -70,7 +62,7 @@ class RungKind(Frozen, ABC):
     trains: ClassVar[bool] = False
     static: ClassVar[bool] = False
     reads: ClassVar[tuple[SplitName, ...]] = ()
-    maker: ClassVar[Any]
+    maker: ClassVar[str] = ""
 
     @property
     @abstractmethod
@@ -98,7 +90,6 @@ class AsItIs(RungKind):
     kind: Literal["float"]
     precision = "fp32"
     cost = 0
-    maker = staticmethod(shutil.copyfile)
 
     @property
     def title(self) -> str:
@@ -116,7 +107,7 @@ class Half(RungKind):
     kind: Literal["fp16"]
     precision = "fp16"
     cost = 1
-    maker = staticmethod(convert_to_half)
+    maker = "convert_to_half"
 
     @property
     def title(self) -> str:
@@ -125,6 +116,8 @@ class Half(RungKind):
 
     def make(self, model: FloatModel, path: Path) -> object:
         """Convert weights and activations to half precision."""
+        from model_compression.quantization import convert_to_half
+
         return convert_to_half(model.file, path)
 
 
@@ -142,7 +135,7 @@ class PostTraining(RungKind):
     cost = 3
     static = True
     reads = ("calibration",)
-    maker = staticmethod(quantize_after_training)
+    maker = "quantize_after_training"
 
     @property
     def title(self) -> str:
@@ -152,6 +145,8 @@ class PostTraining(RungKind):
 
     def make(self, model: FloatModel, path: Path) -> object:
         """Quantize weights and activations with ranges seen on the calibration rows."""
+        from model_compression.quantization import quantize_after_training
+
         return quantize_after_training(
             model.file, model.calibration, path, method=self.calibration, reduce_range=model.reduce_range,
             activations=self.activations, in_float=model.in_float,
@@ -166,7 +161,7 @@ class Dynamic(RungKind):
     """Bits of a token's row in its table. 4 is possible because tables are read and not multiplied."""
     precision = "int8"
     cost = 2
-    maker = staticmethod(quantize_dynamically)
+    maker = "quantize_dynamically"
 
     @property
     def title(self) -> str:
@@ -180,6 +175,8 @@ class Dynamic(RungKind):
 
     def make(self, model: FloatModel, path: Path) -> object:
         """Quantize the weights; activations are quantized as they come."""
+        from model_compression.quantization import quantize_dynamically
+
         return quantize_dynamically(model.file, path, reduce_range=model.reduce_range, table_bits=self.table_bits)
 
 
@@ -191,7 +188,7 @@ class WeightOnly(RungKind):
     """Weights that share one scale."""
     precision = "int4"
     cost = 2
-    maker = staticmethod(quantize_weights)
+    maker = "quantize_weights"
 
     @property
     def title(self) -> str:
@@ -200,6 +197,8 @@ class WeightOnly(RungKind):
 
     def make(self, model: FloatModel, path: Path) -> object:
         """Pack the weights into blocks of 4 bits."""
+        from model_compression.quantization import quantize_weights
+
         return quantize_weights(model.file, path, block_size=self.block_size)
 
 
@@ -217,7 +216,7 @@ class Mixed(RungKind):
     cost = 5
     static = True
     reads = ("calibration", "validation")
-    maker = staticmethod(quantize_mixed)
+    maker = "quantize_mixed"
 
     @property
     def title(self) -> str:
@@ -226,6 +225,8 @@ class Mixed(RungKind):
 
     def make(self, model: FloatModel, path: Path) -> object:
         """Quantize all but the layers that cost most on some validation rows."""
+        from model_compression.quantization import quantize_mixed
+
         found = quantize_mixed(
             model.file, model.calibration, model.validation, model.score, path, method=self.calibration,
             reduce_range=model.reduce_range, at_most=self.at_most, tolerance=self.tolerance,
@@ -248,7 +249,7 @@ class QuantizationAware(RungKind):
     trains = True
     static = True
     reads = ("train", "calibration", "validation")
-    maker = staticmethod(train_quantized)
+    maker = "train_quantized"
 
     @property
     def title(self) -> str:

@@ -7,8 +7,7 @@ from pydantic import Field, field_validator
 
 from deployments.yaml_file import Frozen
 from edge_runtime.measurement import RESOURCES
-from model_compression.pruning import CostKind, Criterion, Kind
-from model_compression.training import Device, FineTuning, Precision
+from model_compression.settings import CostKind, Criterion, Device, FineTuning, Kind, Precision
 from quality_gates.policy import one_of
 
 RangeMethod = Literal["minmax", "entropy", "percentile"]

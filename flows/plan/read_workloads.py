@@ -1,28 +1,35 @@
-"""Workloads as a plan reads them: each once with its data, whatever number of recipes, versions and devices ask."""
+"""Workloads as a plan reads them: each once with its data, whatever number of recipes, versions and devices ask.
+
+A plan of new versions alone reads none; torch is imported with the first workload.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
-from deployments.custom_metrics import CustomMetric, load_custom_metrics
 from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
-from deployments.workload import DeploymentSample, Split, SplitName, Workload, load_workload, read_sample, read_splits
+from deployments.rows import DeploymentSample, Split, SplitName
 from tasks.answer_parts import AnswerKeys
-from tasks.delivery import is_in_place, still_waits
-from tasks.job import Job, UserCode
 from tasks.registry import RegistryView
-from tasks.selection import next_look, withheld
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployments.custom_metrics import CustomMetric
+    from deployments.workload import Workload
+    from tasks.job import Job, UserCode
 
 
 @dataclass(frozen=True)
 class _Data:
-    workload: Workload
+    workload: "Workload"
     splits: Mapping[SplitName, Split]
 
     @cached_property
     def sample(self) -> DeploymentSample | None:
+        from deployments.workload import read_sample
+
         return read_sample(self.workload, self.splits)
 
 
@@ -38,8 +45,11 @@ class ReadWorkloads:
         """Return what is known of a recipe beyond the registry; nothing is read before it is asked for."""
         return RecipeDepths(self, recipe)
 
-    def job(self, recipe: Recipe, version: str) -> Job:
+    def job(self, recipe: Recipe, version: str) -> "Job":
         """Return the job that a run would have. Raises ConfigurationError for a workload that cannot be read."""
+        from deployments.custom_metrics import load_custom_metrics
+        from tasks.job import Job
+
         data = self._data(recipe.workload)
         sample = data.sample if recipe.representativeness else None
         metrics = load_custom_metrics(recipe.gates)
@@ -50,10 +60,14 @@ class ReadWorkloads:
         )  # fmt: skip
 
     def _read(self, workload: str) -> _Data:
+        from deployments.workload import load_workload, read_splits
+
         loaded = load_workload(workload)
         return _Data(loaded, read_splits(loaded))
 
-    def _read_code(self, workload: str, metrics: tuple[tuple[str, CustomMetric], ...]) -> UserCode:
+    def _read_code(self, workload: str, metrics: tuple[tuple[str, "CustomMetric"], ...]) -> "UserCode":
+        from tasks.job import UserCode
+
         return UserCode.of(self._data(workload).workload, workload, dict(metrics))
 
 
@@ -74,13 +88,19 @@ class RecipeDepths:
 
     def is_there(self, device: DeviceProfile, release: int) -> bool:
         """Tell whether the destination holds the whole bundle of a release."""
+        from tasks.delivery import is_in_place
+
         return is_in_place(self._workspace, device, self._recipe.model, release)
 
     def looks_are_left(self, version: str, device: DeviceProfile) -> bool:
         """Tell whether gates that were withheld may look at the test rows by now."""
+        from tasks.selection import next_look, withheld
+
         job = self._job(version)
         return withheld(next_look(job, job.question_key(device))) is None
 
     def still_waits(self, version: str, device: DeviceProfile) -> bool:
         """Tell whether an answer that waits for sign-off stands."""
+        from tasks.delivery import still_waits
+
         return still_waits(self._job(version), device)

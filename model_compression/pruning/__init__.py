@@ -7,12 +7,13 @@ is a history, which `save_snapshot` writes beside the weights and `load_snapshot
 `trim_vocabulary` cuts rows of token tables. `structure` below finds heads and layers in a graph.
 """
 
-from model_compression.pruning.costs import NOTHING, CostKind, costs_of, int8_weight_bytes, parameters
-from model_compression.pruning.importance import Criterion, unit_scores
+from model_compression.pruning.costs import NOTHING, costs_of, int8_weight_bytes, parameters
+from model_compression.pruning.importance import unit_scores
 from model_compression.pruning.rounds import History, Round, remove_units, removed_units
 from model_compression.pruning.snapshot import load_snapshot, read_history, save_snapshot
-from model_compression.pruning.units import Kind, Protected, protected_units, units_of
+from model_compression.pruning.units import Protected, protected_units, units_of
 from model_compression.pruning.vocabulary import trim_vocabulary
+from model_compression.settings import CostKind, Criterion, Kind
 
 __all__ = [
     "NOTHING",

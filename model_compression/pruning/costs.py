@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import onnx
 import onnxruntime as ort
@@ -26,8 +26,8 @@ from model_compression.onnx_files import to_traced_onnx
 from model_compression.pruning.dependencies import ChannelGroup
 from model_compression.pruning.structure import OPERATORS, Attention, Residual, Values, observe
 from model_compression.pruning.vocabulary import TrimmedTable
+from model_compression.settings import CostKind
 
-CostKind: TypeAlias = Literal["bytes", "memory", "latency"]
 INPUTS_TOO: tuple[CostKind, ...] = ("bytes", "latency")  # a layer with fewer inputs has fewer weights and less work
 PROFILED_RUNS = 30
 SCOPES = "pkg.torch.onnx.name_scopes"

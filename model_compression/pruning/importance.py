@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -10,10 +10,10 @@ from torch import Tensor, fx, nn
 from model_compression.errors import TrainingError
 from model_compression.pruning.dependencies import READERS, ChannelGroup
 from model_compression.pruning.structure import Attention, Residual, Watching
+from model_compression.settings import Criterion
 from model_compression.training import LossFunction
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
-Criterion = Literal["taylor", "gradient", "magnitude"]
 
 
 @dataclass(frozen=True)

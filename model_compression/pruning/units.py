@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -20,8 +20,8 @@ from model_compression.pruning.structure import (
     remove_residual,
     residuals,
 )
+from model_compression.settings import Kind
 
-Kind: TypeAlias = Literal["channels", "heads", "layers"]
 KINDS: tuple[Kind, ...] = ("channels", "heads", "layers")
 TOLERANCE = 1e-3  # of the largest output: float kernels differ in summation order
 Trial = Callable[[nn.Module, tuple[Tensor, ...]], tuple[nn.Module, nn.Module | None]]

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -25,9 +24,9 @@ from model_compression.onnx_files import compact, save_onnx, strip
 from model_compression.quantization.masks import operations_in_float, operations_of
 from model_compression.quantization.ranges import observe_ranges
 from model_compression.quiet import quiet
+from model_compression.settings import Activations
 from model_compression.training import Arrays
 
-Activations = Literal["uint8", "int8"]
 TYPES: dict[Activations, QuantType] = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BATCH_ROWS = 256

@@ -5,9 +5,11 @@ loss and the score. The losses of soft labels compare a model's answers with the
 `tensors`, `batches` and `predict` feed rows to a model without training it.
 """
 
+from model_compression.settings import Device, FineTuning, Precision
 from model_compression.training.batching import Arrays, batches, is_out_of_memory, predict, tensors
 from model_compression.training.loop import (
     Augment,
+    LossFunction,
     Progress,
     Teacher,
     TrainingResult,
@@ -21,7 +23,6 @@ from model_compression.training.soft_labels import (
     soft_label_loss,
     soft_value_loss,
 )
-from model_compression.training.training_settings import Device, FineTuning, LossFunction, Precision
 
 __all__ = [
     "Arrays",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from model_compression.errors import DivergedError, TrainingError
+from model_compression.settings import FineTuning
 from model_compression.training.batching import (
     Arrays,
     MicroBatches,
@@ -21,9 +22,10 @@ from model_compression.training.batching import (
     spread,
     tensors,
 )
+from model_compression.training.hardware import autocasts, torch_device
 from model_compression.training.soft_labels import SoftLabelLoss, soft_label_loss
-from model_compression.training.training_settings import FineTuning, LossFunction
 
+LossFunction = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int, float, float | None], None]
 """A function that is called after each step with (step, steps, loss, validation score of the last full epoch)."""
 Validate = Callable[[nn.Module], float]
@@ -70,7 +72,7 @@ def fine_tune(
     rows.
     """
     _check(inputs, targets, teacher, settings, validate, augment, weights)
-    home, device = device_of(model), settings.torch_device()
+    home, device = device_of(model), torch_device(settings)
     with _training(model, settings.seed, device), channels_last(model):
         try:
             loop = _Loop(model.to(device), inputs, targets, teacher, loss, settings, augment, weights, soft_labels)
@@ -91,7 +93,7 @@ class _Loop:
         self.device = device_of(model)
         self.forward = spread(model, gpu_numbers(self.device, settings.gpus))
         self.rows, (self.labels,) = tensors(inputs), tensors((targets,))
-        self.autocasts = settings.autocasts(model, self.device, self.rows[0].shape[1:])
+        self.autocasts = autocasts(settings, model, self.device, self.rows[0].shape[1:])
         self.teacher = tensors((teacher,))[0] if isinstance(teacher, np.ndarray) else teacher
         if isinstance(self.teacher, nn.Module):
             self.teacher = self.teacher.eval().to(self.device)

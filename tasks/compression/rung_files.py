@@ -14,6 +14,7 @@ from deployments.answers import answers_of
 from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
 from deployments.workload import Split
 from edge_runtime.model_files import model_bytes
+from model_compression import quantization
 from model_compression.errors import ExportError, QuantizationError
 from model_compression.onnx_files import make_portable
 from model_compression.quantization import faster_in_float, train_quantized
@@ -137,7 +138,8 @@ def float_bytes(context: Context, source: FloatSource) -> int | None:
 def _code(rung: Rung) -> tuple[Code, ...]:
     """Return the code that a rung's file depends on beside the float file."""
     trained = (*LOADING, distillation_targets, train_quantized) if rung.trains else ()
-    return (rung.maker, type(rung), make_portable, *trained, __name__)
+    maker = (getattr(quantization, rung.maker),) if rung.maker else ()
+    return (*maker, type(rung), make_portable, *trained, __name__)
 
 
 def _unit_of_scores(context: Context) -> float:

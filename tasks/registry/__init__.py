@@ -8,6 +8,7 @@ from tasks.registry.absence import AGAIN_S, was_away
 from tasks.registry.anchors import Anchor
 from tasks.registry.answered import Answered, AnsweredDevice
 from tasks.registry.answers import Answers, RecordedAnswer
+from tasks.registry.client import is_made
 from tasks.registry.edge_models import EdgeModels, edge_name
 from tasks.registry.edge_versions import (
     ANSWERS,
@@ -63,6 +64,7 @@ __all__ = [
     "Upstream",
     "edge_name",
     "find_run",
+    "is_made",
     "register_upstream",
     "register_webhook",
     "spent",

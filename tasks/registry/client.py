@@ -35,6 +35,11 @@ def client_for(tracking_uri: str) -> MlflowClient:
         raise unavailable(tracking_uri, error) from error
 
 
+def is_made(tracking_uri: str) -> bool:
+    """Tell whether a store is there to be read: an embedded one is made by the first use of its client."""
+    return not tracking_uri.startswith(EMBEDDED) or Path(tracking_uri.removeprefix(EMBEDDED)).exists()
+
+
 def experiment_id(client: MlflowClient, name: str) -> str:
     """Return an experiment by name, made where it is missing; an embedded store keeps artifacts beside its database."""
     uri = client.tracking_uri

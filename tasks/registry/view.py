@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from tasks.registry.answered import Answered, answered_by
-from tasks.registry.client import all_pages, client_for, unavailable
+from tasks.registry.client import all_pages, client_for, is_made, unavailable
 from tasks.registry.edge_models import DEPLOYED, edge_name
 from tasks.registry.edge_versions import APPROVED_UNTIL, RELEASE, Rollback, recorded_holds, standing_holds
 from tasks.registry.runs import ANSWER, KEY, MODEL, STAGE, UNDECIDED, VERSION
@@ -56,8 +56,11 @@ class RegistryView:
     def read(cls, tracking_uri: str, one: str | None = None) -> "RegistryView":
         """Read the registry, or what there is of one model. Raises RegistryUnavailable.
 
-        The calls to MLflow grow with pages of 1,000 entries, not with models or devices.
+        The calls to MLflow grow with pages of 1,000 entries, not with models or devices. An embedded store that
+        nobody has written to is not made.
         """
+        if not is_made(tracking_uri):
+            return cls({})
         client = client_for(tracking_uri)
         models_of = "" if one is None else f"name LIKE '{one}%'"  # its edge models begin with its name
         try:

@@ -13,7 +13,7 @@ from quality_gates.policy import AlphaSpending
 from quality_gates.verdict import Verdict
 from tasks.errors import RegistryUnavailable
 from tasks.outcomes import device_answers
-from tasks.registry import Runs
+from tasks.registry import Runs, is_made
 from tasks.reporting.recording import VERDICT
 from tasks.upstream import plan_of
 from tasks.workspace import Workspace
@@ -21,7 +21,6 @@ from tasks.workspace import Workspace
 logger = logging.getLogger("edgewright")
 LAST = 5
 """Earlier verdicts on a device that rates are taken from: the newest ones, as models change over years."""
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _read(runs: Runs, run: str) -> Verdict | None:
 def _runs(workspace: Workspace, model: str) -> Runs | None:
     """Return the runs of a model; None where the registry is a file that nobody has made yet, or gives no answer."""
     address = workspace.tracking_uri
-    if address.startswith(_SQLITE) and not Path(address.removeprefix(_SQLITE)).exists():
+    if not is_made(address):
         return None
     try:
         return Runs(address, model)

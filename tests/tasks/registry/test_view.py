@@ -20,6 +20,7 @@ from tasks.registry import (
     Runs,
     Upstream,
 )  # fmt: skip
+from tasks.registry.client import client_for
 from tests.tasks.registry.versions import add_version
 
 
@@ -116,7 +117,13 @@ def test_a_view_holds_what_is_held_and_what_was_rolled_back_to(uri: str, model: 
 
 
 def test_an_empty_registry_has_nothing(tmp_path: Path) -> None:
-    assert RegistryView.read(f"sqlite:///{tmp_path / 'mlflow.db'}") == RegistryView({})
+    client_for(uri := f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert RegistryView.read(uri) == RegistryView({})
+
+
+def test_a_registry_that_is_not_there_has_nothing_and_is_not_made(tmp_path: Path) -> None:
+    assert RegistryView.read(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}") == RegistryView({})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_nobody_registered_has_nothing(uri: str) -> None:

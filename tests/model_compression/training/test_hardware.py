@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from model_compression.errors import TrainingError
-from model_compression.training import Precision
-from model_compression.training import training_settings as settings
-from model_compression.training.training_settings import bfloat16_pays
+from model_compression.training import Precision, hardware
+from model_compression.training.hardware import autocasts, bfloat16_pays, torch_device
 from tests.model_compression.toys import SETTINGS
 
 CPU = torch.device("cpu")
@@ -17,24 +16,24 @@ CPU = torch.device("cpu")
 
 def test_without_a_gpu_auto_is_the_processor_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert SETTINGS.torch_device() == CPU
+    assert torch_device(SETTINGS) == CPU
 
 
 def test_with_a_gpu_auto_is_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert SETTINGS.torch_device().type == "cuda"
-    assert replace(SETTINGS, device="cpu").torch_device() == CPU
+    assert torch_device(SETTINGS).type == "cuda"
+    assert torch_device(replace(SETTINGS, device="cpu")) == CPU
 
 
 def test_a_gpu_that_is_not_there_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(TrainingError, match=r"expected a GPU .* set `device: auto`"):
-        replace(SETTINGS, device="cuda").torch_device()
+        torch_device(replace(SETTINGS, device="cuda"))
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("float32", False), ("bfloat16", True)])
 def test_precision_that_is_asked_for_is_taken(precision: Precision, expected: bool) -> None:
-    assert replace(SETTINGS, precision=precision).autocasts(nn.Linear(2, 2), CPU, torch.Size([2])) is expected
+    assert autocasts(replace(SETTINGS, precision=precision), nn.Linear(2, 2), CPU, torch.Size([2])) is expected
 
 
 IMAGE, SMALL_IMAGE, SIGNAL, TOKENS = (1, 28, 28), (1, 8, 8), (9,), (64,)
@@ -55,7 +54,7 @@ IMAGE, SMALL_IMAGE, SIGNAL, TOKENS = (1, 28, 28), (1, 8, 8), (9,), (64,)
 def test_a_processor_that_has_it_uses_it_for_large_work(
     model: nn.Module, row: tuple[int, ...], pays: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "native_on_the_processor", lambda: True)
+    monkeypatch.setattr(hardware, "native_on_the_processor", lambda: True)
     assert bfloat16_pays(model, CPU, torch.Size(row)) is pays
 
 
