@@ -131,8 +131,10 @@ class Job:
 
     def device_key(self, device: DeviceProfile) -> str:
         """Return the digest of a run key, a device's profile, and the CPU and the emulator that answer for it here."""
-        profile = device.model_dump(mode="json")
-        return digest_of({"shared": self.run_key, "device": profile, **cpu_parts(device, self.workspace.home)})[:32]
+        return self._key(device, cpu_parts(device, self.workspace.home))
+
+    def _key(self, device: DeviceProfile, cpu: Mapping[str, str]) -> str:
+        return digest_of({"shared": self.run_key, "device": device.model_dump(mode="json"), **cpu})[:32]
 
     def question_key(self, device: DeviceProfile) -> str:
         """Return the digest of what people decide on for one device: model, recipe, workload, data and profile.
@@ -177,14 +179,12 @@ class Job:
     @cached_property
     def keys(self) -> dict[str, AnswerKeys]:
         """The keys of each device's answer, by the device's name."""
-        return {
-            device.name: AnswerKeys(
-                self.device_key(device),
-                self.question_key(device),
-                {**self.parts, **profile_parts(device), **cpu_parts(device, self.workspace.home)},
-            )
-            for device in self.recipe.devices
-        }
+        return {device.name: self._keys(device) for device in self.recipe.devices}
+
+    def _keys(self, device: DeviceProfile) -> AnswerKeys:
+        cpu = cpu_parts(device, self.workspace.home)
+        parts = {**self.parts, **profile_parts(device), **cpu}
+        return AnswerKeys(self._key(device, cpu), self.question_key(device), parts)
 
     @cached_property
     def answer_key(self) -> str:

@@ -48,14 +48,15 @@ async def end_dead_runs(client: PrefectClient, now: datetime, listening_since: d
 
 async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime, listening_since: datetime) -> str | None:
     """Return in words why nobody works on a run; None where somebody may."""
-    process = process_of(run.labels)
+    is_pending = run.state is not None and run.state.type is StateType.PENDING
+    process = None if is_pending else process_of(run.labels, run.run_count)
     ended = None if process is None else process.has_ended()
     if ended is not None:
         return f"{process} ended without saying so" if ended else None
     state = run.state.timestamp if run.state else None
     last = max(filter(None, (state, run.created, listening_since, await last_heartbeat(client, run.id))))
     silent = (now - last).total_seconds()
-    allowed = STARTING_S if run.state is not None and run.state.type is StateType.PENDING else SILENT_S
+    allowed = STARTING_S if is_pending else SILENT_S
     return f"no sign of life for {silent:.0f} s" if silent > allowed else None
 
 

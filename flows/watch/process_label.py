@@ -4,10 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
+from uuid import UUID
 
 from tasks.processes import Process
 
 LABEL = "edgewright.process"
+TIMES = "times"
+"""How many times the run had begun, this time included."""
 
 
 def say_who_works() -> None:
@@ -19,13 +22,20 @@ def say_who_works() -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(flow_run.id, {LABEL: json.dumps(asdict(Process.this()))})
+        times = client.read_flow_run(UUID(flow_run.id)).run_count  # the run's own copy is of before it began
+        said = {**asdict(Process.this()), TIMES: times}
+        client.update_flow_run_labels(flow_run.id, {LABEL: json.dumps(said)})
 
 
-def process_of(labels: Mapping[str, Any]) -> Process | None:
-    """Return the process that a run's labels name; None where they name none that can be read."""
+def process_of(labels: Mapping[str, Any], times: int) -> Process | None:
+    """Return the process that works on a run which was begun so many times; None where its labels do not tell.
+
+    A run that is tried again keeps the label of its earlier process until the next one has written its own.
+    """
     try:
         content = json.loads(str(labels[LABEL]))
+        if content[TIMES] != times:
+            return None
         return Process(**{field.name: content[field.name] for field in fields(Process)})
     except (KeyError, ValueError, TypeError):
         return None

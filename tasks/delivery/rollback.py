@@ -19,6 +19,7 @@ from edge_runtime.model_files import check_model
 from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_words, reinstate
 from quality_gates.errors import ApprovalError
+from quality_gates.sign_off import SignOffs
 from quality_gates.verdict import Verdict
 from tasks.delivery.approvals import APPROVAL, read_approval
 from tasks.delivery.publication import Publication, put_in_place, releases_of
@@ -26,6 +27,7 @@ from tasks.delivery.recorded_candidates import recorded_device
 from tasks.delivery.releases import Releases, named
 from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, one_line
 from tasks.measurement import session_settings
+from tasks.outcomes import read_report
 from tasks.registry import Candidate, EdgeModels, EdgeVersion, Hold, ReleasePage, Rollback, Runs, Upstream
 from tasks.reporting import LONGEST_DESCRIPTION, VERDICT
 from tasks.workspace import Workspace
@@ -36,12 +38,13 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class _Target:
-    """An earlier release that is to be published once more: its page, its profile, its verdict and its file."""
+    """An earlier release that is to be published once more: its page, profile, verdict, sign-offs and file."""
 
     edge: EdgeVersion
     page: ReleasePage
     device: DeviceProfile
     verdict: Verdict
+    sign_off: SignOffs | None
     file: Path
 
     def publication(self, rollback: Rollback) -> Publication:
@@ -49,7 +52,7 @@ class _Target:
         said = f"{rollback.sentence[0].upper()}{rollback.sentence[1:]}\n\n{self.page.description}"
         return Publication(
             self.verdict, self.file, self.page.candidate, said[:LONGEST_DESCRIPTION],
-            {**self.page.tags, **rollback.tags}, rollback.left, back=True, rollback=rollback,
+            {**self.page.tags, **rollback.tags}, rollback.left, back=True, rollback=rollback, sign_off=self.sign_off,
         )  # fmt: skip
 
 
@@ -209,7 +212,7 @@ def _target(releases: Releases, edge: EdgeVersion, folder: Path) -> _Target:
     device = recorded_device(runs, page.candidate, releases.device)
     verdict = _verdict(runs, edge, page)
     file, candidate = _file(releases, runs, edge, page.candidate, device, folder)
-    return _Target(edge, replace(page, candidate=candidate), device, verdict, file)
+    return _Target(edge, replace(page, candidate=candidate), device, verdict, _signed(runs, page), file)
 
 
 def _origin(models: EdgeModels, device: str, edge: EdgeVersion) -> EdgeVersion:
@@ -240,6 +243,17 @@ def _verdict(runs: Runs, edge: EdgeVersion, page: ReleasePage) -> Verdict:
     approval = read_approval(runs.read_text(run, APPROVAL))
     today = datetime.now(UTC).date()
     return reinstate(verdict, approval, run_key=edge.run_key, file=edge.file_sha256, on=today)
+
+
+def _signed(runs: Runs, page: ReleasePage) -> SignOffs | None:
+    """Return the sign-offs that a release was published with; None where there were none, or nobody can read them."""
+    if "edgewright.sign_off" not in page.tags:
+        return None
+    try:
+        return read_report(runs, page.candidate.run).sign_off
+    except RegistryError as error:
+        logger.warning("its manifest will not name who signed: %s", error)
+        return None
 
 
 def _file(

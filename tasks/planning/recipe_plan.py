@@ -102,13 +102,14 @@ class _RecipePlanner:
         """Plan versions that have no answer: those newer than every answered one, and those that were begun."""
         wanted, given_up, waits = list[WantedRun](), list[str](), list[str]()
         for version in versions:
-            known = self._answered(version)
-            tried = 0 if known is None or not self._is_same(known) else known.attempts
-            if known is not None and self._is_given_up(known):
+            tried = self._attempts(self._answered(version))
+            if tried >= MOST_ATTEMPTS:
                 given_up.append(self._given_up(version, tried))
                 continue
             why = f"version {version} is new{f', and {tried} attempts could not decide it' if tried else ''}"
-            reasons = tuple(each for each in self._everywhere(why) if not self._is_older(version, each.device))
+            reasons = tuple(
+                each for each in self._everywhere(why) if not self._is_older(version, self._deployed(each.device))
+            )
             if reasons:
                 wanted.append(self._wanted(version, reasons, f"new under {self.recipe.digest}"))
             else:
@@ -120,8 +121,7 @@ class _RecipePlanner:
         known = self._answered(version)
         return known is not None and not known.is_decided
 
-    def _is_older(self, version: str, device: str) -> bool:
-        deployed = self.view.deployed_on(self.recipe.model, device)
+    def _is_older(self, version: str, deployed: DeployedRelease | None) -> bool:
         return deployed is not None and int(version) < int(deployed.source_version)
 
     def _of_alias(self, alias: str) -> RecipePlan:
@@ -132,10 +132,9 @@ class _RecipePlanner:
         asked = tuple(device for device in self.recipe.devices if self._lacks(version, device))
         if not asked:
             return self._of_answered(version)
-        found = (self.view.deployed_on(self.recipe.model, device.name) for device in self.recipe.devices)
-        deployed = [each for each in found if each is not None]
-        newest = max((each.release for each in deployed), default=0)
-        back = any(int(each.source_version) > int(version) for each in deployed)
+        deployed = [self._deployed(device.name) for device in self.recipe.devices]
+        newest = max((each.release for each in deployed if each is not None), default=0)
+        back = any(self._is_older(version, each) for each in deployed)
         reasons = tuple(DeviceReason(device.name, f"the alias {alias} names version {version}") for device in asked)
         return RecipePlan(
             self.path, self.recipe, (self._wanted(version, reasons, f"{alias} after {newest}", back=back),)
@@ -143,10 +142,7 @@ class _RecipePlanner:
 
     def _lacks(self, version: str, device: DeviceProfile) -> bool:
         """Tell whether a device has neither a version nor its refusal, and may have it."""
-        deployed, own = (
-            self.view.deployed_on(self.recipe.model, device.name),
-            self._own(self._answered(version), device),
-        )
+        deployed, own = self._deployed(device.name), self._own(self._answered(version), device)
         has_it = deployed is not None and deployed.source_version == version
         is_answered = own is not None and own.answer not in ("published", UNDECIDED)
         return not (has_it or is_answered or self._is_held(version, device))
@@ -163,9 +159,9 @@ class _RecipePlanner:
             back = isinstance(self.recipe.follow, FollowedAlias)
             wanted = self._wanted(version, asked, self._mark(version), back=back)
             return RecipePlan(self.path, self.recipe, (wanted,), stands)
-        if known is not None and self._is_given_up(known):
-            given_up = (self._given_up(version, known.attempts),)
-            return RecipePlan(self.path, self.recipe, (), stands, needs_a_person=given_up)
+        tried = self._attempts(known)
+        if tried >= MOST_ATTEMPTS:
+            return RecipePlan(self.path, self.recipe, (), stands, needs_a_person=(self._given_up(version, tried),))
         return self._of_age(version, known, stands)
 
     def _of_age(self, version: str, known: Answered | None, stands: tuple[DeviceReason, ...]) -> RecipePlan:
@@ -198,7 +194,7 @@ class _RecipePlanner:
     def _since(self, version: str, device: DeviceProfile, known: Answered, own: AnsweredDevice) -> tuple[bool, str]:
         """Tell whether something since a device's answer asks for another one."""
         if own.answer == UNDECIDED:
-            return not self._is_given_up(known), f"{known.attempts} attempts could not decide it"
+            return self._attempts(known) < MOST_ATTEMPTS, f"{known.attempts} attempts could not decide it"
         if why := self._decided_by_persons(version, device, own):
             return True, why
         if self.depths is None:
@@ -211,13 +207,13 @@ class _RecipePlanner:
         """Return why a device may not have a version today, whatever came of it; empty where it may."""
         if self._is_held(version, device):
             return f"version {version} is held back"
-        if self._is_older(version, device.name) and not isinstance(self.recipe.follow, FollowedAlias):
+        if self._is_older(version, self._deployed(device.name)) and not isinstance(self.recipe.follow, FollowedAlias):
             return f"a newer version than {version} is deployed"
         return ""
 
     def _decided_by_persons(self, version: str, device: DeviceProfile, own: AnsweredDevice) -> str:
         """Return why persons' decisions ask for an answer again; empty where they do not."""
-        deployed = self.view.deployed_on(self.recipe.model, device.name)
+        deployed = self._deployed(device.name)
         if own.answer == "published" and deployed is not None and self._was_left(version, device, deployed, own):
             return f"version {version} is held no more"
         return self._waits_no_more(version, device, own) if own.answer == WAITING else ""
@@ -238,7 +234,7 @@ class _RecipePlanner:
         """Return why an answer that was told to wait for sign-off is to be looked at again; empty where it waits."""
         if own.until is not None and self.now.timestamp() * 1000 > own.until:
             return "nobody signed in time"
-        deployed = self.view.deployed_on(self.recipe.model, device.name)
+        deployed = self._deployed(device.name)
         if (None if deployed is None else deployed.release) != own.against:
             return "another release was deployed while it waited for sign-off"
         if self.depths is None or self.depths.still_waits(version, device):
@@ -246,7 +242,7 @@ class _RecipePlanner:
         return "what it waited for has changed"
 
     def _is_there(self, device: DeviceProfile, own: AnsweredDevice, depths: Depths) -> bool:
-        deployed = self.view.deployed_on(self.recipe.model, device.name)
+        deployed = self._deployed(device.name)
         if deployed is None or own.release is None or deployed.release < own.release:
             return False
         if own.release in (deployed.release, deployed.rollback.restored if deployed.rollback else None):
@@ -269,7 +265,7 @@ class _RecipePlanner:
     def _was_taken_back(self, version: str) -> bool:
         """Tell whether a person went back from a version on a device; after a rollback, holds say what it may have."""
         for device in self.recipe.devices:
-            deployed = self.view.deployed_on(self.recipe.model, device.name)
+            deployed = self._deployed(device.name)
             if deployed is not None and deployed.rollback is None and self._had(version, device, deployed):
                 return True
         return False
@@ -284,12 +280,11 @@ class _RecipePlanner:
         is_older = int(deployed.source_version) < int(version)
         return is_older and self.view.was_released(self.recipe.model, device.name, version)
 
-    def _is_same(self, known: Answered) -> bool:
-        """Tell whether attempts at a version were made under today's keys; without depths nobody knows."""
-        return self.depths is not None and known.key == self.depths.answer_key(known.version)
-
-    def _is_given_up(self, known: Answered) -> bool:
-        return self._is_same(known) and known.attempts >= MOST_ATTEMPTS
+    def _attempts(self, known: Answered | None) -> int:
+        """Return how many runs under today's keys could not decide a version; without depths nobody knows."""
+        if known is None or self.depths is None or known.key != self.depths.answer_key(known.version):
+            return 0
+        return known.attempts
 
     def _given_up(self, version: str, attempts: int) -> str:
         model = self.recipe.model
@@ -297,6 +292,9 @@ class _RecipePlanner:
             f"version {version}: expected an answer, got none in {attempts} attempts; see its runs for the causes, and "
             f"ask again with edgewright compress {model} {version} --recipe {self.path}"
         )
+
+    def _deployed(self, device: str) -> DeployedRelease | None:
+        return self.view.deployed_on(self.recipe.model, device)
 
     def _is_held(self, version: str, device: DeviceProfile) -> bool:
         return version in self._held_on(device.name)

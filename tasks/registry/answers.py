@@ -86,11 +86,6 @@ class Answers:
         key, _, count = self.runs.tags(run).get(ATTEMPTS, "").rpartition(" ")
         return int(count) if key == answer_key and count.isdigit() else 0
 
-    def attempts_at(self, version: str, run_key: str, answer_key: str) -> int:
-        """Return the attempts at a version of a model; 0 where nobody tried."""
-        found = self.runs.search({KEY: run_key, STAGE: "compress", VERSION: version})
-        return max((self.attempts(str(run.info.run_id), answer_key) for run in found), default=0)
-
     def error(self, version: str, run_key: str, answer_key: str) -> RecordedError | None:
         """Return the error that a version was answered with under exactly these keys, if it was one."""
         for run in self.runs.search({KEY: run_key, STAGE: "compress", VERSION: version, ANSWER_KEY: answer_key}):
@@ -132,12 +127,6 @@ class Answers:
         """Return the newest run that has an answer to a version on a device, whatever the recipe was."""
         found = self.runs.search({VERSION: version, DEVICE: device})
         return next((str(run.info.run_id) for run in found if ANSWER in run.data.tags), None)
-
-    def versions(self) -> set[int]:
-        """Return the versions that have any answer, whatever the recipe was then."""
-        tags = [run.data.tags for run in self.runs.search({STAGE: "compress"})]
-        answered = [each.get(VERSION, "") for each in tags if each.get(ANSWER, UNDECIDED) != UNDECIDED]
-        return {int(version) for version in answered if version.isdecimal()}
 
     def find_child_text(self, version: str, device_key: str, name: str) -> str | None:
         """Return a text artifact of the newest run that worked on a device's answer and has one."""

@@ -101,9 +101,13 @@ class Upstream:
         )
 
     def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
-        """Tag the upstream version's page with its answer."""
+        """Tag the upstream version's page."""
         for key, value in tags.items():
             self.client.set_model_version_tag(model, version, key, value)
+
+    def tell(self, told: Answered, tags: Mapping[str, str] | None = None) -> None:
+        """Tell the version's page its answer under a recipe, after other tags of it."""
+        self.tag(told.model, told.version, {**(tags or {}), **dict([told.tag])})
 
     def _downloaded(self, what: str, model: str, version: str) -> Path:
         try:

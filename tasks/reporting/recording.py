@@ -224,16 +224,14 @@ def record_answer(
     upstream = Upstream(tracking_uri)
     before = upstream.answered(outcome.model, outcome.version, outcome.recipe)
     attempts = 0 if answer_key is None else Answers(runs).attempts(run, answer_key)
-    told = answered_with(outcome, before, answer_key, keys, attempts)
-    upstream.tag(outcome.model, outcome.version, {**tags, told.tag[0]: told.tag[1]})
+    upstream.tell(answered_with(outcome, before, answer_key, keys, attempts), tags)
 
 
 def tell_begun(job: Job, run: str) -> None:
     """Tell the page of a version that it is begun, if nobody tried it before: after a kill it is not forgotten."""
     upstream = Upstream(job.workspace.tracking_uri)
     if upstream.answered(job.model, job.version, job.recipe.name) is None:
-        told = Answered(job.model, job.version, job.recipe.name, run, UNDECIDED, 0, job.answer_key)
-        upstream.tag(job.model, job.version, dict([told.tag]))
+        upstream.tell(Answered(job.model, job.version, job.recipe.name, run, UNDECIDED, 0, job.answer_key))
 
 
 def retell(job: Job, outcome: Outcome) -> None:
@@ -242,7 +240,7 @@ def retell(job: Job, outcome: Outcome) -> None:
     before = upstream.answered(outcome.model, outcome.version, outcome.recipe)
     told = answered_with(outcome, before, job.answer_key, job.keys, 0)
     if before is None or (before.is_decided, before.devices) != (told.is_decided, told.devices):
-        upstream.tag(outcome.model, outcome.version, {"edgewright.answer": outcome.answer, told.tag[0]: told.tag[1]})
+        upstream.tell(told, {"edgewright.answer": outcome.answer})
 
 
 def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:

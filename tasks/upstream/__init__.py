@@ -6,7 +6,7 @@ and the contexts that every later step works in. Long work starts only when ever
 
 from tasks.upstream.answer_checks import check_parent_answers, check_teacher
 from tasks.upstream.context import REMEDY, UNTRAINABLE, Context, DeviceContext
-from tasks.upstream.job_checks import PlannedRecipe, check_recipe, plan_of, preflight, read_job
+from tasks.upstream.job_checks import PlannedRecipe, check_recipe, plan_of, preflight
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
 from tasks.upstream.representativeness_check import check_representativeness
 from tasks.upstream.resolution import resolve
@@ -26,6 +26,5 @@ __all__ = [
     "check_teacher",
     "plan_of",
     "preflight",
-    "read_job",
     "resolve",
 ]

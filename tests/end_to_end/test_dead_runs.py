@@ -16,10 +16,10 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Pending, Running
+from prefect.states import Completed, Failed, Pending, Running
 
 from flows.watch.dead_runs import SILENT_S, STARTING_S, end_dead_runs, last_heartbeat
-from flows.watch.process_label import LABEL, process_of, say_who_works
+from flows.watch.process_label import LABEL, TIMES, process_of, say_who_works
 from tasks.processes import Process
 from tests.edge_runtime.processes import wait_until
 
@@ -46,8 +46,22 @@ async def _begun(process: Process | None, state: str) -> UUID:
         run = await client.create_flow_run(nothing, tags=["edgewright"])
         await client.set_flow_run_state(run.id, states[state], force=True)
         if process is not None:
-            await client.update_flow_run_labels(run.id, {LABEL: json.dumps(asdict(process))})
+            times = (await client.read_flow_run(run.id)).run_count
+            await client.update_flow_run_labels(run.id, {LABEL: json.dumps({**asdict(process), TIMES: times})})
         return run.id
+
+
+async def _retried(run: UUID, state: str) -> None:
+    async with get_client() as client:
+        await client.set_flow_run_state(run, Failed(), force=True)
+        await client.set_flow_run_state(run, Pending(), force=True)
+        if state == "running":
+            await client.set_flow_run_state(run, Running(), force=True)
+
+
+def retried(run: UUID, state: str) -> None:
+    """Let a run fail and begin again, as far as to a state."""
+    asyncio.run(_retried(run, state))
 
 
 def begun(process: Process | None, state: str = "running") -> UUID:
@@ -97,16 +111,23 @@ def test_a_flow_says_which_process_works_on_it() -> None:
 
     async def said() -> Process | None:
         async with get_client() as client:
-            return process_of((await client.read_flow_run(run)).labels)
+            found = await client.read_flow_run(run)
+            return process_of(found.labels, found.run_count)
 
     assert asyncio.run(said()) == Process.this()
 
 
-@pytest.mark.parametrize("state", ["running", "pending"])
-def test_a_run_whose_process_ended_has_crashed(ended: Process, state: str) -> None:
-    run = begun(ended, state)
+def test_a_run_whose_process_ended_has_crashed(ended: Process) -> None:
+    run = begun(ended)
     assert run in dead()
     assert asyncio.run(_state_of(run)).startswith(f"Crashed: process {ended.pid} on ")
+    assert run not in dead()
+
+
+@pytest.mark.parametrize("state", ["pending", "running"])
+def test_a_run_that_is_tried_again_is_not_held_against_its_earlier_process(ended: Process, state: str) -> None:
+    run = begun(ended)
+    retried(run, state)
     assert run not in dead()
 
 

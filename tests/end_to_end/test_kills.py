@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle import read_bundle
-from tasks.registry import Answers, EdgeModels, Runs
+from tasks.registry import EdgeModels, Runs
 from tasks.selection import ledger_of
 from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
+from tests.tasks.registry.versions import answered_versions
 
 RECIPE = Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml"
 
@@ -98,7 +99,7 @@ def test_a_look_that_was_killed_before_the_rows_were_read_is_the_same_look_later
 @pytest.mark.usefixtures("children")
 def test_one_run_answers_a_version_however_often_it_was_killed(home: Path) -> None:
     runs = Runs(Workspace.at(home).tracking_uri, "tiny")
-    assert Answers(runs).versions() == {1, 2}
+    assert answered_versions(runs) == {1, 2}
     parents = runs.search({"edgewright.stage": "compress"})
     assert len(parents) == 2
     assert json.loads((home / "outcome-2.json").read_text())["reused"]

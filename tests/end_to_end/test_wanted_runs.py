@@ -12,18 +12,21 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
-from flows.watch.wanted_runs import BACKOFF_S, DEPLOYMENT, Ensured, ensure_run, tag_of
+from flows.watch import wanted_runs
+from flows.watch.wanted_runs import BACKOFF_S, Ensured, ensure_run, tag_of
 from tasks.planning import WantedRun
 from tests.end_to_end.prefect_api import PrefectApi
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("server")]
+DEPLOYMENT = "compress/taken-by-nobody"
 LATER = datetime.now(UTC) + timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
 def server(prefect_server: str) -> Iterator[str]:
-    """A server that knows the deployment, with no worker."""
-    with temporary_settings({PREFECT_API_URL: prefect_server}):
+    """A server that knows a deployment of this module's own, which no worker takes runs of."""
+    with temporary_settings({PREFECT_API_URL: prefect_server}), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wanted_runs, "DEPLOYMENT", DEPLOYMENT)
         asyncio.run(_deploy())
         yield prefect_server
 

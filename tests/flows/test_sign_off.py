@@ -18,15 +18,24 @@ from edge_runtime.bundle import Manifest, read_bundle
 from quality_gates.errors import ApprovalError, SignOffError
 from quality_gates.report import ReportContent
 from quality_gates.signatures import written_key
-from tasks.delivery import Person, approve_version, sign_off_version, sign_offs
+from tasks.delivery import Person, approve_version, roll_back, sign_off_version, sign_offs
 from tasks.errors import RegistryError
 from tasks.outcomes import DeviceOutcome, Outcome, history
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
+from tests.end_to_end.tiny import upstream
 from tests.flows.conftest import Variant
 
 TWO: dict[str, Any] = {"sign_off": 2, "sign_off_within_days": 7.0}
 ADA, GRACE = Person("Ada Lovelace", "The report reads well."), Person("Grace Hopper", "So it does.")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A registry of this module's own: what is planned is the newest version, which other tests add to theirs."""
+    workspace = Workspace.at(tmp_path_factory.mktemp("sign-off"))
+    upstream.register(workspace.tracking_uri)
+    return workspace
 
 
 class Waiting:
@@ -50,9 +59,10 @@ class Waiting:
         edge = self.models.deployed(self.name)
         return None if edge is None else edge.release
 
-    def manifest(self) -> Manifest:
-        (folder,) = (self.world.target / "tiny" / self.name).iterdir()
-        return read_bundle(folder).manifest
+    def manifest(self, release: int = 1) -> Manifest:
+        folders = (self.world.target / "tiny" / self.name).iterdir()
+        manifests = (read_bundle(folder).manifest for folder in folders)
+        return next(each for each in manifests if each.lineage["release"] == str(release))
 
     def content(self) -> ReportContent:
         return ReportContent.model_validate_json(self.runs.read_text(self.run, "report.json"))
@@ -294,6 +304,16 @@ def test_the_same_file_is_signed_once_also_where_its_bundle_was_lost(world: Work
     (outcome,) = flows.reconcile.reconcile([waiting.recipe], world)
     assert (outcome.answer, outcome.reused, waiting.deployed()) == ("published", False, 1)
     assert waiting.manifest() == manifest
+
+
+def test_a_rollback_to_a_signed_release_says_who_signed_it(world: Workspace, variant: Variant) -> None:
+    waiting = Waiting(world, variant, "signed-before", {**TWO, "sign_off": 1})
+    waiting.sign()
+    waiting.publish_another()
+    assert "signed_off_by" not in waiting.manifest(2).lineage
+    edge = roll_back(world, "tiny", waiting.name, to=None, by="Ada", reason="It fails at night.")
+    assert (edge.release, edge.rollback and edge.rollback.restored) == (3, 1)
+    assert waiting.manifest(3).lineage["signed_off_by"] == "Ada Lovelace (claimed)"
 
 
 def test_what_a_gate_refused_waits_for_nobody(world: Workspace, variant: Variant) -> None:

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from edge_runtime.bundle import read_bundle
 from flows.watch.process_label import process_of
-from tasks.registry import Answers, EdgeModels, Runs, register_upstream
+from tasks.registry import EdgeModels, Runs, register_upstream
 from tests.edge_runtime.processes import wait_until
 from tests.end_to_end.prefect_api import FINAL, PrefectApi
 from tests.end_to_end.scale.cluster import AWAY, BUCKET, Cluster, can_be_elsewhere, free_port, s3_server
@@ -23,7 +23,7 @@ from tests.end_to_end.scale.postgres import Postgres, find_programs, postgres
 from tests.end_to_end.servers import processes_of
 from tests.end_to_end.tiny.upstream import EXAMPLE, trained
 from tests.end_to_end.tiny.variants import write_variant
-from tests.tasks.registry.versions import add_like
+from tests.tasks.registry.versions import add_like, answered_versions
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.timeout(4800)]
 
@@ -123,7 +123,7 @@ def _at_work(cluster: Cluster, api: PrefectApi) -> dict[str, Any]:
         return {}
     time.sleep(LOOK_S)
     for run in api.runs_of("compress", "RUNNING"):
-        process = process_of(run["labels"])
+        process = process_of(run["labels"], run["run_count"])
         if process is not None and process.machine.startswith(AWAY):
             return run
     return {}
@@ -134,7 +134,7 @@ def _is_over(cluster: Cluster, api: PrefectApi) -> bool:
     time.sleep(LOOK_S)
     if any(run["state_type"] not in FINAL for run in api.runs_of("compress")):
         return False
-    return all(count in Answers(Runs(cluster.mlflow, model)).versions() for model, count in VERSIONS.items())
+    return all(count in answered_versions(Runs(cluster.mlflow, model)) for model, count in VERSIONS.items())
 
 
 def test_a_worker_on_another_machine_was_killed_at_work(story: Story) -> None:
@@ -162,7 +162,7 @@ def test_the_killed_version_is_tried_again_once_by_the_other_machine(story: Stor
     first, second = story.runs_of(asked["model"], asked["version"])
     assert first["id"] == story.killed["id"]
     assert second["state_type"] == "COMPLETED"
-    assert not str(process_of(second["labels"])).endswith(AWAY)
+    assert not str(process_of(second["labels"], second["run_count"])).endswith(AWAY)
 
 
 def test_every_other_version_has_one_run(story: Story) -> None:

@@ -5,18 +5,20 @@ from dataclasses import asdict
 
 import pytest
 
-from flows.watch.process_label import LABEL, process_of, say_who_works
+from flows.watch.process_label import LABEL, TIMES, process_of, say_who_works
 from tasks.processes import Process
 
 
 def test_a_label_names_its_process() -> None:
     this = Process.this()
-    assert process_of({LABEL: json.dumps(asdict(this))}) == this
+    labels = {LABEL: json.dumps({**asdict(this), TIMES: 2})}
+    assert process_of(labels, times=2) == this
+    assert process_of(labels, times=3) is None  # the next process has not said so yet
 
 
-@pytest.mark.parametrize("written", [None, 3, "", "[]", "{}", '{"pid": 1}'])
+@pytest.mark.parametrize("written", [None, 3, "", "[]", "{}", '{"pid": 1}', '{"times": 1, "pid": 1}'])
 def test_a_label_of_another_form_names_none(written: object) -> None:
-    assert process_of({} if written is None else {LABEL: written}) is None
+    assert process_of({} if written is None else {LABEL: written}, times=1) is None
 
 
 def test_where_no_server_keeps_runs_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

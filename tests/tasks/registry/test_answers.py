@@ -8,6 +8,7 @@ import pytest
 
 from tasks.registry import Answers, Runs
 from tasks.registry.answers import OUTCOME, RecordedError
+from tests.tasks.registry.versions import answered_versions
 
 
 class Book:
@@ -38,7 +39,7 @@ def book(tracking_uri: str, request: pytest.FixtureRequest) -> Book:
 def test_a_run_that_was_killed_before_the_tag_gave_no_answer(book: Book) -> None:
     book.runs.text(book.device(), OUTCOME, "{}")
     assert book.found() == []
-    assert book.answers.versions() == set()
+    assert answered_versions(book.runs) == set()
 
 
 def test_an_answer_is_found_by_version_and_key(book: Book) -> None:
@@ -60,18 +61,17 @@ def test_the_newest_answer_comes_first_and_all_are_kept(book: Book) -> None:
 def test_what_was_undecided_is_no_answer(book: Book) -> None:
     book.answers.record(book.device(), "undecided", {})
     book.answers.record(book.version(), "undecided", {}, "all keys")
-    assert book.found() == [] and book.answers.versions() == set()
+    assert book.found() == [] and answered_versions(book.runs) == set()
 
 
 def test_attempts_are_counted_under_one_key_and_end_with_an_answer(book: Book) -> None:
     run = book.version()
     for attempts in range(3):
-        assert book.answers.attempts_at("1", "key", "all keys") == attempts
+        assert book.answers.attempts(run, "all keys") == attempts
         book.answers.record(run, "undecided", {}, "all keys")
-    assert book.answers.attempts_at("1", "key", "another device") == 0
-    assert book.answers.attempts_at("2", "key", "all keys") == 0
+    assert book.answers.attempts(run, "another device") == 0
     book.answers.record(run, "refused", {}, "all keys")
-    assert book.answers.attempts_at("1", "key", "all keys") == 0
+    assert book.answers.attempts(run, "all keys") == 0
 
 
 def test_an_error_is_the_answer_to_exactly_one_question(book: Book) -> None:
@@ -81,7 +81,7 @@ def test_an_error_is_the_answer_to_exactly_one_question(book: Book) -> None:
     assert book.answers.error("1", "key", "another device") is None
     assert book.answers.error("2", "key", "all keys") is None
     assert book.runs.client.get_run(run).info.status == "FAILED"
-    assert book.answers.versions() == {1}
+    assert answered_versions(book.runs) == {1}
 
 
 def test_the_outcome_is_there_before_the_answer_counts(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,13 +113,6 @@ def test_an_answer_that_cannot_be_read_does_not_count(book: Book, warned: list[s
     assert book.found(key=f"key {content}") == []
     assert len(warned) == 1
     assert f"run {run}: its {OUTCOME} cannot be read" in warned[0]
-
-
-def test_versions_are_those_of_any_recipe_and_junk_is_none(book: Book) -> None:
-    for version, key in (("2", "key"), ("10", "other"), ("10", "key"), ("soon", "key")):
-        book.answers.record(book.version(version, key), "refused", {}, "all keys")
-    book.runs.child(book.version("11"), "gateway")
-    assert book.answers.versions() == {2, 10}
 
 
 def test_a_text_is_found_on_whichever_run_of_a_device_has_it(book: Book) -> None:

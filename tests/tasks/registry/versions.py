@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from tasks.registry.client import client_for
+from tasks.registry.runs import ANSWER, STAGE, UNDECIDED, VERSION, Runs
 
 
 def add_version(tracking_uri: str, model: str, source: Path | str = "/nowhere") -> str:
@@ -25,6 +26,12 @@ def add_like(client: MlflowClient, model: str, like: ModelVersion) -> str:
     logged = str(like.source).removeprefix("models:/")
     made = client.create_model_version(model, str(like.source), run_id=like.run_id, model_id=logged)
     return str(made.version)
+
+
+def answered_versions(runs: Runs) -> set[int]:
+    """Return the versions of a model that have any answer, whatever the recipe was."""
+    tags = [run.data.tags for run in runs.search({STAGE: "compress"})]
+    return {int(each[VERSION]) for each in tags if each.get(ANSWER, UNDECIDED) != UNDECIDED}
 
 
 def model_folder(folder: Path, flavors: Iterable[str], files: dict[str, bytes]) -> Path:

@@ -23,8 +23,8 @@ def test_each_rung_is_told_with_its_result_and_what_follows(tmp_path: Path) -> N
     assert str(first["what follows"]).endswith("Next rung: QAT.")
     assert second["gates hold"] == "yes"
     assert [(each.stage, each.done, each.total, each.device) for each in heard] == [
-        ("rungs", 1, 2, "bench"),
-        ("rungs", 2, 2, "bench"),
+        ("rungs", 1, 2, "tiny"),
+        ("rungs", 2, 2, "tiny"),
     ]
 
 
