@@ -4,6 +4,7 @@ import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from deployments.errors import ConfigurationError
-from deployments.yaml_loader import load_yaml
+from deployments.yaml_loader import load_yaml, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -99,7 +100,8 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
     Raises:
         ConfigurationError: the file cannot be read or is not valid; the message names file, key and remedy.
     """
-    return validated(path, read_mapping(path), model)
+    checked: Model = _checked(path, _text(path), model)
+    return checked
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -108,11 +110,28 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: the file cannot be read, or is not a mapping.
     """
+    return _mapping(path, _text(path))
+
+
+@lru_cache(maxsize=1024)
+def _checked(path: Path, text: str, model: type[Model]) -> Model:
+    """Check a file's text: a device profile is the same for each of the many recipes that name it."""
+    return validated(path, _mapping(path, text), model)
+
+
+def _text(path: Path) -> str:
     try:
-        content = load_yaml(path)
+        return read_text(path)
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: expected a YAML file, got no such file; check the path") from None
     except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: expected a readable YAML file, got {error}; check the file") from error
+
+
+def _mapping(path: Path, text: str) -> dict[str, Any]:
+    try:
+        content = load_yaml(text)
+    except ValueError as error:
         raise ConfigurationError(f"{path}: expected a readable YAML file, got {error}; check the file") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: expected valid YAML, got {_one_line(error)}") from error

@@ -118,20 +118,16 @@ def _refused(problem: str, mark: Any, remedy: str | None = None) -> yaml.MarkedY
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark, note=remedy)
 
 
-def load_yaml(path: Path) -> Any:
-    """Return the content of a YAML file.
-
-    Raises OSError or ValueError for what is no file of text, yaml.YAMLError for what is no YAML.
-    """
-    text = _read(path)
+def load_yaml(text: str) -> Any:
+    """Return the content of YAML. Raises yaml.YAMLError, and ValueError for a value that no YAML can mean."""
     try:
         return yaml.load(text, Loader=_QuickLoader if yaml.__with_libyaml__ else _Loader)
     except yaml.YAMLError:  # people get the words of the other parser, which name more
         return yaml.load(text, Loader=_Loader)
 
 
-def _read(path: Path) -> str:
-    """Read a file; a pipe or a device is refused, as reading it might never end."""
+def read_text(path: Path) -> str:
+    """Read a file of text. Raises OSError or ValueError for another one, such as a pipe, which might never end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         kind = os.fstat(descriptor).st_mode

@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
-from scipy.special import ndtr, ndtri
+import scipy  # its parts load when they are used
 
 from quality_gates.evidence import RowGroups
 from quality_gates.statistics.grouped_rows import design_effect, widening
@@ -39,7 +38,7 @@ class SummedRows:
     """
 
     counts: Counts
-    sums: Floats | csr_array
+    sums: "Floats | scipy.sparse.csr_array"
 
     @property
     def total(self) -> Floats:
@@ -59,7 +58,9 @@ class SummedRows:
         unit = np.repeat(np.arange(len(self.counts)), self.counts)
         bucket = np.random.default_rng(_SEED).permutation(len(unit)) % BUCKETS
         shape = (BUCKETS, len(self.counts))
-        held = csr_array((np.ones(len(unit)), (bucket, unit)), shape=shape) @ csr_array(self.sums)
+        held = scipy.sparse.csr_array((np.ones(len(unit)), (bucket, unit)), shape=shape) @ scipy.sparse.csr_array(
+            self.sums
+        )
         return SummedRows(np.ones(BUCKETS, dtype=np.int64), held.toarray())
 
     @cached_property
@@ -84,9 +85,9 @@ def lower_bound(units: SummedRows, extra: Floats, figure: Figure, confidence: fl
 def bca_bound(drawn: Floats, estimate: float, acceleration: float, confidence: float) -> float:
     """Return the one-sided lower BCa bound of a figure from its values in samples (draws,)."""
     below = float((drawn < estimate).mean() + (drawn == estimate).mean() / 2)
-    bias = float(ndtri(np.clip(below, 1 / (2 * len(drawn)), 1 - 1 / (2 * len(drawn)))))
-    shifted = bias - float(ndtri(confidence))
-    share = ndtr(bias + shifted / max(1 - acceleration * shifted, 0.1))
+    bias = float(scipy.special.ndtri(np.clip(below, 1 / (2 * len(drawn)), 1 - 1 / (2 * len(drawn)))))
+    shifted = bias - float(scipy.special.ndtri(confidence))
+    share = scipy.special.ndtr(bias + shifted / max(1 - acceleration * shifted, 0.1))
     return float(np.quantile(drawn, share, method="lower"))
 
 
@@ -99,16 +100,18 @@ def spread(units: SummedRows, extra: Floats, figure: Figure) -> float:
 class GroupedRows:
     """Rows in groups: `place` (rows,) is each row's kind, of which `sums` (kinds, columns) has the sums of one row."""
 
-    sums: Floats | csr_array
+    sums: "Floats | scipy.sparse.csr_array"
     place: npt.NDArray[np.intp]
     groups: RowGroups
 
     @cached_property
     def units(self) -> SummedRows:
         """The groups as the units that are drawn, in an order that does not depend on that of the rows."""
-        if isinstance(self.sums, csr_array):  # counts, whose sums are exact in any order
+        if isinstance(self.sums, scipy.sparse.csr_array):  # counts, whose sums are exact in any order
             members = (np.ones(len(self.place)), (self.groups.codes, self.place))
-            held = (csr_array(members, shape=(self.groups.count, self.sums.shape[0])) @ self.sums).toarray()
+            held = (
+                scipy.sparse.csr_array(members, shape=(self.groups.count, self.sums.shape[0])) @ self.sums
+            ).toarray()
         else:
             held = np.stack([self.groups.sums(column) for column in self.sums[self.place].T], axis=1)
         return SummedRows(np.ones(len(held), dtype=np.int64), canonical(held))
@@ -193,8 +196,8 @@ def canonical(values: Floats) -> Floats:
     return values[np.lexsort(values.T[::-1])]
 
 
-def _dense(sums: Floats | csr_array) -> Floats:
-    return sums.toarray() if isinstance(sums, csr_array) else sums
+def _dense(sums: "Floats | scipy.sparse.csr_array") -> Floats:
+    return sums.toarray() if isinstance(sums, scipy.sparse.csr_array) else sums
 
 
 def _with(units: SummedRows, extra: Floats) -> Floats:

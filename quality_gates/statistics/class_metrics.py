@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
+import scipy
 
 from quality_gates.errors import EvidenceError, UndecidedError
 from quality_gates.evidence import RowGroups
@@ -85,7 +85,9 @@ class ClassTable:
             places += [(3 * model + which) * size + code for which, code in enumerate((target, target, answer))]
             values += [np.ones(len(rows)), (answer == target).astype(float), np.ones(len(rows))]
         where = (np.tile(rows, 6), np.concatenate(places))
-        return SummedRows(self.counts, csr_array((np.concatenate(values), where), shape=(len(rows), 6 * size)))
+        return SummedRows(
+            self.counts, scipy.sparse.csr_array((np.concatenate(values), where), shape=(len(rows), 6 * size))
+        )
 
 
 def metric_of(name: str, code: int | None, classes: int) -> Figure:
