@@ -70,7 +70,6 @@ def _code_digest(module: str) -> str:
     return digest_of({name: sha256_of(path) for name, path in sorted(sources_of(module).items())})
 
 
-@cache
 def _source(module: str) -> Path:
     """Return a module's file, found without importing the packages that it is in, which takes seconds."""
     package, *inner = module.split(".")
