@@ -111,6 +111,11 @@ class Versions:
         first = register_upstream(address, model, trained(seed=seed), EXAMPLE, {"seed": seed})
         self.first = self.client.get_model_version(model, first)
 
-    def add(self, client: MlflowClient | None = None) -> str:
+    def add(self) -> str:
         """Register the program once more; return the version."""
-        return add_like(client or self.client, self.model, self.first)
+        return add_like(self.client, self.model, self.first)
+
+    def add_directly(self, store: MlflowClient) -> str:
+        """Register the program in the server's database, which knows it by its place alone; return the version."""
+        place = self.client.get_logged_model(str(self.first.source).removeprefix("models:/")).artifact_location
+        return str(store.create_model_version(self.model, place, run_id=self.first.run_id).version)
