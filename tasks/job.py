@@ -235,7 +235,7 @@ class Job:
     def digests(self, *splits: SplitName) -> dict[str, str]:
         """Return the digests that a stage which reads these splits depends on."""
         found: dict[str, str] = {name: self.splits[name].digest for name in splits}
-        found["workload"] = code_digest(self.workload, self.recipe.workload)
+        found["workload"] = self.user_code.workload
         if "train" in splits and self.recipe.critical_weight != 1:
             critical = [str(condition) for condition in self.recipe.critical_slices]
             found["critical"] = digest_of([self.recipe.critical_weight, *critical])

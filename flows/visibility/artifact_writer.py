@@ -8,8 +8,11 @@ from typing import Any
 from uuid import UUID
 
 logger = logging.getLogger("edgewright")
-PAUSE_S = 1.0
-"""Seconds between two rounds of writing: a training has thousands of steps, of which the newest is shown."""
+PAUSE_S = 5.0
+"""Seconds between two rounds of writing: a training has thousands of steps, of which the newest is shown.
+
+Each round takes CPU time from the run itself where the server is on the same machine.
+"""
 REST_S = 30.0
 """Seconds before the server is asked again that did not take an artifact."""
 CLOSE_S = 15.0

@@ -102,7 +102,7 @@ def record_search(context: Context, baseline: Baseline, trajectory: Trajectory) 
         }
         runs.log(child, metrics=figures, step=snapshot.index)
         rows.append({"snapshot": snapshot.title, "undone": snapshot in trajectory.undone, **figures})
-    runs.table(child, "trajectory.json", rows)
+    runs.tables(child, {"trajectory.json": rows})
     runs.text(child, STEPS, json.dumps([asdict(step) for step in trajectory.steps]))
     runs.finish(child)
 
@@ -150,10 +150,9 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
     )
     _record_data(job, runs, child)
     record_report(runs, child, content)
-    runs.text(child, RECIPE, job.recipe.model_dump_json(indent=2))
-    runs.text(child, VERDICT, verdict.unapproved.model_dump_json(indent=2))
-    for name, rows in report_tables(content).items():
-        runs.table(child, f"{name}.json", rows)
+    decided_by = {RECIPE: job.recipe, VERDICT: verdict.unapproved}
+    runs.log_texts(child, {name: each.model_dump_json(indent=2) for name, each in decided_by.items()})
+    runs.tables(child, {f"{name}.json": rows for name, rows in report_tables(content).items()})
     measured = str(verdict.file_sha256)
     origin = content.origin
     tensors = ((), ()) if origin is None else (origin.inputs, origin.outputs)
@@ -172,12 +171,9 @@ def _record_data(job: Job, runs: Runs, run: str) -> None:
 
 def record_report(runs: Runs, run: str, content: ReportContent) -> None:
     """Log a report in every form: page, content, model card, attestation, the run's tags and its description."""
-    runs.text(run, REPORT, render_html(content))
-    runs.text(run, CONTENT, content.model_dump_json())
-    runs.text(run, MODEL_CARD, render_model_card(content))
+    forms = {REPORT: render_html(content), CONTENT: content.model_dump_json(), MODEL_CARD: render_model_card(content)}
     statement = attestation(content)
-    if statement is not None:
-        runs.text(run, ATTESTATION, statement.decode())
+    runs.log_texts(run, forms if statement is None else forms | {ATTESTATION: statement.decode()})
     runs.log(run, tags=decision_tags(content) | {NOTE: description(content, runs, run)})
 
 

@@ -77,7 +77,7 @@ def _record(context: Context, policy: RepresentativenessPolicy, result: Represen
     figures = {"comparisons": len(result.comparisons), "differ": len(findings), "undecided": result.undecided}
     runs.log(child, params=policy.model_dump(), metrics=figures, tags=tags)
     runs.log(context.run, tags={"edgewright.representativeness": tags["edgewright.representativeness"]})
-    runs.table(child, "representativeness.json", [comparison.model_dump() for comparison in result.comparisons])
+    runs.tables(child, {"representativeness.json": [comparison.model_dump() for comparison in result.comparisons]})
     runs.finish(child, failed=bool(findings) and result.on_mismatch == "fail")
 
 

@@ -4,6 +4,7 @@ import json
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow.entities import Run
 
@@ -156,15 +157,18 @@ def test_long_text_is_cut_to_what_mlflow_takes(runs: Runs) -> None:
     assert "edgewright.again.stopped" not in data.tags
 
 
-def test_a_table_is_written_once(runs: Runs) -> None:
+def test_tables_are_written_as_mlflow_reads_them_and_told_once(runs: Runs) -> None:
     run = runs.parent("1", "key", "m v1", {})
     rows = [{"gate": "size", "n": 3}, {"gate": "recall", "n": 4}]
-    runs.table(run, "gates.json", rows)
-    runs.table(run, "gates.json", rows)
-    runs.table(run, "empty.json", [])
+    for _ in range(2):
+        runs.tables(run, {"gates.json": rows, "empty.json": []})
     table = json.loads(Path(runs.client.download_artifacts(run, "gates.json")).read_text())
     assert table == {"columns": ["gate", "n"], "data": [["size", 3], ["recall", 4]]}
     assert [item.path for item in runs.client.list_artifacts(run)] == ["gates.json"]
+    runs.client.log_table(like := runs.parent("2", "key", "m v2", {}), pd.DataFrame(rows), "gates.json")
+    told, theirs = (read(runs, each).data.tags["mlflow.loggedArtifacts"] for each in (run, like))
+    assert told == theirs
+    assert json.loads(Path(runs.client.download_artifacts(like, "gates.json")).read_text()) == table
 
 
 def test_a_folder_is_an_artifact_with_an_address(runs: Runs, tmp_path: Path) -> None:
