@@ -10,7 +10,7 @@ from tasks.processes import Process
 
 LABEL = "edgewright.process"
 TIMES = "times"
-"""How many times the run had begun, this time included."""
+"""Key of the number of times that the run had begun, this time included."""
 
 
 def say_who_works() -> None:
