@@ -271,6 +271,22 @@ def read_recipe(path: Path) -> Recipe:
     return validated(path, content, Recipe)
 
 
+class RecipeNames:
+    """The names of recipes that are read together: answers are kept by model and name."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+
+    def add(self, recipe: Recipe) -> None:
+        """Add a recipe's name. Raises ConfigurationError where another recipe of its model has it."""
+        if (recipe.model, recipe.name) in self._known:
+            raise ConfigurationError(
+                f"key `name`: expected a name that no other recipe of {recipe.model} has, got {recipe.name} twice; "
+                "answers are kept by it: rename one"
+            )
+        self._known.add((recipe.model, recipe.name))
+
+
 def named_recipes() -> list[Path]:
     """Return the recipes that EDGEWRIGHT_RECIPES names, or else the names of those that come with Edgewright.
 

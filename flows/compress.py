@@ -8,6 +8,7 @@ from pathlib import Path
 from deployments.device import DeviceProfile
 from flows.deployed import compress
 from flows.exit_codes import as_edgewright
+from flows.visibility import tell_decision
 from quality_gates.representativeness import Representativeness
 from tasks.compression import Baseline, Trajectory, check_students, distil, measure_baseline, prune
 from tasks.delivery import (
@@ -59,7 +60,8 @@ def answer_version(
     job = preflight(model, version, Path(recipe), workspace)
     with workspace.scratch(), workspace.exclusive(model):
         Runs(workspace.tracking_uri, model).close_dead()
-        settle_sign_offs(workspace, model)
+        for line in settle_sign_offs(workspace, model):
+            tell_decision(line, workspace)
         known = standing_answers(job, Runs(workspace.tracking_uri, model), again=again, back=back)
         older = superseded(job, known.asked, back=back)
         asked = tuple(device for device in known.asked if device.name not in {each.device for each in older})

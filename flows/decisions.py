@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from flows.terminal_tables import Column, Row, TerminalTable
+from flows.visibility import notify, rolled_back, tell_decision
 from quality_gates.approval import check_words
 from quality_gates.errors import ApprovalError
 from tasks.delivery import approve_version, lift_hold, roll_back
@@ -31,7 +32,9 @@ def approve_subject(subject: str, device: str, *, name: str, reason: str, until:
     if not version:
         raise ApprovalError(f"expected MODEL/VERSION, got {subject!r}; an approval is for one version")
     workspace = Workspace.from_environment()
-    return approve_version(workspace, model, version, device, name=name, reason=reason, until=until)
+    line = approve_version(workspace, model, version, device, name=name, reason=reason, until=until)
+    tell_decision(line, workspace)
+    return line
 
 
 def anchor_of(model: str, device: str) -> str:
@@ -58,7 +61,9 @@ def roll_back_to(model: str, device: str, version: str | None, *, by: str, reaso
     workspace = Workspace.from_environment()
     edge = roll_back(workspace, model, device, to=version, by=by, reason=reason)
     held = "".join(f" {hold}" for hold in _holds(model, device))
-    return f"{device}: release {edge.release} of version {edge.source_version} is deployed.{held}"
+    told = f"{device}: release {edge.release} of version {edge.source_version} is deployed.{held}"
+    notify(rolled_back(model, device, told))
+    return told
 
 
 def holds_of(model: str, device: str) -> str:

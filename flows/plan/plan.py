@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deployments.errors import ConfigurationError
-from deployments.recipe import Recipe, read_recipe
+from deployments.recipe import RecipeNames, read_recipe
 from flows.plan.read_workloads import ReadWorkloads
 from tasks.planning import RecipePlan, WantedRun, plan_recipe
 from tasks.registry import RegistryView
@@ -38,25 +37,15 @@ class Plan:
         return [run for each in self.recipes for run in each.wanted]
 
 
-def _check_name(recipe: Recipe, names: set[tuple[str, str]]) -> None:
-    """Raise ConfigurationError where another recipe of this model has the name, by which answers are kept."""
-    if (recipe.model, recipe.name) in names:
-        raise ConfigurationError(
-            f"key `name`: expected a name that no other recipe of {recipe.model} has, got {recipe.name} twice; answers "
-            "are kept by it: rename one"
-        )
-    names.add((recipe.model, recipe.name))
-
-
 def make_plan(paths: Sequence[Path], workspace: Workspace) -> Plan:
     """Make the plan of recipes. Raises RegistryUnavailable; what is wrong with one recipe is an error of its own."""
     view, now = RegistryView.read(workspace.tracking_uri), datetime.now(UTC)
     read = ReadWorkloads(view, workspace)
-    recipes, errors, names = [], [], set[tuple[str, str]]()
+    recipes, errors, names = [], [], RecipeNames()
     for path in paths:
         try:
             recipe = read_recipe(path)
-            _check_name(recipe, names)
+            names.add(recipe)
             recipes.append(plan_recipe(str(path), recipe, view, now, read.of(recipe)))
         except Exception as error:  # of a workload, which is code of the user's
             errors.append(RecipeError(str(path), error))

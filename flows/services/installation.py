@@ -40,7 +40,7 @@ class Installation:
 
     def __init__(self, home: Path) -> None:
         self.folder = home.resolve() / "services"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # Prefect's database is below, with its blocks
 
     @property
     def site(self) -> Site | None:

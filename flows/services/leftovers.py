@@ -46,7 +46,7 @@ def end_group(leader: int) -> None:
     """Kill what is left of a process group whose leader has ended: a server's child would keep its port."""
     try:
         os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # a group of that number is somebody else's by now
         return
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,7 +30,9 @@ def up_command(
     port_worker: Annotated[int | None, PortOption] = None,
     port_watch: Annotated[int | None, PortOption] = None,
 ) -> None:
-    """Start all services on this machine: MLflow, Prefect, a worker and the watcher, for this user alone.
+    """Start all services on this machine: MLflow, Prefect, a worker and the watcher.
+
+    They listen on this machine alone, where every other user reaches them too: see the threat model.
 
     They go on after the command, and what dies is started again. Running it again changes nothing and shows how they
     are; after a kill or a power cut it starts them again. Everything is below EDGEWRIGHT_HOME.
@@ -42,7 +45,8 @@ def up_command(
     ports = Ports() if known is None else known.ports
     given = {"mlflow": port_mlflow, "prefect": port_prefect, "worker": port_worker, "watch": port_watch}
     recipes = (known.recipes if known else ()) if recipe is None else tuple(map(_absolute, recipe))
-    site = _site(Ports(**{name: port or getattr(ports, name) for name, port in given.items()}), recipes)
+    ports = Ports(**{name: port or getattr(ports, name) for name, port in given.items()})
+    site = _site(ports, recipes, None if known is None else known.target)
     started = installation.start(site)
     with console.status("starting ...") as shown:
         installation.wait_until_ready(site, lambda states: shown.update(_waiting(states)))
@@ -53,6 +57,7 @@ def up_command(
         "compressed. For your own programs and for edgewright's other commands:\n"
         f"  export MLFLOW_TRACKING_URI=http://127.0.0.1:{site.ports.mlflow} "
         f"PREFECT_API_URL=http://127.0.0.1:{site.ports.prefect}/api\n"
+        f"  export EDGEWRIGHT_HOME={quote(str(site.home))} EDGEWRIGHT_TARGET={quote(str(site.target))}\n"
         f"Logs: {installation.folder}. End with edgewright down.",
         soft_wrap=True,
         highlight=False,
@@ -123,12 +128,12 @@ def _absolute(recipe: str) -> str:
     return str(Path(recipe).resolve()) if Path(recipe).exists() else recipe
 
 
-def _site(ports: "Ports", recipes: tuple[str, ...]) -> "Site":
-    """Return the site of this home."""
+def _site(ports: "Ports", recipes: tuple[str, ...], known_target: Path | None) -> "Site":
+    """Return the site of this home; its target stays that of the last time where none is named now."""
     from flows.services.site import Site
 
     home, target = HOME.resolve(), os.environ.get("EDGEWRIGHT_TARGET")
-    return Site.of_home(home, Path(target).resolve() if target else home / "target", ports, recipes)
+    return Site.of_home(home, Path(target).resolve() if target else known_target or home / "target", ports, recipes)
 
 
 def _waiting(states: "dict[str, ServiceState]") -> str:

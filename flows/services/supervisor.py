@@ -95,6 +95,7 @@ class Supervisor:
         finally:
             looking.cancel()
         end_group(process.pid)
+        self.processes.pop(service.name, None)  # its number may be another process's some day
         return code
 
     async def _start(self, service: Service) -> asyncio.subprocess.Process:

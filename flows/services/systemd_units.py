@@ -85,7 +85,7 @@ def _running(service: Service) -> list[str]:
     """Return what the unit runs and how. One that answers counts as started once it does, which others wait for."""
     binaries = Path(sys.executable).parent
     program, *arguments = service.command
-    waits = f"{sys.executable} -P -m flows.services.health {service.health}"
+    waits = f"{sys.executable} -P -m flows.services.health {service.health} $MAINPID"
     return [
         *(["Type=oneshot", "RemainAfterExit=yes"] if service.once else ["Type=simple", f"ExecStartPost={waits}"]),
         "ExecStart=" + " ".join(_quoted(word.replace("$", "$$")) for word in (str(binaries / program), *arguments)),
@@ -116,7 +116,10 @@ def _workloads() -> str:
 def hidden_places(site: Site) -> list[str]:
     """Return what the units need and cannot see, as folders of users are hidden from them."""
     needed = [
+        Path(sys.executable).absolute(),  # a virtual environment, which may link to an interpreter elsewhere
         Path(sys.executable).resolve(),
+        Path(__file__).resolve(),
+        Path(site.prefect_file),
         *map(Path, site.recipes),
         *map(Path, filter(None, _workloads().split(os.pathsep))),
     ]

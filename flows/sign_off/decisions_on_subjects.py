@@ -2,6 +2,7 @@
 
 import re
 
+from flows.visibility import tell_decision
 from quality_gates.errors import SignOffError
 from tasks.delivery import Person, sign_off_version
 from tasks.outcomes import DeviceOutcome
@@ -26,7 +27,9 @@ def decide_on(subject: str, device: str | None, person: Person, *, refuse: bool)
         raise SignOffError(
             f"expected MODEL/VERSION or the id of a run in MLflow, got {subject[:80]!r}; name one of them"
         )
-    return in_words(sign_off_version(workspace, model, version, device or None, person, refuse=refuse, run=run))
+    line = sign_off_version(workspace, model, version, device or None, person, refuse=refuse, run=run)
+    tell_decision(line, workspace)
+    return in_words(line)
 
 
 def in_words(outcome: DeviceOutcome) -> str:

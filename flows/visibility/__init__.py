@@ -4,9 +4,9 @@ In come the advances that the steps tell and the outcome; out go artifacts, and 
 Nothing here changes an outcome: what cannot be shown or sent is a warning.
 """
 
-from flows.visibility.notices import Notice, answered, ended, needs_person
+from flows.visibility.notices import Notice, answered, ended, needs_person, rolled_back
 from flows.visibility.notifications import check_blocks, named_blocks, notify
-from flows.visibility.shown_run import shown
+from flows.visibility.shown_run import shown, tell_decision
 
 __all__ = [
     "Notice",
@@ -16,5 +16,7 @@ __all__ = [
     "named_blocks",
     "needs_person",
     "notify",
+    "rolled_back",
     "shown",
+    "tell_decision",
 ]

@@ -34,6 +34,19 @@ def answered(outcome: Outcome, place: Place) -> Notice:
     return Notice(KINDS.get(outcome.answer, "failed"), subject, without_secrets("\n".join(lines)))
 
 
+def decided(line: DeviceOutcome, place: Place) -> Notice:
+    """Return the notice of what persons decided on a version that waited for them on a device."""
+    subject = f"Edgewright: {line.model} version {line.version} on {line.device}: {line.answer}"
+    said = "" if line.sign_off is None else line.sign_off.sentence
+    lines = (f"{line.device}: {line.in_a_line}", said, f"Report: {place(line)}")
+    return Notice(KINDS.get(line.answer, "failed"), subject, without_secrets("\n".join(filter(None, lines))))
+
+
+def rolled_back(model: str, device: str, told: str) -> Notice:
+    """Return the notice of a rollback, which is told in a sentence or two."""
+    return Notice("published", f"Edgewright: {model} on {device}: rolled back", without_secrets(told))
+
+
 def ended(model: str, version: str, recipe: str, sentence: str) -> Notice:
     """Return the notice of a run that an error ended, which is told in a sentence."""
     subject = f"Edgewright: {model} version {version}: failed"

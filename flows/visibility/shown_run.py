@@ -11,11 +11,11 @@ from prefect.runtime import flow_run
 from flows.environment import EMBEDDED_API
 from flows.visibility.artifact_writer import ArtifactWriter
 from flows.visibility.links import ReportPlaces
-from flows.visibility.notices import answered, ended
+from flows.visibility.notices import answered, decided, ended
 from flows.visibility.notifications import NOTIFY, notify
 from flows.visibility.run_pages import RunPages
 from tasks.errors import one_line
-from tasks.outcomes import Outcome
+from tasks.outcomes import DeviceOutcome, Outcome
 from tasks.progress import told_to
 from tasks.workspace import Workspace
 
@@ -46,6 +46,16 @@ def shown(model: str, version: str, recipe: str, workspace: Workspace) -> Iterat
         finally:
             if writer is not None:
                 writer.close()
+
+
+def tell_decision(line: DeviceOutcome, workspace: Workspace) -> None:
+    """Notify people of what persons decided on a version that waited; of one that waits still there is no news."""
+    if line.waits or not os.environ.get(NOTIFY):
+        return
+    try:
+        notify(decided(line, ReportPlaces.of(workspace.tracking_uri, line.model).in_words))
+    except Exception as error:  # the decision is recorded by now
+        logger.warning("people were not told of this decision: %s", one_line(error))
 
 
 def _is_kept() -> bool:

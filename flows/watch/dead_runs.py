@@ -10,9 +10,9 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, EventResourceFilter
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 
 from flows.watch.process_label import process_of
 
@@ -40,10 +40,17 @@ async def end_dead_runs(client: PrefectClient, now: datetime, listening_since: d
     for run in await client.read_flow_runs(flow_run_filter=at_work):
         why = await _why_dead(client, run, now, listening_since)
         if why is not None:
-            await client.set_flow_run_state(run.id, Crashed(message=why), force=True)
-            logger.warning("run %s of %s crashed: %s", run.id, run.name, why)
+            await client.set_flow_run_state(run.id, _end_of(run, why), force=True)
+            logger.warning("run %s of %s ended: %s", run.id, run.name, why)
             dead.append(run)
     return dead
+
+
+def _end_of(run: FlowRun, why: str) -> State[None]:
+    """Return how a dead run ended: one that somebody has cancelled is not to be tried again as one that crashed."""
+    if run.state is not None and run.state.type is StateType.CANCELLING:
+        return Cancelled(message=run.state.message or why)
+    return Crashed(message=why)
 
 
 async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime, listening_since: datetime) -> str | None:

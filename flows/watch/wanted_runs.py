@@ -23,6 +23,8 @@ Where the process of the first attempt died, the second one follows at once: a r
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 PAGE = 200
 SUPERSEDES = "supersedes it"
+SUPERSEDED = "edgewright:superseded"
+"""Tag of a run that was cancelled for a newer version."""
 AtWork: TypeAlias = frozenset[tuple[str, str, str]]
 Ensured: TypeAlias = Literal["started", "there", "waits", "needs a person"]
 
@@ -40,11 +42,12 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at
     attempts = await _attempts(client, wanted)
     if any(run.state is None or not run.state.is_final() for run in attempts):
         return "there"
-    if len(attempts) > len(BACKOFF_S) or any(_was_cancelled(run) for run in attempts):
+    made = max(map(_number_of, attempts), default=0)
+    if made > len(BACKOFF_S) or any(_was_cancelled(run) for run in attempts):
         return "needs a person"
-    if attempts and now < _next_time(attempts):
+    if attempts and now < _next_time(attempts, made):
         return "waits"
-    number = len(attempts) + 1
+    number = made + 1
     deployment = await client.read_deployment_by_name(DEPLOYMENT)
     await client.create_flow_run_from_deployment(
         deployment.id,
@@ -68,6 +71,7 @@ async def cancel_older(client: PrefectClient, wanted: WantedRun) -> None:
             continue
         begun = run.state is not None and run.state.type is not StateType.SCHEDULED
         message = f"version {wanted.version} {SUPERSEDES}"
+        await client.update_flow_run(run.id, tags=[*run.tags, SUPERSEDED])  # a worker writes a message of its own
         await client.set_flow_run_state(run.id, Cancelling(message=message) if begun else Cancelled(message=message))
         logger.info("model %s version %s: its run is cancelled, as %s", wanted.model, said.get("version"), message)
 
@@ -94,15 +98,20 @@ async def runs_at_work(client: PrefectClient) -> AtWork:
 
 def _was_cancelled(run: FlowRun) -> bool:
     """Tell whether a person cancelled a run: it is not started again by itself. One that was superseded is no such."""
-    cancelled = run.state is not None and run.state.type is StateType.CANCELLED
-    return cancelled and SUPERSEDES not in str(run.state.message if run.state else "")
+    return run.state is not None and run.state.type is StateType.CANCELLED and SUPERSEDED not in run.tags
 
 
-def _next_time(attempts: Sequence[FlowRun]) -> datetime:
-    """Return the time from which the next attempt may be made."""
-    died = len(attempts) == 1 and attempts[0].state is not None and attempts[0].state.is_crashed()
+def _number_of(attempt: FlowRun) -> int:
+    """Return the number of an attempt, which its key ends with: a person may have deleted earlier ones."""
+    number = str(attempt.idempotency_key).rpartition("-")[2]
+    return int(number) if number.isdecimal() else 1
+
+
+def _next_time(attempts: Sequence[FlowRun], made: int) -> datetime:
+    """Return the time from which the next attempt may be made, after so many."""
+    died = made == 1 and attempts[0].state is not None and attempts[0].state.is_crashed()
     ends = [run.end_time or run.expected_start_time or run.created for run in attempts]
-    return max(end for end in ends if end is not None) + timedelta(seconds=0 if died else BACKOFF_S[len(attempts) - 1])
+    return max(end for end in ends if end is not None) + timedelta(seconds=0 if died else BACKOFF_S[made - 1])
 
 
 async def _attempts(client: PrefectClient, wanted: WantedRun) -> list[FlowRun]:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from prefect.client.orchestration import PrefectClient, get_client
 
-from deployments.recipe import Recipe, read_recipe
+from deployments.recipe import Recipe, RecipeNames, read_recipe
 from edge_runtime.errors import EdgewrightError
 from flows.visibility import check_blocks, needs_person, notify
 from flows.watch.dead_runs import end_dead_runs
@@ -73,7 +73,7 @@ class Watcher:
             view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, model)
             now = datetime.now(UTC)
             asked = [(path, recipe) for path, recipe in self._read() if model in (None, recipe.model)]
-            plans = [(recipe, plan_recipe(path, recipe, view, now).wanted) for path, recipe in asked]
+            plans = [(recipe, self._wanted(path, recipe, view, now)) for path, recipe in asked]
             at_work = await runs_at_work(client) if any(wanted for _, wanted in plans) else AtWork()
             return {
                 run: await self._ensure(client, recipe, run, now, at_work) for recipe, wanted in plans for run in wanted
@@ -127,12 +127,26 @@ class Watcher:
 
     def _read(self) -> list[tuple[str, Recipe]]:
         """Read the recipes as they are now. One that cannot be read is told once and keeps no other waiting."""
-        found = []
+        found, names = [], RecipeNames()
         for path in self.recipes:
             try:
-                found.append((str(path), read_recipe(path)))
+                recipe = read_recipe(path)
+                names.add(recipe)
             except EdgewrightError as error:
-                if str(error) not in self._said:
-                    self._said.add(str(error))
-                    logger.error("%s", error)
+                self._tell_once(f"{path}: {error}")
+            else:
+                found.append((str(path), recipe))
         return found
+
+    def _wanted(self, path: str, recipe: Recipe, view: RegistryView, now: datetime) -> tuple[WantedRun, ...]:
+        """Return what a recipe wants; one that cannot be planned is told once and keeps no other waiting."""
+        try:
+            return plan_recipe(path, recipe, view, now).wanted
+        except Exception as error:  # what the registry holds of this model is of no form that is known
+            self._tell_once(f"{path}: expected to plan it, got {one_line(error)}; see edgewright plan --recipe {path}")
+            return ()
+
+    def _tell_once(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            logger.error("%s", sentence)

@@ -77,8 +77,14 @@ class Releases:
         )
 
     def keep(self, holder: str, number: int) -> bool:
-        """Take the number that a candidate was released under before; False where another holder has it here."""
-        return self.destination.claim(self.models.model, self.device, number, holder)
+        """Take the number that a candidate was released under before; False where it cannot be had here any more.
+
+        Another holder has it, or an earlier attempt to write it here was given up.
+        """
+        if not self.destination.claim(self.models.model, self.device, number, holder):
+            return False
+        claims = self.destination.claims(self.models.model, self.device)
+        return all(claim.end != "abandoned" for claim in claims if claim.release == number)
 
     @contextmanager
     def given_up_on_error(self, number: int) -> Iterator[None]:

@@ -125,7 +125,13 @@ def _recovered(workspace: Workspace, models: EdgeModels, device: str) -> tuple[R
     _deployed(models, device)
     releases = releases_of(workspace, _newest_profile(models, device), models)
     releases.recover()
-    return releases, _deployed(models, device)
+    deployed = _deployed(models, device)
+    if deployed.release not in {claim.release for claim in releases.destination.claims(models.model, device)}:
+        raise PublishError(
+            f"{models.model} on {device}: expected the target that {named(deployed.release)} was published to, got "
+            f"{workspace.target}, which never had it; set EDGEWRIGHT_TARGET and EDGEWRIGHT_HOME to those of the worker"
+        )
+    return releases, deployed
 
 
 def _newest_profile(models: EdgeModels, device: str) -> DeviceProfile:
@@ -208,19 +214,11 @@ def _target(releases: Releases, edge: EdgeVersion, folder: Path) -> _Target:
     """Fetch everything that a release was published from; raises before anything is changed."""
     models = releases.models
     runs = Runs(models.tracking_uri, models.model)
-    page = models.page(_origin(models, releases.device, edge))
+    page = models.page(models.origin(releases.device, edge))
     device = recorded_device(runs, page.candidate, releases.device)
     verdict = _verdict(runs, edge, page)
     file, candidate = _file(releases, runs, edge, page.candidate, device, folder)
     return _Target(edge, replace(page, candidate=candidate), device, verdict, _signed(runs, page), file)
-
-
-def _origin(models: EdgeModels, device: str, edge: EdgeVersion) -> EdgeVersion:
-    """Return the release that gates released, whose file a rollback restored: its page tells only of the file."""
-    known = {each.release: each for each in models.releases(device)}
-    while edge.rollback is not None and edge.rollback.restored < edge.release and edge.rollback.restored in known:
-        edge = known[edge.rollback.restored]
-    return edge
 
 
 def _verdict(runs: Runs, edge: EdgeVersion, page: ReleasePage) -> Verdict:

@@ -72,30 +72,34 @@ def signed_before(context: DeviceContext, outcome: DeviceOutcome, verdict: Verdi
     now = context.edge_models.deployed(context.device.name)
     if not outcome.waits or now is None or (now.run_key, now.file_sha256) != (context.key, verdict.file_sha256):
         return outcome
+    signed = context.edge_models.origin(context.device.name, now).release  # where a rollback has restored it
     for _, line in reversed(list(device_answers(context.runs))):
-        if line.device == outcome.device and line.release == now.release and line.sign_off is not None:
+        if line.device == outcome.device and line.release == signed and line.sign_off is not None:
             return outcome.model_copy(update={"sign_off": line.sign_off, "published": True})
     return outcome
 
 
-def settle_sign_offs(workspace: Workspace, model: str) -> None:
-    """Bring every answer of a model that waits up to date; who calls it holds the model's lock.
+def settle_sign_offs(workspace: Workspace, model: str) -> list[DeviceOutcome]:
+    """Bring every answer of a model that waits up to date, and return what was decided by persons or by time.
+
+    Who calls it holds the model's lock.
 
     What enough persons have signed is published, if a kill came before; what was refused or has expired is refused, and
     what was overtaken is marked to be judged again. One that cannot be settled never keeps others waiting.
     """
-    runs = Runs(workspace.tracking_uri, model)
+    runs, decided = Runs(workspace.tracking_uri, model), list[DeviceOutcome]()
     for recorded, line in _waiting(runs):
         try:
             newest = Answers(runs).newest_run(line.version, line.device)
             if newest != recorded.run:
                 record_line(runs, line.overtaken(f"It was judged again while it waited, in run {newest}."))
-            else:
-                _settle(RecordedCandidate.of(workspace, line))
+            elif not (after := _settle(RecordedCandidate.of(workspace, line))).waits:
+                decided.append(after)
         except EdgewrightError as error:
             logger.warning("%s: version %s waits for sign-off: %s", line.device, line.version, error)
             if not says_nothing(error):
                 _give_up(workspace, line, str(error))
+    return decided
 
 
 def standing_of(workspace: Workspace, line: DeviceOutcome, recipe: Recipe) -> Standing:

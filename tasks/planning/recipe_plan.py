@@ -1,7 +1,7 @@
 """The plan of one recipe: what it wants of the versions of its model, read off a view of the registry."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -150,14 +150,14 @@ class _RecipePlanner:
     def _of_answered(self, version: str) -> RecipePlan:
         """Plan a version that has answers: on each device, for what has changed since; as a whole, for its age."""
         known = self._answered(version)
-        if self._was_taken_back(version):
+        follows_alias = isinstance(self.recipe.follow, FollowedAlias)  # which is a person's word
+        if not follows_alias and self._was_taken_back(version):
             return self._waits(f"version {version} was taken back from; register a newer one, or ask for it by hand")
         told = [(device.name, *self._on_device(version, device, known)) for device in self.recipe.devices]
         asked = tuple(DeviceReason(name, why) for name, is_asked, why in told if is_asked)
         stands = tuple(DeviceReason(name, why) for name, is_asked, why in told if not is_asked)
         if asked:
-            back = isinstance(self.recipe.follow, FollowedAlias)
-            wanted = self._wanted(version, asked, self._mark(version), back=back)
+            wanted = self._wanted(version, asked, self._mark(version, known, asked), back=follows_alias)
             return RecipePlan(self.path, self.recipe, (wanted,), stands)
         tried = self._attempts(known)
         if tried >= MOST_ATTEMPTS:
@@ -166,18 +166,21 @@ class _RecipePlanner:
 
     def _of_age(self, version: str, known: Answered | None, stands: tuple[DeviceReason, ...]) -> RecipePlan:
         allowed = self.recipe.again_after_days
-        days = 0.0 if known is None else (self.now.timestamp() - known.ended / 1000) / DAY_S
-        if known is None or allowed is None or days <= allowed:
+        if known is None or allowed is None or not known.is_decided:
+            return RecipePlan(self.path, self.recipe, (), stands)
+        days = (self.now.timestamp() - known.decided / 1000) / DAY_S
+        if days <= allowed:
             return RecipePlan(self.path, self.recipe, (), stands)
         why = f"the answer to version {version} is {days:.0f} days old"
         waiting = {name for name, each in known.devices.items() if each.answer == WAITING}
         free = tuple(
-            each for each in self._everywhere(why)
-            if version not in self._held_on(each.device) and each.device not in waiting
+            DeviceReason(device.name, why) for device in self.recipe.devices
+            if not self._not_for(version, device) and device.name not in waiting
         )  # fmt: skip
         if not free:
             return RecipePlan(self.path, self.recipe, (), stands)
-        wanted = self._wanted(version, free, f"after {known.ended}", again=True)
+        back = isinstance(self.recipe.follow, FollowedAlias)
+        wanted = self._wanted(version, free, f"after {known.decided}", again=True, back=back)
         return RecipePlan(self.path, self.recipe, (wanted,))
 
     def _on_device(self, version: str, device: DeviceProfile, known: Answered | None) -> tuple[bool, str]:
@@ -254,13 +257,17 @@ class _RecipePlanner:
             return "waits for sign-off"
         return f"published as release {own.release}" if own.release is not None else own.answer
 
-    def _mark(self, version: str) -> str:
-        """Return what tells this change from earlier ones; a change to and fro is one of its own each time."""
-        known = self._answered(version)
+    def _mark(self, version: str, known: Answered | None, asked: tuple[DeviceReason, ...]) -> str:
+        """Return what tells this change from earlier ones; a change to and fro is one of its own each time.
+
+        A change that is seen without depths has one mark for the watcher and the schedule, whoever sees it first.
+        """
         ended = 0 if known is None else known.decided
-        if self.depths is not None:
-            return f"{self.depths.answer_key(version)} after {ended}"
-        return f"recipe {self.recipe.digest} after {ended}"
+        shallow, names = replace(self, depths=None), {each.device for each in asked}
+        devices = [device for device in self.recipe.devices if device.name in names]
+        if self.depths is None or any(shallow._on_device(version, device, known)[0] for device in devices):
+            return f"recipe {self.recipe.digest} after {ended}"
+        return f"{self.depths.answer_key(version)} after {ended}"
 
     def _was_taken_back(self, version: str) -> bool:
         """Tell whether a person went back from a version on a device; after a rollback, holds say what it may have."""

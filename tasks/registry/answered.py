@@ -78,12 +78,17 @@ def _read(text: str) -> Answered | None:
         return None
     words = (read.model, read.version, read.recipe, read.run, read.answer, read.key)
     numbers = (read.ended, read.attempts, read.decided)
-    return read if all(isinstance(word, str) for word in words) and all(type(n) is int for n in numbers) else None
+    return read if all(isinstance(word, str) for word in words) and all(map(_is_number, numbers)) else None
 
 
 def _device(told: Mapping[str, Any]) -> AnsweredDevice:
     read = AnsweredDevice(**told)
     numbers = (read.release, read.against, read.until)
-    if not isinstance(read.parts, Mapping) or not all(each is None or type(each) is int for each in numbers):
+    if not isinstance(read.parts, Mapping) or not all(each is None or _is_number(each) for each in numbers):
         raise ValueError("expected parts by name, and whole numbers")
     return read
+
+
+def _is_number(value: object) -> bool:
+    """Tell a time, a count or a release from what somebody wrote into the tag by hand."""
+    return type(value) is int and 0 <= value < 2**53

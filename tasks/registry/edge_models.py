@@ -113,6 +113,13 @@ class EdgeModels:
                 continue
         return found
 
+    def origin(self, device: str, edge: EdgeVersion) -> EdgeVersion:
+        """Return the release that gates released, whose file a rollback restored: its page tells only of the file."""
+        known = {each.release: each for each in self.releases(device)}
+        while edge.rollback is not None and edge.rollback.restored < edge.release and edge.rollback.restored in known:
+            edge = known[edge.rollback.restored]
+        return edge
+
     def page(self, edge: EdgeVersion) -> ReleasePage:
         """Return the candidate that a release was made of, and what its page says of its file and its verdict."""
         found = self.client.get_model_version(edge.name, edge.version)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import TypeGuard
 
 from mlflow.entities.model_registry import ModelVersion
 
@@ -27,6 +28,7 @@ ANCHOR_TAGS = "edgewright.anchor_"
 HOLD = "edgewright.hold."
 """Beginning of the name of a hold's tag; the upstream version follows."""
 HOLD_LIFTED = "edgewright.hold_lifted"
+MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Rollback:
     def of(cls, tags: Mapping[str, str]) -> "Rollback | None":
         """Read the tags of a registered version; None for one that is no rollback."""
         said = [tags.get(f"edgewright.{name}", "") for name in _ROLLBACK_KEYS]
-        if not (said[0].isdecimal() and said[1].isdecimal()):
+        if not (is_number(said[0]) and is_number(said[1])):
             return None
         return cls(int(said[0]), int(said[1]), *said[2:])
 
@@ -162,7 +164,7 @@ class Hold:
 def recorded_holds(tags: Mapping[str, str]) -> tuple[Hold, ...]:
     """Return the holds among the tags of a registered edge model, the newest version first."""
     named = {key.removeprefix(HOLD): text for key, text in tags.items() if key.startswith(HOLD)}
-    versions = sorted(filter(str.isdecimal, named), key=int, reverse=True)
+    versions = sorted(filter(is_number, named), key=int, reverse=True)
     return tuple(Hold.of(version, named[version]) for version in versions)
 
 
@@ -244,4 +246,9 @@ def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 def _release_of(text: str | None) -> int:
     """Read a release number; 0 for a version that was registered before releases had numbers."""
-    return int(text) if text is not None and text.isdecimal() else 0
+    return int(text) if is_number(text) else 0
+
+
+def is_number(text: str | None) -> TypeGuard[str]:
+    """Tell the number of a version or a release from what somebody wrote into a tag by hand."""
+    return text is not None and len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal()

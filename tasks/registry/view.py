@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from tasks.registry.answered import Answered, answered_by
 from tasks.registry.client import all_pages, client_for, is_made, unavailable
 from tasks.registry.edge_models import DEPLOYED, edge_name
-from tasks.registry.edge_versions import APPROVED_UNTIL, RELEASE, Rollback, recorded_holds, standing_holds
+from tasks.registry.edge_versions import APPROVED_UNTIL, RELEASE, Rollback, is_number, recorded_holds, standing_holds
 from tasks.registry.runs import ANSWER, KEY, MODEL, STAGE, UNDECIDED, VERSION
 from tasks.registry.upstream import identity_of
 
@@ -155,7 +155,7 @@ def _deployed(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion
     return {
         name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION], own.get(APPROVED_UNTIL), Rollback.of(own))
         for name, own in found
-        if own.get(RELEASE, "").isdecimal() and own.get(SOURCE_VERSION, "").isdecimal()
+        if is_number(own.get(RELEASE)) and is_number(own.get(SOURCE_VERSION))
     }
 
 

@@ -27,7 +27,7 @@ RECIPE = str(Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml")
 POINTS = {
     "parent export": ("tasks.compression.float_models", "export_onnx"),
     "fine-tuning": ("tasks.compression.distillation_targets", "fine_tune"),
-    "quantization": ("deployments.rungs", "quantize_after_training"),
+    "quantization": ("model_compression.quantization", "quantize_after_training"),
     "measurement": ("tasks.measurement.device_measurement", "measure"),
     "look": ("tasks.selection.ladder", "_evidence"),
     "bundle": ("tasks.delivery.destinations", "write_bundle"),

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Failed, Pending, Running
+from prefect.states import Cancelling, Completed, Failed, Pending, Running
 
 from flows.watch.dead_runs import SILENT_S, STARTING_S, end_dead_runs, last_heartbeat
 from flows.watch.process_label import LABEL, TIMES, process_of, say_who_works
@@ -41,7 +41,8 @@ def nothing() -> None:
 
 
 async def _begun(process: Process | None, state: str) -> UUID:
-    states: dict[str, State[object]] = {"running": Running(), "pending": Pending(), "completed": Completed()}
+    states: dict[str, State[object]] = {"running": Running(), "pending": Pending(), "completed": Completed(),
+                                             "cancelling": Cancelling(message="version 2 supersedes it")}  # fmt: skip
     async with get_client() as client:
         run = await client.create_flow_run(nothing, tags=["edgewright"])
         await client.set_flow_run_state(run.id, states[state], force=True)
@@ -135,6 +136,12 @@ def test_a_run_whose_process_lives_is_left_alone_however_long_it_says_nothing() 
     run = begun(Process.this())
     assert run not in dead(LATE)
     assert asyncio.run(_state_of(run)).startswith("Running")
+
+
+def test_a_run_that_died_while_it_was_cancelled_is_cancelled_and_not_tried_again(ended: Process) -> None:
+    run = begun(ended, "cancelling")
+    assert run in dead()
+    assert asyncio.run(_state_of(run)) == "Cancelled: version 2 supersedes it"
 
 
 def test_a_run_that_ended_is_left_alone(ended: Process) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
 from flows.watch import wanted_runs
-from flows.watch.wanted_runs import BACKOFF_S, Ensured, ensure_run, tag_of
+from flows.watch.wanted_runs import BACKOFF_S, Ensured, cancel_older, ensure_run, tag_of
 from tasks.planning import WantedRun
 from tests.end_to_end.prefect_api import PrefectApi
 
@@ -78,6 +79,26 @@ def end(run: dict[str, object], state: State[object]) -> None:
     asyncio.run(opened())
 
 
+def supersede(newer: WantedRun) -> None:
+    """Cancel the runs of versions older than this one."""
+
+    async def cancel() -> None:
+        async with get_client() as client:
+            await cancel_older(client, newer)
+
+    asyncio.run(cancel())
+
+
+def delete(run: dict[str, object]) -> None:
+    """Delete a run, as a person does in the UI."""
+
+    async def gone() -> None:
+        async with get_client() as client:
+            await client.delete_flow_run(UUID(str(run["id"])))
+
+    asyncio.run(gone())
+
+
 def test_a_wanted_run_is_started_once_however_often_it_is_asked_for(server: str, wanted: WantedRun) -> None:
     ensure(wanted, times=8)
     assert ensure(wanted) == ["there"]
@@ -104,7 +125,7 @@ def test_another_change_of_the_same_version_is_another_run(server: str, wanted: 
 
 @pytest.mark.parametrize(
     "state",
-    [Failed(), Cancelled(message="version 2 supersedes it"), Completed()],
+    [Failed(), Completed()],
     ids=lambda state: state.name,
 )
 def test_one_that_ended_without_an_answer_is_tried_again_after_a_while(
@@ -116,6 +137,34 @@ def test_one_that_ended_without_an_answer_is_tried_again_after_a_while(
     ended = datetime.now(UTC)
     assert ensure(wanted, now=ended) == ["waits"]
     ensure(wanted, times=4, now=ended + timedelta(seconds=BACKOFF_S[0] + 1))
+    assert len(runs_of(server, wanted)) == 2
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_one_that_was_superseded_is_tried_again_where_it_is_wanted_again(
+    server: str, wanted: WantedRun, begun: bool
+) -> None:
+    ensure(wanted)
+    (run,) = runs_of(server, wanted)
+    if begun:
+        end(run, Running())
+    supersede(replace(wanted, version="2"))
+    (run,) = runs_of(server, wanted)
+    assert run["state_type"] == ("CANCELLING" if begun else "CANCELLED")
+    if begun:
+        end(run, Cancelled(message="Flow run was cancelled successfully."))  # the words of Prefect's own worker
+    assert ensure(wanted) == ["started"]
+    assert len(runs_of(server, wanted)) == 2
+
+
+def test_attempts_that_a_person_deleted_count_still(server: str, wanted: WantedRun) -> None:
+    for _ in range(2):
+        assert ensure(wanted) == ["started"]
+        for run in runs_of(server, wanted):
+            end(run, Failed())
+    first = min(runs_of(server, wanted), key=lambda run: str(run["created"]))
+    delete(first)
+    assert ensure(wanted) == ["started"]
     assert len(runs_of(server, wanted)) == 2
 
 

@@ -101,6 +101,15 @@ def test_a_person_lifts_a_hold_and_the_schedule_publishes_the_newest_again(two: 
     assert flows.reconcile.reconcile([recipe], two) == []
 
 
+def test_a_target_that_never_had_the_release_is_refused(
+    two: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEWRIGHT_TARGET", str(tmp_path / "elsewhere"))
+    code, said = roll_back()
+    assert code and "which never had it; set EDGEWRIGHT_TARGET" in " ".join(said.split())
+    assert deployed(two) == ("2", 2) and not EdgeModels(two.tracking_uri, "tiny").holds("field")
+
+
 def test_other_devices_of_the_recipe_are_served(two: Workspace, variant: Variant) -> None:
     assert roll_back()[0] == 0
     variant("yard")

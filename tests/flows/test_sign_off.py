@@ -18,7 +18,7 @@ from edge_runtime.bundle import Manifest, read_bundle
 from quality_gates.errors import ApprovalError, SignOffError
 from quality_gates.report import ReportContent
 from quality_gates.signatures import written_key
-from tasks.delivery import Person, approve_version, roll_back, sign_off_version, sign_offs
+from tasks.delivery import Person, approve_version, lift_hold, roll_back, sign_off_version, sign_offs
 from tasks.errors import RegistryError
 from tasks.outcomes import DeviceOutcome, Outcome, history
 from tasks.registry import EdgeModels, Runs
@@ -313,6 +313,22 @@ def test_a_rollback_to_a_signed_release_says_who_signed_it(world: Workspace, var
     assert "signed_off_by" not in waiting.manifest(2).lineage
     edge = roll_back(world, "tiny", waiting.name, to=None, by="Ada", reason="It fails at night.")
     assert (edge.release, edge.rollback and edge.rollback.restored) == (3, 1)
+    assert waiting.manifest(3).lineage["signed_off_by"] == "Ada Lovelace (claimed)"
+
+
+def test_a_bundle_that_was_lost_after_a_rollback_to_a_signed_release_needs_no_new_signature(
+    world: Workspace, variant: Variant
+) -> None:
+    waiting = Waiting(world, variant, "lost-later", {**TWO, "sign_off": 1})
+    waiting.sign()
+    waiting.publish_another()
+    roll_back(world, "tiny", waiting.name, to=None, by="Ada", reason="It fails at night.")
+    lift_hold(world, "tiny", waiting.name, version=None, by="Ada", reason="It was the other recipe.")
+    for bundle in list((world.target / "tiny" / waiting.name).iterdir()):
+        if read_bundle(bundle).manifest.lineage["release"] == "3":
+            bundle.rename(world.home / "lost-later-bundle")
+    outcome = waiting.compress()
+    assert (outcome.answer, waiting.deployed()) == ("published", 3)
     assert waiting.manifest(3).lineage["signed_off_by"] == "Ada Lovelace (claimed)"
 
 

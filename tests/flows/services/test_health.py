@@ -1,5 +1,7 @@
 import http.server
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -41,5 +43,9 @@ def test_a_server_that_is_not_there_or_speaks_no_http_is_not_healthy(monkeypatch
 
 def test_whoever_waits_learns_whether_it_came(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(f"{address}/health") == 0
-    assert main(f"{address}/other", 0.1) == 1
+    assert main(f"{address}/other", seconds=0.1) == 1
     assert "expected an answer within 0.1 s" in capsys.readouterr().err
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    assert main(f"{address}/other", ended.pid) == 1
+    assert "got its end" in capsys.readouterr().err

@@ -53,6 +53,8 @@ def test_units_find_workloads_where_they_are_found_now(tmp_path: Path, monkeypat
     assert f'"PYTHONPATH={tmp_path / "mine"}:/srv/others"' in worker
     monkeypatch.setenv("PYTHONPATH", "/home/ada/defects")
     assert "/home/ada/defects" in hidden_places(SITE)
+    monkeypatch.setattr("sys.executable", "/home/ada/edgewright/.venv/bin/python")  # a link to /usr/bin/python3
+    assert "/home/ada/edgewright/.venv/bin/python" in hidden_places(SITE)
 
 
 @every_service
@@ -60,7 +62,7 @@ def test_a_unit_waits_for_what_the_table_says(folder: Path, service: Service) ->
     (after,) = lines(folder, service.name, "After")
     assert set(after.split()) == {"network.target", *(f"edgewright-{other}.service" for other in service.after)}
     waits = lines(folder, service.name, "ExecStartPost")
-    assert [line.split()[-1] for line in waits] == ([] if service.once else [service.health])
+    assert [line.split()[-2:] for line in waits] == ([] if service.once else [[service.health, "$MAINPID"]])
 
 
 @every_service

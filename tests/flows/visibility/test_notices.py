@@ -2,7 +2,8 @@
 
 import pytest
 
-from flows.visibility import answered, ended, needs_person
+from flows.visibility import answered, ended, needs_person, rolled_back
+from flows.visibility.notices import decided
 from tasks.outcomes import DeviceFailure, DeviceOutcome
 from tests.flows.visibility.outcomes import line, outcome
 
@@ -50,6 +51,19 @@ def test_a_run_that_an_error_ended_is_told_without_secrets() -> None:
     notice = ended("digits", "3", "digits", "MLflow at https://me:geheim@host: expected an answer, got none")
     assert (notice.kind, notice.subject) == ("failed", "Edgewright: digits version 3: failed")
     assert "geheim" not in notice.body and "expected an answer" in notice.body
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_what_persons_decided_is_told(published: bool) -> None:
+    notice = decided(line("camera", published=published), place)
+    word = "published" if published else "refused"
+    assert (notice.kind, notice.subject) == (word, f"Edgewright: digits version 3 on camera: {word}")
+    assert notice.body.splitlines()[-1] == "Report: https://mlflow.example/run-camera"
+
+
+def test_a_rollback_is_told() -> None:
+    notice = rolled_back("digits", "camera", "camera: release 3 of version 1 is deployed.")
+    assert (notice.kind, notice.subject) == ("published", "Edgewright: digits on camera: rolled back")
 
 
 def test_what_a_person_is_needed_for_is_in_the_notice() -> None:

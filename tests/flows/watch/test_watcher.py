@@ -1,6 +1,7 @@
 """Events that come together share a look, and a look that failed is not remembered."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from flows.watch.watcher import Watcher
 from tasks.errors import RegistryUnavailable
 from tasks.planning import WantedRun
 
+TINY = Path("tests/end_to_end/tiny/recipes/tiny.yaml")
 TOLD = RegistryEvent("model_version.created", "tiny", "1")
 NOBODY = "http://127.0.0.1:9"
 
@@ -27,7 +29,7 @@ class CountingWatcher(Watcher):
 
 
 def watcher_of(tracking_uri: str) -> CountingWatcher:
-    return CountingWatcher([Path("tests/end_to_end/tiny/recipes/tiny.yaml")], tracking_uri)
+    return CountingWatcher([TINY], tracking_uri)
 
 
 def told(watcher: Watcher, times: int) -> list[str | BaseException]:
@@ -46,6 +48,18 @@ def test_events_that_come_together_share_a_look(tmp_path: Path) -> None:
     assert watcher.looks <= 2
     assert told(watcher, 1) == ["0 runs started"]
     assert watcher.looks >= 2
+
+
+def test_a_second_recipe_of_one_name_is_told_once_and_starts_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    twin = tmp_path / "tiny.yaml"
+    twin.write_text(TINY.read_text())
+    shutil.copytree(TINY.parent.parent / "devices", tmp_path.parent / "devices", dirs_exist_ok=True)
+    watcher = Watcher([TINY, twin], f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for _ in range(2):
+        assert [path for path, _ in watcher._read()] == [str(TINY)]
+    assert [f"{twin}: key `name`: expected a name that no other recipe" in text for text in caplog.messages] == [True]
 
 
 def test_a_look_that_failed_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -441,3 +441,16 @@ def test_another_target_gets_the_bundle_of_the_same_release(counter: Counter, tm
     second = Counter(replace(counter.job, workspace=workspace), counter.file)
     assert second.publish() == edge
     assert second.versions() == ["2"]
+
+
+def test_another_target_that_was_full_at_first_gets_the_bundle_under_a_new_number(
+    counter: Counter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = counter.publish()
+    workspace = counter.job.workspace.model_copy(update={"target": tmp_path / "full"})
+    second = Counter(replace(counter.job, workspace=workspace), counter.file)
+    with monkeypatch.context() as broken:
+        broken.setattr("edge_runtime.bundle.writer._install", full_disk)
+        with pytest.raises((SystemFailure, OSError), match="No space left"):
+            second.publish()
+    assert second.publish().release == edge.release + 1

@@ -155,6 +155,24 @@ def test_what_a_person_went_back_from_is_left_to_persons(recipe: Recipe) -> None
     assert asked(changed, view(recipe, *known, deployed=(8, "1"), released={"1"})) == ["3"]  # it was refused, not left
 
 
+def test_what_an_alias_names_is_never_left_to_persons(recipe: Recipe) -> None:
+    changed = recipe.model_copy(update={"critical_weight": 3.0})
+    follows = Recipe.model_validate({**dict(changed), "follow": {"alias": "champion"}})
+    seen = view(recipe, answered(recipe, "2", "refused"), aliases={"champion": "2"}, deployed=(8, "1"), released="12")
+    (wanted,) = planned(follows, seen).wanted
+    assert (wanted.version, wanted.back) == ("2", True)
+
+
+def test_watcher_and_schedule_want_the_same_run_of_a_change_that_both_see(recipe: Recipe) -> None:
+    changed = recipe.model_copy(update={"critical_weight": 3.0})
+    seen = view(recipe, answered(recipe, "3", "refused"))
+    (watched,), (scheduled,) = (
+        planned(changed, seen).wanted,
+        planned(changed, seen, Known(today(changed, "new", "new"))).wanted,
+    )
+    assert watched.key == scheduled.key
+
+
 BACK: dict[str, Any] = {
     "deployed": (8, "1"),
     "rollback": Rollback(RELEASE, 1, "Ada", "today", "it fails"),
@@ -196,6 +214,20 @@ def test_an_alias_that_names_a_held_version_starts_nothing(recipe: Recipe) -> No
     known = answered(recipe, "3", "published")
     assert asked(recipe, view(recipe, known, aliases={"champion": "3"}, held="3", **BACK)) == []
     assert asked(recipe, view(recipe, known, aliases={"champion": "3"}, **BACK)) == ["3"]
+
+
+def test_an_attempt_at_an_old_answer_that_decided_nothing_is_made_again(recipe: Recipe) -> None:
+    recipe = recipe.model_copy(update={"again_after_days": 30.0})
+    known = answered(recipe, "3", "refused", 31)
+    tried = replace(known, answer="undecided", ended=int(1000 * NOW.timestamp()), attempts=1)
+    (first,), (second,) = (planned(recipe, view(recipe, each)).wanted for each in (known, tried))
+    assert first.key == second.key
+
+
+def test_an_old_answer_is_not_asked_for_where_a_newer_version_is_deployed(recipe: Recipe) -> None:
+    recipe = recipe.model_copy(update={"again_after_days": 30.0})
+    known = answered(recipe, "1", "refused", 31)
+    assert not planned(recipe, view(recipe, known, versions="1", deployed=(8, "2"))).wanted
 
 
 @pytest.mark.parametrize(("days", "expected"), [(29.0, []), (31.0, ["3"])])

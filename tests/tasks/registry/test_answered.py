@@ -40,6 +40,8 @@ CONTENT = json.loads(RECORD.tag[1])
         "null",
         "{}",
         json.dumps(CONTENT | {"ended": "soon"}),
+        json.dumps(CONTENT | {"ended": 10**400}),
+        json.dumps(CONTENT | {"decided": -1}),
         json.dumps(CONTENT | {"attempts": True}),
         json.dumps(CONTENT | {"answer": None}),
         json.dumps(CONTENT | {"devices": [1]}),
