@@ -1,6 +1,6 @@
 """Rungs of the ladder: ways to make a file of a float model, each with its keys, its maker and what it costs.
 
-A new rung is a class here and an entry in `Rung`; mypy refuses an entry that lacks a title or a maker.
+A new rung is a class here and an entry in `Rung`; mypy refuses an entry that lacks a title or a way to make its file.
 """
 
 import logging
@@ -263,7 +263,7 @@ class QuantizationAware(RungKind):
 
 
 RUNGS: tuple[type[RungKind], ...] = (AsItIs, Half, PostTraining, Dynamic, WeightOnly, Mixed, QuantizationAware)
-"""Every rung; an entry that lacks a title or a maker is an error of mypy's."""
+"""Every rung; an entry that lacks a title or a way to make its file is an error of mypy's."""
 
 Rung = Annotated[
     AsItIs | Half | PostTraining | Dynamic | WeightOnly | Mixed | QuantizationAware, Field(discriminator="kind")

@@ -22,7 +22,6 @@ Where the process of the first attempt died, the second one follows at once: a r
 """
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 PAGE = 200
-SUPERSEDES = "supersedes it"
 SUPERSEDED = "edgewright:superseded"
 """Tag of a run that was cancelled for a newer version."""
 AtWork: TypeAlias = frozenset[tuple[str, str, str]]
@@ -70,7 +69,7 @@ async def cancel_older(client: PrefectClient, wanted: WantedRun) -> None:
         if said.get("recipe") != wanted.recipe or int(said.get("version", 0)) >= int(wanted.version):
             continue
         begun = run.state is not None and run.state.type is not StateType.SCHEDULED
-        message = f"version {wanted.version} {SUPERSEDES}"
+        message = f"version {wanted.version} supersedes it"
         await client.update_flow_run(run.id, tags=[*run.tags, SUPERSEDED])  # a worker writes a message of its own
         await client.set_flow_run_state(run.id, Cancelling(message=message) if begun else Cancelled(message=message))
         logger.info("model %s version %s: its run is cancelled, as %s", wanted.model, said.get("version"), message)

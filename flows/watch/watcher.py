@@ -30,7 +30,7 @@ Step: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Watcher:
-    """The recipes that are watched, and what was said about each run that needs a person."""
+    """The recipes that are watched, and the sentences that were told about them and their runs."""
 
     def __init__(self, recipes: Sequence[Path], tracking_uri: str, look_s: float = LOOK_S) -> None:
         self.recipes = tuple(recipes)
@@ -91,15 +91,14 @@ class Watcher:
         if recipe.newer == "supersede":
             await cancel_older(client, wanted)
         state = await ensure_run(client, wanted, now, at_work)
-        if state == "needs a person" and wanted.key not in self._said:
-            self._said.add(wanted.key)
+        if state == "needs a person":
             what = (
                 f"model {wanted.model} version {wanted.version}: expected an answer, got none in any attempt, and a "
                 f"person is needed: see the runs tagged {tag_of(wanted)} for the causes, then ask with edgewright "
                 f"compress {wanted.model} {wanted.version} --recipe {wanted.recipe}"
             )
-            logger.error("%s", what)
-            await asyncio.to_thread(notify, needs_person(wanted.model, wanted.version, what))
+            if self._tell_once(what):
+                await asyncio.to_thread(notify, needs_person(wanted.model, wanted.version, what))
         return state
 
     async def _look_at_all(self) -> None:
@@ -146,7 +145,10 @@ class Watcher:
             self._tell_once(f"{path}: expected to plan it, got {one_line(error)}; see edgewright plan --recipe {path}")
             return ()
 
-    def _tell_once(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
-            logger.error("%s", sentence)
+    def _tell_once(self, sentence: str) -> bool:
+        """Tell a sentence, unless it was told before; return whether it is news."""
+        if sentence in self._said:
+            return False
+        self._said.add(sentence)
+        logger.error("%s", sentence)
+        return True

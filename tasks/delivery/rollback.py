@@ -29,7 +29,7 @@ from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, 
 from tasks.measurement import session_settings
 from tasks.outcomes import read_report
 from tasks.registry import Candidate, EdgeModels, EdgeVersion, Hold, ReleasePage, Rollback, Runs, Upstream
-from tasks.reporting import LONGEST_DESCRIPTION, VERDICT
+from tasks.reporting import LONGEST_DESCRIPTION, SIGN_OFF, VERDICT
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
@@ -245,7 +245,7 @@ def _verdict(runs: Runs, edge: EdgeVersion, page: ReleasePage) -> Verdict:
 
 def _signed(runs: Runs, page: ReleasePage) -> SignOffs | None:
     """Return the sign-offs that a release was published with; None where there were none, or nobody can read them."""
-    if "edgewright.sign_off" not in page.tags:
+    if SIGN_OFF not in page.tags:
         return None
     try:
         return read_report(runs, page.candidate.run).sign_off

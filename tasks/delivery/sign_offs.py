@@ -82,10 +82,9 @@ def signed_before(context: DeviceContext, outcome: DeviceOutcome, verdict: Verdi
 def settle_sign_offs(workspace: Workspace, model: str) -> list[DeviceOutcome]:
     """Bring every answer of a model that waits up to date, and return what was decided by persons or by time.
 
-    Who calls it holds the model's lock.
-
-    What enough persons have signed is published, if a kill came before; what was refused or has expired is refused, and
-    what was overtaken is marked to be judged again. One that cannot be settled never keeps others waiting.
+    Who calls it holds the model's lock. What enough persons have signed is published, if a kill came before; what was
+    refused or has expired is refused, and what was overtaken is marked to be judged again. One that cannot be settled
+    never keeps others waiting.
     """
     runs, decided = Runs(workspace.tracking_uri, model), list[DeviceOutcome]()
     for recorded, line in _waiting(runs):

@@ -150,14 +150,13 @@ class _RecipePlanner:
     def _of_answered(self, version: str) -> RecipePlan:
         """Plan a version that has answers: on each device, for what has changed since; as a whole, for its age."""
         known = self._answered(version)
-        follows_alias = isinstance(self.recipe.follow, FollowedAlias)  # which is a person's word
-        if not follows_alias and self._was_taken_back(version):
+        if not self._follows_alias and self._was_taken_back(version):
             return self._waits(f"version {version} was taken back from; register a newer one, or ask for it by hand")
         told = [(device.name, *self._on_device(version, device, known)) for device in self.recipe.devices]
         asked = tuple(DeviceReason(name, why) for name, is_asked, why in told if is_asked)
         stands = tuple(DeviceReason(name, why) for name, is_asked, why in told if not is_asked)
         if asked:
-            wanted = self._wanted(version, asked, self._mark(version, known, asked), back=follows_alias)
+            wanted = self._wanted(version, asked, self._mark(version, known, asked), back=self._follows_alias)
             return RecipePlan(self.path, self.recipe, (wanted,), stands)
         tried = self._attempts(known)
         if tried >= MOST_ATTEMPTS:
@@ -179,8 +178,7 @@ class _RecipePlanner:
         )  # fmt: skip
         if not free:
             return RecipePlan(self.path, self.recipe, (), stands)
-        back = isinstance(self.recipe.follow, FollowedAlias)
-        wanted = self._wanted(version, free, f"after {known.decided}", again=True, back=back)
+        wanted = self._wanted(version, free, f"after {known.decided}", again=True, back=self._follows_alias)
         return RecipePlan(self.path, self.recipe, (wanted,))
 
     def _on_device(self, version: str, device: DeviceProfile, known: Answered | None) -> tuple[bool, str]:
@@ -210,7 +208,7 @@ class _RecipePlanner:
         """Return why a device may not have a version today, whatever came of it; empty where it may."""
         if self._is_held(version, device):
             return f"version {version} is held back"
-        if self._is_older(version, self._deployed(device.name)) and not isinstance(self.recipe.follow, FollowedAlias):
+        if self._is_older(version, self._deployed(device.name)) and not self._follows_alias:
             return f"a newer version than {version} is deployed"
         return ""
 
@@ -299,6 +297,11 @@ class _RecipePlanner:
             f"version {version}: expected an answer, got none in {attempts} attempts; see its runs for the causes, and "
             f"ask again with edgewright compress {model} {version} --recipe {self.path}"
         )
+
+    @property
+    def _follows_alias(self) -> bool:
+        """True where an alias says which version is wanted: a person's word, which no rule for newer ones overrides."""
+        return isinstance(self.recipe.follow, FollowedAlias)
 
     def _deployed(self, device: str) -> DeployedRelease | None:
         return self.view.deployed_on(self.recipe.model, device)

@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tasks.errors import RegistryError, one_line
+from tasks.registry.edge_versions import is_number
 from tasks.registry.runs import (
     ANSWER,
     DEVICE,
@@ -84,7 +85,7 @@ class Answers:
     def attempts(self, run: str, answer_key: str) -> int:
         """Return how many runs under a key ended undecided since the last answer."""
         key, _, count = self.runs.tags(run).get(ATTEMPTS, "").rpartition(" ")
-        return int(count) if key == answer_key and count.isdigit() else 0
+        return int(count) if key == answer_key and is_number(count) else 0
 
     def error(self, version: str, run_key: str, answer_key: str) -> RecordedError | None:
         """Return the error that a version was answered with under exactly these keys, if it was one."""

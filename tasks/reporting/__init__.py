@@ -24,6 +24,7 @@ from tasks.reporting.planned_gates import DevicePlan, earlier_verdicts, plan_gat
 from tasks.reporting.recording import (
     LONGEST_DESCRIPTION,
     RECIPE,
+    SIGN_OFF,
     VERDICT,
     decision_tags,
     description,
@@ -46,6 +47,7 @@ __all__ = [
     "LONGEST_DESCRIPTION",
     "RECIPE",
     "REPORT",
+    "SIGN_OFF",
     "VERDICT",
     "DeviceFailure",
     "DeviceOutcome",
