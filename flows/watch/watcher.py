@@ -18,10 +18,12 @@ from edge_runtime.errors import EdgewrightError
 from flows.visibility import check_blocks, needs_person, notify
 from flows.watch.dead_runs import end_dead_runs
 from flows.watch.deliveries import RegistryEvent
+from flows.watch.process_label import process_of
 from flows.watch.wanted_runs import AtWork, Ensured, cancel_older, ensure_run, runs_at_work, tag_of
 from tasks.errors import one_line
 from tasks.planning import WantedRun, plan_recipe
-from tasks.registry import RegistryView
+from tasks.processes import Process
+from tasks.registry import RegistryView, Runs
 
 logger = logging.getLogger("edgewright")
 LOOK_S = 5.0
@@ -40,6 +42,7 @@ class Watcher:
         self._said: set[str] = set()
         self._waiting: dict[str, asyncio.Task[dict[WantedRun, Ensured]]] = {}
         self._listening_since: datetime | None = None
+        self._dead: set[Process] = set()
 
     async def told(self, event: RegistryEvent) -> str:
         """Look at the model that an event is about; return in words what came of it.
@@ -108,8 +111,17 @@ class Watcher:
         now = datetime.now(UTC)
         since, self._listening_since = self._listening_since or now, None
         async with get_client() as client:
-            await end_dead_runs(client, now, since)
+            dead = await end_dead_runs(client, now, since)
         self._listening_since = since
+        self._dead |= set(filter(None, (process_of(run.labels, run.run_count) for run in dead)))
+        if self._dead:
+            await asyncio.to_thread(self._close_runs)
+            self._dead.clear()
+
+    def _close_runs(self) -> None:
+        """Close what dead processes have left open in MLflow: their machine, which knows that too, may never return."""
+        for model in {recipe.model for _, recipe in self._read()}:
+            Runs(self.tracking_uri, model).close_of(self._dead)
 
     async def _repeat(self, step: Step, seconds: float) -> None:
         told = ""

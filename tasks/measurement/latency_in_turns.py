@@ -91,6 +91,8 @@ def _comparable(context: DeviceContext, files: Mapping[Role, Path], split: Split
     if len(latencies) < len(results) or too_busy(latencies):
         logger.warning("%s: the times do not compare: %s", name, _why_again(results) or "a model could not be timed")
         raise _NotComparable(results)
+    medians = ", ".join(f"{role} {latency.latency_p50_ms:.3g} ms" for role, latency in latencies.items())
+    logger.info("%s: timed in turns: median %s", name, medians)
     return {role: asdict(latency) for role, latency in latencies.items()}
 
 

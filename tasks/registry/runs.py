@@ -5,7 +5,7 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_LOGGED_ARTIF
 from tasks.errors import RegistryError, one_line
 from tasks.processes import Process
 from tasks.registry.client import all_pages, client_for, experiment_id, unavailable
-from tasks.registry.run_owner import OWNER, owner_tag, why_left
+from tasks.registry.run_owner import OWNER, owner_of, owner_tag, why_left
 
 logger = logging.getLogger("edgewright")
 KEY = "edgewright.run_key"
@@ -124,10 +124,25 @@ class Runs:
         another machine, or one that does not tell its process, is left alone for 7 days.
         Raises RegistryUnavailable.
         """
+        return self._close_where(lambda run: why_left(run.data.tags, run.info.start_time))
+
+    def close_of(self, dead: Collection[Process]) -> list[str]:
+        """Close as KILLED the runs of processes that others know to be dead; returns their ids.
+
+        One that a later process took up is that one's. Raises RegistryUnavailable.
+        """
+
+        def why(run: Run) -> str | None:
+            owner = owner_of(run.data.tags)
+            return f"{owner} gave no sign of life any more" if owner in dead else None
+
+        return self._close_where(why)
+
+    def _close_where(self, why: Callable[[Run], str | None]) -> list[str]:
         closed = []
         try:
             for run in self._running():
-                reason = why_left(run.data.tags, run.info.start_time)
+                reason = why(run)
                 if reason is not None:
                     self._close(run, reason)
                     closed.append(str(run.info.run_id))

@@ -70,7 +70,7 @@ def delays(root: Path) -> dict[str, list[Delay]]:
         with servers.watching([own, named], webhooks=True, seconds=3600):
             measure(api, told.add, told.model)  # the first run writes the caches of Python's modules
             found["webhook"] = [measure(api, told.add, told.model) for _ in range(BY_WEBHOOK)]
-            found["alias"] = [measure(api, lambda: _moved(by_name), by_name.model) for _ in range(BY_ALIAS)]
+            found["alias"] = [measure(api, _to_move(by_name), by_name.model) for _ in range(BY_ALIAS)]
         with servers.watching([own], webhooks=False):
             found["lost"] = [measure(api, told.add, told.model) for _ in range(LOST)]
             direct = partial(told.add_directly, servers.store)
@@ -78,11 +78,15 @@ def delays(root: Path) -> dict[str, list[Delay]]:
         return found
 
 
-def _moved(versions: Versions) -> str:
-    """Register a version, which nobody follows, and move the alias to it."""
+def _to_move(versions: Versions) -> Callable[[], str]:
+    """Register a version, which nobody follows; return a function that moves the alias to it."""
     version = versions.add()
-    versions.client.set_registered_model_alias(versions.model, ALIAS, version)
-    return version
+
+    def move() -> str:
+        versions.client.set_registered_model_alias(versions.model, ALIAS, version)
+        return version
+
+    return move
 
 
 def figures(root: Path) -> list[Figure]:

@@ -1,8 +1,9 @@
 """The flow without Prefect's decorators, in this process: `python -m ... HOME VERSION`.
 
-Prints the seconds between the first and the last line that it logs.
+Prints the lines that it logs, each with its time, as JSON.
 """
 
+import json
 import logging
 import sys
 from pathlib import Path
@@ -16,25 +17,25 @@ from tasks.workspace import Workspace  # noqa: E402
 from tests.benchmarks.triggers.demo_versions import MODEL, RECIPE  # noqa: E402
 
 
-class Span(logging.Handler):
-    """The times of the first and the last record."""
+class Lines(logging.Handler):
+    """The records' times and messages."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.times: list[float] = []
+        self.lines: list[tuple[float, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the time of a record."""
-        self.times.append(record.created)
+        """Keep a record."""
+        self.lines.append((record.created, record.getMessage()))
 
 
 def main(home: Path, version: str) -> None:
-    """Compress a version and print what it took."""
-    span, logger = Span(), logging.getLogger("edgewright")
-    logger.addHandler(span)
+    """Compress a version and print what it logged."""
+    kept, logger = Lines(), logging.getLogger("edgewright")
+    logger.addHandler(kept)
     logger.setLevel(logging.INFO)
     flows.compress.compress(MODEL, version, RECIPE, Workspace.at(home))
-    sys.stdout.write(f"{span.times[-1] - span.times[0]}\n")
+    sys.stdout.write(f"{json.dumps(kept.lines)}\n")
 
 
 if __name__ == "__main__":

@@ -148,7 +148,11 @@ def test_each_version_has_one_answer_or_says_that_a_newer_one_superseded_it(stor
     for model, count in VERSIONS.items():
         answers = story.answers(model)
         for version in map(str, range(1, count + 1)):
-            last = story.runs_of(model, version)[-1]
+            asked = story.runs_of(model, version)
+            if not asked:  # a newer one was there before the watcher looked
+                assert model in NEWEST_ALONE and int(version) < count, f"{model} {version}: no run"
+                continue
+            last = asked[-1]
             if version in answers and answers[version] != [""]:
                 assert answers[version] == ["published"], f"{model} {version}: {answers[version]}"
                 assert last["state_type"] == "COMPLETED"

@@ -1,17 +1,25 @@
 """Events that come together share a look, and a look that failed is not remembered."""
 
 import asyncio
+import json
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.watch import watcher as watcher_module
 from flows.watch.deliveries import RegistryEvent
+from flows.watch.process_label import LABEL, TIMES
 from flows.watch.wanted_runs import Ensured
 from flows.watch.watcher import Watcher
 from tasks.errors import RegistryUnavailable
 from tasks.planning import WantedRun
+from tasks.processes import Process
+from tasks.registry import Runs
+from tasks.registry.run_owner import OWNER, owner_tag
 
 TINY = Path("tests/end_to_end/tiny/recipes/tiny.yaml")
 TOLD = RegistryEvent("model_version.created", "tiny", "1")
@@ -69,3 +77,28 @@ def test_a_look_that_failed_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -
         answers = told(watcher, 3)
         assert [type(answer) for answer in answers] == [RegistryUnavailable] * 3
         assert watcher.looks == looks
+
+
+def test_what_dead_processes_left_open_is_closed_once_mlflow_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracking_uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    dead = replace(Process.this(), machine="elsewhere", pid=7)
+    runs = Runs(tracking_uri, "tiny")
+    left = runs.parent("1", "key", "tiny v1", {})
+    runs.log(left, tags={OWNER: owner_tag(dead)})
+    labels = {LABEL: json.dumps({**asdict(dead), TIMES: 1})}
+    crashed = [[FlowRun.model_construct(labels=labels, run_count=1)], []]
+
+    async def end_dead_runs(*_: object) -> list[FlowRun]:
+        return crashed.pop(0)
+
+    monkeypatch.setattr(watcher_module, "end_dead_runs", end_dead_runs)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    watcher = watcher_of(NOBODY)
+    with temporary_settings({PREFECT_API_URL: f"{NOBODY}/api"}):
+        with pytest.raises(RegistryUnavailable):
+            asyncio.run(watcher._end_dead())
+        watcher.tracking_uri = tracking_uri
+        asyncio.run(watcher._end_dead())
+    assert runs.client.get_run(left).info.status == "KILLED"

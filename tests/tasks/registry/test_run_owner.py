@@ -80,6 +80,20 @@ def test_a_closed_run_is_taken_up_again_by_another_process(runs: Runs) -> None:
         assert owner_of(read(runs, run).data.tags) == Process.this()
 
 
+def test_runs_of_a_process_elsewhere_are_closed_once_it_is_known_to_be_dead(runs: Runs) -> None:
+    elsewhere = replace(Process.this(), machine="elsewhere 1", pid=7)
+    left, taken_up = (runs.parent(version, "key", f"m v{version}", {}) for version in "12")
+    runs.log(left, tags={OWNER: owner_tag(elsewhere)})
+    assert runs.close_dead() == []
+    assert runs.close_of({elsewhere}) == [left]
+    assert (
+        read(runs, left).data.tags["edgewright.closed_because"]
+        == "process 7 on elsewhere gave no sign of life any more"
+    )
+    assert read(runs, taken_up).info.status == "RUNNING"
+    assert runs.close_of({elsewhere}) == []
+
+
 def test_a_registry_that_does_not_answer_is_said(runs: Runs, monkeypatch: pytest.MonkeyPatch, unreachable: str) -> None:
     from mlflow import MlflowClient
 
