@@ -31,8 +31,8 @@ def reconcile(recipes: Recipes = None, workspace: Places = None, apart: Apart = 
     the others waiting. With `apart`, each run is started on the work pool instead, once, and the outcomes are those of
     recipes that could not be read.
     """
-    say_who_works()
     workspace = workspace or Workspace.from_environment()
+    say_who_works(workspace.home)
     paths = [Path(recipe) for recipe in recipes] if recipes is not None else named_recipes()
     plan = make_plan(paths, workspace)
     _tell(plan)

@@ -25,10 +25,10 @@ def compress(
     EdgewrightError for what ends the version as a whole: wrong input is recorded as its answer, and a SystemFailure is
     no answer.
     """
-    say_who_works()
+    workspace = workspace or Workspace.from_environment()
+    say_who_works(workspace.home)
     from flows.compress import answer_version
     from flows.visibility import shown
 
-    workspace = workspace or Workspace.from_environment()
     with shown(model, version, recipe, workspace) as tell:
         return tell(answer_version(model, version, recipe, workspace, again, back, cause))

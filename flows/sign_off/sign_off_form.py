@@ -8,6 +8,7 @@ from prefect import flow
 from flows.sign_off.decisions_on_subjects import decide_on
 from flows.watch import say_who_works
 from tasks.delivery import Person
+from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
 Decision: TypeAlias = Literal["publish", "refuse"]
@@ -27,7 +28,7 @@ def sign_off(version: str, your_name: str, reason: str, decision: Decision, devi
         decision: `publish` is a signature, of which the recipe may ask for two. `refuse` ends the wait with a no.
         device: The device class. It may be left empty where only one waits.
     """
-    say_who_works()
+    say_who_works(Workspace.from_environment().home)
     told = decide_on(version, device or None, Person(your_name, reason), refuse=decision == "refuse")
     logger.info("%s", told)
     return told

@@ -41,14 +41,14 @@ def watch_command(
     from flows.console import show_progress
     from tasks.workspace import Workspace
 
-    uri = Workspace.from_environment().tracking_uri
+    workspace = Workspace.from_environment()
     if register is not None:
         from tasks.registry import register_webhook
 
         secret = webhook_secret()
         if secret is None:
             raise ConfigurationError(f"{SECRET}: expected the secret that MLflow signs with, got none; {HINT}")
-        typer.echo(register_webhook(uri, register, secret))
+        typer.echo(register_webhook(workspace.tracking_uri, register, secret))
         return
     if not os.environ.get("PREFECT_API_URL"):
         raise SystemFailure(
@@ -65,7 +65,8 @@ def watch_command(
 
     show_progress(Console())
     recipes = recipe or named_recipes()
-    asyncio.run(_serve(Watcher(recipes, uri, seconds), host, port, webhook_secret()))
+    watcher = Watcher(recipes, workspace.tracking_uri, workspace.home, seconds)
+    asyncio.run(_serve(watcher, host, port, webhook_secret()))
 
 
 def webhook_secret() -> str | None:

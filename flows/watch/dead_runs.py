@@ -1,11 +1,13 @@
 """Runs whose process is gone: Prefect shows them as at work until somebody says that they crashed.
 
-A run says at its beginning which process works on it, so that one of this machine is known to be dead at once. A run
-elsewhere is known by its heartbeats, which each process of a run sends every 30 seconds.
+A run says at its beginning which process works on it, so that one of this machine is known to be dead at once, and one
+in another container of this machine where both have one home. A run elsewhere is known by its heartbeats, which each
+process of a run sends every 30 seconds.
 """
 
 import logging
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
@@ -15,6 +17,7 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, Eve
 from prefect.states import Cancelled, Crashed
 
 from flows.watch.process_label import process_of
+from tasks.life_signs import has_let_go
 
 logger = logging.getLogger("edgewright")
 HEARTBEAT_S = 30
@@ -26,8 +29,10 @@ STARTING_S = 60
 AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
-async def end_dead_runs(client: PrefectClient, now: datetime, listening_since: datetime) -> list[FlowRun]:
+async def end_dead_runs(client: PrefectClient, now: datetime, listening_since: datetime, home: Path) -> list[FlowRun]:
     """Mark the runs as crashed whose process is gone; return them. They are then tried again as any other.
+
+    `home` is the folder in which processes of containers on this machine show that they live.
 
     A heartbeat is lost while Prefect's server is away, so silence counts from `listening_since`, when it last came
     back, or was first asked.
@@ -38,7 +43,7 @@ async def end_dead_runs(client: PrefectClient, now: datetime, listening_since: d
     )
     dead = []
     for run in await client.read_flow_runs(flow_run_filter=at_work):
-        why = await _why_dead(client, run, now, listening_since)
+        why = await _why_dead(client, run, now, listening_since, home)
         if why is not None:
             await client.set_flow_run_state(run.id, _end_of(run, why), force=True)
             logger.warning("run %s of %s ended: %s", run.id, run.name, why)
@@ -53,11 +58,15 @@ def _end_of(run: FlowRun, why: str) -> State[None]:
     return Crashed(message=why)
 
 
-async def _why_dead(client: PrefectClient, run: FlowRun, now: datetime, listening_since: datetime) -> str | None:
+async def _why_dead(
+    client: PrefectClient, run: FlowRun, now: datetime, listening_since: datetime, home: Path
+) -> str | None:
     """Return in words why nobody works on a run; None where somebody may."""
     is_pending = run.state is not None and run.state.type is StateType.PENDING
     process = None if is_pending else process_of(run.labels, run.run_count)
     ended = None if process is None else process.has_ended()
+    if process is not None and ended is None:
+        ended = has_let_go(home, process)
     if ended is not None:
         return f"{process} ended without saying so" if ended else None
     state = run.state.timestamp if run.state else None

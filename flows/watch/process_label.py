@@ -3,9 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from tasks.life_signs import show_life
 from tasks.processes import Process
 
 LABEL = "edgewright.process"
@@ -13,12 +15,13 @@ TIMES = "times"
 """Key of the number of times that the run had begun, this time included."""
 
 
-def say_who_works() -> None:
-    """Write this process into the flow run that it works on; nothing where no server keeps runs."""
+def say_who_works(home: Path) -> None:
+    """Show below a home that this process lives, and write it into the flow run; nothing where no server keeps runs."""
     from prefect.runtime import flow_run
 
     if flow_run.id is None:
         return
+    show_life(home)
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:

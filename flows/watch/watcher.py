@@ -34,9 +34,10 @@ Step: TypeAlias = Callable[[], Awaitable[None]]
 class Watcher:
     """The recipes that are watched, and the sentences that were told about them and their runs."""
 
-    def __init__(self, recipes: Sequence[Path], tracking_uri: str, look_s: float = LOOK_S) -> None:
+    def __init__(self, recipes: Sequence[Path], tracking_uri: str, home: Path, look_s: float = LOOK_S) -> None:
         self.recipes = tuple(recipes)
         self.tracking_uri = tracking_uri
+        self.home = home
         self.look_s = look_s
         self._one_at_a_time = asyncio.Lock()
         self._said: set[str] = set()
@@ -111,7 +112,7 @@ class Watcher:
         now = datetime.now(UTC)
         since, self._listening_since = self._listening_since or now, None
         async with get_client() as client:
-            dead = await end_dead_runs(client, now, since)
+            dead = await end_dead_runs(client, now, since, self.home)
         self._listening_since = since
         self._dead |= set(filter(None, (process_of(run.labels, run.run_count) for run in dead)))
         if self._dead:

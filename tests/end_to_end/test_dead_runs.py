@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -20,11 +21,14 @@ from prefect.states import Cancelling, Completed, Failed, Pending, Running
 
 from flows.watch.dead_runs import SILENT_S, STARTING_S, end_dead_runs, last_heartbeat
 from flows.watch.process_label import LABEL, TIMES, process_of, say_who_works
+from tasks.life_signs import has_let_go
 from tasks.processes import Process
 from tests.edge_runtime.processes import wait_until
+from tests.tasks.processes import line, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("server")]
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+NO_HOME = Path("no home")
 SOON, LATE = timedelta(seconds=1), timedelta(seconds=SILENT_S + 1)
 
 
@@ -38,6 +42,21 @@ def server(prefect_server: str) -> Iterator[None]:
 @flow(name="dead")
 def nothing() -> None:
     """Be a flow that a run can be of."""
+
+
+IN_A_CONTAINER = """
+    import json, sys
+    from dataclasses import asdict, replace
+    from pathlib import Path
+    from tasks.life_signs import show_life
+    from tasks.processes import Process
+
+    contained = replace(Process.this(), namespace="pid:[1]")
+    Process.this = classmethod(lambda _: contained)
+    show_life(Path(sys.argv[1]))
+    print(json.dumps(asdict(contained)), flush=True)
+    sys.stdin.readline()
+"""
 
 
 async def _begun(process: Process | None, state: str) -> UUID:
@@ -70,14 +89,14 @@ def begun(process: Process | None, state: str = "running") -> UUID:
     return asyncio.run(_begun(process, state))
 
 
-async def _dead(at: datetime, since: datetime) -> set[UUID]:
+async def _dead(at: datetime, since: datetime, home: Path = NO_HOME) -> set[UUID]:
     async with get_client() as client:
-        return {run.id for run in await end_dead_runs(client, at, since)}
+        return {run.id for run in await end_dead_runs(client, at, since, home)}
 
 
-def dead(after: timedelta = SOON, since: datetime = LONG_AGO) -> set[UUID]:
-    """Return the runs that are found dead after so long, by one who listens since then."""
-    return asyncio.run(_dead(datetime.now(UTC) + after, since))
+def dead(after: timedelta = SOON, since: datetime = LONG_AGO, home: Path = NO_HOME) -> set[UUID]:
+    """Return the runs that are found dead after so long, by one who listens since then and has this home."""
+    return asyncio.run(_dead(datetime.now(UTC) + after, since, home))
 
 
 async def _state_of(run: UUID) -> str:
@@ -87,9 +106,9 @@ async def _state_of(run: UUID) -> str:
 
 
 @flow(name="says who works")
-def says_who_works() -> UUID:
+def says_who_works(home: Path) -> UUID:
     """Say who works on this very run, as compress does."""
-    say_who_works()
+    say_who_works(home)
     assert flow_run.id is not None
     return UUID(flow_run.id)
 
@@ -107,8 +126,9 @@ def ended() -> Process:
     return Process(**json.loads(said))
 
 
-def test_a_flow_says_which_process_works_on_it() -> None:
-    run = says_who_works()
+def test_a_flow_says_which_process_works_on_it(tmp_path: Path) -> None:
+    run = says_who_works(tmp_path)
+    assert has_let_go(tmp_path, Process.this()) is False
 
     async def said() -> Process | None:
         async with get_client() as client:
@@ -154,6 +174,17 @@ def test_a_run_that_cannot_be_seen_from_here_is_dead_when_it_is_silent(ended: Pr
     assert run not in dead(SOON)
     assert run in dead(LATE)
     assert "no sign of life for" in asyncio.run(_state_of(run))
+
+
+def test_a_process_in_another_container_is_known_to_be_dead_as_soon_as_it_lets_go(tmp_path: Path) -> None:
+    with running(IN_A_CONTAINER, str(tmp_path)) as process:
+        container = Process(**json.loads(line(process)))
+        assert container.has_ended() is None
+        run = begun(container)
+        assert run not in dead(LATE, home=tmp_path)
+        process.kill()
+        process.wait()
+    assert run in dead(SOON, home=tmp_path)
 
 
 def test_silence_counts_from_when_somebody_listens(ended: Process) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,7 @@ def test_a_label_of_another_form_names_none(written: object) -> None:
     assert process_of({} if written is None else {LABEL: written}, times=1) is None
 
 
-def test_where_no_server_keeps_runs_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_server_keeps_runs_nobody_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")  # nobody answers: a call would raise
-    say_who_works()
+    say_who_works(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -37,7 +37,7 @@ class CountingWatcher(Watcher):
 
 
 def watcher_of(tracking_uri: str) -> CountingWatcher:
-    return CountingWatcher([TINY], tracking_uri)
+    return CountingWatcher([TINY], tracking_uri, Path("no home"))
 
 
 def told(watcher: Watcher, times: int) -> list[str | BaseException]:
@@ -64,7 +64,7 @@ def test_a_second_recipe_of_one_name_is_told_once_and_starts_nothing(
     twin = tmp_path / "tiny.yaml"
     twin.write_text(TINY.read_text())
     shutil.copytree(TINY.parent.parent / "devices", tmp_path.parent / "devices", dirs_exist_ok=True)
-    watcher = Watcher([TINY, twin], f"sqlite:///{tmp_path / 'mlflow.db'}")
+    watcher = Watcher([TINY, twin], f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path)
     for _ in range(2):
         assert [path for path, _ in watcher._read()] == [str(TINY)]
     assert [f"{twin}: key `name`: expected a name that no other recipe" in text for text in caplog.messages] == [True]
