@@ -272,18 +272,30 @@ def read_recipe(path: Path) -> Recipe:
 
 
 class RecipeNames:
-    """The names of recipes that are read together: answers are kept by model and name."""
+    """The names of recipes that are read together: answers are kept by model and name.
+
+    A device has one alias to follow: two would replace each other's release for ever.
+    """
 
     def __init__(self) -> None:
         self._known: set[tuple[str, str]] = set()
+        self._followers: dict[tuple[str, str], str] = {}
 
     def add(self, recipe: Recipe) -> None:
-        """Add a recipe's name. Raises ConfigurationError where another recipe of its model has it."""
+        """Add a recipe. Raises ConfigurationError where another one of its model has its name, or follows one too."""
         if (recipe.model, recipe.name) in self._known:
             raise ConfigurationError(
                 f"key `name`: expected a name that no other recipe of {recipe.model} has, got {recipe.name} twice; "
                 "answers are kept by it: rename one"
             )
+        if isinstance(recipe.follow, FollowedAlias):
+            for device in recipe.devices:
+                other = self._followers.setdefault((recipe.model, device.name), recipe.name)
+                if other != recipe.name:
+                    raise ConfigurationError(
+                        f"key `follow`: expected one recipe that follows an alias of {recipe.model} on the device "
+                        f"{device.name}, got {other} and {recipe.name}; give them different devices"
+                    )
         self._known.add((recipe.model, recipe.name))
 
 

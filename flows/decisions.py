@@ -81,7 +81,7 @@ def lift_holds(model: str, device: str, version: str | None, *, by: str, reason:
 def _holds(model: str, device: str) -> list[str]:
     models = _edge_models(model)
     deployed = models.deployed(device)
-    standing = standing_holds(models.holds(device), None if deployed is None else deployed.source_version)
+    standing = standing_holds(models.holds(device), deployed)
     return [f"{hold.sentence[0].upper()}{hold.sentence[1:]}." for hold in standing]
 
 

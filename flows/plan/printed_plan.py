@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from flows.exit_codes import ending_of
 from flows.plan.plan import Plan
 from tasks.planning import RecipePlan, WantedRun
+from tasks.registry import RegistryView
 from tasks.workspace import Workspace
 
 NEW, AGAIN, STANDS, WAITS, WRONG = "+", "~", "=", "!", "x"
@@ -17,28 +18,29 @@ def plan_lines(plan: Plan, workspace: Workspace, every: bool = False) -> Iterato
     """
     for each in plan.recipes:
         if each.wanted or each.waits or each.needs_a_person or every:
-            yield from _of_recipe(each, every)
+            yield from _of_recipe(each, plan.view, every)
     for wrong in plan.errors:
         yield f"recipe {wrong.path}"
         yield f"  {WRONG} {ending_of(wrong.error, workspace.home)[1]}"
     yield _summary(plan)
 
 
-def _of_recipe(plan: RecipePlan, every: bool) -> Iterator[str]:
+def _of_recipe(plan: RecipePlan, view: RegistryView, every: bool) -> Iterator[str]:
     yield f"recipe {plan.path}, model {plan.recipe.model}"
     known = {each.device for run in plan.wanted for each in run.devices}
     for run in plan.wanted:
-        yield from _of_run(run, everywhere=len(known) == len(plan.recipe.devices))
+        yield _of_run(run, view, everywhere=len(known) == len(plan.recipe.devices))
     if every:
         yield from (f"  {STANDS} {each.device}: {each.why}" for each in plan.stands)
     yield from (f"  {WAITS} {sentence}" for sentence in (*plan.waits, *plan.needs_a_person))
 
 
-def _of_run(run: WantedRun, everywhere: bool) -> Iterator[str]:
+def _of_run(run: WantedRun, view: RegistryView, everywhere: bool) -> str:
     mark = AGAIN if run.again or run.back or not run.mark.startswith("new") else NEW
     on = "all devices" if everywhere else ", ".join(each.device for each in run.devices)
-    back = ", back to it" if run.back else ""
-    yield f"  {mark} version {run.version}{back} on {on}: {run.cause}"
+    deployed = [view.deployed_on(run.model, each.device) for each in run.devices]
+    is_back = run.back and any(each is not None and int(each.source_version) > int(run.version) for each in deployed)
+    return f"  {mark} version {run.version}{', back to it' if is_back else ''} on {on}: {run.cause}"
 
 
 def _summary(plan: Plan) -> str:
@@ -46,10 +48,14 @@ def _summary(plan: Plan) -> str:
     stands = sum(len(each.stands) for each in plan.recipes)
     waits = sum(len(each.waits) + len(each.needs_a_person) for each in plan.recipes)
     counts = [
-        f"{len(plan.wanted):,} runs on {devices:,} devices",
+        f"{_counted(len(plan.wanted), 'run')} on {_counted(devices, 'device')}",
         f"{stands:,} answers stand",
         *([f"{waits:,} wait"] if waits else []),
         *([f"{len(plan.errors):,} recipes are wrong"] if plan.errors else []),
     ]
-    todo = " edgewright reconcile does it." if plan.wanted else " Nothing to do."
+    todo = " edgewright reconcile does it, or a watcher by itself." if plan.wanted else " Nothing to do."
     return f"Plan: {', '.join(counts)}.{todo}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,7 +1,7 @@
 """Wanted runs: each is started once, tried again a few times where none gave an answer, then left to a person."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -23,9 +23,9 @@ Where the process of the first attempt died, the second one follows at once: a r
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 PAGE = 200
 SUPERSEDED = "edgewright:superseded"
-"""Tag of a run that was cancelled for a newer version."""
+"""Tag of a run that was cancelled for another version, and by no person."""
 AtWork: TypeAlias = frozenset[tuple[str, str, str]]
-Ensured: TypeAlias = Literal["started", "there", "waits", "needs a person"]
+Ensured: TypeAlias = Literal["started", "there", "waits", "cancelled", "needs a person"]
 
 
 async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at_work: AtWork | None = None) -> Ensured:
@@ -42,7 +42,9 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at
     if any(run.state is None or not run.state.is_final() for run in attempts):
         return "there"
     made = max(map(_number_of, attempts), default=0)
-    if made > len(BACKOFF_S) or any(_was_cancelled(run) for run in attempts):
+    if any(_was_cancelled(run) for run in attempts):
+        return "cancelled"
+    if made > len(BACKOFF_S):
         return "needs a person"
     if attempts and now < _next_time(attempts, made):
         return "waits"
@@ -52,7 +54,7 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at
         deployment.id,
         parameters=wanted.parameters,
         name=f"{wanted.model}-v{wanted.version}",
-        tags=["edgewright", tag_of(wanted), _model_tag(wanted)],
+        tags=["edgewright", tag_of(wanted), _model_tag(wanted.model)],
         idempotency_key=f"{wanted.key}-{number}",
     )
     again = f", attempt {number} of {len(BACKOFF_S) + 1}" if attempts else ""
@@ -62,17 +64,28 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at
 
 async def cancel_older(client: PrefectClient, wanted: WantedRun) -> None:
     """Cancel the runs of older versions under the same recipe that have not ended; finished stages are kept."""
+    message = f"version {wanted.version} supersedes it"
+    await _cancel(client, wanted.model, wanted.recipe, lambda each: int(each) < int(wanted.version), message)
+
+
+async def cancel_unnamed(client: PrefectClient, model: str, recipe: str, alias: str, named: str | None) -> None:
+    """Cancel the runs under a recipe of versions that its alias does not name any more: a person has moved it."""
+    message = f"the alias {alias} names {'no version' if named is None else f'version {named}'} now"
+    await _cancel(client, model, recipe, lambda version: version != named, message)
+
+
+async def _cancel(client: PrefectClient, model: str, recipe: str, is_over: Callable[[str], bool], message: str) -> None:
+    """Cancel the runs that a watcher started of versions that are over; each may be started again later."""
     unfinished = FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED))
-    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=[_model_tag(wanted)]), state=unfinished)
+    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=[_model_tag(model)]), state=unfinished)
     for run in await client.read_flow_runs(flow_run_filter=ours):
-        said = run.parameters
-        if said.get("recipe") != wanted.recipe or int(said.get("version", 0)) >= int(wanted.version):
+        version = str(run.parameters.get("version", 0))
+        if run.parameters.get("recipe") != recipe or not is_over(version):
             continue
         begun = run.state is not None and run.state.type is not StateType.SCHEDULED
-        message = f"version {wanted.version} supersedes it"
         await client.update_flow_run(run.id, tags=[*run.tags, SUPERSEDED])  # a worker writes a message of its own
         await client.set_flow_run_state(run.id, Cancelling(message=message) if begun else Cancelled(message=message))
-        logger.info("model %s version %s: its run is cancelled, as %s", wanted.model, said.get("version"), message)
+        logger.info("model %s version %s: its run is cancelled, as %s", model, version, message)
 
 
 def tag_of(wanted: WantedRun) -> str:
@@ -80,8 +93,8 @@ def tag_of(wanted: WantedRun) -> str:
     return f"edgewright:{wanted.key}"
 
 
-def _model_tag(wanted: WantedRun) -> str:
-    return f"edgewright:model:{wanted.model}"
+def _model_tag(model: str) -> str:
+    return f"edgewright:model:{model}"
 
 
 async def runs_at_work(client: PrefectClient) -> AtWork:

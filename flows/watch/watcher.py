@@ -13,13 +13,13 @@ from typing import TypeAlias
 
 from prefect.client.orchestration import PrefectClient, get_client
 
-from deployments.recipe import Recipe, RecipeNames, read_recipe
+from deployments.recipe import FollowedAlias, Recipe, RecipeNames, read_recipe
 from edge_runtime.errors import EdgewrightError
 from flows.visibility import check_blocks, needs_person, notify
 from flows.watch.dead_runs import end_dead_runs
 from flows.watch.deliveries import RegistryEvent
 from flows.watch.process_label import process_of
-from flows.watch.wanted_runs import AtWork, Ensured, cancel_older, ensure_run, runs_at_work, tag_of
+from flows.watch.wanted_runs import AtWork, Ensured, cancel_older, cancel_unnamed, ensure_run, runs_at_work, tag_of
 from tasks.errors import one_line
 from tasks.planning import WantedRun, plan_recipe
 from tasks.processes import Process
@@ -78,10 +78,23 @@ class Watcher:
             now = datetime.now(UTC)
             asked = [(path, recipe) for path, recipe in self._read() if model in (None, recipe.model)]
             plans = [(recipe, self._wanted(path, recipe, view, now)) for path, recipe in asked]
-            at_work = await runs_at_work(client) if any(wanted for _, wanted in plans) else AtWork()
+            followers = [(path, recipe) for path, recipe in asked if isinstance(recipe.follow, FollowedAlias)]
+            at_work = await runs_at_work(client) if followers or any(wanted for _, wanted in plans) else AtWork()
+            for path, recipe in followers:
+                await self._follow(client, path, recipe, view, at_work)
             return {
                 run: await self._ensure(client, recipe, run, now, at_work) for recipe, wanted in plans for run in wanted
             }
+
+    async def _follow(
+        self, client: PrefectClient, path: str, recipe: Recipe, view: RegistryView, at_work: AtWork
+    ) -> None:
+        """Cancel what was started for an alias that has moved on: it must not reach the devices after all."""
+        if not isinstance(recipe.follow, FollowedAlias):
+            return
+        named = view.aliases.get(recipe.model, {}).get(recipe.follow.alias)
+        if any(run[0] == recipe.model and run[2] == path and run[1] != named for run in at_work):
+            await cancel_unnamed(client, recipe.model, path, recipe.follow.alias, named)
 
     def _next_look(self, model: str) -> asyncio.Task[dict[WantedRun, Ensured]]:
         """Return the look at a model that has not begun; there is at most one."""
@@ -95,11 +108,16 @@ class Watcher:
         if recipe.newer == "supersede":
             await cancel_older(client, wanted)
         state = await ensure_run(client, wanted, now, at_work)
+        subject = f"model {wanted.model} version {wanted.version}"
+        if state == "cancelled":
+            self._tell_once(
+                f"{subject}: a person has cancelled its run, and it is not started again by itself; ask with "
+                f"{_by_hand(wanted)}"
+            )
         if state == "needs a person":
             what = (
-                f"model {wanted.model} version {wanted.version}: expected an answer, got none in any attempt, and a "
-                f"person is needed: see the runs tagged {tag_of(wanted)} for the causes, then ask with edgewright "
-                f"compress {wanted.model} {wanted.version} --recipe {wanted.recipe}"
+                f"{subject}: expected an answer, got none in any attempt, and a person is needed: see the runs tagged "
+                f"{tag_of(wanted)} for the causes, then ask with {_by_hand(wanted)}"
             )
             if self._tell_once(what):
                 await asyncio.to_thread(notify, needs_person(wanted.model, wanted.version, what))
@@ -165,3 +183,9 @@ class Watcher:
         self._said.add(sentence)
         logger.error("%s", sentence)
         return True
+
+
+def _by_hand(wanted: WantedRun) -> str:
+    """Return the command by which a person asks for a wanted run."""
+    flags = [flag for flag, is_set in (("--again", wanted.again), ("--back", wanted.back)) if is_set]
+    return " ".join(["edgewright compress", wanted.model, wanted.version, f"--recipe {wanted.recipe}", *flags])

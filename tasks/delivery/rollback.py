@@ -168,18 +168,14 @@ def _completed(models: EdgeModels, device: str, deployed: EdgeVersion) -> bool:
 
 
 def _end(models: EdgeModels, device: str, edge: EdgeVersion, left: str) -> None:
-    """Say that a rollback has ended: the version that it left stays held, unless a newer one is deployed now."""
+    """Say that a rollback has ended: the version that it left stays held."""
     rollback = edge.rollback
     if rollback is None:
         return
     for hold in models.holds(device):
         if hold.version == edge.source_version != left:
             models.lift(device, hold, rollback.sentence)
-    hold = Hold(left, rollback.left, rollback.by, rollback.when, rollback.reason, is_left=True)
-    if int(left) < int(edge.source_version):
-        models.lift(device, hold)
-    else:
-        models.hold(device, hold)
+    models.hold(device, Hold(left, rollback.left, rollback.by, rollback.when, rollback.reason, is_left=True))
 
 
 def _chosen(models: EdgeModels, device: str, left: EdgeVersion, to: str | None) -> EdgeVersion:

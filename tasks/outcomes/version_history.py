@@ -49,7 +49,7 @@ class _Place:
             "previous": models.previous(device), "deployed": models.deployed(device),
         }  # fmt: skip
         deployed = found["deployed"]
-        holds = standing_holds(models.holds(device), None if deployed is None else deployed.source_version)
+        holds = standing_holds(models.holds(device), deployed)
         rolled_back = [edge for edge in models.releases(device) if edge.rollback is not None]
         return cls(
             {edge.release: alias for alias, edge in found.items() if edge is not None},

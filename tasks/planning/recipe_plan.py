@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from deployments.device import DeviceProfile
@@ -14,6 +14,7 @@ from tasks.registry import UNDECIDED, WAITING, Answered, AnsweredDevice, Deploye
 DAY_S = 86_400
 MOST_ATTEMPTS = 5
 """Runs after which a version that none of them could decide is no longer asked for by itself."""
+WAITS_FOR = "waits for sign-off"
 LOST = "its bundle is no longer where it was published"
 
 
@@ -154,22 +155,27 @@ class _RecipePlanner:
             return self._waits(f"version {version} was taken back from; register a newer one, or ask for it by hand")
         told = [(device.name, *self._on_device(version, device, known)) for device in self.recipe.devices]
         asked = tuple(DeviceReason(name, why) for name, is_asked, why in told if is_asked)
-        stands = tuple(DeviceReason(name, why) for name, is_asked, why in told if not is_asked)
+        rest = tuple(DeviceReason(name, why) for name, is_asked, why in told if not is_asked)
+        waiting = [each for each in rest if each.why.startswith(WAITS_FOR)]
+        stands = tuple(each for each in rest if each not in waiting)
+        waits = tuple(f"version {version} on {each.device} {each.why}" for each in waiting)
+        plan = RecipePlan(self.path, self.recipe, (), stands, waits)
         if asked:
             wanted = self._wanted(version, asked, self._mark(version, known, asked), back=self._follows_alias)
-            return RecipePlan(self.path, self.recipe, (wanted,), stands)
+            return replace(plan, wanted=(wanted,))
         tried = self._attempts(known)
         if tried >= MOST_ATTEMPTS:
-            return RecipePlan(self.path, self.recipe, (), stands, needs_a_person=(self._given_up(version, tried),))
-        return self._of_age(version, known, stands)
+            return replace(plan, needs_a_person=(self._given_up(version, tried),))
+        return self._of_age(version, known, plan)
 
-    def _of_age(self, version: str, known: Answered | None, stands: tuple[DeviceReason, ...]) -> RecipePlan:
+    def _of_age(self, version: str, known: Answered | None, plan: RecipePlan) -> RecipePlan:
+        """Return a plan of nothing, or what an age of the answer asks for in its place."""
         allowed = self.recipe.again_after_days
         if known is None or allowed is None or not known.is_decided:
-            return RecipePlan(self.path, self.recipe, (), stands)
+            return plan
         days = (self.now.timestamp() - known.decided / 1000) / DAY_S
         if days <= allowed:
-            return RecipePlan(self.path, self.recipe, (), stands)
+            return plan
         why = f"the answer to version {version} is {days:.0f} days old"
         waiting = {name for name, each in known.devices.items() if each.answer == WAITING}
         free = tuple(
@@ -177,9 +183,9 @@ class _RecipePlanner:
             if not self._not_for(version, device) and device.name not in waiting
         )  # fmt: skip
         if not free:
-            return RecipePlan(self.path, self.recipe, (), stands)
+            return plan
         wanted = self._wanted(version, free, f"after {known.decided}", again=True, back=self._follows_alias)
-        return RecipePlan(self.path, self.recipe, (wanted,))
+        return replace(plan, wanted=(wanted,), stands=())
 
     def _on_device(self, version: str, device: DeviceProfile, known: Answered | None) -> tuple[bool, str]:
         """Tell whether a device wants an answer, and why, or why it wants none."""
@@ -200,8 +206,9 @@ class _RecipePlanner:
             return True, why
         if self.depths is None:
             parts = {**recipe_parts(self.recipe), **profile_parts(device)}
-            changes = changed_parts(own.parts, parts)
-            return (True, "; ".join(changes)) if changes and own.parts else (False, self._standing(own))
+            if own.parts and (changes := changed_parts(own.parts, parts)):
+                return True, "; ".join(changes)
+            return False, self._standing(version, device, own)
         return self._in_depth(version, device, own, self.depths)
 
     def _not_for(self, version: str, device: DeviceProfile) -> str:
@@ -229,18 +236,19 @@ class _RecipePlanner:
             return True, LOST
         if own.withheld and depths.looks_are_left(version, device):
             return True, "its gates were withheld, and looks at the test rows are left by now"
-        return False, self._standing(own)
+        return False, self._standing(version, device, own)
 
     def _waits_no_more(self, version: str, device: DeviceProfile, own: AnsweredDevice) -> str:
         """Return why an answer that was told to wait for sign-off is to be looked at again; empty where it waits."""
         if own.until is not None and self.now.timestamp() * 1000 > own.until:
             return "nobody signed in time"
         deployed = self._deployed(device.name)
-        if (None if deployed is None else deployed.release) != own.against:
+        is_published = deployed is not None and deployed.source_version == version  # it is signed, and told soon
+        if (None if deployed is None else deployed.release) != own.against and not is_published:
             return "another release was deployed while it waited for sign-off"
-        if self.depths is None or self.depths.still_waits(version, device):
-            return ""
-        return "what it waited for has changed"
+        if self.depths is None or self.depths.keys(version)[device.name].key != own.key:
+            return ""  # what has changed is told as for every other answer
+        return "" if self.depths.still_waits(version, device) else "persons have decided, and its answer does not tell"
 
     def _is_there(self, device: DeviceProfile, own: AnsweredDevice, depths: Depths) -> bool:
         deployed = self._deployed(device.name)
@@ -250,9 +258,12 @@ class _RecipePlanner:
             return depths.is_there(device, deployed.release)
         return True
 
-    def _standing(self, own: AnsweredDevice) -> str:
+    def _standing(self, version: str, device: DeviceProfile, own: AnsweredDevice) -> str:
         if own.answer == WAITING:
-            return "waits for sign-off"
+            last = None if own.until is None else datetime.fromtimestamp(own.until / 1000, UTC)
+            end = "" if last is None else f" until {last:%Y-%m-%d %H:%M} UTC"
+            who = f"{self.recipe.model}/{version} --device {device.name} --name NAME --reason WHY"
+            return f"{WAITS_FOR}{end}: edgewright sign-off {who}"
         return f"published as release {own.release}" if own.release is not None else own.answer
 
     def _mark(self, version: str, known: Answered | None, asked: tuple[DeviceReason, ...]) -> str:

@@ -137,7 +137,7 @@ class EdgeModels:
         """Return the hold that keeps an upstream version from a device class; None where it may be published."""
         held = [hold for hold in self.holds(device) if hold.version == version]
         deployed = self.deployed(device) if held else None
-        return next(iter(standing_holds(held, None if deployed is None else deployed.source_version)), None)
+        return next(iter(standing_holds(held, deployed)), None)
 
     def hold(self, device: str, hold: Hold) -> None:
         """Hold an upstream version; a hold of the same version is replaced."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TypeGuard
+from typing import Protocol, TypeGuard
 
 from mlflow.entities.model_registry import ModelVersion
 
@@ -168,9 +168,28 @@ def recorded_holds(tags: Mapping[str, str]) -> tuple[Hold, ...]:
     return tuple(Hold.of(version, named[version]) for version in versions)
 
 
-def standing_holds(holds: Iterable[Hold], deployed: str | None) -> tuple[Hold, ...]:
-    """Return the holds that count where an upstream version is deployed: a newer version than the held one lifts it."""
-    return tuple(hold for hold in holds if deployed is None or int(hold.version) >= int(deployed))
+class Deployed(Protocol):
+    """A release that is deployed, as whoever asks for holds knows it."""
+
+    @property
+    def source_version(self) -> str:
+        """The upstream version that it was made from."""
+
+    @property
+    def rollback(self) -> Rollback | None:
+        """The rollback that published it."""
+
+
+def standing_holds(holds: Iterable[Hold], deployed: Deployed | None) -> tuple[Hold, ...]:
+    """Return the holds that count where a release is deployed: a newer version than the held one lifts it.
+
+    What a rollback restored lifts no hold on what it left, however their numbers compare: with an alias, an older
+    version can be the newer release.
+    """
+    if deployed is None:
+        return tuple(holds)
+    left = None if deployed.rollback is None else deployed.rollback.left
+    return tuple(hold for hold in holds if hold.release == left or int(hold.version) >= int(deployed.source_version))
 
 
 @dataclass(frozen=True)

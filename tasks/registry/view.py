@@ -169,9 +169,8 @@ def _released(versions: Iterable[ModelVersion]) -> dict[str, frozenset[str]]:
 
 def _held(models: Iterable[RegisteredModel], deployed: Mapping[str, DeployedRelease]) -> dict[str, frozenset[str]]:
     holds = {each.name: recorded_holds(each.tags) for each in models}
-    versions = {name: own.source_version for name, own in deployed.items()}
     return {
-        name: frozenset(hold.version for hold in standing_holds(found, versions.get(name)))
+        name: frozenset(hold.version for hold in standing_holds(found, deployed.get(name)))
         for name, found in holds.items()
         if found
     }

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
 from flows.watch import wanted_runs
-from flows.watch.wanted_runs import BACKOFF_S, Ensured, cancel_older, ensure_run, tag_of
+from flows.watch.wanted_runs import BACKOFF_S, Ensured, cancel_older, cancel_unnamed, ensure_run, tag_of
 from tasks.planning import WantedRun
 from tests.end_to_end.prefect_api import PrefectApi
 
@@ -87,6 +87,16 @@ def supersede(newer: WantedRun) -> None:
             await cancel_older(client, newer)
 
     asyncio.run(cancel())
+
+
+def unname(wanted: WantedRun, named: str | None) -> None:
+    """Have the alias of a run's recipe name another version, or none."""
+
+    async def move() -> None:
+        async with get_client() as client:
+            await cancel_unnamed(client, wanted.model, wanted.recipe, "champion", named)
+
+    asyncio.run(move())
 
 
 def delete(run: dict[str, object]) -> None:
@@ -172,8 +182,20 @@ def test_one_that_a_person_cancelled_is_left_to_persons(server: str, wanted: Wan
     ensure(wanted)
     (run,) = runs_of(server, wanted)
     end(run, Cancelled())
-    assert ensure(wanted) == ["needs a person"]
+    assert ensure(wanted) == ["cancelled"]
     assert len(runs_of(server, wanted)) == 1
+
+
+@pytest.mark.parametrize(("named", "is_cancelled"), [("7", False), ("6", True), (None, True)])
+def test_a_version_that_its_alias_does_not_name_any_more_is_cancelled(
+    server: str, wanted: WantedRun, named: str | None, is_cancelled: bool
+) -> None:
+    wanted = replace(wanted, version="7")
+    ensure(wanted)
+    unname(wanted, named)
+    (run,) = runs_of(server, wanted)
+    assert (run["state_type"] == "CANCELLED") is is_cancelled
+    assert ensure(wanted) == (["started"] if is_cancelled else ["there"])  # unlike what a person cancelled
 
 
 def test_one_whose_process_died_is_tried_again_at_once_and_then_after_a_while(server: str, wanted: WantedRun) -> None:

@@ -20,6 +20,7 @@ from tasks.planning import WantedRun
 from tasks.processes import Process
 from tasks.registry import Runs
 from tasks.registry.run_owner import OWNER, owner_tag
+from tests.end_to_end.tiny.variants import write_variant
 
 TINY = Path("tests/end_to_end/tiny/recipes/tiny.yaml")
 TOLD = RegistryEvent("model_version.created", "tiny", "1")
@@ -68,6 +69,27 @@ def test_a_second_recipe_of_one_name_is_told_once_and_starts_nothing(
     for _ in range(2):
         assert [path for path, _ in watcher._read()] == [str(TINY)]
     assert [f"{twin}: key `name`: expected a name that no other recipe" in text for text in caplog.messages] == [True]
+
+
+def test_a_second_recipe_that_follows_an_alias_on_one_device_is_told_and_starts_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipes = [
+        Path(write_variant(tmp_path / alias, "tiny", {"name": alias, "follow": {"alias": alias}}))
+        for alias in ("champion", "challenger")
+    ]
+    watcher = Watcher(recipes, f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path)
+    assert [path for path, _ in watcher._read()] == [str(recipes[0])]
+    assert "one recipe that follows an alias of tiny on the device tiny, got champion and challenger" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags"), [({}, ""), ({"back": True}, " --back"), ({"again": True, "back": True}, " --again --back")]
+)
+def test_a_person_is_told_the_command_that_asks_for_the_very_run(changes: dict[str, bool], flags: str) -> None:
+    wanted = WantedRun("tiny", "1", "tiny.yaml", "the alias champion names version 1", "champion after 2")
+    wanted = replace(wanted, back=changes.get("back", False), again=changes.get("again", False))
+    assert watcher_module._by_hand(wanted) == f"edgewright compress tiny 1 --recipe tiny.yaml{flags}"
 
 
 def test_a_look_that_failed_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from tasks.registry import Candidate, Hold, Lineage, Rollback, standing_holds
 from tasks.registry.edge_versions import HOLD, own_tags, recorded_holds
+from tasks.registry.view import DeployedRelease
 
 ADA = Hold("2", 5, "Ada", "2026-11-27", "it fails at night")
 
@@ -21,12 +22,22 @@ def test_a_hold_is_read_as_it_was_written() -> None:
 def test_a_hold_that_cannot_be_read_holds_its_version_still(record: str) -> None:
     (hold,) = recorded_holds({f"{HOLD}2": record})
     assert hold.version == "2" and "cannot be read" in hold.sentence
-    assert standing_holds([hold], "1") == (hold,)
+    assert standing_holds([hold], DeployedRelease(1, "1")) == (hold,)
 
 
-@pytest.mark.parametrize(("deployed", "counts"), [(None, True), ("1", True), ("2", True), ("3", False), ("10", False)])
-def test_a_newer_version_lifts_a_hold(deployed: str | None, counts: bool) -> None:
-    assert bool(standing_holds([ADA], deployed)) is counts
+@pytest.mark.parametrize(("deployed", "counts"), [("1", True), ("2", True), ("3", False), ("10", False)])
+def test_a_newer_version_lifts_a_hold(deployed: str, counts: bool) -> None:
+    assert bool(standing_holds([ADA], DeployedRelease(6, deployed))) is counts
+
+
+def test_a_hold_stands_where_nothing_is_deployed() -> None:
+    assert standing_holds([ADA], None) == (ADA,)
+
+
+@pytest.mark.parametrize(("left", "counts"), [(5, True), (4, False)])
+def test_what_a_rollback_restored_lifts_no_hold_on_what_it_left(left: int, counts: bool) -> None:
+    rollback = Rollback(left, 2, "Ada", "2026-11-27", "it fails at night")
+    assert bool(standing_holds([ADA], DeployedRelease(6, "3", rollback=rollback))) is counts
 
 
 def test_a_rollback_is_read_as_it_was_written_and_its_file_takes_no_fate_along() -> None:
