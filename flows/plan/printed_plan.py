@@ -51,7 +51,7 @@ def _summary(plan: Plan) -> str:
         f"{_counted(len(plan.wanted), 'run')} on {_counted(devices, 'device')}",
         f"{stands:,} answers stand",
         *([f"{waits:,} wait"] if waits else []),
-        *([f"{len(plan.errors):,} recipes are wrong"] if plan.errors else []),
+        *([f"{_counted(len(plan.errors), 'recipe')} with errors"] if plan.errors else []),
     ]
     todo = " edgewright reconcile does it, or a watcher by itself." if plan.wanted else " Nothing to do."
     return f"Plan: {', '.join(counts)}.{todo}"

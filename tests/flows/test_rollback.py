@@ -142,3 +142,17 @@ def test_a_hold_that_is_put_while_a_run_is_under_way_is_met_at_its_end(
     assert failure.asked_again and "expected a version that nobody holds back" in failure.sentence
     assert outcome.answer == "undecided" and deployed(two) == ("1", 3)
     assert flows.reconcile.reconcile([changed], two) == []
+
+
+def test_a_rollback_from_the_version_that_an_alias_names_stays(two: Workspace, variant: Variant) -> None:
+    recipe = variant("field", {"follow": {"alias": "champion"}})
+    client = EdgeModels(two.tracking_uri, "tiny").client
+    client.set_registered_model_alias("tiny", "champion", "1")
+    assert [outcome.version for outcome in flows.reconcile.reconcile([recipe], two)] == ["1"]
+    assert deployed(two) == ("1", 3)
+    code, said = roll_back()
+    assert code == 0, said
+    assert deployed(two) == ("2", 4)
+    assert "Version 1 is held by Ada since" in say("hold", "show", "tiny", "--device", "field")[1]
+    assert flows.reconcile.reconcile([recipe], two) == []
+    assert deployed(two) == ("2", 4)

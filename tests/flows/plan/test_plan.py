@@ -93,7 +93,7 @@ def test_a_recipe_that_is_wrong_keeps_no_other_waiting(own: Workspace, variant: 
     broken.write_text("name: [")
     said = lines(own, str(broken), good)
     assert any(line.startswith("  x ") and "broken.yaml" in line for line in said)
-    assert said[-1].startswith("Plan: 1 runs on 1 devices, 0 answers stand, 1 recipes are wrong.")
+    assert said[-1].startswith("Plan: 1 run on 1 device, 0 answers stand, 1 recipe with errors.")
 
 
 def test_a_plan_changes_nothing(own: Workspace, variant: Variant) -> None:
@@ -114,4 +114,4 @@ def test_two_recipes_of_one_name_are_not_planned_together(own: Workspace, varian
     copied.write_text(recipe.read_text())
     said = lines(own, str(recipe), str(copied))
     assert any("expected a name that no other recipe of tiny has, got twice twice" in line for line in said)
-    assert "1 recipes are wrong" in said[-1]
+    assert "1 recipe with errors" in said[-1]
