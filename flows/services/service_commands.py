@@ -37,14 +37,19 @@ def up_command(
     They go on after the command, and what dies is started again. Running it again changes nothing and shows how they
     are; after a kill or a power cut it starts them again. Everything is below EDGEWRIGHT_HOME.
     """
+    from flows.services.given_recipes import checked_recipes
     from flows.services.installation import Installation
     from flows.services.site import Ports
 
+    recipes = None if recipe is None else checked_recipes(recipe)
     installation = Installation(HOME)
     known = installation.site
+    if recipes is None:
+        recipes = known.recipes if known else ()
+        if not installation.is_running():
+            checked_recipes(recipes)  # those of the last time may be gone, or changed
     ports = Ports() if known is None else known.ports
     given = {"mlflow": port_mlflow, "prefect": port_prefect, "worker": port_worker, "watch": port_watch}
-    recipes = (known.recipes if known else ()) if recipe is None else tuple(map(_absolute, recipe))
     ports = Ports(**{name: port or getattr(ports, name) for name, port in given.items()})
     site = _site(ports, recipes, None if known is None else known.target)
     started = installation.start(site)
@@ -102,10 +107,11 @@ def units_command(
     The services run as the user edgewright below /var/lib/edgewright, listen on 127.0.0.1 and start again at their end.
     They find workloads in the folders that PYTHONPATH names now.
     """
+    from flows.services.given_recipes import checked_recipes
     from flows.services.site import Ports
     from flows.services.systemd_units import SECRETS, USER, hidden_places, production_site, write_units
 
-    site = production_site(Ports(), tuple(map(_absolute, recipe or ())))
+    site = production_site(Ports(), checked_recipes(recipe or ()))
     for path in write_units(folder, site):
         console.print(f"{path}", soft_wrap=True, highlight=False)
     console.print(
@@ -121,11 +127,6 @@ def units_command(
             soft_wrap=True,
             highlight=False,
         )
-
-
-def _absolute(recipe: str) -> str:
-    """Return the absolute path of a recipe; the name of a shipped one stays."""
-    return str(Path(recipe).resolve()) if Path(recipe).exists() else recipe
 
 
 def _site(ports: "Ports", recipes: tuple[str, ...], known_target: Path | None) -> "Site":
