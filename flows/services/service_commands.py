@@ -53,17 +53,15 @@ def up_command(
     ports = Ports(**{name: port or getattr(ports, name) for name, port in given.items()})
     site = _site(ports, recipes, None if known is None else known.target)
     started = installation.start(site)
-    with console.status("starting ...") as shown:
-        installation.wait_until_ready(site, lambda states: shown.update(_waiting(states)))
+    _wait(installation, site, started)
     console.print(_table(installation, site))
     console.print(
         f"{'Started' if started else 'They ran already'}. MLflow: http://127.0.0.1:{site.ports.mlflow}, Prefect: "
         f"http://127.0.0.1:{site.ports.prefect}. Register a version of a model that a recipe names, and it is "
-        "compressed. For your own programs and for edgewright's other commands:\n"
-        f"  export MLFLOW_TRACKING_URI=http://127.0.0.1:{site.ports.mlflow} "
-        f"PREFECT_API_URL=http://127.0.0.1:{site.ports.prefect}/api\n"
-        f"  export EDGEWRIGHT_HOME={quote(str(site.home))} EDGEWRIGHT_TARGET={quote(str(site.target))}\n"
+        "compressed. For your own programs and for edgewright's other commands:",
+        *_exports(site),
         f"Logs: {installation.folder}. End with edgewright down.",
+        sep="\n",
         soft_wrap=True,
         highlight=False,
     )
@@ -135,6 +133,37 @@ def _site(ports: "Ports", recipes: tuple[str, ...], known_target: Path | None) -
 
     home, target = HOME.resolve(), os.environ.get("EDGEWRIGHT_TARGET")
     return Site.of_home(home, Path(target).resolve() if target else known_target or home / "target", ports, recipes)
+
+
+def _exports(site: "Site") -> list[str]:
+    """Return lines for a shell whose programs and commands shall work with the same servers, folders and recipes."""
+    recipes = [f"  export EDGEWRIGHT_RECIPES={quote(os.pathsep.join(site.recipes))}"] if site.recipes else []
+    return [
+        f"  export MLFLOW_TRACKING_URI=http://127.0.0.1:{site.ports.mlflow} "
+        f"PREFECT_API_URL=http://127.0.0.1:{site.ports.prefect}/api",
+        f"  export EDGEWRIGHT_HOME={quote(str(site.home))} EDGEWRIGHT_TARGET={quote(str(site.target))}",
+        *recipes,
+    ]
+
+
+def _wait(installation: "Installation", site: "Site", started: bool) -> None:
+    """Wait until all services work; where they were started just now, say each one once it does."""
+    from flows.services.table import services
+
+    table, told = services(site), set[str]()
+    if started:
+        console.print(f"Starting {len(table)} services; the first start takes a minute or two.")
+    with console.status("starting ...") as shown:
+
+        def seen(states: "dict[str, ServiceState]") -> None:
+            for service in table:
+                state = states.get(service.name)
+                if started and state is not None and state.is_ready(service) and service.name not in told:
+                    told.add(service.name)
+                    console.print(f"  {service.name}: {state.state}", highlight=False)
+            shown.update(_waiting(states))
+
+        installation.wait_until_ready(site, seen)
 
 
 def _waiting(states: "dict[str, ServiceState]") -> str:
