@@ -1,4 +1,4 @@
-"""What `edgewright up` and `units` say and refuse, as far as it needs no server."""
+"""Words of `edgewright up` and `units`, and what both refuse, as far as it needs no server."""
 
 import os
 import shlex
