@@ -107,16 +107,13 @@ def units_command(
     """
     from flows.services.given_recipes import checked_recipes
     from flows.services.site import Ports
-    from flows.services.systemd_units import SECRETS, USER, hidden_places, production_site, write_units
+    from flows.services.systemd_units import hidden_places, production_site, root_commands, write_units
 
     site = production_site(Ports(), checked_recipes(recipe or ()))
     for path in write_units(folder, site):
         console.print(f"{path}", soft_wrap=True, highlight=False)
     console.print(
-        f"As root: make the user {USER}, copy {folder}/*.service and edgewright.target to /etc/systemd/system and "
-        f"{folder}/secrets/*.env to {SECRETS} (mode 600), then systemctl enable --now edgewright.target.",
-        soft_wrap=True,
-        highlight=False,
+        "As root:", *(f"  {line}" for line in root_commands(folder)), sep="\n", soft_wrap=True, highlight=False
     )
     if hidden := hidden_places(site):
         console.print(
