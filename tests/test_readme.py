@@ -150,6 +150,17 @@ def test_the_page_of_gates_shows_each_kind_that_it_describes_and_every_metric() 
     assert [name for name in NAMED if f"\n| `{name}` | " not in TEXTS["docs/gates.md"]] == []
 
 
+def test_the_version_that_is_shown_for_a_try_is_one_of_the_shipped_recipe() -> None:
+    (text,) = (text for name, text in PYTHON if name == "docs/operation.md" and "log_model" in text)
+    logged: list[tuple[torch.nn.Module, dict[str, Any]]] = []
+    text = text.replace("in range(8)", "in range(1)")  # each pass takes a second
+    text = text.replace("mlflow.pytorch.log_model(", "log_model(")
+    exec(text, {"log_model": lambda model, **named: logged.append((model, named))})
+    ((model, named),) = logged
+    assert named["registered_model_name"] == read_recipe(Path("digits")).model
+    assert model(torch.from_numpy(named["input_example"])).shape == (2, 10)
+
+
 def test_the_custom_metric_that_is_shown_is_one() -> None:
     rows = pd.DataFrame({"row_id": [0, 1], "target": [1, 1], "prediction": [1, 0], "score": [1.0, 0.0]})
     for text in METRICS:

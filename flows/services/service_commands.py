@@ -37,28 +37,31 @@ def up_command(
     They go on after the command, and what dies is started again. Running it again changes nothing and shows how they
     are; after a kill or a power cut it starts them again. Everything is below EDGEWRIGHT_HOME.
     """
+    from flows.services.given_recipes import checked_recipes
     from flows.services.installation import Installation
     from flows.services.site import Ports
 
+    recipes = None if recipe is None else checked_recipes(recipe)
     installation = Installation(HOME)
     known = installation.site
+    if recipes is None:
+        recipes = known.recipes if known else ()
+        if not installation.is_running():
+            checked_recipes(recipes)  # those of the last time may be gone, or changed
     ports = Ports() if known is None else known.ports
     given = {"mlflow": port_mlflow, "prefect": port_prefect, "worker": port_worker, "watch": port_watch}
-    recipes = (known.recipes if known else ()) if recipe is None else tuple(map(_absolute, recipe))
     ports = Ports(**{name: port or getattr(ports, name) for name, port in given.items()})
     site = _site(ports, recipes, None if known is None else known.target)
     started = installation.start(site)
-    with console.status("starting ...") as shown:
-        installation.wait_until_ready(site, lambda states: shown.update(_waiting(states)))
+    _wait(installation, site, started)
     console.print(_table(installation, site))
     console.print(
         f"{'Started' if started else 'They ran already'}. MLflow: http://127.0.0.1:{site.ports.mlflow}, Prefect: "
         f"http://127.0.0.1:{site.ports.prefect}. Register a version of a model that a recipe names, and it is "
-        "compressed. For your own programs and for edgewright's other commands:\n"
-        f"  export MLFLOW_TRACKING_URI=http://127.0.0.1:{site.ports.mlflow} "
-        f"PREFECT_API_URL=http://127.0.0.1:{site.ports.prefect}/api\n"
-        f"  export EDGEWRIGHT_HOME={quote(str(site.home))} EDGEWRIGHT_TARGET={quote(str(site.target))}\n"
+        "compressed. For your own programs and for edgewright's other commands:",
+        *_exports(site),
         f"Logs: {installation.folder}. End with edgewright down.",
+        sep="\n",
         soft_wrap=True,
         highlight=False,
     )
@@ -102,17 +105,15 @@ def units_command(
     The services run as the user edgewright below /var/lib/edgewright, listen on 127.0.0.1 and start again at their end.
     They find workloads in the folders that PYTHONPATH names now.
     """
+    from flows.services.given_recipes import checked_recipes
     from flows.services.site import Ports
-    from flows.services.systemd_units import SECRETS, USER, hidden_places, production_site, write_units
+    from flows.services.systemd_units import hidden_places, production_site, root_commands, write_units
 
-    site = production_site(Ports(), tuple(map(_absolute, recipe or ())))
+    site = production_site(Ports(), checked_recipes(recipe or ()))
     for path in write_units(folder, site):
         console.print(f"{path}", soft_wrap=True, highlight=False)
     console.print(
-        f"As root: make the user {USER}, copy {folder}/*.service and edgewright.target to /etc/systemd/system and "
-        f"{folder}/secrets/*.env to {SECRETS} (mode 600), then systemctl enable --now edgewright.target.",
-        soft_wrap=True,
-        highlight=False,
+        "As root:", *(f"  {line}" for line in root_commands(folder)), sep="\n", soft_wrap=True, highlight=False
     )
     if hidden := hidden_places(site):
         console.print(
@@ -123,17 +124,43 @@ def units_command(
         )
 
 
-def _absolute(recipe: str) -> str:
-    """Return the absolute path of a recipe; the name of a shipped one stays."""
-    return str(Path(recipe).resolve()) if Path(recipe).exists() else recipe
-
-
 def _site(ports: "Ports", recipes: tuple[str, ...], known_target: Path | None) -> "Site":
     """Return the site of this home; its target stays that of the last time where none is named now."""
     from flows.services.site import Site
 
     home, target = HOME.resolve(), os.environ.get("EDGEWRIGHT_TARGET")
     return Site.of_home(home, Path(target).resolve() if target else known_target or home / "target", ports, recipes)
+
+
+def _exports(site: "Site") -> list[str]:
+    """Return lines for a shell whose programs and commands shall work with the same servers, folders and recipes."""
+    recipes = [f"  export EDGEWRIGHT_RECIPES={quote(os.pathsep.join(site.recipes))}"] if site.recipes else []
+    return [
+        f"  export MLFLOW_TRACKING_URI=http://127.0.0.1:{site.ports.mlflow} "
+        f"PREFECT_API_URL=http://127.0.0.1:{site.ports.prefect}/api",
+        f"  export EDGEWRIGHT_HOME={quote(str(site.home))} EDGEWRIGHT_TARGET={quote(str(site.target))}",
+        *recipes,
+    ]
+
+
+def _wait(installation: "Installation", site: "Site", started: bool) -> None:
+    """Wait until all services work; where they were started just now, say each one once it does."""
+    from flows.services.table import services
+
+    table, told = services(site), set[str]()
+    if started:
+        console.print(f"Starting {len(table)} services; the first start takes a minute or two.")
+    with console.status("starting ...") as shown:
+
+        def seen(states: "dict[str, ServiceState]") -> None:
+            for service in table:
+                state = states.get(service.name)
+                if started and state is not None and state.is_ready(service) and service.name not in told:
+                    told.add(service.name)
+                    console.print(f"  {service.name}: {state.state}", highlight=False)
+            shown.update(_waiting(states))
+
+        installation.wait_until_ready(site, seen)
 
 
 def _waiting(states: "dict[str, ServiceState]") -> str:

@@ -65,6 +65,11 @@ class Site:
         """Return the name under which the others reach a service."""
         return service if self.in_containers else "127.0.0.1"
 
+    @property
+    def seen_host(self) -> str:
+        """The name under which people's browsers reach the servers; those of containers are published by an engine."""
+        return "localhost" if self.in_containers else "127.0.0.1"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {**asdict(self), **{name: str(getattr(self, name)) for name in _FOLDERS}}

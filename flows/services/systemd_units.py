@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 from edge_runtime.files import write_atomic
 from flows.services.secret_files import make_environment_file
@@ -13,6 +14,8 @@ USER = "edgewright"
 STATE = Path("/var/lib/edgewright")
 SECRETS = Path("/etc/edgewright")
 """Folder of a file for each service that needs secrets, NAME.env with mode 600; systemd alone reads it, as root."""
+UNITS = Path("/etc/systemd/system")
+TARGET = "edgewright.target"
 HARDENING = (
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=",
@@ -51,12 +54,25 @@ def write_units(folder: Path, site: Site) -> list[Path]:
     """Write a unit for each service, a target that starts them all, and the secrets, made once; return the files."""
     table = services(site)
     units = {_unit_of(service.name): _service_unit(service) for service in table}
-    units["edgewright.target"] = _target(table)
+    units[TARGET] = _target(table)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in units.items():
         write_atomic(folder / name, text.encode())
     secrets = [make_environment_file(folder / "secrets", service) for service in table if service.secrets]
     return [*(folder / name for name in units), *secrets]
+
+
+def root_commands(folder: Path) -> list[str]:
+    """Return the commands by which root takes the written units and starts them."""
+    written = quote(str(folder.resolve()))
+    return [
+        f"useradd --system --home-dir {STATE} --shell /usr/sbin/nologin {USER}",
+        f"install -d -m 700 {SECRETS}",
+        f"install -m 600 {written}/secrets/*.env {SECRETS}/",
+        f"cp {written}/*.service {written}/{TARGET} {UNITS}/",
+        "systemctl daemon-reload",
+        f"systemctl enable --now {TARGET}",
+    ]
 
 
 def _unit_of(service: str) -> str:
@@ -75,10 +91,10 @@ def _service_unit(service: Service) -> str:
         f"Description=Edgewright: {service.purpose}",
         f"After=network.target {before}".rstrip(),
         *(f"Wants={_unit_of(other)}" for other in service.after),  # one that fails at first is tried again
-        "PartOf=edgewright.target",
+        f"PartOf={TARGET}",
         "StartLimitIntervalSec=0",
     ]
-    return _text({"Unit": unit, "Service": _running(service), "Install": ["WantedBy=edgewright.target"]})
+    return _text({"Unit": unit, "Service": _running(service), "Install": [f"WantedBy={TARGET}"]})
 
 
 def _running(service: Service) -> list[str]:

@@ -98,7 +98,7 @@ def _mlflow(site: Site) -> Service:
             "MLFLOW_WEBHOOK_CACHE_TTL": "0",  # by default events of the first minute of a webhook are lost
         },
         health=f"http://127.0.0.1:{port}/health",
-        address=f"http://localhost:{port}",
+        address=f"http://{site.seen_host}:{port}",
         secrets=(ENCRYPTION_KEY,),  # by default each process makes its own, and a restart loses the webhook's secret
     )
 
@@ -114,10 +114,10 @@ def _prefect(site: Site) -> Service:
             "PREFECT_HOME": str(site.prefect_folder),
             # In memory, as by default, a lease outlives a killed server for ever: every later run is then cancelled.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-            "PREFECT_SERVER_UI_API_URL": f"http://localhost:{port}/api",  # where the browser finds it
+            "PREFECT_SERVER_UI_API_URL": f"http://{site.seen_host}:{port}/api",  # where the browser finds it
         },
         health=f"http://127.0.0.1:{port}/api/health",
-        address=f"http://localhost:{port}",
+        address=f"http://{site.seen_host}:{port}",
     )
 
 
@@ -209,5 +209,5 @@ def _places(site: Site) -> dict[str, str]:
 def _of_runs(site: Site) -> dict[str, str]:
     """Return the settings of those that run or start runs: the recipes, and where people open MLflow's pages."""
     recipes = {"EDGEWRIGHT_RECIPES": os.pathsep.join(site.recipes)} if site.recipes else {}
-    pages = {"EDGEWRIGHT_MLFLOW_PAGES": f"http://localhost:{site.ports.mlflow}"} if site.in_containers else {}
+    pages = {"EDGEWRIGHT_MLFLOW_PAGES": f"http://{site.seen_host}:{site.ports.mlflow}"} if site.in_containers else {}
     return _places(site) | recipes | pages

@@ -5,12 +5,13 @@ import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from deployments.errors import ConfigurationError
 from flows.environment import HOME, prepare
-from tasks.errors import SystemFailure
+from tasks.errors import SystemFailure, without_secrets
 
 if TYPE_CHECKING:  # Prefect and MLflow read the environment when they are imported, which prepare() sets
     from flows.watch.watcher import Watcher
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # Prefect and MLflow read the environment when they are impor
 logger = logging.getLogger("edgewright")
 SECRET = "EDGEWRIGHT_WEBHOOK_SECRET"
 HINT = f"set {SECRET}, or {SECRET}_FILE to a file that only you can read"
+KEPT = "edgewright up keeps one in EDGEWRIGHT_HOME/services/secrets/webhook-secret"
 
 
 def watch_command(
@@ -43,11 +45,12 @@ def watch_command(
 
     workspace = Workspace.from_environment()
     if register is not None:
-        from tasks.registry import register_webhook
-
+        _check_address(register)
         secret = webhook_secret()
         if secret is None:
-            raise ConfigurationError(f"{SECRET}: expected the secret that MLflow signs with, got none; {HINT}")
+            raise ConfigurationError(f"{SECRET}: expected the secret that MLflow signs with, got none; {HINT}; {KEPT}")
+        from tasks.registry import register_webhook
+
         typer.echo(register_webhook(workspace.tracking_uri, register, secret))
         return
     if not os.environ.get("PREFECT_API_URL"):
@@ -89,6 +92,20 @@ def webhook_secret() -> str | None:
             f"write one and chmod 600 {name}"
         )
     return text
+
+
+def _check_address(address: str) -> None:
+    """Raise ConfigurationError for an address at which no watcher listens: it needs a host and a path."""
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.path not in {"", "/"}
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigurationError(
+            "--register: expected the address of a watcher, such as http://HOST:8765/webhook, got "
+            f"{without_secrets(address)!r}; give it with its path, /webhook"
+        )
 
 
 async def _serve(watcher: "Watcher", host: str, port: int, secret: str | None) -> None:

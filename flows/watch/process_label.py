@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from flows.watch.run_log import show_own_lines
 from tasks.life_signs import show_life
 from tasks.processes import Process
 
@@ -16,11 +17,15 @@ TIMES = "times"
 
 
 def say_who_works(home: Path) -> None:
-    """Show below a home that this process lives, and write it into the flow run; nothing where no server keeps runs."""
+    """Show below a home that this process lives, and write it into the flow run; nothing where no server keeps runs.
+
+    From here on the run's log is as its page in Prefect shall show it.
+    """
     from prefect.runtime import flow_run
 
     if flow_run.id is None:
         return
+    show_own_lines()
     show_life(home)
     from prefect.client.orchestration import get_client
 

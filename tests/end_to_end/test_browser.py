@@ -5,6 +5,7 @@ Chromium is Debian's, driven by Playwright. Screenshots stay in `.edgewright/scr
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -159,7 +160,8 @@ def test_history_is_drawn_and_the_page_prints(
         update={"version": str(int(only.version) + 1), "published": False, "now": "", "why": "Refused for the test."}
     )
     file = tmp_path / "history.html"
-    file.write_text(render_html(content.model_copy(update={"history": (only, later)})))
+    told = tuple(replace(turns, failures={"deployed": "it crashed, " * 60}) for turns in content.turns)
+    file.write_text(render_html(content.model_copy(update={"history": (only, later), "turns": told})))
     page = browser.new_page(viewport={"width": 1200, "height": 900})
     page.goto(file.as_uri())
     section = page.locator("section", has=page.get_by_role("heading", name="History on this device"))

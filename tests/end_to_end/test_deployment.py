@@ -207,6 +207,15 @@ def test_a_second_reconcile_computes_nothing(api: PrefectApi, registry: MlflowCl
     assert _state(registry) == before
 
 
+@pytest.mark.usefixtures("first_run")
+def test_a_run_that_an_error_of_ours_ends_says_its_sentence_without_a_traceback(api: PrefectApi, stack: Stack) -> None:
+    run = api.finished(COMPRESS, {"model": MODEL, "version": "99", "recipe": RECIPE})
+    assert run["state_type"] == "FAILED" and "expected" in run["state"]["message"]
+    wait_until(lambda: any("Encountered exception" in message for message in api.messages(run["id"])))
+    assert not any("Traceback" in message for message in api.messages(run["id"]))
+    assert "HTTP Request:" not in stack.log("worker")  # a line of httpx for each call would hide all others
+
+
 def test_compress_refuses_a_version_that_is_no_text(api: PrefectApi) -> None:
     refused = api.submit(COMPRESS, {"model": MODEL, "version": 1, "recipe": RECIPE})
     assert refused.status_code == httpx.codes.CONFLICT

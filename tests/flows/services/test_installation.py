@@ -16,7 +16,7 @@ from flows.services.leftovers import MARK
 from flows.services.site import Ports, Site, read_site, write_site
 from tasks.errors import SystemFailure
 from tests.edge_runtime.processes import is_alive, wait_until
-from tests.flows.services.sites import site_of
+from tests.flows.services.sites import free_ports, site_of
 
 
 def test_a_site_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -43,9 +43,10 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> 
 
 
 def test_two_services_share_no_port(tmp_path: Path) -> None:
-    site = replace(site_of(tmp_path), ports=Ports(5000, 5000, 5001, 5002))
+    port, *others = free_ports(3)
+    site = replace(site_of(tmp_path), ports=Ports(port, port, *others))
     with pytest.raises(
-        ConfigurationError, match="--port-prefect: expected a port of its own, got 5000, which mlflow has"
+        ConfigurationError, match=f"--port-prefect: expected a port of its own, got {port}, which mlflow has"
     ):
         Installation(tmp_path).start(site)
 

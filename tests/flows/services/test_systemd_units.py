@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.services.site import Ports
-from flows.services.systemd_units import hidden_places, production_site, write_units
+from flows.services.systemd_units import hidden_places, production_site, root_commands, write_units
 from flows.services.table import Service, services
 
 SITE = production_site(Ports(), ("digits", "/srv/50% of $HOME/recipe one.yaml"))
@@ -111,6 +111,22 @@ def test_the_command_says_what_it_wrote(tmp_path: Path) -> None:
     shown = said.output.replace("\n", "")
     assert all(str(path) in shown for path in (*tmp_path.glob("edgewright*"), *tmp_path.glob("secrets/*.env")))
     assert "EDGEWRIGHT_RECIPES=digits" in (tmp_path / "edgewright-watch.service").read_text()
+
+
+def test_the_commands_for_root_take_every_file_to_its_place(tmp_path: Path) -> None:
+    written = tmp_path / "my units"
+    write_units(written, SITE)
+    said = "\n".join(root_commands(written))
+    assert said.startswith("useradd --system ") and said.endswith("systemctl enable --now edgewright.target")
+    shown = CliRunner().invoke(app, ["units", "--folder", str(written)], env={"COLUMNS": "40"}).output
+    assert all(f"  {line}\n" in shown for line in said.splitlines())
+    root = tmp_path / "root"
+    (root / "etc/systemd/system").mkdir(parents=True)
+    typed = "\n".join(line for line in root_commands(written) if line.startswith(("install", "cp")))
+    subprocess.run(["sh", "-ec", typed.replace(" /etc", f" {root}/etc")], check=True, timeout=60)
+    assert {path.name for path in (root / "etc/systemd/system").iterdir()} == {f.name for f in written.glob("edge*")}
+    assert {path.name for path in (root / "etc/edgewright").iterdir()} == {"mlflow.env", "webhook.env", "watch.env"}
+    assert {path.stat().st_mode & 0o777 for path in (root / "etc/edgewright").iterdir()} == {0o600}
 
 
 def _verify(units: list[str]) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ import pytest
 from quality_gates.approval import approve
 from quality_gates.report import LayerRow, ReportContent, Side, SizePoint, SliceValue, render_html
 from quality_gates.report.render import MAX_FLIPS
+from tests.quality_gates.builders import turn_latency
 from tests.quality_gates.report import examples
 from tests.quality_gates.report.page import SVG_VOID, Page
 
@@ -294,3 +295,15 @@ def test_the_history_has_release_numbers_and_says_that_the_page_is_older_than_it
     page = render_html(content.model_copy(update={"history": (*content.history, this)}))
     assert re.findall(r'data-label="release">(.*?)</td>', page) == ["1", "2", "", "new"]
     assert "its number is claimed after this page is written" in page
+
+
+def test_the_note_of_a_model_that_was_timed_in_turns_stands_beneath_its_line() -> None:
+    content = examples.published()
+    (turns, *_) = content.turns
+    quiet = replace(turns, latencies={"candidate": turn_latency()}, failures={})
+    silent = Page(render_html(content.model_copy(update={"turns": (quiet,)})))
+    assert not [row for row in silent.named("tr") if row.get("class") == "beneath"]
+    failed = replace(quiet, failures={"deployed": "it crashed"})
+    page = Page(render_html(content.model_copy(update={"turns": (failed,)})))
+    assert len([row for row in page.named("tr") if row.get("class") == "beneath"]) == 1
+    assert "– These times do not compare: it crashed." in page.text
