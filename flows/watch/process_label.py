@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from tasks.life_signs import show_life
+from tasks.patience import patiently, remember_deployment
 from tasks.processes import Process
 
 LABEL = "edgewright.process"
@@ -16,18 +17,27 @@ TIMES = "times"
 
 
 def say_who_works(home: Path) -> None:
-    """Show below a home that this process lives, and write it into the flow run; nothing where no server keeps runs."""
+    """Show below a home that this process lives, and write it into the flow run; nothing where no server keeps runs.
+
+    A server that is away is waited for. What the run shows of its deployment is asked for here too, and once.
+    """
     from prefect.runtime import flow_run
 
     if flow_run.id is None:
         return
     show_life(home)
+    run = UUID(flow_run.id)
+    patiently(lambda: _write_label(run))
+    remember_deployment()
+
+
+def _write_label(run: UUID) -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        times = client.read_flow_run(UUID(flow_run.id)).run_count  # the run's own copy is of before it began
+        times = client.read_flow_run(run).run_count  # the run's own copy is of before it began
         said = {**asdict(Process.this()), TIMES: times}
-        client.update_flow_run_labels(flow_run.id, {LABEL: json.dumps(said)})
+        client.update_flow_run_labels(run, {LABEL: json.dumps(said)})
 
 
 def process_of(labels: Mapping[str, Any], times: int) -> Process | None:
