@@ -178,9 +178,14 @@ def held(model: str, device: str, hold: Hold) -> str:
     """Return the sentence about a version that a person holds back."""
     return (
         f"{model} version {hold.version} on {device}: expected a version that nobody holds back, got one that "
-        f"{hold.by} holds since {hold.when} ({hold.reason}); register a newer version, or lift it with edgewright hold "
-        f"lift {model} --device {device}"
+        f"{hold.by} holds since {hold.when} ({hold.reason}); register a newer version, or lift it with "
+        f"{lifting(model, device)}"
     )
+
+
+def lifting(model: str, device: str) -> str:
+    """Return the command that lifts the holds on a device class, as a person types it."""
+    return f"edgewright hold lift {model} --device {device} --by NAME --reason WHY"
 
 
 def _lift_older(releases: Releases, edge: EdgeVersion) -> None:
