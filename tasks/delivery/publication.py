@@ -92,13 +92,14 @@ def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
 
 def check_signed(recipe: Recipe, publication: Publication) -> None:
     """Raise PublishError where the recipe asks for persons, and what passed was not signed by enough of them."""
-    asked, signed = recipe.sign_off, publication.sign_off
+    asked, signed, origin = recipe.sign_off, publication.sign_off, publication.candidate.lineage
     if asked is None or not publication.verdict.passed:
         return
     if signed is None or signed.state != "complete" or signed.persons != asked:
         raise PublishError(
-            f"{publication.candidate.lineage.source_model}: expected {asked} sign-offs before it is published, got "
-            f"{'none' if signed is None else signed.count}; sign with edgewright sign-off"
+            f"{origin.source_model}: expected {asked} sign-offs before it is published, got "
+            f"{'none' if signed is None else signed.count}; sign with edgewright sign-off "
+            f"{origin.source_model}/{origin.source_version} --name NAME --reason WHY"
         )
 
 
@@ -226,7 +227,8 @@ def older_than(model: str, version: str, deployed: EdgeVersion) -> str:
     """Return the sentence about a version that is older than the deployed one."""
     return (
         f"{model} version {version}: expected a version that is not older than the deployed one, got "
-        f"{deployed.source_version} deployed; say edgewright compress --back to go back to it as a new release"
+        f"{deployed.source_version} deployed; say edgewright compress {model} {version} --recipe RECIPE --back to "
+        "go back to it as a new release"
     )
 
 

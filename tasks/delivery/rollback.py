@@ -199,7 +199,7 @@ def _chosen(models: EdgeModels, device: str, left: EdgeVersion, to: str | None) 
         there = ", ".join(sorted({each.source_version for each in known}, key=int))
         raise PublishError(
             f"{what}: expected a version that was released there, got {to}; choose one of {there}, or publish {to} "
-            "with edgewright compress"
+            f"with edgewright compress {models.model} {to} --recipe RECIPE"
         )
     newest = max(made, key=lambda each: each.release)
     if newest == left or _file_of(newest) == _file_of(left):

@@ -174,7 +174,8 @@ def _why_not(line: DeviceOutcome) -> str:
         return f"{got} one that was judged again since, and is {line.answer}; look at its new report"
     if line.published:
         return f"{got} release {line.release}; it is published already"
-    return f"{got} one that does not: {line.refusal} Ask again with edgewright compress --again"
+    command = f"edgewright compress {line.model} {line.version} --recipe RECIPE --again"
+    return f"{got} one that does not: {line.refusal} Ask again with {command}"
 
 
 def _record(recorded: RecordedCandidate, person: Person, choice: SignOffChoice) -> None:
@@ -218,7 +219,7 @@ def _signature(decided: SignOff, key: Ed25519PrivateKey | None, recipe: Recipe) 
     if key is None:
         raise SignOffError(
             f"recipe {recipe.name}: expected a signature with the key of {decided.name}, as it lists signers, got a "
-            "bare name; sign with edgewright sign-off --key FILE"
+            "bare name; sign with edgewright sign-off MODEL/VERSION --name NAME --reason WHY --key FILE"
         )
     if public_key(own) != key.public_key():
         raise SignOffError(

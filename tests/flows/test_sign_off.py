@@ -307,7 +307,7 @@ def test_with_signers_only_their_keys_count(world: Workspace, variant: Variant) 
     signers = {"Ada Lovelace": written_key(key.public_key()), "Grace Hopper": written_key(other.public_key())}
     waiting = Waiting(world, variant, "by-key", {"sign_off": 1, "sign_off_within_days": 7.0, "signers": signers})
     for person, says in (
-        (ADA, "got a bare name; sign with edgewright sign-off --key FILE"),
+        (ADA, "got a bare name; sign with edgewright sign-off MODEL/VERSION --name NAME --reason WHY --key FILE"),
         (Person("Joan Clarke", "Me too.", key), r"one of its signers \(Ada Lovelace, Grace Hopper\), got Joan Clarke"),
         (Person("Grace Hopper", "As her.", key), "the key that it lists for Grace Hopper, got another one"),
     ):
