@@ -5,6 +5,6 @@ begun.
 """
 
 from flows.deployed.compression import compress
-from flows.deployed.form import Apart, Places, Recipes
+from flows.deployed.form import ONE_LINE, Apart, Places, Recipes
 
-__all__ = ["Apart", "Places", "Recipes", "compress"]
+__all__ = ["ONE_LINE", "Apart", "Places", "Recipes", "compress"]

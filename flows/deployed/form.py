@@ -13,17 +13,30 @@ from pydantic import Field
 
 from tasks.workspace import Workspace
 
+# Prefect's server checks these, so that it refuses at submission what would become the run's name. The end is no `$`,
+# which holds before a last newline too.
+ONE_LINE = r"^[^\x00-\x1f\x7f]+(?![\s\S])"
+_NUMBER = r"^[0-9]+(?![\s\S])"
 
-def _asked(title: str, description: str, *examples: str) -> Any:
-    """Return the field of a parameter, as the form shows it."""
-    said: dict[str, Any] = {"title": title, "description": description}
+
+def _asked(title: str, description: str, *examples: str, **bounds: Any) -> Any:
+    """Return the field of a parameter, as the form shows it, with bounds of its JSON schema."""
+    said: dict[str, Any] = {"title": title, "description": description, **bounds}
     return Field(json_schema_extra=said | ({"examples": list(examples)} if examples else {}))
 
 
 _RECIPES = sorted(path.stem for path in Path(str(resources.files("deployments"))).glob("recipes/*.yaml"))
 """The names of the recipes that come with Edgewright. Whatever reads one loads torch, which takes seconds."""
-ModelName = Annotated[str, _asked("Registered model", "Its name in MLflow's registry, as the recipe has it.", "digits")]
-Version = Annotated[str, _asked("Version", "The number of one version of it, such as 3.", "3")]
+ModelName = Annotated[
+    str,
+    _asked(
+        "Registered model", "Its name in MLflow's registry, as the recipe has it.", "digits", pattern=ONE_LINE,
+        maxLength=256,
+    ),
+]  # fmt: skip
+Version = Annotated[
+    str, _asked("Version", "The number of one version of it, such as 3.", "3", pattern=_NUMBER, maxLength=18)
+]
 RecipeName = Annotated[
     str,
     _asked(

@@ -18,6 +18,7 @@ from typing import Any
 
 from flows.services.health import is_healthy
 from flows.services.leftovers import MARK, end_group, end_marked
+from flows.services.programs import with_path
 from flows.services.secret_files import make_secret, read_secret
 from flows.services.service_logs import keep_short, log_of
 from flows.services.service_states import ServiceState, State, write_states
@@ -101,7 +102,7 @@ class Supervisor:
     async def _start(self, service: Service) -> asyncio.subprocess.Process:
         with log_of(self.folder, service.name).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *_found(service.command), env=self._environment(service), stdin=asyncio.subprocess.DEVNULL,
+                *with_path(service.command), env=self._environment(service), stdin=asyncio.subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.processes[service.name] = process
@@ -151,13 +152,6 @@ class Supervisor:
                 write_states(self.folder, self.states.values())
             except OSError as error:  # a full disk: the services matter more than their table
                 logger.error("the states were not written: %s", one_line(error))
-
-
-def _found(command: Sequence[str]) -> list[str]:
-    """Return a command with the program of this installation."""
-    program, *arguments = command
-    beside = Path(sys.executable).parent / program
-    return [str(beside) if beside.exists() else program, *arguments]
 
 
 async def supervise(folder: Path) -> None:

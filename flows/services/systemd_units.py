@@ -6,6 +6,7 @@ from pathlib import Path
 from shlex import quote
 
 from edge_runtime.files import write_atomic
+from flows.services.programs import with_path
 from flows.services.secret_files import make_environment_file
 from flows.services.site import Ports, Site
 from flows.services.table import Service, services
@@ -99,12 +100,10 @@ def _service_unit(service: Service) -> str:
 
 def _running(service: Service) -> list[str]:
     """Return what the unit runs and how. One that answers counts as started once it does, which others wait for."""
-    binaries = Path(sys.executable).parent
-    program, *arguments = service.command
     waits = f"{sys.executable} -P -m flows.services.health {service.health} $MAINPID"
     return [
         *(["Type=oneshot", "RemainAfterExit=yes"] if service.once else ["Type=simple", f"ExecStartPost={waits}"]),
-        "ExecStart=" + " ".join(_quoted(word.replace("$", "$$")) for word in (str(binaries / program), *arguments)),
+        "ExecStart=" + " ".join(_quoted(word.replace("$", "$$")) for word in with_path(service.command)),
         *(f"PassEnvironment={key}" for key in service.inherited),  # systemctl set-environment KEY=...
         *(f"Environment={_quoted(f'{key}={value}')}" for key, value in sorted(service.environment.items())),
         *([f"Environment={_quoted(f'PYTHONPATH={path}')}"] if (path := _workloads()) else []),

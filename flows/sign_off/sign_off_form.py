@@ -1,10 +1,12 @@
 """The flow `sign-off`: the form by which a person decides in the Prefect UI."""
 
 import logging
-from typing import Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from prefect import flow
+from pydantic import Field
 
+from flows.deployed import ONE_LINE
 from flows.sign_off.decisions_on_subjects import decide_on
 from flows.watch import say_who_works
 from tasks.delivery import Person
@@ -14,8 +16,17 @@ logger = logging.getLogger("edgewright")
 Decision: TypeAlias = Literal["publish", "refuse"]
 
 
+def _line(longest: int) -> Any:
+    """Return the field of a parameter in one line, which Prefect's server refuses at submission where it is none."""
+    return Field(json_schema_extra={"pattern": ONE_LINE, "maxLength": longest})
+
+
+Subject = Annotated[str, _line(300)]
+Name = Annotated[str, _line(100)]
+
+
 @flow(name="sign-off", flow_run_name="{decision} {version}: {your_name}")
-def sign_off(version: str, your_name: str, reason: str, decision: Decision, device: str = "") -> str:
+def sign_off(version: Subject, your_name: Name, reason: str, decision: Decision, device: str = "") -> str:
     """Decide on a version that passed its gates and waits for persons.
 
     Where the recipe lists `signers`, a form cannot prove a name: sign with `edgewright sign-off --key` there. The

@@ -65,7 +65,8 @@ def _lines(outcome: Outcome, place: Place) -> Iterator[str]:
             yield f"  {line.reasons[0]}"
         yield f"  Report: {place(line)}"
         if line.waits:
-            yield f"  Sign: edgewright sign-off {line.model}/{line.version} --device {line.device}"
+            subject = f"{line.model}/{line.version} --device {line.device}"
+            yield f"  Sign: edgewright sign-off {subject} --name NAME --reason WHY"
     for failure in outcome.failures:
         again = " It is asked again." if failure.asked_again else ""
         yield f"{failure.device}: failed. {failure.sentence}{again}"

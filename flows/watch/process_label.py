@@ -9,6 +9,7 @@ from uuid import UUID
 
 from flows.watch.run_log import show_own_lines
 from tasks.life_signs import show_life
+from tasks.patience import patiently, remember_deployment
 from tasks.processes import Process
 
 LABEL = "edgewright.process"
@@ -19,7 +20,8 @@ TIMES = "times"
 def say_who_works(home: Path) -> None:
     """Show below a home that this process lives, and write it into the flow run; nothing where no server keeps runs.
 
-    From here on the run's log is as its page in Prefect shall show it.
+    From here on the run's log is as its page in Prefect shall show it. A server that is away is waited for. What the
+    run shows of its deployment is asked for here too, and once.
     """
     from prefect.runtime import flow_run
 
@@ -27,12 +29,18 @@ def say_who_works(home: Path) -> None:
         return
     show_own_lines()
     show_life(home)
+    run = UUID(flow_run.id)
+    patiently(lambda: _write_label(run))
+    remember_deployment()
+
+
+def _write_label(run: UUID) -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        times = client.read_flow_run(UUID(flow_run.id)).run_count  # the run's own copy is of before it began
+        times = client.read_flow_run(run).run_count  # the run's own copy is of before it began
         said = {**asdict(Process.this()), TIMES: times}
-        client.update_flow_run_labels(flow_run.id, {LABEL: json.dumps(said)})
+        client.update_flow_run_labels(run, {LABEL: json.dumps(said)})
 
 
 def process_of(labels: Mapping[str, Any], times: int) -> Process | None:

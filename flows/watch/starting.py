@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tasks.patience import patiently
+
 if TYPE_CHECKING:  # who only wants to say who works loads neither MLflow nor Prefect's client
     from flows.watch.wanted_runs import Ensured
     from tasks.planning import WantedRun
 
 
 def start_runs(wanted: "Sequence[WantedRun]") -> "list[Ensured]":
-    """Start each run that is wanted, unless it is there; return what became of each, in their order."""
-    return asyncio.run(_start(wanted))
+    """Start each run that is wanted, unless it is there; return what became of each, in their order.
+
+    A server that is away is waited for: what it has started by then is there.
+    """
+    return patiently(lambda: asyncio.run(_start(wanted)))
 
 
 async def _start(wanted: "Sequence[WantedRun]") -> "list[Ensured]":

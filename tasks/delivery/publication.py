@@ -92,13 +92,14 @@ def publish(context: DeviceContext, publication: Publication) -> EdgeVersion:
 
 def check_signed(recipe: Recipe, publication: Publication) -> None:
     """Raise PublishError where the recipe asks for persons, and what passed was not signed by enough of them."""
-    asked, signed = recipe.sign_off, publication.sign_off
+    asked, signed, origin = recipe.sign_off, publication.sign_off, publication.candidate.lineage
     if asked is None or not publication.verdict.passed:
         return
     if signed is None or signed.state != "complete" or signed.persons != asked:
         raise PublishError(
-            f"{publication.candidate.lineage.source_model}: expected {asked} sign-offs before it is published, got "
-            f"{'none' if signed is None else signed.count}; sign with edgewright sign-off"
+            f"{origin.source_model}: expected {asked} sign-offs before it is published, got "
+            f"{'none' if signed is None else signed.count}; sign with edgewright sign-off "
+            f"{origin.source_model}/{origin.source_version} --name NAME --reason WHY"
         )
 
 
@@ -110,6 +111,7 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
     candidate, origin = publication.candidate, publication.candidate.lineage
     _check(f"{origin.source_model} version {origin.source_version} on {device.name}", publication)
     releases = releases_of(workspace, device, EdgeModels(workspace.tracking_uri, origin.source_model))
+    releases.models.reserve(device.name)  # before anything is at the destination: another model may have the name
     releases.recover()
     publication = _as_deployed(publication, releases.models.deployed(device.name))
     number = _number(releases, publication)
@@ -177,9 +179,14 @@ def held(model: str, device: str, hold: Hold) -> str:
     """Return the sentence about a version that a person holds back."""
     return (
         f"{model} version {hold.version} on {device}: expected a version that nobody holds back, got one that "
-        f"{hold.by} holds since {hold.when} ({hold.reason}); register a newer version, or lift it with edgewright hold "
-        f"lift {model} --device {device}"
+        f"{hold.by} holds since {hold.when} ({hold.reason}); register a newer version, or lift it with "
+        f"{lifting(model, device)}"
     )
+
+
+def lifting(model: str, device: str) -> str:
+    """Return the command that lifts the holds on a device class, as a person types it."""
+    return f"edgewright hold lift {model} --device {device} --by NAME --reason WHY"
 
 
 def _lift_older(releases: Releases, edge: EdgeVersion) -> None:
@@ -220,7 +227,8 @@ def older_than(model: str, version: str, deployed: EdgeVersion) -> str:
     """Return the sentence about a version that is older than the deployed one."""
     return (
         f"{model} version {version}: expected a version that is not older than the deployed one, got "
-        f"{deployed.source_version} deployed; say edgewright compress --back to go back to it as a new release"
+        f"{deployed.source_version} deployed; say edgewright compress {model} {version} --recipe RECIPE --back to "
+        "go back to it as a new release"
     )
 
 

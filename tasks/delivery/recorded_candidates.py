@@ -181,7 +181,14 @@ def recorded_device(runs: Runs, candidate: Candidate, device: str) -> DeviceProf
 
     Raises RegistryError or ApprovalError where the recipe has another form, or is another one.
     """
-    return next(profile for profile in _recorded_recipe(runs, candidate).devices if profile.name == device)
+    profiles = _recorded_recipe(runs, candidate).devices
+    found = next((profile for profile in profiles if profile.name == device), None)
+    if found is None:
+        raise RegistryError(
+            f"run {candidate.run}: expected the profile of {device} in its recipe.json, got those of "
+            f"{', '.join(profile.name for profile in profiles)}; {COMPRESS_AGAIN}"
+        )
+    return found
 
 
 def _recorded_recipe(runs: Runs, candidate: Candidate) -> Recipe:

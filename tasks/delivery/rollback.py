@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deployments.device import DeviceProfile
-from edge_runtime.errors import SessionError
+from edge_runtime.errors import EdgewrightError, SessionError
 from edge_runtime.model_files import check_model
 from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_words, reinstate
@@ -22,7 +22,7 @@ from quality_gates.errors import ApprovalError
 from quality_gates.sign_off import SignOffs
 from quality_gates.verdict import Verdict
 from tasks.delivery.approvals import APPROVAL, read_approval
-from tasks.delivery.publication import Publication, put_in_place, releases_of
+from tasks.delivery.publication import Publication, lifting, put_in_place, releases_of
 from tasks.delivery.recorded_candidates import recorded_device
 from tasks.delivery.releases import Releases, named
 from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, one_line
@@ -195,7 +195,7 @@ def _chosen(models: EdgeModels, device: str, left: EdgeVersion, to: str | None) 
         there = ", ".join(sorted({each.source_version for each in known}, key=int))
         raise PublishError(
             f"{what}: expected a version that was released there, got {to}; choose one of {there}, or publish {to} "
-            "with edgewright compress"
+            f"with edgewright compress {models.model} {to} --recipe RECIPE"
         )
     newest = max(made, key=lambda each: each.release)
     if newest == left or _file_of(newest) == _file_of(left):
@@ -291,6 +291,8 @@ def _publish(
             edge = put_in_place(workspace, target.device, target.publication(rollback))
         except Overtaken as error:
             left = _still_left(models, device, left, error)
+        except (SystemFailure, OSError) as error:
+            raise _unfinished(models, device, left, error) from error
         else:
             _end(models, device, edge, left.source_version)
             logger.info("%s: release %d was %s", device, edge.release, rollback.sentence)
@@ -298,6 +300,20 @@ def _publish(
     raise Overtaken(
         f"{models.model} on {device}: expected {named(left.release)} to be deployed still, got another release in each "
         f"of {ATTEMPTS} attempts; run again"
+    )
+
+
+def _unfinished(models: EdgeModels, device: str, left: EdgeVersion, error: Exception) -> SystemFailure:
+    """Return the error of a rollback that the system kept from publishing, with what stands and what to do then."""
+    try:
+        stays = models.deployed(device) == left
+    except EdgewrightError:
+        stays = False
+    what = f"version {left.source_version} is held on {device}{' and still deployed' if stays else ''}"
+    return SystemFailure(
+        f"{models.model} on {device}: expected to publish an earlier release once more, got: "
+        f"{one_line(error).rstrip('.')}. By now {what}: say the same rollback again once the cause is cured, or lift "
+        f"the hold with {lifting(models.model, device)}"
     )
 
 

@@ -8,6 +8,7 @@ what a kill left behind, what has expired, and what has to be judged again.
 import hashlib
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -23,7 +24,7 @@ from quality_gates.signatures import public_key, sign
 from quality_gates.verdict import Verdict
 from tasks.delivery.publication import check_signed, put_in_place
 from tasks.delivery.recorded_candidates import COMPRESS_AGAIN, RecordedCandidate
-from tasks.errors import AnchorLost, Overtaken, RegistryError, says_nothing
+from tasks.errors import AnchorLost, Held, Overtaken, RegistryError, SystemFailure, one_line, says_nothing
 from tasks.registry import WAITING, Answers, EdgeModels, RecordedAnswer, Runs, Upstream
 from tasks.reporting import DeviceOutcome, device_answers, read_line, record_line
 from tasks.upstream import DeviceContext
@@ -173,7 +174,8 @@ def _why_not(line: DeviceOutcome) -> str:
         return f"{got} one that was judged again since, and is {line.answer}; look at its new report"
     if line.published:
         return f"{got} release {line.release}; it is published already"
-    return f"{got} one that does not: {line.refusal} Ask again with edgewright compress --again"
+    command = f"edgewright compress {line.model} {line.version} --recipe RECIPE --again"
+    return f"{got} one that does not: {line.refusal} Ask again with {command}"
 
 
 def _record(recorded: RecordedCandidate, person: Person, choice: SignOffChoice) -> None:
@@ -217,7 +219,7 @@ def _signature(decided: SignOff, key: Ed25519PrivateKey | None, recipe: Recipe) 
     if key is None:
         raise SignOffError(
             f"recipe {recipe.name}: expected a signature with the key of {decided.name}, as it lists signers, got a "
-            "bare name; sign with edgewright sign-off --key FILE"
+            "bare name; sign with edgewright sign-off MODEL/VERSION --name NAME --reason WHY --key FILE"
         )
     if public_key(own) != key.public_key():
         raise SignOffError(
@@ -242,27 +244,47 @@ def _settle(recorded: RecordedCandidate) -> DeviceOutcome:
             recorded.check_untouched()
             recorded.check_still_deployed()
             if now.state == "complete":
+                _tell_state(recorded, now)  # before it is tried: a full disk must hide no signature
                 return _publish(recorded, recipe, now)
         except (ApprovalError, Overtaken) as error:
             _give_up(recorded.workspace, line, str(error))
             raise
-    after = line.decided_by(now)
-    if after != line:
-        recorded.tell(recorded.content_after(after, recorded.content.verdict), after)
-        logger.info("%s: version %s: %s", line.device, line.version, now.sentence)
-    return after
+    return _tell_state(recorded, now)
 
 
 def _publish(recorded: RecordedCandidate, recipe: Recipe, signed: SignOffs) -> DeviceOutcome:
     line = recorded.line
     content = recorded.content_after(line.model_copy(update={"sign_off": signed, "published": True}),
                                      recorded.content.verdict)  # fmt: skip
-    with recorded.publication(content) as publication:
+    with _said_what_stands(recorded, signed), recorded.publication(content) as publication:
         check_signed(recipe, publication)
         edge = put_in_place(recorded.workspace, recorded.device(), publication)
     after = line.decided_by(signed, edge.release)
     recorded.tell(content, after)
     return after
+
+
+def _tell_state(recorded: RecordedCandidate, now: SignOffs) -> DeviceOutcome:
+    """Record what persons have decided so far, where that is news; returns the answer with it."""
+    after = recorded.line.decided_by(now)
+    if after != recorded.line:
+        recorded.tell(recorded.content_after(after, recorded.content.verdict), after)
+        logger.info("%s: version %s: %s", recorded.line.device, recorded.line.version, now.sentence)
+    return after
+
+
+@contextmanager
+def _said_what_stands(recorded: RecordedCandidate, signed: SignOffs) -> Iterator[None]:
+    """Say of a failure of the system in the block that the signatures stand, and what to do once it is cured."""
+    try:
+        yield
+    except (Overtaken, Held):
+        raise  # they say what to do themselves: nothing is to be cured
+    except (SystemFailure, OSError) as error:
+        raise SystemFailure(
+            f"{recorded.what}: expected to publish it, got: {one_line(error).rstrip('.')}. Every signature is recorded "
+            f"({signed.count}) and counts until {signed.day}: say the same sign-off again once the cause is cured"
+        ) from error
 
 
 def _give_up(workspace: Workspace, line: DeviceOutcome, sentence: str) -> None:

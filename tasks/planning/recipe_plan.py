@@ -114,7 +114,8 @@ class _RecipePlanner:
             if reasons:
                 wanted.append(self._wanted(version, reasons, f"new under {self.recipe.digest}"))
             else:
-                waits.append(f"version {version}: a newer one is deployed; edgewright compress --back asks for it")
+                command = f"edgewright compress {self.recipe.model} {version} --recipe {self.path} --back"
+                waits.append(f"version {version}: a newer one is deployed; {command} asks for it")
         return RecipePlan(self.path, self.recipe, tuple(wanted), waits=tuple(waits), needs_a_person=tuple(given_up))
 
     def _is_begun(self, version: str) -> bool:

@@ -9,7 +9,7 @@ from tasks.registry.anchors import Anchor
 from tasks.registry.answered import Answered, AnsweredDevice
 from tasks.registry.answers import Answers, RecordedAnswer
 from tasks.registry.client import is_made
-from tasks.registry.edge_models import EdgeModels, edge_name
+from tasks.registry.edge_models import EdgeModels
 from tasks.registry.edge_versions import (
     ANSWERS,
     APPROVED_UNTIL,
@@ -22,6 +22,7 @@ from tasks.registry.edge_versions import (
     Lineage,
     ReleasePage,
     Rollback,
+    edge_name,
     standing_holds,
 )
 from tasks.registry.looks import Grant, LookBudget, LookLedger, Spending, TakenLook, spent

@@ -31,6 +31,8 @@ from tasks.registry.edge_versions import (
     Hold,
     Lineage,
     ReleasePage,
+    check_owner,
+    edge_name,
     own_tags,
     recorded_holds,
     standing_holds,
@@ -50,6 +52,22 @@ class EdgeModels:
         self.tracking_uri = tracking_uri
         self.client = client_for(tracking_uri)
         self.model = model
+
+    def check_owner(self, device: str) -> None:
+        """Raise RegistryError where another model has the name of the edge model for a device class."""
+        name = edge_name(self.model, device)
+        found = self._found(lambda: self.client.get_registered_model(name))
+        if found is not None:
+            check_owner(name, self.model, found.tags, lambda: [each.tags for each in self._every_version(name)])
+
+    def reserve(self, device: str) -> None:
+        """Register the edge model for a device class, which keeps its name; as `check_owner` where it is there."""
+        try:
+            self.client.create_registered_model(edge_name(self.model, device), tags={SOURCE_MODEL: self.model})
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise unavailable(self.tracking_uri, error) from error
+            self.check_owner(device)
 
     def deployed(self, device: str) -> EdgeVersion | None:
         """Return the release that is deployed on a device class, or None before the first deployment."""
@@ -265,7 +283,7 @@ class EdgeModels:
         self, device: str, candidate: Candidate, number: int, description: str, tags: Mapping[str, str]
     ) -> EdgeVersion:
         name = edge_name(self.model, device)
-        self._ensure(name)
+        self.reserve(device)
         every = {
             **tags, **candidate.lineage.tags, FILE_DIGEST: candidate.file_sha256, RELEASE: str(number),
             ONNXRUNTIME: candidate.onnxruntime,
@@ -301,10 +319,13 @@ class EdgeModels:
         model = self._registered_model(device)
         version = None if model is None else model.aliases.get(alias)
         found = None if model is None or version is None else self._version(model.name, version)
-        return None if found is None else EdgeVersion.of(found)
+        edge = None if found is None else EdgeVersion.of(found)
+        return edge if edge is not None and edge.lineage.source_model == self.model else None
 
     def _registered_model(self, device: str) -> RegisteredModel | None:
-        return self._found(lambda: self.client.get_registered_model(edge_name(self.model, device)))
+        """Return the registered edge model; None too where another model's has its name: it tells nothing of ours."""
+        found = self._found(lambda: self.client.get_registered_model(edge_name(self.model, device)))
+        return found if found is not None and found.tags.get(SOURCE_MODEL, self.model) == self.model else None
 
     def _version(self, name: str, version: str) -> ModelVersion | None:
         return self._found(lambda: self.client.get_model_version(name, version))
@@ -318,28 +339,9 @@ class EdgeModels:
             raise unavailable(self.tracking_uri, error) from error  # that is not "nothing deployed yet"
 
     def _versions(self, name: str) -> list[ModelVersion]:
+        return [each for each in self._every_version(name) if each.tags.get(SOURCE_MODEL, self.model) == self.model]
+
+    def _every_version(self, name: str) -> list[ModelVersion]:
         return all_pages(
             lambda token: self.client.search_model_versions(f"name='{name}'", max_results=1000, page_token=token)
         )
-
-    def _ensure(self, name: str) -> None:
-        try:
-            self.client.create_registered_model(name, tags={SOURCE_MODEL: self.model})
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise unavailable(self.tracking_uri, error) from error
-            self._check_owner(name)
-
-    def _check_owner(self, name: str) -> None:
-        owner = self.client.get_registered_model(name).tags.get(SOURCE_MODEL)
-        if owner != self.model:
-            got = f"one of `{owner}`" if owner else "a model that Edgewright did not make"
-            raise RegistryError(
-                f"registered model {name}: expected the edge model of `{self.model}`, got {got}; "
-                "rename the device profile, or the other model in MLflow"
-            )
-
-
-def edge_name(model: str, device: str) -> str:
-    """Return the name of the registered model for a device class."""
-    return f"{model}-{device}"

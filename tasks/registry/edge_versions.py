@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Protocol, TypeGuard
 
@@ -271,3 +271,32 @@ def _release_of(text: str | None) -> int:
 def is_number(text: str | None) -> TypeGuard[str]:
     """Tell the number of a version or a release from what somebody wrote into a tag by hand."""
     return text is not None and len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal()
+
+
+def owner_of(tags: Mapping[str, str], versions: Iterable[Mapping[str, str]]) -> str | None:
+    """Return the upstream model whose edge model this is: by its tag or, where that is missing, those of its versions.
+
+    None for a model that Edgewright did not make: two models and their devices may give one name.
+    """
+    return tags.get(SOURCE_MODEL) or next((each[SOURCE_MODEL] for each in versions if SOURCE_MODEL in each), None)
+
+
+def check_owner(
+    name: str, model: str, tags: Mapping[str, str], versions: Callable[[], Iterable[Mapping[str, str]]]
+) -> None:
+    """Raise RegistryError unless a registered model is the edge model of a model; `versions` are asked for if need be.
+
+    They are those tags that `owner_of` reads where the registered model itself has none.
+    """
+    owner = owner_of(tags, () if SOURCE_MODEL in tags else versions())
+    if owner != model:
+        got = f"one of `{owner}`" if owner else "a model that Edgewright did not make"
+        raise RegistryError(
+            f"registered model {name}: expected the edge model of `{model}`, got {got}; rename the device profile, or "
+            "one of the two models in MLflow"
+        )
+
+
+def edge_name(model: str, device: str) -> str:
+    """Return the name of the registered model for a device class."""
+    return f"{model}-{device}"

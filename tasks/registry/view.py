@@ -10,8 +10,17 @@ from mlflow.exceptions import MlflowException
 
 from tasks.registry.answered import Answered, answered_by
 from tasks.registry.client import all_pages, client_for, is_made, unavailable
-from tasks.registry.edge_models import DEPLOYED, edge_name
-from tasks.registry.edge_versions import APPROVED_UNTIL, RELEASE, Rollback, is_number, recorded_holds, standing_holds
+from tasks.registry.edge_models import DEPLOYED
+from tasks.registry.edge_versions import (
+    APPROVED_UNTIL,
+    RELEASE,
+    Rollback,
+    edge_name,
+    is_number,
+    owner_of,
+    recorded_holds,
+    standing_holds,
+)
 from tasks.registry.runs import ANSWER, KEY, MODEL, STAGE, UNDECIDED, VERSION
 from tasks.registry.upstream import identity_of
 
@@ -39,7 +48,8 @@ class RegistryView:
 
     `answers` are by model, version and recipe. `told` are the versions of a model that an older release of Edgewright
     answered, which kept no such record. `deployed`, `released` and `held` are by the name of an edge model: its release
-    that is deployed, the upstream versions that ever were, and those that are held back. A model that nobody registered
+    that is deployed, the upstream versions that ever were, and those that are held back; `owners` are the upstream
+    models that edge models are of, as two models and their devices may give one name. A model that nobody registered
     has no versions.
     """
 
@@ -51,6 +61,7 @@ class RegistryView:
     deployed: Mapping[str, DeployedRelease] = field(default_factory=dict)
     released: Mapping[str, frozenset[str]] = field(default_factory=dict)
     held: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, tracking_uri: str, one: str | None = None) -> "RegistryView":
@@ -84,6 +95,7 @@ class RegistryView:
             deployed=deployed,
             released=_released(versions),
             held=_held(registered, deployed),
+            owners=_owners(registered, versions),
         )
 
     def answered(self, model: str, version: str, recipe: str) -> Answered | None:
@@ -97,15 +109,20 @@ class RegistryView:
 
     def deployed_on(self, model: str, device: str) -> DeployedRelease | None:
         """Return what is deployed on a device class; None before the first release."""
-        return self.deployed.get(edge_name(model, device))
+        return self.deployed.get(self._own(model, device))
 
     def held_on(self, model: str, device: str) -> frozenset[str]:
         """Return the upstream versions that are held back on a device class."""
-        return self.held.get(edge_name(model, device), frozenset())
+        return self.held.get(self._own(model, device), frozenset())
 
     def was_released(self, model: str, device: str, version: str) -> bool:
         """Tell whether an upstream version was ever released on a device class."""
-        return version in self.released.get(edge_name(model, device), ())
+        return version in self.released.get(self._own(model, device), ())
+
+    def _own(self, model: str, device: str) -> str:
+        """Return the name of an edge model; none, under which nothing is, where that is another model's."""
+        name = edge_name(model, device)
+        return name if self.owners.get(name, model) == model else ""
 
     def _is_answered(self, model: str, version: str) -> bool:
         decided = any(each.is_decided for each in self.answers.get((model, version), {}).values())
@@ -146,6 +163,15 @@ def _versions(found: Iterable[ModelVersion]) -> dict[str, tuple[str, ...]]:
     for version in found:
         numbers[version.name].append(int(version.version))
     return {model: tuple(map(str, sorted(known))) for model, known in numbers.items()}
+
+
+def _owners(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion]) -> dict[str, str]:
+    """Return the upstream models of edge models, by name; one that nothing tells of is left out."""
+    tags = defaultdict[str, list[Mapping[str, str]]](list)
+    for version in versions:
+        tags[version.name].append(version.tags)
+    found = ((each.name, owner_of(each.tags, tags[each.name])) for each in models)
+    return {name: owner for name, owner in found if owner is not None}
 
 
 def _deployed(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion]) -> dict[str, DeployedRelease]:

@@ -5,7 +5,9 @@ import os
 import socket
 from dataclasses import dataclass
 
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
+
+from tasks.patience import deployment_name, is_within_another
 
 TRIGGER = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "edgewright.started_by")
 """Names of the tags that a trigger is shown by."""
@@ -30,10 +32,10 @@ def trigger(cause: str = "") -> Trigger:
     """Return the trigger of this run, which was started for a cause. It holds no address and no environment."""
     user, host = user_name(), socket.gethostname()
     why = f": {cause}" if cause else ""
-    if deployment.name:
-        source = f"Prefect deployment {deployment.name}"
+    if name := deployment_name():
+        source = f"Prefect deployment {name}"
         return Trigger(f"{source}, flow run {flow_run.name}, as {user} on {host}{why}", source, "JOB", user)
-    flow = "reconcile" if flow_run.parent_flow_run_id else "compress"
+    flow = "reconcile" if is_within_another() else "compress"
     return Trigger(f"{user} on {host}, by hand with {flow}{why}", f"edgewright {flow}", "LOCAL", user)
 
 

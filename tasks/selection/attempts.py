@@ -126,7 +126,8 @@ def _anchor_of(context: DeviceContext, own: int | None) -> tuple[Anchor | None, 
     if anchor is None:
         return None, None, None
     file, failure = _file_of(context, anchor.edge, "the anchor")
-    remedy = "Restore its file, or name another release: edgewright anchor set."
+    where = f"{context.job.model} {context.device.name}"
+    remedy = f"Restore its file, or name another: edgewright anchor set {where} RELEASE --by NAME --reason TEXT."
     return anchor, file, None if failure is None else Unanswered(f"{failure}.", remedy)
 
 

@@ -45,7 +45,7 @@ from quality_gates.policy import NAMED, SliceCondition
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing, PreflightError
 from tasks.job import Job, known_classes, labelled_rows, right_answers
-from tasks.registry import Upstream
+from tasks.registry import EdgeModels, Upstream
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
@@ -67,10 +67,12 @@ def preflight(model: str, version: str, recipe: Path, workspace: Workspace) -> J
     Raises ConfigurationError, PreflightError, RegistryError or RegistryUnavailable, each one sentence with a remedy.
     """
     job = read_job(model, version, recipe, workspace)
+    for device in job.recipe.devices:
+        EdgeModels(workspace.tracking_uri, model).check_owner(device.name)
     _warn_of_rows(recipe, job.recipe, job.workload, job.splits)
-    for device, found in emulators_for(job.recipe.devices, workspace.home).items():
+    for name, found in emulators_for(job.recipe.devices, workspace.home).items():
         if isinstance(found, EmulatorMissing):
-            logger.warning("%s: its gates on answers will be inconclusive: %s", device, found)
+            logger.warning("%s: its gates on answers will be inconclusive: %s", name, found)
     _warn_of_unproven_answers(job.recipe)
     return job
 

@@ -1,5 +1,6 @@
 """Persons between gates and publication, on candidates of the tiny model with MLflow on SQLite."""
 
+import errno
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from quality_gates.errors import ApprovalError, SignOffError
 from quality_gates.report import ReportContent
 from quality_gates.signatures import written_key
 from tasks.delivery import Person, approve_version, lift_hold, roll_back, sign_off_version, sign_offs
-from tasks.errors import RegistryError
+from tasks.delivery.recorded_candidates import RecordedCandidate
+from tasks.errors import RegistryError, SystemFailure
 from tasks.outcomes import DeviceOutcome, Outcome, history
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
@@ -225,8 +227,14 @@ def test_a_kill_after_the_publication_is_completed_also_when_its_time_is_over(
     waiting = Waiting(world, variant, "killed-later")
     waiting.sign()
     with monkeypatch.context() as broken:
-        told = "tasks.delivery.recorded_candidates.RecordedCandidate.tell"
-        broken.setattr(told, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        tell = RecordedCandidate.tell
+
+        def killed(self: RecordedCandidate, content: ReportContent, after: DeviceOutcome) -> None:
+            if after.published:
+                raise KeyboardInterrupt
+            tell(self, content, after)
+
+        broken.setattr(RecordedCandidate, "tell", killed)
         with pytest.raises(KeyboardInterrupt):
             waiting.sign(GRACE)
     assert waiting.deployed() == 1 and waiting.tags()["edgewright.answer"] == "waiting"
@@ -244,6 +252,29 @@ def test_saying_it_again_completes_it_too(world: Workspace, variant: Variant, mo
         with pytest.raises(KeyboardInterrupt):
             waiting.sign(GRACE)
     assert waiting.sign(GRACE).published
+
+
+@pytest.mark.parametrize("point", ["edge_runtime.bundle.writer._install", "tasks.delivery.FolderDestination.claim"])
+def test_a_full_destination_at_the_last_signature_hides_none(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    waiting = Waiting(world, variant, f"full-{point[-5:]}")
+    waiting.sign()
+    with monkeypatch.context() as broken:
+        broken.setattr(point, full_disk)
+        with pytest.raises(SystemFailure, match="No space left") as caught:
+            waiting.sign(GRACE)
+    said = str(caught.value)
+    assert "Every signature is recorded (2 of 2) and counts until " in said
+    assert said.endswith(": say the same sign-off again once the cause is cured")
+    assert waiting.content().decision.startswith("Passed, and waits for sign-off (2 of 2) until ")
+    assert "waits for sign-off (2 of 2, " in waiting.tags()["mlflow.runName"]
+    assert waiting.deployed() is None
+    assert waiting.sign(GRACE).published
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_changed_verdict_or_file_is_found_out(world: Workspace, variant: Variant) -> None:
@@ -276,7 +307,7 @@ def test_with_signers_only_their_keys_count(world: Workspace, variant: Variant) 
     signers = {"Ada Lovelace": written_key(key.public_key()), "Grace Hopper": written_key(other.public_key())}
     waiting = Waiting(world, variant, "by-key", {"sign_off": 1, "sign_off_within_days": 7.0, "signers": signers})
     for person, says in (
-        (ADA, "got a bare name; sign with edgewright sign-off --key FILE"),
+        (ADA, "got a bare name; sign with edgewright sign-off MODEL/VERSION --name NAME --reason WHY --key FILE"),
         (Person("Joan Clarke", "Me too.", key), r"one of its signers \(Ada Lovelace, Grace Hopper\), got Joan Clarke"),
         (Person("Grace Hopper", "As her.", key), "the key that it lists for Grace Hopper, got another one"),
     ):

@@ -41,7 +41,8 @@ def test_a_way_back_is_said_before_any_work_and_stays_until_a_newer_version(two:
 
     refused = flows.compress.compress("tiny", "1", recipe, two)
     (failure,) = refused.failures
-    assert refused.exit_code == 2 and "got 2 deployed; say edgewright compress --back" in failure.sentence
+    assert refused.exit_code == 2
+    assert "got 2 deployed; say edgewright compress tiny 1 --recipe RECIPE --back" in failure.sentence
     assert answered_versions(Runs(two.tracking_uri, "tiny")) == {2}  # it is true of today, and no answer
 
     back = flows.compress.compress("tiny", "1", recipe, two, back=True)

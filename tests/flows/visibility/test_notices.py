@@ -77,4 +77,4 @@ def test_a_version_that_waits_for_sign_off_needs_a_person_and_says_how_to_sign()
     assert waiting.waits
     notice = answered(outcome(waiting), place)
     assert notice.kind == "needs a person"
-    assert "edgewright sign-off digits/3 --device gateway" in notice.body
+    assert "edgewright sign-off digits/3 --device gateway --name NAME --reason WHY" in notice.body

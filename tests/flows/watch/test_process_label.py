@@ -3,10 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
+from flows.watch import process_label
 from flows.watch.process_label import LABEL, TIMES, process_of, say_who_works
+from tasks.patience import deployment_name
 from tasks.processes import Process
 
 
@@ -26,3 +30,21 @@ def test_where_no_server_keeps_runs_nobody_is_told(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")  # nobody answers: a call would raise
     say_who_works(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_restarts_as_a_run_begins_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, asked, pauses = uuid4(), list[UUID](), list[float]()
+
+    def away_at_first(of: UUID) -> None:
+        asked.append(of)
+        if len(asked) < 3:
+            raise httpx.ConnectError("All connection attempts failed")
+
+    monkeypatch.setattr(process_label, "_write_label", away_at_first)
+    monkeypatch.setattr("tasks.patience.sleep", pauses.append)
+    monkeypatch.setattr("prefect.runtime.flow_run.id", str(run), raising=False)
+    monkeypatch.setattr("prefect.runtime.deployment.name", "nightly", raising=False)
+    say_who_works(tmp_path)
+    assert (asked, pauses) == ([run] * 3, [1, 2])
+    monkeypatch.setattr("prefect.runtime.deployment.name", "not asked for again", raising=False)
+    assert deployment_name() == "nightly"

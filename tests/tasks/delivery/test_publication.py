@@ -21,9 +21,9 @@ from quality_gates.verdict import GateOutcome
 from tasks.delivery import FolderDestination, publish, recover
 from tasks.delivery import releases as protocol
 from tasks.delivery.claims import Claim
-from tasks.errors import Overtaken, PublishError, SystemFailure
+from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure
 from tasks.measurement import measure_on, session_settings
-from tasks.registry import EdgeModels, EdgeVersion
+from tasks.registry import EdgeModels, EdgeVersion, edge_name
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model, portable_model
 from tests.tasks.builders import on, verdict
@@ -273,6 +273,14 @@ def test_a_publication_that_failed_gives_its_number_up_at_once(
     assert counter.bundles() == []
     monkeypatch.setattr(protocol, "WAIT_S", 0.0)  # nobody waits for this process
     assert counter.publish().release == 2
+
+
+def test_where_another_model_has_the_name_nothing_comes_to_the_destination(counter: Counter) -> None:
+    name = edge_name(counter.job.model, "bench")
+    counter.models.client.create_registered_model(name, tags={"edgewright.source_model": "other"})
+    with pytest.raises(RegistryError, match=f"registered model {name}: expected the edge model of .*, got one of `oth"):
+        counter.publish()
+    assert list(counter.job.workspace.target.rglob("*")) == []
 
 
 @pytest.mark.parametrize("part", ["graph", "weights"])

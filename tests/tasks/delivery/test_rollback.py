@@ -1,5 +1,6 @@
 """Rollback: the very file of then as a new release, a hold on what was left, and never the same way twice."""
 
+import errno
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
@@ -232,6 +233,27 @@ def test_what_stops_on_the_way_is_completed_by_saying_it_again(
     assert edge.source_version == "1" and held(shop) == [("2", 2, "Ada")]
     released = [claim for claim in shop.destination.claims(shop.job.model, "bench") if claim.end == "released"]
     assert len(released) == 3  # two versions and one rollback
+
+
+@pytest.mark.parametrize("point", ["edge_runtime.bundle.writer._install", "tasks.delivery.FolderDestination.claim"])
+def test_a_full_destination_is_told_with_the_hold_that_stands(
+    shop: Counter, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    published(shop, "2")
+    with monkeypatch.context() as broken:
+        broken.setattr(point, full_disk)
+        with pytest.raises(SystemFailure, match="No space left") as caught:
+            back(shop, to="1")
+    assert deployed(shop) == ("2", 2) and held(shop) == [("2", 2, "Ada")]
+    assert str(caught.value).endswith(
+        "By now version 2 is held on bench and still deployed: say the same rollback again once the cause is cured, or "
+        f"lift the hold with edgewright hold lift {shop.job.model} --device bench --by NAME --reason WHY"
+    )
+    assert back(shop, to="1").source_version == "1"
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_rollback_that_others_completed_is_not_done_twice(shop: Counter, monkeypatch: pytest.MonkeyPatch) -> None:

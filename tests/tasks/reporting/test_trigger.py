@@ -3,7 +3,9 @@
 import getpass
 import socket
 
+import httpx
 import pytest
+from prefect.runtime import deployment
 
 from tasks.reporting.trigger import trigger, user_name
 
@@ -33,6 +35,15 @@ def test_a_deployment_is_named_and_not_called_a_person(monkeypatch: pytest.Monke
     started = trigger()
     assert started.sentence.startswith("Prefect deployment nightly, flow run brisk-owl, as ")
     assert (started.kind, started.source) == ("JOB", "Prefect deployment nightly")
+
+
+def test_a_server_that_does_not_tell_the_name_fails_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "__getattr__", away)
+    assert trigger().source == "Prefect deployment (its name is not known, as the Prefect server did not tell it)"
+
+
+def away(_: str) -> str:
+    raise httpx.ConnectError("All connection attempts failed")
 
 
 def test_a_container_without_the_users_name_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,8 @@ def test_an_anchor_whose_file_is_gone_leaves_the_gate_against_it_undecided(field
     verdict = decide(policy, field.references().beside(flawless(field.job, "test"), "test"))
     assert (verdict.outcome, verdict.undecided_by_noise) == ("inconclusive", True)
     assert "or move the anchor to a version that still has its file" in verdict.reasons[0]
-    assert verdict.gates[0].remedy == "Restore its file, or name another release: edgewright anchor set."
+    command = f"edgewright anchor set {field.job.model} bench RELEASE --by NAME --reason TEXT"
+    assert verdict.gates[0].remedy == f"Restore its file, or name another: {command}."
 
 
 @pytest.mark.usefixtures("measured")

@@ -11,6 +11,7 @@ from edge_runtime.errors import EdgewrightError
 from tasks.emulation import availability as available
 from tasks.errors import PreflightError, RegistryError, RegistryUnavailable
 from tasks.job import Job
+from tasks.registry import EdgeModels
 from tasks.upstream import check_recipe, preflight
 from tasks.workspace import Workspace
 from tests.tasks.tiny import RECIPE, ROWS
@@ -176,3 +177,13 @@ def test_a_resource_that_nothing_measures_is_refused(recipe: Path, workspace: Wo
     energy = "gates:\n  - {kind: limit, name: energy, resource: energy_mj, at_most: 5}\n"
     message = refused(ConfigurationError, changed(recipe, "gates:\n", energy), workspace)
     assert "nothing here reads a power sensor" in message and message.endswith("remove the gate")
+
+
+def test_a_name_that_another_models_edge_model_has_is_refused_first(recipe: Path, workspace: Workspace) -> None:
+    changed(recipe.parents[1] / "devices" / "bench.yaml", "name: bench", "name: taken")
+    changed(recipe, "bench", "taken")
+    (recipe.parents[1] / "devices" / "bench.yaml").rename(recipe.parents[1] / "devices" / "taken.yaml")
+    client = EdgeModels(workspace.tracking_uri, "tiny").client
+    client.create_registered_model("tiny-taken", tags={"edgewright.source_model": "ti"})
+    message = refused(RegistryError, recipe, workspace)
+    assert message.startswith("registered model tiny-taken: expected the edge model of `tiny`, got one of `ti`; rename")
