@@ -273,7 +273,7 @@ def is_number(text: str | None) -> TypeGuard[str]:
     return text is not None and len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal()
 
 
-def owner_of(tags: Mapping[str, str], versions: Iterable[Mapping[str, str]]) -> str | None:
+def upstream_of(tags: Mapping[str, str], versions: Iterable[Mapping[str, str]]) -> str | None:
     """Return the upstream model whose edge model this is: by its tag or, where that is missing, those of its versions.
 
     None for a model that Edgewright did not make: two models and their devices may give one name.
@@ -286,9 +286,9 @@ def check_owner(
 ) -> None:
     """Raise RegistryError unless a registered model is the edge model of a model; `versions` are asked for if need be.
 
-    They are those tags that `owner_of` reads where the registered model itself has none.
+    They are those tags that `upstream_of` reads where the registered model itself has none.
     """
-    owner = owner_of(tags, () if SOURCE_MODEL in tags else versions())
+    owner = upstream_of(tags, () if SOURCE_MODEL in tags else versions())
     if owner != model:
         got = f"one of `{owner}`" if owner else "a model that Edgewright did not make"
         raise RegistryError(

@@ -17,9 +17,9 @@ from tasks.registry.edge_versions import (
     Rollback,
     edge_name,
     is_number,
-    owner_of,
     recorded_holds,
     standing_holds,
+    upstream_of,
 )
 from tasks.registry.runs import ANSWER, KEY, MODEL, STAGE, UNDECIDED, VERSION
 from tasks.registry.upstream import identity_of
@@ -170,7 +170,7 @@ def _owners(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion])
     tags = defaultdict[str, list[Mapping[str, str]]](list)
     for version in versions:
         tags[version.name].append(version.tags)
-    found = ((each.name, owner_of(each.tags, tags[each.name])) for each in models)
+    found = ((each.name, upstream_of(each.tags, tags[each.name])) for each in models)
     return {name: owner for name, owner in found if owner is not None}
 
 
