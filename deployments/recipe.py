@@ -289,13 +289,13 @@ class RecipeNames:
                 "answers are kept by it: rename one"
             )
         if isinstance(recipe.follow, FollowedAlias):
-            for device in recipe.devices:
-                other = self._followers.setdefault((recipe.model, device.name), recipe.name)
-                if other != recipe.name:
-                    raise ConfigurationError(
-                        f"key `follow`: expected one recipe that follows an alias of {recipe.model} on the device "
-                        f"{device.name}, got {other} and {recipe.name}; give them different devices"
-                    )
+            places = [(recipe.model, device.name) for device in recipe.devices]
+            for place in filter(self._followers.__contains__, places):
+                raise ConfigurationError(
+                    f"key `follow`: expected one recipe that follows an alias of {recipe.model} on the device "
+                    f"{place[1]}, got {self._followers[place]} and {recipe.name}; give them different devices"
+                )
+            self._followers |= dict.fromkeys(places, recipe.name)
         self._known.add((recipe.model, recipe.name))
 
 

@@ -28,15 +28,21 @@ def show_life(home: Path) -> None:
         make_directories(path.parent)
         _clean(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        # POSIX's lock and not flock: the children of this process, which may outlive it, do not inherit it.
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        try:
+            # POSIX's lock and not flock: the children of this process, which may outlive it, do not inherit it.
+            fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        except OSError:  # a volume without locks: a file that nobody holds would say that this process has ended
+            os.close(descriptor)
+            path.unlink()
+            raise
         _held[path] = descriptor
 
 
 def has_let_go(home: Path, process: Process) -> bool | None:
     """Tell whether a process, which showed life below this home, has ended; None where that cannot be told.
 
-    Across machines, a shared disk may keep no locks: only a process under the same kernel is told about.
+    Across machines, a shared disk may keep no locks: only a process under the same kernel is told about. Two mounts of
+    one disk may have locks of their own there too, so True is a strong sign and no proof.
     """
     boot = Process.this().boot
     return None if not boot or process.boot != boot else _is_free(_file(home, process))
@@ -48,7 +54,7 @@ def _file(home: Path, process: Process) -> Path:
 
 
 def _is_free(path: Path) -> bool | None:
-    """Tell whether nobody holds a file's lock; None where there is no such file."""
+    """Tell whether nobody holds a file's lock; None where there is no such file, or where nothing can be locked."""
     if path in _held:  # to close it again would free it
         return False
     try:
@@ -57,8 +63,10 @@ def _is_free(path: Path) -> bool | None:
         return None
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):  # the two ways in which systems say that another one holds it
         return False
+    except OSError:
+        return None
     else:
         return True
     finally:

@@ -53,7 +53,7 @@ def _summary(plan: Plan) -> str:
         *([f"{waits:,} wait"] if waits else []),
         *([f"{_counted(len(plan.errors), 'recipe')} with errors"] if plan.errors else []),
     ]
-    todo = " edgewright reconcile does it, or a watcher by itself." if plan.wanted else " Nothing to do."
+    todo = " edgewright reconcile does it, or the services by themselves." if plan.wanted else " Nothing to do."
     return f"Plan: {', '.join(counts)}.{todo}"
 
 

@@ -47,7 +47,7 @@ def up_command(
     if recipes is None:
         recipes = known.recipes if known else ()
         if not installation.is_running():
-            checked_recipes(recipes)  # those of the last time may be gone, or changed
+            _warn_of(recipes)
     ports = Ports() if known is None else known.ports
     given = {"mlflow": port_mlflow, "prefect": port_prefect, "worker": port_worker, "watch": port_watch}
     ports = Ports(**{name: port or getattr(ports, name) for name, port in given.items()})
@@ -122,6 +122,18 @@ def units_command(
             soft_wrap=True,
             highlight=False,
         )
+
+
+def _warn_of(remembered: tuple[str, ...]) -> None:
+    """Tell which recipe of the last time is gone or wrong by now: after a power cut too, the others are served."""
+    from deployments.errors import ConfigurationError
+    from flows.services.given_recipes import checked_recipes
+
+    try:
+        checked_recipes(remembered)
+    except ConfigurationError as error:
+        told = Text(f"{error}. The watcher starts nothing for it until that is mended.", "yellow")
+        console.print(told, soft_wrap=True)
 
 
 def _site(ports: "Ports", recipes: tuple[str, ...], known_target: Path | None) -> "Site":

@@ -1,8 +1,8 @@
 """Runs whose process is gone: Prefect shows them as at work until somebody says that they crashed.
 
-A run says at its beginning which process works on it, so that one of this machine is known to be dead at once, and one
-in another container of this machine where both have one home. A run elsewhere is known by its heartbeats, which each
-process of a run sends every 30 seconds.
+A run says at its beginning which process works on it, so that one of this machine is known to be dead at once. A run
+elsewhere is known by its heartbeats, which each process of a run sends every 30 seconds: one that misses is enough for
+a run in another container of this machine, where both have one home and its lock is free.
 """
 
 import logging
@@ -24,6 +24,8 @@ HEARTBEAT_S = 30
 """Seconds between two heartbeats of a run, as deployments/prefect.yaml says; Prefect's own default is 180."""
 SILENT_S = 4 * HEARTBEAT_S
 """Seconds without a sign of life after which a run counts as dead: four heartbeats."""
+LET_GO_S = 1.5 * HEARTBEAT_S
+"""Seconds without a sign of life that are enough where the process also holds its lock no more."""
 STARTING_S = 60
 """Seconds in which a run that a worker took must be at work; it takes 3, and on a machine ten times busier 30."""
 AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
@@ -65,14 +67,15 @@ async def _why_dead(
     is_pending = run.state is not None and run.state.type is StateType.PENDING
     process = None if is_pending else process_of(run.labels, run.run_count)
     ended = None if process is None else process.has_ended()
-    if process is not None and ended is None:
-        ended = has_let_go(home, process)
     if ended is not None:
         return f"{process} ended without saying so" if ended else None
+    has_ended = None if process is None else has_let_go(home, process)
+    if has_ended is False:
+        return None
     state = run.state.timestamp if run.state else None
     last = max(filter(None, (state, run.created, listening_since, await last_heartbeat(client, run.id))))
     silent = (now - last).total_seconds()
-    allowed = STARTING_S if is_pending else SILENT_S
+    allowed = STARTING_S if is_pending else LET_GO_S if has_ended else SILENT_S
     return f"no sign of life for {silent:.0f} s" if silent > allowed else None
 
 

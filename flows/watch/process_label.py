@@ -9,7 +9,6 @@ from uuid import UUID
 
 from flows.watch.run_log import show_own_lines
 from tasks.life_signs import show_life
-from tasks.patience import patiently, remember_deployment
 from tasks.processes import Process
 
 LABEL = "edgewright.process"
@@ -27,6 +26,8 @@ def say_who_works(home: Path) -> None:
 
     if flow_run.id is None:
         return
+    from tasks.patience import patiently, remember_deployment
+
     show_own_lines()
     show_life(home)
     run = UUID(flow_run.id)

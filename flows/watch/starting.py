@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tasks.patience import patiently
-
 if TYPE_CHECKING:  # who only wants to say who works loads neither MLflow nor Prefect's client
     from flows.watch.wanted_runs import Ensured
     from tasks.planning import WantedRun
@@ -17,6 +15,8 @@ def start_runs(wanted: "Sequence[WantedRun]") -> "list[Ensured]":
 
     A server that is away is waited for: what it has started by then is there.
     """
+    from tasks.patience import patiently
+
     return patiently(lambda: asyncio.run(_start(wanted)))
 
 

@@ -1,7 +1,7 @@
 """Wanted runs: each is started once, tried again a few times where none gave an answer, then left to a person."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -42,11 +42,13 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at
     if any(run.state is None or not run.state.is_final() for run in attempts):
         return "there"
     made = max(map(_number_of, attempts), default=0)
-    if any(_was_cancelled(run) for run in attempts):
+    tried = [run for run in attempts if SUPERSEDED not in run.tags]
+    failed = made - (len(attempts) - len(tried))
+    if any(_was_cancelled(run) for run in tried):
         return "cancelled"
-    if made > len(BACKOFF_S):
+    if failed > len(BACKOFF_S):
         return "needs a person"
-    if attempts and now < _next_time(attempts, made):
+    if tried and now < _next_time(tried, failed):
         return "waits"
     number = made + 1
     deployment = await client.read_deployment_by_name(DEPLOYMENT)
@@ -57,7 +59,7 @@ async def ensure_run(client: PrefectClient, wanted: WantedRun, now: datetime, at
         tags=["edgewright", tag_of(wanted), _model_tag(wanted.model)],
         idempotency_key=f"{wanted.key}-{number}",
     )
-    again = f", attempt {number} of {len(BACKOFF_S) + 1}" if attempts else ""
+    again = f", attempt {failed + 1} of {len(BACKOFF_S) + 1}" if tried else ""
     logger.info("model %s version %s: a run is started%s, as %s", wanted.model, wanted.version, again, wanted.cause)
     return "started"
 
@@ -68,10 +70,9 @@ async def cancel_older(client: PrefectClient, wanted: WantedRun) -> None:
     await _cancel(client, wanted.model, wanted.recipe, lambda each: int(each) < int(wanted.version), message)
 
 
-async def cancel_unnamed(client: PrefectClient, model: str, recipe: str, alias: str, named: str | None) -> None:
+async def cancel_unnamed(client: PrefectClient, model: str, recipe: str, versions: Collection[str], alias: str) -> None:
     """Cancel the runs under a recipe of versions that its alias does not name any more: a person has moved it."""
-    message = f"the alias {alias} names {'no version' if named is None else f'version {named}'} now"
-    await _cancel(client, model, recipe, lambda version: version != named, message)
+    await _cancel(client, model, recipe, versions.__contains__, f"the alias {alias} names another version now, or none")
 
 
 async def _cancel(client: PrefectClient, model: str, recipe: str, is_over: Callable[[str], bool], message: str) -> None:
@@ -109,8 +110,8 @@ async def runs_at_work(client: PrefectClient) -> AtWork:
 
 
 def _was_cancelled(run: FlowRun) -> bool:
-    """Tell whether a person cancelled a run: it is not started again by itself. One that was superseded is no such."""
-    return run.state is not None and run.state.type is StateType.CANCELLED and SUPERSEDED not in run.tags
+    """Tell whether a run that nothing superseded was cancelled: by a person, so it is not started again by itself."""
+    return run.state is not None and run.state.type is StateType.CANCELLED
 
 
 def _number_of(attempt: FlowRun) -> int:

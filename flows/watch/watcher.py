@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import join
 from typing import TypeAlias
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -23,7 +24,7 @@ from flows.watch.wanted_runs import AtWork, Ensured, cancel_older, cancel_unname
 from tasks.errors import one_line
 from tasks.planning import WantedRun, plan_recipe
 from tasks.processes import Process
-from tasks.registry import RegistryView, Runs
+from tasks.registry import RegistryView, close_runs_of
 
 logger = logging.getLogger("edgewright")
 LOOK_S = 5.0
@@ -81,20 +82,21 @@ class Watcher:
             followers = [(path, recipe) for path, recipe in asked if isinstance(recipe.follow, FollowedAlias)]
             at_work = await runs_at_work(client) if followers or any(wanted for _, wanted in plans) else AtWork()
             for path, recipe in followers:
-                await self._follow(client, path, recipe, view, at_work)
+                await self._follow(client, path, recipe, at_work)
             return {
                 run: await self._ensure(client, recipe, run, now, at_work) for recipe, wanted in plans for run in wanted
             }
 
-    async def _follow(
-        self, client: PrefectClient, path: str, recipe: Recipe, view: RegistryView, at_work: AtWork
-    ) -> None:
+    async def _follow(self, client: PrefectClient, path: str, recipe: Recipe, at_work: AtWork) -> None:
         """Cancel what was started for an alias that has moved on: it must not reach the devices after all."""
-        if not isinstance(recipe.follow, FollowedAlias):
+        begun = {version for model, version, said in at_work if (model, said) == (recipe.model, path)}
+        if not begun or not isinstance(recipe.follow, FollowedAlias):
             return
-        named = view.aliases.get(recipe.model, {}).get(recipe.follow.alias)
-        if any(run[0] == recipe.model and run[2] == path and run[1] != named for run in at_work):
-            await cancel_unnamed(client, recipe.model, path, recipe.follow.alias, named)
+        # The alias is read after the runs: another watcher may have started one for where it is by now.
+        view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, recipe.model)
+        over = begun - {view.aliases.get(recipe.model, {}).get(recipe.follow.alias)}
+        if over:
+            await cancel_unnamed(client, recipe.model, path, over, recipe.follow.alias)
 
     def _next_look(self, model: str) -> asyncio.Task[dict[WantedRun, Ensured]]:
         """Return the look at a model that has not begun; there is at most one."""
@@ -139,8 +141,7 @@ class Watcher:
 
     def _close_runs(self) -> None:
         """Close what dead processes have left open in MLflow: their machine, which knows that too, may never return."""
-        for model in {recipe.model for _, recipe in self._read()}:
-            Runs(self.tracking_uri, model).close_of(self._dead)
+        close_runs_of(self.tracking_uri, self._dead)
 
     async def _repeat(self, step: Step, seconds: float) -> None:
         told = ""
@@ -188,4 +189,4 @@ class Watcher:
 def _by_hand(wanted: WantedRun) -> str:
     """Return the command by which a person asks for a wanted run."""
     flags = [flag for flag, is_set in (("--again", wanted.again), ("--back", wanted.back)) if is_set]
-    return " ".join(["edgewright compress", wanted.model, wanted.version, f"--recipe {wanted.recipe}", *flags])
+    return join(["edgewright", "compress", wanted.model, wanted.version, "--recipe", wanted.recipe, *flags])

@@ -291,7 +291,9 @@ def _publish(
             edge = put_in_place(workspace, target.device, target.publication(rollback))
         except Overtaken as error:
             left = _still_left(models, device, left, error)
-        except (SystemFailure, OSError) as error:
+        except Exception as error:
+            if isinstance(error, EdgewrightError) and not isinstance(error, SystemFailure):
+                raise
             raise _unfinished(models, device, left, error) from error
         else:
             _end(models, device, edge, left.source_version)

@@ -278,9 +278,10 @@ def _said_what_stands(recorded: RecordedCandidate, signed: SignOffs) -> Iterator
     """Say of a failure of the system in the block that the signatures stand, and what to do once it is cured."""
     try:
         yield
-    except (Overtaken, Held):
-        raise  # they say what to do themselves: nothing is to be cured
-    except (SystemFailure, OSError) as error:
+    except Exception as error:
+        is_of_system = isinstance(error, SystemFailure) or not isinstance(error, EdgewrightError)
+        if isinstance(error, Overtaken | Held) or not is_of_system:
+            raise  # it says what to do itself: nothing is to be cured
         raise SystemFailure(
             f"{recorded.what}: expected to publish it, got: {one_line(error).rstrip('.')}. Every signature is recorded "
             f"({signed.count}) and counts until {signed.day}: say the same sign-off again once the cause is cured"

@@ -244,7 +244,8 @@ class _RecipePlanner:
         if own.until is not None and self.now.timestamp() * 1000 > own.until:
             return "nobody signed in time"
         deployed = self._deployed(device.name)
-        is_published = deployed is not None and deployed.source_version == version  # it is signed, and told soon
+        origin = None if deployed is None else (deployed.source_version, deployed.recipe)
+        is_published = origin == (version, self.recipe.name)  # it is signed, and told soon
         if (None if deployed is None else deployed.release) != own.against and not is_published:
             return "another release was deployed while it waited for sign-off"
         if self.depths is None or self.depths.keys(version)[device.name].key != own.key:

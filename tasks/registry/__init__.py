@@ -26,7 +26,7 @@ from tasks.registry.edge_versions import (
     standing_holds,
 )
 from tasks.registry.looks import Grant, LookBudget, LookLedger, Spending, TakenLook, spent
-from tasks.registry.runs import NOTE, UNDECIDED, WAITING, Runs, find_run
+from tasks.registry.runs import NOTE, UNDECIDED, WAITING, Runs, close_runs_of, find_run
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
 from tasks.registry.view import DeployedRelease, RegistryView
 from tasks.registry.webhooks import register_webhook
@@ -63,6 +63,7 @@ __all__ = [
     "Spending",
     "TakenLook",
     "Upstream",
+    "close_runs_of",
     "edge_name",
     "find_run",
     "is_made",

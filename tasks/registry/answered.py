@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 ANSWERED = "edgewright.answered."
+LAST_TIME = 253_402_300_799_000
+"""Milliseconds at the end of the year 9999, where calendars end."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def _device(told: Mapping[str, Any]) -> AnsweredDevice:
     numbers = (read.release, read.against, read.until)
     if not isinstance(read.parts, Mapping) or not all(each is None or _is_number(each) for each in numbers):
         raise ValueError("expected parts by name, and whole numbers")
+    if read.until is not None and read.until > LAST_TIME:
+        raise ValueError("expected a time that a calendar has")
     return read
 
 

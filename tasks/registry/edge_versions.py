@@ -186,10 +186,9 @@ def standing_holds(holds: Iterable[Hold], deployed: Deployed | None) -> tuple[Ho
     What a rollback restored lifts no hold on what it left, however their numbers compare: with an alias, an older
     version can be the newer release.
     """
-    if deployed is None:
+    if deployed is None or deployed.rollback is not None:
         return tuple(holds)
-    left = None if deployed.rollback is None else deployed.rollback.left
-    return tuple(hold for hold in holds if hold.release == left or int(hold.version) >= int(deployed.source_version))
+    return tuple(hold for hold in holds if int(hold.version) >= int(deployed.source_version))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,34 +124,23 @@ class Runs:
         another machine, or one that does not tell its process, is left alone for 7 days.
         Raises RegistryUnavailable.
         """
-        return self._close_where(lambda run: why_left(run.data.tags, run.info.start_time))
-
-    def close_of(self, dead: Collection[Process]) -> list[str]:
-        """Close as KILLED the runs of processes that others know to be dead; returns their ids.
-
-        One that a later process took up is that one's. Raises RegistryUnavailable.
-        """
-
-        def why(run: Run) -> str | None:
-            owner = owner_of(run.data.tags)
-            return f"{owner} gave no sign of life any more" if owner in dead else None
-
-        return self._close_where(why)
-
-    def _close_where(self, why: Callable[[Run], str | None]) -> list[str]:
         closed = []
         try:
-            for run in self._running():
-                reason = why(run)
+            for run in _running(self.client, [self.experiment]):
+                reason = why_left(run.data.tags, run.info.start_time)
                 if reason is not None:
-                    self._close(run, reason)
+                    self.close(run, reason)
                     closed.append(str(run.info.run_id))
         except MlflowException as error:
             raise unavailable(self.client.tracking_uri, error) from error
         return closed
 
-    def _close(self, run: Run, reason: str) -> None:
-        answer = run.data.tags.get(ANSWER)
+    def close(self, run: Run, reason: str) -> None:
+        """Close a run as KILLED, or as its answer says; one that somebody took up since it was read is left to them."""
+        now = self.client.get_run(run.info.run_id)
+        if now.info.status != "RUNNING" or now.data.tags.get(OWNER) != run.data.tags.get(OWNER):
+            return
+        answer = now.data.tags.get(ANSWER)
         if answer is not None:
             self.finish(run.info.run_id, failed=answer in FAILED)
         else:
@@ -261,12 +250,6 @@ class Runs:
             self.client.set_tag(found, key, value)
         return found
 
-    def _running(self) -> list[Run]:
-        condition = "attributes.status = 'RUNNING'"
-        return all_pages(
-            lambda token: self.client.search_runs([self.experiment], condition, max_results=1000, page_token=token)
-        )
-
     def search(self, tags: Mapping[str, str]) -> list[Run]:
         """Return all runs with these tags, newest first."""
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
@@ -276,6 +259,33 @@ class Runs:
                 [self.experiment], condition, max_results=1000, order_by=newest, page_token=token
             )
         )
+
+
+def close_runs_of(tracking_uri: str, dead: Collection[Process]) -> list[str]:
+    """Close the runs of all models that are those of processes which others know to be dead; returns their ids.
+
+    One that a later process took up is that one's. Raises RegistryUnavailable.
+    """
+    client, closed = client_for(tracking_uri), []
+    try:
+        experiments = all_pages(
+            lambda token: client.search_experiments(filter_string="name LIKE 'edgewright-%'", page_token=token)
+        )
+        for run in _running(client, [each.experiment_id for each in experiments]):
+            owner = owner_of(run.data.tags)
+            if owner in dead and MODEL in run.data.tags:
+                Runs(tracking_uri, run.data.tags[MODEL]).close(run, f"{owner} gave no sign of life any more")
+                closed.append(str(run.info.run_id))
+    except MlflowException as error:
+        raise unavailable(tracking_uri, error) from error
+    return closed
+
+
+def _running(client: MlflowClient, experiments: list[str]) -> list[Run]:
+    condition = "attributes.status = 'RUNNING'"
+    return all_pages(
+        lambda token: client.search_runs(experiments, condition, max_results=1000, page_token=token)
+    ) if experiments else []  # fmt: skip
 
 
 def find_run(tracking_uri: str, run: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from tasks.registry.runs import ANSWER, KEY, MODEL, STAGE, UNDECIDED, VERSION
 from tasks.registry.upstream import identity_of
 
 SOURCE_VERSION = "edgewright.source_version"
+RECIPE = "edgewright.recipe"
 PAGE = 1000
 
 
@@ -33,13 +34,15 @@ class DeployedRelease:
     """The release that is deployed on a device class, and the upstream version that it was made from.
 
     `approved_until` is the last day of its approval where it was published against its gates. `rollback` is a person's,
-    where it was published by one: holds say then what may be published, and nothing else does.
+    where it was published by one: holds say then what may be published, and nothing else does. `recipe` is the name of
+    the recipe that it came of.
     """
 
     release: int
     source_version: str
     approved_until: str | None = None
     rollback: Rollback | None = None
+    recipe: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,9 @@ def _deployed(models: Iterable[RegisteredModel], versions: Iterable[ModelVersion
     named = ((each.name, str(each.aliases[DEPLOYED])) for each in models if DEPLOYED in each.aliases)
     found = ((name, tags.get((name, version), {})) for name, version in named)
     return {
-        name: DeployedRelease(int(own[RELEASE]), own[SOURCE_VERSION], own.get(APPROVED_UNTIL), Rollback.of(own))
+        name: DeployedRelease(
+            int(own[RELEASE]), own[SOURCE_VERSION], own.get(APPROVED_UNTIL), Rollback.of(own), own.get(RECIPE, "")
+        )
         for name, own in found
         if is_number(own.get(RELEASE)) and is_number(own.get(SOURCE_VERSION))
     }

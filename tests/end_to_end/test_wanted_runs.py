@@ -89,12 +89,12 @@ def supersede(newer: WantedRun) -> None:
     asyncio.run(cancel())
 
 
-def unname(wanted: WantedRun, named: str | None) -> None:
-    """Have the alias of a run's recipe name another version, or none."""
+def unname(wanted: WantedRun, *versions: str) -> None:
+    """Have the alias of a run's recipe name none of these versions any more."""
 
     async def move() -> None:
         async with get_client() as client:
-            await cancel_unnamed(client, wanted.model, wanted.recipe, "champion", named)
+            await cancel_unnamed(client, wanted.model, wanted.recipe, versions, "champion")
 
     asyncio.run(move())
 
@@ -186,16 +186,21 @@ def test_one_that_a_person_cancelled_is_left_to_persons(server: str, wanted: Wan
     assert len(runs_of(server, wanted)) == 1
 
 
-@pytest.mark.parametrize(("named", "is_cancelled"), [("7", False), ("6", True), (None, True)])
-def test_a_version_that_its_alias_does_not_name_any_more_is_cancelled(
-    server: str, wanted: WantedRun, named: str | None, is_cancelled: bool
-) -> None:
-    wanted = replace(wanted, version="7")
+def test_a_version_that_its_alias_does_not_name_any_more_is_cancelled(server: str, wanted: WantedRun) -> None:
     ensure(wanted)
-    unname(wanted, named)
+    unname(wanted, "2")
     (run,) = runs_of(server, wanted)
-    assert (run["state_type"] == "CANCELLED") is is_cancelled
-    assert ensure(wanted) == (["started"] if is_cancelled else ["there"])  # unlike what a person cancelled
+    assert run["state_type"] == "SCHEDULED"
+    unname(wanted, "1")
+    (run,) = runs_of(server, wanted)
+    assert run["state_type"] == "CANCELLED"
+
+
+def test_what_an_alias_left_is_no_failed_attempt_when_it_comes_back(server: str, wanted: WantedRun) -> None:
+    for _ in range(len(BACKOFF_S) + 2):
+        assert ensure(wanted, now=datetime.now(UTC)) == ["started"]
+        unname(wanted, "1")
+    assert {run["state_type"] for run in runs_of(server, wanted)} == {"CANCELLED"}
 
 
 def test_one_whose_process_died_is_tried_again_at_once_and_then_after_a_while(server: str, wanted: WantedRun) -> None:

@@ -1,7 +1,11 @@
 """A locked file tells whether a process lives, to whoever shares the kernel and the folder."""
 
+import errno
+import fcntl
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,17 +43,53 @@ def test_a_process_shows_life_until_it_is_killed(tmp_path: Path) -> None:
         end.touch()
 
 
-def test_this_process_shows_life_however_often_it_is_asked(tmp_path: Path) -> None:
+def test_a_process_shows_life_however_often_it_is_asked(tmp_path: Path) -> None:
     for _ in range(2):
         show_life(tmp_path)
         assert has_let_go(tmp_path, Process.this()) is False
-    assert len(list((tmp_path / "alive").iterdir())) == 1
+    (path,) = (tmp_path / "alive").iterdir()
+    code = "import fcntl, os, sys; fcntl.lockf(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    asked = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert "BlockingIOError" in asked.stderr
 
 
 @pytest.mark.parametrize("boot", ["another", ""])
 def test_nothing_is_told_of_a_process_under_another_kernel(tmp_path: Path, boot: str) -> None:
+    foreign = replace(Process.this(), boot=boot)
+    free = life_signs._file(tmp_path, foreign)
+    free.parent.mkdir()
+    free.touch()
+    assert has_let_go(tmp_path, foreign) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(BlockingIOError(), False), (PermissionError(), False), (OSError(errno.ENOLCK, ""), None)],
+)
+def test_a_volume_without_locks_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, told: bool | None
+) -> None:
+    other = replace(Process.this(), pid=1)
+    path = life_signs._file(tmp_path, other)
+    path.parent.mkdir()
+    path.touch()
+
+    def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(fcntl, "lockf", refused)
+    assert has_let_go(tmp_path, other) is told
+
+
+def test_a_process_that_gets_no_lock_leaves_no_file_that_seems_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "lockf", refused)
     show_life(tmp_path)
-    assert has_let_go(tmp_path, replace(Process.this(), boot=boot)) is None
+    assert not list((tmp_path / "alive").iterdir())
 
 
 def test_nothing_is_told_of_a_process_that_showed_nothing(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_reconcile_does_what_the_plan_says_and_tells_why(
     assert lines(own, recipe) == [
         f"recipe {recipe}, model tiny",
         "  + version 1 on all devices: version 1 is new",
-        "Plan: 1 run on 1 device, 0 answers stand. edgewright reconcile does it, or a watcher by itself.",
+        "Plan: 1 run on 1 device, 0 answers stand. edgewright reconcile does it, or the services by themselves.",
     ]
     (outcome,) = reconcile(own, recipe)
     assert outcome.answer == "published"

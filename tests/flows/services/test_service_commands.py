@@ -57,21 +57,31 @@ def test_a_recipe_that_is_not_there_is_told_before_anything_is_written(
     assert not list(home.parent.iterdir())
 
 
-def test_a_recipe_of_the_last_time_that_is_gone_is_told_before_anything_starts(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    installation = Installation(home)
-    write_site(installation.folder, replace(site_of(home), recipes=(str(home / "gone.yaml"),)))
-    assert ends(monkeypatch, "up") == 2
-    assert "gone.yaml: expected the path of a recipe" in capsys.readouterr().err
-    assert not installation.is_running() and not list(installation.folder.glob("*.log"))
-
-
 def _be_ready(_: Installation, site: Site, seen: Callable[[dict[str, ServiceState]], None]) -> None:
     states = dict[str, ServiceState]()
     for service in services(site):
         states[service.name] = ServiceState(service.name, "done" if service.once else "healthy")
         seen(states)
+
+
+def test_a_recipe_of_the_last_time_that_is_gone_is_told_and_the_others_are_served(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = list[Site]()
+
+    def start(_: Installation, site: Site) -> bool:
+        served.append(site)
+        return True
+
+    monkeypatch.setattr(Installation, "start", start)
+    monkeypatch.setattr(Installation, "wait_until_ready", _be_ready)
+    gone = str(home / "gone.yaml")
+    write_site(Installation(home).folder, replace(site_of(home), recipes=(gone, "digits")))
+    assert ends(monkeypatch, "up") == 0
+    told = "The watcher starts nothing for it until that is mended."
+    said = capsys.readouterr().out
+    assert f"{gone}: expected the path of a recipe" in said and told in said
+    assert [site.recipes for site in served] == [(gone, "digits")]
 
 
 @pytest.mark.parametrize("started", [True, False])

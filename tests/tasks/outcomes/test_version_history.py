@@ -56,7 +56,7 @@ def answered(runs: Runs, *answers: tuple[str, int | None]) -> None:
 
 def told(runs: Runs, deployed: int, previous: int) -> list[tuple[str, int | None, str]]:
     models: Any = SimpleNamespace(
-        deployed=lambda _: SimpleNamespace(release=deployed, source_version="1"),
+        deployed=lambda _: SimpleNamespace(release=deployed, source_version="1", rollback=None),
         previous=lambda _: SimpleNamespace(release=previous),
         holds=lambda _: (),
         releases=lambda _: [],

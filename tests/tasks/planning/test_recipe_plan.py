@@ -54,12 +54,13 @@ def view(recipe: Recipe, *known: Answered, versions: str = "123", **changed: Any
     edges = [f"{recipe.model}-{device.name}" for device in recipe.devices]
     release, source = changed.pop("deployed", (0, ""))
     sources, rollback = changed.pop("released", source), changed.pop("rollback", None)
+    by = changed.pop("by", recipe.name)
     held = frozenset(changed.pop("held", ""))
     return RegistryView(
         versions={recipe.model: tuple(versions)},
         answers={(recipe.model, each.version): {each.recipe: each} for each in known},
         aliases={recipe.model: changed.pop("aliases", {})},
-        deployed={edge: DeployedRelease(release, source, rollback=rollback) for edge in edges} if release else {},
+        deployed={edge: DeployedRelease(release, source, None, rollback, by) for edge in edges} if release else {},
         held={edges[0]: held},
         released={edge: frozenset(sources) for edge in edges},
         **changed,
@@ -390,6 +391,12 @@ def test_what_waits_for_persons_is_left_to_them_until_it_is_over(
     assert not plan.stands
     if waits:  # a watcher, which reads no workload, sees it too
         assert [run.cause for run in planned(recipe, seen).wanted] == ([] if why is None else [why])
+
+
+def test_a_release_of_the_same_version_under_another_recipe_overtakes_what_waits(recipe: Recipe) -> None:
+    known = answered(recipe, "3", "waiting", own={"against": 6, "until": LATER})
+    (wanted,) = planned(recipe, view(recipe, known, deployed=(7, "3"), by="other")).wanted
+    assert wanted.cause == OVERTAKEN
 
 
 def test_what_waits_is_left_alone_where_an_alias_names_it(recipe: Recipe) -> None:

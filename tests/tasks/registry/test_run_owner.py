@@ -13,13 +13,13 @@ from mlflow.entities import Run
 
 from tasks.errors import RegistryUnavailable
 from tasks.processes import Process
-from tasks.registry import Runs
+from tasks.registry import Runs, close_runs_of
 from tasks.registry.run_owner import FOREIGN_DAYS, OWNER, owner_of, owner_tag, why_left
 from tests.tasks.processes import line, running
 
 OPENER = """
     import sys
-    from tasks.registry import Runs
+    from tasks.registry import Runs, close_runs_of
 
     runs = Runs(sys.argv[1], sys.argv[2])
     parent = runs.parent("1", "key", "m v1", {})
@@ -85,13 +85,13 @@ def test_runs_of_a_process_elsewhere_are_closed_once_it_is_known_to_be_dead(runs
     left, taken_up = (runs.parent(version, "key", f"m v{version}", {}) for version in "12")
     runs.log(left, tags={OWNER: owner_tag(elsewhere)})
     assert runs.close_dead() == []
-    assert runs.close_of({elsewhere}) == [left]
+    assert close_runs_of(runs.client.tracking_uri, {elsewhere}) == [left]
     assert (
         read(runs, left).data.tags["edgewright.closed_because"]
         == "process 7 on elsewhere gave no sign of life any more"
     )
     assert read(runs, taken_up).info.status == "RUNNING"
-    assert runs.close_of({elsewhere}) == []
+    assert close_runs_of(runs.client.tracking_uri, {elsewhere}) == []
 
 
 def test_a_registry_that_does_not_answer_is_said(runs: Runs, monkeypatch: pytest.MonkeyPatch, unreachable: str) -> None:

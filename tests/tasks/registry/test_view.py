@@ -113,6 +113,7 @@ def test_a_view_holds_what_is_held_and_what_was_rolled_back_to(uri: str, model: 
         4, "1", "2026-12-31", Rollback(3, 1, "Ada", "today", "it fails")
     )
     client.set_model_version_tag(f"{model}-gateway", "1", "edgewright.source_version", "3")
+    client.delete_model_version_tag(f"{model}-gateway", "1", "edgewright.rolled_back_from")
     assert RegistryView.read(uri, model).held_on(model, "gateway") == {"3"}  # a newer version lifts the others
 
 
