@@ -137,6 +137,21 @@ def _is_over(cluster: Cluster, api: PrefectApi) -> bool:
     return all(count in answered_versions(Runs(cluster.mlflow, model)) for model, count in VERSIONS.items())
 
 
+def _came_too_late(story: Story) -> bool:
+    """Tell whether a newer version was published before anybody knew that the worker was dead, in two minutes.
+
+    The killed version is then for a person to ask for, as the plan says: it is older than the deployed one.
+    """
+    (crashed,) = (run for run in story.runs if run["id"] == story.killed["id"])
+    asked = crashed["parameters"]
+    ended = [
+        int(run["parameters"]["version"]) for run in story.runs
+        if run["parameters"]["model"] == asked["model"] and run["state_type"] == "COMPLETED"
+        and run["end_time"] < crashed["end_time"]
+    ]  # fmt: skip
+    return any(version > int(asked["version"]) for version in ended)
+
+
 def test_a_worker_on_another_machine_was_killed_at_work(story: Story) -> None:
     assert story.processes >= 2  # the worker and its run
     (crashed,) = (run for run in story.runs if run["id"] == story.killed["id"])
@@ -153,6 +168,8 @@ def test_each_version_has_one_answer_or_says_that_a_newer_one_superseded_it(stor
                 assert model in NEWEST_ALONE and int(version) < count, f"{model} {version}: no run"
                 continue
             last = asked[-1]
+            if last["id"] == story.killed["id"] and _came_too_late(story):
+                continue
             if version in answers and answers[version] != [""]:
                 assert answers[version] == ["published"], f"{model} {version}: {answers[version]}"
                 assert last["state_type"] == "COMPLETED"
@@ -163,8 +180,12 @@ def test_each_version_has_one_answer_or_says_that_a_newer_one_superseded_it(stor
 
 def test_the_killed_version_is_tried_again_once_by_the_other_machine(story: Story) -> None:
     asked = story.killed["parameters"]
-    first, second = story.runs_of(asked["model"], asked["version"])
+    first, *again = story.runs_of(asked["model"], asked["version"])
     assert first["id"] == story.killed["id"]
+    if _came_too_late(story):
+        assert not again
+        return
+    (second,) = again
     assert second["state_type"] == "COMPLETED"
     assert not str(process_of(second["labels"], second["run_count"])).endswith(AWAY)
 
@@ -172,7 +193,7 @@ def test_the_killed_version_is_tried_again_once_by_the_other_machine(story: Stor
 def test_every_other_version_has_one_run(story: Story) -> None:
     asked = Counter((run["parameters"]["model"], run["parameters"]["version"]) for run in story.runs)
     killed = story.killed["parameters"]
-    assert asked.pop((killed["model"], killed["version"])) == 2
+    assert asked.pop((killed["model"], killed["version"])) == (1 if _came_too_late(story) else 2)
     assert set(asked.values()) == {1}
 
 
