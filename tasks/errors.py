@@ -62,6 +62,11 @@ class EmulatorMissing(EdgewrightError):  # noqa: N818 - it names a state, which 
         self.remedy = remedy
 
 
+def is_of_system(error: Exception) -> bool:
+    """Tell an error of the system around a run, ours or another library's, from a sentence about what was asked."""
+    return isinstance(error, SystemFailure) or not isinstance(error, EdgewrightError)
+
+
 def says_nothing(error: EdgewrightError) -> bool:
     """Tell an error that says nothing about a version, which is asked again: exit code 3."""
     return isinstance(error, SystemFailure | MeasurementInterrupted)

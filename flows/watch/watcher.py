@@ -79,24 +79,27 @@ class Watcher:
             now = datetime.now(UTC)
             asked = [(path, recipe) for path, recipe in self._read() if model in (None, recipe.model)]
             plans = [(recipe, self._wanted(path, recipe, view, now)) for path, recipe in asked]
-            followers = [(path, recipe) for path, recipe in asked if isinstance(recipe.follow, FollowedAlias)]
+            followers = [
+                (path, recipe.model, recipe.follow.alias)
+                for path, recipe in asked if isinstance(recipe.follow, FollowedAlias)
+            ]  # fmt: skip
             at_work = await runs_at_work(client) if followers or any(wanted for _, wanted in plans) else AtWork()
-            for path, recipe in followers:
-                await self._follow(client, path, recipe, at_work)
+            for path, followed, alias in followers:
+                await self._follow(client, path, followed, alias, at_work)
             return {
                 run: await self._ensure(client, recipe, run, now, at_work) for recipe, wanted in plans for run in wanted
             }
 
-    async def _follow(self, client: PrefectClient, path: str, recipe: Recipe, at_work: AtWork) -> None:
+    async def _follow(self, client: PrefectClient, recipe: str, model: str, alias: str, at_work: AtWork) -> None:
         """Cancel what was started for an alias that has moved on: it must not reach the devices after all."""
-        begun = {version for model, version, said in at_work if (model, said) == (recipe.model, path)}
-        if not begun or not isinstance(recipe.follow, FollowedAlias):
+        begun = {version for name, version, path in at_work if (name, path) == (model, recipe)}
+        if not begun:
             return
         # The alias is read after the runs: another watcher may have started one for where it is by now.
-        view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, recipe.model)
-        over = begun - {view.aliases.get(recipe.model, {}).get(recipe.follow.alias)}
+        view = await asyncio.to_thread(RegistryView.read, self.tracking_uri, model)
+        over = begun - {view.aliases.get(model, {}).get(alias)}
         if over:
-            await cancel_unnamed(client, recipe.model, path, over, recipe.follow.alias)
+            await cancel_unnamed(client, model, recipe, over, alias)
 
     def _next_look(self, model: str) -> asyncio.Task[dict[WantedRun, Ensured]]:
         """Return the look at a model that has not begun; there is at most one."""
@@ -136,12 +139,9 @@ class Watcher:
         self._listening_since = since
         self._dead |= set(filter(None, (process_of(run.labels, run.run_count) for run in dead)))
         if self._dead:
-            await asyncio.to_thread(self._close_runs)
+            # What they left open in MLflow: their machine, which knows that too, may never return.
+            await asyncio.to_thread(close_runs_of, self.tracking_uri, self._dead)
             self._dead.clear()
-
-    def _close_runs(self) -> None:
-        """Close what dead processes have left open in MLflow: their machine, which knows that too, may never return."""
-        close_runs_of(self.tracking_uri, self._dead)
 
     async def _repeat(self, step: Step, seconds: float) -> None:
         told = ""

@@ -25,7 +25,7 @@ from tasks.delivery.approvals import APPROVAL, read_approval
 from tasks.delivery.publication import Publication, lifting, put_in_place, releases_of
 from tasks.delivery.recorded_candidates import recorded_device
 from tasks.delivery.releases import Releases, named
-from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, one_line
+from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, is_of_system, one_line
 from tasks.measurement import session_settings
 from tasks.outcomes import read_report
 from tasks.registry import Candidate, EdgeModels, EdgeVersion, Hold, ReleasePage, Rollback, Runs, Upstream
@@ -292,7 +292,7 @@ def _publish(
         except Overtaken as error:
             left = _still_left(models, device, left, error)
         except Exception as error:
-            if isinstance(error, EdgewrightError) and not isinstance(error, SystemFailure):
+            if not is_of_system(error):
                 raise
             raise _unfinished(models, device, left, error) from error
         else:

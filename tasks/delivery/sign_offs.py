@@ -24,7 +24,7 @@ from quality_gates.signatures import public_key, sign
 from quality_gates.verdict import Verdict
 from tasks.delivery.publication import check_signed, put_in_place
 from tasks.delivery.recorded_candidates import COMPRESS_AGAIN, RecordedCandidate
-from tasks.errors import AnchorLost, Held, Overtaken, RegistryError, SystemFailure, one_line, says_nothing
+from tasks.errors import AnchorLost, Held, Overtaken, RegistryError, SystemFailure, is_of_system, one_line, says_nothing
 from tasks.registry import WAITING, Answers, EdgeModels, RecordedAnswer, Runs, Upstream
 from tasks.reporting import DeviceOutcome, device_answers, read_line, record_line
 from tasks.upstream import DeviceContext
@@ -279,8 +279,7 @@ def _said_what_stands(recorded: RecordedCandidate, signed: SignOffs) -> Iterator
     try:
         yield
     except Exception as error:
-        is_of_system = isinstance(error, SystemFailure) or not isinstance(error, EdgewrightError)
-        if isinstance(error, Overtaken | Held) or not is_of_system:
+        if isinstance(error, Overtaken | Held) or not is_of_system(error):
             raise  # it says what to do itself: nothing is to be cured
         raise SystemFailure(
             f"{recorded.what}: expected to publish it, got: {one_line(error).rstrip('.')}. Every signature is recorded "
