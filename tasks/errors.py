@@ -1,5 +1,7 @@
 """Errors of the steps."""
 
+from collections.abc import Iterator
+
 from deployments.errors import one_line as one_line  # noqa: PLC0414 - the steps take it from here
 from deployments.errors import without_secrets as without_secrets  # noqa: PLC0414
 from edge_runtime.errors import EdgewrightError, MeasurementInterrupted
@@ -60,6 +62,15 @@ class EmulatorMissing(EdgewrightError):  # noqa: N818 - it names a state, which 
         super().__init__(f"{reason} {remedy}")
         self.reason = reason
         self.remedy = remedy
+
+
+def causes(error: object) -> Iterator[BaseException]:
+    """Yield an error and what caused it; MLflow and Prefect put that of the connection behind errors of their own."""
+    seen: set[int] = set()
+    while isinstance(error, BaseException) and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def is_of_system(error: Exception) -> bool:

@@ -5,14 +5,14 @@ each thing that it wants to know. So Edgewright waits itself.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic, sleep
 from typing import TypeVar
 
 import httpx
 from prefect.runtime import deployment, flow_run
 
-from tasks.errors import SystemFailure
+from tasks.errors import SystemFailure, causes
 
 logger = logging.getLogger("edgewright")
 WAIT_S = 240.0
@@ -78,12 +78,4 @@ def is_within_another() -> bool:
 
 def _is_away(error: BaseException) -> bool:
     """Tell whether nobody listened at the server's address; Prefect puts that behind errors of its own."""
-    return any(isinstance(each, httpx.ConnectError) for each in _chain(error))
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
+    return any(isinstance(each, httpx.ConnectError) for each in causes(error))
