@@ -24,6 +24,7 @@ from tasks.delivery import (
 )
 from tasks.errors import Overtaken, one_line, says_nothing
 from tasks.job import Job
+from tasks.measurement import Acceptance, acceptance_of
 from tasks.registry import UNDECIDED, Answers, Runs
 from tasks.reporting import (
     DeviceFailure,
@@ -44,7 +45,7 @@ from tasks.reporting import (
     retell,
     tell_begun,
 )
-from tasks.selection import DeviceTrials, climb, judge, references, warn_of_worn_rows
+from tasks.selection import DeviceTrials, Judgement, climb, judge, references, warn_of_worn_rows
 from tasks.upstream import Context, DeviceContext, check_representativeness, preflight, resolve
 from tasks.workspace import Workspace
 
@@ -132,7 +133,8 @@ def _for_device(
     outcome = device_outcome(context, found, judgement, back=back)
     outcome = signed_before(context, outcome, judgement.verdict)
     content = report_content(context, trajectory, found, judgement, outcome, layer_losses(context, found.chosen))
-    candidate = record_device(context, found.chosen, judgement, content)
+    acceptance = _acceptance(context, file, judgement)
+    candidate = record_device(context, found.chosen, judgement, content, acceptance)
     outcome = outcome.kept(candidate)
     if outcome.published:
         page, tags = description(content, context.runs, context.device_run), release_tags(content, context.device_run)
@@ -146,11 +148,18 @@ def _for_device(
             back,
             outcome.anchor,
             sign_off=outcome.sign_off,
+            acceptance=acceptance,
         )
         outcome = outcome.released(publish(context, publication).release)
     record_line(context.runs, outcome)
     logger.info("%s: %s %s", context.device.name, content.decision, judgement.verdict.headline)
     return outcome
+
+
+def _acceptance(context: DeviceContext, file: Path, judgement: Judgement) -> Acceptance | None:
+    """Measure what devices test the file with; None for a file that could not be measured, which nobody can publish."""
+    measured = judgement.evidence.candidate
+    return None if measured.failure else acceptance_of(context, file, measured.resources)
 
 
 def _recorded(job: Job, runs: Runs, run: str, error: BaseException) -> BaseException:

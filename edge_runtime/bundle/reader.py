@@ -6,22 +6,44 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.bundle.manifest import MAX_BYTES, Blob, Manifest, decode_manifest
+from edge_runtime.bundle.encoding import MAX_BYTES, decode_manifest
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.parts import Blob, check_component
 from edge_runtime.errors import BundleError, SessionError
 from edge_runtime.files import open_regular
 from edge_runtime.model_files import weight_names
 
-MANIFEST = "manifest.json"
+TARGETS = "targets"
 BLOBS = "blobs"
+MANIFEST = ".manifest.json"
+"""End of a manifest's name, after its sha256."""
+
+
+def manifest_path(root: Path, model: str, device: str, digest: str) -> Path:
+    """Return where a folder of bundles has a manifest."""
+    return root / TARGETS / model / device / f"{digest}{MANIFEST}"
+
+
+def manifests_of(root: Path, model: str, device: str) -> list[Path]:
+    """Return the paths of all manifests of a model for a device class, by digest; nothing of them is read."""
+    check_component("model name", model)
+    check_component("device name", device)
+    folder = root / TARGETS / model / device
+    return sorted(path for path in folder.glob(f"*{MANIFEST}") if not path.name.startswith("."))
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle: its folder, its digest and its manifest."""
+    """A verified bundle: the path of its manifest, its digest and its manifest."""
 
     path: Path
     digest: str
     manifest: Manifest
+
+    @property
+    def root(self) -> Path:
+        """The folder of bundles that holds it."""
+        return _root_of(self.path)
 
     @property
     def entry_path(self) -> Path:
@@ -30,12 +52,7 @@ class Bundle:
 
     def blob_path(self, name: str) -> Path:
         """Return the path of a blob by its name in the manifest; an unknown name is a BundleError."""
-        for blob in self.manifest.blobs:
-            if blob.name == name:
-                return self.path / BLOBS / blob.sha256
-        raise BundleError(
-            f"The bundle {self.digest} has no blob {name!r}, only {[b.name for b in self.manifest.blobs]}."
-        )
+        return self.root / BLOBS / self.manifest.blob(name).sha256
 
 
 def read_bundle(path: Path | str) -> Bundle:
@@ -43,40 +60,58 @@ def read_bundle(path: Path | str) -> Bundle:
 
     Raises BundleError as verify_bundle does, and where the manifest does not name this process's ONNX Runtime.
     """
+    bundle = verify_bundle(path)
+    check_runs_here(bundle.manifest)
+    return bundle
+
+
+def check_runs_here(manifest: Manifest) -> None:
+    """Raise BundleError where a manifest does not name this process's ONNX Runtime."""
     from onnxruntime import __version__ as running
 
-    bundle = verify_bundle(path)
-    if not bundle.manifest.onnxruntime.holds(running):
+    if not manifest.onnxruntime.holds(running):
         raise BundleError(
-            f"The bundle {bundle.digest} needs ONNX Runtime {bundle.manifest.onnxruntime}, this is {running}: install "
+            f"The bundle of {manifest.model} needs ONNX Runtime {manifest.onnxruntime}, this is {running}: install "
             "such a version, or publish a model that was measured with this one."
         )
-    return bundle
 
 
 def verify_bundle(path: Path | str) -> Bundle:
-    """Verify every byte of a bundle and return it; all blobs are hashed, because a damaged one can be silently wrong.
+    """Verify every byte of a bundle by the path of its manifest, and return it.
 
-    The path may be a link: what counts is the folder that it leads to. Inside the folder no link is followed.
-    Raises BundleError when the folder's name is not the manifest's sha256, for a manifest that this runtime does not
-    understand, for a blob that is missing, no regular file, of another size or of another sha256, for anything beside
-    the blobs, and for a graph that names weights which the manifest does not.
+    All blobs are hashed, because a damaged one can be silently wrong. The path may be a link: what counts is the file
+    that it leads to, and the folder of bundles around that. Inside the folder no link is followed.
+    Raises BundleError when the file's name is not the manifest's sha256, for a manifest that this runtime does not
+    understand or that lies under another model or device, for a blob that is missing, no regular file, of another size
+    or of another sha256, and for a graph that names weights which the manifest does not.
     """
-    folder = _resolved(path)
-    data = _manifest_bytes(folder)
+    bundle = identify_bundle(path)
+    _check_folder(bundle.root / BLOBS)
+    for blob in bundle.manifest.blobs:
+        check_blob(bundle.root / BLOBS / blob.sha256, blob)
+    check_weights(bundle.entry_path, bundle.manifest)
+    return bundle
+
+
+def identify_bundle(path: Path | str) -> Bundle:
+    """Read the manifest of a bundle, verified by its name and its place; the blobs are not looked at.
+
+    Raises BundleError as verify_bundle does for manifests.
+    """
+    file = _resolved(path)
+    data = _manifest_bytes(file)
     digest = hashlib.sha256(data).hexdigest()
-    if digest != folder.name:
+    if file.name != f"{digest}{MANIFEST}":
         raise BundleError(
-            f"The bundle {folder} is damaged or renamed: its manifest has the digest {digest}, "
-            f"the folder is named {folder.name}. Fetch or publish it again."
+            f"The bundle {file} is damaged or renamed: its manifest has the digest {digest}. Fetch or publish it again."
         )
     manifest = decode_manifest(data)
-    _check_folder(folder / BLOBS, manifest)
-    for blob in manifest.blobs:
-        _check_blob(folder / BLOBS / blob.sha256, blob)
-    bundle = Bundle(folder, digest, manifest)
-    check_weights(bundle.entry_path, manifest)
-    return bundle
+    if file != manifest_path(_root_of(file), manifest.model, manifest.device, digest):
+        raise BundleError(
+            f"The bundle {file} is of {manifest.model} for {manifest.device}, and lies under other names: fetch or "
+            "publish it again."
+        )
+    return Bundle(file, digest, manifest)
 
 
 def check_weights(graph: Path, manifest: Manifest) -> None:
@@ -92,42 +127,8 @@ def check_weights(graph: Path, manifest: Manifest) -> None:
         )
 
 
-def read_manifest(folder: Path | str) -> Manifest:
-    """Read the manifest of a folder and nothing else of it; BundleError where it is none that read_bundle takes."""
-    return decode_manifest(_manifest_bytes(Path(folder)))
-
-
-def _resolved(path: Path | str) -> Path:
-    try:
-        return Path(path).resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, and a name that no file system has
-        raise BundleError(f"{str(path)!r} is no bundle: it leads to no folder ({error}).") from error
-
-
-def _manifest_bytes(folder: Path) -> bytes:
-    try:
-        with open_regular(folder / MANIFEST) as file:
-            return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BundleError(f"{folder} is no bundle: its {MANIFEST} cannot be read ({reason}).") from error
-
-
-def _check_folder(blobs: Path, manifest: Manifest) -> None:
-    """Raise BundleError unless the folder of blobs is one, and no link, and holds the manifest's blobs alone."""
-    known = {blob.sha256 for blob in manifest.blobs}
-    try:
-        if not stat.S_ISDIR(os.lstat(blobs).st_mode):
-            raise BundleError(f"{blobs} must be a folder, not a link or a file; fetch the bundle again.")
-        with os.scandir(blobs) as entries:
-            unknown = next((entry.name for entry in entries if entry.name not in known), None)
-    except OSError as error:
-        raise BundleError(f"{blobs} cannot be read ({error.strerror}): fetch the bundle again.") from error
-    if unknown is not None:
-        raise BundleError(f"{blobs} holds {unknown!r}, which the manifest does not name; fetch the bundle again.")
-
-
-def _check_blob(path: Path, blob: Blob) -> None:
+def check_blob(path: Path, blob: Blob) -> None:
+    """Raise BundleError unless a file is a blob, byte for byte."""
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -146,3 +147,32 @@ def _check_blob(path: Path, blob: Blob) -> None:
             f"The blob {blob.name} has the sha256 {found}, the manifest says {blob.sha256}: "
             "it is damaged, fetch or publish the bundle again."
         )
+
+
+def _root_of(file: Path) -> Path:
+    return file.parent.parent.parent.parent
+
+
+def _resolved(path: Path | str) -> Path:
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, and a name that no file system has
+        raise BundleError(f"{str(path)!r} is no bundle: it leads to no manifest ({error}).") from error
+
+
+def _manifest_bytes(file: Path) -> bytes:
+    try:
+        with open_regular(file) as opened:
+            return opened.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BundleError(f"{file} is no bundle: the manifest cannot be read ({reason}).") from error
+
+
+def _check_folder(blobs: Path) -> None:
+    """Raise BundleError unless the folder of blobs is one, and no link."""
+    try:
+        if not stat.S_ISDIR(os.lstat(blobs).st_mode):
+            raise BundleError(f"{blobs} must be a folder, not a link or a file; fetch the bundle again.")
+    except OSError as error:
+        raise BundleError(f"{blobs} cannot be read ({error.strerror}): fetch the bundle again.") from error

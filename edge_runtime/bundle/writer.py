@@ -4,79 +4,99 @@ import fcntl
 import logging
 import os
 import secrets
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge_runtime.bundle.manifest import Blob, Manifest, RuntimeRange, digest_of, encode_manifest
-from edge_runtime.bundle.reader import BLOBS, MANIFEST, check_weights, verify_bundle
+from edge_runtime.bundle.encoding import digest_of, encode_manifest
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.parts import Blob
+from edge_runtime.bundle.reader import BLOBS, check_blob, check_weights, manifest_path
 from edge_runtime.errors import BundleError
 from edge_runtime.files import copy_synced, fsync_directory, make_directories, sha256_of, write_synced
-from edge_runtime.settings import SessionSettings, TensorSpec
 
 _TEMPORARY = ".tmp-"
 _log = logging.getLogger(__name__)
 
 
-def write_bundle(
-    target: Path | str,
-    *,
-    model: str,
-    version: str,
-    device: str,
-    entry: str,
-    inputs: Sequence[TensorSpec],
-    outputs: Sequence[TensorSpec],
-    session: SessionSettings,
-    onnxruntime: RuntimeRange,
-    lineage: Mapping[str, str],
-    files: Mapping[str, Path],
-    sha256: str | None = None,
-) -> Path:
-    """Write `<target>/<model>/<device>/<digest>/` from files by blob name, and return that folder.
-
-    The files are those of edge_runtime.model_files.model_files: the graph, and its weights by their sha256. Every
-    bundle has copies of its own. A hard link would save bytes, but a block that goes bad would then damage the bundle
-    before this one too, which is the way back.
-    The content is synced under a temporary name on the same file system, renamed, and the rename synced. A bundle
-    that exists already is verified and left as it is; if it is damaged, an intact copy replaces it and a warning is
-    logged. Leftovers of a killed writer of the same device are removed. Each device has one writer at a time.
-    `sha256` is that of the entry, where it is known: the graph names its weights, so another model cannot have it.
-    Raises BundleError for names that are no path components, a file that is missing or changes, another entry, weights
-    that the graph names and the files lack, and a failing disk.
-    """
+def blobs_of(files: Mapping[str, Path]) -> tuple[Blob, ...]:
+    """Return files as blobs, by name. Raises BundleError for a file that cannot be read."""
     try:
-        manifest = Manifest(
-            model, version, device, entry, _describe(files), tuple(inputs), tuple(outputs), session, onnxruntime,
-            dict(lineage),
-        )  # fmt: skip
-        if sha256 is not None:
-            _check_entry(manifest, sha256)
-        check_weights(files[entry], manifest)
-        folder = Path(target) / model / device
-        make_directories(folder)
-        with _only_writer(folder):
-            _remove_leftovers(folder)
-            return _install(folder, manifest, files)
+        return tuple(Blob(name, sha256_of(path), Path(path).stat().st_size) for name, path in sorted(files.items()))
+    except OSError as error:
+        raise BundleError(f"The bundle cannot be written: {error}. Give the files of the model.") from error
+
+
+def write_bundle(root: Path | str, manifest: Manifest, files: Mapping[str, Path]) -> Path:
+    """Write a bundle into a folder of bundles, and return the path of its manifest.
+
+    `files` has each blob and each document of the manifest by its name; edge_runtime.model_files.model_files gives
+    those of a model. A blob is shared with the bundles that are there already. Blobs are synced before the manifest
+    that names them appears; it appears in one step. What exists already is verified and left as it is; what is damaged
+    is replaced by an intact copy, and a warning is logged. Leftovers of a killed writer are removed. A folder has one
+    writer at a time.
+    Raises BundleError for a file that is missing or changes, weights that the graph names and the manifest does not,
+    and a failing disk.
+    """
+    root = Path(root)
+    try:
+        check_weights(files[manifest.entry], manifest)
+        make_directories(root / BLOBS)
+        target = manifest_path(root, manifest.model, manifest.device, digest_of(manifest))
+        make_directories(target.parent)
+        with _only_writer(root / BLOBS):
+            _remove_leftovers(root / BLOBS, target.parent)
+            for blob in (*manifest.blobs, *manifest.documents):
+                put_blob(root, blob, files[blob.name])
+            fsync_directory(root / BLOBS)  # every name, before the manifest that names them
+            _put_manifest(target, encode_manifest(manifest))
     except OSError as error:
         raise BundleError(
-            f"The bundle of {model} for {device} cannot be written to {target}: {error}. "
+            f"The bundle of {manifest.model} for {manifest.device} cannot be written to {root}: {error}. "
             "What was there before is untouched; cure the cause and publish again."
         ) from error
+    return target
 
 
-def _check_entry(manifest: Manifest, sha256: str) -> None:
-    found = next(blob.sha256 for blob in manifest.blobs if blob.name == manifest.entry)
-    if found != sha256:
-        raise BundleError(
-            f"The entry {manifest.entry} has the sha256 {found}, not {sha256}: it is another model, or was changed "
-            "since. Nothing was written; publish the model that was measured."
-        )
+def put_blob(root: Path, blob: Blob, source: Path) -> None:
+    """Copy a file into a folder's blobs under its sha256, synced; its name is durable once the folder is synced.
+
+    Raises BundleError for a file that is not the blob, OSError for a failing disk.
+    """
+    final = root / BLOBS / blob.sha256
+    if os.path.lexists(final):
+        if _is_intact(final, blob):
+            return
+        _log.warning("Replacing the damaged blob %s by an intact copy; look after the disk.", blob.sha256)
+    temporary = final.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        if copy_synced(source, temporary) != blob.sha256:
+            raise BundleError(f"The file {source} changed while it was published; publish it again.")
+        temporary.chmod(0o444)
+        temporary.replace(final)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _describe(files: Mapping[str, Path]) -> tuple[Blob, ...]:
-    return tuple(Blob(name, sha256_of(path), Path(path).stat().st_size) for name, path in sorted(files.items()))
+def _is_intact(path: Path, blob: Blob) -> bool:
+    with suppress(BundleError):
+        check_blob(path, blob)
+        return True
+    return False
+
+
+def _put_manifest(target: Path, data: bytes) -> None:
+    if not target.is_symlink() and target.is_file() and target.read_bytes() == data:
+        fsync_directory(target.parent)  # the writer before may have died between its rename and this
+        return
+    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        write_synced(temporary, data)
+        temporary.chmod(0o444)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_directory(target.parent)
 
 
 @contextmanager
@@ -89,55 +109,7 @@ def _only_writer(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove_leftovers(folder: Path) -> None:
-    for leftover in folder.glob(_TEMPORARY + "*"):
-        if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover)
-        else:
+def _remove_leftovers(*folders: Path) -> None:
+    for folder in folders:
+        for leftover in folder.glob(_TEMPORARY + "*"):
             leftover.unlink()
-
-
-def _install(folder: Path, manifest: Manifest, files: Mapping[str, Path]) -> Path:
-    final = folder / digest_of(manifest)
-    if os.path.lexists(final) and _is_intact(final):
-        fsync_directory(folder)  # the writer before may have died between its rename and this
-        return final
-    temporary = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
-    try:
-        _write_contents(temporary, manifest, files)
-        _rename(temporary, final)
-    finally:
-        _remove_leftovers(folder)
-    return final
-
-
-def _is_intact(final: Path) -> bool:
-    try:
-        verify_bundle(final)
-    except BundleError as error:
-        _log.warning("Replacing a damaged bundle by an intact copy; look after the disk. %s", error)
-        return False
-    return not final.is_symlink()
-
-
-def _write_contents(temporary: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
-    blobs = temporary / BLOBS
-    blobs.mkdir(parents=True)
-    for blob in manifest.blobs:
-        path = blobs / blob.sha256
-        if path.exists():
-            continue  # two names for one content
-        if copy_synced(files[blob.name], path) != blob.sha256:
-            raise BundleError(f"The file {files[blob.name]} changed while it was published; publish it again.")
-        path.chmod(0o444)
-    write_synced(temporary / MANIFEST, encode_manifest(manifest))
-    (temporary / MANIFEST).chmod(0o444)
-    fsync_directory(blobs)
-    fsync_directory(temporary)
-
-
-def _rename(temporary: Path, final: Path) -> None:
-    if os.path.lexists(final):
-        final.rename(final.with_name(f"{_TEMPORARY}damaged-{secrets.token_hex(8)}"))
-    temporary.rename(final)
-    fsync_directory(final.parent)

@@ -6,14 +6,13 @@ gates and the publication. A destination is a protocol: a folder is the first on
 """
 
 from tasks.delivery.approvals import approve_version, with_recorded_approval
-from tasks.delivery.destinations import BundleContent, Destination, FolderDestination
+from tasks.delivery.destinations import Destination, FolderDestination
 from tasks.delivery.known_answers import KnownAnswers, standing_answers, still_waits, superseded
 from tasks.delivery.publication import Publication, is_in_place, is_older, publish, recover
 from tasks.delivery.rollback import lift_hold, roll_back
 from tasks.delivery.sign_offs import Person, settle_sign_offs, sign_off_version, signed_before
 
 __all__ = [
-    "BundleContent",
     "Destination",
     "FolderDestination",
     "KnownAnswers",

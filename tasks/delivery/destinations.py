@@ -12,64 +12,30 @@ from edge_runtime.bundle import (
     Bundle,
     BundleError,
     Manifest,
-    RuntimeRange,
-    TensorSpec,
-    read_manifest,
+    identify_bundle,
+    manifests_of,
     verify_bundle,
     write_bundle,
 )
 from edge_runtime.files import fsync_directory
-from edge_runtime.settings import SessionSettings
 from tasks.delivery.claims import Claim, End, FolderClaims
 from tasks.errors import SystemFailure
 
 logger = logging.getLogger("edgewright")
-DECISION = frozenset({"verdict", *APPROVAL})
+DECISION = frozenset({"verdict", "verdict_sha256", *APPROVAL})
 """Keys of a bundle's lineage that record the decision; two bundles that differ only in them have the same content."""
 RELEASE = "release"
 """Key of a bundle's lineage that holds its release number."""
-_LEFTOVER = ".tmp-superseded-"  # the writer of the next bundle removes what a kill leaves under such a name
-
-
-@dataclass(frozen=True)
-class BundleContent:
-    """A bundle that is to be written: names, the graph's signature, how to run it, its lineage, and its files.
-
-    `sha256` is the digest of the model that was measured, which the entry must have.
-    """
-
-    model: str
-    version: str
-    device: str
-    entry: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    session: SessionSettings
-    onnxruntime: RuntimeRange
-    lineage: Mapping[str, str]
-    files: Mapping[str, Path]
-    sha256: str
-
-    def write_under(self, root: Path) -> Path:
-        """Write the bundle under a folder, verify every byte there, and return its own folder.
-
-        Raises BundleError, and SystemFailure where the place cannot be written to.
-        """
-        try:
-            bundle = write_bundle(root, **{name: getattr(self, name) for name in BundleContent.__annotations__})
-            verify_bundle(bundle)
-        except BundleError as error:
-            if isinstance(error.__cause__, OSError):
-                raise SystemFailure(str(error)) from error
-            raise
-        return bundle
 
 
 class Destination(Protocol):
     """A place that devices take bundles from. Addresses are texts that only the destination itself interprets."""
 
-    def write(self, content: BundleContent) -> str:
-        """Write a bundle, read it back as a device would, and return its address. Safe to repeat."""
+    def write(self, manifest: Manifest, files: Mapping[str, Path]) -> str:
+        """Write a bundle, read it back as a device would, and return its address. Safe to repeat.
+
+        `files` has each blob and each document of the manifest by its name.
+        """
 
     def bundles(self, model: str, device: str) -> list[str]:
         """Return the addresses of the whole bundles of a model for a device class."""
@@ -101,44 +67,52 @@ class Destination(Protocol):
 
 @dataclass(frozen=True)
 class FolderDestination(FolderClaims):
-    """A folder with `MODEL/DEVICE/DIGEST/` for each bundle and `.claims/MODEL/DEVICE/` for the release numbers."""
+    """A folder of bundles, as edge_runtime.bundle describes it, with `.claims/MODEL/DEVICE/` for the release numbers."""
 
-    def write(self, content: BundleContent) -> str:
-        """Write a bundle, read it back as a device would, and return its folder. Raises BundleError."""
-        return str(content.write_under(self.root))
+    def write(self, manifest: Manifest, files: Mapping[str, Path]) -> str:
+        """Write a bundle, read it back as a device would, and return the path of its manifest.
+
+        Raises BundleError, and SystemFailure where the folder cannot be written to.
+        """
+        try:
+            written = write_bundle(self.root, manifest, files)
+            verify_bundle(written)
+        except BundleError as error:
+            if isinstance(error.__cause__, OSError):
+                raise SystemFailure(str(error)) from error
+            raise
+        return str(written)
 
     def bundles(self, model: str, device: str) -> list[str]:
-        """Return the folders of the whole bundles of a model for a device class, by digest."""
-        folder = self.root / model / device
-        found = sorted(folder.iterdir()) if folder.is_dir() else []
-        return [str(each) for each in found if _manifest(each) is not None]
+        """Return the paths of the manifests of a model for a device class, by digest."""
+        return [str(each) for each in manifests_of(self.root, model, device) if _manifest(each) is not None]
 
     def supersede(self, address: str) -> list[str]:
-        """Remove the bundles that differ from this one in nothing but their decision; return their folders.
+        """Remove the bundles that differ from this one in nothing but their decision; return their paths.
 
         A second approval is a second record, not a second release: a device must not find two bundles of one version
         and use the older record. A bundle of another version, file, recipe or session has other content and stays. Call
-        it only when the bundle is whole; a folder that cannot be read as a bundle is left as it is.
+        it only when the bundle is whole; a file that cannot be read as a manifest is left as it is.
         """
-        bundle = Path(address)
-        manifest = read_manifest(bundle)
+        bundle = identify_bundle(address)
+        manifest = bundle.manifest
         others = [Path(each) for each in self.bundles(manifest.model, manifest.device) if each != address]
-        older = [folder for folder in others if is_same_release(_manifest(folder), manifest)]
-        for folder in older:
-            _remove(folder)
-            logger.info("%s: took the place of %s, which has an older decision", bundle.name[:12], folder.name[:12])
-        return [str(folder) for folder in older]
+        older = [path for path in others if is_same_release(_manifest(path), manifest)]
+        for path in older:
+            _remove(path)
+            logger.info("%s: took the place of %s, which has an older decision", bundle.digest[:12], path.name[:12])
+        return [str(path) for path in older]
 
     def sweep(self, model: str, device: str) -> list[str]:
-        """Remove the bundles whose lineage names an abandoned claim; return their folders."""
+        """Remove the bundles whose lineage names an abandoned claim; return their paths."""
         self._clean(model, device)
         abandoned = {str(claim.release) for claim in self.claims(model, device) if claim.end == "abandoned"}
         found = [Path(address) for address in self.bundles(model, device)]
-        swept = [folder for folder in found if _release_of(folder) in abandoned]
-        for folder in swept:
-            _remove(folder)
-            logger.warning("%s: removed a bundle whose publication was never finished", folder.name[:12])
-        return [str(folder) for folder in swept]
+        swept = [path for path in found if _release_of(path) in abandoned]
+        for path in swept:
+            _remove(path)
+            logger.warning("%s: removed a bundle whose publication was never finished", path.name[:12])
+        return [str(path) for path in swept]
 
     def holds(self, model: str, device: str, release: int) -> bool:
         """Verify the bundle whose lineage names the release."""
@@ -152,7 +126,7 @@ class FolderDestination(FolderClaims):
     def _verified(self, model: str, device: str, release: int) -> Bundle | None:
         """Return the whole bundle whose lineage names the release."""
         found = [Path(address) for address in self.bundles(model, device)]
-        named = (_intact(folder) for folder in found if _release_of(folder) == str(release))
+        named = (_intact(path) for path in found if _release_of(path) == str(release))
         return next((bundle for bundle in named if bundle is not None), None)
 
 
@@ -164,15 +138,15 @@ def copied_model(bundle: Bundle, folder: Path) -> Path:
     return folder / bundle.manifest.entry
 
 
-def _intact(folder: Path) -> Bundle | None:
+def _intact(path: Path) -> Bundle | None:
     try:
-        return verify_bundle(folder)
+        return verify_bundle(path)
     except BundleError:
         return None
 
 
-def _release_of(folder: Path) -> str | None:
-    manifest = _manifest(folder)
+def _release_of(path: Path) -> str | None:
+    manifest = _manifest(path)
     return None if manifest is None else manifest.lineage.get(RELEASE)
 
 
@@ -182,21 +156,19 @@ def is_same_release(one: Manifest | None, other: Manifest) -> bool:
 
 
 def _undecided(manifest: Manifest) -> Manifest:
-    return replace(manifest, lineage={key: text for key, text in manifest.lineage.items() if key not in DECISION})
+    lineage = {key: text for key, text in manifest.lineage.items() if key not in DECISION}
+    return replace(manifest, lineage=lineage, documents=(), deltas=())
 
 
-def _manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a bundle's folder; None for anything else."""
-    if folder.name.startswith(".") or folder.is_symlink() or not folder.is_dir():
-        return None
+def _manifest(path: Path) -> Manifest | None:
+    """Return the manifest at a path; None for anything else."""
     try:
-        return read_manifest(folder)
+        return identify_bundle(path).manifest if not path.is_symlink() else None
     except BundleError:
         return None
 
 
-def _remove(folder: Path) -> None:
-    """Remove a bundle; it is renamed first, so that a kill at any moment leaves no part that a reader could see."""
-    away = folder.rename(folder.with_name(f"{_LEFTOVER}{folder.name}"))
-    fsync_directory(folder.parent)
-    shutil.rmtree(away, ignore_errors=True)  # the release is out: what is left of the older record waits for the next
+def _remove(manifest: Path) -> None:
+    """Remove the manifest of a bundle, durably. Its blobs stay: other bundles may share them."""
+    manifest.unlink()
+    fsync_directory(manifest.parent)

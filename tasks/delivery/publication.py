@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
-from edge_runtime.bundle import RuntimeRange
+from edge_runtime.bundle import Manifest, Measured, RuntimeRange, Validity, blobs_of
 from edge_runtime.errors import SessionError
 from edge_runtime.model_files import MODEL, check_model, model_files
 from edge_runtime.session import EdgeModel
@@ -21,10 +21,10 @@ from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
 from quality_gates.sign_off import SignOffs
 from quality_gates.verdict import Verdict
-from tasks.delivery.destinations import RELEASE, BundleContent, Destination, FolderDestination
+from tasks.delivery.destinations import RELEASE, Destination, FolderDestination
 from tasks.delivery.releases import Releases, named
 from tasks.errors import AnchorLost, Held, Overtaken, PublishError
-from tasks.measurement import session_settings
+from tasks.measurement import GOLDEN, Acceptance, session_settings
 from tasks.registry import (
     AGAIN_S,
     ANSWERS,
@@ -50,7 +50,8 @@ class Publication:
     `against` is the number of the release that was deployed when the gates decided, None for nothing. `back` permits an
     older version to replace a newer one, as a deliberate way back. `anchor` is the number of the release that
     cumulative margins were held against. `rollback` is a person's, whom no gate, anchor or hold is in the way.
-    `sign_off` has the persons who signed, where the recipe asks for some.
+    `sign_off` has the persons who signed, where the recipe asks for some. `acceptance` is what a device tests the file
+    with before it runs it; without, devices refuse the bundle.
     """
 
     verdict: Verdict
@@ -63,6 +64,7 @@ class Publication:
     anchor: int | None = None
     rollback: Rollback | None = None
     sign_off: SignOffs | None = None
+    acceptance: Acceptance | None = None
 
     @property
     def holder(self) -> str:
@@ -117,7 +119,8 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
     number = _number(releases, publication)
     with releases.given_up_on_error(number):
         _check_hold(releases, publication)  # under the claim, which a rollback waits for
-        bundle = releases.destination.write(_content(device, publication, number))  # whole, before anything names it
+        manifest, files = _described_bundle(device, publication, number)
+        bundle = releases.destination.write(manifest, files)  # whole, before anything names it
         edge = releases.finish(candidate, publication.holder, number, publication.description, publication.tags)
     releases.destination.supersede(bundle)
     if publication.rollback is None:
@@ -237,23 +240,44 @@ def is_older(version: str, deployed: EdgeVersion) -> bool:
     return int(version) < int(deployed.source_version)
 
 
-def _content(device: DeviceProfile, publication: Publication, number: int) -> BundleContent:
-    settings, origin = session_settings(device), publication.candidate.lineage
+def _described_bundle(device: DeviceProfile, publication: Publication, number: int) -> tuple[Manifest, dict[str, Path]]:
+    """Return the manifest of a release, and its files by their names in it."""
+    candidate, accepted = publication.candidate, publication.acceptance
+    settings, origin = session_settings(device), candidate.lineage
     said = _described(publication) | _decided(publication)
     session = EdgeModel.load(publication.file, settings)
-    return BundleContent(
+    files = model_files(publication.file) | ({} if accepted is None else {GOLDEN: accepted.golden_file})
+    manifest = Manifest(
         model=origin.source_model,
         version=origin.source_version,
         device=device.name,
         entry=MODEL,
+        blobs=blobs_of(files),
         inputs=session.inputs,
         outputs=session.outputs,
         session=settings,
-        onnxruntime=RuntimeRange.measured_with(publication.candidate.onnxruntime),
+        onnxruntime=RuntimeRange.measured_with(candidate.onnxruntime),
         lineage=publication.lineage | said | {RELEASE: str(number)},
-        files=model_files(publication.file),
-        sha256=publication.candidate.file_sha256,
+        golden=None if accepted is None else accepted.golden,
+        spreads=() if accepted is None else accepted.spreads,
+        measured=Measured() if accepted is None else accepted.measured,
+        validity=_validity(device, publication),
     )
+    if manifest.blob(MODEL).sha256 != candidate.file_sha256:
+        raise PublishError(
+            f"{origin.source_model} version {origin.source_version}: expected the file that was measured, with the "
+            f"sha256 {candidate.file_sha256}, got {manifest.blob(MODEL).sha256}; compress the version again"
+        )
+    return manifest, files
+
+
+def _validity(device: DeviceProfile, publication: Publication) -> Validity:
+    """Return the CPUs that the verdict holds for: the device's own, or any where the device's own never answered.
+
+    Such a verdict passes only where the recipe or a person has accepted the answers of another instruction set.
+    """
+    proven = publication.tags.get(ANSWERS) == device.instruction_set
+    return Validity((device.instruction_set,), elsewhere=not proven)
 
 
 def _decided(publication: Publication) -> dict[str, str]:
@@ -296,10 +320,11 @@ def _check(what: str, publication: Publication) -> None:
 def decision_of(verdict: Verdict) -> dict[str, str]:
     """Return the verdict as text, and its approval where it was overridden, under the manifest's keys."""
     if verdict.approval is None:
-        return {"verdict": verdict.outcome}
+        return {"verdict": verdict.outcome, "verdict_sha256": verdict.sha256}
     approval = verdict.approval
     return {
         "verdict": verdict.outcome,
+        "verdict_sha256": verdict.sha256,
         "approved_by": approval.name,
         "approval_reason": approval.reason,
         "approved_until": str(approval.until),

@@ -22,6 +22,7 @@ from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
 from tasks.delivery.publication import Publication
 from tasks.errors import RegistryError
+from tasks.measurement import Acceptance
 from tasks.outcomes import history_row
 from tasks.registry import Candidate, EdgeModels, Runs
 from tasks.reporting import (
@@ -130,9 +131,10 @@ class RecordedCandidate:
     def publication(self, content: ReportContent) -> Iterator[Publication]:
         """Fetch the candidate's file, and describe it by a report, until the block ends."""
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+            file = self.models.fetch_candidate(self.candidate, Path(scratch))
             yield Publication(
                 content.verdict,
-                self.models.fetch_candidate(self.candidate, Path(scratch)),
+                file,
                 self.candidate,
                 description(content, self.runs, self.run),
                 release_tags(content, self.run),
@@ -140,6 +142,7 @@ class RecordedCandidate:
                 back=self.line.goes_back,
                 anchor=self.line.anchor,
                 sign_off=content.sign_off,
+                acceptance=Acceptance.read(file.parent),
             )
 
     def content_after(self, after: DeviceOutcome, verdict: Verdict) -> ReportContent:

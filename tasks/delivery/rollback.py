@@ -26,7 +26,7 @@ from tasks.delivery.publication import Publication, lifting, put_in_place, relea
 from tasks.delivery.recorded_candidates import recorded_device
 from tasks.delivery.releases import Releases, named
 from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, is_of_system, one_line
-from tasks.measurement import session_settings
+from tasks.measurement import Acceptance, session_settings
 from tasks.outcomes import read_report
 from tasks.registry import Candidate, EdgeModels, EdgeVersion, Hold, ReleasePage, Rollback, Runs, Upstream
 from tasks.reporting import LONGEST_DESCRIPTION, SIGN_OFF, VERDICT
@@ -53,6 +53,7 @@ class _Target:
         return Publication(
             self.verdict, self.file, self.page.candidate, said[:LONGEST_DESCRIPTION],
             {**self.page.tags, **rollback.tags}, rollback.left, back=True, rollback=rollback, sign_off=self.sign_off,
+            acceptance=Acceptance.read(self.file.parent),
         )  # fmt: skip
 
 

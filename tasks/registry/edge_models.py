@@ -4,9 +4,11 @@ A candidate that was judged stays with its run. It gets a version here when it i
 only grows; the aliases name what is deployed, what was before, the reference of the gates, and the anchor.
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import mlflow
@@ -197,11 +199,13 @@ class EdgeModels:
         return path
 
     def keep(
-        self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str, tensors: Tensors = ((), ())
-    ) -> Candidate:
+        self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str, tensors: Tensors = ((), ()),
+        beside: Mapping[str, Path] = MappingProxyType({}),
+    ) -> Candidate:  # fmt: skip
         """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured.
 
-        `tensors` are its inputs and outputs, which MLflow shows as the model's signature.
+        `tensors` are its inputs and outputs, which MLflow shows as the model's signature. `beside` are files that lie
+        beside the model, by name, also where it is fetched.
         """
         from edge_runtime.session import RUNTIME
 
@@ -212,6 +216,8 @@ class EdgeModels:
             folder = f"model-{expected[:12]}"
             wrapped = as_mlflow_model(file, Path(scratch) / "model", tensors)
             check_unchanged(wrapped / MODEL, expected, what)
+            for name, path in beside.items():
+                shutil.copyfile(path, wrapped / name)
             runs.folder(run, wrapped, folder)
         return Candidate(lineage, run, folder, expected, RUNTIME)
 

@@ -27,6 +27,7 @@ from tasks.answer_parts import AnswerKeys
 from tasks.compression import Baseline, Step, Trajectory
 from tasks.errors import one_line
 from tasks.job import Job
+from tasks.measurement import Acceptance
 from tasks.outcomes import CONTENT, DECISION, REPORT, SIZE, WORST_GATE, DeviceFailure, DeviceOutcome, Outcome
 from tasks.registry import (
     AGAIN_S,
@@ -136,8 +137,11 @@ def _record_baseline(context: Context, baseline: Baseline) -> None:
     name="record device", task_run_name="record {context.device.name}", cache_policy=NO_CACHE, retries=2,
     retry_delay_seconds=AGAIN_S, retry_condition_fn=was_away,
 )  # fmt: skip
-def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement, content: ReportContent) -> Candidate:
-    """Log one device's figures, gates and report, and keep the judged file with its run.
+def record_device(
+    context: DeviceContext, chosen: Attempt, judgement: Judgement, content: ReportContent,
+    acceptance: Acceptance | None = None,
+) -> Candidate:  # fmt: skip
+    """Log one device's figures, gates and report, and keep the judged file with its run, and its acceptance data.
 
     Raises RegistryError where the file is no longer the one that was measured.
     """
@@ -156,7 +160,8 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
     measured = str(verdict.file_sha256)
     origin = content.origin
     tensors = ((), ()) if origin is None else (origin.inputs, origin.outputs)
-    return context.edge_models.keep(runs, child, chosen.file.path, context.lineage, measured, tensors)
+    beside = {} if acceptance is None else acceptance.files
+    return context.edge_models.keep(runs, child, chosen.file.path, context.lineage, measured, tensors, beside)
 
 
 def _started(runs: Runs, run: str) -> dict[str, str]:

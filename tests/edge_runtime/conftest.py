@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle import TensorSpec, write_bundle
+from edge_runtime.bundle import TensorSpec
 from edge_runtime.model_files import model_files
 from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.models import RUNNING, linear_model, portable_model
+from tests.edge_runtime.bundle.linear import write
+from tests.edge_runtime.models import linear_model, portable_model
+
+LINEAGE = {"source_model": "digits", "source_version": "3"}
 
 
 @pytest.fixture
@@ -17,20 +20,9 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bundle(tmp_path: Path, model: Path) -> Path:
-    """A bundle of the linear model, written to tmp_path/target."""
-    return write_bundle(
-        tmp_path / "target",
-        model="linear",
-        version="3",
-        device="gateway",
-        entry="model.onnx",
-        inputs=[TensorSpec("x", "float32", (None, 8))],
-        outputs=[TensorSpec("y", "float32", (None, 3))],
-        session=SessionSettings(threads=1, optimization="extended"),
-        onnxruntime=RUNNING,
-        lineage={"source_model": "digits", "source_version": "3"},
-        files={"model.onnx": model},
-    )
+    """The manifest of a bundle of the linear model, written to tmp_path/target."""
+    settings = SessionSettings(threads=1, optimization="extended")
+    return write(tmp_path / "target", model, session=settings, lineage=LINEAGE)
 
 
 @pytest.fixture
@@ -43,17 +35,13 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def portable_bundle(tmp_path: Path) -> Path:
-    """A bundle of a linear model of 64 inputs and 32 outputs, whose weights are a blob."""
-    return write_bundle(
+    """The manifest of a bundle of a linear model of 64 inputs and 32 outputs, whose weights are a blob."""
+    graph = portable_model(tmp_path / "portable", 64, 32)
+    return write(
         tmp_path / "target",
-        model="linear",
-        version="3",
-        device="gateway",
-        entry="model.onnx",
-        inputs=[TensorSpec("x", "float32", (None, 64))],
-        outputs=[TensorSpec("y", "float32", (None, 32))],
-        session=SessionSettings(threads=1),
-        onnxruntime=RUNNING,
-        lineage={"source_model": "digits", "source_version": "3"},
-        files=model_files(portable_model(tmp_path / "portable", 64, 32)),
+        graph,
+        inputs=(TensorSpec("x", "float32", (None, 64)),),
+        outputs=(TensorSpec("y", "float32", (None, 32)),),
+        lineage=LINEAGE,
+        files=model_files(graph),
     )

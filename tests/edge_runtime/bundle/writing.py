@@ -2,24 +2,16 @@
 
 from pathlib import Path
 
-from edge_runtime.bundle import RuntimeRange, TensorSpec, write_bundle
+from edge_runtime.bundle import RuntimeRange, TensorSpec
 from edge_runtime.model_files import MODEL, model_files
-from edge_runtime.settings import SessionSettings
+from tests.edge_runtime.bundle.linear import write as write_linear
 
 
 def write(target: Path | str, version: str) -> Path:
     """Write a bundle of the portable model that lies beside the target."""
-    tensor = TensorSpec("x", "float32", (None, 8))
-    return write_bundle(
-        target,
-        model="linear",
-        version=version,
-        device="gateway",
-        entry=MODEL,
-        inputs=[tensor],
-        outputs=[tensor],
-        session=SessionSettings(threads=1),
-        onnxruntime=RuntimeRange("1.0", "99.0"),
-        lineage={},
-        files=model_files(Path(target).parent / MODEL),
-    )
+    target = Path(target)
+    graph, tensor = target.parent / MODEL, TensorSpec("x", "float32", (None, 8))
+    return write_linear(
+        target, graph, version=version, inputs=(tensor,), outputs=(tensor,), onnxruntime=RuntimeRange("1.0", "99.0"),
+        files=model_files(graph),
+    )  # fmt: skip
