@@ -32,6 +32,26 @@ class MeasurementInterrupted(MeasurementFailed):
     """
 
 
+class MeasurementTimedOut(MeasurementInterrupted):
+    """A measurement that ran out of its time: the machine was busy, or the model does not end."""
+
+
+class TrustError(EdgewrightError):
+    """Metadata that cannot be trusted: unsigned, changed, expired, older than what is known."""
+
+
+class InstallError(EdgewrightError):
+    """A bundle that cannot be installed here; what ran before goes on running."""
+
+
+class BundleRefused(InstallError):
+    """A bundle that this device must not run, or that failed its trial; it is not tried again."""
+
+
+class UpdateError(EdgewrightError):
+    """A carrier that could not bring what was asked for."""
+
+
 def is_of_system(error: BaseException) -> bool:
     """Tell an error of the memory or the disk, which says nothing about the code that raised it."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_SYSTEM)

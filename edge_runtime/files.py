@@ -11,7 +11,7 @@ import secrets
 import stat
 from pathlib import Path
 
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
 
 
 def sha256_of(path: Path | str) -> str:
@@ -71,7 +71,7 @@ def copy_synced(source: Path | str, target: Path | str) -> str:
     """Copy a file to a name that must not exist yet, sync it, and return the sha256 of what was written."""
     digest = hashlib.sha256()
     with Path(source).open("rb") as reader, Path(target).open("xb") as writer:
-        while chunk := reader.read(_CHUNK):
+        while chunk := reader.read(CHUNK):
             digest.update(chunk)
             writer.write(chunk)
         writer.flush()

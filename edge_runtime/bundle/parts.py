@@ -108,17 +108,21 @@ class Golden:
     """Golden vectors: rows with the answers that the measured file gave to them.
 
     `blob` names an .npz archive with an array `in.NAME` for each input and `out.NAME` for each output, all with `rows`
-    rows. An answer may differ by `tolerance[NAME]` at most, in the unit of that output.
+    rows. They were answered `batch` rows at a time. An answer may differ by `tolerance[NAME]` at most, in the unit of
+    that output.
     """
 
     blob: str
     rows: int
+    batch: int
     tolerance: Mapping[str, float]
 
     def __post_init__(self) -> None:
         check_component("blob of golden vectors", self.blob)
         if type(self.rows) is not int or not 1 <= self.rows <= MAX_ROWS:
             raise BundleError(f"The golden vectors need 1 to {MAX_ROWS} rows, not {self.rows!r}.")
+        if type(self.batch) is not int or not 1 <= self.batch <= self.rows:
+            raise BundleError(f"The golden vectors need a batch of 1 to {self.rows} rows, not {self.batch!r}.")
         if not isinstance(self.tolerance, dict) or not self.tolerance:
             raise BundleError(f"The golden vectors need a tolerance for each output, not {self.tolerance!r}.")
         for name, bound in self.tolerance.items():

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, MeasurementTimedOut
 from edge_runtime.measurement.machine_lock import measuring_alone
 from edge_runtime.measurement.protocol import PARENT, REQUEST, RESULT, read_result, write_request
 from edge_runtime.measurement.records import Measurement, MeasureRequest
@@ -136,7 +136,7 @@ def failure_of(folder: Path, ended: Ended, request: MeasureRequest, timeout_s: f
 
 def _check_ending(ended: Ended, request: MeasureRequest, timeout_s: float) -> None:
     if ended.returncode is None:
-        raise MeasurementInterrupted(
+        raise MeasurementTimedOut(
             f"Measuring {request.model} took longer than its {timeout_s:g} s and was killed; "
             "allow more time, fewer rows or fewer repeats." + _said(ended)
         )

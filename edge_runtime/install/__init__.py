@@ -1,0 +1,32 @@
+"""Installing on a device: a bundle is brought into its store, tried within limits, and runs after one atomic step.
+
+In comes a manifest that `edge_runtime.trust` has verified, and a `Source` that has its blobs; out goes `Installed`, or
+an InstallError after which everything runs as before. A `DeviceStore` keeps the current bundle and the one before it.
+`running` returns what to run, every byte verified; `roll_back` is the one way down; `statuses` is for people. The tuned
+graph is made here, for this very CPU.
+"""
+
+from edge_runtime.install.installer import Installed, InstallSettings, install
+from edge_runtime.install.running import ModelStatus, RunningModel, roll_back, running, statuses
+from edge_runtime.install.smoke_test import Limits
+from edge_runtime.install.sources import FolderSource, Source
+from edge_runtime.install.state import ModelState
+from edge_runtime.install.store import DeviceStore
+from edge_runtime.install.tuning import Tuning
+
+__all__ = [
+    "DeviceStore",
+    "FolderSource",
+    "InstallSettings",
+    "Installed",
+    "Limits",
+    "ModelState",
+    "ModelStatus",
+    "RunningModel",
+    "Source",
+    "Tuning",
+    "install",
+    "roll_back",
+    "running",
+    "statuses",
+]

@@ -1,0 +1,65 @@
+"""Golden vectors: rows with the answers that are expected, and the comparison with those that a device gives."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.bundle import Bundle, Golden, TensorSpec
+from edge_runtime.errors import BundleError
+from edge_runtime.files import open_regular
+
+INPUT, OUTPUT = "in.", "out."
+
+
+def golden_vectors(bundle: Bundle) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the inputs and the expected outputs of a verified bundle, by name.
+
+    Raises BundleError where the archive is not one of these tensors.
+    """
+    golden = bundle.manifest.golden
+    if golden is None:
+        raise BundleError(
+            f"The bundle {bundle.digest} has no golden vectors, so nothing shows that it answers rightly here; publish "
+            "the version again with this release."
+        )
+    arrays = _arrays(bundle.blob_path(golden.blob), golden)
+    inputs = {spec.name: _taken(arrays, INPUT, spec, golden) for spec in bundle.manifest.inputs}
+    return inputs, {spec.name: _taken(arrays, OUTPUT, spec, golden) for spec in bundle.manifest.outputs}
+
+
+def _arrays(path: Path, golden: Golden) -> Mapping[str, np.ndarray]:
+    try:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except Exception as error:  # numpy lets through what zipfile, zlib and ast raise
+        raise BundleError(f"The golden vectors {golden.blob} are no archive of arrays ({error}).") from error
+
+
+def _taken(arrays: Mapping[str, np.ndarray], kind: str, spec: TensorSpec, golden: Golden) -> np.ndarray:
+    array = arrays.get(kind + spec.name)
+    if array is None or array.dtype != spec.dtype or array.ndim < 1 or len(array) != golden.rows:
+        found = "none" if array is None else f"{array.dtype} of shape {array.shape}"
+        raise BundleError(
+            f"The golden vectors need {golden.rows} rows of {kind}{spec.name} in {spec.dtype}, not {found}."
+        )
+    return array
+
+
+def difference(
+    golden: Golden, expected: Mapping[str, np.ndarray], answers: Sequence[np.ndarray]
+) -> str | None:
+    """Return in a sentence by how much answers miss what is expected; None where every one is within its tolerance.
+
+    `answers` are in the order of `expected`. An answer that is no number is expected to be none, and never is one.
+    """
+    for (name, wanted), got in zip(expected.items(), answers, strict=True):
+        if got.shape != wanted.shape:
+            return f"the output {name} has the shape {got.shape}, not {wanted.shape}"
+        gap = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+        if not np.isfinite(gap).all():
+            return f"the output {name} has values that are no numbers"
+        worst, allowed = float(gap.max(initial=0.0)), golden.tolerance[name]
+        if worst > allowed:
+            return f"the output {name} misses the expected answer by {worst:.6g}, and at most {allowed:.6g} is tolerated"
+    return None

@@ -1,0 +1,183 @@
+"""The install step: a bundle from a source into the device's store, tried before it runs, committed in one step.
+
+The order is what keeps a working model at every power cut. The blobs are synced, then their names, then the manifest.
+The trial is recorded before the risk. One replaced file commits: it names the bundle that runs and the one before it,
+whose files are never touched. What is left over goes last.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from edge_runtime.bundle import (
+    BLOBS,
+    OVERRIDDEN,
+    PASSED,
+    Blob,
+    Bundle,
+    Manifest,
+    check_blob,
+    check_runs_here,
+    decode_manifest,
+)
+from edge_runtime.cpu import this_instruction_set
+from edge_runtime.errors import BundleError, BundleRefused, InstallError
+from edge_runtime.files import make_directories
+from edge_runtime.install.smoke_test import Limits, smoke_test
+from edge_runtime.install.sources import Source
+from edge_runtime.install.state import MOST_ATTEMPTS, ModelState, read_state, write_state
+from edge_runtime.install.store import DOWNLOADS, DeviceStore
+from edge_runtime.install.tuning import Tuning, portable, tune
+from edge_runtime.version import check_runtime
+
+logger = logging.getLogger("edgewright")
+
+
+@dataclass(frozen=True)
+class InstallSettings:
+    """Limits of the smoke test, and what may be tuned; `now` is the time that counts, in UTC."""
+
+    limits: Limits = field(default_factory=Limits)
+    tuning: Tuning = field(default_factory=Tuning)
+    now: datetime | None = None
+
+    @property
+    def time(self) -> datetime:
+        """The time that counts: that of the verified metadata where the device's clock is behind it."""
+        return datetime.now(UTC) if self.now is None else self.now
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What came of an install: the bundle that runs now, and whether it was put there by this step."""
+
+    bundle: Bundle
+    changed: bool
+
+
+def install(
+    store: DeviceStore, model: str, data: bytes, source: Source, settings: InstallSettings, *, again: bool = False
+) -> Installed:
+    """Bring the bundle of a trusted manifest into the store, try it, and let it run from then on.
+
+    `data` are the manifest's bytes, which somebody else has verified against its signatures. `again` tries one that
+    failed before. Whatever is raised, what ran before goes on running: BundleRefused for a bundle that this device must
+    not run or that failed its trial, which is recorded; InstallError or UpdateError where something else is in the way.
+    """
+    manifest, digest = decode_manifest(data), hashlib.sha256(data).hexdigest()
+    with store.only_installer():
+        state = read_state(store.root, model)
+        if again and state.reason_against(digest) is not None:
+            state = state.permitting(digest)
+        _check_permitted(store, model, manifest, digest, state, settings)
+        if state.current == digest and (whole := _whole(store, model, digest)) is not None:
+            return Installed(whole, changed=False)
+        try:
+            bundle = _brought(store, manifest, data, digest, source)
+            if state.current != digest:  # one that only lost some of its bytes has had its trial
+                state = _tried(store, bundle, state, settings)
+        except OSError as error:
+            raise InstallError(
+                f"{store.root}: expected to write {model} version {manifest.version}, got {error}; cure the cause, and "
+                "run again. What ran before goes on running"
+            ) from error
+        store.clean()
+        return Installed(bundle, changed=True)
+
+
+def _check_permitted(
+    store: DeviceStore, model: str, manifest: Manifest, digest: str, state: ModelState, settings: InstallSettings
+) -> None:
+    """Raise BundleRefused for a bundle that this device must not run: the gate is enforced here once more."""
+    what = f"{manifest.model} version {manifest.version} for {manifest.device}"
+    if (manifest.model, manifest.device) != (model, store.device):
+        raise BundleRefused(f"Expected a bundle of {model} for {store.device}, got {what}; see who published it.")
+    reason = state.reason_against(digest)
+    if reason is not None:
+        raise BundleRefused(f"{what} is not tried again: {reason} Say `install --again` to try it all the same.")
+    _check_verdict(what, manifest, settings.time.date())
+    here = this_instruction_set()
+    if not manifest.validity.holds_on(here):
+        raise BundleRefused(
+            f"{what}: its verdict holds for {', '.join(manifest.validity.instruction_sets) or 'no CPU'}, and this "
+            f"device has {here or 'a CPU that no profile names'}. Publish for a device of this class, or accept the "
+            "answers of another CPU in the recipe."
+        )
+    if manifest.golden is None:
+        raise BundleRefused(f"{what} has no golden vectors to try it with; publish it again with this release.")
+    try:
+        check_runs_here(manifest)
+        check_runtime(manifest.runtime)
+    except BundleError as error:
+        raise BundleRefused(str(error)) from error
+
+
+def _check_verdict(what: str, manifest: Manifest, today: date) -> None:
+    verdict = manifest.lineage.get("verdict")
+    if verdict not in (PASSED, OVERRIDDEN) or not manifest.lineage.get("verdict_sha256"):
+        raise BundleRefused(f"{what} has the verdict {verdict!r}: only what passed its gates or was approved runs here.")
+    if verdict == OVERRIDDEN:
+        until = manifest.approval["approved_until"]
+        try:
+            ended = date.fromisoformat(until) < today
+        except ValueError:
+            ended = True
+        if ended:
+            raise BundleRefused(f"{what} was approved until {until}, which is over; approve or publish it again.")
+
+
+def _whole(store: DeviceStore, model: str, digest: str) -> Bundle | None:
+    try:
+        return store.verified(model, digest)
+    except BundleError as error:
+        logger.warning("%s: what runs is damaged, and is brought again: %s", model, error)
+        return None
+
+
+def _brought(store: DeviceStore, manifest: Manifest, data: bytes, digest: str, source: Source) -> Bundle:
+    """Bring what is missing of a bundle into the store, durably, and return it, every byte verified."""
+    missing = store.missing(manifest)
+    store.clean(frozenset(blob.sha256 for blob in manifest.blobs))
+    store.check_space(manifest, missing)
+    make_directories(store.root / BLOBS)
+    make_directories(store.root / DOWNLOADS)
+    for blob in missing:
+        _bring(store, manifest, blob, source)
+    store.put_manifest(manifest.model, digest, data)
+    return store.identified(manifest.model, digest)
+
+
+def _bring(store: DeviceStore, manifest: Manifest, blob: Blob, source: Source) -> None:
+    part = store.part_path(blob.sha256)
+    source.bring(blob, manifest, store)
+    try:
+        check_blob(part, blob)
+    except BundleError as error:
+        part.unlink(missing_ok=True)
+        raise InstallError(f"{error} What was brought is removed.") from error
+    store.put_part(blob)
+
+
+def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: InstallSettings) -> ModelState:
+    """Try a bundle and commit it; refuse it for good where it fails. Returns the state that is on the disk."""
+    model, digest = bundle.manifest.model, bundle.digest
+    state = state.trying(digest)
+    assert state.trial is not None
+    if state.trial.attempts > MOST_ATTEMPTS:
+        reason = f"The device went down in {MOST_ATTEMPTS} trials of it."
+        write_state(store.root, model, state.refusing(digest, reason))
+        raise BundleRefused(f"{model} version {bundle.manifest.version} is not tried again: {reason}")
+    write_state(store.root, model, state)  # before the risk: if the device goes down now, this is known
+    try:
+        graph, session = portable(bundle)
+        seen = smoke_test(bundle, graph, session, settings.limits)
+    except (BundleRefused, BundleError) as error:
+        write_state(store.root, model, state.refusing(digest, str(error)))
+        store.clean()
+        raise BundleRefused(str(error)) from error
+    tune(store, bundle, seen.latency_p50_ms, settings.tuning, settings.limits)
+    state = state.committed(digest, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    write_state(store.root, model, state)
+    logger.info("%s: version %s runs from now on (%s)", model, bundle.manifest.version, digest[:12])
+    return state

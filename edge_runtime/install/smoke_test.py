@@ -1,0 +1,72 @@
+"""The smoke test: a bundle loaded and run in a process of its own, within limits, on its golden vectors."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import BundleRefused, InstallError, MeasurementFailed, MeasurementInterrupted
+from edge_runtime.errors import MeasurementTimedOut
+from edge_runtime.install.golden import difference, golden_vectors
+from edge_runtime.measurement import Figures, MeasureRequest, measure
+from edge_runtime.settings import SessionSettings
+
+GROWTH = 2.0
+"""Times the peak memory that was measured for a model which it may take here, where nobody says otherwise."""
+_LEAST_MB = 64.0
+WARMUP, REPEATS = 3, 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a smoke test: seconds in all, MiB of resident memory, and milliseconds of the median call of one row.
+
+    Without `memory_mb`, twice what was measured when the bundle was made, and 64 MiB more. Without `latency_ms`, any.
+    """
+
+    time_s: float = 120.0
+    memory_mb: float | None = None
+    latency_ms: float | None = None
+
+    def memory_of(self, measured: Mapping[str, float]) -> float | None:
+        """Return the limit on memory for a bundle with these measured figures, in MiB; None where nothing limits it."""
+        if self.memory_mb is not None:
+            return self.memory_mb
+        peak = measured.get("peak_rss_mb")
+        return None if peak is None else GROWTH * peak + _LEAST_MB
+
+
+def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: Limits) -> Figures:
+    """Run a graph of a verified bundle on its golden vectors in a limited process; return the figures it had there.
+
+    Raises BundleRefused where the model fails: a crash, a time-out, too much memory, an answer that is no number or is
+    wrong, a call that takes too long. Raises InstallError where something else ended the test, which says nothing about
+    the model.
+    """
+    inputs, expected = golden_vectors(bundle)
+    golden = bundle.manifest.golden
+    assert golden is not None  # golden_vectors has looked
+    request = MeasureRequest(
+        graph, inputs, settings, batch_size=golden.batch, latency_warmup=WARMUP,
+        latency_repeats=REPEATS, latency_seconds=limits.time_s / 4,
+        memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures),
+    )  # fmt: skip
+    what = f"{bundle.manifest.model} version {bundle.manifest.version}"
+    try:
+        seen = measure(request, limits.time_s)
+    except MeasurementTimedOut as error:
+        raise BundleRefused(f"{what} did not end its smoke test in {limits.time_s:g} s. {error}") from error
+    except MeasurementInterrupted as error:
+        raise InstallError(f"The smoke test of {what} was interrupted, run again: {error}") from error
+    except MeasurementFailed as error:
+        raise BundleRefused(f"{what} failed its smoke test: {error}") from error
+    missed = difference(golden, expected, seen.outputs)
+    if missed is not None:
+        raise BundleRefused(f"{what} answers wrongly on this device: {missed}.")
+    if limits.latency_ms is not None and seen.figures.latency_p50_ms > limits.latency_ms:
+        raise BundleRefused(
+            f"{what} is too slow on this device: {seen.figures.latency_p50_ms:.3g} ms a row, and at most "
+            f"{limits.latency_ms:g} ms are allowed."
+        )
+    return seen.figures

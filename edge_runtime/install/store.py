@@ -1,0 +1,166 @@
+"""The store of a device: one folder with the bundles that it keeps, their tuned graphs and the state of each model."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edge_runtime.bundle import BLOBS, TARGETS, Blob, Bundle, Manifest, check_blob, identify_bundle, verify_bundle
+from edge_runtime.bundle import manifest_path as path_of
+from edge_runtime.errors import BundleError, InstallError
+from edge_runtime.files import fsync_directory, make_directories, write_synced
+from edge_runtime.install.state import models_of, read_state
+
+TUNED = "tuned"
+DOWNLOADS = "downloads"
+LOCK = "install.lock"
+_TEMPORARY = ".tmp-"
+
+
+class DeviceStore:
+    """A device's folder: a folder of bundles as edge_runtime.bundle describes it, with more beside them.
+
+    `tuned/DIGEST/` holds the graph that was made on this device, `models/MODEL.json` the state, `downloads/SHA256` what
+    came so far of a blob, `install.lock` the lock of whoever installs.
+    """
+
+    def __init__(self, root: Path, device: str) -> None:
+        self.root = root
+        self.device = device
+
+    @contextmanager
+    def only_installer(self) -> Iterator[None]:
+        """Hold the store for the block; the kernel lets go of it however the process ends.
+
+        Raises InstallError where another process installs.
+        """
+        make_directories(self.root)
+        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise InstallError(
+                f"{self.root}: expected to be the only installer, got another one at work; run again when it has ended"
+            ) from error
+        finally:
+            os.close(descriptor)
+
+    def manifest_path(self, model: str, digest: str) -> Path:
+        """Return where the manifest of a bundle lies."""
+        return path_of(self.root, model, self.device, digest)
+
+    def identified(self, model: str, digest: str) -> Bundle:
+        """Return a stored bundle by its manifest; blobs are not looked at. Raises BundleError."""
+        return identify_bundle(self.manifest_path(model, digest))
+
+    def verified(self, model: str, digest: str) -> Bundle:
+        """Return a stored bundle, every byte of it verified. Raises BundleError."""
+        return verify_bundle(self.manifest_path(model, digest))
+
+    def blob_path(self, sha256: str) -> Path:
+        """Return where a blob lies."""
+        return self.root / BLOBS / sha256
+
+    def part_path(self, sha256: str) -> Path:
+        """Return where a blob that is on its way lies."""
+        return self.root / DOWNLOADS / sha256
+
+    def tuned_folder(self, digest: str) -> Path:
+        """Return where the tuned graph of a bundle lies."""
+        return self.root / TUNED / digest
+
+    def missing(self, manifest: Manifest) -> list[Blob]:
+        """Return the blobs of a manifest that the store lacks or has damaged, each content once; all are read."""
+        found = {blob.sha256: blob for blob in manifest.blobs if not self._has(blob)}
+        return list(found.values())
+
+    def _has(self, blob: Blob) -> bool:
+        with suppress(BundleError):
+            check_blob(self.blob_path(blob.sha256), blob)
+            return True
+        return False
+
+    def check_space(self, manifest: Manifest, missing: list[Blob]) -> None:
+        """Raise InstallError unless there is room for what is missing and for a tuned graph, with a hundredth to spare.
+
+        What has come of a blob so far takes its place already.
+        """
+        make_directories(self.root / BLOBS)
+        whole = sum(blob.size for blob in manifest.blobs)
+        there = sum(self._came(blob) for blob in missing)
+        needed = sum(blob.size for blob in missing) - there + whole + max(whole // 100, 1 << 20)
+        free = shutil.disk_usage(self.root / BLOBS).free
+        if free < needed:
+            raise InstallError(
+                f"{self.root}: expected {needed} free bytes for {manifest.model} version {manifest.version}, got {free}; "
+                "make room, and run again. What runs now goes on running"
+            )
+
+    def _came(self, blob: Blob) -> int:
+        with suppress(OSError):
+            return min(self.part_path(blob.sha256).stat().st_size, blob.size)
+        return 0
+
+    def put_part(self, blob: Blob) -> None:
+        """Take a blob that came whole into the store: sync its content, then its name.
+
+        The caller has checked its sha256. Raises OSError.
+        """
+        part, final = self.part_path(blob.sha256), self.blob_path(blob.sha256)
+        descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fchmod(descriptor, 0o444)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        part.replace(final)
+
+    def put_manifest(self, model: str, digest: str, data: bytes) -> None:
+        """Write a manifest once all of its blobs are in the store: their names are synced first."""
+        fsync_directory(self.root / BLOBS)
+        path = self.manifest_path(model, digest)
+        make_directories(path.parent)
+        temporary = path.with_name(f"{_TEMPORARY}{digest}")
+        temporary.unlink(missing_ok=True)
+        write_synced(temporary, data)
+        temporary.chmod(0o444)
+        temporary.replace(path)
+        fsync_directory(path.parent)
+
+    def clean(self, keep: frozenset[str] = frozenset()) -> None:
+        """Remove bundles that no model's state names, then blobs, parts and tuned graphs that no bundle needs.
+
+        `keep` are sha256 of blobs that are on their way. Manifests go first, so a power cut leaves no manifest whose
+        blobs are gone. Nothing is removed where a manifest that is kept cannot be read: its blobs are not known.
+        """
+        kept = {model: read_state(self.root, model).kept for model in models_of(self.root)}
+        needed = set(keep)
+        for model, digests in kept.items():
+            for digest in digests:
+                with suppress(FileNotFoundError):
+                    try:
+                        needed |= {blob.sha256 for blob in self.identified(model, digest).manifest.blobs}
+                    except BundleError:
+                        if self.manifest_path(model, digest).exists():
+                            return
+        self._clean_manifests({digest for digests in kept.values() for digest in digests})
+        for folder, wanted in ((BLOBS, needed), (DOWNLOADS, set(keep))):
+            for path in _entries(self.root / folder):
+                if path.name not in wanted:
+                    path.unlink(missing_ok=True)
+        for path in _entries(self.root / TUNED):
+            if path.name not in {digest for digests in kept.values() for digest in digests}:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _clean_manifests(self, digests: set[str]) -> None:
+        for path in (self.root / TARGETS).glob("*/*/*"):
+            if path.name.partition(".")[0] not in digests:
+                path.unlink(missing_ok=True)
+                fsync_directory(path.parent)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

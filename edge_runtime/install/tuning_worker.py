@@ -1,0 +1,50 @@
+"""`python -m edge_runtime.install.tuning_worker REQUEST.json`: writes a graph as ONNX Runtime optimizes it for this CPU.
+
+Large weights go into one file beside it, packed as the kernels want them. Its name is its sha256, as that of all
+weights, so the graph's own digest stands for both.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import onnxruntime as ort
+
+from edge_runtime.files import sha256_of
+from edge_runtime.model_files import MODEL
+from edge_runtime.session import session_options
+from edge_runtime.settings import SessionSettings
+
+_LEAST_BYTES = 1024
+_PLACE = "0" * 64
+
+
+def main(arguments: list[str]) -> int:
+    """Write the graph into the folder of the request; return 0."""
+    request = json.loads(Path(arguments[0]).read_text())
+    folder = Path(request["folder"])
+    options = session_options(SessionSettings.from_plain(request["session"]))
+    options.optimized_model_filepath = str(folder / MODEL)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _PLACE)
+    options.add_session_config_entry(
+        "session.optimized_model_external_initializers_min_size_in_bytes", str(_LEAST_BYTES)
+    )
+    options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
+    ort.InferenceSession(request["graph"], options, providers=[request["session"]["execution_provider"]])
+    _name_by_content(folder)
+    return 0
+
+
+def _name_by_content(folder: Path) -> None:
+    """Give the file of weights its sha256 as its name, in the graph too: both names have 64 bytes."""
+    weights = folder / _PLACE
+    if not weights.exists() or not weights.stat().st_size:
+        weights.unlink(missing_ok=True)
+        return
+    digest, graph = sha256_of(weights), folder / MODEL
+    weights.rename(folder / digest)
+    graph.write_bytes(graph.read_bytes().replace(_PLACE.encode(), digest.encode()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
