@@ -14,7 +14,7 @@ import pytest
 import edge_runtime
 from tests.edge_runtime.models import weights
 
-_DOCKER = Path(__file__).parents[2] / "docker"
+_DOCKER = Path(__file__).parents[3] / "docker"
 
 
 def _pins() -> dict[str, str]:
