@@ -15,7 +15,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-kills test-browser \
 	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-text bench-triggers \
-	emulators docs lint clean
+	runtime-wheel emulators docs lint clean
 
 help: ## Show what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -94,6 +94,11 @@ bench-gates: setup ## How well the gates decide, by simulation, and what they co
 
 bench-latency: setup ## Times of identical files and of a known ratio, one after the other and in turns, under load
 	$(BIN)/python -m tests.benchmarks.latency
+
+runtime-wheel: setup ## The code that runs on a device as a wheel in .edgewright/dist
+	rm -rf .edgewright/build
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation \
+		--wheel-dir .edgewright/dist ./edge_runtime
 
 emulators: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian package qemu-user-static)
 	$(BIN)/edgewright emulators --prepare

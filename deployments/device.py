@@ -6,8 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from deployments.errors import ConfigurationError
-from deployments.instruction_sets import CPUS, SATURATING, CpuName, InstructionSet
+from deployments.instruction_sets import CPUS, SATURATING, CpuName
 from deployments.yaml_file import Frozen, WrittenAs, read_yaml
+from edge_runtime.cpu import InstructionSet
 from edge_runtime.measurement import RESOURCES
 from edge_runtime.settings import MAX_THREADS
 from quality_gates.gates import Limit

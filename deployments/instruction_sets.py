@@ -1,10 +1,11 @@
-"""Instruction sets by which INT8 answers differ, and the CPUs that an emulator can imitate."""
+"""The instruction sets that saturate, and the CPUs that an emulator can imitate."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-InstructionSet = Literal["avx2", "avx512", "avx512_vnni", "neon", "neon_dotprod"]
+from edge_runtime.cpu import InstructionSet
+
 SATURATING: frozenset[InstructionSet] = frozenset({"avx2", "avx512"})
 """Instruction sets whose 8-bit dot product saturates at 16 bits: weights must keep to 7 bits there."""
 
@@ -35,17 +36,3 @@ CPUS: Mapping[str, Cpu] = {
     )
 }
 """CPUs that can be emulated, by name. QEMU runs no AVX-512, so devices of that class are measured on a real machine."""
-
-
-def instruction_set_of(machine: str, flags: Set[str]) -> InstructionSet | None:
-    """Return the instruction set of a machine with these flags in /proc/cpuinfo; None where no profile names it.
-
-    An x86 CPU with AVX2 and avx_vnni has no name here: it does not saturate as `avx2` does.
-    """
-    if machine == "aarch64":
-        return "neon_dotprod" if "asimddp" in flags else "neon" if "asimd" in flags else None
-    if machine != "x86_64":
-        return None
-    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
-        return "avx512_vnni" if "avx512_vnni" in flags else "avx512"
-    return "avx2" if "avx2" in flags and "avx_vnni" not in flags else None

@@ -2,6 +2,8 @@
 #   docker build -f docker/edge.Dockerfile -t edgewright-edge .
 #   docker run --rm --read-only -v "$PWD/.edgewright/demo/target:/bundles:ro" \
 #       edgewright-edge verify /bundles/MODEL/DEVICE/DIGEST
+# Nothing here knows git's tags. A release names its version, which bundles may ask for:
+#   docker build --build-arg SETUPTOOLS_SCM_PRETEND_VERSION=X.Y.Z ...
 FROM python:3.11-slim
 
 COPY docker/edge-requirements.txt /tmp/edge-requirements.txt
@@ -9,12 +11,12 @@ RUN pip install --no-cache-dir --no-compile --no-deps --requirement /tmp/edge-re
     && rm /tmp/edge-requirements.txt \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin edge
 
+ARG SETUPTOOLS_SCM_PRETEND_VERSION
 COPY edge_runtime /opt/edgewright/edge_runtime
-# A checkout that only its owner can read (umask 077) keeps its modes, and the user below is another one.
-RUN chmod --recursive a+rX /opt/edgewright
+RUN pip install --no-cache-dir --no-compile --no-deps /opt/edgewright/edge_runtime \
+    && rm --recursive /opt/edgewright
 
 ENV ORT_DISABLE_TELEMETRY=1 \
-    PYTHONPATH=/opt/edgewright \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 

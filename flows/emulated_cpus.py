@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from deployments.instruction_sets import CPUS
+from edge_runtime.cpu import this_instruction_set
 from flows.terminal_tables import Column, Row, TerminalTable
-from tasks.emulation import DEBIAN, find_emulator, instruction_set_here, prepare_root, read_root
+from tasks.emulation import DEBIAN, find_emulator, prepare_root, read_root
 from tasks.errors import EmulatorMissing
 
 
@@ -22,7 +23,7 @@ def emulators_table(home: Path) -> TerminalTable:
         except EmulatorMissing as missing:
             state, why = "no", str(missing)
         rows.append(Row((cpu.name, cpu.instruction_set, state), why))
-    title = f"This machine: {instruction_set_here() or 'of a class that no profile names'}"
+    title = f"This machine: {this_instruction_set() or 'of a class that no profile names'}"
     return TerminalTable(title, columns, rows, noted="why")
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.bundle import RuntimeRange
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RUNTIME = tomllib.loads((ROOT / "edge_runtime" / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = [pattern.rstrip("*") for pattern in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]]
 VERSIONS = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -24,6 +27,27 @@ def test_the_version_is_written_in_one_place() -> None:
     assert "version" in PROJECT["project"]["dynamic"]
     assert "version" not in PROJECT["project"]
     assert any(need.startswith("setuptools-scm==") for need in PROJECT["build-system"]["requires"])
+
+
+def test_the_runtimes_wheel_has_the_projects_version_and_ranges() -> None:
+    runtime, needs = RUNTIME["project"], PROJECT["project"]["dependencies"]
+    assert runtime["dynamic"] == ["version"] and RUNTIME["build-system"] == PROJECT["build-system"]
+    told = dict(RUNTIME["tool"]["setuptools_scm"])
+    assert told.pop("root") == ".." and told == PROJECT["tool"]["setuptools_scm"]
+    assert runtime["requires-python"] == PROJECT["project"]["requires-python"]
+    numpy, onnxruntime = runtime["dependencies"]
+    assert numpy in needs
+    (pinned,) = (need.partition("==")[2] for need in needs if need.startswith("onnxruntime=="))
+    accepted = RuntimeRange.measured_with(pinned)
+    assert onnxruntime == f"onnxruntime>={accepted.at_least},<{accepted.below}"
+
+
+def test_the_runtimes_wheel_can_be_built_here() -> None:
+    assert set(PROJECT["build-system"]["requires"]) <= set(PROJECT["project"]["optional-dependencies"]["dev"])
+
+
+def test_the_runtimes_wheel_carries_the_licence() -> None:
+    assert (ROOT / "edge_runtime" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
 def test_changes_are_listed_from_the_newest_version_on() -> None:

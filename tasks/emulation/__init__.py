@@ -4,7 +4,7 @@ In comes the CPU that a device profile names; out goes an emulator that runs the
 the reason why there is none and what to install.
 """
 
-from tasks.emulation.availability import answering_of, emulators_for, instruction_set_here
+from tasks.emulation.availability import answering_of, emulators_for
 from tasks.emulation.emulator import Emulator, find_emulator
 from tasks.emulation.sysroot import DEBIAN, prepare_root, read_root
 
@@ -14,7 +14,6 @@ __all__ = [
     "answering_of",
     "emulators_for",
     "find_emulator",
-    "instruction_set_here",
     "prepare_root",
     "read_root",
 ]

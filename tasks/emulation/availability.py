@@ -1,36 +1,17 @@
 """Availability of a device's class of CPU: this machine's own, an emulator, or the reason why there is none."""
 
-import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from deployments.device import DeviceProfile, EmulatedAnswers
-from deployments.instruction_sets import CPUS, Cpu, InstructionSet, instruction_set_of
+from deployments.instruction_sets import CPUS, Cpu
+from edge_runtime.cpu import InstructionSet, this_instruction_set
 from quality_gates.evidence import AnsweringCpu
 from tasks.emulation.emulator import Emulator, find_emulator
 from tasks.errors import EmulatorMissing
 
-CPUINFO = Path("/proc/cpuinfo")
 HERE = "this machine's CPU"
-
-
-@cache
-def instruction_set_here() -> InstructionSet | None:
-    """Return this machine's instruction set; None where no profile names it or it cannot be read."""
-    try:
-        lines = CPUINFO.read_text().splitlines()
-    except OSError:
-        return None
-    return instruction_set_of(platform.machine(), flags_of(lines))
-
-
-def flags_of(lines: list[str]) -> frozenset[str]:
-    """Return the flags that all cores of a /proc/cpuinfo have: an Arm machine may have cores of two kinds."""
-    pairs = (line.partition(":")[::2] for line in lines)
-    cores = [frozenset(value.split()) for name, value in pairs if name.strip() in ("flags", "Features")]
-    return frozenset.intersection(*cores) if cores else frozenset()
 
 
 @dataclass(frozen=True)
@@ -67,7 +48,7 @@ def answering(device: DeviceProfile, here: InstructionSet | None) -> Answering:
 
 def answering_of(device: DeviceProfile) -> Answering:
     """Return the CPU that a device's answers are taken on here."""
-    return answering(device, instruction_set_here())
+    return answering(device, this_instruction_set())
 
 
 def emulators_for(devices: Iterable[DeviceProfile], home: Path) -> dict[str, Emulator | EmulatorMissing]:

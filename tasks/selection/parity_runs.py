@@ -28,7 +28,16 @@ logger = logging.getLogger("edgewright")
 ROWS = 256
 SAME_VALUE = 1e-3  # of the largest: two values that differ less are one answer
 SEVERAL = 8  # at a time, for a device that takes one row at a time
-CODE = ("edge_runtime", "tasks.emulation", request, emulated_outputs, export_snapshot, predict, *LOADING, __name__)
+CODE = (
+    "edge_runtime.measurement",
+    "tasks.emulation",
+    request,
+    emulated_outputs,
+    export_snapshot,
+    predict,
+    *LOADING,
+    __name__,
+)
 Pair = tuple[np.ndarray, np.ndarray]
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from deployments.instruction_sets import CPUS, SATURATING, CpuName
 from deployments.workload import Split
 from deployments.workloads.fashion_mnist import FashionMnist
+from edge_runtime.cpu import this_instruction_set
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 from flows.demo.example_networks import resnet
@@ -25,7 +26,7 @@ from model_compression.quantization import quantize_after_training, train_quanti
 from model_compression.training import FineTuning, fine_tune
 from quality_gates.evidence import Evidence, ModelEvidence, ParityMeasurement
 from quality_gates.gates import Parity
-from tasks.emulation import find_emulator, instruction_set_here
+from tasks.emulation import find_emulator
 from tasks.selection.parity_runs import ROWS as PARITY_ROWS
 from tasks.workspace import Workspace
 from tests.benchmarks.record import Figure, record
@@ -174,7 +175,7 @@ def _notes(seen: dict[tuple[str, File], Seen]) -> str:
     ]
     for (target, name), each in seen.items():
         native = target == "native"
-        where = f"native ({instruction_set_here()})" if native else f"{target} ({CPUS[target].instruction_set})"
+        where = f"native ({this_instruction_set()})" if native else f"{target} ({CPUS[target].instruction_set})"
         held = "" if native else "pass" if each.parity else "**fail**"
         spent = "" if native else f"{1000 * each.seconds / ROWS:.0f}"
         differs = f"{each.differing} | {100 * each.largest:.2f} %"

@@ -1,29 +1,6 @@
-"""Instruction sets: the class of CPU that a machine's flags amount to."""
+"""CPUs that can be emulated: each has its machine's instruction set."""
 
-import pytest
-
-from deployments.instruction_sets import CPUS, SATURATING, instruction_set_of
-
-AVX512 = {"avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl"}
-
-
-@pytest.mark.parametrize(
-    ("machine", "flags", "expected"),
-    [
-        ("x86_64", {"sse4_2", "avx"}, None),
-        ("x86_64", {"avx", "avx2", "fma"}, "avx2"),
-        ("x86_64", {"avx2", "avx_vnni"}, None),  # does not saturate, so no `avx2`
-        ("x86_64", AVX512, "avx512"),
-        ("x86_64", AVX512 | {"avx512_vnni"}, "avx512_vnni"),
-        ("x86_64", {"avx2", "avx512f"}, "avx2"),  # ONNX Runtime asks for all four
-        ("aarch64", {"fp"}, None),
-        ("aarch64", {"fp", "asimd"}, "neon"),
-        ("aarch64", {"fp", "asimd", "asimddp"}, "neon_dotprod"),
-        ("riscv64", {"avx2", "asimd"}, None),
-    ],
-)
-def test_flags_make_a_class(machine: str, flags: set[str], expected: str | None) -> None:
-    assert instruction_set_of(machine, flags) == expected
+from deployments.instruction_sets import CPUS, SATURATING
 
 
 def test_every_cpu_is_of_its_machines_class() -> None:

@@ -35,7 +35,7 @@ LENIENT = [
 
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(available, "instruction_set_here", lambda: "avx512_vnni")
+    monkeypatch.setattr(available, "this_instruction_set", lambda: "avx512_vnni")
 
 
 def report(world: Workspace, device: DeviceOutcome, name: str) -> str:
@@ -125,7 +125,7 @@ def test_answers_of_another_class_are_not_published_unless_a_person_answers_for_
 def test_on_a_machine_of_the_devices_class_nothing_is_amber(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(available, "instruction_set_here", lambda: "avx2")
+    monkeypatch.setattr(available, "this_instruction_set", lambda: "avx2")
     recipe = variant("proven", {"accept_unproven_instruction_set": False})
     (device,) = flows.compress.compress("tiny", "1", recipe, world).devices
     content = ReportContent.model_validate_json(report(world, device, "report.json"))

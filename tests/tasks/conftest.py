@@ -64,7 +64,7 @@ def warned() -> Iterator[list[str]]:
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of another class than the device's, whatever the tests run on."""
-    monkeypatch.setattr(available, "instruction_set_here", lambda: "avx512_vnni")
+    monkeypatch.setattr(available, "this_instruction_set", lambda: "avx512_vnni")
 
 
 @pytest.fixture

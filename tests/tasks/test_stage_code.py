@@ -38,7 +38,11 @@ STAGES: dict[str, tuple[Sequence[Code], list[str], list[str]]] = {
     ),
     "ptq": (rung_files._code(PTQ), ["deployments.rungs", "model_compression.quantization.ranges"], QUANTIZATION[:1]),
     "qat": (rung_files._code(QAT), [*LOADED, *TAUGHT, "model_compression.quantization.folding"], []),
-    "parity": (parity_runs.CODE, [*MEASURED, "tasks.measurement.device_answers"], QUANTIZATION),
+    "parity": (
+        parity_runs.CODE,
+        [*MEASURED, "tasks.measurement.device_answers"],
+        [*QUANTIZATION, "edge_runtime.bundle.writer"],
+    ),
     "layers": (losses.CODE, ["model_compression.quantization.mixed", "tasks.compression.rung_files"], QUANTIZATION[:1]),
 }
 

@@ -3,7 +3,7 @@
 import pytest
 
 from deployments.device import EmulatedAnswers, read_device
-from deployments.instruction_sets import InstructionSet
+from edge_runtime.cpu import InstructionSet
 from tasks.emulation.availability import answering
 from tests.tasks.tiny import device
 

@@ -33,7 +33,7 @@ def test_another_class_of_machine_asks_for_a_new_answer(
 ) -> None:
     keys = set()
     for here in ("avx2", "avx512_vnni", None):
-        monkeypatch.setattr(available, "instruction_set_here", lambda here=here: here)
+        monkeypatch.setattr(available, "this_instruction_set", lambda here=here: here)
         keys.add(key(tiny, device(), tmp_path))
     assert len(keys) == 3
 

@@ -40,7 +40,7 @@ def test_a_float_file_answers_the_same_on_both(tiny: Job, file: Path, emulated: 
 def test_a_machine_of_the_devices_class_compares_two_runs_of_its_own(
     tiny: Job, file: Path, emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(available, "instruction_set_here", lambda: "avx2")
+    monkeypatch.setattr(available, "this_instruction_set", lambda: "avx2")
     (seen,) = parity(asking(tiny, emulated), ModelFile(file, "f", 0.0), trained(), "test")
     assert (seen.rows, seen.differing, seen.largest) == (30, 0, 0.0)
 

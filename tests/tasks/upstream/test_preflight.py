@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.errors import ConfigurationError
-from deployments.instruction_sets import InstructionSet
+from edge_runtime.cpu import InstructionSet
 from edge_runtime.errors import EdgewrightError
 from tasks.emulation import availability as available
 from tasks.errors import PreflightError, RegistryError, RegistryUnavailable
@@ -61,7 +61,7 @@ def test_what_fits_becomes_a_job(recipe: Path, workspace: Workspace) -> None:
 def test_an_emulator_that_is_missing_is_said_before_any_long_work(
     recipe: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, warned: list[str]
 ) -> None:
-    monkeypatch.setattr(available, "instruction_set_here", lambda: "avx512_vnni")
+    monkeypatch.setattr(available, "this_instruction_set", lambda: "avx512_vnni")
     monkeypatch.setenv("PATH", str(tmp_path))
     profile = recipe.parents[1] / "devices" / "bench.yaml"
     changed(profile, "kind: native", "kind: emulated\n  cpu: Haswell\n  timeout_s: 60")
@@ -78,7 +78,7 @@ def test_a_device_that_nothing_could_be_published_on_is_said_before_any_long_wor
     recipe: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, warned: list[str],
     here: InstructionSet | None, accepted: bool, said: int,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(available, "instruction_set_here", lambda: here)
+    monkeypatch.setattr(available, "this_instruction_set", lambda: here)
     changed(recipe, "prune:", f"accept_unproven_instruction_set: {str(accepted).lower()}\nprune:")
     check(recipe, workspace)
     assert len(warned) == said
