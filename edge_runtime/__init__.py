@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     __version__: str
     """The version that is installed: of the runtime's wheel on a device, of the whole project where models are made."""
 
+UNKNOWN = "0+unknown"
+"""The version of a copy of this folder that nothing installed."""
+
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # whatever it was: ONNX Runtime takes "0" for permission
 
 
@@ -29,4 +32,4 @@ def __getattr__(name: str) -> str:
             return metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return "0+unknown"
+    return UNKNOWN

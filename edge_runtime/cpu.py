@@ -1,5 +1,6 @@
 """The instruction set of this machine, by the name that device profiles and verdicts give it."""
 
+import hashlib
 import platform
 from collections.abc import Set
 from functools import cache
@@ -20,6 +21,16 @@ def this_instruction_set() -> InstructionSet | None:
     except OSError:
         return None
     return instruction_set_of(platform.machine(), flags_of(lines))
+
+
+def this_cpu() -> str:
+    """Return a digest of this machine's CPU and its flags: a graph that was tuned for it holds for no other one."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        lines = []
+    kept = sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))})
+    return hashlib.sha256("\n".join([platform.machine(), *kept]).encode()).hexdigest()[:16]
 
 
 def flags_of(lines: list[str]) -> frozenset[str]:

@@ -44,7 +44,7 @@ class InstallError(EdgewrightError):
     """A bundle that cannot be installed here; what ran before goes on running."""
 
 
-class BundleRefused(InstallError):
+class BundleRefused(InstallError):  # noqa: N818 - it names an outcome, as a verdict does
     """A bundle that this device must not run, or that failed its trial; it is not tried again."""
 
 

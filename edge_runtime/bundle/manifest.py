@@ -18,7 +18,7 @@ from edge_runtime.errors import BundleError
 from edge_runtime.settings import SessionSettings, TensorSpec, is_plain_text
 
 FORMAT_VERSION = 3
-LEAST_RUNTIME = "0.3.0"
+LEAST_RUNTIME = "0.1.0"
 """The oldest release of this package that reads such a manifest."""
 PASSED = "pass"
 OVERRIDDEN = "overridden"

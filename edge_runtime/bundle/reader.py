@@ -6,9 +6,11 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import edge_runtime
+from edge_runtime import UNKNOWN
 from edge_runtime.bundle.encoding import MAX_BYTES, decode_manifest
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.bundle.parts import Blob, check_component
+from edge_runtime.bundle.parts import Blob, check_component, numbers_of
 from edge_runtime.errors import BundleError, SessionError
 from edge_runtime.files import open_regular
 from edge_runtime.model_files import weight_names
@@ -66,9 +68,14 @@ def read_bundle(path: Path | str) -> Bundle:
 
 
 def check_runs_here(manifest: Manifest) -> None:
-    """Raise BundleError where a manifest does not name this process's ONNX Runtime."""
+    """Raise BundleError where a manifest needs another ONNX Runtime than this process's, or a newer edge_runtime."""
     from onnxruntime import __version__ as running
 
+    if numbers_of(edge_runtime.__version__) < numbers_of(manifest.runtime) and edge_runtime.__version__ != UNKNOWN:
+        raise BundleError(
+            f"The bundle of {manifest.model} needs edge_runtime {manifest.runtime} or later, this is "
+            f"{edge_runtime.__version__}: install a newer one."
+        )
     if not manifest.onnxruntime.holds(running):
         raise BundleError(
             f"The bundle of {manifest.model} needs ONNX Runtime {manifest.onnxruntime}, this is {running}: install "

@@ -46,9 +46,7 @@ def _taken(arrays: Mapping[str, np.ndarray], kind: str, spec: TensorSpec, golden
     return array
 
 
-def difference(
-    golden: Golden, expected: Mapping[str, np.ndarray], answers: Sequence[np.ndarray]
-) -> str | None:
+def difference(golden: Golden, expected: Mapping[str, np.ndarray], answers: Sequence[np.ndarray]) -> str | None:
     """Return in a sentence by how much answers miss what is expected; None where every one is within its tolerance.
 
     `answers` are in the order of `expected`. An answer that is no number is expected to be none, and never is one.
@@ -61,5 +59,7 @@ def difference(
             return f"the output {name} has values that are no numbers"
         worst, allowed = float(gap.max(initial=0.0)), golden.tolerance[name]
         if worst > allowed:
-            return f"the output {name} misses the expected answer by {worst:.6g}, and at most {allowed:.6g} is tolerated"
+            return (
+                f"the output {name} misses the expected answer by {worst:.6g}, and at most {allowed:.6g} is tolerated"
+            )
     return None

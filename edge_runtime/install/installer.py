@@ -29,7 +29,6 @@ from edge_runtime.install.sources import Source
 from edge_runtime.install.state import MOST_ATTEMPTS, ModelState, read_state, write_state
 from edge_runtime.install.store import DOWNLOADS, DeviceStore
 from edge_runtime.install.tuning import Tuning, portable, tune
-from edge_runtime.version import check_runtime
 
 logger = logging.getLogger("edgewright")
 
@@ -108,7 +107,6 @@ def _check_permitted(
         raise BundleRefused(f"{what} has no golden vectors to try it with; publish it again with this release.")
     try:
         check_runs_here(manifest)
-        check_runtime(manifest.runtime)
     except BundleError as error:
         raise BundleRefused(str(error)) from error
 
@@ -116,7 +114,9 @@ def _check_permitted(
 def _check_verdict(what: str, manifest: Manifest, today: date) -> None:
     verdict = manifest.lineage.get("verdict")
     if verdict not in (PASSED, OVERRIDDEN) or not manifest.lineage.get("verdict_sha256"):
-        raise BundleRefused(f"{what} has the verdict {verdict!r}: only what passed its gates or was approved runs here.")
+        raise BundleRefused(
+            f"{what} has the verdict {verdict!r}: only what passed its gates or was approved runs here."
+        )
     if verdict == OVERRIDDEN:
         until = manifest.approval["approved_until"]
         try:

@@ -62,7 +62,9 @@ def roll_back(store: DeviceStore, model: str, reason: str, limits: Limits) -> Bu
     with store.only_installer():
         state = read_state(store.root, model)
         if state.current is None or state.previous is None:
-            raise InstallError(f"{store.root}: expected a bundle of {model} to go back to, got none; nothing is changed")
+            raise InstallError(
+                f"{store.root}: expected a bundle of {model} to go back to, got none; nothing is changed"
+            )
         try:
             bundle = store.verified(model, state.previous)
         except BundleError as error:

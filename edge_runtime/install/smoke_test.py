@@ -1,13 +1,17 @@
 """The smoke test: a bundle loaded and run in a process of its own, within limits, on its golden vectors."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import BundleRefused, InstallError, MeasurementFailed, MeasurementInterrupted
-from edge_runtime.errors import MeasurementTimedOut
+from edge_runtime.errors import (
+    BundleRefused,
+    InstallError,
+    MeasurementFailed,
+    MeasurementInterrupted,
+    MeasurementTimedOut,
+)
 from edge_runtime.install.golden import difference, golden_vectors
 from edge_runtime.measurement import Figures, MeasureRequest, measure
 from edge_runtime.settings import SessionSettings

@@ -107,9 +107,7 @@ def _made_with() -> list[str]:
     return [RUNTIME, this_cpu()]
 
 
-def _candidates(
-    bundle: Bundle, folder: Path, tuning: Tuning, limits: Limits
-) -> Iterator[tuple[Path, SessionSettings]]:
+def _candidates(bundle: Bundle, folder: Path, tuning: Tuning, limits: Limits) -> Iterator[tuple[Path, SessionSettings]]:
     graph, base = portable(bundle)
     for provider in tuning.providers or (base.execution_provider,):
         for threads in tuning.threads or (base.threads,):

@@ -2,9 +2,7 @@
 
 import json
 import logging
-import platform
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from deployments.answers import AnsweredRows, answers_of, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.workload import SplitName, check_row_of_outputs
+from edge_runtime.cpu import this_cpu
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, SessionError
 from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
 from edge_runtime.model_files import model_digest
@@ -171,15 +170,9 @@ def _row_scores(job: Job, table: pd.DataFrame, labels: np.ndarray) -> dict[str, 
     return {name: score for name, score in row_scores(shares, right).items() if name in asked}
 
 
-@cache
 def machine() -> str:
     """Return a digest of this machine's processor: another processor needs another measurement."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    kept = sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))})
-    return digest_of([platform.machine(), *kept])[:16]
+    return this_cpu()
 
 
 def batch_sizes(job: Job) -> list[int]:

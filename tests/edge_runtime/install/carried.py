@@ -1,0 +1,91 @@
+"""Carried folders with bundles of small models, for tests of the install step and the child processes that they kill."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_runtime.bundle import Golden, Measured, TensorSpec, Validity, blobs_of, digest_of, encode_manifest
+from edge_runtime.bundle import Manifest, write_bundle
+from edge_runtime.cpu import this_instruction_set
+from edge_runtime.settings import SessionSettings
+from tests.edge_runtime.models import RUNNING
+
+MODEL, DEVICE = "camera", "gateway"
+PASSED = {"verdict": "pass", "verdict_sha256": "0" * 64}
+WIDTH, CLASSES = 64, 8
+
+
+def rows(count: int = 8, seed: int = 1) -> np.ndarray:
+    """Return rows of the small model, float32, (count, WIDTH)."""
+    return np.random.default_rng(seed).standard_normal((count, WIDTH), dtype=np.float32)
+
+
+def small_model(folder: Path, seed: int, nodes: list[onnx.NodeProto] | None = None) -> dict[str, Path]:
+    """Write y = relu(x @ w) @ v with weights of a seed, or other nodes over them; large weights lie beside the graph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chance = np.random.default_rng(seed)
+    weights = {"w": (WIDTH, WIDTH), "v": (WIDTH, CLASSES)}
+    tensors = [
+        numpy_helper.from_array(chance.standard_normal(shape, dtype=np.float32), name)
+        for name, shape in weights.items()
+    ]
+    graph = helper.make_graph(
+        nodes or LAYERS, "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", WIDTH])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", CLASSES])], tensors,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
+    return {"model.onnx": folder / "model.onnx"}
+
+
+LAYERS = [
+    helper.make_node("MatMul", ["x", "w"], ["h"]),
+    helper.make_node("Relu", ["h"], ["r"]),
+    helper.make_node("MatMul", ["r", "v"], ["y"]),
+]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A folder of bundles, and the bytes and the digest of the manifest that was written last."""
+
+    root: Path
+    data: bytes
+    digest: str
+
+
+def expected(files: dict[str, Path], inputs: np.ndarray) -> np.ndarray:
+    """Return what a model answers."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(files["model.onnx"]), providers=["CPUExecutionProvider"])
+    answers: np.ndarray = session.run(None, {"x": inputs})[0]
+    return answers
+
+
+def carry(
+    root: Path, scratch: Path, seed: int, *, files: dict[str, Path] | None = None, answers: np.ndarray | None = None,
+    **changes: Any,
+) -> Carried:  # fmt: skip
+    """Write a bundle of the small model of a seed into a folder; `changes` are fields of its manifest."""
+    files = dict(small_model(scratch / f"model-{seed}", seed) if files is None else files)
+    given = rows()
+    files["golden.npz"] = scratch / f"golden-{seed}.npz"
+    right = expected({"model.onnx": files["model.onnx"]}, given) if answers is None else answers
+    np.savez(files["golden.npz"], **{"in.x": given, "out.y": right})
+    fields: dict[str, Any] = {
+        "model": MODEL, "version": str(seed), "device": DEVICE, "entry": "model.onnx", "blobs": blobs_of(files),
+        "inputs": (TensorSpec("x", "float32", (None, WIDTH)),), "outputs": (TensorSpec("y", "float32", (None, CLASSES)),),
+        "session": SessionSettings(threads=1), "onnxruntime": RUNNING, "lineage": PASSED | {"release": str(seed)},
+        "golden": Golden("golden.npz", len(given), len(given), {"y": 1e-3}),
+        "validity": Validity((str(this_instruction_set()),), elsewhere=this_instruction_set() is None),
+        "measured": Measured({"peak_rss_mb": 100.0}),
+    }  # fmt: skip
+    manifest = Manifest(**fields | changes)
+    write_bundle(root, manifest, files)
+    return Carried(root, encode_manifest(manifest), digest_of(manifest))
