@@ -1,4 +1,4 @@
-"""Parts of a manifest: blobs, versions that may run it, golden vectors, spreads, deltas, and where its verdict holds."""
+"""Parts of a manifest: blobs, versions that may run it, golden vectors, spreads, deltas, where its verdict holds."""
 
 import math
 import re

@@ -1,6 +1,7 @@
 """Golden vectors: rows with the answers that are expected, and the comparison with those that a device gives."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,17 @@ from edge_runtime.files import open_regular
 INPUT, OUTPUT = "in.", "out."
 
 
-def golden_vectors(bundle: Bundle) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the inputs and the expected outputs of a verified bundle, by name.
+@dataclass(frozen=True)
+class GoldenVectors:
+    """Inputs and expected outputs by the names of the tensors, and the rows of a call and the tolerance."""
 
-    Raises BundleError where the archive is not one of these tensors.
-    """
+    described: Golden
+    inputs: Mapping[str, np.ndarray]
+    expected: Mapping[str, np.ndarray]
+
+
+def golden_vectors(bundle: Bundle) -> GoldenVectors:
+    """Return the golden vectors of a verified bundle. Raises BundleError where the archive is not one of its tensors."""
     golden = bundle.manifest.golden
     if golden is None:
         raise BundleError(
@@ -25,7 +32,8 @@ def golden_vectors(bundle: Bundle) -> tuple[dict[str, np.ndarray], dict[str, np.
         )
     arrays = _arrays(bundle.blob_path(golden.blob), golden)
     inputs = {spec.name: _taken(arrays, INPUT, spec, golden) for spec in bundle.manifest.inputs}
-    return inputs, {spec.name: _taken(arrays, OUTPUT, spec, golden) for spec in bundle.manifest.outputs}
+    expected = {spec.name: _taken(arrays, OUTPUT, spec, golden) for spec in bundle.manifest.outputs}
+    return GoldenVectors(golden, inputs, expected)
 
 
 def _arrays(path: Path, golden: Golden) -> Mapping[str, np.ndarray]:
@@ -46,20 +54,18 @@ def _taken(arrays: Mapping[str, np.ndarray], kind: str, spec: TensorSpec, golden
     return array
 
 
-def difference(golden: Golden, expected: Mapping[str, np.ndarray], answers: Sequence[np.ndarray]) -> str | None:
+def difference(golden: GoldenVectors, answers: Sequence[np.ndarray]) -> str | None:
     """Return in a sentence by how much answers miss what is expected; None where every one is within its tolerance.
 
-    `answers` are in the order of `expected`. An answer that is no number is expected to be none, and never is one.
+    `answers` are in the order of the outputs. A value that is no number is never right.
     """
-    for (name, wanted), got in zip(expected.items(), answers, strict=True):
+    for (name, wanted), got in zip(golden.expected.items(), answers, strict=True):
         if got.shape != wanted.shape:
             return f"the output {name} has the shape {got.shape}, not {wanted.shape}"
         gap = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
         if not np.isfinite(gap).all():
             return f"the output {name} has values that are no numbers"
-        worst, allowed = float(gap.max(initial=0.0)), golden.tolerance[name]
+        worst, allowed = float(gap.max(initial=0.0)), golden.described.tolerance[name]
         if worst > allowed:
-            return (
-                f"the output {name} misses the expected answer by {worst:.6g}, and at most {allowed:.6g} is tolerated"
-            )
+            return f"the output {name} misses the expected answer by {worst:.6g}, and {allowed:.6g} is tolerated"
     return None

@@ -162,12 +162,11 @@ def _bring(store: DeviceStore, manifest: Manifest, blob: Blob, source: Source) -
 def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: InstallSettings) -> ModelState:
     """Try a bundle and commit it; refuse it for good where it fails. Returns the state that is on the disk."""
     model, digest = bundle.manifest.model, bundle.digest
-    state = state.trying(digest)
-    assert state.trial is not None
-    if state.trial.attempts > MOST_ATTEMPTS:
+    if state.attempts_of(digest) >= MOST_ATTEMPTS:
         reason = f"The device went down in {MOST_ATTEMPTS} trials of it."
         write_state(store.root, model, state.refusing(digest, reason))
         raise BundleRefused(f"{model} version {bundle.manifest.version} is not tried again: {reason}")
+    state = state.trying(digest)
     write_state(store.root, model, state)  # before the risk: if the device goes down now, this is known
     try:
         graph, session = portable(bundle)

@@ -27,7 +27,7 @@ class RunningModel:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """The status of one model: its state, and the descriptions of the current and the previous bundle; None if damaged."""
+    """The status of one model: its state, and the the current and the previous bundle; None if damaged."""
 
     model: str
     state: ModelState
@@ -38,7 +38,8 @@ class ModelStatus:
 def running(store: DeviceStore, model: str) -> RunningModel:
     """Return what a device runs for a model: every byte is hashed before anything maps it.
 
-    Where the current bundle is damaged, the one before it runs, with a warning. Raises InstallError where none is whole.
+    Where the current bundle is damaged, the one before it runs, and the log says so. Raises InstallError where none is
+    whole.
     """
     state = read_state(store.root, model)
     for digest in (each for each in (state.current, state.previous) if each is not None):
@@ -61,7 +62,7 @@ def roll_back(store: DeviceStore, model: str, reason: str, limits: Limits) -> Bu
     """
     with store.only_installer():
         state = read_state(store.root, model)
-        if state.current is None or state.previous is None:
+        if state.previous is None:
             raise InstallError(
                 f"{store.root}: expected a bundle of {model} to go back to, got none; nothing is changed"
             )
@@ -71,7 +72,7 @@ def roll_back(store: DeviceStore, model: str, reason: str, limits: Limits) -> Bu
             raise InstallError(f"The bundle to go back to is damaged, nothing is changed: {error}") from error
         smoke_test(bundle, *portable(bundle), limits)
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        write_state(store.root, model, state.back(f"It was rolled back by hand: {reason}.", now))
+        write_state(store.root, model, state.back_to(state.previous, f"It was rolled back by hand: {reason}.", now))
         store.clean()
         return bundle
 

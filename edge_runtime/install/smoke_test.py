@@ -48,11 +48,9 @@ def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: L
     wrong, a call that takes too long. Raises InstallError where something else ended the test, which says nothing about
     the model.
     """
-    inputs, expected = golden_vectors(bundle)
-    golden = bundle.manifest.golden
-    assert golden is not None  # golden_vectors has looked
+    golden = golden_vectors(bundle)
     request = MeasureRequest(
-        graph, inputs, settings, batch_size=golden.batch, latency_warmup=WARMUP,
+        graph, golden.inputs, settings, batch_size=golden.described.batch, latency_warmup=WARMUP,
         latency_repeats=REPEATS, latency_seconds=limits.time_s / 4,
         memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures),
     )  # fmt: skip
@@ -65,7 +63,7 @@ def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: L
         raise InstallError(f"The smoke test of {what} was interrupted, run again: {error}") from error
     except MeasurementFailed as error:
         raise BundleRefused(f"{what} failed its smoke test: {error}") from error
-    missed = difference(golden, expected, seen.outputs)
+    missed = difference(golden, seen.outputs)
     if missed is not None:
         raise BundleRefused(f"{what} answers wrongly on this device: {missed}.")
     if limits.latency_ms is not None and seen.figures.latency_p50_ms > limits.latency_ms:

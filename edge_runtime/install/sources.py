@@ -1,5 +1,6 @@
-"""Sources: what brings metadata, manifests and blobs to a device. A folder is one; the carrier of updates is another."""
+"""Sources: what brings blobs to a device. A folder is one; the carrier of updates is another."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -42,7 +43,7 @@ class FolderSource:
             ) from error
 
 
-def _copy(read, part: Path, size: int) -> None:  # type: ignore[no-untyped-def]
+def _copy(read: Callable[[int], bytes], part: Path, size: int) -> None:
     left = size
     with part.open("wb") as target:
         while left > 0 and (chunk := read(min(CHUNK, left))):

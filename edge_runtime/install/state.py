@@ -12,7 +12,7 @@ from edge_runtime.files import make_directories, open_regular, write_atomic
 MODELS = "models"
 MOST_BAD = 50
 MOST_ATTEMPTS = 3
-"""Trials that may end without an answer, as by a power cut, before a bundle counts as one that takes the device down."""
+"""Trials that may end without an answer, as by a power cut; then a bundle counts as one that takes the device down."""
 _MAX_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -58,8 +58,11 @@ class ModelState:
 
     def trying(self, digest: str) -> "ModelState":
         """Return the state with one more trial of a bundle begun."""
-        before = self.trial.attempts if self.trial is not None and self.trial.digest == digest else 0
-        return replace(self, trial=Trial(digest, before + 1))
+        return replace(self, trial=Trial(digest, self.attempts_of(digest) + 1))
+
+    def attempts_of(self, digest: str) -> int:
+        """Return how many trials of a bundle have begun and were not answered."""
+        return self.trial.attempts if self.trial is not None and self.trial.digest == digest else 0
 
     def committed(self, digest: str, now: str) -> "ModelState":
         """Return the state in which a bundle runs; what ran until now is the way back."""
@@ -75,11 +78,10 @@ class ModelState:
         """Return the state in which a bundle may be tried, whatever was before."""
         return replace(self, refused=tuple(each for each in self.refused if each.digest != digest))
 
-    def back(self, reason: str, now: str) -> "ModelState":
+    def back_to(self, previous: str, reason: str, now: str) -> "ModelState":
         """Return the state after the one way down: the bundle before runs, and the current one is not tried again."""
-        assert self.current is not None and self.previous is not None
-        left = self.refusing(self.current, reason)
-        return replace(left.permitting(self.previous), current=self.previous, previous=None, since=now)
+        left = self if self.current is None else self.refusing(self.current, reason)
+        return replace(left.permitting(previous), current=previous, previous=None, since=now)
 
 
 def state_path(root: Path, model: str) -> Path:

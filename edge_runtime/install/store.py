@@ -95,8 +95,8 @@ class DeviceStore:
         free = shutil.disk_usage(self.root / BLOBS).free
         if free < needed:
             raise InstallError(
-                f"{self.root}: expected {needed} free bytes for {manifest.model} version {manifest.version}, got {free}; "
-                "make room, and run again. What runs now goes on running"
+                f"{self.root}: expected {needed} free bytes for {manifest.model} version {manifest.version}, got "
+                f"{free}; make room, and run again. What runs now goes on running"
             )
 
     def _came(self, blob: Blob) -> int:
@@ -136,24 +136,25 @@ class DeviceStore:
         `keep` are sha256 of blobs that are on their way. Manifests go first, so a power cut leaves no manifest whose
         blobs are gone. Nothing is removed where a manifest that is kept cannot be read: its blobs are not known.
         """
-        kept = {model: read_state(self.root, model).kept for model in models_of(self.root)}
-        needed = set(keep)
-        for model, digests in kept.items():
-            for digest in digests:
-                with suppress(FileNotFoundError):
-                    try:
-                        needed |= {blob.sha256 for blob in self.identified(model, digest).manifest.blobs}
-                    except BundleError:
-                        if self.manifest_path(model, digest).exists():
-                            return
-        self._clean_manifests({digest for digests in kept.values() for digest in digests})
-        for folder, wanted in ((BLOBS, needed), (DOWNLOADS, set(keep))):
+        kept = [(model, digest) for model in models_of(self.root) for digest in read_state(self.root, model).kept]
+        try:
+            needed = keep | {blob.sha256 for model, digest in kept for blob in self._blobs_of(model, digest)}
+        except BundleError:
+            return
+        digests = {digest for _, digest in kept}
+        self._clean_manifests(digests)
+        for folder, wanted in ((BLOBS, needed), (DOWNLOADS, keep)):
             for path in _entries(self.root / folder):
                 if path.name not in wanted:
                     path.unlink(missing_ok=True)
         for path in _entries(self.root / TUNED):
-            if path.name not in {digest for digests in kept.values() for digest in digests}:
+            if path.name not in digests:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _blobs_of(self, model: str, digest: str) -> tuple[Blob, ...]:
+        if not self.manifest_path(model, digest).exists():  # a trial whose manifest did not come yet
+            return ()
+        return self.identified(model, digest).manifest.blobs
 
     def _clean_manifests(self, digests: set[str]) -> None:
         for path in (self.root / TARGETS).glob("*/*/*"):

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.measurement.runner import environment, run_child
 from edge_runtime.model_files import MODEL, check_model, weights_of
+from edge_runtime.session import RUNTIME
 from edge_runtime.settings import SessionSettings
 
 logger = logging.getLogger("edgewright")
@@ -102,8 +104,6 @@ def tuned(store: DeviceStore, bundle: Bundle) -> tuple[Path, SessionSettings]:
 
 
 def _made_with() -> list[str]:
-    from edge_runtime.session import RUNTIME
-
     return [RUNTIME, this_cpu()]
 
 
@@ -124,18 +124,12 @@ def _made(bundle: Bundle, folder: Path, limits: Limits) -> bool:
     settings = bundle.manifest.session
     request = {"graph": str(bundle.entry_path), "folder": str(folder), "session": settings.to_plain()}
     write_atomic(folder / "request.json", json.dumps(request).encode())
-    command = [*_python(), *WORKER, str(folder / "request.json")]
+    command = [sys.executable, *WORKER, str(folder / "request.json")]
     ended = run_child(command, folder, environment(settings.threads, ()), limits.time_s)
     if ended.returncode != 0 or not (folder / MODEL).is_file():
         logger.warning("%s: no tuned graph was made: %s", bundle.manifest.model, ended.last_lines or ended.returncode)
         return False
     return True
-
-
-def _python() -> tuple[str]:
-    import sys
-
-    return (sys.executable,)
 
 
 def _tried(bundle: Bundle, graph: Path, settings: SessionSettings, limits: Limits) -> float | None:

@@ -1,4 +1,4 @@
-"""`python -m edge_runtime.install.tuning_worker REQUEST.json`: writes a graph as ONNX Runtime optimizes it for this CPU.
+"""`python -m edge_runtime.install.tuning_worker REQUEST.json`: writes a graph as it is optimized for this CPU.
 
 Large weights go into one file beside it, packed as the kernels want them. Its name is its sha256, as that of all
 weights, so the graph's own digest stands for both.
