@@ -23,7 +23,7 @@ class GoldenVectors:
 
 
 def golden_vectors(bundle: Bundle) -> GoldenVectors:
-    """Return the golden vectors of a verified bundle. Raises BundleError where the archive is not one of its tensors."""
+    """Return the golden vectors of a bundle. Raises BundleError where the archive is not one of its tensors."""
     golden = bundle.manifest.golden
     if golden is None:
         raise BundleError(
