@@ -65,11 +65,15 @@ def install(
     not run or that failed its trial, which is recorded; InstallError or UpdateError where something else is in the way.
     """
     manifest, digest = decode_manifest(data), hashlib.sha256(data).hexdigest()
+    if (manifest.model, manifest.device) != (model, store.device):
+        raise BundleRefused(
+            f"Expected a bundle of {model} for {store.device}, got {_what(manifest)}; see who signed it."
+        )
     with store.only_installer():
         state = read_state(store.root, model)
         if again and state.reason_against(digest) is not None:
             state = state.permitting(digest)
-        _check_permitted(store, model, manifest, digest, state, settings)
+        _check_permitted(manifest, digest, state, settings)
         if state.current == digest and (whole := _whole(store, model, digest)) is not None:
             return Installed(whole, changed=False)
         try:
@@ -85,13 +89,13 @@ def install(
         return Installed(bundle, changed=True)
 
 
-def _check_permitted(
-    store: DeviceStore, model: str, manifest: Manifest, digest: str, state: ModelState, settings: InstallSettings
-) -> None:
+def _what(manifest: Manifest) -> str:
+    return f"{manifest.model} version {manifest.version} for {manifest.device}"
+
+
+def _check_permitted(manifest: Manifest, digest: str, state: ModelState, settings: InstallSettings) -> None:
     """Raise BundleRefused for a bundle that this device must not run: the gate is enforced here once more."""
-    what = f"{manifest.model} version {manifest.version} for {manifest.device}"
-    if (manifest.model, manifest.device) != (model, store.device):
-        raise BundleRefused(f"Expected a bundle of {model} for {store.device}, got {what}; see who published it.")
+    what = _what(manifest)
     reason = state.reason_against(digest)
     if reason is not None:
         raise BundleRefused(f"{what} is not tried again: {reason} Say `install --again` to try it all the same.")

@@ -12,7 +12,7 @@ from edge_runtime.errors import (
     MeasurementInterrupted,
     MeasurementTimedOut,
 )
-from edge_runtime.install.golden import difference, golden_vectors
+from edge_runtime.golden import difference, golden_vectors
 from edge_runtime.measurement import Figures, MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 

@@ -1,7 +1,9 @@
 """The state of one model on a device: what runs, what ran before, what is being tried, and what is not tried again."""
 
+import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from edge_runtime.errors import InstallError
 from edge_runtime.files import make_directories, open_regular, write_atomic
 
 MODELS = "models"
+_END = ".json"
 MOST_BAD = 50
 MOST_ATTEMPTS = 3
 """Trials that may end without an answer, as by a power cut; then a bundle counts as one that takes the device down."""
@@ -86,44 +89,67 @@ class ModelState:
 
 def state_path(root: Path, model: str) -> Path:
     """Return where a device's store has the state of a model."""
-    return root / MODELS / f"{model}.json"
+    return root / MODELS / f"{model}{_END}"
 
 
 def read_state(root: Path, model: str) -> ModelState:
-    """Read the state of a model; an empty one where nothing was ever installed. Raises InstallError for another form.
+    """Read the state of a model; an empty one where nothing was ever installed.
 
-    The file is replaced in one step, so a power cut leaves the old or the new one.
+    Each file is replaced in one step, so a power cut leaves the old or the new one. A bit that flips in one of them
+    leaves the other. Raises InstallError where neither can be read.
     """
-    path = state_path(root, model)
-    try:
-        with open_regular(path) as file:
-            document = json.loads(file.read(_MAX_BYTES))
-        return _decoded(document)
-    except FileNotFoundError:
+    missing, failures = 0, []
+    for path in (state_path(root, model), _copy_path(root, model)):
+        try:
+            return _read(path)
+        except FileNotFoundError:
+            missing += 1
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            failures.append(error)
+    if missing == len(("state", "copy")):
         return ModelState()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InstallError(
-            f"{path}: expected the state of {model}, got {type(error).__name__}: {error}. The disk is damaged, or "
-            "somebody changed it; remove the file, and install again"
-        ) from error
+    raise InstallError(
+        f"{state_path(root, model)}: expected the state of {model}, got {failures[0]}, and its copy cannot be read "
+        "either. The disk is damaged, or somebody changed them; remove both files, and install again"
+    ) from failures[0]
 
 
 def write_state(root: Path, model: str, state: ModelState) -> None:
-    """Replace the state of a model in one step, durably."""
-    path = state_path(root, model)
+    """Replace the state of a model in one step, durably, and then its copy."""
+    path, document = state_path(root, model), asdict(state)
     make_directories(path.parent)
-    write_atomic(path, (json.dumps(asdict(state), indent=2) + "\n").encode())
+    content = (json.dumps(document | {"check": _check(document)}, indent=2) + "\n").encode()
+    write_atomic(path, content)
+    write_atomic(_copy_path(root, model), content)
 
 
 def models_of(root: Path) -> list[str]:
     """Return the names of the models that a store has a state of."""
-    return sorted(path.stem for path in (root / MODELS).glob("*.json") if not path.name.startswith("."))
+    paths = (path for path in (root / MODELS).iterdir()) if (root / MODELS).is_dir() else ()
+    names = {path.name.partition(_END)[0] for path in paths if not path.name.startswith(".")}
+    return sorted(names)
 
 
-def _decoded(document: Any) -> ModelState:
-    expected = {field.name for field in fields(ModelState)}
+def _copy_path(root: Path, model: str) -> Path:
+    return root / MODELS / f"{model}{_END}.copy"
+
+
+def _check(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path) -> ModelState:
+    with open_regular(path) as file:
+        document = json.loads(file.read(_MAX_BYTES))
+    expected = {field.name for field in fields(ModelState)} | {"check"}
     if not isinstance(document, dict) or set(document) != expected:
         raise ValueError(f"no object with the keys {sorted(expected)}")
+    if document.pop("check") != _check(document):
+        raise ValueError("a content that is not what was written")
+    return _decoded(document)
+
+
+def _decoded(document: Mapping[str, Any]) -> ModelState:
     trial = document["trial"]
     state = ModelState(
         document["current"],

@@ -134,12 +134,12 @@ class DeviceStore:
         """Remove bundles that no model's state names, then blobs, parts and tuned graphs that no bundle needs.
 
         `keep` are sha256 of blobs that are on their way. Manifests go first, so a power cut leaves no manifest whose
-        blobs are gone. Nothing is removed where a manifest that is kept cannot be read: its blobs are not known.
+        blobs are gone. Nothing is removed where a state or a manifest that it keeps cannot be read.
         """
-        kept = [(model, digest) for model in models_of(self.root) for digest in read_state(self.root, model).kept]
         try:
+            kept = [(model, digest) for model in models_of(self.root) for digest in read_state(self.root, model).kept]
             needed = keep | {blob.sha256 for model, digest in kept for blob in self._blobs_of(model, digest)}
-        except BundleError:
+        except (BundleError, InstallError):
             return
         digests = {digest for _, digest in kept}
         self._clean_manifests(digests)

@@ -19,6 +19,7 @@ import onnx
 from deployments.device import DeviceProfile
 from edge_runtime.bundle import QUANTILES, Golden, Measured, Spread
 from edge_runtime.errors import BundleError, MeasurementFailed, MeasurementInterrupted
+from edge_runtime.golden import write_golden
 from edge_runtime.measurement import Figures, Measurement, measure
 from edge_runtime.model_files import model_digest
 from tasks.emulation import answering_of, find_emulator
@@ -135,14 +136,13 @@ def _golden(context: DeviceContext, path: Path, file: Path, inputs: tuple[np.nda
     answers = _seen(context, file, inputs).outputs
     plain = measure(request(device, file, inputs, "basic", latency_repeats=1), device.measure.timeout_s).outputs
     share = STEPPED if computes_in_steps(file) else SMOOTH
-    arrays = {f"in.{name}": array for name, array in zip(names[0], inputs, strict=True)}
+    outputs = dict(zip(names[1], answers, strict=True))
     tolerance = {}
     for name, array, other in zip(names[1], answers, plain, strict=True):
-        arrays[f"out.{name}"] = array
         expected = array.astype(np.float64)
         gap = np.abs(expected - other.astype(np.float64)).max()
         tolerance[name] = float(max(4 * gap, share * np.abs(expected).max(), 1e-6))
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    write_golden(path, dict(zip(names[0], inputs, strict=True)), outputs)
     return Golden(GOLDEN, len(inputs[0]), batch, tolerance)
 
 

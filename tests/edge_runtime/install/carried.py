@@ -1,4 +1,4 @@
-"""Carried folders with bundles of small models, for tests of the install step and the child processes that they kill."""
+"""Carried folders with bundles of small models, for tests of the install step and for what they kill."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,19 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_runtime.bundle import Golden, Measured, TensorSpec, Validity, blobs_of, digest_of, encode_manifest
-from edge_runtime.bundle import Manifest, write_bundle
+from edge_runtime.bundle import (
+    Golden,
+    Manifest,
+    Measured,
+    TensorSpec,
+    Validity,
+    blobs_of,
+    digest_of,
+    encode_manifest,
+    write_bundle,
+)
 from edge_runtime.cpu import this_instruction_set
+from edge_runtime.golden import write_golden
 from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.models import RUNNING
 
@@ -25,7 +35,7 @@ def rows(count: int = 8, seed: int = 1) -> np.ndarray:
 
 
 def small_model(folder: Path, seed: int, nodes: list[onnx.NodeProto] | None = None) -> dict[str, Path]:
-    """Write y = relu(x @ w) @ v with weights of a seed, or other nodes over them; large weights lie beside the graph."""
+    """Write y = relu(x @ w) @ v with weights of a seed, or other nodes over them."""
     folder.mkdir(parents=True, exist_ok=True)
     chance = np.random.default_rng(seed)
     weights = {"w": (WIDTH, WIDTH), "v": (WIDTH, CLASSES)}
@@ -75,12 +85,14 @@ def carry(
     """Write a bundle of the small model of a seed into a folder; `changes` are fields of its manifest."""
     files = dict(small_model(scratch / f"model-{seed}", seed) if files is None else files)
     given = rows()
+    scratch.mkdir(parents=True, exist_ok=True)
     files["golden.npz"] = scratch / f"golden-{seed}.npz"
     right = expected({"model.onnx": files["model.onnx"]}, given) if answers is None else answers
-    np.savez(files["golden.npz"], **{"in.x": given, "out.y": right})
+    write_golden(files["golden.npz"], {"x": given}, {"y": right})
     fields: dict[str, Any] = {
         "model": MODEL, "version": str(seed), "device": DEVICE, "entry": "model.onnx", "blobs": blobs_of(files),
-        "inputs": (TensorSpec("x", "float32", (None, WIDTH)),), "outputs": (TensorSpec("y", "float32", (None, CLASSES)),),
+        "inputs": (TensorSpec("x", "float32", (None, WIDTH)),),
+        "outputs": (TensorSpec("y", "float32", (None, CLASSES)),),
         "session": SessionSettings(threads=1), "onnxruntime": RUNNING, "lineage": PASSED | {"release": str(seed)},
         "golden": Golden("golden.npz", len(given), len(given), {"y": 1e-3}),
         "validity": Validity((str(this_instruction_set()),), elsewhere=this_instruction_set() is None),

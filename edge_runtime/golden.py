@@ -1,5 +1,7 @@
 """Golden vectors: rows with the answers that are expected, and the comparison with those that a device gives."""
 
+import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,17 @@ class GoldenVectors:
     described: Golden
     inputs: Mapping[str, np.ndarray]
     expected: Mapping[str, np.ndarray]
+
+
+def write_golden(path: Path, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
+    """Write golden vectors into a file; the same vectors give the same bytes, so that bundles can share them."""
+    named = {INPUT + name: array for name, array in inputs.items()}
+    named |= {OUTPUT + name: array for name, array in outputs.items()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in named.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
 
 
 def golden_vectors(bundle: Bundle) -> GoldenVectors:

@@ -1,0 +1,66 @@
+"""The state of a model on a device, and what becomes of it when its files are damaged."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.errors import InstallError
+from edge_runtime.install.state import MOST_BAD, ModelState, models_of, read_state, state_path, write_state
+
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+NOW = "2026-07-01T00:00:00Z"
+
+
+def test_nothing_was_ever_installed(tmp_path: Path) -> None:
+    assert read_state(tmp_path, "camera") == ModelState() and models_of(tmp_path) == []
+
+
+def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+    state = ModelState().committed(A, NOW).committed(B, NOW).refusing(C, "It hangs.").trying("d" * 64)
+    write_state(tmp_path, "camera", state)
+    assert read_state(tmp_path, "camera") == state
+    assert models_of(tmp_path) == ["camera"]
+    assert state.kept == (B, A, "d" * 64)
+
+
+@pytest.mark.parametrize("end", ["", ".copy"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"flipped"])
+def test_one_damaged_file_is_made_good_by_the_other(tmp_path: Path, end: str, damage: bytes) -> None:
+    state = ModelState().committed(A, NOW)
+    write_state(tmp_path, "camera", state)
+    path = state_path(tmp_path, "camera").with_name(f"camera.json{end}")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"aaaa")] ^= 1
+    path.write_bytes(bytes(content) if damage == b"flipped" else damage)
+    assert read_state(tmp_path, "camera") == state
+
+
+def test_both_files_damaged_is_said(tmp_path: Path) -> None:
+    write_state(tmp_path, "camera", ModelState().committed(A, NOW))
+    for path in (tmp_path / "models").iterdir():
+        path.write_bytes(b"{}")
+    with pytest.raises(InstallError, match="its copy cannot be read either"):
+        read_state(tmp_path, "camera")
+
+
+def test_a_commit_keeps_the_way_back_and_forgets_the_trial() -> None:
+    state = ModelState().committed(A, NOW).trying(B)
+    assert state.attempts_of(B) == 1 and state.trying(B).attempts_of(B) == 2 and state.trying(C).attempts_of(C) == 1
+    after = state.committed(B, NOW)
+    assert (after.current, after.previous, after.trial) == (B, A, None)
+    assert after.committed(B, NOW).previous == A, "the same once more is no step"
+
+
+def test_the_way_back_refuses_what_was_left() -> None:
+    back = ModelState().committed(A, NOW).committed(B, NOW).back_to(A, "It was slow.", NOW)
+    assert (back.current, back.previous) == (A, None)
+    assert back.reason_against(B) == "It was slow." and back.reason_against(A) is None
+    assert back.permitting(B).reason_against(B) is None
+    assert back.committed(B, NOW).reason_against(B) is None
+
+
+def test_the_list_of_refused_bundles_has_a_bound() -> None:
+    state = ModelState()
+    for number in range(MOST_BAD + 5):
+        state = state.refusing(f"{number:064x}", "no")
+    assert len(state.refused) == MOST_BAD and state.reason_against(f"{MOST_BAD + 4:064x}") == "no"
