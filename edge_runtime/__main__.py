@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check every byte of a bundle against its digest")
     predict = commands.add_parser("predict", help="verify a bundle, then run it once")
     for command in (verify, predict):
-        command.add_argument("bundle", type=Path, help="the bundle's folder, named by its digest")
+        command.add_argument("bundle", type=Path, help="the path of its manifest, SHA256.manifest.json")
     predict.add_argument("input", type=Path, help=".npy for a model with one input, else .npz with one array per input")
     predict.add_argument("--output", type=Path, help=".npy for a model with one output, else .npz; default: print JSON")
     return parser

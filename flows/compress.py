@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deployments.device import DeviceProfile
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from flows.deployed import compress
 from flows.exit_codes import as_edgewright
 from flows.visibility import tell_decision
@@ -133,7 +134,7 @@ def _for_device(
     outcome = device_outcome(context, found, judgement, back=back)
     outcome = signed_before(context, outcome, judgement.verdict)
     content = report_content(context, trajectory, found, judgement, outcome, layer_losses(context, found.chosen))
-    acceptance = _acceptance(context, file, judgement)
+    acceptance = _acceptance(context, file, judgement, outcome)
     candidate = record_device(context, found.chosen, judgement, content, acceptance)
     outcome = outcome.kept(candidate)
     if outcome.published:
@@ -156,10 +157,24 @@ def _for_device(
     return outcome
 
 
-def _acceptance(context: DeviceContext, file: Path, judgement: Judgement) -> Acceptance | None:
-    """Measure what devices test the file with; None for a file that could not be measured, which nobody can publish."""
+def _acceptance(context: DeviceContext, file: Path, judgement: Judgement, outcome: DeviceOutcome) -> Acceptance | None:
+    """Measure what devices test the file with; None for a file that could not be measured, or not on these rows.
+
+    Raises MeasurementFailed where the file would be published, as no device would take it.
+    """
     measured = judgement.evidence.candidate
-    return None if measured.failure else acceptance_of(context, file, measured.resources)
+    if measured.failure:
+        return None
+    try:
+        return acceptance_of(context, file, measured.resources)
+    except MeasurementInterrupted:
+        raise
+    except MeasurementFailed as error:
+        told = f"expected answers to the calibration rows, with which devices test the file, got none: {error}"
+        if outcome.published:
+            raise MeasurementFailed(f"{context.job.model} version {context.job.version}: {told}") from error
+        logger.warning("%s: %s", context.device.name, told)
+        return None
 
 
 def _recorded(job: Job, runs: Runs, run: str, error: BaseException) -> BaseException:

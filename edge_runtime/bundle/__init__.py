@@ -24,7 +24,7 @@ from edge_runtime.bundle.reader import (
     read_bundle,
     verify_bundle,
 )
-from edge_runtime.bundle.writer import blobs_of, put_blob, write_bundle
+from edge_runtime.bundle.writer import blobs_of, only_writer, put_blob, write_bundle
 from edge_runtime.errors import BundleError
 from edge_runtime.settings import TensorSpec
 
@@ -57,6 +57,7 @@ __all__ = [
     "identify_bundle",
     "manifest_path",
     "manifests_of",
+    "only_writer",
     "put_blob",
     "read_bundle",
     "verify_bundle",

@@ -17,7 +17,10 @@ Item = TypeVar("Item")
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the canonical JSON: keys and blobs sorted, no timestamp, ASCII, a newline at the end."""
+    """Return the canonical JSON: keys and blobs sorted, no timestamp, ASCII, a newline at the end.
+
+    Raises BundleError for a manifest that is too long to be read.
+    """
     ordered = replace(
         manifest,
         blobs=tuple(sorted(manifest.blobs, key=lambda blob: blob.name)),
@@ -25,7 +28,9 @@ def encode_manifest(manifest: Manifest) -> bytes:
         deltas=tuple(sorted(manifest.deltas, key=lambda delta: (delta.blob, delta.base))),
         lineage=dict(manifest.lineage),
     )
-    return (json.dumps(asdict(ordered), sort_keys=True, indent=2, ensure_ascii=True) + "\n").encode("ascii")
+    data = (json.dumps(asdict(ordered), sort_keys=True, indent=2, ensure_ascii=True) + "\n").encode("ascii")
+    check_length(data)
+    return data
 
 
 def digest_of(manifest: Manifest) -> str:
@@ -39,8 +44,7 @@ def decode_manifest(data: bytes) -> Manifest:
     Raises BundleError for another format version, a missing or an unknown key, a value of the wrong type,
     and bytes that are not the canonical ones (a key given twice, for instance).
     """
-    if len(data) > MAX_BYTES:
-        raise BundleError(f"The manifest must have at most {MAX_BYTES} bytes, not {len(data)}; fetch the bundle again.")
+    check_length(data)
     try:
         manifest = _manifest(json.loads(data.decode("ascii"), parse_constant=_refused))
         canonical = encode_manifest(manifest)
@@ -49,6 +53,15 @@ def decode_manifest(data: bytes) -> Manifest:
     if canonical != data:
         raise BundleError("The manifest is not in its canonical form; only write_bundle may write one.")
     return manifest
+
+
+def check_length(data: bytes) -> None:
+    """Raise BundleError for the bytes of a manifest that are more than MAX_BYTES."""
+    if len(data) > MAX_BYTES:
+        raise BundleError(
+            f"The manifest must have at most {MAX_BYTES} bytes, not {len(data)} or more: it is not one that "
+            "write_bundle wrote, or says too much."
+        )
 
 
 def _refused(constant: str) -> object:

@@ -33,8 +33,8 @@ class Manifest:
     the graph names them. `onnxruntime` is the range of versions that may run it, `runtime` the least version of this
     package. `lineage` says where the model came from, as text; its `verdict` is the outcome of the gates. An overridden
     verdict has the four keys of APPROVAL. `documents` are files for people, such as the bill of materials; a device
-    needs none of them. Raises BundleError for names that are no path components, an entry that is no blob, and names
-    given twice.
+    needs none of them. Raises BundleError for names that are no path components, for names given twice, and for an
+    entry, golden vectors, spreads and deltas of what is not in this manifest.
     """
 
     model: str
@@ -100,10 +100,17 @@ class Manifest:
             )
 
     def _check_names(self) -> None:
-        for what, items in (("blob", self.blobs), ("input", self.inputs), ("output", self.outputs)):
-            names = [item.name for item in items]
-            if not names:
+        for what, needed in (("blob", self.blobs), ("input", self.inputs), ("output", self.outputs)):
+            if not needed:
                 raise BundleError(f"A bundle needs at least one {what}; this manifest of {self.model} has none.")
+        named: dict[str, list[object]] = {
+            "blob or document": [blob.name for blob in (*self.blobs, *self.documents)],
+            "input": [spec.name for spec in self.inputs],
+            "output": [spec.name for spec in self.outputs],
+            "spread": [spread.name for spread in self.spreads],
+            "delta": [(delta.blob, delta.base) for delta in self.deltas],
+        }
+        for what, names in named.items():
             if len(set(names)) != len(names):
                 raise BundleError(f"Every {what} needs a name of its own; {self.model} has {names}.")
 
@@ -119,6 +126,9 @@ class Manifest:
                 f"The golden vectors need a tolerance for each of the outputs {sorted(outputs)}, not "
                 f"{sorted(self.golden.tolerance)}."
             )
+        strange = {spread.name for spread in self.spreads} - outputs - {spec.name for spec in self.inputs}
+        if strange:
+            raise BundleError(f"The spread of {sorted(strange)[0]!r} is of no input and no output of {self.model}.")
         made = {delta.blob for delta in self.deltas} - {blob.sha256 for blob in self.blobs}
         if made:
             raise BundleError(f"The delta for {sorted(made)[0]} makes no blob of this manifest of {self.model}.")

@@ -1,6 +1,5 @@
-"""Parts of a manifest: blobs, versions that may run it, golden vectors, spreads, deltas, where its verdict holds."""
+"""Parts of a manifest: blobs, deltas, versions that may run it, golden vectors, spreads, and the verdict's validity."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +9,13 @@ from edge_runtime.settings import is_plain_text
 
 MAX_BLOB_BYTES = 1 << 40
 MAX_ROWS = 1 << 20
+MAX_NUMBER = 1e300
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """Shares of the values that lie at or below each quantile of a Spread."""
 
 _COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})(\.(0|[1-9][0-9]{0,5})){1,3}")
 
 
@@ -39,7 +40,7 @@ def _check_size(what: str, size: object) -> None:
 
 
 def _check_number(what: str, number: object) -> None:
-    if type(number) not in (int, float) or not math.isfinite(number) or abs(number) > 1e300:  # type: ignore[arg-type]
+    if type(number) not in (int, float) or not abs(number) <= MAX_NUMBER:  # type: ignore[arg-type]
         raise BundleError(f"The {what} must be a finite number, not {number!r}.")
 
 
@@ -170,6 +171,8 @@ class Delta:
         for digest in (self.blob, self.base, self.sha256):
             check_sha256("delta", digest)
         _check_size("delta", self.size)
+        if self.blob == self.base:
+            raise BundleError(f"A delta makes a blob from another one, not {self.blob} from itself.")
 
 
 @dataclass(frozen=True)
@@ -206,5 +209,5 @@ class Measured:
                 raise BundleError(f"The {what} must be an object with names as keys, not {table!r}.")
             for key, number in table.items():
                 _check_number(f"figure {key}", number)
-        if not all(key.isascii() and key.isdecimal() for key in self.batch_ms):
+        if not all(_COUNT.fullmatch(key) for key in self.batch_ms):
             raise BundleError(f"The batch curve needs numbers of rows as keys, not {sorted(self.batch_ms)}.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import edge_runtime
 from edge_runtime import UNKNOWN
-from edge_runtime.bundle.encoding import MAX_BYTES, decode_manifest
+from edge_runtime.bundle.encoding import MAX_BYTES, check_length, decode_manifest
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.parts import Blob, check_component, numbers_of
 from edge_runtime.errors import BundleError, SessionError
@@ -170,10 +170,12 @@ def _resolved(path: Path | str) -> Path:
 def _manifest_bytes(file: Path) -> bytes:
     try:
         with open_regular(file) as opened:
-            return opened.read(MAX_BYTES + 1)
+            data = opened.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BundleError(f"{file} is no bundle: the manifest cannot be read ({reason}).") from error
+    check_length(data)
+    return data
 
 
 def _check_folder(blobs: Path) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge_runtime.bundle.encoding import digest_of, encode_manifest
@@ -31,22 +31,27 @@ def write_bundle(root: Path | str, manifest: Manifest, files: Mapping[str, Path]
     """Write a bundle into a folder of bundles, and return the path of its manifest.
 
     `files` has each blob and each document of the manifest by its name; edge_runtime.model_files.model_files gives
-    those of a model. A blob is shared with the bundles that are there already. Blobs are synced before the manifest
-    that names them appears; it appears in one step. What exists already is verified and left as it is; what is damaged
-    is replaced by an intact copy, and a warning is logged. Leftovers of a killed writer are removed. A folder has one
-    writer at a time.
+    those of a model. A blob is shared with the bundles that are there already. Blobs, and all names on the way to them
+    and to the manifest, are synced before the manifest appears, which it does in one step. What exists already is
+    verified and left as it is; what is damaged is replaced by an intact copy, and a warning is logged. Leftovers of a
+    killed writer are removed. A folder has one writer at a time.
     Raises BundleError for a file that is missing or changes, weights that the graph names and the manifest does not,
     and a failing disk.
     """
-    root = Path(root)
+    root, named = Path(root), (*manifest.blobs, *manifest.documents)
+    missing = [blob.name for blob in named if blob.name not in files]
+    if missing:
+        raise BundleError(f"The bundle of {manifest.model} needs the files {missing} too; give each blob by its name.")
     try:
         check_weights(files[manifest.entry], manifest)
-        make_directories(root / BLOBS)
         target = manifest_path(root, manifest.model, manifest.device, digest_of(manifest))
-        make_directories(target.parent)
-        with _only_writer(root / BLOBS):
+        for folder in (root / BLOBS, target.parent):
+            make_directories(folder)
+        for folder in (root, target.parents[2], target.parents[1]):
+            fsync_directory(folder)  # whoever made a folder in it may have died before its name was durable
+        with only_writer(root):
             _remove_leftovers(root / BLOBS, target.parent)
-            for blob in (*manifest.blobs, *manifest.documents):
+            for blob in named:
                 put_blob(root, blob, files[blob.name])
             fsync_directory(root / BLOBS)  # every name, before the manifest that names them
             _put_manifest(target, encode_manifest(manifest))
@@ -58,9 +63,21 @@ def write_bundle(root: Path | str, manifest: Manifest, files: Mapping[str, Path]
     return target
 
 
+@contextmanager
+def only_writer(root: Path) -> Iterator[None]:
+    """Wait until nobody else writes into a folder of bundles, and keep others waiting; the folder of blobs is there."""
+    descriptor = os.open(root / BLOBS, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel lets go of it when a writer is killed
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def put_blob(root: Path, blob: Blob, source: Path) -> None:
     """Copy a file into a folder's blobs under its sha256, synced; its name is durable once the folder is synced.
 
+    Call it under only_writer: the next writer removes the temporary files of everybody else.
     Raises BundleError for a file that is not the blob, OSError for a failing disk.
     """
     final = root / BLOBS / blob.sha256
@@ -68,45 +85,36 @@ def put_blob(root: Path, blob: Blob, source: Path) -> None:
         if _is_intact(final, blob):
             return
         _log.warning("Replacing the damaged blob %s by an intact copy; look after the disk.", blob.sha256)
-    temporary = final.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
-    try:
+    with _replacing(final) as temporary:
         if copy_synced(source, temporary) != blob.sha256:
             raise BundleError(f"The file {source} changed while it was published; publish it again.")
+
+
+def _is_intact(path: Path, blob: Blob) -> bool:
+    try:
+        check_blob(path, blob)
+    except BundleError:
+        return False
+    return True
+
+
+def _put_manifest(target: Path, data: bytes) -> None:
+    if target.is_symlink() or not target.is_file() or target.read_bytes() != data:
+        with _replacing(target) as temporary:
+            write_synced(temporary, data)
+    fsync_directory(target.parent)  # also where it is there: its writer may have died between its rename and this
+
+
+@contextmanager
+def _replacing(final: Path) -> Iterator[Path]:
+    """Give a temporary name beside a file, and put what was written there, synced, in the file's place in one step."""
+    temporary = final.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        yield temporary
         temporary.chmod(0o444)
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _is_intact(path: Path, blob: Blob) -> bool:
-    with suppress(BundleError):
-        check_blob(path, blob)
-        return True
-    return False
-
-
-def _put_manifest(target: Path, data: bytes) -> None:
-    if not target.is_symlink() and target.is_file() and target.read_bytes() == data:
-        fsync_directory(target.parent)  # the writer before may have died between its rename and this
-        return
-    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
-    try:
-        write_synced(temporary, data)
-        temporary.chmod(0o444)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    fsync_directory(target.parent)
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel lets go of it when a writer is killed
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove_leftovers(*folders: Path) -> None:

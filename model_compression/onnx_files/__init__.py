@@ -6,13 +6,19 @@ runtime needs. `make_portable` makes of a file what ships: a graph and the files
 """
 
 from model_compression.onnx_files.export import check_shrunk, export_onnx, save_onnx, strip, to_onnx, to_traced_onnx
-from model_compression.onnx_files.inspection import graph_parameters, graph_tensors, optimized_operators
+from model_compression.onnx_files.inspection import (
+    computes_in_steps,
+    graph_parameters,
+    graph_tensors,
+    optimized_operators,
+)
 from model_compression.onnx_files.portable import make_portable
 from model_compression.onnx_files.slimming import compact
 
 __all__ = [
     "check_shrunk",
     "compact",
+    "computes_in_steps",
     "export_onnx",
     "graph_parameters",
     "graph_tensors",

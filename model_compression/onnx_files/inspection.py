@@ -3,15 +3,19 @@
 import math
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
-from onnx import ModelProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from edge_runtime.settings import TensorSpec
 from model_compression.quiet import quiet
+
+_STEPPING = ("Quantize", "Integer", "NBits", "QLinear", "QGemm")
+_HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
 def optimized_operators(path: Path) -> dict[str, int]:
@@ -43,3 +47,21 @@ def _tensor(value: ValueInfoProto) -> TensorSpec:
 def graph_parameters(model: ModelProto, kind: int = TensorProto.FLOAT) -> int:
     """Count the numbers of one type, float32 by default, among a graph's constants."""
     return sum(math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == kind)
+
+
+def computes_in_steps(path: Path) -> bool:
+    """Tell whether a file computes with quantized or half-precision numbers anywhere."""
+    graph = onnx.load(path, load_external_data=False).graph
+    nodes = list(nodes_of(graph))
+    casts = (attribute.i for node in nodes for attribute in node.attribute if attribute.name == "to")
+    half = any(kind in _HALF for kind in (*casts, *(weight.data_type for weight in graph.initializer)))
+    return half or any(mark in node.op_type for node in nodes for mark in _STEPPING)
+
+
+def nodes_of(graph: GraphProto) -> Iterator[NodeProto]:
+    """Yield all nodes of a graph, those of graphs in its nodes included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from nodes_of(inner)

@@ -6,14 +6,14 @@ float16 files grew by up to 8 %, and only one ended with other kernels. A device
 """
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, numpy_helper
 
 from edge_runtime.model_files import MODEL
 from model_compression.errors import ExportError, cause_of
+from model_compression.onnx_files.inspection import nodes_of
 
 LARGE = 4096
 """Bytes from which a constant has a file of its own: a page, the smallest piece that processes can share."""
@@ -40,20 +40,14 @@ def make_portable(source: Path, folder: Path) -> Path:
 
 def _check_portable(model: ModelProto, source: Path) -> None:
     own = {function.domain for function in model.functions}
-    foreign = {f"{node.domain}.{node.op_type}" for node in _nodes(model.graph) if node.domain not in {*PORTABLE, *own}}
+    foreign = {
+        f"{node.domain}.{node.op_type}" for node in nodes_of(model.graph) if node.domain not in {*PORTABLE, *own}
+    }
     if foreign:
         raise ExportError(
             f"{source.name}: expected operators that run on every CPU, got {', '.join(sorted(foreign))}; export the "
             "model without an optimization for one processor or accelerator"
         )
-
-
-def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _nodes(inner)
 
 
 def _move_out(tensor: TensorProto, folder: Path) -> None:

@@ -20,6 +20,7 @@ from edge_runtime.bundle import (
 from edge_runtime.files import fsync_directory
 from tasks.delivery.claims import Claim, End, FolderClaims
 from tasks.errors import SystemFailure
+from tasks.measurement import Acceptance
 
 logger = logging.getLogger("edgewright")
 DECISION = frozenset({"verdict", "verdict_sha256", *APPROVAL})
@@ -67,7 +68,7 @@ class Destination(Protocol):
 
 @dataclass(frozen=True)
 class FolderDestination(FolderClaims):
-    """A folder of bundles, as edge_runtime.bundle describes it, with `.claims/MODEL/DEVICE/` for the release numbers."""
+    """A folder of bundles, in the form of edge_runtime.bundle, with `.claims/MODEL/DEVICE/` for the release numbers."""
 
     def write(self, manifest: Manifest, files: Mapping[str, Path]) -> str:
         """Write a bundle, read it back as a device would, and return the path of its manifest.
@@ -131,11 +132,18 @@ class FolderDestination(FolderClaims):
 
 
 def copied_model(bundle: Bundle, folder: Path) -> Path:
-    """Copy the files of a bundle's model into a folder under their names, and return its graph."""
+    """Copy the files of a bundle's model into a folder under their names, and return its graph.
+
+    Acceptance data lie beside it as a run keeps them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for blob in bundle.manifest.blobs:
+    manifest = bundle.manifest
+    for blob in manifest.blobs:
         shutil.copyfile(bundle.blob_path(blob.name), folder / blob.name)
-    return folder / bundle.manifest.entry
+    if manifest.golden is not None:
+        kept = Acceptance(folder / manifest.golden.blob, manifest.golden, manifest.spreads, manifest.measured)
+        kept.describe()
+    return folder / manifest.entry
 
 
 def _intact(path: Path) -> Bundle | None:
@@ -161,11 +169,13 @@ def _undecided(manifest: Manifest) -> Manifest:
 
 
 def _manifest(path: Path) -> Manifest | None:
-    """Return the manifest at a path; None for anything else."""
+    """Return the manifest at a path in a folder of bundles; None for anything else, and where a link leads to it."""
+    root = path.parents[3]
     try:
-        return identify_bundle(path).manifest if not path.is_symlink() else None
+        bundle = identify_bundle(path)
     except BundleError:
         return None
+    return bundle.manifest if bundle.path == root.resolve() / path.relative_to(root) else None
 
 
 def _remove(manifest: Path) -> None:

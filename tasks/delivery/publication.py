@@ -274,10 +274,12 @@ def _described_bundle(device: DeviceProfile, publication: Publication, number: i
 def _validity(device: DeviceProfile, publication: Publication) -> Validity:
     """Return the CPUs that the verdict holds for: the device's own, or any where the device's own never answered.
 
-    Such a verdict passes only where the recipe or a person has accepted the answers of another instruction set.
+    A file that another instruction set answered for is published only where the recipe or a person has accepted that.
+    Where nobody recorded what answered, nobody has.
     """
-    proven = publication.tags.get(ANSWERS) == device.instruction_set
-    return Validity((device.instruction_set,), elsewhere=not proven)
+    answered = publication.tags.get(ANSWERS, NOT_RECORDED)
+    proven = answered == device.instruction_set
+    return Validity((device.instruction_set,) if proven else (), elsewhere=not proven and answered != NOT_RECORDED)
 
 
 def _decided(publication: Publication) -> dict[str, str]:

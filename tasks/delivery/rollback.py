@@ -38,7 +38,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class _Target:
-    """An earlier release that is to be published once more: its page, profile, verdict, sign-offs and file."""
+    """An earlier release that is to be published once more: its page, profile, verdict, sign-offs, file and data."""
 
     edge: EdgeVersion
     page: ReleasePage
@@ -46,6 +46,7 @@ class _Target:
     verdict: Verdict
     sign_off: SignOffs | None
     file: Path
+    acceptance: Acceptance | None
 
     def publication(self, rollback: Rollback) -> Publication:
         """Return what is published: the page says first who rolled back to it."""
@@ -53,7 +54,7 @@ class _Target:
         return Publication(
             self.verdict, self.file, self.page.candidate, said[:LONGEST_DESCRIPTION],
             {**self.page.tags, **rollback.tags}, rollback.left, back=True, rollback=rollback, sign_off=self.sign_off,
-            acceptance=Acceptance.read(self.file.parent),
+            acceptance=self.acceptance,
         )  # fmt: skip
 
 
@@ -215,7 +216,8 @@ def _target(releases: Releases, edge: EdgeVersion, folder: Path) -> _Target:
     device = recorded_device(runs, page.candidate, releases.device)
     verdict = _verdict(runs, edge, page)
     file, candidate = _file(releases, runs, edge, page.candidate, device, folder)
-    return _Target(edge, replace(page, candidate=candidate), device, verdict, _signed(runs, page), file)
+    accepted = Acceptance.read(file.parent)
+    return _Target(edge, replace(page, candidate=candidate), device, verdict, _signed(runs, page), file, accepted)
 
 
 def _verdict(runs: Runs, edge: EdgeVersion, page: ReleasePage) -> Verdict:
@@ -267,9 +269,9 @@ def _file(
         except SessionError as error:
             raise SystemFailure(f"{lost} Its bundle has another one: {one_line(error)}") from error
         session = EdgeModel.load(file, session_settings(device))
-        kept = models.keep(
-            runs, candidate.run, file, candidate.lineage, edge.file_sha256, (session.inputs, session.outputs)
-        )
+        tensors, accepted = (session.inputs, session.outputs), Acceptance.read(file.parent)
+        beside = {} if accepted is None else accepted.files
+        kept = models.keep(runs, candidate.run, file, candidate.lineage, edge.file_sha256, tensors, beside)
         logger.warning("%s: the file of release %d was lost in MLflow and is kept again, from its bundle",
                        releases.device, edge.release)  # fmt: skip
         return file, replace(candidate, folder=kept.folder)

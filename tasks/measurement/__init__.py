@@ -2,8 +2,8 @@
 
 In comes a file and a split on one device; out goes the evidence that gates look at: a line per row and the resource
 figures, or a sentence on why there are none. Latency and memory are this machine's, never an emulator's. Times that are
-compared with each other are taken in turns. Figures that a gate limits are taken again in fresh processes. Acceptance data go out too: what a device
-tests the file with before it runs it.
+compared with each other are taken in turns. Figures that a gate limits are taken again in fresh processes. Acceptance
+data go out too: what a device tests the file with before it runs it.
 """
 
 from tasks.measurement.acceptance import GOLDEN, Acceptance, acceptance_of

@@ -56,7 +56,7 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
     def produce(folder: Path) -> dict[str, Any]:
         logger.info("%s: %d %s rows on an emulated %s; this can take minutes", device.name, len(rows), split, cpu.name)
         asked = request(device, file, rows.inputs, latency_warmup=0, latency_repeats=1)
-        seen = emulator.measure(replace(asked, memory_limit_mb=None), _timeout(device))
+        seen = emulator.measure(replace(asked, memory_limit_mb=None), timeout_of_answers(device))
         check_form(job, split, seen.outputs[0])
         check_measured(file, seen, digest)
         np.save(folder / "outputs.npy", seen.outputs[0])
@@ -77,5 +77,6 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
     return answers
 
 
-def _timeout(device: DeviceProfile) -> float:
+def timeout_of_answers(device: DeviceProfile) -> float:
+    """Return the seconds that an emulated run may take."""
     return device.answers.timeout_s if isinstance(device.answers, EmulatedAnswers) else device.measure.timeout_s
