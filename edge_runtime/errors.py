@@ -32,6 +32,18 @@ class MeasurementInterrupted(MeasurementFailed):
     """
 
 
+class TrustError(EdgewrightError):
+    """Metadata of a repository that cannot be trusted: not signed well, expired, older than known, or malformed."""
+
+
+class InstallError(EdgewrightError):
+    """A bundle that was refused or rolled back."""
+
+
+class UpdateError(EdgewrightError):
+    """A carrier that could not fetch."""
+
+
 def is_of_system(error: BaseException) -> bool:
     """Tell an error of the memory or the disk, which says nothing about the code that raised it."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_SYSTEM)
