@@ -37,7 +37,7 @@ class MeasurementTimedOut(MeasurementInterrupted):
 
 
 class TrustError(EdgewrightError):
-    """Metadata that cannot be trusted: unsigned, changed, expired, older than what is known."""
+    """Metadata of a repository that cannot be trusted: not signed well, expired, older than known, or malformed."""
 
 
 class InstallError(EdgewrightError):
