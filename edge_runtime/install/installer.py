@@ -27,7 +27,7 @@ from edge_runtime.files import make_directories
 from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.sources import Source
 from edge_runtime.install.state import MOST_ATTEMPTS, ModelState, read_state, write_state
-from edge_runtime.install.store import DOWNLOADS, DeviceStore
+from edge_runtime.install.store import DeviceStore
 from edge_runtime.install.tuning import Tuning, portable, tune
 
 logger = logging.getLogger("edgewright")
@@ -145,7 +145,6 @@ def _brought(store: DeviceStore, manifest: Manifest, data: bytes, digest: str, s
     store.clean(frozenset(blob.sha256 for blob in manifest.blobs))
     store.check_space(manifest, missing)
     make_directories(store.root / BLOBS)
-    make_directories(store.root / DOWNLOADS)
     for blob in missing:
         _bring(store, manifest, blob, source)
     store.put_manifest(manifest.model, digest, data)

@@ -14,7 +14,7 @@ from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.install.state import models_of, read_state
 
 TUNED = "tuned"
-DOWNLOADS = "downloads"
+PART = ".part"
 LOCK = "install.lock"
 _TEMPORARY = ".tmp-"
 
@@ -22,7 +22,7 @@ _TEMPORARY = ".tmp-"
 class DeviceStore:
     """A device's folder: a folder of bundles as edge_runtime.bundle describes it, with more beside them.
 
-    `tuned/DIGEST/` holds the graph that was made on this device, `models/MODEL.json` the state, `downloads/SHA256` what
+    `tuned/DIGEST/` holds the graph that was made on this device, `models/MODEL.json` the state, `blobs/.SHA256.part` what
     came so far of a blob, `install.lock` the lock of whoever installs.
     """
 
@@ -66,7 +66,7 @@ class DeviceStore:
 
     def part_path(self, sha256: str) -> Path:
         """Return where a blob that is on its way lies."""
-        return self.root / DOWNLOADS / sha256
+        return self.root / BLOBS / f".{sha256}{PART}"
 
     def tuned_folder(self, digest: str) -> Path:
         """Return where the tuned graph of a bundle lies."""
@@ -130,10 +130,15 @@ class DeviceStore:
         temporary.replace(path)
         fsync_directory(path.parent)
 
-    def clean(self, keep: frozenset[str] = frozenset()) -> None:
-        """Remove bundles that no model's state names, then blobs, parts and tuned graphs that no bundle needs.
+    def clean_parts(self) -> None:
+        """Remove what came of blobs that nobody goes on with."""
+        for path in (self.root / BLOBS).glob(f".*{PART}*"):
+            path.unlink(missing_ok=True)
 
-        `keep` are sha256 of blobs that are on their way. Manifests go first, so a power cut leaves no manifest whose
+    def clean(self, keep: frozenset[str] = frozenset()) -> None:
+        """Remove bundles that no model's state names, then blobs and tuned graphs that no bundle needs.
+
+        `keep` are sha256 of blobs whose bundle is on its way. Parts stay: a carrier may go on with them. Manifests go first, so a power cut leaves no manifest whose
         blobs are gone. Nothing is removed where a state or a manifest that it keeps cannot be read.
         """
         try:
@@ -143,10 +148,9 @@ class DeviceStore:
             return
         digests = {digest for _, digest in kept}
         self._clean_manifests(digests)
-        for folder, wanted in ((BLOBS, needed), (DOWNLOADS, keep)):
-            for path in _entries(self.root / folder):
-                if path.name not in wanted:
-                    path.unlink(missing_ok=True)
+        for path in _entries(self.root / BLOBS):
+            if path.name not in needed and not path.name.startswith("."):
+                path.unlink(missing_ok=True)
         for path in _entries(self.root / TUNED):
             if path.name not in digests:
                 shutil.rmtree(path, ignore_errors=True)
