@@ -75,6 +75,7 @@ def install(
             state = state.permitting(digest)
         _check_permitted(manifest, digest, state, settings)
         if state.current == digest and (whole := _whole(store, model, digest)) is not None:
+            store.clean()  # a power cut may have come before it
             return Installed(whole, changed=False)
         try:
             bundle = _brought(store, manifest, data, digest, source)

@@ -11,7 +11,7 @@ from edge_runtime.bundle import BLOBS, TARGETS, Blob, Bundle, Manifest, check_bl
 from edge_runtime.bundle import manifest_path as path_of
 from edge_runtime.errors import BundleError, InstallError
 from edge_runtime.files import fsync_directory, make_directories, write_synced
-from edge_runtime.install.state import models_of, read_state
+from edge_runtime.install.state import MODELS, models_of, read_state
 
 TUNED = "tuned"
 PART = ".part"
@@ -151,6 +151,8 @@ class DeviceStore:
         for path in _entries(self.root / BLOBS):
             if path.name not in needed and not path.name.startswith("."):
                 path.unlink(missing_ok=True)
+        for path in (self.root / MODELS).glob(".*.tmp"):  # of a state whose writer was killed
+            path.unlink(missing_ok=True)
         for path in _entries(self.root / TUNED):
             if path.name not in digests:
                 shutil.rmtree(path, ignore_errors=True)
