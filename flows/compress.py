@@ -15,6 +15,7 @@ from tasks.compression import Baseline, Trajectory, check_students, distil, meas
 from tasks.delivery import (
     KnownAnswers,
     Publication,
+    documents_of,
     publish,
     recover,
     settle_sign_offs,
@@ -150,6 +151,7 @@ def _for_device(
             outcome.anchor,
             sign_off=outcome.sign_off,
             acceptance=acceptance,
+            documents=documents_of(content),
         )
         outcome = outcome.released(publish(context, publication).release)
     record_line(context.runs, outcome)

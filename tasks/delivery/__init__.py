@@ -6,9 +6,11 @@ gates and the publication. A destination is a protocol: a folder is the first on
 """
 
 from tasks.delivery.approvals import approve_version, with_recorded_approval
+from tasks.delivery.bundle_content import Publication
 from tasks.delivery.destinations import Destination, FolderDestination
+from tasks.delivery.documents import documents_of
 from tasks.delivery.known_answers import KnownAnswers, standing_answers, still_waits, superseded
-from tasks.delivery.publication import Publication, is_in_place, is_older, publish, recover
+from tasks.delivery.publication import is_in_place, is_older, publish, recover
 from tasks.delivery.rollback import lift_hold, roll_back
 from tasks.delivery.sign_offs import Person, settle_sign_offs, sign_off_version, signed_before
 
@@ -19,6 +21,7 @@ __all__ = [
     "Person",
     "Publication",
     "approve_version",
+    "documents_of",
     "is_in_place",
     "is_older",
     "lift_hold",

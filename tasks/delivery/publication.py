@@ -1,9 +1,8 @@
 """Publication of a candidate: the bundle first, complete and synced; the registry's aliases last."""
 
-import json
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,69 +11,25 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
-from edge_runtime.bundle import Manifest, Measured, RuntimeRange, Validity, blobs_of
 from edge_runtime.errors import SessionError
-from edge_runtime.model_files import MODEL, check_model, model_files
-from edge_runtime.session import EdgeModel
-from edge_runtime.settings import is_plain_text
+from edge_runtime.model_files import check_model
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
-from quality_gates.sign_off import SignOffs
-from quality_gates.verdict import Verdict
-from tasks.delivery.destinations import RELEASE, Destination, FolderDestination
+from tasks.delivery.bundle_content import Publication, bundle_content
+from tasks.delivery.destinations import Destination, FolderDestination
 from tasks.delivery.releases import Releases, named
 from tasks.errors import AnchorLost, Held, Overtaken, PublishError
-from tasks.measurement import GOLDEN, Acceptance, session_settings
 from tasks.registry import (
     AGAIN_S,
-    ANSWERS,
-    NOT_RECORDED,
-    OF_WORKLOAD,
-    Candidate,
     EdgeModels,
     EdgeVersion,
     Hold,
-    Rollback,
     was_away,
 )
 from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
-
-
-@dataclass(frozen=True)
-class Publication:
-    """A judged candidate that is to be released: its verdict, its file, and how the registry describes it.
-
-    `against` is the number of the release that was deployed when the gates decided, None for nothing. `back` permits an
-    older version to replace a newer one, as a deliberate way back. `anchor` is the number of the release that
-    cumulative margins were held against. `rollback` is a person's, whom no gate, anchor or hold is in the way.
-    `sign_off` has the persons who signed, where the recipe asks for some. `acceptance` is what a device tests the file
-    with before it runs it; without, devices refuse the bundle.
-    """
-
-    verdict: Verdict
-    file: Path
-    candidate: Candidate
-    description: str
-    tags: Mapping[str, str]
-    against: int | None
-    back: bool = False
-    anchor: int | None = None
-    rollback: Rollback | None = None
-    sign_off: SignOffs | None = None
-    acceptance: Acceptance | None = None
-
-    @property
-    def holder(self) -> str:
-        """The name under which its release number is claimed."""
-        return self.candidate.holder if self.rollback is None else self.rollback.holder(self.candidate)
-
-    @property
-    def lineage(self) -> dict[str, str]:
-        """The origin of its candidate, and the rollback that it is published by."""
-        return asdict(self.candidate.lineage) | ({} if self.rollback is None else self.rollback.lineage)
 
 
 @task(
@@ -119,8 +74,9 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
     number = _number(releases, publication)
     with releases.given_up_on_error(number):
         _check_hold(releases, publication)  # under the claim, which a rollback waits for
-        manifest, files = _described_bundle(device, publication, number)
-        bundle = releases.destination.write(manifest, files)  # whole, before anything names it
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+            manifest, files = bundle_content(device, publication, number, Path(folder))
+            bundle = releases.destination.write(manifest, files)  # whole, before anything names it
         edge = releases.finish(candidate, publication.holder, number, publication.description, publication.tags)
     releases.destination.supersede(bundle)
     if publication.rollback is None:
@@ -240,65 +196,6 @@ def is_older(version: str, deployed: EdgeVersion) -> bool:
     return int(version) < int(deployed.source_version)
 
 
-def _described_bundle(device: DeviceProfile, publication: Publication, number: int) -> tuple[Manifest, dict[str, Path]]:
-    """Return the manifest of a release, and its files by their names in it."""
-    candidate, accepted = publication.candidate, publication.acceptance
-    settings, origin = session_settings(device), candidate.lineage
-    said = _described(publication) | _decided(publication)
-    session = EdgeModel.load(publication.file, settings)
-    files = model_files(publication.file) | ({} if accepted is None else {GOLDEN: accepted.golden_file})
-    manifest = Manifest(
-        model=origin.source_model,
-        version=origin.source_version,
-        device=device.name,
-        entry=MODEL,
-        blobs=blobs_of(files),
-        inputs=session.inputs,
-        outputs=session.outputs,
-        session=settings,
-        onnxruntime=RuntimeRange.measured_with(candidate.onnxruntime),
-        lineage=publication.lineage | said | {RELEASE: str(number)},
-        golden=None if accepted is None else accepted.golden,
-        spreads=() if accepted is None else accepted.spreads,
-        measured=Measured() if accepted is None else accepted.measured,
-        validity=_validity(device, publication),
-    )
-    if manifest.blob(MODEL).sha256 != candidate.file_sha256:
-        raise PublishError(
-            f"{origin.source_model} version {origin.source_version}: expected the file that was measured, with the "
-            f"sha256 {candidate.file_sha256}, got {manifest.blob(MODEL).sha256}; compress the version again"
-        )
-    return manifest, files
-
-
-def _validity(device: DeviceProfile, publication: Publication) -> Validity:
-    """Return the CPUs that the verdict holds for: the device's own, or any where the device's own never answered.
-
-    A file that another instruction set answered for is published only where the recipe or a person has accepted that.
-    Where nobody recorded what answered, nobody has.
-    """
-    answered = publication.tags.get(ANSWERS, NOT_RECORDED)
-    proven = answered == device.instruction_set
-    return Validity((device.instruction_set,) if proven else (), elsewhere=not proven and answered != NOT_RECORDED)
-
-
-def _decided(publication: Publication) -> dict[str, str]:
-    """Return the verdict, an approval, and the persons who signed, each `(claimed)` or `(by key)`."""
-    signed = publication.sign_off
-    return decision_of(publication.verdict) | ({} if signed is None else {"signed_off_by": signed.names})
-
-
-def _described(publication: Publication) -> dict[str, str]:
-    """Return the instruction set that answered and what the workload says of itself, as the registry has them too.
-
-    A manifest holds plain text of one line. What is none is written as JSON; what is too long for one is left out.
-    """
-    said = {name: publication.tags.get(f"edgewright.{name}", "") for name in OF_WORKLOAD}
-    plain = {name: text if is_plain_text(text) else json.dumps(text) for name, text in said.items() if text}
-    fits = {name: text for name, text in plain.items() if is_plain_text(text)}
-    return {"answers": publication.tags.get(ANSWERS, NOT_RECORDED), **fits}
-
-
 def _check(what: str, publication: Publication) -> None:
     """Raise PublishError unless the verdict releases the candidate, and both are of the very file."""
     judged, kept = publication.verdict.file_sha256, publication.candidate.file_sha256
@@ -317,18 +214,3 @@ def _check(what: str, publication: Publication) -> None:
             f"{what}: expected the file that was measured and judged. {error} Nothing was published: compress the "
             "version again"
         ) from error
-
-
-def decision_of(verdict: Verdict) -> dict[str, str]:
-    """Return the verdict as text, and its approval where it was overridden, under the manifest's keys."""
-    if verdict.approval is None:
-        return {"verdict": verdict.outcome, "verdict_sha256": verdict.sha256}
-    approval = verdict.approval
-    return {
-        "verdict": verdict.outcome,
-        "verdict_sha256": verdict.sha256,
-        "approved_by": approval.name,
-        "approval_reason": approval.reason,
-        "approved_until": str(approval.until),
-        "approved_verdict": approval.verdict_sha256,
-    }

@@ -20,7 +20,8 @@ from deployments.recipe import Recipe
 from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
-from tasks.delivery.publication import Publication
+from tasks.delivery.bundle_content import Publication
+from tasks.delivery.documents import documents_of
 from tasks.errors import RegistryError
 from tasks.measurement import Acceptance
 from tasks.outcomes import history_row
@@ -143,6 +144,7 @@ class RecordedCandidate:
                 anchor=self.line.anchor,
                 sign_off=content.sign_off,
                 acceptance=Acceptance.read(file.parent),
+                documents=documents_of(content),
             )
 
     def content_after(self, after: DeviceOutcome, verdict: Verdict) -> ReportContent:

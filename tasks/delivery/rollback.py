@@ -19,10 +19,12 @@ from edge_runtime.model_files import check_model
 from edge_runtime.session import EdgeModel
 from quality_gates.approval import check_words, reinstate
 from quality_gates.errors import ApprovalError
-from quality_gates.sign_off import SignOffs
+from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
 from tasks.delivery.approvals import APPROVAL, read_approval
-from tasks.delivery.publication import Publication, lifting, put_in_place, releases_of
+from tasks.delivery.bundle_content import Publication
+from tasks.delivery.documents import documents_of
+from tasks.delivery.publication import lifting, put_in_place, releases_of
 from tasks.delivery.recorded_candidates import recorded_device
 from tasks.delivery.releases import Releases, named
 from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure, is_of_system, one_line
@@ -38,23 +40,24 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class _Target:
-    """An earlier release that is to be published once more: its page, profile, verdict, sign-offs, file and data."""
+    """An earlier release that is to be published once more: its page, profile, verdict, report, file and data."""
 
     edge: EdgeVersion
     page: ReleasePage
     device: DeviceProfile
     verdict: Verdict
-    sign_off: SignOffs | None
+    report: ReportContent | None
     file: Path
     acceptance: Acceptance | None
 
     def publication(self, rollback: Rollback) -> Publication:
         """Return what is published: the page says first who rolled back to it."""
         said = f"{rollback.sentence[0].upper()}{rollback.sentence[1:]}\n\n{self.page.description}"
+        signed = self.report.sign_off if self.report is not None and SIGN_OFF in self.page.tags else None
         return Publication(
             self.verdict, self.file, self.page.candidate, said[:LONGEST_DESCRIPTION],
-            {**self.page.tags, **rollback.tags}, rollback.left, back=True, rollback=rollback, sign_off=self.sign_off,
-            acceptance=self.acceptance,
+            {**self.page.tags, **rollback.tags}, rollback.left, back=True, rollback=rollback, sign_off=signed,
+            acceptance=self.acceptance, documents={} if self.report is None else documents_of(self.report),
         )  # fmt: skip
 
 
@@ -217,7 +220,7 @@ def _target(releases: Releases, edge: EdgeVersion, folder: Path) -> _Target:
     verdict = _verdict(runs, edge, page)
     file, candidate = _file(releases, runs, edge, page.candidate, device, folder)
     accepted = Acceptance.read(file.parent)
-    return _Target(edge, replace(page, candidate=candidate), device, verdict, _signed(runs, page), file, accepted)
+    return _Target(edge, replace(page, candidate=candidate), device, verdict, _report(runs, page), file, accepted)
 
 
 def _verdict(runs: Runs, edge: EdgeVersion, page: ReleasePage) -> Verdict:
@@ -242,14 +245,12 @@ def _verdict(runs: Runs, edge: EdgeVersion, page: ReleasePage) -> Verdict:
     return reinstate(verdict, approval, run_key=edge.run_key, file=edge.file_sha256, on=today)
 
 
-def _signed(runs: Runs, page: ReleasePage) -> SignOffs | None:
-    """Return the sign-offs that a release was published with; None where there were none, or nobody can read them."""
-    if SIGN_OFF not in page.tags:
-        return None
+def _report(runs: Runs, page: ReleasePage) -> ReportContent | None:
+    """Return the report that a release was published with; None, with a warning, where nobody can read it."""
     try:
-        return read_report(runs, page.candidate.run).sign_off
+        return read_report(runs, page.candidate.run)
     except RegistryError as error:
-        logger.warning("its manifest will not name who signed: %s", error)
+        logger.warning("its bundle will have no documents, and not name who signed: %s", error)
         return None
 
 
