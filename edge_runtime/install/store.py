@@ -22,8 +22,8 @@ _TEMPORARY = ".tmp-"
 class DeviceStore:
     """A device's folder: a folder of bundles as edge_runtime.bundle describes it, with more beside them.
 
-    `tuned/DIGEST/` holds the graph that was made on this device, `models/MODEL.json` the state, `blobs/.SHA256.part` what
-    came so far of a blob, `install.lock` the lock of whoever installs.
+    `tuned/DIGEST/` holds the graph that was made on this device, `models/MODEL.json` the state, `blobs/.SHA256.part`
+    what came so far of a blob, `install.lock` the lock of whoever installs.
     """
 
     def __init__(self, root: Path, device: str) -> None:
@@ -138,8 +138,9 @@ class DeviceStore:
     def clean(self, keep: frozenset[str] = frozenset()) -> None:
         """Remove bundles that no model's state names, then blobs and tuned graphs that no bundle needs.
 
-        `keep` are sha256 of blobs whose bundle is on its way. Parts stay: a carrier may go on with them. Manifests go first, so a power cut leaves no manifest whose
-        blobs are gone. Nothing is removed where a state or a manifest that it keeps cannot be read.
+        `keep` are sha256 of blobs whose bundle is on its way. Parts stay: a carrier may go on with them. Manifests go
+        first, so a power cut leaves no manifest whose blobs are gone. Nothing is removed where a state or a manifest
+        that it keeps cannot be read.
         """
         try:
             kept = [(model, digest) for model in models_of(self.root) for digest in read_state(self.root, model).kept]
