@@ -58,7 +58,7 @@ class RootShape:
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a repository is begun with. New keys of persons go into `offline`, a folder for each holder."""
+    """The parts that a repository is begun with. New keys of persons go into `offline`, a folder for each holder."""
 
     repository: SignedRepository
     worker: Path

@@ -20,18 +20,18 @@ FILE = "expiry.yaml"
 class ExpiryPeriods(Frozen):
     """Days that metadata counts from its signature. A file `expiry.yaml` beside the worker's keys changes them."""
 
-    root: int = Field(365, ge=1, le=3650)
+    root: int = Field(default=365, ge=1, le=3650)
     """Root: persons meet once a year to sign it again, which also shows that their keys still work."""
-    targets: int = Field(365, ge=1, le=3650)
+    targets: int = Field(default=365, ge=1, le=3650)
     """Targets, which names the key of each device profile: signed by persons, so as seldom as the root."""
-    device: int = Field(90, ge=1, le=3650)
+    device: int = Field(default=90, ge=1, le=3650)
     """The role of a device profile: signed by the worker. It outlives a quarter in which nothing is published."""
-    snapshot: int = Field(14, ge=1, le=3650)
+    snapshot: int = Field(default=14, ge=1, le=3650)
     """Snapshot: signed by the worker. Devices see a mix of old and new metadata for at most so long."""
-    timestamp: int = Field(7, ge=1, le=3650)
+    timestamp: int = Field(default=7, ge=1, le=3650)
     """Timestamp: signed by the worker each day. Devices notice within so many days that they are kept from news, and a
     worker may be away as long. Where folders are carried to devices, it must outlive the way there."""
-    warn: int = Field(60, ge=1, le=3650)
+    warn: int = Field(default=60, ge=1, le=3650)
     """Days before the end of root or targets from which people are told."""
 
     def of(self, role: str) -> timedelta:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from securesystemslib.signer import Key
 from tuf.api.metadata import Root, Targets
@@ -30,7 +30,8 @@ from tasks.errors import KeysError, SystemFailure, one_line
 
 FORM = "edgewright key change 1"
 _MOST_BYTES = 20_000_000
-Document = SignedFile[Root] | SignedFile[Targets]
+Document: TypeAlias = SignedFile[Any]
+"""A root or a targets file."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class KeyChange:
         signed, root = [], before
         for document in self.documents:
             metadata, after = document.metadata, document.signed
-            role, keys = _role(document), {}
+            role = _role(document)
+            keys: dict[str, Key] = {}
             for delegator in _delegators(document, root):
                 keys |= keys_of(delegator, role)
             wanted = {keyid: key for keyid, key in keys.items() if keyid not in metadata.signatures}
             for signer in signers(role, wanted):
                 metadata.sign(signer, append=True)
-            signed.append(_again(document))
+            signed.append(written(metadata))
             root = after if isinstance(after, Root) else root
         return replace(self, documents=tuple(signed))
 
@@ -79,7 +81,9 @@ class KeyChange:
         try:
             write_atomic(path, json.dumps(content, indent=1).encode())
         except OSError as error:
-            raise KeysError(f"{path}: expected a file that can be written, got {error.strerror}; name another") from error
+            raise KeysError(
+                f"{path}: expected a file that can be written, got {error.strerror}; name another"
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> "KeyChange":
@@ -185,17 +189,19 @@ def _is_published(repository: SignedRepository, document: Document) -> bool:
     found = repository.store.read(name, _MOST_BYTES)
     if found not in (None, document.data):
         raise KeysError(
-            f"{repository.store.address}/{name}: expected that nothing was published under this number since the change "
-            "was made, got another one; make the change again"
+            f"{repository.store.address}/{name}: expected nothing under this number but the change's own file, "
+            "got another one; make the change again"
         )
     return found is not None
 
 
 def _check_readers(state: State, root: Root) -> None:
     """Raise SystemFailure where a new root would make readers refuse what is shown to them."""
-    shown = (("targets", state.targets), ("snapshot", state.snapshot.best), ("timestamp", state.timestamp.best))
-    for role, file in shown:
-        if file is not None and not is_trusted(file, role, root):  # type: ignore[arg-type]
+    shown: dict[str, SignedFile[Any] | None] = {
+        "targets": state.targets, "snapshot": state.snapshot.best, "timestamp": state.timestamp.best,
+    }  # fmt: skip
+    for role, file in shown.items():
+        if file is not None and not is_trusted(file, role, root):
             raise SystemFailure(
                 f"{role}: expected that it is signed with a key of the new root {root.version} before that counts, got "
                 "one that is not, and devices would refuse it; another machine signed it meanwhile: run again"
@@ -222,15 +228,8 @@ def _root_before(roots: Sequence[SignedFile[Root]], documents: Sequence[Document
 
 def _document(content: dict[str, Any]) -> Document:
     data = json.dumps(content).encode()
-    found = read(Root, data) or read(Targets, data)
+    found: Document | None = read(Root, data)
+    found = found or read(Targets, data)
     if found is None:
         raise ValueError("metadata that is neither root nor targets")
-    return _again(found)
-
-
-def _again(document: Document) -> Document:
-    """Return a document with the bytes of its metadata as they are by now."""
-    if isinstance(document.signed, Root):
-        return written(document.metadata)  # type: ignore[arg-type]
-    return written(document.metadata)  # type: ignore[arg-type]
-
+    return written(found.metadata)

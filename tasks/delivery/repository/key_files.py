@@ -29,6 +29,8 @@ from tasks.errors import KeysError
 PASSPHRASE = "EDGEWRIGHT_KEYS_PASSPHRASE"
 OFFLINE_PASSPHRASE = "EDGEWRIGHT_OFFLINE_KEYS_PASSPHRASE"
 _FILE = "_FILE"
+SHORTEST = 12
+"""Characters of a new passphrase: the key file's own protection against guessing, 2048 rounds of PBKDF2, is slight."""
 _LARGEST = 10_000
 _NAMED = re.compile(r"(?P<role>[a-z0-9-]+)-(?P<id>[0-9a-f]{12})\.pem")
 
@@ -53,12 +55,12 @@ class Passphrases:
     def of_worker(self, *, new: bool = False) -> bytes:
         """Return the passphrase of the keys of a machine that publishes. Raises KeysError where there is none."""
         given = _from_environment(PASSPHRASE)
-        return given or self._asked("the worker's keys", PASSPHRASE, new)
+        return _strong(given or self._asked("the worker's keys", PASSPHRASE, new), new)
 
     def of_person(self, place: Path, *, new: bool = False) -> bytes:
         """Return the passphrase of a key that a person holds. Raises KeysError where there is none."""
         given = _from_environment(OFFLINE_PASSPHRASE) or (_from_environment(PASSPHRASE) if self.ask is None else None)
-        return given or self._asked(f"the keys in {place}", OFFLINE_PASSPHRASE, new)
+        return _strong(given or self._asked(f"the keys in {place}", OFFLINE_PASSPHRASE, new), new)
 
     def _asked(self, whose: str, variable: str, new: bool) -> bytes:
         if whose not in self._typed:
@@ -112,8 +114,8 @@ class KeyFiles:
         signer = self.read(path)
         if signer.public_key.keyid != key.keyid:
             raise KeysError(
-                f"{path}: expected the key {key.keyid} of {role}, got {signer.public_key.keyid}; a file is named by its "
-                "key: give it its own name back"
+                f"{path}: expected the key {key.keyid} of {role}, got {signer.public_key.keyid}; a file is named by "
+                "its key: give it its own name back"
             )
         return signer
 
@@ -132,7 +134,9 @@ def make_key(folder: Path, role: str, passphrase: bytes) -> CryptoSigner:
         path = folder / f"{role}-{short(signer.public_key.keyid)}.pem"
         temporary = folder / f".{path.name}.{secrets.token_hex(8)}"
         try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            with os.fdopen(
+                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
+            ) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -141,7 +145,9 @@ def make_key(folder: Path, role: str, passphrase: bytes) -> CryptoSigner:
             temporary.unlink(missing_ok=True)
         fsync_directory(folder)
     except OSError as error:
-        raise KeysError(f"{folder}: expected a folder to write a key into, got {error.strerror}; name another") from error
+        raise KeysError(
+            f"{folder}: expected a folder to write a key into, got {error.strerror}; name another"
+        ) from error
     return signer
 
 
@@ -204,6 +210,15 @@ def _content(path: Path) -> bytes:
             return file.read(_LARGEST)
     except OSError as error:
         raise KeysError(f"{path}: expected a file that can be read, got {error.strerror}; check the path") from error
+
+
+def _strong(passphrase: bytes, new: bool) -> bytes:
+    if new and len(passphrase) < SHORTEST:
+        raise KeysError(
+            f"passphrase: expected at least {SHORTEST} characters for a new key, got {len(passphrase)}; take a random "
+            "one, such as openssl rand -base64 24 prints"
+        )
+    return passphrase
 
 
 def _from_environment(variable: str) -> bytes | None:

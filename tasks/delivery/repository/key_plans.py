@@ -83,8 +83,8 @@ class KeyPlans:
         found = [(role, keyid) for role in roles for keyid in self.keys(role) if keyid.startswith(shown)]
         if len(found) != 1 or len(shown) < 4:
             raise KeysError(
-                f"{shown}: expected the id of one key that counts, or its first characters, got {len(found)} such keys; "
-                "see edgewright keys status"
+                f"{shown}: expected the id of one key that counts, or its first characters, got {len(found)} such "
+                "keys; see edgewright keys status"
             )
         return found[0]
 
@@ -92,9 +92,7 @@ class KeyPlans:
         between = self._root((), new, roles)
         return between, self._next(between.signed, gone, (), roles)
 
-    def _root(
-        self, gone: Sequence[str] = (), new: Sequence[Key] = (), roles: Sequence[str] = ()
-    ) -> SignedFile[Root]:
+    def _root(self, gone: Sequence[str] = (), new: Sequence[Key] = (), roles: Sequence[str] = ()) -> SignedFile[Root]:
         return self._next(self.state.root.signed, gone, new, roles)
 
     def _next(self, before: Root, gone: Sequence[str], new: Sequence[Key], roles: Sequence[str]) -> SignedFile[Root]:

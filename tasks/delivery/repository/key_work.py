@@ -76,8 +76,10 @@ class KeyWork:
         if done := self._finish(why := f"revoke {shown}"):
             return done
         role, keyid = self._plans().role_of_key(shown)
-        if empty and device_of(role) is None or empty and role == ONLINE:
-            raise KeysError(f"{shown}: expected --empty with a key of a device profile, got one of {role}; leave it out")
+        if (empty and device_of(role) is None) or (empty and role == ONLINE):
+            raise KeysError(
+                f"{shown}: expected --empty with a key of a device profile, got one of {role}; leave it out"
+            )
         return self._replace(role, (keyid,), why, given, offline, change, empty=empty)
 
     def sign(self, file: Path, given: Sequence[Path]) -> list[str]:
@@ -110,7 +112,9 @@ class KeyWork:
         files, folders = self._worker_keys, [self.worker] * len(gone)
         if role in BY_PERSONS:
             if offline is None:
-                raise KeysError(f"{role}: expected a folder for the new keys of persons, got none; name one by --offline")
+                raise KeysError(
+                    f"{role}: expected a folder for the new keys of persons, got none; name one by --offline"
+                )
             offline.mkdir(mode=0o700, parents=True, exist_ok=True)
             files = self._persons([offline])
             folders = [offline / f"holder-{number}" for number in range(1, len(gone) + 1)]
@@ -119,9 +123,7 @@ class KeyWork:
         both = _Both(self._persons(given), {signer.public_key.keyid: signer for signer in new})
         return [*self._settle(planned, why, both, change), *self._then(role, gone, folders)]
 
-    def _settle(
-        self, planned: KeyChange, why: str, signers: "KeyFiles | _Both", file: Path | None
-    ) -> list[str]:
+    def _settle(self, planned: KeyChange, why: str, signers: "KeyFiles | _Both", file: Path | None) -> list[str]:
         """Sign a change with the keys at hand; publish it where these are enough, or write it down for others."""
         root = self.repository.reader.root().signed
         signed = planned.with_signatures(root, signers)

@@ -19,8 +19,8 @@ from typing import Protocol
 from edge_runtime.files import copy_synced, fsync_directory, make_directories, open_regular, write_synced
 from tasks.errors import SystemFailure, one_line
 from tasks.processes import Process, has_ended_by_mark
+from tasks.workspace import S3
 
-S3 = "s3://"
 TEMPORARY = ".tmp-"
 LOCK = ".lock"
 LEFT_FOR_S = 3600.0

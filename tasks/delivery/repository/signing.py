@@ -1,4 +1,4 @@
-"""Signed files of TUF as bytes: made, read, and held against the keys that they must be signed with. No input or output.
+"""Signed files of TUF as bytes: made, read, and held against the keys that must have signed them. No input or output.
 
 TUF (The Update Framework) has a root that names the keys of the other roles, targets that delegate to the role of each
 device profile, a snapshot with the version of each of them, and a timestamp with the version of the snapshot.

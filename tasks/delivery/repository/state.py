@@ -91,7 +91,7 @@ class StateReader:
         return roots[-1]
 
     def state(self) -> State:
-        """Return the state. Raises KeysError where a repository was begun and not finished, SystemFailure if damaged."""
+        """Return the state. Raises KeysError where a repository was only begun, SystemFailure where one is damaged."""
         root = self.root()
         shown = self.store.read(TIMESTAMP, most_bytes("timestamp"))
         timestamp = self._timestamp(root.signed, shown)
@@ -215,7 +215,7 @@ class StateReader:
 
     def _damaged(self, name: str) -> SystemFailure:
         return SystemFailure(
-            f"{self.store.address}/{name}: expected the file that was published, signed by the keys that count now, got "
+            f"{self.store.address}/{name}: expected the file that was published, signed by the keys that count, got "
             "another or none; restore it from a copy of the repository, such as a device's"
         )
 
