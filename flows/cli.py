@@ -15,6 +15,7 @@ from rich.markup import escape
 from flows.commands import anchor, gates, hold, looks, recipes, rollback_command
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
+from flows.keys import keys
 from flows.prefect_api import start_prefect
 from flows.services import down_command, status_command, units_command, up_command
 from flows.sign_off import sign_off_command, sign_off_key_command
@@ -35,6 +36,7 @@ app.add_typer(gates, name="gates")
 app.add_typer(anchor, name="anchor")
 app.add_typer(looks, name="looks")
 app.add_typer(hold, name="hold")
+app.add_typer(keys, name="keys")
 app.command("rollback")(rollback_command)
 app.command("watch")(watch_command)
 app.command("sign-off")(sign_off_command)

@@ -43,6 +43,10 @@ class PublishError(EdgewrightError):
     """A candidate may not be published."""
 
 
+class KeysError(EdgewrightError):
+    """A key, or metadata that is signed with it, is missing, wrong or too little protected."""
+
+
 class Overtaken(SystemFailure):
     """Another release was deployed after the gates had looked at what was deployed: it is to be judged again."""
 

@@ -1,5 +1,6 @@
 """Processes, each told apart from every other process of every machine."""
 
+import hashlib
 import os
 import socket
 from dataclasses import dataclass
@@ -35,9 +36,24 @@ class Process:
             return None
         return _started(self.pid) != self.started
 
+    @property
+    def mark(self) -> str:
+        """A short text for the names of files: where its number counts, its number and its start."""
+        where = hashlib.sha256("\n".join((self.machine, self.boot, self.namespace)).encode()).hexdigest()
+        return f"{where[:12]}-{self.pid}-{self.started}"
+
     def __str__(self) -> str:
         """Write it for people."""
         return f"process {self.pid} on {self.machine.partition(' ')[0]}"
+
+
+def has_ended_by_mark(mark: str) -> bool | None:
+    """Tell whether the process of a mark has ended; None where that cannot be seen from here, or it is no mark."""
+    where, _, numbers = mark.partition("-")
+    pid, _, started = numbers.partition("-")
+    if where != Process.this().mark.partition("-")[0] or not (pid.isdecimal() and started.isdecimal()):
+        return None
+    return _started(int(pid)) != int(started)
 
 
 def _machine() -> str:

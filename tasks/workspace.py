@@ -29,8 +29,12 @@ def _without_login(address: str) -> str:
 Address = Annotated[str, AfterValidator(_without_login), WithJsonSchema({"type": "string", "pattern": _NO_LOGIN})]
 
 
+S3 = "s3://"
+Bucket = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^s3://[^/@]+(/[^@]*)?$"})]
+
+
 class Workspace(BaseModel):
-    """The places of one installation; published bundles are written into the folder `target`.
+    """The places of one installation; published bundles are written into the folder `target`, or into `bucket`.
 
     The tracking address has no login in it. A workspace is a parameter of flows, which Prefect stores; and the address
     is part of errors, logs and tags.
@@ -41,19 +45,23 @@ class Workspace(BaseModel):
     home: Path
     tracking_uri: Address
     target: Path
+    bucket: Bucket | None = None
+    """An address s3://BUCKET/PREFIX, where bundles are published in S3 and not in the folder."""
 
     @classmethod
-    def at(cls, home: Path, tracking_uri: str | None = None, target: Path | None = None) -> "Workspace":
+    def at(cls, home: Path, tracking_uri: str | None = None, target: Path | str | None = None) -> "Workspace":
         """Return a workspace in a folder; the registry is an SQLite file in it unless a tracking URI is given.
 
-        A login in the URI is put into the variables that MLflow reads one from. Raises RegistryError for one that
-        cannot be.
+        `target` is a folder or an address s3://BUCKET/PREFIX. A login in the URI is put into the variables that MLflow
+        reads one from. Raises RegistryError for one that cannot be.
         """
         home = home.resolve()
+        bucket = str(target) if target is not None and str(target).startswith(S3) else None
         return cls(
             home=home,
             tracking_uri=_take_login(tracking_uri) if tracking_uri else f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
-            target=(target or home / "target").resolve(),
+            target=(home / "target" if bucket or not target else Path(target)).resolve(),
+            bucket=bucket,
         )
 
     @classmethod
@@ -66,7 +74,12 @@ class Workspace(BaseModel):
         if address:
             address = os.environ["MLFLOW_TRACKING_URI"] = _take_login(address)
         home = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
-        return cls.at(home, address or None, Path(target) if target else None)
+        return cls.at(home, address or None, target or None)
+
+    @property
+    def published(self) -> str:
+        """The address that bundles are published at: the bucket's, or the path of the folder `target`."""
+        return self.bucket or str(self.target)
 
     @property
     def store(self) -> StageStore:

@@ -51,7 +51,7 @@ def up_command(
     ports = Ports() if known is None else known.ports
     given = {"mlflow": port_mlflow, "prefect": port_prefect, "worker": port_worker, "watch": port_watch}
     ports = Ports(**{name: port or getattr(ports, name) for name, port in given.items()})
-    site = _site(ports, recipes, None if known is None else known.target)
+    site = _site(ports, recipes, known)
     started = installation.start(site)
     _wait(installation, site, started)
     console.print(_table(installation, site))
@@ -136,12 +136,16 @@ def _warn_of(remembered: tuple[str, ...]) -> None:
         console.print(told, soft_wrap=True)
 
 
-def _site(ports: "Ports", recipes: tuple[str, ...], known_target: Path | None) -> "Site":
+def _site(ports: "Ports", recipes: tuple[str, ...], known: "Site | None") -> "Site":
     """Return the site of this home; its target stays that of the last time where none is named now."""
     from flows.services.site import Site
+    from tasks.workspace import Workspace
 
-    home, target = HOME.resolve(), os.environ.get("EDGEWRIGHT_TARGET")
-    return Site.of_home(home, Path(target).resolve() if target else known_target or home / "target", ports, recipes)
+    home, named = HOME.resolve(), os.environ.get("EDGEWRIGHT_TARGET")
+    if known is not None and not named:
+        return Site.of_home(home, known.target, ports, recipes, known.bucket)
+    workspace = Workspace.at(home, target=named)
+    return Site.of_home(home, workspace.target, ports, recipes, workspace.bucket)
 
 
 def _exports(site: "Site") -> list[str]:
@@ -150,7 +154,7 @@ def _exports(site: "Site") -> list[str]:
     return [
         f"  export MLFLOW_TRACKING_URI=http://127.0.0.1:{site.ports.mlflow} "
         f"PREFECT_API_URL=http://127.0.0.1:{site.ports.prefect}/api",
-        f"  export EDGEWRIGHT_HOME={quote(str(site.home))} EDGEWRIGHT_TARGET={quote(str(site.target))}",
+        f"  export EDGEWRIGHT_HOME={quote(str(site.home))} EDGEWRIGHT_TARGET={quote(site.published)}",
         *recipes,
     ]
 

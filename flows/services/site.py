@@ -41,9 +41,12 @@ class Site:
     recipes: tuple[str, ...] = ()
     in_containers: bool = False
     serves_artifacts: bool = True
+    bucket: str | None = None
 
     @classmethod
-    def of_home(cls, home: Path, target: Path, ports: Ports, recipes: tuple[str, ...]) -> "Site":
+    def of_home(
+        cls, home: Path, target: Path, ports: Ports, recipes: tuple[str, ...], bucket: str | None = None
+    ) -> "Site":
         """Return the site of one machine, with everything below a home: its registry is the home's SQLite file."""
         return cls(
             home=home,
@@ -54,7 +57,13 @@ class Site:
             ports=ports,
             recipes=recipes,
             serves_artifacts=False,
+            bucket=bucket,
         )
+
+    @property
+    def published(self) -> str:
+        """The address that bundles are published at: s3://BUCKET/PREFIX where there is one, else a folder's path."""
+        return self.bucket or str(self.target)
 
     @property
     def bind(self) -> str:
@@ -77,7 +86,8 @@ class Site:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Site":
         """Read what `to_json` wrote. Raises KeyError or TypeError for anything else."""
-        known = {each.name: content[each.name] for each in fields(cls)}
+        known = {each.name: content[each.name] for each in fields(cls) if each.name != "bucket"}
+        known["bucket"] = content.get("bucket")  # who wrote it before knew none
         known |= {name: Path(known[name]) for name in _FOLDERS}
         return cls(**known | {"ports": Ports(**known["ports"]), "recipes": tuple(known["recipes"])})
 

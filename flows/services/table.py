@@ -16,6 +16,8 @@ HEALTHY: Condition = "service_healthy"
 COMPLETED: Condition = "service_completed_successfully"
 POOL = "edgewright"
 NOTIFY = "EDGEWRIGHT_NOTIFY"
+OF_KEYS = ("EDGEWRIGHT_KEYS", "EDGEWRIGHT_KEYS_PASSPHRASE_FILE")
+"""Variables with the folder of the keys that the worker signs with, and the file with their passphrase."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _worker(site: Site) -> Service:
         },
         after={"deploy": COMPLETED, "prefect": HEALTHY},  # a run waits for MLflow by itself
         health=f"http://127.0.0.1:{port}/health",
-        inherited=(NOTIFY,),
+        inherited=(NOTIFY, *OF_KEYS),
     )
 
 
@@ -201,7 +203,7 @@ def _prefect_client(site: Site) -> dict[str, str]:
 def _places(site: Site) -> dict[str, str]:
     return {
         "EDGEWRIGHT_HOME": str(site.home),
-        "EDGEWRIGHT_TARGET": str(site.target),
+        "EDGEWRIGHT_TARGET": site.published,
         "MLFLOW_TRACKING_URI": f"http://{site.host('mlflow')}:{site.ports.mlflow}",
     }
 

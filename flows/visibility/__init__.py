@@ -4,7 +4,7 @@ In come the advances that the steps tell and the outcome; out go artifacts, and 
 Nothing here changes an outcome: what cannot be shown or sent is a warning.
 """
 
-from flows.visibility.notices import Notice, answered, ended, needs_person, rolled_back
+from flows.visibility.notices import Notice, answered, ended, keys_need_person, needs_person, rolled_back
 from flows.visibility.notifications import check_blocks, named_blocks, notify
 from flows.visibility.shown_run import shown, tell_decision
 
@@ -13,6 +13,7 @@ __all__ = [
     "answered",
     "check_blocks",
     "ended",
+    "keys_need_person",
     "named_blocks",
     "needs_person",
     "notify",

@@ -58,6 +58,11 @@ def needs_person(model: str, version: str, what: str) -> Notice:
     return Notice("needs a person", f"Edgewright: {model} version {version}: needs a person", without_secrets(what))
 
 
+def keys_need_person(what: str) -> Notice:
+    """Return the notice that keys or their signatures need a person; `what` says which, why and what to do."""
+    return Notice("needs a person", "Edgewright: signing keys: needs a person", without_secrets(what))
+
+
 def _lines(outcome: Outcome, place: Place) -> Iterator[str]:
     for line in outcome.devices:
         yield f"{line.device}: {line.in_a_line}"

@@ -1,25 +1,20 @@
-"""Claims of release numbers in a folder: one file for each number, another for its end, both created once for good."""
+"""Claims of release numbers: an object for each number, another for its end, both created once for good."""
 
 import json
 import math
-import os
-import secrets
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from edge_runtime.files import fsync_directory, make_directories, open_regular, write_synced
+from tasks.delivery.repository import FolderObjects, ObjectStore
 from tasks.errors import SystemFailure, one_line
 from tasks.processes import Process
 
 CLAIMS = ".claims"
-SETTLED = ".settled.json"
-TEMPORARY = ".tmp-"
+TAKEN, SETTLED = ".json", ".settled.json"
 MOST_BYTES = 1 << 22
-LEFT_FOR_S = 3600.0
 RESTORE = "restore it, or remove it by hand if no bundle names its release, and run again"
 End: TypeAlias = Literal["released", "abandoned"]
 
@@ -41,104 +36,91 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class ReleaseClaims:
+    """The claims in `.claims/MODEL/DEVICE/` of an object store, which lets only one claimant create a name."""
+
+    store: ObjectStore
+
+    def claim(self, model: str, device: str, release: int, holder: str) -> bool:
+        """Take a release number for a holder; True where it is this holder's, now or before."""
+        by = {"holder": holder, "process": asdict(Process.this()), "when": time.time()}
+        return bool(self._created(f"{_folder(model, device)}/{release}{TAKEN}", by)["holder"] == holder)
+
+    def claims(self, model: str, device: str) -> list[Claim]:
+        """Read the claims of all release numbers; raises SystemFailure for one that nobody here wrote."""
+        folder = _folder(model, device)
+        names = set(self.store.names(folder))
+        numbers = sorted(int(number) for name in names if (number := name.removesuffix(TAKEN)).isdecimal())
+        return [self._claim(folder, number, f"{number}{SETTLED}" in names) for number in numbers]
+
+    def settle(self, model: str, device: str, release: int, end: End, note: Mapping[str, Any]) -> bool:
+        """Say how a claim ended, once and for good; True where it has ended so, now or before."""
+        content = {"end": end, "note": dict(note), "process": asdict(Process.this())}
+        return bool(self._created(f"{_folder(model, device)}/{release}{SETTLED}", content)["end"] == end)
+
+    def tidy(self, model: str, device: str) -> None:
+        """Remove what writers of claims left that were killed."""
+        self.store.tidy(_folder(model, device))
+
+    def _created(self, name: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create an object that must not exist yet; return what it holds, by whoever was first."""
+        return content if self.store.create(name, json.dumps(content).encode()) else self._read(name)
+
+    def _read(self, name: str) -> Mapping[str, Any]:
+        """Read one of the claims. Raises SystemFailure for what nobody here wrote: that says nothing of a version."""
+        where = f"{self.store.address}/{name}"
+        try:
+            found = json.loads(self.store.read(name, MOST_BYTES) or b"")
+        except (SystemFailure, ValueError) as error:
+            raise SystemFailure(f"{where}: expected a claim of a release, got {one_line(error)}; {RESTORE}") from error
+        if not isinstance(found, dict):
+            raise SystemFailure(f"{where}: expected a claim of a release, got {type(found).__name__}; {RESTORE}")
+        return found
+
+    def _claim(self, folder: str, number: int, has_end: bool) -> Claim:
+        taken = self._read(f"{folder}/{number}{TAKEN}")
+        ended: Mapping[str, Any] = self._read(f"{folder}/{number}{SETTLED}") if has_end else {"end": None}
+        try:
+            if ended["end"] not in (None, *get_args(End)):
+                raise ValueError(f"the end {ended['end']!r}")
+            if not math.isfinite(when := float(taken["when"])):
+                raise ValueError(f"the time {when}")
+            return Claim(
+                number, str(taken["holder"]), Process(**taken["process"]), when, ended["end"],
+                dict(ended.get("note") or {}),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise SystemFailure(
+                f"{self.store.address}/{folder}: expected claim {number} in the form of this release of Edgewright, "
+                f"got {one_line(error)}; {RESTORE}"
+            ) from error
+
+
+@dataclass(frozen=True)
 class FolderClaims:
-    """The claims in `.claims/MODEL/DEVICE/` of a folder, which must be on a file system with hard links."""
+    """The claims of a folder, which must be on a file system with hard links."""
 
     root: Path
 
     def claim(self, model: str, device: str, release: int, holder: str) -> bool:
-        """Create the file of a release number; the file system lets only one claimant create it."""
-        by = {"holder": holder, "process": asdict(Process.this()), "when": time.time()}
-        return bool(_created(self._claims(model, device) / f"{release}.json", by)["holder"] == holder)
+        """Take a release number, as ReleaseClaims does."""
+        return self._all.claim(model, device, release, holder)
 
     def claims(self, model: str, device: str) -> list[Claim]:
-        """Read the files of all release numbers; raises SystemFailure for one that nobody here wrote."""
-        folder = self._claims(model, device)
-        numbers = sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
-        return [_claim(folder, number) for number in numbers]
+        """Return all claims, as ReleaseClaims does."""
+        return self._all.claims(model, device)
 
     def settle(self, model: str, device: str, release: int, end: End, note: Mapping[str, Any]) -> bool:
-        """Create the file of a claim's end beside the claim."""
-        path = self._claims(model, device) / f"{release}{SETTLED}"
-        content = {"end": end, "note": dict(note), "process": asdict(Process.this())}
-        return bool(_created(path, content)["end"] == end)
+        """Say how a claim ended, as ReleaseClaims does."""
+        return self._all.settle(model, device, release, end, note)
 
     def _clean(self, model: str, device: str) -> None:
-        """Remove what writers of claims left that were killed."""
-        for path in self._claims(model, device).glob(f"{TEMPORARY}*"):
-            with suppress(OSError):
-                if _is_left(path):
-                    path.unlink()
+        self._all.tidy(model, device)
 
-    def _claims(self, model: str, device: str) -> Path:
-        return self.root / CLAIMS / model / device
+    @property
+    def _all(self) -> ReleaseClaims:
+        return ReleaseClaims(FolderObjects(self.root))
 
 
-def _is_left(path: Path) -> bool:
-    """Tell whether the writer of a temporary file has ended; where that cannot be seen, after an hour."""
-    try:
-        ended = Process(**_read(path)["process"]).has_ended()
-    except (SystemFailure, KeyError, TypeError):  # it was killed while it wrote
-        ended = None
-    return time.time() - path.lstat().st_mtime > LEFT_FOR_S if ended is None else ended
-
-
-def _created(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Create a file that must not exist yet, whole and synced; return what it holds, by whoever was first.
-
-    Raises SystemFailure where the folder cannot be written to.
-    """
-    try:
-        return _linked(path, content)
-    except OSError as error:
-        raise SystemFailure(
-            f"{path}: expected to write a claim of a release, which cannot be written to its folder: "
-            f"{one_line(error)}; cure the cause and run again"
-        ) from error
-
-
-def _linked(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    make_directories(path.parent)
-    whole = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(8)}")
-    try:
-        write_synced(whole, json.dumps(content).encode())  # a kill leaves this file, never a part of a claim
-        os.link(whole, path)
-    except FileExistsError:
-        return _read(path)
-    finally:
-        whole.unlink(missing_ok=True)
-    fsync_directory(path.parent)
-    return content
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """Read one of the files beside the bundles.
-
-    Raises SystemFailure for what nobody here wrote: that says nothing about any version.
-    """
-    try:
-        with open_regular(path) as file:
-            found = json.loads(file.read(MOST_BYTES))
-    except (OSError, ValueError) as error:
-        raise SystemFailure(f"{path}: expected a claim of a release, got {one_line(error)}; {RESTORE}") from error
-    if not isinstance(found, dict):
-        raise SystemFailure(f"{path}: expected a claim of a release, got {type(found).__name__}; {RESTORE}")
-    return found
-
-
-def _claim(folder: Path, number: int) -> Claim:
-    taken, settled = _read(folder / f"{number}.json"), folder / f"{number}{SETTLED}"
-    ended: Mapping[str, Any] = _read(settled) if os.path.lexists(settled) else {"end": None}
-    try:
-        if ended["end"] not in (None, *get_args(End)):
-            raise ValueError(f"the end {ended['end']!r}")
-        if not math.isfinite(when := float(taken["when"])):
-            raise ValueError(f"the time {when}")
-        return Claim(
-            number, str(taken["holder"]), Process(**taken["process"]), when, ended["end"], dict(ended.get("note") or {})
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SystemFailure(
-            f"{folder}: expected claim {number} in the form of this release of Edgewright, got {one_line(error)}; "
-            f"{RESTORE}"
-        ) from error
+def _folder(model: str, device: str) -> str:
+    return f"{CLAIMS}/{model}/{device}"

@@ -49,6 +49,7 @@ def test_it_is_written_for_the_prefect_that_is_pinned() -> None:
 def test_every_flow_that_people_start_is_deployed() -> None:
     assert list(DEPLOYMENTS) == [
         "flows.reconcile.reconcile",
+        "flows.keys.resigning.resign",
         "flows.deployed.compress",
         "flows.sign_off.sign_off_form.sign_off",
     ]

@@ -94,7 +94,7 @@ def test_what_is_kept_lies_on_named_volumes_that_the_image_gives_to_its_user() -
 def test_no_secret_is_written_down_and_none_has_a_default() -> None:
     for service in read_services().values():
         for key, value in service.environment.items():
-            if re.search(r"PASSWORD|SECRET|TOKEN|_KEY", key):
+            if re.search(r"PASSWORD|SECRET|TOKEN|_KEY$|PASSPHRASE$", key):
                 assert re.fullmatch(rf"\$\{{{key}:\?[^}}]+\}}", value), key
 
 

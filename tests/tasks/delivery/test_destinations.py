@@ -129,7 +129,7 @@ def test_a_release_number_is_taken_once_and_stays_its_holders(destination: Desti
 def test_a_claim_that_was_killed_leaves_the_number_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     destination = FolderDestination(tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr("tasks.delivery.claims.os.link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        broken.setattr("os.link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             destination.claim("m", "bench", 1, "ada")
     assert destination.claim("m", "bench", 1, "grace")
