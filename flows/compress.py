@@ -15,6 +15,7 @@ from tasks.compression import Baseline, Trajectory, check_students, distil, meas
 from tasks.delivery import (
     KnownAnswers,
     Publication,
+    check_keys,
     documents_of,
     publish,
     recover,
@@ -74,6 +75,7 @@ def answer_version(
         if repeated is not None:
             return repeated
         job = replace(job, asked=asked, again=again or back, cause=cause)
+        check_keys(job)
         warn_of_worn_rows(job)
         runs, run = open_run(job)
         tell_begun(job, run)

@@ -10,6 +10,7 @@ from tasks.delivery.bundle_content import Publication
 from tasks.delivery.destinations import Destination, FolderDestination
 from tasks.delivery.documents import documents_of
 from tasks.delivery.known_answers import KnownAnswers, standing_answers, still_waits, superseded
+from tasks.delivery.offers import check_keys
 from tasks.delivery.publication import is_in_place, is_older, publish, recover
 from tasks.delivery.rollback import lift_hold, roll_back
 from tasks.delivery.sign_offs import Person, settle_sign_offs, sign_off_version, signed_before
@@ -21,6 +22,7 @@ __all__ = [
     "Person",
     "Publication",
     "approve_version",
+    "check_keys",
     "documents_of",
     "is_in_place",
     "is_older",

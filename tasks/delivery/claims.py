@@ -114,7 +114,8 @@ class FolderClaims:
         """Say how a claim ended, as ReleaseClaims does."""
         return self._all.settle(model, device, release, end, note)
 
-    def _clean(self, model: str, device: str) -> None:
+    def tidy(self, model: str, device: str) -> None:
+        """Remove what killed writers left, as ReleaseClaims does."""
         self._all.tidy(model, device)
 
     @property

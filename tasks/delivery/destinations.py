@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,18 +11,27 @@ from typing import Any, Protocol
 
 from edge_runtime.bundle import (
     APPROVAL,
+    BLOBS,
+    MAX_BYTES,
+    Blob,
     Bundle,
     BundleError,
     Manifest,
+    decode_manifest,
+    digest_of,
+    encode_manifest,
     identify_bundle,
+    manifest_path,
     manifests_of,
     verify_bundle,
     write_bundle,
 )
 from edge_runtime.files import fsync_directory
-from tasks.delivery.claims import Claim, End, FolderClaims
+from tasks.delivery.claims import Claim, End, FolderClaims, ReleaseClaims
+from tasks.delivery.repository import open_store
 from tasks.errors import SystemFailure
 from tasks.measurement import Acceptance
+from tasks.workspace import S3
 
 logger = logging.getLogger("edgewright")
 DECISION = frozenset({"verdict", "verdict_sha256", *APPROVAL})
@@ -59,6 +70,9 @@ class Destination(Protocol):
     def sweep(self, model: str, device: str) -> list[str]:
         """Remove the bundles of abandoned claims; return their addresses."""
 
+    def manifest(self, model: str, device: str, release: int) -> bytes | None:
+        """Return the manifest of a release, as it was written; None where there is none."""
+
     def holds(self, model: str, device: str, release: int) -> bool:
         """Tell whether the whole bundle of a release is there, every byte of it as it was written."""
 
@@ -66,8 +80,72 @@ class Destination(Protocol):
         """Copy the model of a release's whole bundle into a folder; return its graph, None where there is none."""
 
 
+class _Bundles(ABC):
+    """The part of destinations that follows from how they list, read and remove manifests."""
+
+    @abstractmethod
+    def bundles(self, model: str, device: str) -> list[str]:
+        """Return the addresses of the whole bundles of a model for a device class."""
+
+    @abstractmethod
+    def claims(self, model: str, device: str) -> list[Claim]:
+        """Return all claims of a model and device class."""
+
+    @abstractmethod
+    def tidy(self, model: str, device: str) -> None:
+        """Remove what writers of claims left that were killed."""
+
+    @abstractmethod
+    def _manifest(self, address: str) -> Manifest | None:
+        """Return the manifest at an address; None where there is none that can be read."""
+
+    @abstractmethod
+    def _remove(self, address: str) -> None:
+        """Remove a manifest, durably. Its blobs stay: other bundles may share them."""
+
+    def supersede(self, address: str) -> list[str]:
+        """Remove the bundles that differ from this one in nothing but their decision; return their addresses.
+
+        A second approval is a second record, not a second release: a device must not find two bundles of one version
+        and use the older record. A bundle of another version, file, recipe or session has other content and stays. Call
+        it only when the bundle is whole; what cannot be read as a manifest is left as it is.
+        """
+        manifest = self._manifest(address)
+        if manifest is None:
+            raise SystemFailure(f"{address}: expected the bundle that was written, got none; see who removed it")
+        others = [each for each in self.bundles(manifest.model, manifest.device) if each != address]
+        older = [each for each in others if is_same_release(self._manifest(each), manifest)]
+        for each in older:
+            self._remove(each)
+            logger.info("%s: took the place of %s, which has an older decision", _short(address), _short(each))
+        return older
+
+    def sweep(self, model: str, device: str) -> list[str]:
+        """Remove the bundles whose lineage names an abandoned claim; return their addresses."""
+        self.tidy(model, device)
+        abandoned = {str(claim.release) for claim in self.claims(model, device) if claim.end == "abandoned"}
+        swept = [each for each in self.bundles(model, device) if self._release_of(each) in abandoned]
+        for each in swept:
+            self._remove(each)
+            logger.warning("%s: removed a bundle whose publication was never finished", _short(each))
+        return swept
+
+    def manifest(self, model: str, device: str, release: int) -> bytes | None:
+        """Return the manifest of a release, as it was written; None where there is none."""
+        named = self._of_release(model, device, release)
+        found = self._manifest(named[0]) if named else None
+        return None if found is None else encode_manifest(found)
+
+    def _of_release(self, model: str, device: str, release: int) -> list[str]:
+        return [each for each in self.bundles(model, device) if self._release_of(each) == str(release)]
+
+    def _release_of(self, address: str) -> str | None:
+        manifest = self._manifest(address)
+        return None if manifest is None else manifest.lineage.get(RELEASE)
+
+
 @dataclass(frozen=True)
-class FolderDestination(FolderClaims):
+class FolderDestination(FolderClaims, _Bundles):
     """A folder of bundles, in the form of edge_runtime.bundle, with `.claims/MODEL/DEVICE/` for the release numbers."""
 
     def write(self, manifest: Manifest, files: Mapping[str, Path]) -> str:
@@ -75,45 +153,12 @@ class FolderDestination(FolderClaims):
 
         Raises BundleError, and SystemFailure where the folder cannot be written to.
         """
-        try:
-            written = write_bundle(self.root, manifest, files)
-            verify_bundle(written)
-        except BundleError as error:
-            if isinstance(error.__cause__, OSError):
-                raise SystemFailure(str(error)) from error
-            raise
-        return str(written)
+        return str(_written(self.root, manifest, files))
 
     def bundles(self, model: str, device: str) -> list[str]:
         """Return the paths of the manifests of a model for a device class, by digest."""
-        return [str(each) for each in manifests_of(self.root, model, device) if _manifest(each) is not None]
-
-    def supersede(self, address: str) -> list[str]:
-        """Remove the bundles that differ from this one in nothing but their decision; return their paths.
-
-        A second approval is a second record, not a second release: a device must not find two bundles of one version
-        and use the older record. A bundle of another version, file, recipe or session has other content and stays. Call
-        it only when the bundle is whole; a file that cannot be read as a manifest is left as it is.
-        """
-        bundle = identify_bundle(address)
-        manifest = bundle.manifest
-        others = [Path(each) for each in self.bundles(manifest.model, manifest.device) if each != address]
-        older = [path for path in others if is_same_release(_manifest(path), manifest)]
-        for path in older:
-            _remove(path)
-            logger.info("%s: took the place of %s, which has an older decision", bundle.digest[:12], path.name[:12])
-        return [str(path) for path in older]
-
-    def sweep(self, model: str, device: str) -> list[str]:
-        """Remove the bundles whose lineage names an abandoned claim; return their paths."""
-        self._clean(model, device)
-        abandoned = {str(claim.release) for claim in self.claims(model, device) if claim.end == "abandoned"}
-        found = [Path(address) for address in self.bundles(model, device)]
-        swept = [path for path in found if _release_of(path) in abandoned]
-        for path in swept:
-            _remove(path)
-            logger.warning("%s: removed a bundle whose publication was never finished", path.name[:12])
-        return [str(path) for path in swept]
+        paths = map(str, manifests_of(self.root, model, device))
+        return [path for path in paths if self._manifest(path) is not None]
 
     def holds(self, model: str, device: str, release: int) -> bool:
         """Verify the bundle whose lineage names the release."""
@@ -125,10 +170,114 @@ class FolderDestination(FolderClaims):
         return None if bundle is None else copied_model(bundle, folder)
 
     def _verified(self, model: str, device: str, release: int) -> Bundle | None:
-        """Return the whole bundle whose lineage names the release."""
-        found = [Path(address) for address in self.bundles(model, device)]
-        named = (_intact(path) for path in found if _release_of(path) == str(release))
+        named = (_intact(Path(path)) for path in self._of_release(model, device, release))
         return next((bundle for bundle in named if bundle is not None), None)
+
+    def _manifest(self, address: str) -> Manifest | None:
+        """Read the manifest at a path; None for anything else, and where a link leads to it."""
+        path, root = Path(address), Path(address).parents[3]
+        try:
+            bundle = identify_bundle(path)
+        except BundleError:
+            return None
+        return bundle.manifest if bundle.path == root.resolve() / path.relative_to(root) else None
+
+    def _remove(self, address: str) -> None:
+        Path(address).unlink()
+        fsync_directory(Path(address).parent)
+
+
+@dataclass(frozen=True)
+class BucketDestination(ReleaseClaims, _Bundles):
+    """The same form in an object store, such as a bucket of S3, which a web server or a CDN serves as it is."""
+
+    def write(self, manifest: Manifest, files: Mapping[str, Path]) -> str:
+        """Write and verify a bundle in a folder of its own, upload it, and return the name of its manifest.
+
+        Blobs go first: whoever sees the manifest sees all of them. What is there in another size is replaced.
+        """
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+            bundle = verify_bundle(_written(Path(folder), manifest, files))
+            for blob in (*manifest.blobs, *manifest.documents):
+                self._put(f"{BLOBS}/{blob.sha256}", bundle.root / BLOBS / blob.sha256)
+            address = str(bundle.path.relative_to(bundle.root))
+            self._put(address, bundle.path)
+        return address
+
+    def bundles(self, model: str, device: str) -> list[str]:
+        """Return the names of the manifests of a model for a device class, by digest."""
+        names = (manifest_path(Path(), model, device, name.partition(".")[0]) for name in self._names(model, device))
+        return [str(name) for name in names if self._manifest(str(name)) is not None]
+
+    def holds(self, model: str, device: str, release: int) -> bool:
+        """Look for every file of the release in its size: the store answers for the bytes."""
+        found = (self._manifest(name) for name in self._of_release(model, device, release))
+        return any(manifest is not None and all(map(self._has, manifest.blobs)) for manifest in found)
+
+    def fetch(self, model: str, device: str, release: int, folder: Path) -> Path | None:
+        """Download the bundle whose lineage names the release, verify it, and copy its model."""
+        for name in self._of_release(model, device, release):
+            manifest = self._manifest(name)
+            with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+                if manifest is not None and (bundle := self._fetched(name, manifest, Path(scratch))) is not None:
+                    return copied_model(bundle, folder)
+        return None
+
+    def _fetched(self, name: str, manifest: Manifest, root: Path) -> Bundle | None:
+        for each in (*(f"{BLOBS}/{blob.sha256}" for blob in manifest.blobs), name):
+            (root / each).parent.mkdir(parents=True, exist_ok=True)
+            if not self.store.fetch(each, root / each):
+                return None
+        return _intact(root / name)
+
+    def _names(self, model: str, device: str) -> list[str]:
+        return self.store.names(str(manifest_path(Path(), model, device, "").parent))
+
+    def _put(self, name: str, path: Path) -> None:
+        if not self.store.create(name, path) and self.store.size(name) != path.stat().st_size:
+            logger.warning("%s/%s: replacing a damaged object by an intact one", self.store.address, name)
+            self.store.remove(name)
+            self.store.create(name, path)
+
+    def _has(self, blob: Blob) -> bool:
+        return self.store.size(f"{BLOBS}/{blob.sha256}") == blob.size
+
+    def _manifest(self, address: str) -> Manifest | None:
+        try:
+            data = self.store.read(address, MAX_BYTES)
+            manifest = None if data is None else decode_manifest(data)
+        except (BundleError, SystemFailure) as error:
+            logger.warning("%s/%s: this is no manifest: %s", self.store.address, address, error)
+            return None
+        if manifest is None:
+            return None
+        place = manifest_path(Path(), manifest.model, manifest.device, digest_of(manifest))
+        return manifest if str(place) == address else None
+
+    def _remove(self, address: str) -> None:
+        self.store.remove(address)
+
+
+def destination_at(address: str) -> Destination:
+    """Return the place at an address: s3://BUCKET/PREFIX, or the path of a folder."""
+    if address.startswith(S3):
+        return BucketDestination(open_store(address))
+    return FolderDestination(Path(address))
+
+
+def _written(root: Path, manifest: Manifest, files: Mapping[str, Path]) -> Path:
+    try:
+        written = write_bundle(root, manifest, files)
+        verify_bundle(written)
+    except BundleError as error:
+        if isinstance(error.__cause__, OSError):
+            raise SystemFailure(str(error)) from error
+        raise
+    return written
+
+
+def _short(address: str) -> str:
+    return address.rpartition("/")[2][:12]
 
 
 def copied_model(bundle: Bundle, folder: Path) -> Path:
@@ -153,11 +302,6 @@ def _intact(path: Path) -> Bundle | None:
         return None
 
 
-def _release_of(path: Path) -> str | None:
-    manifest = _manifest(path)
-    return None if manifest is None else manifest.lineage.get(RELEASE)
-
-
 def is_same_release(one: Manifest | None, other: Manifest) -> bool:
     """Tell whether two bundles differ in nothing but the decision about them; None is no bundle."""
     return one is not None and _undecided(one) == _undecided(other)
@@ -166,19 +310,3 @@ def is_same_release(one: Manifest | None, other: Manifest) -> bool:
 def _undecided(manifest: Manifest) -> Manifest:
     lineage = {key: text for key, text in manifest.lineage.items() if key not in DECISION}
     return replace(manifest, lineage=lineage, documents=(), deltas=())
-
-
-def _manifest(path: Path) -> Manifest | None:
-    """Return the manifest at a path in a folder of bundles; None for anything else, and where a link leads to it."""
-    root = path.parents[3]
-    try:
-        bundle = identify_bundle(path)
-    except BundleError:
-        return None
-    return bundle.manifest if bundle.path == root.resolve() / path.relative_to(root) else None
-
-
-def _remove(manifest: Path) -> None:
-    """Remove the manifest of a bundle, durably. Its blobs stay: other bundles may share them."""
-    manifest.unlink()
-    fsync_directory(manifest.parent)

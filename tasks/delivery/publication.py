@@ -16,7 +16,8 @@ from edge_runtime.model_files import check_model
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
 from tasks.delivery.bundle_content import Publication, bundle_content
-from tasks.delivery.destinations import Destination, FolderDestination
+from tasks.delivery.destinations import Destination, destination_at
+from tasks.delivery.offers import offers_of
 from tasks.delivery.releases import Releases, named
 from tasks.errors import AnchorLost, Held, Overtaken, PublishError
 from tasks.registry import (
@@ -84,6 +85,10 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
     logger.info(
         "%s: published version %s as release %d, %s", device.name, origin.source_version, number, Path(bundle).name[:12]
     )
+    if not releases.offers.are_signed:
+        logger.warning(
+            "%s: nobody has signed it, so no device will take it; begin with edgewright keys init", device.name
+        )
     return edge
 
 
@@ -99,12 +104,12 @@ def is_in_place(workspace: Workspace, device: DeviceProfile, model: str, release
 
 def releases_of(workspace: Workspace, device: DeviceProfile, models: EdgeModels) -> Releases:
     """Return the releases of a model for a device class, at the place that its devices take bundles from."""
-    return Releases(_destination(workspace), models, device.name)
+    return Releases(_destination(workspace), models, device.name, offers_of(workspace))
 
 
 def _destination(workspace: Workspace) -> Destination:
     """Return the place that devices take bundles from."""
-    return FolderDestination(workspace.target)
+    return destination_at(workspace.published)
 
 
 def _as_deployed(publication: Publication, deployed: EdgeVersion | None) -> Publication:

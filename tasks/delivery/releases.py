@@ -5,9 +5,10 @@ MLflow sets an alias whatever it named before, so the fence is a claim at the de
 1. The number after all that were read before the check of what is deployed is claimed, which only one process can do.
 2. The bundle is written, with the number in its lineage.
 3. The claim is settled as `released`. Only one end of a claim can be created.
-4. The registry gets the release, and the aliases move to it.
+4. The repository is signed, so that devices are offered the bundle.
+5. The registry gets the release, and the aliases move to it.
 
-Whoever comes next completes what ended between 3 and 4, and settles as `abandoned` what ended before 3: the bundle is
+Whoever comes next completes what ended after 3, and settles as `abandoned` what ended before 3: the bundle is
 then removed. A claim is dead when its process is gone or, on another host, when it is older than the lease.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 
 from tasks.delivery.claims import Claim
 from tasks.delivery.destinations import Destination
+from tasks.delivery.offers import Offers
 from tasks.errors import Overtaken, PublishError, SystemFailure
 from tasks.registry import Candidate, EdgeModels, EdgeVersion, Lineage
 
@@ -38,6 +40,7 @@ class Releases:
     destination: Destination
     models: EdgeModels
     device: str
+    offers: Offers
 
     def recover(self) -> None:
         """Complete what was released without its alias, abandon dead claims, and wait for those that are alive.
@@ -118,16 +121,25 @@ class Releases:
                 f"{LEASE_S:g} s; run again"
             )
         before = self.models.deployed(device)
+        if before is None or before.release <= number:
+            self._offer(number)
         edge = self.models.release(device, candidate, number, description, tags)
         if before is None or before.release < number:
             self._give_way(number)
         return edge
+
+    def _offer(self, number: int) -> None:
+        """Sign the bundle of a release as what devices are offered, where it is not that yet."""
+        manifest = self.destination.manifest(self.models.model, self.device, number)
+        if manifest is not None:
+            self.offers.offer(self.models.model, self.device, manifest)
 
     def _give_way(self, number: int) -> None:
         """Move the aliases to a later release that was published while they were moved to this one."""
         claims = self.destination.claims(self.models.model, self.device)
         later = [claim for claim in claims if claim.end == "released" and claim.release > number]
         if later:
+            self._offer(later[-1].release)
             self._release(later[-1])
 
     def _settle_dead(self) -> list[Claim]:
@@ -141,7 +153,11 @@ class Releases:
         return [claim for claim in open_claims if not claim.is_dead(now, LEASE_S)]
 
     def _complete(self) -> None:
-        last = self._without_alias(self.destination.claims(self.models.model, self.device))
+        claims = self.destination.claims(self.models.model, self.device)
+        released = [claim.release for claim in claims if claim.end == "released"]
+        if released:
+            self._offer(released[-1])
+        last = self._without_alias(claims)
         if last is not None:
             logger.warning("%s: release %d was published without its alias; completing it", self.device, last.release)
             self._release(last)

@@ -78,7 +78,7 @@ class SignedRepository:
 
         Safe to repeat, and beside others. Raises KeysError where the keys for it are not here, and SystemFailure.
         """
-        self._check_keys(role_of(device))
+        self.check_keys(device)
         digest = sha256(manifest).hexdigest()
         path, name = target_path(model, device), manifest_name(model, device, digest)
         if not self.store.create(name, manifest) and self.store.read(name, len(manifest)) != manifest:
@@ -165,9 +165,9 @@ class SignedRepository:
             _wait()
         raise self._crowded(role)
 
-    def _check_keys(self, role: str) -> None:
-        """Raise KeysError where the keys that a new version of a device's role needs are not here."""
-        state = self._whole_state()
+    def check_keys(self, device: str) -> None:
+        """Raise KeysError where the keys that a publication for a device profile needs are not here."""
+        role, state = role_of(device), self._whole_state()
         self._found(state, role)
         enough_signers(self._signers, state.targets.signed, role)
         self.check_online(state.root.signed)
