@@ -69,6 +69,7 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
     candidate, origin = publication.candidate, publication.candidate.lineage
     _check(f"{origin.source_model} version {origin.source_version} on {device.name}", publication)
     releases = releases_of(workspace, device, EdgeModels(workspace.tracking_uri, origin.source_model))
+    releases.offers.check([device])
     releases.models.reserve(device.name)  # before anything is at the destination: another model may have the name
     releases.recover()
     publication = _as_deployed(publication, releases.models.deployed(device.name))
