@@ -20,7 +20,8 @@ Bound = tuple[str, int, int]
 
 def newest_root(files: Files) -> Root | None:
     """Return the newest root among files that is undamaged."""
-    return max(_roots(files), key=lambda root: root.version, default=None)
+    names = sorted(filter(root_version, files), key=root_version, reverse=True)
+    return next((root for name in names if (root := read_root(files[name]))), None)
 
 
 def check_not_older(known: Files, stamp: bytes | None, verified: Files, shipped: Root) -> None:
@@ -35,8 +36,9 @@ def check_not_older(known: Files, stamp: bytes | None, verified: Files, shipped:
 
 
 def _bounds(known: Files, stamp: bytes | None, verified: Files, root: Root, shipped: Root) -> Iterator[Bound]:
+    before = newest_root(known) or shipped
     if not _has_other_anchor(known, shipped):
-        yield from (("root", earlier.version, root.version) for earlier in _roots(known))
+        yield Root.type, before.version, root.version
     timestamp = read_signed(Timestamp, verified.get("timestamp.json"), root)
     if timestamp is None:
         return
@@ -44,7 +46,6 @@ def _bounds(known: Files, stamp: bytes | None, verified: Files, root: Root, ship
         if earlier := read_signed(Timestamp, data, root):
             yield Timestamp.type, earlier.version, timestamp.version
             yield Snapshot.type, earlier.snapshot_meta.version, timestamp.snapshot_meta.version
-    before = newest_root(known) or shipped
     if all(_keys(before, role) == _keys(root, role) for role in (Timestamp.type, Snapshot.type)):
         yield from _bounds_beside_timestamps(known, verified, root, timestamp)
 
@@ -63,10 +64,6 @@ def _bounds_beside_timestamps(known: Files, verified: Files, root: Root, timesta
         before, now = (read_signed(Targets, files[name], targets, role) for files in (known, verified))
         if before and now:
             yield role, before.version, now.version
-
-
-def _roots(files: Files) -> list[Root]:
-    return [root for name, data in files.items() if root_version(name) and (root := read_root(data))]
 
 
 def _has_other_anchor(known: Files, shipped: Root) -> bool:

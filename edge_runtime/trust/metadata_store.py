@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import RepositoryError, StorageError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from edge_runtime.errors import TrustError, UpdateError
@@ -79,8 +79,12 @@ class MetadataStore:
         return self._scratch
 
     def read_scratch(self) -> dict[str, bytes]:
-        """Return all whole files of metadata that python-tuf left in its folder."""
-        return _whole_files(self._scratch)
+        """Return the whole files that python-tuf left in its folder, with the roots up to the one that it trusts."""
+        try:
+            trusted = Metadata[Root].from_file(str(self._scratch / "root.json")).signed.version
+        except (StorageError, RepositoryError):
+            return {}
+        return {name: data for name, data in _whole_files(self._scratch).items() if root_version(name) <= trusted}
 
     def commit(self, files: Files) -> None:
         """Make files durable where they differ from what is here, in the order that is safe at any cut.

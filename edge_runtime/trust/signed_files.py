@@ -1,5 +1,7 @@
 """Metadata read together with its signatures: a file counts for as much as the keys that signed it."""
 
+from functools import lru_cache
+
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, T, Targets
 
@@ -19,6 +21,7 @@ def read_signed(kind: type[T], data: bytes | None, delegator: Root | Targets, ro
     return metadata.signed
 
 
+@lru_cache(maxsize=8)  # without the package cryptography, a signature takes a slow device long
 def read_root(data: bytes | None) -> Root | None:
     """Return a root that enough of its own keys signed, which says that it is undamaged; None for all else."""
     metadata = _read(Root, data)

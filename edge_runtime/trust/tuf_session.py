@@ -69,30 +69,30 @@ class FilesOnce(FetcherInterface):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UpdaterRun:
     """The end of a run: the targets that were asked for, None where the metadata lists none, or the error."""
 
     targets: Sequence[TargetFile | None] = ()
     error: EdgewrightError | None = None
 
 
-def run_updater(scratch: Path, root: bytes, files: FilesOnce, paths: Sequence[str], time: datetime) -> Outcome:
+def run_updater(scratch: Path, root: bytes, files: FilesOnce, paths: Sequence[str], time: datetime) -> UpdaterRun:
     """Refresh the metadata in a scratch folder, judged at a time, and look up target paths in it."""
     try:
         updater = Updater(str(scratch), "metadata", fetcher=files, config=_LIMITS, bootstrap=root)
         _set_time(updater, time)
         updater.refresh()
-        return Outcome([updater.get_targetinfo(path) for path in paths])
+        return UpdaterRun([updater.get_targetinfo(path) for path in paths])
     except DownloadHTTPError as error:
-        return Outcome(error=error.__cause__ if isinstance(error.__cause__, NotThere) else UpdateError(str(error)))
+        return UpdaterRun(error=error.__cause__ if isinstance(error.__cause__, NotThere) else UpdateError(str(error)))
     except EdgewrightError as error:
-        return Outcome(error=error)
+        return UpdaterRun(error=error)
     except Exception as error:  # hostile bytes raise more than python-tuf says
         if is_of_system(error):
             raise
         refused = refusal(error, files.reading, time)
         refused.__cause__ = error
-        return Outcome(error=refused)
+        return UpdaterRun(error=refused)
 
 
 def _set_time(updater: Updater, time: datetime) -> None:

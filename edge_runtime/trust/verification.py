@@ -15,7 +15,7 @@ from edge_runtime.trust.known_versions import check_not_older, newest_root
 from edge_runtime.trust.metadata_store import MetadataStore
 from edge_runtime.trust.signed_files import read_root
 from edge_runtime.trust.time_floor import TimeFloor, latest_floor
-from edge_runtime.trust.tuf_session import MOST_ROTATIONS, FilesOnce, Outcome, run_updater
+from edge_runtime.trust.tuf_session import MOST_ROTATIONS, FilesOnce, UpdaterRun, run_updater
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,25 @@ def verify(store: MetadataStore, root: bytes, files: FilesOnce, paths: Sequence[
             "something else; install the root of the repository."
         )
     known, stamp = store.read(), store.read_stamp()
-    outcome = run_updater(store.lay_out(known), root, files, paths, clock)
+    run = run_updater(store.lay_out(known), root, files, paths, clock)
     floor = _floor(store, stamp, shipped)
-    if not outcome.error and floor and floor.time > clock:
-        outcome = run_updater(store.lay_out(known), root, files, paths, floor.time)
+    if not run.error and floor and floor.time > clock:
+        run = run_updater(store.lay_out(known), root, files, paths, floor.time)
     verified = store.read_scratch()
     newest = newest_root(verified) or shipped
     try:
         check_not_older(known, stamp, verified, shipped)
         _check_rotations(newest, shipped)
-    except TrustError as error:
-        raise outcome.error or error from error
+    except TrustError:
+        if run.error:
+            raise run.error  # noqa: B904 - it came first, and has a cause of its own
+        raise
     store.commit(verified)
-    if outcome.error:
-        raise outcome.error
+    if run.error:
+        raise run.error
     if floor:
         store.keep_stamp(floor.stamp)
-    return Verified(newest, _all_listed(outcome, paths))
+    return Verified(newest, _all_listed(run, paths))
 
 
 def _floor(store: MetadataStore, stamp: bytes | None, shipped: Root) -> TimeFloor | None:
@@ -72,11 +74,11 @@ def _check_rotations(newest: Root, shipped: Root) -> None:
         )
 
 
-def _all_listed(outcome: Outcome, paths: Sequence[str]) -> list[TargetFile]:
-    for path, target in zip(paths, outcome.targets, strict=True):
+def _all_listed(run: UpdaterRun, paths: Sequence[str]) -> list[TargetFile]:
+    for path, target in zip(paths, run.targets, strict=True):
         if target is None:
             raise TrustError(
                 f"The repository must list {path}, got metadata that does not; publish it, or correct the names of the "
                 "model and the device."
             )
-    return [target for target in outcome.targets if target]
+    return [target for target in run.targets if target]

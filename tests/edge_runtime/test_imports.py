@@ -8,6 +8,8 @@ from pathlib import Path
 import edge_runtime
 
 _FORBIDDEN = {"torch", "onnx", "pydantic", "pandas", "yaml", "prefect", "mlflow", "scipy", "sklearn"}
+_OF_UPDATES = {"tuf", "securesystemslib", "urllib3"}
+_KNOW_UPDATES = ("edge_runtime.trust", "edge_runtime.update")
 _SCRIPT = """
 import importlib, json, sys
 loaded = {}
@@ -33,10 +35,14 @@ def _modules_after(name: str) -> list[str]:
     return modules
 
 
-def test_no_module_loads_what_a_device_does_not_have() -> None:
+def _names() -> list[str]:
     folder = Path(edge_runtime.__file__).parent
     files = [path.relative_to(folder.parent).with_suffix("") for path in sorted(folder.rglob("*.py"))]
-    names = [".".join(path.parts) for path in files]
+    return [".".join(path.parts) for path in files]
+
+
+def test_no_module_loads_what_a_device_does_not_have() -> None:
+    names = _names()
     assert len(names) >= 17
 
     loaded = _loaded_after(names)
@@ -48,6 +54,14 @@ def test_no_module_loads_what_a_device_does_not_have() -> None:
 
 def test_the_check_sees_a_forbidden_module() -> None:
     assert "yaml" in _loaded_after(["edge_runtime.files", "yaml"])["yaml"]
+
+
+def test_what_runs_and_measures_does_not_load_what_updates_need() -> None:
+    others = [name for name in _names() if not name.startswith(_KNOW_UPDATES)]
+    loaded = _loaded_after([*others, "edge_runtime.trust"])
+    assert {"edge_runtime.bundle.reader", "edge_runtime.session", "edge_runtime.measurement.worker"} <= set(others)
+    assert {name: set(loaded[name]) & _OF_UPDATES for name in others if set(loaded[name]) & _OF_UPDATES} == {}
+    assert set(loaded["edge_runtime.trust"]) >= {"tuf", "securesystemslib"}
 
 
 def test_a_measuring_process_loads_its_worker_once() -> None:
