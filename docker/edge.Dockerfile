@@ -1,7 +1,7 @@
 # The edge image: edge_runtime, numpy and onnxruntime. Build from the repository's root:
 #   docker build -f docker/edge.Dockerfile -t edgewright-edge .
 #   docker run --rm --read-only -v "$PWD/.edgewright/demo/target:/bundles:ro" \
-#       edgewright-edge verify /bundles/MODEL/DEVICE/DIGEST
+#       edgewright-edge verify /bundles/targets/MODEL/DEVICE/SHA256.manifest.json
 FROM python:3.11-slim
 
 COPY docker/edge-requirements.txt /tmp/edge-requirements.txt

@@ -95,7 +95,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 def texts(manifest: Manifest) -> list[str]:
     names = [blob.name for blob in manifest.blobs] + [spec.name for spec in (*manifest.inputs, *manifest.outputs)]
-    names += [each.name for each in (*manifest.documents, *manifest.spreads)]
+    names += [each.name for each in manifest.documents] + [each.name for each in manifest.spreads]
     lineage = [text for pair in manifest.lineage.items() for text in pair]
     keys = [*manifest.measured.figures, *manifest.measured.batch_ms, *manifest.validity.instruction_sets]
     keys += [] if manifest.golden is None else [manifest.golden.blob, *manifest.golden.tolerance]

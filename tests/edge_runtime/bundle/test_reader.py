@@ -75,9 +75,7 @@ def test_a_renamed_bundle_is_refused(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["other/gateway", "linear/other", "linear", "gateway/linear"])
-def test_a_bundle_in_the_place_of_another_model_or_device_is_refused(
-    bundle: Path, tmp_path: Path, place: str
-) -> None:
+def test_a_bundle_in_the_place_of_another_model_or_device_is_refused(bundle: Path, tmp_path: Path, place: str) -> None:
     moved = renamed(bundle, bundle.read_bytes(), tmp_path / "target" / "targets" / place)
     with pytest.raises(BundleError, match="is of linear for gateway, and lies under other names"):
         read_bundle(moved)
