@@ -1,7 +1,7 @@
 # The edge image: edge_runtime, numpy and onnxruntime. Build from the repository's root:
 #   docker build -f docker/edge.Dockerfile -t edgewright-edge .
 #   docker run --rm --read-only -v "$PWD/.edgewright/demo/target:/bundles:ro" \
-#       edgewright-edge verify /bundles/MODEL/DEVICE/DIGEST
+#       edgewright-edge verify /bundles/targets/MODEL/DEVICE/SHA256.manifest.json
 # Nothing here knows git's tags. A release names its version, which bundles may ask for:
 #   docker build --build-arg SETUPTOOLS_SCM_PRETEND_VERSION=X.Y.Z ...
 FROM python:3.11-slim

@@ -1,18 +1,18 @@
 """Both images, built from the shipped Dockerfiles and run as their user. compose is not run: that needs an engine."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_runtime.bundle import TensorSpec, write_bundle
-from edge_runtime.settings import SessionSettings
 from flows.environment import QUIET
 from tests.docker.dockerfiles import DOCKER, ROOT
 from tests.docker.engineless import Built, Engine, missing
-from tests.edge_runtime.models import RUNNING, linear_model, weights
+from tests.edge_runtime.bundle.linear import write
+from tests.edge_runtime.models import linear_model, weights
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,46 +47,37 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
     folder.parent.chmod(0o755)
     folder.chmod(0o755)
-    return write_bundle(
-        folder / "target",
-        model="linear",
-        version="3",
-        device="gateway",
-        entry="model.onnx",
-        inputs=[TensorSpec("x", "float32", (None, 8))],
-        outputs=[TensorSpec("y", "float32", (None, 3))],
-        session=SessionSettings(threads=1, optimization="extended"),
-        onnxruntime=RUNNING,
-        lineage={"source_model": "digits", "source_version": "3"},
-        files={"model.onnx": linear_model(folder / "linear.onnx")},
-    )
+    return write(folder / "target", linear_model(folder / "linear.onnx"))
+
+
+def inside(bundle: Path) -> str:
+    """The bundle's path where its folder of bundles is mounted at /bundles."""
+    return f"/bundles/{bundle.relative_to(bundle.parents[3])}"
 
 
 def test_the_edge_image_verifies_a_bundle(edge: Built, bundle: Path) -> None:
-    done = edge.run("verify", f"/bundles/{bundle.name}", bundles=bundle.parent)
+    done = edge.run("verify", inside(bundle), bundles=bundle.parents[3])
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("intact: linear version 3 for gateway") and bundle.name in done.stdout
+    assert done.stdout.startswith("intact: linear version 3 for gateway") and bundle.name[:64] in done.stdout
 
 
 def test_the_edge_image_runs_a_bundle(edge: Built, bundle: Path, tmp_path: Path) -> None:
     rows = np.ones((2, 8), np.float32)
     np.save(tmp_path / "rows.npy", rows)
     tmp_path.chmod(0o755)
-    done = edge.run("predict", f"/bundles/{bundle.name}", "/rows/rows.npy", bundles=bundle.parent, rows=tmp_path)
+    done = edge.run("predict", inside(bundle), "/rows/rows.npy", bundles=bundle.parents[3], rows=tmp_path)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(json.loads(done.stdout)["y"], rows @ weights(8, 3), rtol=1e-5, atol=1e-6)
 
 
 def test_the_edge_image_refuses_a_damaged_bundle(edge: Built, bundle: Path, tmp_path: Path) -> None:
-    damaged = tmp_path / bundle.name
-    (damaged / "blobs").mkdir(parents=True)
-    for path in bundle.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            spoilt = content[:-1] + bytes([content[-1] ^ 1]) if path.parent.name == "blobs" else content
-            (damaged / path.relative_to(bundle)).write_bytes(spoilt)
+    root = shutil.copytree(bundle.parents[3], tmp_path / "damaged")
+    (blob,) = (root / "blobs").iterdir()
+    content = blob.read_bytes()
+    blob.chmod(0o644)
+    blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     tmp_path.chmod(0o755)
-    done = edge.run("verify", f"/bundles/{bundle.name}", bundles=tmp_path)
+    done = edge.run("verify", inside(bundle), bundles=root)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.__main__ import main
-from edge_runtime.bundle import TensorSpec, write_bundle
-from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.models import RUNNING, two_headed_model, weights
+from edge_runtime.bundle import TensorSpec
+from tests.edge_runtime.bundle.linear import write
+from tests.edge_runtime.models import two_headed_model, weights
 
 _ROWS = np.random.default_rng(4).standard_normal((2, 8), dtype=np.float32)
 
@@ -21,18 +21,12 @@ def rows(tmp_path: Path) -> Path:
 @pytest.fixture
 def two_headed_bundle(tmp_path: Path) -> Path:
     shape = (None, 2)
-    return write_bundle(
+    return write(
         tmp_path / "target",
+        two_headed_model(tmp_path / "two.onnx"),
         model="two",
-        version="1",
-        device="gateway",
-        entry="model.onnx",
-        inputs=[TensorSpec("a", "float32", shape), TensorSpec("b", "float32", shape)],
-        outputs=[TensorSpec("total", "float32", shape), TensorSpec("difference", "float32", shape)],
-        session=SessionSettings(threads=1),
-        onnxruntime=RUNNING,
-        lineage={},
-        files={"model.onnx": two_headed_model(tmp_path / "two.onnx")},
+        inputs=(TensorSpec("a", "float32", shape), TensorSpec("b", "float32", shape)),
+        outputs=(TensorSpec("total", "float32", shape), TensorSpec("difference", "float32", shape)),
     )
 
 
@@ -52,26 +46,14 @@ def test_verify_says_what_the_bundle_is(bundle: Path, capsys: pytest.CaptureFixt
 def test_verify_names_who_answers_for_an_overridden_release(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tensor = TensorSpec("x", "float32", (None, 8))
-    released = write_bundle(
-        tmp_path / "target",
-        model="linear",
-        version="4",
-        device="gateway",
-        entry="model.onnx",
-        inputs=[tensor],
-        outputs=[tensor],
-        session=SessionSettings(threads=1),
-        onnxruntime=RUNNING,
-        lineage={
-            "verdict": "overridden",
-            "approved_by": "Ada",
-            "approval_reason": "the customer waits",
-            "approved_until": "2026-04-01",
-            "approved_verdict": "0" * 64,
-        },
-        files={"model.onnx": model},
-    )
+    approval = {
+        "verdict": "overridden",
+        "approved_by": "Ada",
+        "approval_reason": "the customer waits",
+        "approved_until": "2026-04-01",
+        "approved_verdict": "0" * 64,
+    }
+    released = write(tmp_path / "target", model, lineage=approval)
     assert main(["verify", str(released)]) == 0
     assert "overridden: Ada until 2026-04-01: the customer waits\n" in capsys.readouterr().out
 
@@ -107,6 +89,7 @@ def test_errors_are_one_line_and_exit_code_2(
     bundle: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "is no bundle" in _error(capsys, "verify", tmp_path / "absent")
+    assert "is no bundle" in _error(capsys, "verify", bundle.parent)
     assert "no .npy or .npz file" in _error(capsys, "predict", bundle, tmp_path / "absent.npy")
     (tmp_path / "text.npy").write_text("text")
     assert "no .npy or .npz file" in _error(capsys, "predict", bundle, tmp_path / "text.npy")
@@ -117,7 +100,7 @@ def test_errors_are_one_line_and_exit_code_2(
 
 
 def test_a_damaged_bundle_is_not_run(bundle: Path, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (blob,) = (bundle / "blobs").iterdir()
+    (blob,) = (bundle.parents[3] / "blobs").iterdir()
     blob.chmod(0o644)
     blob.write_bytes(blob.read_bytes() + b"\0")
     assert "damaged" in _error(capsys, "predict", bundle, rows)
@@ -146,12 +129,7 @@ def test_rows_that_break_numpys_reader_are_one_line(
 def test_verify_says_which_instruction_set_answered(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tensor = TensorSpec("x", "float32", (None, 8))
-    written = write_bundle(
-        tmp_path / "target", model="linear", version="4", device="gateway", entry="model.onnx", inputs=[tensor],
-        outputs=[tensor], session=SessionSettings(threads=1), files={"model.onnx": model},
-        onnxruntime=RUNNING, lineage={"answers": "avx512_vnni, not the device's avx2"},
-    )  # fmt: skip
+    written = write(tmp_path / "target", model, lineage={"answers": "avx512_vnni, not the device's avx2"})
     assert main(["verify", str(written)]) == 0
     assert "answers: avx512_vnni, not the device's avx2\n" in capsys.readouterr().out
 

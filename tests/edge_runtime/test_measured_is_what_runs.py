@@ -11,11 +11,12 @@ import onnx
 import pytest
 
 import edge_runtime
-from edge_runtime.bundle import TensorSpec, write_bundle
+from edge_runtime.bundle import TensorSpec
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.model_files import model_files
 from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.models import RUNNING, fused_model
+from tests.edge_runtime.bundle.linear import write
+from tests.edge_runtime.models import fused_model
 
 ROWS = np.random.default_rng(5).standard_normal((3, 64), dtype=np.float32)
 KEEPING = """
@@ -54,17 +55,12 @@ def _measured(graph: Path, folder: Path, settings: SessionSettings) -> tuple[onn
 
 def _on_device(graph: Path, folder: Path, settings: SessionSettings) -> tuple[onnx.ModelProto, np.ndarray]:
     site, kept = _site(folder)
-    bundle = write_bundle(
+    bundle = write(
         folder / "target",
-        model="fused",
-        version="1",
-        device="gateway",
-        entry="model.onnx",
-        inputs=[TensorSpec("x", "float32", (None, 64))],
-        outputs=[TensorSpec("y", "float32", (None, 64))],
+        graph,
+        inputs=(TensorSpec("x", "float32", (None, 64)),),
+        outputs=(TensorSpec("y", "float32", (None, 64)),),
         session=settings,
-        onnxruntime=RUNNING,
-        lineage={},
         files=model_files(graph),
     )
     np.save(folder / "rows.npy", ROWS)

@@ -6,7 +6,7 @@ import pytest
 
 from deployments.rungs import PostTraining, QuantizationAware
 from tasks.compression import float_models, rung_files, students, trajectory
-from tasks.measurement import device_answers, device_measurement
+from tasks.measurement import acceptance, device_answers, device_measurement
 from tasks.reporting import losses
 from tasks.selection import parity_runs
 from tasks.store import Code, sources_of
@@ -27,6 +27,11 @@ QUANTIZATION = ["model_compression.quantization.qat", "model_compression.quantiz
 STAGES: dict[str, tuple[Sequence[Code], list[str], list[str]]] = {
     "measure": (device_measurement.CODE, MEASURED, ["model_compression.pruning.rounds"]),
     "emulate": (device_answers.CODE, [*MEASURED, "tasks.emulation.emulator"], ["model_compression.pruning.rounds"]),
+    "acceptance": (
+        acceptance.CODE,
+        [*MEASURED, "edge_runtime.bundle.parts", "tasks.emulation.emulator", "tasks.measurement.device_measurement"],
+        ["edge_runtime.bundle.writer", "model_compression.pruning.rounds"],
+    ),
     "export": (float_models.CODE, [*LOADED, *MEASURED, "model_compression.onnx_files.export"], QUANTIZATION),
     "parent-outputs": (parents.CODE, LOADED[:1], QUANTIZATION[:1]),
     "prune": (trajectory.CODE, [*LOADED, *TAUGHT, "model_compression.pruning.importance"], QUANTIZATION),

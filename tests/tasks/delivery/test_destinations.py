@@ -4,7 +4,6 @@ Every destination passes the same tests; a new one is an entry in `DESTINATIONS`
 """
 
 import logging
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.bundle import Manifest, TensorSpec, read_bundle
-from edge_runtime.files import sha256_of
+from edge_runtime.bundle import Manifest, TensorSpec, blobs_of, read_bundle
 from edge_runtime.settings import SessionSettings
-from tasks.delivery import BundleContent, Destination, FolderDestination
+from tasks.delivery import Destination, FolderDestination
 from tasks.delivery.claims import End
-from tests.edge_runtime.models import RUNNING, linear_model
+from tasks.measurement import Acceptance
+from tests.edge_runtime.bundle.linear import described, everything
+from tests.edge_runtime.models import linear_model
 
 ORIGIN = {"source_version": "1", "run_key": "k"}
 ADA = {"approved_by": "Ada", "approval_reason": "so", "approved_until": "2999-01-01", "approved_verdict": "v"}
@@ -57,18 +57,15 @@ def file(tmp_path: Path) -> Path:
     return linear_model(tmp_path / "model.onnx", 3)
 
 
-def content(file: Path, lineage: dict[str, str] | None = None, **changes: Any) -> BundleContent:
-    given: dict[str, Any] = {"model": "m", "version": "1", "device": "bench", "session": SessionSettings(threads=1)}
-    given["onnxruntime"] = RUNNING
-    return BundleContent(
-        entry="model.onnx", inputs=TENSOR, outputs=TENSOR, lineage=lineage or ORIGIN | {"verdict": "pass"},
-        files={"model.onnx": file}, sha256=sha256_of(file), **(given | changes),
-    )  # fmt: skip
+def content(file: Path, lineage: dict[str, str] | None = None, **changes: Any) -> tuple[Manifest, dict[str, Path]]:
+    given: dict[str, Any] = {"model": "m", "version": "1", "device": "bench", "inputs": TENSOR, "outputs": TENSOR}
+    files = {"model.onnx": file}
+    return described(files, **given | {"lineage": lineage or ORIGIN | {"verdict": "pass"}} | changes), files
 
 
 def test_a_newer_approval_takes_the_place_of_the_older_one(case: Case, destination: Destination, file: Path) -> None:
-    older = destination.write(content(file, APPROVED))
-    newer = destination.write(content(file, BY_GRACE))
+    older = destination.write(*content(file, APPROVED))
+    newer = destination.write(*content(file, BY_GRACE))
     assert destination.bundles("m", "bench") == sorted([older, newer])
     assert destination.supersede(newer) == [older]
     assert destination.bundles("m", "bench") == [newer]
@@ -77,8 +74,8 @@ def test_a_newer_approval_takes_the_place_of_the_older_one(case: Case, destinati
 
 
 def test_gates_that_hold_after_all_take_the_place_of_an_approval(destination: Destination, file: Path) -> None:
-    older = destination.write(content(file, APPROVED))
-    newer = destination.write(content(file, ORIGIN | {"verdict": "pass"}))
+    older = destination.write(*content(file, APPROVED))
+    newer = destination.write(*content(file, ORIGIN | {"verdict": "pass"}))
     assert destination.supersede(newer) == [older]
 
 
@@ -87,12 +84,12 @@ def test_what_differs_in_more_than_its_decision_is_another_release(
 ) -> None:
     other_file = linear_model(tmp_path / "other.onnx", 3, 5)
     kept = {
-        destination.write(content(file, APPROVED, version="2")),
-        destination.write(content(file, APPROVED | {"run_key": "of another recipe"})),
-        destination.write(content(file, APPROVED, session=SessionSettings(threads=2))),
-        destination.write(content(other_file, APPROVED)),
+        destination.write(*content(file, APPROVED, version="2")),
+        destination.write(*content(file, APPROVED | {"run_key": "of another recipe"})),
+        destination.write(*content(file, APPROVED, session=SessionSettings(threads=2))),
+        destination.write(*content(other_file, APPROVED)),
     }
-    bundle = destination.write(content(file, BY_GRACE))
+    bundle = destination.write(*content(file, BY_GRACE))
     assert destination.supersede(bundle) == []
     assert set(destination.bundles("m", "bench")) == {bundle, *kept}
 
@@ -100,7 +97,7 @@ def test_what_differs_in_more_than_its_decision_is_another_release(
 def test_the_model_of_a_release_is_fetched_from_its_bundle(
     destination: Destination, file: Path, tmp_path: Path
 ) -> None:
-    destination.write(content(file, ORIGIN | {"verdict": "pass", "release": "3"}))
+    destination.write(*content(file, ORIGIN | {"verdict": "pass", "release": "3"}))
     fetched = destination.fetch("m", "bench", 3, tmp_path / "fetched")
     assert fetched is not None and fetched.name == "model.onnx" and fetched.read_bytes() == file.read_bytes()
     assert destination.fetch("m", "bench", 5, tmp_path / "none") is None
@@ -108,13 +105,13 @@ def test_the_model_of_a_release_is_fetched_from_its_bundle(
 
 def test_whole_bundles_of_one_device_are_listed(case: Case, destination: Destination, file: Path) -> None:
     assert destination.bundles("m", "bench") == []
-    first = destination.write(content(file))
-    second = destination.write(content(file, version="2"))
-    destination.write(content(file, device="other"))
-    (Path(first).parent / "half").mkdir()
+    first = destination.write(*content(file))
+    second = destination.write(*content(file, version="2"))
+    destination.write(*content(file, device="other"))
+    (Path(first).parent / ".tmp-half").write_text("{")
     destination.claim("m", "bench", 1, "k")
     assert destination.bundles("m", "bench") == sorted([first, second])
-    assert destination.write(content(file)) == first
+    assert destination.write(*content(file)) == first
     assert case.read(second).version == "2"
 
 
@@ -158,7 +155,7 @@ def test_bundles_of_abandoned_releases_are_swept_away(destination: Destination, 
     ends: tuple[End | None, ...] = ("released", "abandoned", None)
     for number, end in enumerate(ends, start=1):
         destination.claim("m", "bench", number, str(number))
-        written[number] = destination.write(content(file, ORIGIN | {"release": str(number)}))
+        written[number] = destination.write(*content(file, ORIGIN | {"release": str(number)}))
         if end is not None:
             destination.settle("m", "bench", number, end, {})
     assert destination.sweep("m", "bench") == [written[2]]
@@ -168,9 +165,9 @@ def test_bundles_of_abandoned_releases_are_swept_away(destination: Destination, 
 
 
 def test_a_release_with_a_damaged_byte_is_not_held(destination: Destination, file: Path, tmp_path: Path) -> None:
-    address = Path(destination.write(content(file, ORIGIN | {"release": "1"})))
+    destination.write(*content(file, ORIGIN | {"release": "1"}))
     assert destination.holds("m", "bench", 1)
-    holder = address if address.is_file() else next((address / "blobs").iterdir())
+    holder = next(path for path in tmp_path.rglob("*") if holds(path, file.read_bytes()) and path != file)
     damaged = bytearray(holder.read_bytes())
     damaged[damaged.index(file.read_bytes()) + 20] ^= 1
     holder.chmod(0o644)
@@ -179,31 +176,54 @@ def test_a_release_with_a_damaged_byte_is_not_held(destination: Destination, fil
     assert not destination.holds("m", "bench", 1)
 
 
-def folder_of(file: Path, lineage: dict[str, str]) -> Path:
-    """Write a bundle into a folder, and return the bundle's own."""
-    return Path(FolderDestination(file.parent / "target").write(content(file, lineage)))
+def holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and data in path.read_bytes()
+
+
+def in_folder(file: Path, lineage: dict[str, str], **changes: Any) -> Path:
+    """Write a bundle into a folder, and return the path of its manifest."""
+    return Path(FolderDestination(file.parent / "target").write(*content(file, lineage, **changes)))
 
 
 def supersede(bundle: Path) -> list[str]:
-    return [Path(address).name for address in FolderDestination(bundle.parents[2]).supersede(str(bundle))]
+    return [Path(address).name for address in FolderDestination(bundle.parents[3]).supersede(str(bundle))]
 
 
 def beside(bundle: Path) -> set[Path]:
     return set(bundle.parent.iterdir())
 
 
-def test_nothing_lies_beside_the_bundles_in_a_folder(file: Path) -> None:
-    other = folder_of(file, APPROVED | {"run_key": "of another recipe"})
-    older, newer = folder_of(file, APPROVED), folder_of(file, BY_GRACE)
+def test_nothing_lies_beside_the_manifests_in_a_folder(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    other = in_folder(file, APPROVED | {"run_key": "of another recipe"})
+    older, newer = in_folder(file, APPROVED), in_folder(file, BY_GRACE)
     assert beside(newer) == {other, older, newer}
-    assert supersede(newer) == [older.name]
+    with caplog.at_level(logging.INFO, logger="edgewright"):
+        assert supersede(newer) == [older.name]
     assert beside(newer) == {other, newer}
+    assert f"took the place of {older.name[:12]}, which has an older decision" in caplog.text
+
+
+def test_what_takes_the_place_of_another_keeps_the_blobs_that_both_have(file: Path) -> None:
+    older, newer = in_folder(file, APPROVED), in_folder(file, BY_GRACE)
+    camera = in_folder(file, APPROVED, device="camera")
+    assert supersede(newer) == [older.name]
+    assert [read_bundle(each).entry_path.read_bytes() for each in (newer, camera)] == [file.read_bytes()] * 2
+
+
+def test_papers_and_deltas_make_no_other_release(file: Path, tmp_path: Path) -> None:
+    paper = tmp_path / "sbom.cdx.json"
+    paper.write_text("{}")
+    older = in_folder(file, APPROVED)
+    manifest, files = content(file, BY_GRACE, documents=blobs_of({paper.name: paper}))
+    destination = FolderDestination(file.parent / "target")
+    newer = destination.write(manifest, files | {paper.name: paper})
+    assert destination.supersede(newer) == [str(older)]
 
 
 def test_what_is_no_bundle_is_left_alone(file: Path) -> None:
-    bundle, damaged = folder_of(file, APPROVED), folder_of(file, BY_GRACE)
-    (damaged / "manifest.json").chmod(0o644)
-    (damaged / "manifest.json").write_text("{}")
+    bundle, damaged = in_folder(file, APPROVED), in_folder(file, BY_GRACE)
+    damaged.chmod(0o644)
+    damaged.write_text("{}")
     (bundle.parent / "notes.txt").write_text("by hand")
     (bundle.parent / "link").symlink_to(bundle)
     (bundle.parent / "empty").mkdir()
@@ -211,21 +231,31 @@ def test_what_is_no_bundle_is_left_alone(file: Path) -> None:
     assert {path.name for path in beside(bundle)} == {bundle.name, damaged.name, "notes.txt", "link", "empty"}
 
 
-def test_a_kill_in_the_middle_leaves_no_part_that_could_be_read(
-    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    older, newer = folder_of(file, APPROVED), folder_of(file, BY_GRACE)
-    with monkeypatch.context() as broken:
-        broken.setattr(
-            "tasks.delivery.destinations.shutil.rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
-        with pytest.raises(KeyboardInterrupt):
-            supersede(newer)
-    (left,) = beside(newer) - {newer}
-    assert left.name == f".tmp-superseded-{older.name}" and not older.exists()
-    folder_of(file, BY_GRACE)  # publishing again clears it away
-    assert beside(newer) == {newer}
-    with caplog.at_level(logging.INFO, logger="edgewright"):
-        shutil.copytree(newer, newer.parent / ("0" * 64))
-        assert supersede(newer) == ["0" * 64]
-    assert "took the place of 000000000000" in caplog.text
+def test_what_is_removed_is_durably_gone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older, newer = in_folder(file, APPROVED), in_folder(file, BY_GRACE)
+    events: list[str] = []
+    monkeypatch.setattr(
+        "tasks.delivery.destinations.fsync_directory", lambda folder: events.append(f"{folder.name} {older.exists()}")
+    )
+    assert supersede(newer) == [older.name]
+    assert events == ["bench False"]
+
+
+def test_a_model_that_is_fetched_has_its_acceptance_data_beside_it(file: Path, tmp_path: Path) -> None:
+    vectors = tmp_path / "golden.npz"
+    vectors.write_bytes(b"vectors")
+    files = {"model.onnx": file, vectors.name: vectors}
+    filled = everything(files) | {
+        "lineage": {"release": "3"},
+        "documents": (),
+        "outputs": (TensorSpec("y", "float32", (None, 3)),),
+    }
+    manifest = described(files, **filled, model="m", device="bench", inputs=TENSOR)
+    destination = FolderDestination(tmp_path / "target")
+    destination.write(manifest, files)
+    fetched = destination.fetch("m", "bench", 3, tmp_path / "fetched")
+    assert fetched is not None
+    accepted = Acceptance.read(fetched.parent)
+    assert accepted is not None and accepted.golden_file.read_bytes() == b"vectors"
+    assert (accepted.golden, accepted.spreads) == (manifest.golden, manifest.spreads)
+    assert accepted.measured == manifest.measured

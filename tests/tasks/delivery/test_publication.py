@@ -43,6 +43,7 @@ def test_a_bundle_is_what_a_device_reads(counter: Counter) -> None:
     (path,) = counter.bundles()
     bundle = read_bundle(path)
     manifest = bundle.manifest
+    assert path.parent == counter.job.workspace.target / "targets" / counter.job.model / "bench"
     assert (manifest.model, manifest.version, manifest.device) == (counter.job.model, "2", "bench")
     assert bundle.entry_path.read_bytes() == counter.file.read_bytes()
     assert [spec.name for spec in manifest.inputs] == ["x"]
@@ -55,6 +56,7 @@ def test_a_bundle_is_what_a_device_reads(counter: Counter) -> None:
         "run_key": counter.context.key,
         "answers": "avx2",
         "verdict": "pass",
+        "verdict_sha256": counter.publication().verdict.sha256,
         "release": "1",
     }
     assert counter.deployed() == edge
@@ -137,9 +139,10 @@ def test_a_verdict_of_another_file_publishes_nothing(counter: Counter, judged: s
 def test_publishing_again_changes_nothing(counter: Counter) -> None:
     first = counter.publish()
     bundles = counter.bundles()
-    written = {path: path.stat().st_mtime_ns for path in bundles[0].rglob("*")}
+    places = [counter.job.workspace.target / name for name in ("targets", "blobs")]
+    written = {path: path.stat().st_ino for place in places for path in place.rglob("*")}
     assert counter.publish() == first
-    assert {path: path.stat().st_mtime_ns for path in bundles[0].rglob("*")} == written
+    assert {path: path.stat().st_ino for place in places for path in place.rglob("*")} == written
     assert counter.bundles() == bundles
     assert counter.models.previous("bench") is None
 
@@ -261,7 +264,13 @@ def full_disk(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("point", ["edge_runtime.bundle.writer._install", "tasks.delivery.destinations.verify_bundle"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "edge_runtime.bundle.writer.put_blob", "edge_runtime.bundle.writer._put_manifest",
+        "tasks.delivery.destinations.verify_bundle",
+    ],
+)  # fmt: skip
 def test_a_publication_that_failed_gives_its_number_up_at_once(
     counter: Counter, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
@@ -303,7 +312,7 @@ def test_a_file_that_changes_while_a_number_is_taken_is_not_published(
         return take(self, *given)
 
     monkeypatch.setattr(protocol.Releases, "take", late)
-    with pytest.raises(EdgewrightError, match=r"it is another model|has the sha256|names weights"):
+    with pytest.raises(EdgewrightError, match=r"expected the file that was measured|names weights"):
         counter.publish()
     assert fired == [part] and counter.bundles() == [] and counter.deployed() is None
 
@@ -371,8 +380,8 @@ def test_a_claim_that_is_alive_is_waited_for(counter: Counter, monkeypatch: pyte
 def test_who_was_given_up_meanwhile_publishes_nothing(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
     write = FolderDestination.write
 
-    def slow(self: FolderDestination, content: Any) -> str:
-        address = write(self, content)
+    def slow(self: FolderDestination, *content: Any) -> str:
+        address = write(self, *content)
         self.settle(counter.job.model, "bench", 1, "abandoned", {})  # as another host does after the lease
         return address
 
@@ -458,7 +467,7 @@ def test_another_target_that_was_full_at_first_gets_the_bundle_under_a_new_numbe
     workspace = counter.job.workspace.model_copy(update={"target": tmp_path / "full"})
     second = Counter(replace(counter.job, workspace=workspace), counter.file)
     with monkeypatch.context() as broken:
-        broken.setattr("edge_runtime.bundle.writer._install", full_disk)
+        broken.setattr("edge_runtime.bundle.writer.put_blob", full_disk)
         with pytest.raises((SystemFailure, OSError), match="No space left"):
             second.publish()
     assert second.publish().release == edge.release + 1
