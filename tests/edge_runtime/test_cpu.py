@@ -52,3 +52,10 @@ def test_this_machine_is_read(
         assert cpu.this_instruction_set() == expected
     finally:
         cpu.this_instruction_set.cache_clear()
+
+
+def test_this_cpu_is_known_again_and_another_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = cpu.this_cpu()
+    assert cpu.this_cpu() == known and len(known) == 16
+    monkeypatch.setattr(cpu, "CPUINFO", tmp_path / "missing")
+    assert cpu.this_cpu() != known

@@ -15,7 +15,7 @@ from deployments.recipe import read_recipe
 from edge_runtime.bundle import Manifest, read_bundle
 from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent
-from tasks.delivery import approve_version
+from tasks.delivery import Publication, approve_version
 from tasks.delivery import publication as publish
 from tasks.errors import PublishError, RegistryError
 from tasks.outcomes import DeviceOutcome
@@ -289,6 +289,6 @@ def test_publish_refuses_an_approval_of_another_file(world: Workspace, variant: 
     content = ReportContent.model_validate_json(refused.runs.read_text(refused.run, "report.json"))
     file = refused.models.fetch_candidate(after.candidate, tmp_path / "fetched")
     other = replace(after.candidate, file_sha256="b" * 64)
-    publication = publish.Publication(content.verdict, file, other, "", {}, after.release)
+    publication = Publication(content.verdict, file, other, "", {}, after.release)
     with pytest.raises(PublishError, match="expected the file that was measured"):
         publish._check("tiny", publication)

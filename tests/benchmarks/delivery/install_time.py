@@ -13,8 +13,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_runtime.bundle import decode_manifest
 from edge_runtime.install import DeviceStore, FolderSource, InstallSettings, Limits, Tuning, install
 from edge_runtime.install import installer as installer_module
+from edge_runtime.install.smoke_test import smoke_test
 from edge_runtime.model_files import model_files
 from model_compression.onnx_files import make_portable
 from tests.benchmarks.record import Figure
@@ -78,7 +80,7 @@ def figures(root: Path) -> list[Figure]:
         copies.append(_copy(carried[1], store, root / f"copied-{pair}"))
         shutil.rmtree(store.root)
         shutil.rmtree(root / f"copied-{pair}")
-    size = sum(blob.size for blob in installer_module.decode_manifest(carried[1].data).blobs) / 1e6
+    size = sum(float(blob.size) for blob in decode_manifest(carried[1].data).blobs) / 1e6
     return [
         Figure(f"install of {size:.0f} MB, to cp and sync, without the smoke test", median(installs) / median(copies),
                2.0, "x", "at_most"),
@@ -91,7 +93,7 @@ def _install(store: DeviceStore, carried: Carried, settings: InstallSettings) ->
     """Return the seconds of an install, and those of its smoke test."""
     subprocess.run(["sync"], check=True)
     spent = Spent()
-    with patch.object(installer_module, "smoke_test", spent.timed(installer_module.smoke_test)):
+    with patch.object(installer_module, "smoke_test", spent.timed(smoke_test)):
         begun = time.perf_counter()
         install(store, MODEL, carried.data, FolderSource(carried.root), settings)
         whole = time.perf_counter() - begun
@@ -100,7 +102,7 @@ def _install(store: DeviceStore, carried: Carried, settings: InstallSettings) ->
 
 def _copy(carried: Carried, store: DeviceStore, folder: Path) -> float:
     """Return the seconds that cp and sync take for the bundle's own blobs."""
-    manifest = installer_module.decode_manifest(carried.data)
+    manifest = decode_manifest(carried.data)
     folder.mkdir()
     paths = [str(store.blob_path(blob.sha256)) for blob in manifest.blobs]
     subprocess.run(["sync"], check=True)

@@ -43,7 +43,7 @@ def everything(files: dict[str, Path]) -> dict[str, Any]:
     quantiles = tuple(float(share) for share in QUANTILES)
     return {
         "lineage": {"source_model": "digits", "verdict": "pass", "release": "4"},
-        "golden": Golden("golden.npz", 8, {"y": 1e-3}),
+        "golden": Golden("golden.npz", 8, 1, {"y": 1e-3}),
         "validity": Validity(("avx2",), elsewhere=False),
         "measured": Measured({"size_bytes": 300, "latency_p50_ms": 0.25}, {"1": 0.25, "8": 1.5}),
         "spreads": (Spread("x", 16, 0.5, 1.0, quantiles), Spread("y", 16, -0.5, 2.0, quantiles)),

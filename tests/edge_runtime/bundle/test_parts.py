@@ -32,15 +32,17 @@ def test_a_blob_needs_a_real_digest_and_size(sha256: str, size: int) -> None:
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "blob with a path": (lambda: Blob("../up", "a" * 64, 1), "cannot be part of a path"),
-    "golden with a path": (lambda: Golden("a/b", 8, {"y": 0.1}), "cannot be part of a path"),
-    "golden without rows": (lambda: Golden("g", 0, {"y": 0.1}), "1 to 1048576 rows"),
-    "golden with a truth": (lambda: Golden("g", True, {"y": 0.1}), "1 to 1048576 rows"),
-    "golden with too many": (lambda: Golden("g", (1 << 20) + 1, {"y": 0.1}), "1 to 1048576 rows"),
-    "golden without outputs": (lambda: Golden("g", 8, {}), "tolerance for each output"),
-    "golden with a list": (lambda: Golden("g", 8, [("y", 0.1)]), "tolerance for each output"),  # type: ignore[arg-type]
-    "golden of no name": (lambda: Golden("g", 8, {"": 0.1}), "printable name of an output"),
-    "golden of a newline": (lambda: Golden("g", 8, {"y\n": 0.1}), "printable name of an output"),
-    "golden below 0": (lambda: Golden("g", 8, {"y": -1e-9}), "must not be below 0"),
+    "golden with a path": (lambda: Golden("a/b", 8, 1, {"y": 0.1}), "cannot be part of a path"),
+    "golden without rows": (lambda: Golden("g", 0, 1, {"y": 0.1}), "1 to 1048576 rows"),
+    "golden with a truth": (lambda: Golden("g", True, 1, {"y": 0.1}), "1 to 1048576 rows"),
+    "golden with too many": (lambda: Golden("g", (1 << 20) + 1, 1, {"y": 0.1}), "1 to 1048576 rows"),
+    "golden without outputs": (lambda: Golden("g", 8, 1, {}), "tolerance for each output"),
+    "golden with a list": (lambda: Golden("g", 8, 1, [("y", 0.1)]), "tolerance for each output"),  # type: ignore[arg-type]
+    "golden without a batch": (lambda: Golden("g", 8, 0, {"y": 0.1}), "a batch of 1 to 8 rows"),
+    "golden with a larger batch": (lambda: Golden("g", 8, 9, {"y": 0.1}), "a batch of 1 to 8 rows"),
+    "golden of no name": (lambda: Golden("g", 8, 1, {"": 0.1}), "printable name of an output"),
+    "golden of a newline": (lambda: Golden("g", 8, 1, {"y\n": 0.1}), "printable name of an output"),
+    "golden below 0": (lambda: Golden("g", 8, 1, {"y": -1e-9}), "must not be below 0"),
     "spread of no name": (lambda: Spread("", 4, 0.0, 1.0, EVEN), "printable name of a tensor"),
     "spread without rows": (lambda: Spread("x", 0, 0.0, 1.0, EVEN), "number of rows of at least 1"),
     "spread of half a row": (lambda: Spread("x", 0.5, 0.0, 1.0, EVEN), "number of rows of"),  # type: ignore[arg-type]
@@ -70,7 +72,7 @@ def test_what_no_device_could_use_is_refused(what: str) -> None:
 @pytest.mark.parametrize("number", NO_NUMBERS, ids=lambda number: repr(number)[:9])
 def test_every_figure_is_a_finite_number(number: Any) -> None:
     made: list[Callable[[], object]] = [
-        lambda: Golden("g", 8, {"y": number}), lambda: Measured({"load_ms": number}),
+        lambda: Golden("g", 8, 1, {"y": number}), lambda: Measured({"load_ms": number}),
         lambda: Measured({}, {"8": number}), lambda: Spread("x", 4, number, 1.0, EVEN),
         lambda: Spread("x", 4, 0.0, number, EVEN), lambda: Spread("x", 4, 0.0, 1.0, (*EVEN[1:], number)),
     ]  # fmt: skip

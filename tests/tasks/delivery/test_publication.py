@@ -21,6 +21,7 @@ from quality_gates.verdict import GateOutcome
 from tasks.delivery import FolderDestination, publish, recover
 from tasks.delivery import releases as protocol
 from tasks.delivery.claims import Claim
+from tasks.delivery.offers import offers_of
 from tasks.errors import Overtaken, PublishError, RegistryError, SystemFailure
 from tasks.measurement import measure_on, session_settings
 from tasks.registry import EdgeModels, EdgeVersion, edge_name
@@ -321,7 +322,7 @@ def test_who_lost_the_claim_to_another_publishes_nothing(counter: Counter) -> No
     """Somebody removes the claims while one is held, and another version takes the same number."""
     counter.publish()
     third, fourth = counter.other("3"), counter.other("4")
-    held = protocol.Releases(third.destination, third.models, "bench")
+    held = protocol.Releases(third.destination, third.models, "bench", offers_of(third.job.workspace))
     publication = third.publication()
     number = held.take(third.candidate.holder, publication.against)
     shutil.rmtree(counter.job.workspace.target / ".claims")

@@ -63,9 +63,7 @@ def of_rows(job: Job, *inputs: np.ndarray) -> Job:
     return replace(job, splits={**job.splits, "calibration": rows})
 
 
-def test_golden_vectors_are_the_answers_of_the_very_file(
-    tiny: Job, file: Path, asked: list[MeasureRequest]
-) -> None:
+def test_golden_vectors_are_the_answers_of_the_very_file(tiny: Job, file: Path, asked: list[MeasureRequest]) -> None:
     found = acceptance_of(on(tiny, ONE_ROW), file, FIGURES)
     rows = tiny.splits["calibration"].inputs[0]
     kept = vectors(found)
@@ -169,9 +167,7 @@ def test_the_curve_ends_at_the_most_that_the_device_answers_at_once(
     assert [each.latency_batch_size for each in asked if each.times_calls] == sizes
 
 
-def test_sizes_that_do_not_fit_the_memory_are_left_out(
-    tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sizes_that_do_not_fit_the_memory_are_left_out(tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fired: list[int] = []
 
     def too_large(request: MeasureRequest, seen: Measurement) -> Measurement:

@@ -16,7 +16,7 @@ from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measu
 from edge_runtime.model_files import model_digest, weights_of
 from tasks.job import Job
 from tasks.measurement import device_measurement as module
-from tasks.measurement.device_measurement import answer_rows, machine, measure_on, session_settings
+from tasks.measurement.device_measurement import answer_rows, measure_on, session_settings
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model, portable_model, two_headed_model, weights
 from tests.tasks.builders import on
@@ -237,25 +237,6 @@ def test_a_score_that_raises_is_named(tiny: Job, monkeypatch: pytest.MonkeyPatch
         ConfigurationError, match=r"for outputs of shape \(30, 3\), got IndexError: .*; correct Workload\.pre"
     ):
         answer_rows(tiny, "test", np.eye(3)[tiny.splits["test"].targets])
-
-
-def test_the_machine_is_known_again() -> None:
-    first = machine()
-    machine.cache_clear()
-    assert machine() == first
-    assert len(first) == 16
-
-
-def test_a_machine_without_cpuinfo_has_a_name_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(path: Path) -> str:
-        raise FileNotFoundError(path)
-
-    known = machine()
-    machine.cache_clear()
-    with monkeypatch.context() as bare:
-        bare.setattr(Path, "read_text", missing)
-        assert machine() != known
-    machine.cache_clear()
 
 
 def test_rows_that_are_answered_with_nan_are_wrong_and_lack_a_confidence(tiny: Job, warned: list[str]) -> None:
