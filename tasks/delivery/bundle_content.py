@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from deployments.device import DeviceProfile
 from edge_runtime.bundle import Manifest, Measured, RuntimeRange, Validity, blobs_of
@@ -41,7 +40,7 @@ class Publication:
     rollback: Rollback | None = None
     sign_off: SignOffs | None = None
     acceptance: Acceptance | None = None
-    documents: Mapping[str, bytes] = MappingProxyType({})
+    documents: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def holder(self) -> str:
