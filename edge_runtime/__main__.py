@@ -1,9 +1,13 @@
-"""`python -m edge_runtime`: verifies a bundle, or verifies it and runs it once with its own session settings."""
+"""`python -m edge_runtime`: the programs of a device.
+
+`install`, `update`, `status` and `rollback` take the device's configuration. `verify` and `predict` take a bundle.
+"""
 # ruff: noqa: T201
 
 import argparse
 import io
 import json
+import logging
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -17,12 +21,25 @@ from edge_runtime.errors import EdgewrightError, SessionError
 from edge_runtime.files import write_atomic
 from edge_runtime.session import EdgeModel
 
+CONFIGURATION = Path("/etc/edgewright/device.toml")
+DEVICE_COMMANDS = {
+    "install": "install a model from a carried folder",
+    "update": "bring every model up to date over the network",
+    "status": "show what runs, since when, and what is held back",
+    "rollback": "go back to the bundle before",
+}
 _SHOWN = 1000  # characters of an error: it may quote what somebody else wrote
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, or 2 with one line on stderr if it failed."""
+    """Run the command; return its exit code, with one line on stderr where it failed.
+
+    `verify` and `predict` return 0 or 2; the others return the codes of edge_runtime.update.UpdateExit.
+    """
     options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
+    if options.command in DEVICE_COMMANDS:
+        return _on_device(options)
     try:
         bundle = read_bundle(options.bundle)
         if options.command == "verify":
@@ -30,13 +47,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             _predict(bundle, options.input, options.output)
     except (EdgewrightError, OSError) as error:
-        _print(" ".join(f"error: {error}".split())[:_SHOWN], sys.stderr)
+        _print_error(error)
         return 2
     return 0
 
 
+def _on_device(options: argparse.Namespace) -> int:
+    """Run a program that needs the device's configuration, and the packages of the extra `update`."""
+    try:
+        from edge_runtime.device import Talk, run
+    except ImportError as error:
+        _print_error(f"expected the packages of updates, got {error}; pip install 'edgewright-runtime[update]'")
+        return 2
+    return run(options, Talk(_print, _print_error))
+
+
+def _print_error(error: object) -> None:
+    _print(" ".join(f"error: {error}".split())[:_SHOWN], sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m edge_runtime", description="Verify and run Edgewright bundles.")
+    parser = argparse.ArgumentParser(prog="python -m edge_runtime", description="Install, verify and run bundles.")
+    parser.add_argument("--verbose", action="store_true", help="say what is done")
     commands = parser.add_subparsers(dest="command", required=True)
     verify = commands.add_parser("verify", help="check every byte of a bundle against its digest")
     predict = commands.add_parser("predict", help="verify a bundle, then run it once")
@@ -44,6 +76,18 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("bundle", type=Path, help="the path of its manifest, SHA256.manifest.json")
     predict.add_argument("input", type=Path, help=".npy for a model with one input, else .npz with one array per input")
     predict.add_argument("--output", type=Path, help=".npy for a model with one output, else .npz; default: print JSON")
+    for name, said in DEVICE_COMMANDS.items():
+        command = commands.add_parser(name, help=said)
+        command.add_argument("--config", type=Path, default=CONFIGURATION, help=f"default: {CONFIGURATION}")
+        if name == "install":
+            command.add_argument("folder", type=Path, help="the folder that was carried here, with its metadata")
+            command.add_argument("--model", action="append", help="default: all models of the configuration")
+            command.add_argument("--again", action="store_true", help="try what failed before")
+        if name == "update":
+            command.add_argument("--forever", action="store_true", help="again and again, for devices without a timer")
+        if name == "rollback":
+            command.add_argument("model")
+            command.add_argument("--reason", required=True, help="why, for the status")
     return parser
 
 

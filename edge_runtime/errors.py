@@ -36,6 +36,10 @@ class MeasurementTimedOut(MeasurementInterrupted):
     """A measurement that ran out of its time: the machine was busy, or the model does not end."""
 
 
+class DeltaError(EdgewrightError):
+    """A delta that does not make the file that it was made for; the whole file is fetched instead."""
+
+
 class TrustError(EdgewrightError):
     """Metadata of a repository that cannot be trusted: not signed well, expired, older than known, or malformed."""
 

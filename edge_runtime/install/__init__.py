@@ -6,7 +6,7 @@ an InstallError after which everything runs as before. A `DeviceStore` keeps the
 graph is made here, for this very CPU.
 """
 
-from edge_runtime.install.installer import Installed, InstallSettings, install
+from edge_runtime.install.installer import Installed, InstallSettings, check_permitted, install, installed_digest
 from edge_runtime.install.running import ModelStatus, RunningModel, roll_back, running, statuses
 from edge_runtime.install.smoke_test import Limits
 from edge_runtime.install.sources import FolderSource, Source
@@ -25,7 +25,9 @@ __all__ = [
     "RunningModel",
     "Source",
     "Tuning",
+    "check_permitted",
     "install",
+    "installed_digest",
     "roll_back",
     "running",
     "statuses",

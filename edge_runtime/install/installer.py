@@ -65,10 +65,7 @@ def install(
     not run or that failed its trial, which is recorded; InstallError or UpdateError where something else is in the way.
     """
     manifest, digest = decode_manifest(data), hashlib.sha256(data).hexdigest()
-    if (manifest.model, manifest.device) != (model, store.device):
-        raise BundleRefused(
-            f"Expected a bundle of {model} for {store.device}, got {_what(manifest)}; see who signed it."
-        )
+    _check_names(store, model, manifest)
     with store.only_installer():
         state = read_state(store.root, model)
         if again and state.reason_against(digest) is not None:
@@ -88,6 +85,32 @@ def install(
             ) from error
         store.clean()
         return Installed(bundle, changed=True)
+
+
+def check_permitted(store: DeviceStore, model: str, data: bytes, settings: InstallSettings) -> None:
+    """Raise BundleRefused, or BundleError, for a manifest that `install` would refuse before anything is brought."""
+    manifest, digest = decode_manifest(data), hashlib.sha256(data).hexdigest()
+    _check_names(store, model, manifest)
+    _check_permitted(manifest, digest, read_state(store.root, model), settings)
+
+
+def installed_digest(store: DeviceStore, model: str) -> str | None:
+    """Return the digest of the bundle that runs; None where none does, or where one of its files is not there.
+
+    Sizes are looked at, not bytes: a device asks this every hour.
+    """
+    digest = read_state(store.root, model).current
+    try:
+        return digest if digest is not None and store.is_complete(model, digest) else None
+    except BundleError:
+        return None
+
+
+def _check_names(store: DeviceStore, model: str, manifest: Manifest) -> None:
+    if (manifest.model, manifest.device) != (model, store.device):
+        raise BundleRefused(
+            f"Expected a bundle of {model} for {store.device}, got {_what(manifest)}; see who signed it."
+        )
 
 
 def _what(manifest: Manifest) -> str:

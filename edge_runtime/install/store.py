@@ -77,6 +77,12 @@ class DeviceStore:
         found = {blob.sha256: blob for blob in manifest.blobs if not self._has(blob)}
         return list(found.values())
 
+    def is_complete(self, model: str, digest: str) -> bool:
+        """Tell whether every blob of a stored bundle is there in its size. Raises BundleError without its manifest."""
+        blobs = self.identified(model, digest).manifest.blobs
+        paths = {self.blob_path(blob.sha256): blob.size for blob in blobs}
+        return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
     def _has(self, blob: Blob) -> bool:
         with suppress(BundleError):
             check_blob(self.blob_path(blob.sha256), blob)

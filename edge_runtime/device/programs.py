@@ -1,0 +1,72 @@
+"""The programs of a device, each with its exit code: update, install from a folder, status, and the way back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_runtime.bundle import Bundle
+from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
+from edge_runtime.install import FolderSource, Installed, ModelStatus, install, roll_back, statuses
+from edge_runtime.trust import folder_fetch, trust_state
+from edge_runtime.update import EndingRecords, UpdateAgent, UpdateConfiguration
+
+ENDINGS = "update.json"
+
+
+def agent_of(configuration: UpdateConfiguration) -> UpdateAgent:
+    """Return the update agent of a device."""
+    return UpdateAgent(configuration, TrustedReleases(configuration), InstallStep(configuration))
+
+
+def install_folder(configuration: UpdateConfiguration, folder: Path, model: str, *, again: bool = False) -> Installed:
+    """Install a model's newest release from a folder that carries its metadata, whatever brought it.
+
+    `again` tries what failed before. Raises TrustError for a folder that cannot be trusted, and InstallError.
+    """
+    target = TrustedReleases(configuration).target(model, folder_fetch(folder))
+    store = store_of(configuration)
+    done = install(store, model, target.data, FolderSource(folder), settings_of(configuration), again=again)
+    store.clean_parts()
+    return done
+
+
+def roll_back_model(configuration: UpdateConfiguration, model: str, reason: str) -> Bundle:
+    """Go back to the bundle before; the one that is left is not tried again. Raises InstallError."""
+    return roll_back(store_of(configuration), model, reason, settings_of(configuration).limits)
+
+
+def status_lines(configuration: UpdateConfiguration) -> Iterator[str]:
+    """Yield what people ask of a device: what runs since when, what is held back and why, and until when it trusts."""
+    found = {status.model: status for status in statuses(store_of(configuration))}
+    for model in sorted({*configuration.models, *found}):
+        yield from _model_lines(model, found.get(model))
+    for ending in EndingRecords(configuration.state / ENDINGS).read():
+        said = ending.exit.name.lower().replace("_", " ")
+        yield f"{ending.model}: last update: {said} since {ending.since}: {ending.message}"
+    trust = trust_state(configuration.state / METADATA)
+    for role, state in sorted(trust.roles.items()):
+        yield f"trust: {role} version {state.version} until {state.expires:%Y-%m-%d}"
+    if trust.time_floor is not None:
+        yield f"trust: it is at least {trust.time_floor:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _model_lines(model: str, status: ModelStatus | None) -> Iterator[str]:
+    if status is None or status.state.current is None:
+        yield f"{model}: nothing is installed"
+    else:
+        yield f"{model}: runs {_named(status.current, status.state.current)} since {status.state.since}"
+    if status is None:
+        return
+    if status.state.previous is not None:
+        yield f"{model}: before it {_named(status.previous, status.state.previous)}, the way back"
+    if status.state.trial is not None:
+        trial = status.state.trial
+        yield f"{model}: trial {trial.attempts} of {trial.digest[:12]} did not end"
+    for each in status.state.refused:
+        yield f"{model}: {each.digest[:12]} is not tried again: {each.reason}"
+
+
+def _named(bundle: Bundle | None, digest: str) -> str:
+    if bundle is None:
+        return f"{digest[:12]}, whose manifest is damaged"
+    manifest = bundle.manifest
+    return f"release {manifest.release or '-'}, version {manifest.version} ({digest[:12]})"
