@@ -9,10 +9,6 @@ from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
-import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
-
 from edge_runtime.bundle import decode_manifest
 from edge_runtime.install import DeviceStore, FolderSource, InstallSettings, Limits, Tuning, install
 from edge_runtime.install import installer as installer_module
@@ -20,7 +16,7 @@ from edge_runtime.install.smoke_test import smoke_test
 from edge_runtime.model_files import model_files
 from model_compression.onnx_files import make_portable
 from tests.benchmarks.record import Figure
-from tests.edge_runtime.install.carried import CLASSES, DEVICE, MODEL, WIDTH, Carried, carry
+from tests.edge_runtime.install.carried import DEVICE, MODEL, Carried, carry, wide_model
 
 PAIRS = 7
 LAYERS, SIDE = 6, 2048  # 6 matrices of 16.8 MB
@@ -47,22 +43,7 @@ class Spent:
 
 def large_model(folder: Path, seed: int) -> dict[str, Path]:
     """Write a model of 100 MB whose large weights are files of their own, named by their sha256."""
-    folder.mkdir(parents=True)
-    chance = np.random.default_rng(seed)
-    shapes = [(WIDTH, SIDE), *[(SIDE, SIDE)] * LAYERS, (SIDE, CLASSES)]
-    names = ["x", *(f"h{number}" for number in range(len(shapes) - 1)), "y"]
-    nodes = [helper.make_node("MatMul", [names[at], f"w{at}"], [names[at + 1]]) for at in range(len(shapes))]
-    weights = [
-        numpy_helper.from_array(chance.standard_normal(shape, dtype=np.float32) / SIDE**0.5, f"w{at}")
-        for at, shape in enumerate(shapes)
-    ]
-    graph = helper.make_graph(
-        nodes, "large", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", WIDTH])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", CLASSES])], weights,
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, folder / "whole.onnx")
-    return model_files(make_portable(folder / "whole.onnx", folder / "portable"))
+    return model_files(make_portable(wide_model(folder / "whole", seed, SIDE, LAYERS), folder / "portable"))
 
 
 def figures(root: Path) -> list[Figure]:

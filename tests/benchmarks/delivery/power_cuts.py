@@ -19,6 +19,7 @@ from rich.markdown import Markdown
 
 from tests.benchmarks.delivery.mender_directory import MODULE, MenderDirectory
 from tests.benchmarks.delivery.mender_directory import PACKAGE as MENDER
+from tests.benchmarks.delivery.our_install import OurInstall
 from tests.benchmarks.delivery.tuf_in_place import TufInPlace
 from tests.benchmarks.record import ROOT, Figure
 from tests.power_cuts.atomic_writer import AtomicWriter
@@ -48,6 +49,8 @@ class Entry:
 
 
 SUBJECTS: Mapping[str, Entry] = {
+    "ours": Entry(OurInstall, 500, "safe"),
+    "ours without sync": Entry(lambda work: WithoutSync(OurInstall(work)), 100, "caught"),
     "atomic writer": Entry(lambda _: AtomicWriter(), 100, "safe"),
     "atomic writer without sync": Entry(lambda _: WithoutSync(AtomicWriter()), 100, "caught"),
     "tuf": Entry(TufInPlace, 100, "compared"),

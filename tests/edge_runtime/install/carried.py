@@ -53,6 +53,27 @@ def small_model(folder: Path, seed: int, nodes: list[onnx.NodeProto] | None = No
     return {"model.onnx": folder / "model.onnx"}
 
 
+def wide_model(folder: Path, seed: int, side: int, layers: int = 1) -> Path:
+    """Write a chain of products with square matrices of a side between the small model's input and output."""
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(seed)
+    shapes = [(WIDTH, side), *[(side, side)] * layers, (side, CLASSES)]
+    names = ["x", *(f"h{number}" for number in range(len(shapes) - 1)), "y"]
+    nodes = [helper.make_node("MatMul", [names[at], f"w{at}"], [names[at + 1]]) for at in range(len(shapes))]
+    weights = [
+        numpy_helper.from_array(chance.standard_normal(shape, dtype=np.float32) / np.float32(shape[0] ** 0.5), f"w{at}")
+        for at, shape in enumerate(shapes)
+    ]
+    graph = helper.make_graph(
+        nodes, "wide", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", WIDTH])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", CLASSES])], weights,
+    )  # fmt: skip
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "whole.onnx"
+    )
+    return folder / "whole.onnx"
+
+
 LAYERS = [
     helper.make_node("MatMul", ["x", "w"], ["h"]),
     helper.make_node("Relu", ["h"], ["r"]),
