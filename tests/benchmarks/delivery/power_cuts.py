@@ -21,12 +21,14 @@ from tests.benchmarks.delivery.mender_directory import MODULE, MenderDirectory
 from tests.benchmarks.delivery.mender_directory import PACKAGE as MENDER
 from tests.benchmarks.delivery.tuf_in_place import TufInPlace
 from tests.benchmarks.record import ROOT, Figure
+from tests.power_cuts import cutting, disks, subjects
 from tests.power_cuts.atomic_writer import AtomicWriter
 from tests.power_cuts.cutting import Bench, Cut
 from tests.power_cuts.disks import FILE_SYSTEMS, FileSystem, Stand, missing, new_stand
-from tests.power_cuts.subjects import Subject, WithoutSync
+from tests.power_cuts.subjects import Subject, WithoutSync, digest_of_files
 
 TAKEN = ROOT / ".edgewright" / "bench" / "delivery" / "power-cuts"
+HARNESS = digest_of_files(*(Path(str(module.__file__)) for module in (cutting, disks, subjects)))
 WINDOW_S = 8.0
 AT_ONCE = 25  # cuts of a kind in one run of the subject
 LEAST_RUNS = 2  # a quiet one and a busy one
@@ -84,20 +86,15 @@ class Row:
 
 def take(stand: Stand, file_system: FileSystem, subject: Subject, wanted: int, kept: Path) -> None:
     """Take the cuts that are missing until there are `wanted`, half of them before the subject's success."""
-    half = wanted // 2
-    bench = None
-    while True:
-        cuts = taken(kept, subject.identity)
-        before = sum(not cut.after for cut in cuts)
-        missing_before, missing_after = half - before, wanted - half - (len(cuts) - before)
-        if missing_before <= 0 and missing_after <= 0:
-            return
-        bench = bench or Bench(stand, file_system, subject, seed=len(cuts))
-        share = min(AT_ONCE, -(-half // LEAST_RUNS))
-        busy = sum(cut.busy for cut in cuts) * 2 < len(cuts)
-        for cut in bench.cuts(max(0, min(share, missing_before)), max(0, min(share, missing_after)), WINDOW_S, busy):
-            with kept.open("a") as file:
-                file.write(json.dumps({"identity": subject.identity, **asdict(cut)}) + "\n")
+    identity = f"{subject.identity} {HARNESS}"
+    half, cuts = wanted // 2, taken(kept, identity)
+    if sum(cut.after for cut in cuts) >= wanted - half and sum(not cut.after for cut in cuts) >= half:
+        return
+    at_once = min(AT_ONCE, -(-half // LEAST_RUNS))
+    bench = Bench(stand, file_system, subject, seed=len(cuts))
+    for cut in bench.cuts(half, wanted - half, WINDOW_S, at_once=at_once, taken=cuts):
+        with kept.open("a") as file:
+            file.write(json.dumps({"identity": identity, **asdict(cut)}) + "\n")
 
 
 def taken(kept: Path, identity: str | None = None) -> list[Cut]:
