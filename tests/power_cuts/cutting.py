@@ -83,16 +83,17 @@ class Bench:
             wanted = before - sum(not cut.after for cut in cuts), after - sum(cut.after for cut in cuts)
             if max(wanted) <= 0:
                 return
-            shares = [max(0, min(at_once, count)) for count in wanted]
-            found = self._run(shares[0], shares[1], window_s, busy=sum(cut.busy for cut in cuts) * 2 < len(cuts))
-            idle = 0 if found else idle + 1
+            first, later = (max(0, min(at_once, count)) for count in wanted)
+            idle += 1
+            for cut in self._run(first, later, window_s, busy=sum(cut.busy for cut in cuts) * 2 < len(cuts)):
+                cuts.append(cut)
+                idle = 0
+                yield cut
             if idle > MOST_IDLE:
                 raise SubjectError(f"{self._subject.name}: no cut in {MOST_IDLE} runs: something syncs all the time")
-            cuts += found
-            yield from found
 
-    def _run(self, before: int, after: int, window_s: float, busy: bool) -> list[Cut]:
-        """Run the subject once, and return its cuts; those before its success that came too late are left out.
+    def _run(self, before: int, after: int, window_s: float, busy: bool) -> Iterator[Cut]:
+        """Run the subject once, and yield its cuts; those before its success that came too late are left out.
 
         Once another program has synced all file systems of this machine, no cut counts any more: what it would show is
         kinder than a device is.
@@ -116,7 +117,7 @@ class Bench:
                 self.takes_s = running.succeed()
         finally:
             image.unlink()
-        return [self._examined(*each, busy=busy) for each in taken]
+        yield from (self._examined(*each, busy=busy) for each in taken)
 
     def _rehearsed(self) -> float:
         """Return the seconds to success of an undisturbed run."""

@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ AT_ONCE = 25  # cuts of a kind in one run of the subject
 LEAST_RUNS = 2  # a quiet one and a busy one
 
 Make = Callable[[Path], Subject]
+console = Console()
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,23 @@ class Row:
         )
 
 
-def take(stand: Stand, file_system: FileSystem, subject: Subject, wanted: int, kept: Path) -> None:
-    """Take the cuts that are missing until there are `wanted`, half of them before the subject's success."""
+def take(stand: Stand, file_system: FileSystem, subject: Subject, wanted: int, kept: Path) -> int:
+    """Take the cuts that are missing until there are `wanted`, half of them before the subject's success.
+
+    Each is kept as soon as it is looked at. Returns how many were taken.
+    """
     identity = f"{subject.identity} {HARNESS}"
     half, cuts = wanted // 2, taken(kept, identity)
     if sum(cut.after for cut in cuts) >= wanted - half and sum(not cut.after for cut in cuts) >= half:
-        return
+        return 0
     at_once = min(AT_ONCE, -(-half // LEAST_RUNS))
     bench = Bench(stand, file_system, subject, seed=len(cuts))
+    count = 0
     for cut in bench.cuts(half, wanted - half, WINDOW_S, at_once=at_once, taken=cuts):
         with kept.open("a") as file:
             file.write(json.dumps({"identity": identity, **asdict(cut)}) + "\n")
+        count += 1
+    return count
 
 
 def taken(kept: Path, identity: str | None = None) -> list[Cut]:
@@ -146,20 +154,31 @@ def table(found: Sequence[Row]) -> str:
     return "\n".join([head, "| --- " * 7 + "|", *(row.line for row in found)])
 
 
+def part(_: Path) -> tuple[list[Figure], str]:
+    """Take all cuts that are missing; return the figures that have a goal, and the table."""
+    take_all(list(SUBJECTS), list(FILE_SYSTEMS))
+    found = rows()
+    return figures(found), table(found)
+
+
+def take_all(names: Sequence[str], file_systems: Sequence[str], wanted: int | None = None) -> None:
+    """Take the cuts of some subjects on some file systems that are missing; by default as many as are planned."""
+    if reason := missing() or _absent():
+        sys.exit(reason)
+    TAKEN.mkdir(parents=True, exist_ok=True)
+    with new_stand() as stand, tempfile.TemporaryDirectory(prefix="power-cuts-work-") as work:
+        for name in names:
+            subject = SUBJECTS[name].make(Path(work))
+            for file_system in file_systems:
+                began, kept = time.monotonic(), _kept(TAKEN, file_system, name)
+                taking = take(stand, FILE_SYSTEMS[file_system], subject, wanted or SUBJECTS[name].cuts, kept)
+                console.print(f"{name} on {file_system}: {taking} more cuts in {time.monotonic() - began:.0f} s")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Take cuts and print the table."""
     options = _parser().parse_args(arguments)
-    if reason := missing() or _absent():
-        sys.exit(reason)
-    console = Console()
-    with new_stand() as stand, tempfile.TemporaryDirectory(prefix="power-cuts-work-") as work:
-        TAKEN.mkdir(parents=True, exist_ok=True)
-        for name in options.subjects:
-            subject = SUBJECTS[name].make(Path(work))
-            for file_system in options.file_systems:
-                wanted = options.cuts or SUBJECTS[name].cuts
-                console.print(f"{name} on {file_system}: {wanted} cuts")
-                take(stand, FILE_SYSTEMS[file_system], subject, wanted, _kept(TAKEN, file_system, name))
+    take_all(options.subjects, options.file_systems, options.cuts)
     console.print(Markdown(table(rows())))
 
 
