@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from tests.power_cuts.subjects import ROOT, SUCCESS, Found, Subject, Version, ru
 
 LONGEST_S = 120.0
 LATER = 1.1  # of the time that the last run took: this one may be slower
-EVERY_S = 0.3  # the neighbour syncs
+EVERY_S = 0.1  # the neighbour syncs
+MOST_IDLE = 20  # runs in a row that give no cut
 
 
 class SubjectError(AssertionError):
@@ -68,33 +69,55 @@ class Bench:
             _require(subject.found(root), "A", subject, "after it was prepared")
         self.takes_s = self._rehearsed()
 
-    def cuts(self, before: int, after: int, window_s: float, busy: bool) -> Iterator[Cut]:
-        """Run the subject once and yield a cut for each moment.
+    def cuts(
+        self, before: int, after: int, window_s: float, *, at_once: int, taken: Sequence[Cut] = ()
+    ) -> Iterator[Cut]:
+        """Yield so many cuts before the subject's success and in the seconds after it, as they are taken.
 
-        `before` moments are drawn over the time that the subject takes; those that come too late are left out.
-        `after` moments are drawn over the window that begins with its report of success.
+        Moments are drawn over the time that the subject takes, and over the window that begins with its success; each
+        run gives at most `at_once` of both. Quiet and busy runs take turns. `taken` are cuts of earlier runs, which
+        count. Raises SubjectError where many runs in a row give none.
+        """
+        cuts, idle = list(taken), 0
+        while True:
+            wanted = before - sum(not cut.after for cut in cuts), after - sum(cut.after for cut in cuts)
+            if max(wanted) <= 0:
+                return
+            first, later = (max(0, min(at_once, count)) for count in wanted)
+            idle += 1
+            for cut in self._run(first, later, window_s, busy=sum(cut.busy for cut in cuts) * 2 < len(cuts)):
+                cuts.append(cut)
+                idle = 0
+                yield cut
+            if idle > MOST_IDLE:
+                raise SubjectError(f"{self._subject.name}: no cut in {MOST_IDLE} runs: something syncs all the time")
+
+    def _run(self, before: int, after: int, window_s: float, busy: bool) -> Iterator[Cut]:
+        """Run the subject once, and yield its cuts; those before its success that came too late are left out.
+
+        Once another program has synced all file systems of this machine, no cut counts any more: what it would show is
+        kinder than a device is.
         """
         moments = sorted(self._random.uniform(0, self.takes_s * LATER) for _ in range(before))
         later = sorted(self._random.uniform(0, window_s) for _ in range(after))
-        image = self._stand.cut(self._prepared)
+        image, taken = self._stand.cut(self._prepared), list[tuple[float, bool, Path]]()
         try:
-            taken = []
             with (
+                self._stand.witness() as witness,
                 self._mounted(image) as root,
                 _neighbour(root) if busy else nullcontext(),
                 _Running(self._subject, root) as running,
             ):
-                for moment in moments:
-                    if running.lasts(moment):
-                        taken.append((running.age_s, False, self._stand.cut(image)))
+                for at, is_after in running.moments(moments, later):
+                    copy = self._stand.cut(image)
+                    if not witness.is_unsynced:
+                        copy.unlink()
+                        break
+                    taken.append((at, is_after, copy))
                 self.takes_s = running.succeed()
-                for moment in later:
-                    taken.append((running.since_success(moment), True, self._stand.cut(image)))
-            for moment, is_after, copy in taken:
-                found, converged = self._examined(copy)
-                yield Cut(moment, is_after, busy, found.version, found.files, converged)
         finally:
             image.unlink()
+        yield from (self._examined(*each, busy=busy) for each in taken)
 
     def _rehearsed(self) -> float:
         """Return the seconds to success of an undisturbed run."""
@@ -108,7 +131,7 @@ class Bench:
             image.unlink()
         return took
 
-    def _examined(self, image: Path) -> tuple[Found, bool]:
+    def _examined(self, moment_s: float, after: bool, image: Path, busy: bool) -> Cut:
         """Give the device its power back, look at it, and let the subject run again."""
         try:
             with self._mounted(image) as root:
@@ -122,7 +145,7 @@ class Bench:
             found, converged = Found(None, f"{error.cmd[0]}: {error.stderr.strip()}"), False
         finally:
             image.unlink()
-        return found, converged
+        return Cut(moment_s, after, busy, found.version, found.files, converged)
 
     def _mounted(self, image: Path) -> AbstractContextManager[Path]:
         return self._stand.mounted(image, self._file_system)
@@ -155,24 +178,29 @@ class _Running:
         self._said.close()
 
     @property
-    def age_s(self) -> float:
+    def _age_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
-    def lasts(self, moment_s: float) -> bool:
-        """Wait until a moment after the start; return False as soon as success is reported before it."""
-        return not self._succeeded.wait(max(0.0, moment_s - self.age_s))
+    def moments(self, before: Sequence[float], after: Sequence[float]) -> Iterator[tuple[float, bool]]:
+        """Wait for each moment, and yield when it is and whether success was reported; raises SubjectError.
+
+        `before` count from the start, in order; those that success overtakes are left out. `after` count from success.
+        """
+        for moment_s in before:
+            if self._succeeded.wait(max(0.0, moment_s - self._age_s)):
+                break
+            yield self._age_s, False
+        self.succeed()
+        for moment_s in after:
+            time.sleep(max(0.0, self._success_at + moment_s - time.monotonic()))
+            yield time.monotonic() - self._success_at, True
 
     def succeed(self) -> float:
         """Wait for the report of success, and return the seconds that it took; raises SubjectError."""
         if not self._succeeded.wait(LONGEST_S) or not self._success_at:
             raise SubjectError(f"{self._subject.name} reported no success: {self._errors()}")
         return self._success_at - self._began
-
-    def since_success(self, moment_s: float) -> float:
-        """Wait until a moment after the success, and return the seconds since it."""
-        time.sleep(max(0.0, self._success_at + moment_s - time.monotonic()))
-        return time.monotonic() - self._success_at
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -27,6 +27,7 @@ import pytest
 FICLONE = 0x40049409
 IMAGE_BYTES = 320 << 20  # the least that mkfs.xfs makes is 300 MiB
 STAND_BYTES = 8 << 30  # sparse: only what differs between images takes space
+WITNESS_BYTES = 4 << 20
 MEMORY = Path("/dev/shm")
 TOOLS = {"mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "mount": "mount"}
 
@@ -63,6 +64,7 @@ class Stand:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._names = 0
+        self._empty: Path | None = None
 
     def new_image(self) -> Path:
         """Return the path of an image that is not there yet."""
@@ -77,10 +79,42 @@ class Stand:
         return copy
 
     @contextmanager
+    def witness(self) -> Iterator["Witness"]:
+        """Let a file system with a file that nobody syncs lie beside for the block."""
+        file_system = FILE_SYSTEMS["ext4"]
+        if self._empty is None:
+            self._empty = self.new_image()
+            file_system.make(self._empty)
+        image = self.cut(self._empty)
+        try:
+            with self.mounted(image, file_system) as root:
+                yield Witness(image, root)
+        finally:
+            image.unlink()
+
+    @contextmanager
     def mounted(self, image: Path, file_system: FileSystem) -> Iterator[Path]:
         """Mount an image, and unmount it at the end, which writes everything to it."""
         with _mounted(image, file_system.kind, (*file_system.options, "loop")) as root:
             yield root
+
+
+class Witness:
+    """A file that nobody syncs. Once it is on the disk, somebody has synced all file systems of this machine.
+
+    A program that syncs nothing looks safe then, because another one did its work: such cuts do not count.
+    """
+
+    def __init__(self, image: Path, root: Path) -> None:
+        self._image = image
+        self._blocks = image.stat().st_blocks
+        (root / "unsynced").write_bytes(os.urandom(WITNESS_BYTES))
+
+    @property
+    def is_unsynced(self) -> bool:
+        """True while the disk has not received the file; for 30 seconds at most, if nobody syncs."""
+        grown = (self._image.stat().st_blocks - self._blocks) * 512
+        return grown < WITNESS_BYTES // 2
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Found:
 class Subject(Protocol):
     """A program that brings version B to a device on which version A works.
 
-    `identity` changes with everything that its behaviour depends on: cuts of two identities are not counted together.
+    `identity` changes with its code: cuts of two identities are not counted together.
     """
 
     @property

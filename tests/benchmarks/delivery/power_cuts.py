@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,17 +23,20 @@ from tests.benchmarks.delivery.mender_directory import PACKAGE as MENDER
 from tests.benchmarks.delivery.our_install import OurInstall
 from tests.benchmarks.delivery.tuf_in_place import TufInPlace
 from tests.benchmarks.record import ROOT, Figure
+from tests.power_cuts import cutting, disks, subjects
 from tests.power_cuts.atomic_writer import AtomicWriter
 from tests.power_cuts.cutting import Bench, Cut
 from tests.power_cuts.disks import FILE_SYSTEMS, FileSystem, Stand, missing, new_stand
-from tests.power_cuts.subjects import Subject, WithoutSync
+from tests.power_cuts.subjects import Subject, WithoutSync, digest_of_files
 
 TAKEN = ROOT / ".edgewright" / "bench" / "delivery" / "power-cuts"
+HARNESS = digest_of_files(*(Path(str(module.__file__)) for module in (cutting, disks, subjects)))
 WINDOW_S = 8.0
 AT_ONCE = 25  # cuts of a kind in one run of the subject
 LEAST_RUNS = 2  # a quiet one and a busy one
 
 Make = Callable[[Path], Subject]
+console = Console()
 
 
 @dataclass(frozen=True)
@@ -85,22 +89,23 @@ class Row:
         )
 
 
-def take(stand: Stand, file_system: FileSystem, subject: Subject, wanted: int, kept: Path) -> None:
-    """Take the cuts that are missing until there are `wanted`, half of them before the subject's success."""
-    half = wanted // 2
-    bench = None
-    while True:
-        cuts = taken(kept, subject.identity)
-        before = sum(not cut.after for cut in cuts)
-        missing_before, missing_after = half - before, wanted - half - (len(cuts) - before)
-        if missing_before <= 0 and missing_after <= 0:
-            return
-        bench = bench or Bench(stand, file_system, subject, seed=len(cuts))
-        share = min(AT_ONCE, -(-half // LEAST_RUNS))
-        busy = sum(cut.busy for cut in cuts) * 2 < len(cuts)
-        for cut in bench.cuts(max(0, min(share, missing_before)), max(0, min(share, missing_after)), WINDOW_S, busy):
-            with kept.open("a") as file:
-                file.write(json.dumps({"identity": subject.identity, **asdict(cut)}) + "\n")
+def take(stand: Stand, file_system: FileSystem, subject: Subject, wanted: int, kept: Path) -> int:
+    """Take the cuts that are missing until there are `wanted`, half of them before the subject's success.
+
+    Each is kept as soon as it is looked at. Returns how many were taken.
+    """
+    identity = f"{subject.identity} {HARNESS}"
+    half, cuts = wanted // 2, taken(kept, identity)
+    if sum(cut.after for cut in cuts) >= wanted - half and sum(not cut.after for cut in cuts) >= half:
+        return 0
+    at_once = min(AT_ONCE, -(-half // LEAST_RUNS))
+    bench = Bench(stand, file_system, subject, seed=len(cuts))
+    count = 0
+    for cut in bench.cuts(half, wanted - half, WINDOW_S, at_once=at_once, taken=cuts):
+        with kept.open("a") as file:
+            file.write(json.dumps({"identity": identity, **asdict(cut)}) + "\n")
+        count += 1
+    return count
 
 
 def taken(kept: Path, identity: str | None = None) -> list[Cut]:
@@ -152,20 +157,31 @@ def table(found: Sequence[Row]) -> str:
     return "\n".join([head, "| --- " * 7 + "|", *(row.line for row in found)])
 
 
+def part(_: Path) -> tuple[list[Figure], str]:
+    """Take all cuts that are missing; return the figures that have a goal, and the table."""
+    take_all(list(SUBJECTS), list(FILE_SYSTEMS))
+    found = rows()
+    return figures(found), table(found)
+
+
+def take_all(names: Sequence[str], file_systems: Sequence[str], wanted: int | None = None) -> None:
+    """Take the cuts of some subjects on some file systems that are missing; by default as many as are planned."""
+    if reason := missing() or _absent():
+        sys.exit(reason)
+    TAKEN.mkdir(parents=True, exist_ok=True)
+    with new_stand() as stand, tempfile.TemporaryDirectory(prefix="power-cuts-work-") as work:
+        for name in names:
+            subject = SUBJECTS[name].make(Path(work))
+            for file_system in file_systems:
+                began, kept = time.monotonic(), _kept(TAKEN, file_system, name)
+                taking = take(stand, FILE_SYSTEMS[file_system], subject, wanted or SUBJECTS[name].cuts, kept)
+                console.print(f"{name} on {file_system}: {taking} more cuts in {time.monotonic() - began:.0f} s")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Take cuts and print the table."""
     options = _parser().parse_args(arguments)
-    if reason := missing() or _absent():
-        sys.exit(reason)
-    console = Console()
-    with new_stand() as stand, tempfile.TemporaryDirectory(prefix="power-cuts-work-") as work:
-        TAKEN.mkdir(parents=True, exist_ok=True)
-        for name in options.subjects:
-            subject = SUBJECTS[name].make(Path(work))
-            for file_system in options.file_systems:
-                wanted = options.cuts or SUBJECTS[name].cuts
-                console.print(f"{name} on {file_system}: {wanted} cuts")
-                take(stand, FILE_SYSTEMS[file_system], subject, wanted, _kept(TAKEN, file_system, name))
+    take_all(options.subjects, options.file_systems, options.cuts)
     console.print(Markdown(table(rows())))
 
 
