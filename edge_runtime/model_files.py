@@ -88,12 +88,18 @@ def weights_of(graph: Path | str) -> list[Path]:
 
 
 def weight_names(graph: Path | str) -> list[str]:
-    """Return the names of the files that a graph refers to, each a sha256, sorted.
+    """Return the names of the files that a graph refers to, each a sha256, sorted; raises as weights_in_order."""
+    return sorted(set(weights_in_order(graph)))
 
+
+def weights_in_order(graph: Path | str) -> list[str]:
+    """Return the names of the files that a graph refers to, each a sha256, in the order of the graph's tensors.
+
+    Two graphs of one structure so have the same tensor in the same place.
     Raises SessionError for a file that is no ONNX graph and for a name that is no sha256.
     """
     try:
-        names = sorted(set(_locations(_mapped(Path(graph)), "ModelProto", 0)))
+        names = list(_locations(_mapped(Path(graph)), "ModelProto", 0))
     except (OSError, ValueError, IndexError) as error:
         raise SessionError(f"{graph}: expected an ONNX graph, got {error}; fetch or make the model again.") from error
     for name in names:

@@ -83,6 +83,12 @@ class Manifest:
         """The release number, as text; empty where it has none."""
         return self.lineage.get("release", "")
 
+    @property
+    def files(self) -> tuple[Blob, ...]:
+        """Every file that lies among the blobs for this bundle: the model's, documents, and deltas by their sha256."""
+        deltas = {delta.sha256: Blob(delta.sha256, delta.sha256, delta.size) for delta in self.deltas}
+        return (*self.blobs, *self.documents, *deltas.values())
+
     def blob(self, name: str) -> Blob:
         """Return a blob by its name; an unknown name is a BundleError."""
         for blob in self.blobs:

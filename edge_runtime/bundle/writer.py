@@ -30,7 +30,7 @@ def blobs_of(files: Mapping[str, Path]) -> tuple[Blob, ...]:
 def write_bundle(root: Path | str, manifest: Manifest, files: Mapping[str, Path]) -> Path:
     """Write a bundle into a folder of bundles, and return the path of its manifest.
 
-    `files` has each blob and each document of the manifest by its name; edge_runtime.model_files.model_files gives
+    `files` has each file of the manifest by its name; edge_runtime.model_files.model_files gives
     those of a model. A blob is shared with the bundles that are there already. Blobs, and all names on the way to them
     and to the manifest, are synced before the manifest appears, which it does in one step. What exists already is
     verified and left as it is; what is damaged is replaced by an intact copy, and a warning is logged. Leftovers of a
@@ -38,7 +38,7 @@ def write_bundle(root: Path | str, manifest: Manifest, files: Mapping[str, Path]
     Raises BundleError for a file that is missing or changes, weights that the graph names and the manifest does not,
     and a failing disk.
     """
-    root, named = Path(root), (*manifest.blobs, *manifest.documents)
+    root, named = Path(root), manifest.files
     missing = [blob.name for blob in named if blob.name not in files]
     if missing:
         raise BundleError(f"The bundle of {manifest.model} needs the files {missing} too; give each blob by its name.")

@@ -46,7 +46,7 @@ class Destination(Protocol):
     def write(self, manifest: Manifest, files: Mapping[str, Path]) -> str:
         """Write a bundle, read it back as a device would, and return its address. Safe to repeat.
 
-        `files` has each blob and each document of the manifest by its name.
+        `files` has each file of the manifest by its name.
         """
 
     def bundles(self, model: str, device: str) -> list[str]:
@@ -198,7 +198,7 @@ class BucketDestination(ReleaseClaims, _Bundles):
         """
         with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
             bundle = verify_bundle(_written(Path(folder), manifest, files))
-            for blob in (*manifest.blobs, *manifest.documents):
+            for blob in manifest.files:
                 self._put(f"{BLOBS}/{blob.sha256}", bundle.root / BLOBS / blob.sha256)
             address = str(bundle.path.relative_to(bundle.root))
             self._put(address, bundle.path)

@@ -16,6 +16,7 @@ from edge_runtime.model_files import check_model
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
 from tasks.delivery.bundle_content import Publication, bundle_content
+from tasks.delivery.bundle_deltas import with_deltas
 from tasks.delivery.destinations import Destination, destination_at
 from tasks.delivery.offers import offers_of
 from tasks.delivery.releases import Releases, named
@@ -78,6 +79,8 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
         _check_hold(releases, publication)  # under the claim, which a rollback waits for
         with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
             manifest, files = bundle_content(device, publication, number, Path(folder))
+            before = releases.model_before(number, Path(folder) / "before")
+            manifest, files = with_deltas(manifest, files, before, Path(folder))
             bundle = releases.destination.write(manifest, files)  # whole, before anything names it
         edge = releases.finish(candidate, publication.holder, number, publication.description, publication.tags)
     releases.destination.supersede(bundle)

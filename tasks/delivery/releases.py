@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tasks.delivery.claims import Claim
@@ -78,6 +79,12 @@ class Releases:
             f"{model} on {device}: expected a release number, got none in {ATTEMPTS} attempts, as others took each of "
             "them; run again"
         )
+
+    def model_before(self, number: int, folder: Path) -> Path | None:
+        """Fetch the model of the last release before a number into a folder; return its graph, None without one."""
+        claims = self.destination.claims(self.models.model, self.device)
+        released = [claim.release for claim in claims if claim.end == "released" and claim.release < number]
+        return self.destination.fetch(self.models.model, self.device, released[-1], folder) if released else None
 
     def keep(self, holder: str, number: int) -> bool:
         """Take the number that a candidate was released under before; False where it cannot be had here any more.

@@ -195,8 +195,8 @@ class _OneFile:
     def _batch_curve(self) -> dict[str, float]:
         """Return the median milliseconds of a call by its rows, up to the most that the device answers at once.
 
-        It is empty for a device that answers one row at a time. It is without sizes that do not fit the device's memory,
-        and without those from which on the calls would take too long.
+        It is empty for a device that answers one row at a time. It is without sizes that do not fit the device's
+        memory, and without those from which on the calls would take too long.
         """
         most = min(self.device.max_batch, BATCHES[-1])
         sizes = sorted({size for size in BATCHES if size < most} | {most}) if most > 1 else []

@@ -6,6 +6,7 @@ other subjects' models.
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ class OurInstall:
 
     def __init__(self, work: Path) -> None:
         self.identity = digest_of_files(Path(__file__), Path(subjects.__file__), *_CODE)
-        self._work = work / "ours"
+        self._work = Path(tempfile.mkdtemp(dir=work))
         repository = SignedRepository(self._work / "repository", now=datetime.now(UTC))
         (self._work / "root.json").write_bytes(repository.shipped)
         self._carried: dict[Version, Carried] = {}
