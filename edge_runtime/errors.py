@@ -32,6 +32,22 @@ class MeasurementInterrupted(MeasurementFailed):
     """
 
 
+class DeltaError(EdgewrightError):
+    """A delta that does not make the file that it was made for; the whole file is fetched instead."""
+
+
+class TrustError(EdgewrightError):
+    """Metadata that cannot be trusted: not signed as it must be, expired, rolled back or mixed."""
+
+
+class InstallError(EdgewrightError):
+    """A bundle that was refused or rolled back."""
+
+
+class UpdateError(EdgewrightError):
+    """A carrier that could not fetch."""
+
+
 def is_of_system(error: BaseException) -> bool:
     """Tell an error of the memory or the disk, which says nothing about the code that raised it."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_SYSTEM)

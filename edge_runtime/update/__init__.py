@@ -1,0 +1,69 @@
+"""The update agent: our own carrier for devices that nobody visits.
+
+A configuration comes in (one TOML file), with a source of verified releases and an install step; models that are up to
+date go out, or an ending that says what held them back. Its HTTP is ranged and resumable, counts bytes against a daily
+cap, and is polite to servers that fail. A folder is read through the same `Carrier`. `UpdateExit` lists the exit codes.
+"""
+
+from edge_runtime.update.agent import OfferedRelease, ReleaseInstaller, ReleaseSource, UpdateAgent, open_carrier
+from edge_runtime.update.blob_fetching import BlobFetching, FetchedBlobs, RefusedDeltas
+from edge_runtime.update.carriers import (
+    BadConfiguration,
+    Carrier,
+    DailyTraffic,
+    Fetch,
+    FolderCarrier,
+    HeldBack,
+    HttpCarrier,
+    NetworkSettings,
+    NotThere,
+    Politeness,
+    Unreachable,
+)
+from edge_runtime.update.configuration import (
+    EXAMPLE,
+    MaintenanceWindow,
+    TrialLimits,
+    UpdateConfiguration,
+    parse_configuration,
+    read_configuration,
+)
+from edge_runtime.update.ending_records import EndingRecords, ModelEnding
+from edge_runtime.update.endings import UpdateExit
+from edge_runtime.update.service_manager import notify
+from edge_runtime.update.update_lock import AGENT_LOCK, BUSY_LOCK, exclusive
+
+__all__ = [
+    "AGENT_LOCK",
+    "BUSY_LOCK",
+    "EXAMPLE",
+    "BadConfiguration",
+    "BlobFetching",
+    "Carrier",
+    "DailyTraffic",
+    "EndingRecords",
+    "Fetch",
+    "FetchedBlobs",
+    "FolderCarrier",
+    "HeldBack",
+    "HttpCarrier",
+    "MaintenanceWindow",
+    "ModelEnding",
+    "NetworkSettings",
+    "NotThere",
+    "OfferedRelease",
+    "Politeness",
+    "RefusedDeltas",
+    "ReleaseInstaller",
+    "ReleaseSource",
+    "TrialLimits",
+    "Unreachable",
+    "UpdateAgent",
+    "UpdateConfiguration",
+    "UpdateExit",
+    "exclusive",
+    "notify",
+    "open_carrier",
+    "parse_configuration",
+    "read_configuration",
+]

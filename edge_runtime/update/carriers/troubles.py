@@ -1,0 +1,27 @@
+"""Troubles that a carrier raises: what is not there, who does not answer, what this device itself holds back."""
+
+from typing import Literal
+
+from edge_runtime.errors import UpdateError
+
+Reason = Literal["window", "lock", "cap", "pin"]
+
+
+class NotThere(UpdateError):  # noqa: N818 - it names an answer
+    """A path that the server or the folder does not have, or does not give (404, 403, 410)."""
+
+
+class Unreachable(UpdateError):  # noqa: N818 - it names a state
+    """A server that does not answer, answers with an error, or was asked too often; it may answer later."""
+
+
+class HeldBack(UpdateError):  # noqa: N818 - it names a state
+    """An update that waits for something on this device: `reason` names the window, the lock, the cap or the pin."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BadConfiguration(UpdateError):  # noqa: N818 - it names a state
+    """A configuration that cannot be used; the message names the key."""
