@@ -81,7 +81,7 @@ def figures(root: Path) -> list[Figure]:
     """Return the figures of a device that is killed while it updates, and of one that is up to date."""
     with running_server() as server:
         site = Site.new(root, server)
-        fetched = _killed(site)
+        fetched, bundle = _killed(site), site.bundle_bytes
         server.asked.clear()
         before = server.sent
         site.updated()
@@ -96,7 +96,7 @@ def figures(root: Path) -> list[Figure]:
         Figure("a file that is not there (404): most requests in an hour, asked for each minute", asked, 5, "",
                "at_most"),
         Figure(f"killed {KILLS} times: bytes fetched, less 1 MiB a kill, to those of the bundle",
-               (fetched - KILLS * MIB) / site.bundle_bytes, 1.0, "x", "at_most"),
+               (fetched - KILLS * MIB) / bundle, 1.0, "x", "at_most"),
         Figure("memory of the agent while it updates, private, beyond an interpreter", private - bare, 40, "MB",
                "at_most"),
     ]  # fmt: skip
