@@ -73,7 +73,8 @@ def acceptance(file: Path) -> Acceptance:
     folder.mkdir()
     rows = np.ones((3, FEATURES), np.float32)
     (answers,) = EdgeModel.load(file, SessionSettings(threads=1)).predict({"x": rows})
-    np.savez(folder / GOLDEN, **{"in.x": rows, "out.y": answers})
+    vectors: dict[str, Any] = {"in.x": rows, "out.y": answers}
+    np.savez(folder / GOLDEN, **vectors)
     spread = Spread("x", 3, 1.0, 0.0, (1.0,) * len(QUANTILES))
     made = Acceptance(
         folder / GOLDEN, Golden(GOLDEN, 3, {"y": 1e-3}), (spread,), Measured({"load_ms": 2.5}, {"1": 0.5})
