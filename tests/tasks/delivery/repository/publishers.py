@@ -35,9 +35,7 @@ class Publisher:
     folder: Path
     store: ObjectStore
 
-    def repository(
-        self, store: ObjectStore | None = None, clock: Callable[[], datetime] = utc_now
-    ) -> SignedRepository:
+    def repository(self, store: ObjectStore | None = None, clock: Callable[[], datetime] = utc_now) -> SignedRepository:
         """Open the repository, as a new process does."""
         keys = KeyFiles([self.folder / "keys"], Passphrases())
         return SignedRepository(store or self.store, keys, ExpiryPeriods(), None, clock)

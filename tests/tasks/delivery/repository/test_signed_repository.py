@@ -45,7 +45,9 @@ def test_models_and_devices_do_not_touch_each_other(publisher: Publisher, device
     publisher.repository().publish("m", "camera", b"one")
     publisher.repository().publish("n", "camera", b"two")
     publisher.repository().publish("m", "gateway", b"three")
-    found = [device.manifest(*asked) for asked in (("m", "camera"), ("n", "camera"), ("m", "gateway"), ("n", "gateway"))]
+    found = [
+        device.manifest(*asked) for asked in (("m", "camera"), ("n", "camera"), ("m", "gateway"), ("n", "gateway"))
+    ]
     assert found == [b"one", b"two", b"three", None]
 
 
