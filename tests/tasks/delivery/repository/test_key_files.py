@@ -55,7 +55,7 @@ def test_a_key_that_others_may_read_is_refused(path: Path, mode: int) -> None:
 
 def test_a_folder_that_others_may_read_is_refused(folder: Path, path: Path) -> None:
     folder.chmod(0o755)
-    with pytest.raises(KeysError, match="got mode 755.*chmod 700"):
+    with pytest.raises(KeysError, match=r"got mode 755.*chmod 700"):
         KeyFiles([folder], Passphrases()).paths()
     with pytest.raises(KeysError, match="got mode 755"):
         make_key(folder, "online", PHRASE)
@@ -123,12 +123,12 @@ class Given(Passphrases):
         super().__init__()
         self.phrase = phrase
 
-    def of_worker(self, *, new: bool = False) -> bytes:
+    def of_worker(self, *, new: bool = False) -> bytes:  # noqa: ARG002 - as its parent has it
         return self.phrase
 
 
 class TestPassphrases:
-    """Where a passphrase comes from: the first of variable, file and person that has one."""
+    """Passphrases come from the first of variable, file and person that has one."""
 
     @pytest.fixture(autouse=True)
     def nothing_set(self, monkeypatch: pytest.MonkeyPatch) -> None:

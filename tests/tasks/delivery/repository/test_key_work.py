@@ -1,44 +1,28 @@
 """Work on keys: begun, added, replaced and signed by several persons; devices follow, and a kill loses nothing."""
 
-import json
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
-from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
-from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from tasks.delivery.repository import FolderObjects, KeyWork, ObjectStore, RootShape, utc_now
-from tasks.delivery.repository.key_files import read_key
+from tasks.delivery.repository import FolderObjects, ObjectStore, RootShape, SignedRepository
 from tasks.errors import KeysError, SystemFailure
 from tests.tasks.delivery.repository.publishers import (
     DEVICES,
-    WORKER,
     Device,
     FaultyStore,
     Killed,
     Publisher,
+    key_of,
     killed_at_each_call,
+    root_of,
+    rotate,
 )
 
 ROLES = ("online", "camera", "targets", "root")
-
-
-def rotate(work: KeyWork, role: str, publisher: Publisher) -> list[str]:
-    return work.rotate(role, publisher.persons, publisher.folder / "offline-2", None)
-
-
-def key_of(publisher: Publisher, role: str) -> str:
-    """Return the id of a role's one key."""
-    state = publisher.repository().reader.state()
-    delegator = state.targets.signed if role.startswith("device-") else state.root.signed
-    return str(delegator.get_delegated_role(role).keyids[0])
-
-
-def root_of(publisher: Publisher) -> Root:
-    return publisher.repository().reader.root().signed
 
 
 class TestBeginning:
@@ -123,7 +107,8 @@ class TestBeginning:
     ) -> None:
         from tasks.delivery.repository import key_files
 
-        real, made = key_files.make_key, []
+        made: list[str] = []
+        real = key_files.make_key
 
         def killed(folder: Path, role: str, passphrase: bytes) -> CryptoSigner:
             if len(made) == 4:
@@ -177,11 +162,11 @@ def test_devices_follow_new_keys_and_keep_what_was_published(
     publisher = fresh()
     old = Device.shipped(tmp_path / "old", publisher.store)
     assert old.manifest() == b"first"
-    before = {key for key in root_of(publisher).keys} | {key_of(publisher, "device-camera")}
+    before = set(root_of(publisher).keys) | {key_of(publisher, "device-camera")}
     said = rotate(publisher.work(), role, publisher)
     assert said[0] == f"Published: rotate {role}."
     assert old.manifest() == Device.shipped(tmp_path / "new", publisher.store).manifest() == b"first"
-    after = {key for key in root_of(publisher).keys} | {key_of(publisher, "device-camera")}
+    after = set(root_of(publisher).keys) | {key_of(publisher, "device-camera")}
     assert len(before - after) == {"root": 3, "targets": 3}.get(role, 1)
     publisher.repository().publish("m", "camera", b"second")
     assert old.manifest() == b"second"
@@ -218,7 +203,8 @@ def test_a_kill_in_the_middle_leaves_what_devices_verify_and_the_same_command_co
 def test_devices_verify_at_every_moment_of_a_rotation(
     fresh: Callable[[], Publisher], tmp_path: Path, role: str
 ) -> None:
-    publisher, seen = fresh(), []
+    publisher = fresh()
+    seen: list[tuple[bytes | None, bytes | None]] = []
     old = Device.shipped(tmp_path / "old", publisher.store)
 
     def beside(_: str) -> None:
@@ -228,231 +214,6 @@ def test_devices_verify_at_every_moment_of_a_rotation(
     rotate(publisher.work(FaultyStore(publisher.store, beside=beside)), role, publisher)
     assert len(seen) >= {"root": 1, "camera": 4}.get(role, 5)
     assert set(seen) == {(b"first", b"first")}
-
-
-class Thief:
-    """Somebody who has the worker's keys as they were, and can write into the store."""
-
-    def __init__(self, publisher: Publisher) -> None:
-        self.store = publisher.store
-        state = publisher.repository().reader.state()
-        assert state.roles["device-camera"].best and state.snapshot.best and state.timestamp.best
-        self.role = state.roles["device-camera"].best.signed
-        keys = {path.name.rpartition("-")[0]: read_key(path, WORKER.encode())
-                for path in (publisher.folder / "keys").glob("*.pem")}  # fmt: skip
-        self.device, self.online = keys["device-camera"], keys["online"]
-
-    def offers(self, content: bytes, publisher: Publisher, *, online: bool = True) -> None:
-        """Show a manifest of the thief's, signed with the stolen keys; with `online` false, by the worker's own."""
-        state = publisher.repository().reader.state()
-        entry = TargetFile.from_data("m/camera/manifest.json", content, ["sha256"])
-        self.store.create(f"targets/m/camera/{entry.hashes['sha256']}.manifest.json", content)
-        version = state.roles["device-camera"].last + 1
-        role = Targets(version, expires=self.role.expires, targets={entry.path: entry})
-        data = self._create("device-camera", role, self.device)
-        assert state.snapshot.best and state.timestamp.best
-        meta = dict(state.meta)
-        meta["device-camera.json"] = type(meta["targets.json"]).from_data(version, data, ["sha256"])
-        signer = self.online if online else self._worker_online(publisher)
-        snapshot = Snapshot(state.snapshot.last + 1, expires=state.snapshot.best.signed.expires, meta=meta)
-        named = type(meta["targets.json"]).from_data(
-            snapshot.version, self._create("snapshot", snapshot, signer), ["sha256"]
-        )
-        timestamp = Timestamp(
-            state.timestamp.last + 1, expires=state.timestamp.best.signed.expires, snapshot_meta=named
-        )
-        shown = self._create("timestamp", timestamp, signer)
-        assert self.store.replace("metadata/timestamp.json", shown, over=state.shown)
-
-    def _create(self, role: str, content: Targets | Snapshot | Timestamp, signer: CryptoSigner) -> bytes:
-        metadata = Metadata(content)
-        metadata.sign(signer)
-        data = metadata.to_bytes()
-        assert self.store.create(f"metadata/{content.version}.{role}.json", data)
-        return data
-
-    def _worker_online(self, publisher: Publisher) -> CryptoSigner:
-        name = f"online-{key_of(publisher, 'timestamp')[:12]}.pem"
-        return read_key(publisher.folder / "keys" / name, WORKER.encode())
-
-
-class TestRevoking:
-    """Keys that were stolen: what they sign afterwards is refused by python-tuf's own client."""
-
-    def test_a_thief_with_every_key_of_the_worker_is_believed_before(
-        self, fresh: Callable[[], Publisher], tmp_path: Path
-    ) -> None:
-        publisher = fresh()
-        Thief(publisher).offers(b"stolen", publisher)
-        assert Device.shipped(tmp_path / "device", publisher.store).manifest() == b"stolen"
-
-    @pytest.mark.parametrize("online", [True, False])
-    def test_what_a_revoked_device_key_signs_is_refused(
-        self, fresh: Callable[[], Publisher], tmp_path: Path, online: bool
-    ) -> None:
-        publisher = fresh()
-        thief, device = Thief(publisher), Device.shipped(tmp_path / "device", publisher.store)
-        assert device.manifest() == b"first"
-        key = key_of(publisher, "device-camera")
-        said = publisher.work().revoke(key[:12], publisher.persons, None, None)
-        assert said[0] == f"Published: revoke {key[:12]}." and f"device-camera-{key[:12]}.pem" in said[-1]
-        assert device.manifest() == b"first"
-        thief.offers(b"stolen", publisher, online=online)
-        with pytest.raises(UnsignedMetadataError):
-            device.manifest()
-        publisher.repository().publish("m", "camera", b"second")
-        assert device.manifest() == b"second"
-
-    def test_what_a_revoked_online_key_signs_is_refused(self, fresh: Callable[[], Publisher], tmp_path: Path) -> None:
-        publisher = fresh()
-        thief, device = Thief(publisher), Device.shipped(tmp_path / "device", publisher.store)
-        publisher.work().revoke(key_of(publisher, "timestamp"), publisher.persons, None, None)
-        assert device.manifest() == b"first"
-        thief.offers(b"stolen", publisher)
-        with pytest.raises(RepositoryError):
-            device.manifest()
-        publisher.repository().publish("m", "camera", b"second")
-        assert device.manifest() == b"second"
-
-    def test_a_revoked_key_may_leave_nothing_behind(self, fresh: Callable[[], Publisher], tmp_path: Path) -> None:
-        publisher = fresh()
-        Thief(publisher).offers(b"stolen", publisher)
-        key = key_of(publisher, "device-camera")
-        publisher.work().revoke(key, publisher.persons, None, None, empty=True)
-        assert Device.shipped(tmp_path / "device", publisher.store).manifest() is None
-        with pytest.raises(KeysError, match="expected --empty with a key of a device profile"):
-            publisher.work().revoke(key_of(publisher, "timestamp"), publisher.persons, None, None, empty=True)
-
-    def test_one_persons_key_is_replaced_and_the_others_stay(
-        self, fresh: Callable[[], Publisher], tmp_path: Path
-    ) -> None:
-        publisher = fresh()
-        device = Device.shipped(tmp_path / "device", publisher.store)
-        assert device.manifest() == b"first"
-        before = root_of(publisher).roles["root"].keyids
-        (lost,) = (path for path in (publisher.offline / "holder-2").glob("root-*.pem"))
-        publisher.work().revoke(lost.stem[-12:], publisher.persons, tmp_path / "new", None)
-        after = root_of(publisher).roles["root"].keyids
-        assert len(after) == 3 and len(set(before) & set(after)) == 2
-        assert not any(keyid.startswith(lost.stem[-12:]) for keyid in after)
-        publisher.work().renew("root", [*publisher.persons[:1], tmp_path / "new"], None)
-        assert device.manifest() == b"first" and root_of(publisher).version == 3
-
-    @pytest.mark.parametrize("shown", ["abc", "0123456789ab", ""])
-    def test_a_key_that_nobody_knows_is_told(self, fresh: Callable[[], Publisher], shown: str) -> None:
-        publisher = fresh()
-        with pytest.raises(KeysError, match="expected the id of one key that counts"):
-            publisher.work().revoke(shown, publisher.persons, None, None)
-
-    def test_a_publisher_with_the_old_key_is_told_and_its_work_is_signed_by_the_new_one(
-        self, fresh: Callable[[], Publisher], tmp_path: Path
-    ) -> None:
-        publisher = fresh()
-        (old,) = (publisher.folder / "keys").glob("device-camera-*.pem")
-        publisher.work().revoke(key_of(publisher, "device-camera"), publisher.persons, None, None)
-        (new,) = set((publisher.folder / "keys").glob("device-camera-*.pem")) - {old}
-        kept = new.read_bytes()
-        new.unlink()
-        with pytest.raises(KeysError, match="device-camera: expected 1 of the keys"):
-            publisher.repository().publish("m", "camera", b"second")
-        new.touch(mode=0o600)
-        new.write_bytes(kept)
-        publisher.repository().publish("m", "camera", b"second")
-        assert Device.shipped(tmp_path / "device", publisher.store).manifest() == b"second"
-
-
-class TestSeveralPersons:
-    """Persons whose keys are on machines of their own: a change is carried from one to the next."""
-
-    def alone(self, publisher: Publisher, number: int) -> list[Path]:
-        return [publisher.offline / f"holder-{number}"]
-
-    @pytest.mark.parametrize("role", ROLES)
-    def test_each_adds_a_signature_and_then_it_is_published(
-        self, fresh: Callable[[], Publisher], tmp_path: Path, role: str
-    ) -> None:
-        publisher, change = fresh(), tmp_path / "change.json"
-        device = Device.shipped(tmp_path / "device", publisher.store)
-        assert device.manifest() == b"first"
-        before = publisher.store.names("metadata")
-        said = publisher.work().rotate(role, self.alone(publisher, 1), tmp_path / "new", change)
-        assert any("needs 1 more of the" in each for each in said) and f"edgewright keys sign {change}" in " ".join(
-            said
-        )
-        with pytest.raises(KeysError, match="expected every signature, got fewer"):
-            publisher.work().publish(change)
-        assert publisher.store.names("metadata") == before
-        shown = publisher.work().shown(change)
-        assert shown[0] == f"rotate {role}" and {"+", "-"} <= set(" ".join(shown))
-        again = publisher.work().sign(change, self.alone(publisher, 1))
-        assert any("needs 1 more" in each for each in again)  # one person's keys count once
-        assert "Every signature is there." in publisher.work().sign(change, self.alone(publisher, 2))[-1]
-        assert publisher.work().publish(change) == publisher.work().publish(change) == [f"Published: rotate {role}."]
-        assert device.manifest() == b"first"
-        assert "PRIVATE" not in change.read_text()
-
-    def test_what_was_published_meanwhile_stays(self, fresh: Callable[[], Publisher], tmp_path: Path) -> None:
-        publisher, change = fresh(), tmp_path / "change.json"
-        publisher.work().rotate("camera", self.alone(publisher, 1), None, change)
-        publisher.repository().publish("m", "camera", b"second")
-        publisher.work().sign(change, self.alone(publisher, 3))
-        publisher.work().publish(change)
-        assert Device.shipped(tmp_path / "device", publisher.store).manifest() == b"second"
-
-    def test_of_two_changes_the_second_is_to_be_made_again(
-        self, fresh: Callable[[], Publisher], tmp_path: Path
-    ) -> None:
-        publisher, change = fresh(), tmp_path / "change.json"
-        publisher.work().renew("root", self.alone(publisher, 1), change)
-        publisher.work().sign(change, self.alone(publisher, 2))
-        publisher.work().renew("root", publisher.persons, None)
-        with pytest.raises(KeysError, match="make the change again"):
-            publisher.work().publish(change)
-
-    def test_a_change_that_somebody_altered_lacks_signatures(
-        self, fresh: Callable[[], Publisher], tmp_path: Path
-    ) -> None:
-        publisher, change = fresh(), tmp_path / "change.json"
-        publisher.work().renew("root", self.alone(publisher, 1), change)
-        publisher.work().sign(change, self.alone(publisher, 2))
-        content = json.loads(change.read_text())
-        content["documents"][0]["signed"]["roles"]["root"]["threshold"] = 1
-        change.write_text(json.dumps(content))
-        with pytest.raises(KeysError, match="needs 2 more of the root keys that count now"):
-            publisher.work().publish(change)
-
-    @pytest.mark.parametrize("text", ["", "{}", "[]", '{"form": "another"}', '{"form": "edgewright key change 1"}'])
-    def test_another_file_is_no_change(self, fresh: Callable[[], Publisher], tmp_path: Path, text: str) -> None:
-        (tmp_path / "change.json").write_text(text)
-        with pytest.raises(KeysError, match="expected a change that edgewright keys wrote"):
-            fresh().work().publish(tmp_path / "change.json")
-
-
-def test_a_change_that_another_one_overtook_is_given_up_and_kept(fresh: Callable[[], Publisher]) -> None:
-    publisher = fresh()
-    keys = publisher.folder / "keys"
-    stopped = FaultyStore(publisher.store, beside=lambda _: (_ for _ in ()).throw(Killed))
-    with pytest.raises(Killed):
-        publisher.work(stopped).renew("root", publisher.persons, None)
-    begun = (keys / "change-in-progress.json").read_bytes()
-    (keys / "change-in-progress.json").unlink()
-    publisher.work().rotate("root", publisher.persons, publisher.folder / "offline-2", None)
-    (keys / "change-in-progress.json").write_bytes(begun)
-    with pytest.raises(KeysError, match="It is given up and kept as"):
-        publisher.work().renew("root", publisher.persons, None)
-    assert not (keys / "change-in-progress.json").exists()
-    publisher.work().renew("root", [publisher.folder / "offline-2"], None)
-    assert root_of(publisher).version == 3
-
-
-def test_a_begun_change_is_completed_before_another(fresh: Callable[[], Publisher]) -> None:
-    publisher = fresh()
-    stopped = FaultyStore(publisher.store, beside=lambda _: (_ for _ in ()).throw(Killed))
-    with pytest.raises(Killed):
-        publisher.work(stopped).renew("root", publisher.persons, None)
-    publisher.work().renew("targets", publisher.persons, None)
-    assert root_of(publisher).version == 2
-    assert publisher.repository().reader.state().targets.version == 2
 
 
 def test_persons_do_not_renew_what_a_machine_signs(fresh: Callable[[], Publisher]) -> None:
@@ -466,24 +227,35 @@ def test_persons_do_not_renew_what_a_machine_signs(fresh: Callable[[], Publisher
 
 
 def test_a_root_that_would_make_devices_refuse_what_they_see_is_not_published(
+    fresh: Callable[[], Publisher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = fresh()
+    with monkeypatch.context() as patch:
+        patch.setattr(SignedRepository, "complete", lambda *_, **__: None)  # nobody signs with the new key
+        with pytest.raises(SystemFailure, match="snapshot: expected that it is signed with a key of the new root 3"):
+            rotate(publisher.work(), "online", publisher)
+    assert root_of(publisher).version == 2
+    rotate(publisher.work(), "online", publisher)
+    assert root_of(publisher).version == 3
+
+
+def test_what_a_worker_with_the_old_key_signs_at_the_last_moment_is_signed_again(
     fresh: Callable[[], Publisher], tmp_path: Path
 ) -> None:
-    """Another worker, which has the old online key still, signs between the two roots of a rotation."""
-    publisher, beside = fresh(), fresh()
-    old = Publisher(beside.folder, publisher.store)
-    fired = []
+    publisher = fresh()
+    (tmp_path / "other").mkdir()
+    shutil.copytree(publisher.folder / "keys", tmp_path / "other" / "keys")
+    other = Publisher(tmp_path / "other", publisher.store)
+    device = Device.shipped(tmp_path / "device", publisher.store)
+    fired: list[bytes | None] = []
 
-    def again(name: str) -> None:
+    def beside(name: str) -> None:
         if name == "metadata/3.root.json":
-            fired.append(name)
+            other.repository().publish("n", "gateway", b"of the other")
+            fired.append(device.manifest("n", "gateway"))
 
-    faulty = FaultyStore(publisher.store, beside=again)
-    rotate(publisher.work(faulty), "online", publisher)
-    assert fired
-    with pytest.raises((KeysError, SystemFailure)):
-        old.repository().publish("m", "camera", b"second")
-    assert Device.shipped(tmp_path / "device", publisher.store).manifest() == b"first"
-
-
-def test_time_is_told_in_utc() -> None:
-    assert utc_now().tzinfo is not None
+    rotate(publisher.work(FaultyStore(publisher.store, beside=beside)), "online", publisher)
+    assert fired == [b"of the other"]
+    assert [device.manifest(), device.manifest("n", "gateway")] == [b"first", b"of the other"]
+    with pytest.raises(KeysError, match="snapshot: expected 1 of the keys"):
+        other.repository().publish("n", "gateway", b"more")
