@@ -9,7 +9,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import DownloadHTTPError, RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
-from tasks.delivery.repository import ObjectStore
+from tasks.delivery.repository import ExpiryPeriods, ObjectStore, expiries, utc_now
 from tasks.delivery.repository.key_files import read_key
 from tasks.errors import KeysError, SystemFailure
 from tests.tasks.delivery.repository.publishers import WORKER, Device, Publisher, key_of, killed_at_each_call, root_of
@@ -98,6 +98,23 @@ class TestRevoking:
             device.manifest()
         publisher.repository().publish("m", "camera", b"second")
         assert device.manifest() == b"second"
+
+    def test_the_other_profiles_go_on_where_the_new_key_of_one_is_elsewhere(
+        self, fresh: Callable[[], Publisher], tmp_path: Path
+    ) -> None:
+        publisher = fresh()
+        thief, gateway = Thief(publisher), Device.shipped(tmp_path / "device", publisher.store)
+        publisher.work().revoke(key_of(publisher, "device-camera"), publisher.persons, None, None)
+        thief.offers(b"stolen", publisher)
+        assert gateway.manifest("m", "gateway") is None
+        (publisher.folder / "keys" / f"device-camera-{key_of(publisher, 'device-camera')[:12]}.pem").unlink()
+        publisher.repository().publish("m", "gateway", b"second")
+        assert gateway.manifest("m", "gateway") == b"second"
+        with pytest.raises(UnsignedMetadataError):
+            gateway.manifest()
+        state = publisher.repository().reader.state()
+        (camera,) = (each for each in expiries(state, ExpiryPeriods(), utc_now()) if each.role == "device-camera")
+        assert "its key has signed nothing yet" in camera.needs
 
     def test_what_a_revoked_online_key_signs_is_refused(self, fresh: Callable[[], Publisher], tmp_path: Path) -> None:
         publisher = fresh()
