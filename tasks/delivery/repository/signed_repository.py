@@ -30,6 +30,7 @@ from tasks.delivery.repository.signing import (
     in_words,
     keys_of,
     manifest_name,
+    most_bytes,
     name_of,
     role_of,
     sign,
@@ -40,6 +41,8 @@ from tasks.delivery.repository.state import Found, State, StateReader
 from tasks.errors import KeysError, SystemFailure
 
 logger = logging.getLogger("edgewright")
+MOST_BYTES = 5_000_000
+"""Bytes of a manifest, at most."""
 ATTEMPTS = 60
 PAUSE_S = 0.1
 BACKWARDS = timedelta(hours=1)
@@ -81,7 +84,7 @@ class SignedRepository:
         self.check_keys(device)
         digest = sha256(manifest).hexdigest()
         path, name = target_path(model, device), manifest_name(model, device, digest)
-        if not self.store.create(name, manifest) and self.store.read(name, len(manifest)) != manifest:
+        if not self.store.create(name, manifest) and self.store.read(name, MOST_BYTES) != manifest:
             raise SystemFailure(
                 f"{self.store.address}/{name}: expected the manifest that its name says, got other bytes; remove it by "
                 "hand, and run again"
@@ -186,6 +189,7 @@ class SignedRepository:
         """Return the state, after signing the roles whose new keys are here and have signed nothing yet."""
         for _ in range(ATTEMPTS):
             state = self.reader.state()
+            self._check_clock(state.root.signed, state.timestamp.best, self._clock())
             if not self._hand_over(state, emptied):
                 return state
         raise self._crowded("targets")
@@ -228,7 +232,6 @@ class SignedRepository:
             due = self.periods.is_due("timestamp", best.signed.expires, now)
             if not due and (since is None or signed_at(best.signed) >= since.replace(microsecond=0)):
                 return best
-        self._check_clock(state.root.signed, best, now)
         content = Timestamp(
             state.timestamp.last + 1, expires=self.periods.end("timestamp", now), snapshot_meta=snapshot.meta,
             unrecognized_fields={SIGNED_AT: in_words(now if best is None else max(now, signed_at(best.signed)))},
@@ -255,7 +258,7 @@ class SignedRepository:
     def _create(self, role: str, file: SignedFile[Content]) -> bool:
         """Create the next version of a role; True also where an earlier call, whose answer was lost, did it."""
         name = name_of(role, file.version)
-        return self.store.create(name, file.data) or self.store.read(name, len(file.data) + 1) == file.data
+        return self.store.create(name, file.data) or self.store.read(name, most_bytes(role)) == file.data
 
     def _crowded(self, role: str) -> SystemFailure:
         return SystemFailure(
