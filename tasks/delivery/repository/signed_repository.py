@@ -205,7 +205,8 @@ class SignedRepository:
             if len(self._signers(role, keys)) < targets.get_delegated_role(role).threshold:
                 continue
             old = state.roles.get(role, Found[Targets](None, 0))
-            content = Targets() if old.best is None or role in emptied else deepcopy(old.best.signed)
+            kept = old.best or self.reader.trusted_before(role, targets, before.get(f"{role}.json"))
+            content = Targets() if kept is None or role in emptied else deepcopy(kept.signed)
             signed |= self._sign_role(role, content, targets, max(found.last, old.last))
         return signed
 
@@ -244,7 +245,7 @@ class SignedRepository:
 
         Raises KeysError where the root has expired by this clock.
         """
-        if best is not None and now < signed_at(best.signed) - BACKWARDS:
+        if best is not None and now + BACKWARDS < signed_at(best.signed):
             raise SystemFailure(
                 f"clock: expected a time after {in_words(signed_at(best.signed))}, when the timestamp was last signed, "
                 f"got {in_words(now)}; set the clock of this machine, or of the one that signed last"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tuf.api.exceptions import DownloadHTTPError
+from tuf.api.metadata import Root
 from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
 
@@ -35,9 +36,7 @@ class Publisher:
     folder: Path
     store: ObjectStore
 
-    def repository(
-        self, store: ObjectStore | None = None, clock: Callable[[], datetime] = utc_now
-    ) -> SignedRepository:
+    def repository(self, store: ObjectStore | None = None, clock: Callable[[], datetime] = utc_now) -> SignedRepository:
         """Open the repository, as a new process does."""
         keys = KeyFiles([self.folder / "keys"], Passphrases())
         return SignedRepository(store or self.store, keys, ExpiryPeriods(), None, clock)
@@ -195,3 +194,20 @@ def killed_at_each_call(
 def folder_store(folder: Path) -> ObjectStore:
     """Return a folder as a store."""
     return FolderObjects(folder)
+
+
+def key_of(publisher: Publisher, role: str) -> str:
+    """Return the id of a role's one key."""
+    state = publisher.repository().reader.state()
+    delegator = state.targets.signed if role.startswith("device-") else state.root.signed
+    return str(delegator.get_delegated_role(role).keyids[0])
+
+
+def root_of(publisher: Publisher) -> Root:
+    """Return the newest root."""
+    return publisher.repository().reader.root().signed
+
+
+def rotate(work: KeyWork, role: str, publisher: Publisher) -> list[str]:
+    """Replace all keys of a role, as edgewright keys rotate does."""
+    return work.rotate(role, publisher.persons, publisher.folder / "offline-2", None)

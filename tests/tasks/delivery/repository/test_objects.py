@@ -190,7 +190,7 @@ class TestStoresInS3:
 
     def test_a_bucket_that_is_missing_is_told(self, s3_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_address)
-        with pytest.raises(SystemFailure, match="expected to write it: .*; see the bucket"):
+        with pytest.raises(SystemFailure, match=r"expected to write it: .*; see the bucket"):
             open_store("s3://nowhere/prefix").create("a.json", b"x")
 
     def test_an_address_without_a_bucket_is_refused(self) -> None:

@@ -45,7 +45,9 @@ def test_models_and_devices_do_not_touch_each_other(publisher: Publisher, device
     publisher.repository().publish("m", "camera", b"one")
     publisher.repository().publish("n", "camera", b"two")
     publisher.repository().publish("m", "gateway", b"three")
-    found = [device.manifest(*asked) for asked in (("m", "camera"), ("n", "camera"), ("m", "gateway"), ("n", "gateway"))]
+    found = [
+        device.manifest(*asked) for asked in (("m", "camera"), ("n", "camera"), ("m", "gateway"), ("n", "gateway"))
+    ]
     assert found == [b"one", b"two", b"three", None]
 
 
@@ -159,9 +161,10 @@ def test_a_clock_beyond_the_root_signs_nothing_that_devices_would_set_theirs_by(
 
 @pytest.mark.parametrize("role", ["device-camera", "snapshot", "timestamp"])
 def test_of_two_publishers_one_gets_the_number_and_the_other_merges(
-    fresh: Callable[[], Publisher], tmp_path: Path, role: str, caplog: pytest.LogCaptureFixture
+    fresh: Callable[[], Publisher], tmp_path: Path, role: str
 ) -> None:
-    publisher, other = fresh(), []
+    publisher = fresh()
+    other: list[str] = []
 
     def beside(name: str) -> None:
         if name.endswith(f".{role}.json") and not other:
@@ -175,7 +178,8 @@ def test_of_two_publishers_one_gets_the_number_and_the_other_merges(
 
 
 def test_a_timestamp_is_never_replaced_by_an_older_one(fresh: Callable[[], Publisher], tmp_path: Path) -> None:
-    publisher, seen = fresh(), []
+    publisher = fresh()
+    seen: list[bytes | None] = []
     device = Device.shipped(tmp_path / "device", publisher.store)
 
     def beside(name: str) -> None:
@@ -234,12 +238,12 @@ WORKS: dict[str, Callable[[SignedRepository], object]] = {
     ],
 )  # fmt: skip
 def test_a_publisher_that_is_killed_at_any_call_leaves_what_devices_verify_and_others_finish(
-    fresh: Callable[[], Publisher], tmp_path: Path, work: str, then: str
+    fresh: Callable[[], Publisher], work: str, then: str
 ) -> None:
     for publisher, call in killed_at_each_call(fresh, lambda one, store: WORKS[work](one.repository(store))):
         old = Device.shipped(publisher.folder / "old", publisher.store)
         assert old.manifest() in (b"first", b"second", None if work == "withdraw" else b"first"), call
-        follow = {
+        follow: dict[str, Callable[[Publisher], object]] = {
             "again": lambda one: WORKS[work](one.repository()),
             "resign": lambda one: one.repository().resign(),
             "another": lambda one: one.repository().publish("other", "gateway", b"third"),
@@ -270,7 +274,8 @@ def test_a_publisher_that_is_killed_at_any_call_of_the_system_leaves_what_device
 
     real = getattr(os, step)
     for at in range(100):
-        publisher, calls = fresh(), []
+        publisher = fresh()
+        calls: list[object] = []
 
         def counted(*given: object, at: int = at, calls: list[object] = calls, **named: object) -> object:
             calls.append(given)
