@@ -248,6 +248,7 @@ def test_a_model_that_is_fetched_has_its_acceptance_data_beside_it(file: Path, t
     filled = everything(files) | {
         "lineage": {"release": "3"},
         "documents": (),
+        "deltas": (),
         "outputs": (TensorSpec("y", "float32", (None, 3)),),
     }
     manifest = described(files, **filled, model="m", device="bench", inputs=TENSOR)
