@@ -75,7 +75,7 @@ def answer_version(
         if repeated is not None:
             return repeated
         job = replace(job, asked=asked, again=again or back, cause=cause)
-        check_keys(job)
+        check_keys(workspace, job.devices)
         warn_of_worn_rows(job)
         runs, run = open_run(job)
         tell_begun(job, run)

@@ -78,10 +78,13 @@ def causes(error: object) -> Iterator[BaseException]:
 
 
 def is_of_system(error: Exception) -> bool:
-    """Tell an error of the system around a run, ours or another library's, from a sentence about what was asked."""
-    return isinstance(error, SystemFailure) or not isinstance(error, EdgewrightError)
+    """Tell an error of the system around a run, ours or another library's, from a sentence about what was asked.
+
+    A key that is missing on a machine is one: the same is asked again once it is there.
+    """
+    return isinstance(error, SystemFailure | KeysError) or not isinstance(error, EdgewrightError)
 
 
 def says_nothing(error: EdgewrightError) -> bool:
     """Tell an error that says nothing about a version, which is asked again: exit code 3."""
-    return isinstance(error, SystemFailure | MeasurementInterrupted)
+    return isinstance(error, SystemFailure | KeysError | MeasurementInterrupted)

@@ -12,7 +12,7 @@ from tasks.delivery.repository.key_files import PASSPHRASE, Ask, KeyFiles, Passp
 from tasks.delivery.repository.key_work import KeyWork
 from tasks.delivery.repository.objects import FolderObjects, ObjectStore, open_store
 from tasks.delivery.repository.opening import KEYS, keys_folder, open_repository
-from tasks.delivery.repository.signed_repository import SignedRepository
+from tasks.delivery.repository.signed_repository import SignedRepository, release_of
 from tasks.delivery.repository.signing import device_of, manifest_name, role_of, short, target_path
 from tasks.delivery.repository.state import State, StateReader
 
@@ -39,6 +39,7 @@ __all__ = [
     "open_repository",
     "open_store",
     "read_periods",
+    "release_of",
     "role_of",
     "short",
     "target_path",

@@ -6,6 +6,7 @@ other reads again, takes what the first has signed into its own, and tries the n
 had signed is found and finished by whoever comes next.
 """
 
+import json
 import logging
 import random
 import time
@@ -14,6 +15,7 @@ from copy import deepcopy
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from securesystemslib.dsse import Envelope
 from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 
 from tasks.delivery.repository.expiry import ExpiryPeriods, utc_now
@@ -41,6 +43,8 @@ from tasks.delivery.repository.state import Found, State, StateReader
 from tasks.errors import KeysError, SystemFailure
 
 logger = logging.getLogger("edgewright")
+CUSTOM, RELEASE = "custom", "release"
+"""Keys of a target's entry: what TUF leaves to applications, and in it the release number."""
 MOST_BYTES = 5_000_000
 """Bytes of a manifest, at most."""
 ATTEMPTS = 60
@@ -76,10 +80,11 @@ class SignedRepository:
         """Tell whether the store has a root."""
         return bool(self.reader.roots())
 
-    def publish(self, model: str, device: str, manifest: bytes) -> str:
+    def publish(self, model: str, device: str, manifest: bytes, release: int = 0) -> str:
         """Offer a manifest to the devices of a profile, in place of an older one of the model; return its sha256.
 
-        Safe to repeat, and beside others. Raises KeysError where the keys for it are not here, and SystemFailure.
+        Its release number is signed with it: what has a higher number stays, whoever comes late. Safe to repeat, and
+        beside others. Raises KeysError where the keys for it are not here, and SystemFailure.
         """
         self.check_keys(device)
         digest = sha256(manifest).hexdigest()
@@ -90,6 +95,8 @@ class SignedRepository:
                 "hand, and run again"
             )
         entry = TargetFile.from_data(path, manifest, HASHES)
+        if release:
+            entry.unrecognized_fields[CUSTOM] = {RELEASE: release}
         self._edit(role_of(device), lambda targets: _put(targets, entry))
         return digest
 
@@ -105,6 +112,19 @@ class SignedRepository:
         """Return the entry of what readers are offered now; None where nothing is."""
         role = self.reader.offered(role_of(device))
         return None if role is None else role.targets.get(target_path(model, device))
+
+    def envelope(self, device: str, kind: str, content: bytes) -> bytes:
+        """Return content in a DSSE envelope on one line, signed with the keys of a device profile that are here.
+
+        `kind` is the content's media type. The same keys make the same bytes. Raises KeysError where none is here.
+        """
+        state = self._whole_state()
+        self._found(state, role_of(device))
+        signers = enough_signers(self._signers, state.targets.signed, role_of(device))
+        made = Envelope(content, kind, {})
+        for signer in sorted(signers, key=lambda each: each.public_key.keyid):
+            made.sign(signer)
+        return (json.dumps(made.to_dict(), sort_keys=True, separators=(",", ":")) + "\n").encode()
 
     def resign(self) -> list[str]:
         """Sign again what would expire: the timestamp always, the rest when half of its time is over.
@@ -268,10 +288,19 @@ class SignedRepository:
         )
 
 
+def release_of(entry: TargetFile | None) -> int:
+    """Return the release number that is signed with a manifest, 0 for none."""
+    custom = {} if entry is None else entry.unrecognized_fields.get(CUSTOM)
+    number = custom.get(RELEASE) if isinstance(custom, dict) else None
+    return number if isinstance(number, int) else 0
+
+
 def _put(targets: Targets, entry: TargetFile) -> bool:
-    changed = targets.targets.get(entry.path) != entry
+    now = targets.targets.get(entry.path)
+    if now == entry or release_of(now) > release_of(entry):
+        return False
     targets.targets[entry.path] = entry
-    return changed
+    return True
 
 
 def _is_of(timestamp: SignedFile[Timestamp], snapshot: SignedFile[Snapshot]) -> bool:
