@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tasks.delivery.export.offering import PASSPHRASES, OfferedDevice, Offering
+from tests.edge_runtime.device.operated_device import OperatedDevice
+from tests.tasks.delivery.export.offering import PASSPHRASES, Offering
 
 
 @pytest.fixture(autouse=True)
@@ -35,5 +36,5 @@ def offering(begun: Path, tmp_path: Path) -> Offering:
 
 
 @pytest.fixture
-def device(offering: Offering, tmp_path: Path) -> OfferedDevice:
-    return OfferedDevice(tmp_path / "device", (offering.keys / "root.json").read_bytes())
+def device(offering: Offering, tmp_path: Path) -> OperatedDevice:
+    return OperatedDevice(tmp_path / "device", (offering.keys / "root.json").read_bytes())

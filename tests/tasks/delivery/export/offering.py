@@ -1,18 +1,12 @@
-"""A place with a signed repository and bundles of small models, and a device that was shipped with its root."""
+"""A place with a signed repository and bundles of small models."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle import Manifest, blobs_of, decode_manifest, write_bundle
-from edge_runtime.trust import folder_fetch, trusted_manifest
 from tasks.delivery.repository import KeyWork, Passphrases, RootShape, SignedRepository, open_repository
-from tests.edge_runtime.homes import ROOT
-from tests.edge_runtime.install.carried import DEVICE, MODEL, Carried, carry
+from tests.edge_runtime.install.carried import DEVICE, Carried, carry
 
 WORKER, PERSONS = "passphrase of the worker", "passphrase of the persons"
 PASSPHRASES = {"EDGEWRIGHT_KEYS_PASSPHRASE": WORKER, "EDGEWRIGHT_OFFLINE_KEYS_PASSPHRASE": PERSONS}
@@ -69,46 +63,3 @@ class Offering:
         written = write_bundle(self.target, changed, {**files, name: paper})
         self.repository().publish(release.model, release.device, written.read_bytes())
         return changed
-
-
-@dataclass(frozen=True)
-class OfferedDevice:
-    """A device of the profile `gateway` with its configuration, in a folder of its own."""
-
-    folder: Path
-    root: bytes
-    models: tuple[str, ...] = (MODEL,)
-
-    @property
-    def state(self) -> Path:
-        return self.folder / "state"
-
-    @property
-    def configuration(self) -> Path:
-        """The configuration, written at the first look."""
-        path = self.folder / "device.toml"
-        if not path.exists():
-            self.folder.mkdir(parents=True)
-            (self.folder / "root.json").write_bytes(self.root)
-            path.write_text(
-                f'device = "{DEVICE}"\nmodels = {list(self.models)}\nurl = "/nowhere"\nstate = "{self.state}"\n'
-                f'root = "{self.folder / "root.json"}"\n[trial]\nmemory_mb = 2048\n'
-            )
-        return path
-
-    def trusts(self, folder: Path) -> str:
-        """Verify the metadata of a carried folder as an install does; return the digest of the bundle."""
-        fetch = folder_fetch(folder)
-        return trusted_manifest(self.state / "metadata", self.root, fetch, self.models[0], DEVICE).sha256
-
-    def run(self, command: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a command of the runtime on the device."""
-        arguments = (sys.executable, "-P", "-m", "edge_runtime", command, "--config", self.configuration, *words)
-        return subprocess.run(
-            arguments, env=device_environment(), capture_output=True, text=True, timeout=240, check=False
-        )
-
-
-def device_environment() -> Mapping[str, str]:
-    """Return variables with which a child process finds these sources."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}

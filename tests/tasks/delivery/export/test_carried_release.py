@@ -9,8 +9,9 @@ import pytest
 from edge_runtime.errors import BundleError, TrustError
 from tasks.delivery.export import carry
 from tasks.errors import KeysError, PublishError, SystemFailure
+from tests.edge_runtime.device.operated_device import OperatedDevice
 from tests.edge_runtime.install.carried import DEVICE, MODEL
-from tests.tasks.delivery.export.offering import OfferedDevice, Offering
+from tests.tasks.delivery.export.offering import Offering
 
 
 def names(folder: Path) -> set[str]:
@@ -31,7 +32,7 @@ def test_the_folder_holds_what_a_device_needs_and_nothing_else(offering: Offerin
     assert release.size == sum((release.folder / name).stat().st_size for name in names(release.folder))
 
 
-def test_a_device_installs_it_and_then_the_next_one(offering: Offering, device: OfferedDevice, tmp_path: Path) -> None:
+def test_a_device_installs_it_and_then_the_next_one(offering: Offering, device: OperatedDevice, tmp_path: Path) -> None:
     carry(offering.repository(), MODEL, DEVICE, tmp_path / "first")
     offering.offer(2)
     carry(offering.repository(), MODEL, DEVICE, tmp_path / "second")
@@ -44,7 +45,7 @@ def test_a_device_installs_it_and_then_the_next_one(offering: Offering, device: 
 
 
 def test_all_roots_go_along_so_that_devices_follow_a_rotation(
-    offering: Offering, device: OfferedDevice, tmp_path: Path
+    offering: Offering, device: OperatedDevice, tmp_path: Path
 ) -> None:
     _ = device.configuration  # shipped with the first root
     offering.work().rotate("online", offering.persons, None, None)
@@ -119,7 +120,7 @@ def test_no_key_is_needed(offering: Offering, tmp_path: Path) -> None:
 
 
 def test_it_is_one_state_whatever_is_published_meanwhile(
-    offering: Offering, tmp_path: Path, device: OfferedDevice
+    offering: Offering, tmp_path: Path, device: OperatedDevice
 ) -> None:
     published = threading.Event()
 
@@ -147,7 +148,7 @@ def test_it_is_one_state_whatever_is_published_meanwhile(
 
 
 def test_it_comes_from_s3_as_from_a_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: OfferedDevice, offering: Offering
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: OperatedDevice, offering: Offering
 ) -> None:
     pytest.importorskip("s3fs", reason="S3 needs the extra s3: pip install -e '.[dev]'")
     pytest.importorskip("moto", reason="the test of S3 needs moto's server: pip install 'moto[s3,server]'")

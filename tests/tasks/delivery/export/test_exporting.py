@@ -11,13 +11,14 @@ import pytest
 
 from tasks.delivery.export import CarriedRelease, FormOptions, export_release, form_of
 from tasks.errors import PublishError, SystemFailure
+from tests.edge_runtime.device.operated_device import OperatedDevice, device_environment
 from tests.edge_runtime.install.carried import DEVICE, MODEL
-from tests.tasks.delivery.export.offering import OfferedDevice, Offering, device_environment
+from tests.tasks.delivery.export.offering import Offering
 
 FOLDER = form_of("dir", FormOptions())
 
 
-def test_a_folder_is_exported_whole(offering: Offering, device: OfferedDevice, tmp_path: Path) -> None:
+def test_a_folder_is_exported_whole(offering: Offering, device: OperatedDevice, tmp_path: Path) -> None:
     made = export_release(offering.repository(), MODEL, DEVICE, FOLDER, tmp_path / "stick")
     assert made.path == tmp_path / "stick" and made.manifest.version == "1"
     assert made.size == sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file())
@@ -30,7 +31,12 @@ def test_a_folder_is_exported_whole(offering: Offering, device: OfferedDevice, t
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
 def test_nothing_is_overwritten(offering: Offering, tmp_path: Path, kind: str) -> None:
     out = tmp_path / "stick"
-    {"file": out.touch, "folder": out.mkdir, "link": lambda: out.symlink_to("nowhere")}[kind]()
+    if kind == "folder":
+        out.mkdir()
+    elif kind == "file":
+        out.touch()
+    else:
+        out.symlink_to("nowhere")
     with pytest.raises(PublishError, match="expected a path where nothing is"):
         export_release(offering.repository(), MODEL, DEVICE, FOLDER, out)
 

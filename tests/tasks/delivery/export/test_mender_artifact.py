@@ -9,8 +9,9 @@ import pytest
 
 from tasks.delivery.export import Exported, FormOptions, export_release, form_of
 from tasks.errors import SystemFailure
+from tests.edge_runtime.device.operated_device import OperatedDevice
 from tests.edge_runtime.install.carried import DEVICE, MODEL
-from tests.tasks.delivery.export.offering import OfferedDevice, Offering
+from tests.tasks.delivery.export.offering import Offering
 
 needs_program = pytest.mark.skipif(
     shutil.which("mender-artifact") is None, reason="NOT TESTED: apt-get install mender-artifact"
@@ -35,7 +36,7 @@ def test_the_artifact_names_module_devices_and_release(offering: Offering, tmp_p
 
 
 @needs_program
-def test_the_payload_is_a_tar_that_a_device_installs(offering: Offering, device: OfferedDevice, tmp_path: Path) -> None:
+def test_the_payload_is_a_tar_that_devices_install(offering: Offering, device: OperatedDevice, tmp_path: Path) -> None:
     payloads = []
     for name in ("a", "b"):
         made = export(offering, tmp_path / f"{name}.mender")
