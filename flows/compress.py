@@ -170,7 +170,7 @@ def _acceptance(context: DeviceContext, file: Path, judgement: Judgement, outcom
     if measured.failure:
         return None
     try:
-        return acceptance_of(context, file, measured.resources)
+        return acceptance_of(context, file, measured)
     except MeasurementInterrupted:
         raise
     except MeasurementFailed as error:

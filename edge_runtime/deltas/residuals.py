@@ -87,4 +87,5 @@ def _sign_to_the_end(numbers: NDArray[np.unsignedinteger]) -> NDArray[np.unsigne
 
 def _sign_from_the_end(numbers: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
     one = numbers.dtype.type(1)
-    return (numbers >> one) ^ (~(numbers & one) + one)
+    signed: NDArray[np.unsignedinteger] = (numbers >> one) ^ (~(numbers & one) + one)
+    return signed

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.docker.dockerfiles import DOCKER, command, read_dockerfile
+from tests.edge_runtime.bundle.listing import manifests_in
 from tests.edge_runtime.processes import wait_until
 from tests.end_to_end.pager import Pager, save_webhook, taking_messages
 from tests.end_to_end.prefect_api import PrefectApi
@@ -186,7 +187,7 @@ def test_the_form_of_compress_says_what_to_write(api: PrefectApi) -> None:
 
 @pytest.mark.usefixtures("first_run")
 def test_a_device_takes_what_was_published(stack: Stack) -> None:
-    [bundle] = (stack.workspace / "target" / MODEL / "tiny").iterdir()
+    [bundle] = manifests_in(stack.workspace / "target", MODEL, "tiny")
     entrypoint = command(read_dockerfile(DOCKER / "edge.Dockerfile"), "ENTRYPOINT")
     verified = subprocess.run(
         [sys.executable, *entrypoint[1:], "verify", str(bundle)],
