@@ -112,6 +112,9 @@ class Recipe(Frozen):
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
+    keep_structure: Literal["prefer"] | None = None
+    """`prefer` removes the same units as from what is deployed, and tries that first, so that updates are small. Without
+    the key, or where a gate does not hold so, the structure is chosen anew."""
     critical_weight: Annotated[float, Field(ge=1)] = 1
     """Factor by which rows of critical slices are trained on more often; a slice or class with a gate of its own is
     critical."""
