@@ -113,8 +113,8 @@ class Recipe(Frozen):
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
     keep_structure: Literal["prefer"] | None = None
-    """`prefer` first removes the same units as from what is deployed, so that updates are small. Without the key, or where
-    a gate does not hold with them, the structure is chosen anew."""
+    """`prefer` first removes the same units as for what is deployed, so that updates are small. Where a gate does not
+    hold so, and without the key, the structure is chosen anew."""
     critical_weight: Annotated[float, Field(ge=1)] = 1
     """Factor by which rows of critical slices are trained on more often; a slice or class with a gate of its own is
     critical."""
