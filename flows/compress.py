@@ -187,7 +187,7 @@ def _for_device(
 def _chosen(beside: References, baseline: Baseline, searched: _Searched) -> tuple[Climb, Trajectory]:
     """Choose the file that goes to the gates: with the structure of what is deployed, else with one chosen anew."""
     context, trials, kept = beside.context, DeviceTrials(beside), None
-    if context.job.recipe.keep_structure == "prefer":
+    if context.job.recipe.keep_structure is not None:
         kept = keep_structure(context, trials, baseline, beside.deployed)
         if kept.attempt is not None and kept.trajectory is not None:
             return kept.climb(kept.attempt), kept.trajectory

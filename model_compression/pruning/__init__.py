@@ -11,13 +11,14 @@ alone removes the same units from another parent of one form.
 from model_compression.pruning.costs import NOTHING, costs_of, int8_weight_bytes, parameters
 from model_compression.pruning.importance import unit_scores
 from model_compression.pruning.rounds import History, Round, remove_units, removed_units, replay
-from model_compression.pruning.snapshot import load_snapshot, read_history, save_snapshot
+from model_compression.pruning.snapshot import WEIGHTS, load_snapshot, load_weights, read_history, save_snapshot
 from model_compression.pruning.units import Protected, protected_units, units_of
 from model_compression.pruning.vocabulary import trim_vocabulary
 from model_compression.settings import CostKind, Criterion, Kind
 
 __all__ = [
     "NOTHING",
+    "WEIGHTS",
     "CostKind",
     "Criterion",
     "History",
@@ -27,6 +28,7 @@ __all__ = [
     "costs_of",
     "int8_weight_bytes",
     "load_snapshot",
+    "load_weights",
     "parameters",
     "protected_units",
     "read_history",

@@ -6,17 +6,27 @@ store, so that what finished is not computed again.
 """
 
 from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snapshot, export_snapshot
-from tasks.compression.kept_structure import rung_of, take_on
+from tasks.compression.kept_structure import DeployedStructure, rung_of, take_on
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
 from tasks.compression.rung_files import float_bytes, make_file, rows_with_slices
-from tasks.compression.structures import STRUCTURE, ReleaseStructure, released_structure, structure_of
+from tasks.compression.structures import (
+    STRUCTURE,
+    WEIGHTS_FOLDER,
+    ReleaseStructure,
+    released_structure,
+    released_weights,
+    structure_of,
+    weights_of,
+)
 from tasks.compression.students import Student, check_students, distil
 from tasks.compression.trajectory import Step, Trajectory, prune
 
 __all__ = [
     "LOADING",
     "STRUCTURE",
+    "WEIGHTS_FOLDER",
     "Baseline",
+    "DeployedStructure",
     "FloatSource",
     "ModelFile",
     "ReleaseStructure",
@@ -33,8 +43,10 @@ __all__ = [
     "measure_baseline",
     "prune",
     "released_structure",
+    "released_weights",
     "rows_with_slices",
     "rung_of",
     "structure_of",
     "take_on",
+    "weights_of",
 ]

@@ -6,6 +6,7 @@ numbers alone, so that another machine can read it years later.
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
@@ -14,8 +15,9 @@ from torch import nn
 from deployments.rungs import Rung
 from deployments.techniques import Prune
 from deployments.yaml_file import stated
+from edge_runtime.files import sha256_of
 from model_compression.intake import graph_digest, weight_shapes
-from model_compression.pruning import History
+from model_compression.pruning import WEIGHTS, History
 from tasks.compression.float_models import Snapshot
 from tasks.compression.students import Student
 from tasks.errors import RegistryError
@@ -24,6 +26,8 @@ from tasks.upstream import Context, DeviceContext, TorchParent
 
 logger = logging.getLogger("edgewright")
 STRUCTURE = "structure.json"
+WEIGHTS_FOLDER = "structure"
+"""Folder of a run that has the float weights which a release was made of."""
 BOUNDS = frozenset({"units", "at_most", "round_to", "vocabulary"})
 """Keys of a recipe's `prune` that say which structures it allows; the others say how one is found."""
 Shapes = Mapping[str, tuple[NonNegativeInt, ...]]
@@ -82,7 +86,8 @@ class ReleaseStructure(_Record):
     """The structure of a release: what was removed from its parent in each round, or the student in its place.
 
     `shapes` are those of the float model that its file was made of, by which a replay is checked. `rung` made the file.
-    `bounds` are the keys of the recipe's `prune` that bounded the structure.
+    `bounds` are the keys of the recipe's `prune` that bounded the structure. `weights` is the sha256 of the float
+    weights, where they are kept with the run.
     """
 
     form: Literal[1] = 1
@@ -92,6 +97,7 @@ class ReleaseStructure(_Record):
     bounds: Mapping[str, Any] = {}
     removed: tuple[RemovedUnits, ...] = ()
     student: StudentShape | None = None
+    weights: str | None = None
 
     @property
     def history(self) -> History:
@@ -113,13 +119,28 @@ def structure_of(context: Context, model: Snapshot | Student, rung: Rung) -> Rel
     """Return the structure of a float model that a rung made a file of; None for an ONNX upstream, which has all."""
     if not context.trainable:
         return None
-    parent = context.torch_parent
-    made = {"parent": ParentForm.of(parent), "rung": stated(rung), "shapes": shapes_of(model.load(parent))}
+    parent, weights = context.torch_parent, weights_of(context, model)
+    made = {
+        "parent": ParentForm.of(parent),
+        "rung": stated(rung),
+        "shapes": shapes_of(model.load(parent)),
+        "weights": None if weights is None else sha256_of(weights),
+    }
     if isinstance(model, Student):
         shape = model.architecture
         return ReleaseStructure(**made, student=StudentShape(family=shape.family, width=shape.width, depth=shape.depth))
     removed = tuple(RemovedUnits.model_validate(units) for units in model.history)
     return ReleaseStructure(**made, removed=removed, bounds=bounds_of(context.job.recipe.prune))
+
+
+def weights_of(context: Context, model: Snapshot | Student) -> Path | None:
+    """Return the file of a float model's weights; None where it is the parent itself or the recipe keeps no structure.
+
+    They take four times the bytes of an INT8 file, so they are kept for those alone who start from them.
+    """
+    if context.job.recipe.keep_structure is None or model.folder is None:
+        return None
+    return model.folder / WEIGHTS
 
 
 def released_structure(context: DeviceContext, release: EdgeVersion) -> ReleaseStructure | None:
@@ -136,6 +157,29 @@ def released_structure(context: DeviceContext, release: EdgeVersion) -> ReleaseS
     except ValidationError as error:
         logger.warning("run %s: its %s cannot be read (%d differences)", run, STRUCTURE, error.error_count())
     return None
+
+
+def released_weights(context: DeviceContext, release: EdgeVersion, structure: ReleaseStructure) -> Path | None:
+    """Fetch the float weights of a release into the store, once; None where they were not kept.
+
+    Others than those that the structure names count as none, with a warning.
+    """
+    run, sha256 = context.edge_models.page(release).candidate.run, structure.weights
+    if sha256 is None:
+        return None
+
+    def produce(folder: Path) -> str:
+        found = context.runs.fetch(run, f"{WEIGHTS_FOLDER}/{WEIGHTS}", folder)
+        if sha256_of(found) != sha256:
+            raise RegistryError(f"run {run}: expected {WEIGHTS} with sha256 {sha256}, got another file")
+        return str(found.relative_to(folder))
+
+    try:
+        stage = context.store.run("release-weights", {"sha256": sha256}, (__name__,), produce)
+    except RegistryError as error:
+        logger.warning("%s: the weights of release %d are not used. %s", context.device.name, release.release, error)
+        return None
+    return stage.folder / str(stage.value)
 
 
 def _size(shape: tuple[int, ...] | None) -> str:

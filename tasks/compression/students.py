@@ -12,8 +12,9 @@ from torch import nn
 
 from deployments.techniques import Distil
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
+from edge_runtime.files import sha256_of
 from model_compression.onnx_files import export_onnx, make_portable
-from model_compression.pruning import load_snapshot
+from model_compression.pruning import load_snapshot, load_weights
 from model_compression.quantization import quantize_after_training
 from model_compression.students import Architecture, Interface, build_student, widest
 from model_compression.training import FineTuning, fine_tune
@@ -111,11 +112,16 @@ def untrained_student(context: Context, settings: Distil, architecture: Architec
     return _build(parent, architecture, interface, settings.fine_tune.seed)
 
 
-def distil_as(context: Context, settings: Distil, architecture: Architecture) -> Student:
-    """Distil a student of a given architecture, with no other beside it. Raises StudentError."""
+def distil_as(
+    context: Context, settings: Distil, architecture: Architecture, training: FineTuning, start: Path | None
+) -> Student:
+    """Distil a student of a given architecture, on from the weights in a file where one is given.
+
+    Raises StudentError for an architecture that cannot be built, SnapshotError for weights that do not fit it.
+    """
     parent = context.torch_parent
     interface = Interface.of(parent.build(), parent.example)
-    return _distilled(context, interface, architecture, settings.fine_tune.settings())
+    return _distilled(context, interface, architecture, replace(training, seed=settings.fine_tune.seed), start)
 
 
 def _build(parent: TorchParent, architecture: Architecture, interface: Interface, seed: int) -> nn.Module:
@@ -171,11 +177,15 @@ def _missed_budgets(context: DeviceContext, model: nn.Module, folder: Path) -> l
     return [gate.name for gate in budgets.gates if gate.outcome != "pass"]
 
 
-def _distilled(context: Context, interface: Interface, architecture: Architecture, settings: FineTuning) -> Student:
+def _distilled(
+    context: Context, interface: Interface, architecture: Architecture, settings: FineTuning, start: Path | None = None
+) -> Student:
     job, parent = context.job, context.torch_parent
 
     def produce(folder: Path) -> dict[str, Any]:
         model = _build(parent, architecture, interface, settings.seed)
+        if start is not None:
+            load_weights(model, start)
         fine_tune_with_parent(context, model, settings, f"distilling {architecture}")
         return keep_float_model(job, folder, model, [])
 
@@ -184,6 +194,7 @@ def _distilled(context: Context, interface: Interface, architecture: Architectur
         "interface": repr(interface),
         "architecture": repr(architecture),
         "settings": repr(settings),
+        "start": None if start is None else sha256_of(start),
         **job.digests("train", "validation"),
     }
     stage = context.store.run("student", inputs, CODE, as_task("student", f"student {architecture}", produce))

@@ -206,6 +206,19 @@ class Runs:
         self.client.log_artifacts(run, str(local), name)
         return f"{self.client.get_run(run).info.artifact_uri}/{name}"
 
+    def file(self, run: str, path: Path, folder: str) -> None:
+        """Log a file into a folder of the run."""
+        self.client.log_artifact(run, str(path), folder)
+
+    def fetch(self, run: str, name: str, folder: Path) -> Path:
+        """Download an artifact of a run into a folder. Raises RegistryError where it cannot be had."""
+        try:
+            return Path(self.client.download_artifacts(run, name, str(folder)))
+        except (MlflowException, OSError) as error:
+            raise RegistryError(
+                f"run {run}: expected its artifact {name}, got {one_line(error)}; restore the artifact store"
+            ) from error
+
     def finish(self, run: str, *, failed: bool = False) -> None:
         """End a run; one that failed ends with those of its children that are open."""
         for child in self.search({MLFLOW_PARENT_RUN_ID: run}) if failed else ():

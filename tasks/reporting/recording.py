@@ -25,7 +25,7 @@ from quality_gates.report import (
 )
 from quality_gates.verdict import Verdict
 from tasks.answer_parts import AnswerKeys
-from tasks.compression import STRUCTURE, Baseline, Step, Trajectory, structure_of
+from tasks.compression import STRUCTURE, WEIGHTS_FOLDER, Baseline, Step, Trajectory, structure_of, weights_of
 from tasks.errors import one_line
 from tasks.job import Job
 from tasks.outcomes import CONTENT, DECISION, REPORT, SIZE, WORST_GATE, DeviceFailure, DeviceOutcome, Outcome
@@ -155,6 +155,9 @@ def record_device(context: DeviceContext, chosen: Attempt, judgement: Judgement,
     record_report(runs, child, content)
     decided_by: dict[str, BaseModel] = {RECIPE: job.recipe, VERDICT: verdict.unapproved}
     structure = structure_of(context, chosen.snapshot, chosen.rung)
+    weights = weights_of(context, chosen.snapshot)
+    if weights is not None:
+        runs.file(child, weights, WEIGHTS_FOLDER)
     if structure is not None:
         decided_by[STRUCTURE] = structure
     runs.log_texts(child, {name: each.model_dump_json(indent=2) for name, each in decided_by.items()})

@@ -7,7 +7,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from model_compression.errors import CompressionError
-from tasks.compression import Baseline, Snapshot, Trajectory, released_structure, rung_of, take_on
+from tasks.compression import (
+    Baseline,
+    DeployedStructure,
+    Snapshot,
+    Trajectory,
+    released_structure,
+    released_weights,
+    rung_of,
+    take_on,
+)
 from tasks.errors import StructureLost
 from tasks.registry import EdgeVersion
 from tasks.selection.attempts import Attempt, Climb, Model, Trials
@@ -64,8 +73,8 @@ def _tried(context: DeviceContext, trials: Trials, baseline: Baseline, deployed:
     if structure is None:
         return KeptStructure(f"{ANEW}: release {number} has no record of its structure that can be read.")
     try:
-        rung = rung_of(context, structure)
-        model = take_on(context, baseline, structure, number)
+        rung, weights = rung_of(context, structure), released_weights(context, deployed, structure)
+        model = take_on(context, baseline, DeployedStructure(number, structure, weights))
         attempt = trials.attempt(model, rung)
     except (StructureLost, CompressionError) as error:
         return KeptStructure(f"{ANEW}, and not that of release {number}: {error}.")
@@ -78,14 +87,16 @@ def _tried(context: DeviceContext, trials: Trials, baseline: Baseline, deployed:
     tell_attempt(context, attempt, 1, 0)
     snapshots = (baseline.snapshot, model) if isinstance(model, Snapshot) and model.release else (baseline.snapshot,)
     trajectory = Trajectory(snapshots, (), f"the structure of release {number} was kept", (), release=number)
-    how = _how(context, model)
+    how = _how(context, model, trained_on=weights is not None)
     return KeptStructure(
         f"The structure of release {number} was kept: {how} holds every gate on validation.", attempt, trajectory
     )
 
 
-def _how(context: DeviceContext, model: Model) -> str:
+def _how(context: DeviceContext, model: Model, *, trained_on: bool) -> str:
+    """Return the model that took it on in words; `trained_on` from the release's own weights."""
     version = f"version {context.job.version}"
+    start = ", trained on from its weights," if trained_on else ""
     if not isinstance(model, Snapshot):
-        return f"the same student, distilled from {version},"
-    return f"{version} without the same units" if model.release else f"{version} as a whole, like that release,"
+        return f"the same student, distilled from {version}{start or ','}"
+    return f"{version} without the same units{start}" if model.release else f"{version} as a whole, like that release,"

@@ -7,7 +7,6 @@ from typing import Any
 import onnx
 import pytest
 import yaml
-from torch import nn
 
 import flows.compress
 from quality_gates.report import ReportContent
@@ -19,40 +18,49 @@ from tests.end_to_end.tiny import upstream
 from tests.end_to_end.tiny.onnx_upstream import register_graph, trained_graph
 from tests.flows.conftest import TINY, Variant
 
-FURTHER = upstream.STEPS + 20
-PREFER = {"keep_structure": "prefer"}
-RECIPE: dict[str, Any] = yaml.safe_load((TINY / "recipes" / "tiny.yaml").read_text())
+MODEL = "structured"
+NETWORKS = (upstream.STEPS, upstream.STEPS + 20, upstream.STEPS + 40)
+"""Steps of training of the versions 1 to 3, each of which goes on from the one before."""
+WIDER = "4"
+PRUNE: dict[str, Any] = yaml.safe_load((TINY / "recipes" / "tiny.yaml").read_text())["prune"]
 
 
-class Versions:
-    """Versions of a model of its own, for one device of the same name, and what came of each."""
+@pytest.fixture(scope="module")
+def registered(world: Workspace) -> Workspace:
+    """Three versions of one architecture, each trained further, and a fourth of another."""
+    networks = [*(upstream.trained(steps) for steps in NETWORKS), upstream.trained(width=24)]
+    for network in networks:
+        register_upstream(world.tracking_uri, MODEL, network, upstream.EXAMPLE, {})
+    return world
 
-    def __init__(self, world: Workspace, variant: Variant, name: str) -> None:
-        self.world, self.variant, self.name = world, variant, name
 
-    def register(self, network: nn.Module) -> str:
-        return register_upstream(self.world.tracking_uri, self.name, network, upstream.EXAMPLE, {})
+class Answered:
+    """Answers of versions on devices, and what the registry keeps of them."""
 
-    def recipe(self, changes: dict[str, Any] | None = None, device: dict[str, Any] | None = None) -> str:
-        return self.variant(self.name, {"model": self.name, **PREFER, **(changes or {})}, device)
+    def __init__(self, world: Workspace, variant: Variant) -> None:
+        self.world, self.variant = world, variant
+        self.runs = Runs(world.tracking_uri, MODEL)
 
-    def compressed(self, version: str, recipe: str) -> DeviceOutcome:
-        (line,) = flows.compress.compress(self.name, version, recipe, self.world).devices
+    def recipe(self, device: str, profile: dict[str, Any] | None = None, **changes: Any) -> str:
+        return self.variant(device, {"model": MODEL, "keep_structure": "prefer", **changes}, profile)
+
+    def lines(self, version: str, recipe: str) -> tuple[DeviceOutcome, ...]:
+        return flows.compress.compress(MODEL, version, recipe, self.world).devices
+
+    def line(self, version: str, recipe: str) -> DeviceOutcome:
+        (line,) = self.lines(version, recipe)
         return line
 
     def report(self, line: DeviceOutcome) -> ReportContent:
-        runs = Runs(self.world.tracking_uri, self.name)
-        return ReportContent.model_validate_json(runs.read_text(line.run_id, "report.json"))
+        return ReportContent.model_validate_json(self.runs.read_text(line.run_id, "report.json"))
 
     def structure(self, line: DeviceOutcome) -> dict[str, Any]:
-        read: dict[str, Any] = json.loads(
-            Runs(self.world.tracking_uri, self.name).read_text(line.run_id, "structure.json")
-        )
+        read: dict[str, Any] = json.loads(self.runs.read_text(line.run_id, "structure.json"))
         return read
 
     def graph(self, line: DeviceOutcome, folder: Path) -> tuple[list[Any], dict[str, Any]]:
-        """The nodes of a released file, and the shape and type of each constant."""
-        models = EdgeModels(self.world.tracking_uri, self.name)
+        """The nodes of a released file, and the shape and the type of each constant."""
+        models = EdgeModels(self.world.tracking_uri, MODEL)
         (edge,) = (each for each in models.releases(line.device) if each.release == line.release)
         graph = onnx.load(models.fetch(edge, folder / str(line.release))).graph
         nodes = [(node.op_type, list(node.input), list(node.output)) for node in graph.node]
@@ -60,114 +68,100 @@ class Versions:
 
 
 @pytest.fixture
-def versions(world: Workspace, variant: Variant, request: pytest.FixtureRequest) -> Versions:
-    name = request.node.name.removeprefix("test_").translate(str.maketrans("_[", "--", "]"))[:40].strip("-")
-    return Versions(world, variant, name)
+def answered(registered: Workspace, variant: Variant) -> Answered:
+    return Answered(registered, variant)
 
 
-def test_the_next_version_has_the_same_nodes_and_shapes(
-    versions: Versions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_versions_of_one_architecture_have_one_structure_and_another_gets_its_own(
+    answered: Answered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = versions.recipe()
-    first = versions.compressed(versions.register(upstream.trained()), recipe)
+    deeper = PRUNE | {"max_rounds": 3}  # the fourth version is wider
+    first = answered.line("1", answered.recipe("kept", prune=deeper, keep_structure=None))
     assert first.published and first.snapshot == "round 1"
-    why = "The structure was chosen anew: nothing is deployed on {} yet."
-    assert versions.report(first).why[0] == why.format(first.device)
-    monkeypatch.setattr(flows.compress, "prune", lambda *_: pytest.fail("another structure was searched"))
-    second = versions.compressed(versions.register(upstream.trained(FURTHER)), recipe)
-    assert second.published and second.snapshot == "structure of release 1"
-    assert versions.graph(second, tmp_path) == versions.graph(first, tmp_path)
-    told, (before, after) = versions.report(second), map(versions.structure, (first, second))
-    assert told.why[0] == (
+    assert not any("structure" in sentence for sentence in answered.report(first).why)
+    recipe = answered.recipe("kept", prune=deeper)
+    with monkeypatch.context() as patched:
+        patched.setattr(flows.compress, "prune", lambda *_: pytest.fail("another structure was searched"))
+        second, third = (answered.line(version, recipe) for version in ("2", "3"))
+    assert [(line.published, line.snapshot) for line in (second, third)] == [
+        (True, "structure of release 1"),
+        (True, "structure of release 2"),
+    ]
+    assert answered.graph(third, tmp_path) == answered.graph(second, tmp_path) == answered.graph(first, tmp_path)
+    records = [answered.structure(line) for line in (first, second, third)]
+    assert records[0]["removed"] == records[1]["removed"] == records[2]["removed"] != []
+    assert [record["weights"] is None for record in records] == [True, False, False]
+    assert answered.report(second).why[0] == (
         "The structure of release 1 was kept: version 2 without the same units holds every gate on validation."
     )
-    assert dict(told.lineage)["pruning"] == "the structure of release 1 was kept"
-    assert [row.stage for row in told.ledger] == ["parent", "structure of release 1", "PTQ minmax"]
-    assert [point.label for point in told.points if point.kind in ("parent", "snapshot")] == [
-        "parent", "structure of release 1"
-    ]  # fmt: skip
-    assert before["removed"] == after["removed"] != [] and before["shapes"] == after["shapes"]
-    third = versions.compressed(versions.register(upstream.trained(FURTHER + 20)), recipe)
-    assert third.snapshot == "structure of release 2"
-    assert versions.graph(third, tmp_path) == versions.graph(first, tmp_path)
-
-
-def test_another_architecture_gets_a_structure_of_its_own(versions: Versions, tmp_path: Path) -> None:
-    recipe = versions.recipe({"prune": RECIPE["prune"] | {"max_rounds": 3}})
-    first = versions.compressed(versions.register(upstream.trained()), recipe)
-    other = versions.compressed(versions.register(upstream.trained(width=24)), recipe)
-    assert other.published and other.snapshot.startswith("round")
-    assert versions.report(other).why[0] == (
-        "The structure was chosen anew, and not that of release 1: version 2 has another architecture (0.weight was "
+    told = answered.report(third)
+    assert told.why[0] == (
+        "The structure of release 2 was kept: version 3 without the same units, trained on from its weights, holds "
+        "every gate on validation."
+    )
+    assert dict(told.lineage)["pruning"] == "the structure of release 2 was kept"
+    assert [row.stage for row in told.ledger] == ["parent", "structure of release 2", "PTQ minmax"]
+    assert [point.label for point in told.points if point.kind == "snapshot"] == ["structure of release 2"]
+    wider = answered.line(WIDER, recipe)
+    assert wider.published and wider.snapshot.startswith("round")
+    assert answered.report(wider).why[0] == (
+        "The structure was chosen anew, and not that of release 3: version 4 has another architecture (0.weight was "
         "16 x 1 x 3 x 3 and is 24 x 1 x 3 x 3)."
     )
-    assert versions.graph(other, tmp_path)[1] != versions.graph(first, tmp_path)[1]
+    assert answered.graph(wider, tmp_path) != answered.graph(third, tmp_path)
 
 
-def test_a_gate_that_fails_on_it_asks_for_another(versions: Versions) -> None:
-    first = versions.compressed(versions.register(upstream.trained()), versions.recipe())
-    prune = RECIPE["prune"] | {"max_rounds": 3}
+def test_a_gate_that_fails_on_it_asks_for_another(answered: Answered) -> None:
+    first = answered.line("1", answered.recipe("tight"))
     assert first.figures.candidate is not None
-    tighter = {"budgets": {"size_kb": first.figures.candidate.size_bytes / 1000 - 0.5}}
-    second = versions.compressed(
-        versions.register(upstream.trained(FURTHER)), versions.recipe({"prune": prune}, tighter)
-    )
-    told = versions.report(second)
+    assert answered.report(first).why[0] == "The structure was chosen anew: nothing is deployed on tight yet."
+    budgets = {"budgets": {"size_kb": first.figures.candidate.size_bytes / 1000 - 0.5}}
+    second = answered.line("2", answered.recipe("tight", budgets, prune=PRUNE | {"max_rounds": 3}))
+    told = answered.report(second)
     assert told.why[0] == (
-        "The structure was chosen anew: with that of release 1, PTQ minmax misses file size on validation."
+        "The structure was chosen anew: with that of release 1, PTQ minmax misses file size budget on validation."
     )
-    assert second.published and second.snapshot.startswith("round")
     assert (told.rungs[0].snapshot, told.rungs[0].outcome) == ("structure of release 1", "fail")
+    assert second.published and second.snapshot.startswith("round")
+    assert second.figures.candidate is not None
+    assert second.figures.candidate.size_bytes < first.figures.candidate.size_bytes - 500
 
 
-def test_each_device_keeps_its_own(versions: Versions, variant: Variant) -> None:
-    variant("beside")
-    alone = versions.recipe()
-    versions.compressed(versions.register(upstream.trained()), alone)
-    both = versions.recipe({"devices": [versions.name, "beside"]})
-    version = versions.register(upstream.trained(FURTHER))
-    kept, new = flows.compress.compress(versions.name, version, both, versions.world).devices
-    assert (kept.snapshot, new.snapshot) == ("structure of release 1", "round 1")
-    assert versions.report(new).why[0] == "The structure was chosen anew: nothing is deployed on beside yet."
-    further = versions.register(upstream.trained(FURTHER + 20))
-    lines = flows.compress.compress(versions.name, further, both, versions.world).devices
-    assert [line.snapshot for line in lines] == ["structure of release 2", "structure of release 1"]
-    own = [versions.structure(line)["removed"] for line in (kept, new, *lines)]
-    assert own[0] == own[2] and own[1] == own[3]
+def test_each_device_keeps_its_own(answered: Answered) -> None:
+    narrow = PRUNE | {"ratio": 0.5}
+    alone = [
+        answered.line("1", answered.recipe("one")),
+        answered.line("1", answered.recipe("other", prune=narrow)),
+    ]
+    both = answered.lines("2", answered.recipe("one", devices=["one", "other"]))
+    assert [line.snapshot for line in both] == ["structure of release 1"] * 2
+    before, after = ([answered.structure(line)["removed"] for line in lines] for lines in (alone, both))
+    assert before[0] != before[1] and after == before
 
 
-@pytest.mark.parametrize("step", ["judge", "record_line"])
-def test_a_kill_after_it_was_trained_trains_nothing_again(
-    versions: Versions, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    recipe = versions.recipe()
-    versions.compressed(versions.register(upstream.trained()), recipe)
-    version = versions.register(upstream.trained(FURTHER))
+def test_kills_on_the_way_train_nothing_again(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = answered.recipe("killed")
+    answered.line("1", recipe)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr(flows.compress, step, killed)
-        with pytest.raises(KeyboardInterrupt):
-            versions.compressed(version, recipe)
-    monkeypatch.setattr(kept_structure, "fine_tune_with_parent", lambda *_: pytest.fail("it was trained again"))
-    again = versions.compressed(version, recipe)
+    for step in ("judge", "record_line"):  # before the look at the test rows, and after the alias was moved
+        with monkeypatch.context() as patched:
+            patched.setattr(flows.compress, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                answered.line("2", recipe)
+        monkeypatch.setattr(kept_structure, "fine_tune_with_parent", lambda *_: pytest.fail("it was trained again"))
+    again = answered.line("2", recipe)
     assert again.published and (again.snapshot, again.release) == ("structure of release 1", 2)
 
 
-def test_what_is_kept_of_an_older_release_without_the_key_is_taken_on(versions: Versions) -> None:
-    without = versions.variant(versions.name, {"model": versions.name})
-    first = versions.compressed(versions.register(upstream.trained()), without)
-    assert not any("structure" in sentence for sentence in versions.report(first).why)
-    second = versions.compressed(versions.register(upstream.trained(FURTHER)), versions.recipe())
-    assert second.snapshot == "structure of release 1"
-
-
-def test_an_onnx_upstream_has_its_own_anyway(versions: Versions) -> None:
-    version = register_graph(versions.world.tracking_uri, versions.name, trained_graph())
-    line = versions.compressed(version, versions.recipe(device={"budgets": {"size_kb": 50}}))
-    assert line.published
-    assert versions.report(line).why[0] == "The structure is the upstream's own, as an ONNX file is not pruned."
-    files = {item.path for item in Runs(versions.world.tracking_uri, versions.name).client.list_artifacts(line.run_id)}
-    assert "structure.json" not in files
+def test_an_onnx_upstream_has_its_own_anyway(registered: Workspace, variant: Variant) -> None:
+    model = "structured-graph"
+    version = register_graph(registered.tracking_uri, model, trained_graph())
+    recipe = variant("graph", {"model": model, "keep_structure": "prefer"}, {"budgets": {"size_kb": 50}})
+    (line,) = flows.compress.compress(model, version, recipe, registered).devices
+    runs = Runs(registered.tracking_uri, model)
+    told = ReportContent.model_validate_json(runs.read_text(line.run_id, "report.json"))
+    assert line.published and told.why[0] == "The structure is the upstream's own, as an ONNX file is not pruned."
+    assert "structure.json" not in {item.path for item in runs.client.list_artifacts(line.run_id)}

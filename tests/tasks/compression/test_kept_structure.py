@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from deployments.recipe import Recipe
 from deployments.rungs import PostTraining
-from deployments.techniques import Distil
-from model_compression.errors import StudentError
+from deployments.techniques import Distil, KeepStructure
+from model_compression.errors import SnapshotError, StudentError
 from model_compression.pruning import load_snapshot
+from model_compression.training import FineTuning
 from tasks.compression import (
     Baseline,
+    DeployedStructure,
     ReleaseStructure,
     Snapshot,
     Student,
@@ -35,6 +38,7 @@ from tests.tasks.builders import on
 from tests.tasks.compression.structured import pruned_job, register, started
 
 MINMAX = PostTraining(kind="ptq", calibration="minmax")
+GENTLE = KeepStructure(fine_tune=tiny.recipe().prune.fine_tune.model_copy(update={"learning_rate": 1e-5}))
 SIGNALS: dict[str, Any] = {"family": "signal_net", "widths": (4, 8), "depths": (1,)}
 
 
@@ -72,12 +76,20 @@ class Versions:
     def begun(self, network: Callable[[], nn.Module] = retrained, **changes: Any) -> tuple[Context, Baseline]:
         return started(pruned_job(self.workspace, "kept", self.numbers[network], **changes))
 
+    def released(self, snapshot: int = -1) -> Snapshot:
+        """A snapshot of the first version."""
+        return prune.fn(*self.begun(tiny.network)).snapshots[snapshot]
+
     def structure(self, snapshot: int = -1) -> ReleaseStructure:
         """The structure of a snapshot of the first version."""
-        begun, baseline = self.begun(tiny.network)
-        found = structure_of(begun, prune.fn(begun, baseline).snapshots[snapshot], MINMAX)
+        found = structure_of(self.begun(tiny.network)[0], self.released(snapshot), MINMAX)
         assert found is not None
         return found
+
+
+def taken(begun: tuple[Context, Baseline], record: ReleaseStructure, weights: Path | None = None) -> Snapshot | Student:
+    """What a version takes on of release 7."""
+    return take_on(*begun, DeployedStructure(7, record, weights))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +100,7 @@ def versions(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Ver
 def test_the_next_version_takes_on_the_structure_of_a_release(versions: Versions) -> None:
     structure = versions.structure()
     begun, baseline = versions.begun()
-    kept = take_on(begun, baseline, structure, 7)
+    kept = taken((begun, baseline), structure)
     assert isinstance(kept, Snapshot) and kept.title == "structure of release 7"
     model = kept.load(begun.torch_parent)
     assert shapes_of(model) == structure.shapes and kept.history == structure.history
@@ -97,53 +109,76 @@ def test_the_next_version_takes_on_the_structure_of_a_release(versions: Versions
     assert kept.parameters < baseline.snapshot.parameters and kept.weight_bytes < baseline.snapshot.weight_bytes
 
 
-def test_it_is_trained_from_the_new_parents_weights(
-    versions: Versions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    structure = versions.structure()
-    fresh = Workspace.at(tmp_path, versions.workspace.tracking_uri)
-    begun, baseline = started(pruned_job(fresh, "kept", versions.numbers[retrained]))
-    seen: list[Tensor] = []
+class Trained:
+    """Trainings of kept structures: the weights and the settings that each began with, in a store of its own."""
 
-    def watched(context: Context, model: nn.Module, settings: Any, description: str) -> None:
-        seen.append(model.state_dict()["0.weight"].clone())
+    def __init__(self, versions: Versions, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.versions, self.workspace = versions, Workspace.at(home, versions.workspace.tracking_uri)
+        self.weights: list[Tensor] = []
+        self.settings: list[FineTuning] = []
+        monkeypatch.setattr(kept_structure, "fine_tune_with_parent", self._seen)
+
+    def begun(self, **changes: Any) -> tuple[Context, Baseline]:
+        return started(pruned_job(self.workspace, "kept", self.versions.numbers[retrained], **changes))
+
+    def _seen(self, context: Context, model: nn.Module, settings: FineTuning, description: str) -> None:
+        self.weights.append(model.state_dict()["0.weight"].clone())
+        self.settings.append(settings)
         fine_tune_with_parent(context, model, settings, description)
 
-    monkeypatch.setattr(kept_structure, "fine_tune_with_parent", watched)
-    trained = take_on(begun, baseline, structure, 7).load(begun.torch_parent)
+
+@pytest.fixture
+def trained(versions: Versions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    return Trained(versions, tmp_path, monkeypatch)
+
+
+def test_without_weights_it_is_trained_from_the_new_parents(versions: Versions, trained: Trained) -> None:
+    structure = versions.structure()
+    begun = trained.begun(keep_structure=GENTLE)
+    kept = taken(begun, structure)
     rows = list(range(8))
     for removed in structure.history:
         rows = [row for index, row in enumerate(rows) if index not in removed["channels"]["0"]]
-    assert torch.equal(seen[0], begun.torch_parent.build().state_dict()["0.weight"][rows])
-    assert not torch.equal(trained.state_dict()["0.weight"], seen[0])
+    parent = begun[0].torch_parent
+    assert torch.equal(trained.weights[0], parent.build().state_dict()["0.weight"][rows])
+    assert trained.settings == [tiny.recipe().prune.fine_tune.settings()]
+    assert not torch.equal(kept.load(parent).state_dict()["0.weight"], trained.weights[0])
 
 
-def test_it_is_computed_once_and_anew_for_other_removals(
-    versions: Versions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_trained_on_from_the_releases_weights(versions: Versions, trained: Trained) -> None:
+    structure, released = versions.structure(), versions.released()
+    assert released.folder is not None
+    weights = released.folder / "weights.safetensors"
+    plain, gentle = (taken(trained.begun(keep_structure=key), structure, weights) for key in ("prefer", GENTLE))
+    before = load_file(weights)["0.weight"]
+    assert [torch.equal(start, before) for start in trained.weights] == [True, True]
+    assert trained.settings == [each.settings() for each in (tiny.recipe().prune.fine_tune, GENTLE.fine_tune)]
+    assert plain.digest != gentle.digest != taken(trained.begun(), structure).digest
+
+
+def test_weights_of_another_structure_are_refused(versions: Versions, trained: Trained) -> None:
+    other = versions.released(1)
+    assert other.folder is not None
+    with pytest.raises(SnapshotError, match="expected the weights of this structure"):
+        taken(trained.begun(), versions.structure(), other.folder / "weights.safetensors")
+
+
+def test_it_is_computed_once_and_anew_for_other_removals(versions: Versions, trained: Trained) -> None:
     smaller, larger = versions.structure(2), versions.structure(1)
-    fresh = Workspace.at(tmp_path, versions.workspace.tracking_uri)
-    begun, baseline = started(pruned_job(fresh, "kept", versions.numbers[retrained]))
-    trained: list[str] = []
-
-    def counted(context: Context, model: nn.Module, settings: Any, description: str) -> None:
-        trained.append(description)
-        fine_tune_with_parent(context, model, settings, description)
-
-    monkeypatch.setattr(kept_structure, "fine_tune_with_parent", counted)
-    first, second, other = (take_on(begun, baseline, each, 7) for each in (smaller, smaller, larger))
+    begun, baseline = trained.begun()
+    first, second, other = (taken((begun, baseline), each) for each in (smaller, smaller, larger))
     assert first == second and first.digest != other.digest
-    assert len(trained) == 2
+    assert len(trained.weights) == 2
     assert isinstance(first, Snapshot) and first.folder is not None
     Path(first.folder / "weights.safetensors").unlink()  # as a kill in the middle leaves no stage
-    assert take_on(begun, baseline, smaller, 7).digest == first.digest and len(trained) == 3
+    assert taken((begun, baseline), smaller).digest == first.digest and len(trained.weights) == 3
     load_snapshot(first.folder, begun.torch_parent.build, begun.torch_parent.example)
 
 
 def test_where_nothing_was_removed_the_parent_is_taken_as_it_is(versions: Versions) -> None:
     structure = versions.structure(0)
     begun, baseline = versions.begun()
-    assert take_on(begun, baseline, structure, 7) is baseline.snapshot
+    assert taken((begun, baseline), structure) is baseline.snapshot
 
 
 @pytest.mark.parametrize(
@@ -156,7 +191,7 @@ def test_where_nothing_was_removed_the_parent_is_taken_as_it_is(versions: Versio
 def test_another_architecture_does_not_take_it_on(versions: Versions, network: Any, said: str) -> None:
     structure = versions.structure()
     with pytest.raises(StructureLost) as caught:
-        take_on(*versions.begun(network), structure, 7)
+        taken(versions.begun(network), structure)
     assert said in str(caught.value)
 
 
@@ -174,7 +209,7 @@ def test_a_recipe_that_allows_other_structures_asks_for_a_new_one(
     structure = versions.structure()
     changed = tiny.recipe().prune.model_copy(update={"round_to": 1, "accuracy_floor": 1.0, **change})
     with pytest.raises(StructureLost) as caught:
-        take_on(*versions.begun(prune=changed), structure, 7)
+        taken(versions.begun(prune=changed), structure)
     assert str(caught.value) == said
 
 
@@ -182,14 +217,14 @@ def test_other_ways_of_finding_a_structure_keep_it(versions: Versions) -> None:
     structure = versions.structure()
     changes = {"round_to": 1, "accuracy_floor": 1.0, "ratio": 0.5, "max_rounds": 1, "importance": "magnitude"}
     begun, baseline = versions.begun(prune=tiny.recipe().prune.model_copy(update=changes))
-    assert take_on(begun, baseline, structure, 7).title == "structure of release 7"
+    assert taken((begun, baseline), structure).title == "structure of release 7"
 
 
 def test_one_below_the_floor_is_not_taken_on(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
     structure = versions.structure()
     monkeypatch.setattr(kept_structure, "broken_floor", lambda *_: "structure of release 7 fell to 0.1")
     with pytest.raises(StructureLost, match=r"the structure of release 7 fell to 0\.1"):
-        take_on(*versions.begun(), structure, 7)
+        taken(versions.begun(), structure)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +242,7 @@ def test_a_record_that_does_not_fit_is_said_before_any_training(
     begun, baseline = versions.begun()
     monkeypatch.setattr(kept_structure, "fine_tune_with_parent", lambda *_: pytest.fail("it was trained"))
     with pytest.raises(StructureLost) as caught:
-        take_on(begun, baseline, ReleaseStructure.model_validate(record), 7)
+        taken((begun, baseline), ReleaseStructure.model_validate(record))
     assert str(caught.value).startswith(said)
 
 
@@ -228,11 +263,22 @@ class TestStudents:
         self, versions: Versions, structure: ReleaseStructure, network: Any
     ) -> None:
         begun, baseline = versions.begun(network, distil=students())
-        kept = take_on(begun, baseline, structure, 7)
+        kept = taken((begun, baseline), structure)
         assert isinstance(kept, Student) and (kept.architecture.width, kept.architecture.depth) == (4, 1)
         assert shapes_of(kept.load(begun.torch_parent)) == structure.shapes
         again = structure_of(begun, kept, MINMAX)
         assert again is not None and again.student == structure.student
+
+    def test_it_is_trained_on_from_the_releases_weights(self, versions: Versions, structure: ReleaseStructure) -> None:
+        changes: dict[str, Any] = {"distil": students(), "keep_structure": GENTLE}
+        fresh = taken(versions.begun(**changes), structure)
+        assert isinstance(fresh, Student)
+        weights = fresh.folder / "weights.safetensors"
+        begun = versions.begun(wider, **changes)
+        kept = taken(begun, structure, weights)
+        before, after = load_file(weights), kept.load(begun[0].torch_parent).state_dict()
+        moved = max(float((after[name] - before[name]).abs().max()) for name in before if "weight" in name)
+        assert 0 < moved < 1e-4  # 3 steps of at most 1e-5
 
     @pytest.mark.parametrize(
         "settings", [None, students(family="depthwise_cnn"), students(widths=(8,)), students(depths=(2,))],
@@ -242,13 +288,13 @@ class TestStudents:
         self, versions: Versions, structure: ReleaseStructure, settings: Distil | None
     ) -> None:
         with pytest.raises(StructureLost, match="no signal_net of width 4 and depth 1 any more"):
-            take_on(*versions.begun(distil=settings), structure, 7)
+            taken(versions.begun(distil=settings), structure)
 
     def test_other_outputs_make_another_student(self, versions: Versions, structure: ReleaseStructure) -> None:
         begun, baseline = versions.begun(distil=students())
         shapes = dict(structure.shapes) | {"head.weight": (9, 9)}
         with pytest.raises(StructureLost, match=r"left another shape of head\.weight"):
-            take_on(begun, baseline, structure.model_copy(update={"shapes": shapes}), 7)
+            taken((begun, baseline), structure.model_copy(update={"shapes": shapes}))
 
 
 class TestRungs:
@@ -277,4 +323,4 @@ def test_a_parent_that_takes_no_student_is_an_error_of_its_own(versions: Version
     record["student"] = {"family": "text_net", "width": 4, "depth": 1}
     begun, baseline = versions.begun(distil=students(family="text_net"))
     with pytest.raises(StudentError):
-        take_on(begun, baseline, ReleaseStructure.model_validate(record), 7)
+        taken((begun, baseline), ReleaseStructure.model_validate(record))

@@ -8,9 +8,20 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from deployments.rungs import Rung
-from tasks.compression import STRUCTURE, ReleaseStructure, prune, released_structure, structure_of
+from edge_runtime.files import sha256_of
+from model_compression.pruning import WEIGHTS
+from tasks.compression import (
+    STRUCTURE,
+    WEIGHTS_FOLDER,
+    ReleaseStructure,
+    prune,
+    released_structure,
+    released_weights,
+    structure_of,
+    weights_of,
+)
 from tasks.compression.structures import ParentForm
-from tasks.registry import EdgeVersion
+from tasks.registry import EdgeVersion, Runs
 from tasks.upstream import Context, DeviceContext
 from tasks.workspace import Workspace
 from tests.tasks.builders import on
@@ -50,6 +61,17 @@ def test_the_parent_as_a_whole_has_nothing_removed(workspace: Workspace) -> None
     begun, baseline = started(pruned_job(workspace))
     structure = structure_of(begun, baseline.snapshot, PTQ)
     assert structure is not None and structure.history == [] and structure.student is None
+
+
+@pytest.mark.usefixtures("registered")
+def test_weights_are_kept_for_recipes_that_keep_structures(workspace: Workspace) -> None:
+    begun, baseline = started(pruned_job(workspace, keep_structure="prefer"))
+    last = prune.fn(begun, baseline).snapshots[-1]
+    weights, structure = weights_of(begun, last), structure_of(begun, last, PTQ)
+    assert weights is not None and structure is not None and structure.weights == sha256_of(weights)
+    assert weights_of(begun, baseline.snapshot) is None  # the parent is registered as it is
+    without = structure_of(Context(pruned_job(workspace), begun.parent, begun.runs, begun.run), last, PTQ)
+    assert without is not None and without.weights is None
 
 
 def test_a_stored_record_is_read() -> None:
@@ -114,10 +136,54 @@ class TestReading:
         edge = self.release(shelf, STORED)
         assert released_structure(asking, edge) == ReleaseStructure.model_validate_json(STORED)
 
+    def test_its_weights_are_fetched_once(
+        self, shelf: Shelf, asking: DeviceContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record, edge = self.with_weights(shelf, tmp_path, b"weights", b"weights")
+        found = released_weights(asking, edge, record)
+        assert found is not None and found.read_bytes() == b"weights"
+        monkeypatch.setattr(Runs, "fetch", lambda *_: pytest.fail("they were fetched again"))
+        assert released_weights(asking, edge, record) == found
+
+    def test_other_weights_are_none_with_a_warning(
+        self, shelf: Shelf, asking: DeviceContext, tmp_path: Path, warned: list[str]
+    ) -> None:
+        record, edge = self.with_weights(shelf, tmp_path, b"weights", b"changed")
+        assert released_weights(asking, edge, record) is None
+        assert len(warned) == 1 and "the weights of release 1 are not used" in warned[0]
+
+    def test_weights_that_are_gone_are_none_with_a_warning(
+        self, shelf: Shelf, asking: DeviceContext, warned: list[str]
+    ) -> None:
+        record = ReleaseStructure.model_validate_json(STORED).model_copy(update={"weights": "0" * 64})
+        assert released_weights(asking, self.release(shelf, STORED), record) is None
+        assert len(warned) == 1 and "the weights of release 1 are not used" in warned[0]
+
+    def test_without_weights_nothing_is_fetched(
+        self, shelf: Shelf, asking: DeviceContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Runs, "fetch", lambda *_: pytest.fail("something was fetched"))
+        record, edge = ReleaseStructure.model_validate_json(STORED), self.release(shelf, STORED)
+        assert released_weights(asking, edge, record) is None
+
+    def with_weights(
+        self, shelf: Shelf, folder: Path, told: bytes, kept: bytes
+    ) -> tuple[ReleaseStructure, EdgeVersion]:
+        """A release whose record tells of some weights, and whose run keeps these or others."""
+        told_file, kept_file = folder / "told", folder / WEIGHTS
+        told_file.write_bytes(told)
+        kept_file.write_bytes(kept)
+        record = ReleaseStructure.model_validate_json(STORED).model_copy(update={"weights": sha256_of(told_file)})
+        edge = self.release(shelf, record.model_dump_json())
+        shelf.runs.file(shelf.models.page(edge).candidate.run, kept_file, WEIGHTS_FOLDER)
+        return record, edge
+
     def test_a_release_without_one_has_none(self, shelf: Shelf, asking: DeviceContext, warned: list[str]) -> None:
         assert released_structure(asking, self.release(shelf, None)) is None and not warned
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", STORED.replace('"form": 1', '"form": 2')], ids=repr)
+    @pytest.mark.parametrize(
+        "text", ["", "{", "[]", STORED.replace('"form": 1', '"form": 2')], ids=["nothing", "cut", "list", "newer"]
+    )
     def test_one_that_cannot_be_read_is_none_with_a_warning(
         self, shelf: Shelf, asking: DeviceContext, warned: list[str], text: str
     ) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from deployments.recipe import Recipe
-from tasks.compression import STRUCTURE, Baseline, ReleaseStructure, Snapshot
+from edge_runtime.files import sha256_of
+from model_compression.pruning import WEIGHTS
+from tasks.compression import STRUCTURE, WEIGHTS_FOLDER, Baseline, ReleaseStructure, Snapshot
 from tasks.registry import EdgeVersion
 from tasks.selection import KeptStructure, keep_structure
 from tasks.selection import deployed_structure as module
@@ -74,6 +76,17 @@ def test_a_file_that_holds_keeps_the_structure(trial: Trial) -> None:
     assert found.held and found.chosen.title == "PTQ minmax, structure of release 4"
     assert found.why[0] == kept.sentence and found.why[1].startswith("Why PTQ minmax, structure of release 4: the only")
     assert kept.trajectory.snapshots == (trial.baseline.snapshot, KEPT) and kept.trajectory.release == 4
+
+
+def test_it_is_said_to_be_trained_on_where_the_weights_were_kept(trial: Trial, tmp_path: Path) -> None:
+    (tmp_path / WEIGHTS).write_bytes(b"weights")
+    record = ReleaseStructure.model_validate(RECORD | {"weights": sha256_of(tmp_path / WEIGHTS)})
+    deployed = trial.deployed(record.model_dump_json())
+    trial.shelf.runs.file(trial.shelf.models.page(deployed).candidate.run, tmp_path / WEIGHTS, WEIGHTS_FOLDER)
+    assert trial.tried(288, deployed).sentence == (
+        "The structure of release 4 was kept: version 2 without the same units, trained on from its weights, holds "
+        "every gate on validation."
+    )
 
 
 def test_a_gate_that_does_not_hold_asks_for_another_structure(trial: Trial) -> None:
