@@ -191,8 +191,8 @@ def approved(counter: Counter, name: str) -> Publication:
     refused = verdict("fail", file)
     measured = tuple(gate.model_copy(update={"candidate_value": 9.0}) for gate in refused.gates)
     overridden = approve(
-        refused.model_copy(update={"gates": measured}), name=name, reason="so", given=date(2026, 1, 1), until=date(2999, 1, 1), run_key=run_key,
-        file=file,
+        refused.model_copy(update={"gates": measured}), name=name, reason="so", given=date(2026, 1, 1),
+        until=date(2999, 1, 1), run_key=run_key, file=file,
     )  # fmt: skip
     return counter.publication(verdict=overridden)
 
