@@ -34,7 +34,7 @@ class OperatedDevice:
             (self.folder / "root.json").write_bytes(self.root)
             path.write_text(
                 f'device = "{DEVICE}"\nmodels = {list(self.models)}\nurl = "/nowhere"\nstate = "{self.state}"\n'
-                f'root = "{self.folder / "root.json"}"\n[trial]\nmemory_mb = 2048\n'
+                f'root = "{self.folder / "root.json"}"\n[trial]\nmemory_mb = 2048\n[tuning]\ngraph = false\n'
             )
         return path
 
