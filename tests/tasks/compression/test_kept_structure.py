@@ -88,7 +88,7 @@ class Versions:
 
 
 def taken(begun: tuple[Context, Baseline], record: ReleaseStructure, weights: Path | None = None) -> Snapshot | Student:
-    """Return the part that a version takes on of release 7."""
+    """Let a version take on the structure of release 7."""
     return take_on(*begun, DeployedStructure(7, record, weights))
 
 
