@@ -6,7 +6,7 @@ the first on newly turned and moved digits. A device that has the first release 
 
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from tests.benchmarks.record import ROOT, Figure
 
 RECIPE = ROOT / "deployments" / "recipes" / "digits.yaml"
 DEVICE, MODEL = "gateway", "digits"
-FURTHER = OPTIMIZATION.model_copy(update={"epochs": 1, "learning_rate": 2e-4})
+FURTHER = replace(OPTIMIZATION, learning_rate=2e-4)
 PASSES = 4
 GENTLE = {"epochs": 1, "learning_rate": 2e-4, "batch_size": 64, "weight_decay": 0.0, "temperature": 4,
           "distillation_weight": 0.7, "seed": 0}  # fmt: skip
