@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.workspace import Workspace
-from tests.tasks.delivery.signed import PERSONS, WORKER, Reader, begin
+from tests.tasks.delivery.devices import PERSONS, WORKER, Reader, begin
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
 from tests.tasks.builders import verdict
 from tests.tasks.delivery.counter import Counter
-from tests.tasks.delivery.signed import Reader, begin, signed_releases
+from tests.tasks.delivery.devices import Reader, begin, signed_releases
 from tests.tasks.tiny import FEATURES, device, job
 
 
@@ -190,10 +190,9 @@ def approved(counter: Counter, name: str) -> Publication:
     file, run_key = counter.candidate.file_sha256, counter.candidate.lineage.run_key
     refused = verdict("fail", file)
     measured = tuple(gate.model_copy(update={"candidate_value": 9.0}) for gate in refused.gates)
-    overridden = approve(
-        refused.model_copy(update={"gates": measured}), name=name, reason="so", given=date(2026, 1, 1),
-        until=date(2999, 1, 1), run_key=run_key, file=file,
-    )  # fmt: skip
+    days = {"given": date(2026, 1, 1), "until": date(2999, 1, 1)}
+    refused = refused.model_copy(update={"gates": measured})
+    overridden = approve(refused, name=name, reason="so", **days, run_key=run_key, file=file)
     return counter.publication(verdict=overridden)
 
 
