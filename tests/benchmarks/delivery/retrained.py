@@ -15,11 +15,11 @@ import torch.nn.functional as F
 import yaml
 
 import flows.compress
-from deployments.workloads.digits import Digits, jitter
+from deployments.workloads.digits import RARE_DIGIT, Digits, jitter
 from edge_runtime.bundle import Blob, Bundle, manifests_of, verify_bundle
 from edge_runtime.deltas import EMPTY
 from edge_runtime.model_files import weights_in_order
-from flows.demo.story import OPTIMIZATION, VERSIONS, DigitsNet, train
+from flows.demo.story import OPTIMIZATION, RARE_REPEATS, VERSIONS, DigitsNet, train
 from model_compression.training import fine_tune
 from tasks.progress import steps
 from tasks.registry import register_upstream
@@ -41,6 +41,7 @@ def parents() -> Iterator[DigitsNet]:
         yield model
         digits = Digits()
         rows = digits.rows["train"]
+        rows = np.concatenate([rows, np.repeat(rows[digits.targets[rows] == RARE_DIGIT], RARE_REPEATS)])
         chance = torch.Generator().manual_seed(1)
         images = torch.cat([jitter(torch.from_numpy(digits.images[rows]), chance) for _ in range(PASSES)])
         labels = np.tile(digits.targets[rows], PASSES)
