@@ -5,9 +5,10 @@ from pathlib import Path
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
+from edge_runtime.files import make_directories
 from edge_runtime.install import FolderSource, Installed, ModelStatus, install, roll_back, statuses
 from edge_runtime.trust import folder_fetch, trust_state
-from edge_runtime.update import EndingRecords, UpdateAgent, UpdateConfiguration
+from edge_runtime.update import AGENT_LOCK, EndingRecords, UpdateAgent, UpdateConfiguration, exclusive
 
 ENDINGS = "update.json"
 
@@ -20,13 +21,16 @@ def agent_of(configuration: UpdateConfiguration) -> UpdateAgent:
 def install_folder(configuration: UpdateConfiguration, folder: Path, model: str, *, again: bool = False) -> Installed:
     """Install a model's newest release from a folder that carries its metadata, whatever brought it.
 
-    `again` tries what failed before. Raises TrustError for a folder that cannot be trusted, and InstallError.
+    `again` tries what failed before. Raises TrustError for a folder that cannot be trusted, InstallError, and HeldBack
+    where an update runs: what that has fetched so far must not be removed.
     """
-    target = TrustedReleases(configuration).target(model, folder_fetch(folder))
-    store = store_of(configuration)
-    done = install(store, model, target.data, FolderSource(folder), settings_of(configuration), again=again)
-    store.clean_parts()
-    return done
+    make_directories(configuration.state)
+    with exclusive(configuration.state / AGENT_LOCK):
+        target = TrustedReleases(configuration).target(model, folder_fetch(folder))
+        store = store_of(configuration)
+        done = install(store, model, target.data, FolderSource(folder), settings_of(configuration), again=again)
+        store.clean_parts()
+        return done
 
 
 def roll_back_model(configuration: UpdateConfiguration, model: str, reason: str) -> Bundle:

@@ -7,7 +7,8 @@ from typing import Any
 from edge_runtime.bundle import read_bundle
 from edge_runtime.files import sha256_of
 from quality_gates.verdict import GateOutcome
-from tasks.delivery import FolderDestination, Publication, publish
+from tasks.delivery import Publication, publish
+from tasks.delivery.destinations import destination_at
 from tasks.job import Job
 from tasks.registry import ANSWERS, EdgeModels, EdgeVersion, Runs
 from tests.edge_runtime.models import linear_model
@@ -21,7 +22,7 @@ class Counter:
     def __init__(self, job: Job, file: Path) -> None:
         self.job, self.file, self.context = job, file, on(job)
         self.models = EdgeModels(job.workspace.tracking_uri, job.model)
-        self.destination = FolderDestination(job.workspace.target)
+        self.destination = destination_at(job.workspace.published)
         runs = Runs(job.workspace.tracking_uri, job.model)
         run = runs.parent(job.version, job.run_key, f"m v{job.version}", {})
         self.candidate = self.models.keep(runs, run, file, self.context.lineage, sha256_of(file))
