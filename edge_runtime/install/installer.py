@@ -49,7 +49,7 @@ class InstallSettings:
 
 @dataclass(frozen=True)
 class Installed:
-    """What came of an install: the bundle that runs now, and whether it was put there by this step."""
+    """The end of an install: the bundle that runs now, and whether it was put there by this step."""
 
     bundle: Bundle
     changed: bool

@@ -1,4 +1,4 @@
-"""What runs on a device: the verified bundle of a model and how to run it, the way back, and the status for people."""
+"""The running model of a device: its verified bundle and how to run it, the way back, and the status for people."""
 
 import logging
 from dataclasses import dataclass

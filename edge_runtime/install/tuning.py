@@ -36,7 +36,7 @@ NEAR = 0.95
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a device may choose from: whether a tuned graph is made, numbers of threads, and execution providers.
+    """The choices of a device: whether a tuned graph is made, numbers of threads, and execution providers.
 
     Empty `threads` and `providers` are those of the manifest.
     """

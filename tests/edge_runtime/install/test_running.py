@@ -1,4 +1,4 @@
-"""What a device runs, the way back by hand, and what the status says."""
+"""The model that a device runs, the way back by hand, and what the status says."""
 
 import shutil
 
