@@ -39,6 +39,10 @@ class RepresentativenessError(EdgewrightError):
     """The rows to train and calibrate with are not like those of the deployment sites."""
 
 
+class StructureLost(EdgewrightError):  # noqa: N818 - it names a state; another structure is chosen then
+    """A version cannot take on the structure of a release; the message is the reason, as a part of a sentence."""
+
+
 class PublishError(EdgewrightError):
     """A candidate may not be published."""
 
@@ -78,10 +82,13 @@ def causes(error: object) -> Iterator[BaseException]:
 
 
 def is_of_system(error: Exception) -> bool:
-    """Tell an error of the system around a run, ours or another library's, from a sentence about what was asked."""
-    return isinstance(error, SystemFailure) or not isinstance(error, EdgewrightError)
+    """Tell an error of the system around a run, ours or another library's, from a sentence about what was asked.
+
+    A key that is missing on a machine is one: the same is asked again once it is there.
+    """
+    return isinstance(error, SystemFailure | KeysError) or not isinstance(error, EdgewrightError)
 
 
 def says_nothing(error: EdgewrightError) -> bool:
     """Tell an error that says nothing about a version, which is asked again: exit code 3."""
-    return isinstance(error, SystemFailure | MeasurementInterrupted)
+    return isinstance(error, SystemFailure | KeysError | MeasurementInterrupted)

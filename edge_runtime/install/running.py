@@ -1,4 +1,4 @@
-"""The running model of a device: its verified bundle and how to run it, the way back, and the status for people."""
+"""Running models of a device: the verified bundle and how to run it, the way back, and the status for people."""
 
 import logging
 from dataclasses import dataclass

@@ -36,7 +36,7 @@ NEAR = 0.95
 
 @dataclass(frozen=True)
 class Tuning:
-    """The choices of a device: whether a tuned graph is made, numbers of threads, and execution providers.
+    """The choice that a device has: whether a tuned graph is made, numbers of threads, and execution providers.
 
     Empty `threads` and `providers` are those of the manifest.
     """

@@ -88,7 +88,7 @@ class TrialLimits:
 
 @dataclass(frozen=True)
 class TuningChoices:
-    """What a device may choose from for its models; empty `threads` and `providers` are those of a bundle."""
+    """Choices that a device has for its models; empty `threads` and `providers` are those of a bundle."""
 
     graph: bool = True
     threads: tuple[int, ...] = ()

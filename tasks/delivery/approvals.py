@@ -11,6 +11,7 @@ from edge_runtime.model_files import model_digest
 from quality_gates.approval import approve, reinstate
 from quality_gates.errors import ApprovalError
 from quality_gates.verdict import Approval, Verdict
+from tasks.delivery.offers import check_keys
 from tasks.delivery.publication import put_in_place
 from tasks.delivery.recorded_candidates import RecordedCandidate
 from tasks.errors import RegistryError
@@ -30,7 +31,7 @@ def approve_version(
 
     The approval counts for this very verdict and file. Raises ApprovalError or RegistryError, and publishes nothing,
     where the gates could not be decided, where a record was changed, or where another model is deployed than the
-    candidate was held against. Safe to repeat: a killed one is completed.
+    candidate was held against; KeysError where this machine cannot sign it. Safe to repeat: a killed one is completed.
     """
     Upstream(workspace.tracking_uri).versions(model)  # a name that nobody registered is an error of its own
     with workspace.scratch(), workspace.exclusive(model):
@@ -72,6 +73,7 @@ def _publish(recorded: RecordedCandidate, verdict: Verdict) -> DeviceOutcome:
     line, device = recorded.line, recorded.device()
     approved = {"approval": verdict.approval, "published": True, "undecided": False}
     content = recorded.content_after(line.model_copy(update=approved), verdict)
+    check_keys(recorded.workspace, [device])
     with recorded.publication(content) as publication:
         _record_approval(recorded.runs, recorded.run, verdict)
         edge = put_in_place(recorded.workspace, device, publication)

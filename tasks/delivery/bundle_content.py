@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from deployments.device import DeviceProfile
@@ -53,10 +53,10 @@ class Publication:
         return asdict(self.candidate.lineage) | ({} if self.rollback is None else self.rollback.lineage)
 
 
-def bundle_content(
-    device: DeviceProfile, publication: Publication, number: int, scratch: Path
-) -> tuple[Manifest, dict[str, Path]]:
-    """Return the manifest of a release, and its files by their names in it; documents are written into `scratch`.
+def bundle_content(device: DeviceProfile, publication: Publication, scratch: Path) -> tuple[Manifest, dict[str, Path]]:
+    """Return the manifest of a release that has no number yet, and its files by their names in it.
+
+    Documents are written into `scratch`.
 
     Raises PublishError for a file that is not the one that was measured.
     """
@@ -76,7 +76,7 @@ def bundle_content(
         outputs=session.outputs,
         session=settings,
         onnxruntime=RuntimeRange.measured_with(candidate.onnxruntime),
-        lineage=publication.lineage | said | {RELEASE: str(number)},
+        lineage=publication.lineage | said,
         golden=None if accepted is None else accepted.golden,
         spreads=() if accepted is None else accepted.spreads,
         measured=Measured() if accepted is None else accepted.measured,
@@ -89,6 +89,11 @@ def bundle_content(
             f"sha256 {candidate.file_sha256}, got {manifest.blob(MODEL).sha256}; compress the version again"
         )
     return manifest, files | documents
+
+
+def numbered(manifest: Manifest, number: int) -> Manifest:
+    """Return a manifest with its release number."""
+    return replace(manifest, lineage={**manifest.lineage, RELEASE: str(number)})
 
 
 def _written(publication: Publication, folder: Path) -> dict[str, Path]:

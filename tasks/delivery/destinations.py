@@ -74,8 +74,8 @@ class Destination(Protocol):
     def sweep(self, model: str, device: str) -> list[str]:
         """Remove the bundles of abandoned claims; return their addresses."""
 
-    def manifest(self, model: str, device: str, release: int) -> bytes | None:
-        """Return the manifest of a release, as it was written; None where there is none."""
+    def manifests(self, model: str, device: str, release: int) -> list[bytes]:
+        """Return the manifests of a release as they were written: several until the older decision is removed."""
 
     def holds(self, model: str, device: str, release: int) -> bool:
         """Tell whether the whole bundle of a release is there, every byte of it as it was written."""
@@ -134,11 +134,10 @@ class _Bundles(ABC):
             logger.warning("%s: removed a bundle whose publication was never finished", _short(each))
         return swept
 
-    def manifest(self, model: str, device: str, release: int) -> bytes | None:
-        """Return the manifest of a release, as it was written; None where there is none."""
-        named = self._of_release(model, device, release)
-        found = self._manifest(named[0]) if named else None
-        return None if found is None else encode_manifest(found)
+    def manifests(self, model: str, device: str, release: int) -> list[bytes]:
+        """Return the manifests of a release as they were written."""
+        found = (self._manifest(each) for each in self._of_release(model, device, release))
+        return [encode_manifest(manifest) for manifest in found if manifest is not None]
 
     def _of_release(self, model: str, device: str, release: int) -> list[str]:
         return [each for each in self.bundles(model, device) if self._release_of(each) == str(release)]

@@ -11,11 +11,12 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.device import DeviceProfile
 from deployments.recipe import Recipe
+from edge_runtime.bundle import Manifest, encode_manifest
 from edge_runtime.errors import SessionError
 from edge_runtime.model_files import check_model
 from quality_gates.approval import check_release
 from quality_gates.errors import ApprovalError
-from tasks.delivery.bundle_content import Publication, bundle_content
+from tasks.delivery.bundle_content import Publication, bundle_content, numbered
 from tasks.delivery.bundle_deltas import with_deltas
 from tasks.delivery.destinations import Destination, destination_at
 from tasks.delivery.offers import offers_of
@@ -66,24 +67,25 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
     """Publish a judged candidate for a device class; as `publish`.
 
     Each release has exactly one published bundle: one with another decision, such as a newer approval, replaces it.
+    Everything that takes long comes before the claim of a number, which keeps others waiting.
     """
-    candidate, origin = publication.candidate, publication.candidate.lineage
+    origin = publication.candidate.lineage
     _check(f"{origin.source_model} version {origin.source_version} on {device.name}", publication)
     releases = releases_of(workspace, device, EdgeModels(workspace.tracking_uri, origin.source_model))
     releases.offers.check([device])
     releases.models.reserve(device.name)  # before anything is at the destination: another model may have the name
     releases.recover()
     publication = _as_deployed(publication, releases.models.deployed(device.name))
-    number = _number(releases, publication)
-    with releases.given_up_on_error(number):
-        _check_hold(releases, publication)  # under the claim, which a rollback waits for
-        with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
-            manifest, files = bundle_content(device, publication, number, Path(folder))
-            before = releases.model_before(number, Path(folder) / "before")
-            manifest, files = with_deltas(manifest, files, before, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        manifest, files = _content(releases, device, publication, Path(folder))
+        number = _number(releases, publication)
+        with releases.given_up_on_error(number):
+            _check_hold(releases, publication)  # under the claim, which a rollback waits for
+            manifest = numbered(manifest, number)
             bundle = releases.destination.write(manifest, files)  # whole, before anything names it
-        edge = releases.finish(candidate, publication.holder, number, publication.description, publication.tags)
-    releases.destination.supersede(bundle)
+            edge = releases.finish(publication, number, encode_manifest(manifest))
+    if not releases.offers.has_other(manifest.model, device.name, number, encode_manifest(manifest)):
+        releases.destination.supersede(bundle)
     if publication.rollback is None:
         _lift_older(releases, edge)
     logger.info(
@@ -96,14 +98,33 @@ def put_in_place(workspace: Workspace, device: DeviceProfile, publication: Publi
     return edge
 
 
+def _content(
+    releases: Releases, device: DeviceProfile, publication: Publication, scratch: Path
+) -> tuple[Manifest, dict[str, Path]]:
+    """Return the manifest of a publication without its number, and all files, those of deltas too.
+
+    A rollback gets no deltas: devices have kept what they ran before, and it must not wait.
+    """
+    signed = releases.offers.signed(device.name, publication.documents)
+    manifest, files = bundle_content(device, replace(publication, documents=signed), scratch)
+    if publication.rollback is not None:
+        return manifest, files
+    before = releases.model_before(_own_number(releases, publication), scratch / "before")
+    return with_deltas(manifest, files, before, scratch)
+
+
 def recover(context: DeviceContext) -> None:
     """Complete or clear away what a killed publication left on a device class."""
     releases_of(context.job.workspace, context.device, context.edge_models).recover()
 
 
 def is_in_place(workspace: Workspace, device: DeviceProfile, model: str, release: int) -> bool:
-    """Tell whether the destination holds the whole bundle of a model's release for a device class."""
-    return _destination(workspace).holds(model, device.name, release)
+    """Tell whether the destination holds the whole bundle of a model's release for a device class, signed if need be.
+
+    It is not in place where a repository was begun, and devices are offered neither this release nor a later one.
+    """
+    is_there = _destination(workspace).holds(model, device.name, release)
+    return is_there and offers_of(workspace).reaches(model, device.name, release)
 
 
 def releases_of(workspace: Workspace, device: DeviceProfile, models: EdgeModels) -> Releases:
@@ -125,14 +146,20 @@ def _as_deployed(publication: Publication, deployed: EdgeVersion | None) -> Publ
 
 def _number(releases: Releases, publication: Publication) -> int:
     """Return the number to publish under: the candidate's own where it is deployed already, else the next one."""
-    deployed = releases.models.deployed(releases.device)
-    if deployed is not None and deployed.is_of(publication.candidate) and deployed.rollback == publication.rollback:
-        kept = releases.keep(publication.holder, deployed.release)
-        return deployed.release if kept else releases.take(publication.holder, deployed.release)
+    own, deployed = _own_number(releases, publication), releases.models.deployed(releases.device)
+    if own is not None:
+        return own if releases.keep(publication.holder, own) else releases.take(publication.holder, own)
     if publication.rollback is None:
         _check_newer(publication, deployed)
         _check_anchor(releases, publication, deployed)
     return releases.take(publication.holder, publication.against)
+
+
+def _own_number(releases: Releases, publication: Publication) -> int | None:
+    """Return the number of the release by which the candidate is deployed already; None where it is not."""
+    now = releases.models.deployed(releases.device)
+    is_own = now is not None and now.is_of(publication.candidate) and now.rollback == publication.rollback
+    return now.release if now is not None and is_own else None
 
 
 def _check_hold(releases: Releases, publication: Publication) -> None:

@@ -14,12 +14,13 @@ then removed. A claim is dead when its process is gone or, on another host, when
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.delivery.bundle_content import Publication
 from tasks.delivery.claims import Claim
 from tasks.delivery.destinations import Destination
 from tasks.delivery.offers import Offers
@@ -72,7 +73,8 @@ class Releases:
                 continue  # somebody came between
             deployed = self.models.deployed(device)  # whoever publishes after this takes the number that follows
             _check_same(model, device, deployed, against)
-            number = max([*(claim.release for claim in known), 0 if deployed is None else deployed.release]) + 1
+            numbers = [claim.release for claim in known] + ([] if deployed is None else [deployed.release])
+            number = max([*numbers, self.offers.release(model, device)]) + 1
             if self.destination.claim(model, device, number, holder):
                 return number
         raise SystemFailure(
@@ -80,11 +82,12 @@ class Releases:
             "them; run again"
         )
 
-    def model_before(self, number: int, folder: Path) -> Path | None:
-        """Fetch the model of the last release before a number into a folder; return its graph, None without one."""
+    def model_before(self, number: int | None, folder: Path) -> Path | None:
+        """Fetch the model of the last release before a number, None for the last of all; return its graph, if any."""
         claims = self.destination.claims(self.models.model, self.device)
-        released = [claim.release for claim in claims if claim.end == "released" and claim.release < number]
-        return self.destination.fetch(self.models.model, self.device, released[-1], folder) if released else None
+        released = [claim.release for claim in claims if claim.end == "released"]
+        before = [release for release in released if number is None or release < number]
+        return self.destination.fetch(self.models.model, self.device, before[-1], folder) if before else None
 
     def keep(self, holder: str, number: int) -> bool:
         """Take the number that a candidate was released under before; False where it cannot be had here any more.
@@ -107,14 +110,13 @@ class Releases:
                 self.destination.sweep(self.models.model, self.device)
             raise
 
-    def finish(
-        self, candidate: Candidate, holder: str, number: int, description: str, tags: Mapping[str, str]
-    ) -> EdgeVersion:
-        """Settle a holder's claim as released and move the aliases to its candidate.
+    def finish(self, publication: Publication, number: int, manifest: bytes) -> EdgeVersion:
+        """Settle a claim as released, sign the manifest that was written, and move the aliases to the candidate.
 
         Raises Overtaken where it was abandoned meanwhile, or is another holder's by now.
         """
-        model, device = self.models.model, self.device
+        model, device, holder = self.models.model, self.device, publication.holder
+        candidate, description, tags = publication.candidate, publication.description, publication.tags
         if not self.destination.claim(model, device, number, holder):
             raise Overtaken(
                 f"{model} on {device}: expected release {number} to be of {holder} still, got a claim of "
@@ -129,7 +131,7 @@ class Releases:
             )
         before = self.models.deployed(device)
         if before is None or before.release <= number:
-            self._offer(number)
+            self.offers.offer(model, device, number, [manifest])
         edge = self.models.release(device, candidate, number, description, tags)
         if before is None or before.release < number:
             self._give_way(number)
@@ -137,9 +139,9 @@ class Releases:
 
     def _offer(self, number: int) -> None:
         """Sign the bundle of a release as what devices are offered, where it is not that yet."""
-        manifest = self.destination.manifest(self.models.model, self.device, number)
-        if manifest is not None:
-            self.offers.offer(self.models.model, self.device, manifest)
+        model, device = self.models.model, self.device
+        if self.offers.are_signed:
+            self.offers.offer(model, device, number, self.destination.manifests(model, device, number))
 
     def _give_way(self, number: int) -> None:
         """Move the aliases to a later release that was published while they were moved to this one."""

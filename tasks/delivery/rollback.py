@@ -65,8 +65,9 @@ def roll_back(workspace: Workspace, model: str, device: str, *, to: str | None, 
     """Publish what was deployed before, or the newest release of the upstream version `to`; returns the new release.
 
     Nothing is trained or judged: the file and its verdict are those of that release. The version that is left is held.
-    Raises PublishError or ApprovalError where there is nothing to go back to or it may not be published; Overtaken
-    where another version was published meanwhile. Safe to repeat: a killed one is completed.
+    Raises PublishError or ApprovalError where there is nothing to go back to or it may not be published; KeysError
+    where this machine cannot sign it; Overtaken where another version was published meanwhile. Safe to repeat: a
+    killed one is completed.
     """
     check_words("rollback", by, reason)
     Upstream(workspace.tracking_uri).versions(model)  # a name that nobody registered is an error of its own
@@ -78,6 +79,7 @@ def roll_back(workspace: Workspace, model: str, device: str, *, to: str | None, 
     edge = _chosen(models, device, left, to)
     with workspace.scratch(), tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         target = _target(releases, edge, Path(folder))
+        releases.offers.check([target.device])
         return _publish(workspace, models, target, left, (by.strip(), reason.strip()))
 
 
@@ -134,7 +136,8 @@ def _recovered(workspace: Workspace, models: EdgeModels, device: str) -> tuple[R
     if deployed.release not in {claim.release for claim in releases.destination.claims(models.model, device)}:
         raise PublishError(
             f"{models.model} on {device}: expected the target that {named(deployed.release)} was published to, got "
-            f"{workspace.target}, which never had it; set EDGEWRIGHT_TARGET and EDGEWRIGHT_HOME to those of the worker"
+            f"{workspace.published}, which never had it; set EDGEWRIGHT_TARGET and EDGEWRIGHT_HOME to those of the "
+            "worker"
         )
     return releases, deployed
 

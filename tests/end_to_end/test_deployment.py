@@ -135,12 +135,15 @@ def test_each_long_stage_is_a_task_with_its_name_and_device(api: PrefectApi) -> 
     stages = [
         "preflight", "resolve", "baseline", "prune", "pruning round 1", "record search", "distil tiny", "ladder tiny",
         "measure tiny, validation rows", "gates tiny", "measure tiny, test rows",
-        "record tiny", "publish tiny",
+        "acceptance tiny", "record tiny", "publish tiny",
     ]  # fmt: skip
     wait_until(lambda: set(stages) <= {each["name"] for each in api.task_runs(compress["id"])}, seconds=60)
     wait_until(lambda: {each["state_type"] for each in api.task_runs(compress["id"])} == {"COMPLETED"}, seconds=60)
     began = {each["name"]: each["start_time"] for each in reversed(api.task_runs(compress["id"]))}
-    order = ("preflight", "resolve", "baseline", "prune", "ladder tiny", "gates tiny", "record tiny", "publish tiny")
+    order = (
+        "preflight", "resolve", "baseline", "prune", "ladder tiny", "gates tiny", "acceptance tiny", "record tiny",
+        "publish tiny",
+    )  # fmt: skip
     assert [began[name] for name in order] == sorted(began[name] for name in order)
 
 

@@ -6,13 +6,13 @@ beside each other or be killed, and nothing is lost.
 """
 
 from tasks.delivery.repository.beginning import PINNED, RootShape
-from tasks.delivery.repository.expiries import expiries
 from tasks.delivery.repository.expiry import Expiry, ExpiryPeriods, read_periods, utc_now
+from tasks.delivery.repository.expiry_report import expiries
 from tasks.delivery.repository.key_files import PASSPHRASE, Ask, KeyFiles, Passphrases
 from tasks.delivery.repository.key_work import KeyWork
 from tasks.delivery.repository.objects import FolderObjects, ObjectStore, open_store
 from tasks.delivery.repository.opening import KEYS, keys_folder, open_repository
-from tasks.delivery.repository.signed_repository import SignedRepository
+from tasks.delivery.repository.signed_repository import SignedRepository, release_of
 from tasks.delivery.repository.signing import device_of, manifest_name, role_of, short, target_path
 from tasks.delivery.repository.state import State, StateReader
 
@@ -39,6 +39,7 @@ __all__ = [
     "open_repository",
     "open_store",
     "read_periods",
+    "release_of",
     "role_of",
     "short",
     "target_path",

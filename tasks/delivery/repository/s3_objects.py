@@ -31,8 +31,8 @@ class S3Objects:
 
     def __init__(self, address: str) -> None:
         """Take the address; nothing is asked of the store yet. Raises SystemFailure for one without a bucket."""
-        self._address = address.rstrip("/")
-        self._place = self._address.removeprefix(S3)
+        self._place = address.removeprefix(S3).strip("/")
+        self._address = f"{S3}{self._place}"
         if not self._place.partition("/")[0]:
             raise SystemFailure(f"{address}: expected s3://BUCKET/PREFIX, got no bucket; name one")
 
@@ -43,6 +43,7 @@ class S3Objects:
 
     def create(self, name: str, content: bytes | Path) -> bool:
         """Write an object with If-None-Match."""
+        check_name(name)
         _ = self._honours_conditions
         return self._create(name, content)
 

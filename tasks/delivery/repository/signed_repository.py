@@ -6,6 +6,7 @@ other reads again, takes what the first has signed into its own, and tries the n
 had signed is found and finished by whoever comes next.
 """
 
+import json
 import logging
 import random
 import time
@@ -14,6 +15,7 @@ from copy import deepcopy
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from securesystemslib.dsse import Envelope
 from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 
 from tasks.delivery.repository.expiry import ExpiryPeriods, utc_now
@@ -30,6 +32,7 @@ from tasks.delivery.repository.signing import (
     in_words,
     keys_of,
     manifest_name,
+    most_bytes,
     name_of,
     role_of,
     sign,
@@ -40,6 +43,10 @@ from tasks.delivery.repository.state import Found, State, StateReader
 from tasks.errors import KeysError, SystemFailure
 
 logger = logging.getLogger("edgewright")
+CUSTOM, RELEASE = "custom", "release"
+"""Keys of a target's entry: what TUF leaves to applications, and in it the release number."""
+MOST_BYTES = 5_000_000
+"""Bytes of a manifest, at most."""
 ATTEMPTS = 60
 PAUSE_S = 0.1
 BACKWARDS = timedelta(hours=1)
@@ -73,20 +80,23 @@ class SignedRepository:
         """Tell whether the store has a root."""
         return bool(self.reader.roots())
 
-    def publish(self, model: str, device: str, manifest: bytes) -> str:
+    def publish(self, model: str, device: str, manifest: bytes, release: int = 0) -> str:
         """Offer a manifest to the devices of a profile, in place of an older one of the model; return its sha256.
 
-        Safe to repeat, and beside others. Raises KeysError where the keys for it are not here, and SystemFailure.
+        Its release number is signed with it: what has a higher number stays, whoever comes late. Safe to repeat, and
+        beside others. Raises KeysError where the keys for it are not here, and SystemFailure.
         """
         self.check_keys(device)
         digest = sha256(manifest).hexdigest()
         path, name = target_path(model, device), manifest_name(model, device, digest)
-        if not self.store.create(name, manifest) and self.store.read(name, len(manifest)) != manifest:
+        if not self.store.create(name, manifest) and self.store.read(name, MOST_BYTES) != manifest:
             raise SystemFailure(
                 f"{self.store.address}/{name}: expected the manifest that its name says, got other bytes; remove it by "
                 "hand, and run again"
             )
         entry = TargetFile.from_data(path, manifest, HASHES)
+        if release:
+            entry.unrecognized_fields[CUSTOM] = {RELEASE: release}
         self._edit(role_of(device), lambda targets: _put(targets, entry))
         return digest
 
@@ -102,6 +112,19 @@ class SignedRepository:
         """Return the entry of what readers are offered now; None where nothing is."""
         role = self.reader.offered(role_of(device))
         return None if role is None else role.targets.get(target_path(model, device))
+
+    def envelope(self, device: str, kind: str, content: bytes) -> bytes:
+        """Return content in a DSSE envelope on one line, signed with the keys of a device profile that are here.
+
+        `kind` is the content's media type. The same keys make the same bytes. Raises KeysError where none is here.
+        """
+        state = self._whole_state()
+        self._found(state, role_of(device))
+        signers = enough_signers(self._signers, state.targets.signed, role_of(device))
+        made = Envelope(content, kind, {})
+        for signer in sorted(signers, key=lambda each: each.public_key.keyid):
+            made.sign(signer)
+        return (json.dumps(made.to_dict(), sort_keys=True, separators=(",", ":")) + "\n").encode()
 
     def resign(self) -> list[str]:
         """Sign again what would expire: the timestamp always, the rest when half of its time is over.
@@ -186,6 +209,7 @@ class SignedRepository:
         """Return the state, after signing the roles whose new keys are here and have signed nothing yet."""
         for _ in range(ATTEMPTS):
             state = self.reader.state()
+            self._check_clock(state.root.signed, state.timestamp.best, self._clock())
             if not self._hand_over(state, emptied):
                 return state
         raise self._crowded("targets")
@@ -201,7 +225,8 @@ class SignedRepository:
             if len(self._signers(role, keys)) < targets.get_delegated_role(role).threshold:
                 continue
             old = state.roles.get(role, Found[Targets](None, 0))
-            content = Targets() if old.best is None or role in emptied else deepcopy(old.best.signed)
+            kept = old.best or self.reader.trusted_before(role, targets, before.get(f"{role}.json"))
+            content = Targets() if kept is None or role in emptied else deepcopy(kept.signed)
             signed |= self._sign_role(role, content, targets, max(found.last, old.last))
         return signed
 
@@ -228,7 +253,6 @@ class SignedRepository:
             due = self.periods.is_due("timestamp", best.signed.expires, now)
             if not due and (since is None or signed_at(best.signed) >= since.replace(microsecond=0)):
                 return best
-        self._check_clock(state.root.signed, best, now)
         content = Timestamp(
             state.timestamp.last + 1, expires=self.periods.end("timestamp", now), snapshot_meta=snapshot.meta,
             unrecognized_fields={SIGNED_AT: in_words(now if best is None else max(now, signed_at(best.signed)))},
@@ -241,7 +265,7 @@ class SignedRepository:
 
         Raises KeysError where the root has expired by this clock.
         """
-        if best is not None and now < signed_at(best.signed) - BACKWARDS:
+        if best is not None and now + BACKWARDS < signed_at(best.signed):
             raise SystemFailure(
                 f"clock: expected a time after {in_words(signed_at(best.signed))}, when the timestamp was last signed, "
                 f"got {in_words(now)}; set the clock of this machine, or of the one that signed last"
@@ -255,7 +279,7 @@ class SignedRepository:
     def _create(self, role: str, file: SignedFile[Content]) -> bool:
         """Create the next version of a role; True also where an earlier call, whose answer was lost, did it."""
         name = name_of(role, file.version)
-        return self.store.create(name, file.data) or self.store.read(name, len(file.data) + 1) == file.data
+        return self.store.create(name, file.data) or self.store.read(name, most_bytes(role)) == file.data
 
     def _crowded(self, role: str) -> SystemFailure:
         return SystemFailure(
@@ -264,10 +288,19 @@ class SignedRepository:
         )
 
 
+def release_of(entry: TargetFile | None) -> int:
+    """Return the release number that is signed with a manifest, 0 for none."""
+    custom = {} if entry is None else entry.unrecognized_fields.get(CUSTOM)
+    number = custom.get(RELEASE) if isinstance(custom, dict) else None
+    return number if isinstance(number, int) else 0
+
+
 def _put(targets: Targets, entry: TargetFile) -> bool:
-    changed = targets.targets.get(entry.path) != entry
+    now = targets.targets.get(entry.path)
+    if now == entry or release_of(now) > release_of(entry):
+        return False
     targets.targets[entry.path] = entry
-    return changed
+    return True
 
 
 def _is_of(timestamp: SignedFile[Timestamp], snapshot: SignedFile[Snapshot]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic
 
+from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import MetaFile, Root, Snapshot, Targets, Timestamp
 
 from tasks.delivery.repository.objects import ObjectStore
@@ -36,7 +37,8 @@ class State:
     """Everything that counts now: `shown` is timestamp.json as it is, from which readers begin.
 
     `targets` is the newest one that can be shown with `roles`, the roles of the device profiles. `newer` is a later
-    one, which waits until the role of a profile is signed with the key that it names.
+    one, which waits until the role of a profile is signed with the key that it names. A role has no best file where
+    its key has signed nothing yet, or where what is shown was signed by a key that was revoked.
     """
 
     root: SignedFile[Root]
@@ -60,11 +62,13 @@ class State:
 class StateReader:
     """Reads the state out of a store. Versioned files never change, so each of them is read once.
 
-    `pinned` are the bytes of the first root, which a machine that publishes keeps beside its keys.
+    `pinned` are the bytes of the first root, which a machine that publishes keeps beside its keys. One that `rebuilds`
+    looks at no snapshot or timestamp, as a thief of their key may have signed nonsense.
     """
 
     store: ObjectStore
     pinned: bytes | None = None
+    rebuilds: bool = False
     _read: dict[str, bytes] = field(default_factory=dict)
     _roots: list[SignedFile[Root]] = field(default_factory=list)
 
@@ -100,10 +104,10 @@ class StateReader:
         known = meta.get("targets.json")
         every = self._all(Targets, "targets", root.signed, known)
         candidates = [(each, self.roles_under(each.signed, meta)) for each in reversed(every.files)]
-        whole = [each for each in candidates if _is_whole(each[1], meta)]
-        if not whole:
+        if not candidates:
             raise self._incomplete(known)
-        targets, roles = whole[0]
+        whole = [each for each in candidates if _is_whole(each[1], meta)]
+        targets, roles = whole[0] if whole else candidates[0]
         newer = candidates[0][0] if candidates[0][0] is not targets else None
         return State(root, shown, timestamp, snapshot, targets, roles, newer, every.last)
 
@@ -136,11 +140,11 @@ class StateReader:
         return found
 
     def _timestamp(self, root: Root, shown: bytes | None) -> Found[Timestamp]:
-        file = _trusted_timestamp(root, shown)
+        file = None if self.rebuilds else _trusted_timestamp(root, shown)
         start = 1 if file is None else file.version
         files, last = self._walk(
             Timestamp, "timestamp", start,
-            lambda new, best: is_trusted(new, "timestamp", root)
+            lambda new, best: not self.rebuilds and is_trusted(new, "timestamp", root)
             and (best is None or new.signed.snapshot_meta.version >= best.signed.snapshot_meta.version),
         )  # fmt: skip
         if not files and file is not None:  # its copy under the version's own name is gone
@@ -151,7 +155,7 @@ class StateReader:
         known = None if timestamp is None else timestamp.signed.snapshot_meta
         files, last = self._walk(
             Snapshot, "snapshot", 1 if known is None else known.version,
-            lambda new, best: is_trusted(new, "snapshot", root)
+            lambda new, best: not self.rebuilds and is_trusted(new, "snapshot", root)
             and (new.is_named_by(known) if best is None and known else best is None or _grows(best.signed, new.signed)),
         )  # fmt: skip
         if known is not None and not files:
@@ -163,7 +167,7 @@ class StateReader:
     ) -> "_Files[Content]":
         start = 1 if known is None else known.version
         files, last = self._walk(kind, role, start, lambda new, _: is_trusted(new, role, delegator))
-        if known is not None and files and files[0].version == start and not files[0].is_named_by(known):
+        if known is not None and not self._is_there(role, known):
             raise self._damaged(name_of(role, start))
         return _Files(files, last)
 
@@ -183,6 +187,23 @@ class StateReader:
                 files.append(file)
             version += 1
         return files, version - 1
+
+    def trusted_before(self, role: str, delegator: Targets, meta: MetaFile | None) -> SignedFile[Targets] | None:
+        """Return the last trusted file of a device's role before the one that a snapshot names; None for none."""
+        for version in range(0 if meta is None else meta.version - 1, 0, -1):
+            data = self._bytes(role, version)
+            file = None if data is None else read(Targets, data)
+            if file is not None and is_trusted(file, role, delegator):
+                return file
+        return None
+
+    def _is_there(self, role: str, meta: MetaFile) -> bool:
+        """Tell whether a file is there as another one names it, whoever has signed it."""
+        try:
+            meta.verify_length_and_hashes(self._bytes(role, meta.version) or b"")
+        except LengthOrHashMismatchError:
+            return False
+        return True
 
     def _named(self, kind: type[Content], role: str, meta: MetaFile | None) -> SignedFile[Content] | None:
         """Return the file that a trusted one names by its digest."""

@@ -1,4 +1,4 @@
-"""The model that a device runs, the way back by hand, and what the status says."""
+"""Running models of a device, the way back by hand, and what the status says."""
 
 import shutil
 

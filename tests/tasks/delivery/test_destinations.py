@@ -228,7 +228,7 @@ def test_what_was_measured_again_is_no_other_release(destination: Destination, f
         vectors = tmp_path / f"{number}.npz"
         vectors.write_bytes(bytes([number]))
         files = alone | {"golden.npz": vectors}
-        measured = {"measured": Measured({"load_ms": number}), "documents": (), "validity": Validity()}
+        measured = {"measured": Measured({"load_ms": number}), "documents": (), "deltas": (), "validity": Validity()}
         written.append(destination.write(described(files, **everything(files) | told | measured), files))
     assert len(set(written)) == 3
     assert sorted(destination.supersede(written[-1])) == sorted(written[:-1])
@@ -262,6 +262,7 @@ def test_a_model_that_is_fetched_has_its_acceptance_data_beside_it(file: Path, t
     filled = everything(files) | {
         "lineage": {"release": "3"},
         "documents": (),
+        "deltas": (),
         "outputs": (TensorSpec("y", "float32", (None, 3)),),
     }
     manifest = described(files, **filled, model="m", device="bench", inputs=TENSOR)

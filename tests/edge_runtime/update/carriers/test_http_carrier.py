@@ -94,7 +94,7 @@ def test_a_file_that_is_longer_than_allowed_is_refused_unread(server: LoopbackSe
 def test_a_file_without_a_length_is_read_to_its_bound_only(server: LoopbackServer, carrier: HttpCarrier) -> None:
     def endless(handler: Handler, _: bytes) -> None:
         handler.head(200, {"Transfer-Encoding": "chunked"})
-        for _turn in range(1000):
+        for _piece in range(1000):
             handler.body(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
 
     server.plan(endless)
