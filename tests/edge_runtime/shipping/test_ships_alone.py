@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from zipfile import ZipFile
@@ -116,19 +118,41 @@ def test_a_bundle_is_verified_and_run(device: Path, bundle: Path, tmp_path: Path
     np.testing.assert_allclose(json.loads(predicted.stdout)["y"], rows @ weights(8, 3), rtol=1e-5, atol=1e-6)
 
 
-def test_every_module_loads_where_the_extra_is_installed(device: Path) -> None:
+@contextmanager
+def _with_extra(device: Path) -> Iterator[None]:
+    """Let the environment have the packages of the extra `update` for a while."""
     (site,) = device.parents[1].glob("lib/python3*/site-packages")
     linked = [path for path in site.iterdir() if path.is_symlink()]
     try:
         for package in ("tuf", "securesystemslib", "urllib3"):
             _link(package, site)
-        loaded = _python(device, "-c", _LOAD_ALL)
+        yield
     finally:
         for path in site.iterdir():
             if path.is_symlink() and path not in linked:
                 path.unlink()
+
+
+def test_every_module_loads_where_the_extra_is_installed(device: Path) -> None:
+    with _with_extra(device):
+        loaded = _python(device, "-c", _LOAD_ALL)
     assert (loaded.returncode, loaded.stderr) == (0, "")
     assert "edge_runtime.measurement.worker" in loaded.stdout.split()
+
+
+@pytest.mark.parametrize("kind", ["systemd", "mender"])
+def test_the_wheel_writes_the_files_for_the_devices_services(device: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "device.toml").write_text(
+        'device = "gateway"\nmodels = ["camera"]\nurl = "/usb"\nstate = "/var/lib/edgewright"\nroot = "/root.json"\n'
+    )
+    options = ("--config", tmp_path / "device.toml", "--root", tmp_path / "image")
+    without = _python(device, "-m", "edge_runtime", "setup", kind, *options)
+    assert without.returncode == 2 and "pip install 'edgewright-runtime[update]'" in without.stderr
+    with _with_extra(device):
+        written = _python(device, "-m", "edge_runtime", "setup", kind, *options)
+    assert (written.returncode, written.stderr) == (0, "")
+    files = [path for path in (tmp_path / "image").rglob("*") if path.is_file()]
+    assert files and any(f"{device} -P -m edge_runtime" in path.read_text() for path in files)
 
 
 def test_the_image_pins_what_the_tests_ran_with() -> None:
