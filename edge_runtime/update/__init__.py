@@ -29,7 +29,7 @@ from edge_runtime.update.configuration import (
     read_configuration,
 )
 from edge_runtime.update.ending_records import EndingRecords, ModelEnding
-from edge_runtime.update.endings import UpdateExit
+from edge_runtime.update.endings import UpdateExit, exit_of
 from edge_runtime.update.service_manager import notify
 from edge_runtime.update.update_lock import AGENT_LOCK, BUSY_LOCK, exclusive
 
@@ -62,6 +62,7 @@ __all__ = [
     "UpdateConfiguration",
     "UpdateExit",
     "exclusive",
+    "exit_of",
     "notify",
     "open_carrier",
     "parse_configuration",
