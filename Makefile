@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-kills test-browser \
-	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-text bench-triggers \
+	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-text bench-triggers \
 	runtime-wheel emulators docs lint clean
 
 help: ## Show what there is
@@ -108,6 +108,9 @@ bench-frontier: setup .venv-peers/installed ## The whole pipeline against other 
 
 bench-triggers: setup ## How soon a version is at work, bursts, orchestration, plan and kills, about 90 minutes
 	$(BIN)/python -m tests.benchmarks.triggers
+
+bench-delivery: setup ## Updates, installs, deltas and power cuts; needs root (Debian packages bsdiff, eatmydata, mender-client, xfsprogs, zstd)
+	$(BIN)/python -m tests.benchmarks.delivery
 
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes
 	$(BIN)/python -m tests.benchmarks.text

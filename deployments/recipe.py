@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
 from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
-from deployments.techniques import Distil, FineTune, Prune, Search
+from deployments.techniques import Distil, FineTune, KeepStructure, Prune, Search
 from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
 from quality_gates.gates import (
     Floors,
@@ -112,6 +112,9 @@ class Recipe(Frozen):
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
+    keep_structure: Literal["prefer"] | KeepStructure | None = None
+    """`prefer` tries the structure of what is deployed first, so that updates are small. Where a gate does not hold
+    with it, and without the key, the structure is chosen anew."""
     critical_weight: Annotated[float, Field(ge=1)] = 1
     """Factor by which rows of critical slices are trained on more often; a slice or class with a gate of its own is
     critical."""

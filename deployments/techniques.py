@@ -109,6 +109,14 @@ class Distil(Frozen):
         return numbers
 
 
+class KeepStructure(Frozen):
+    """The structure of what is deployed is tried first, with a training of its own."""
+
+    fine_tune: FineTune
+    """Training on from the weights of what is deployed. The gentler it is, the smaller is the update, and the less the
+    model follows its new parent."""
+
+
 class Search(Frozen):
     """A budget for the search of each device's file, and the objective that chooses among those that hold.
 

@@ -1,6 +1,7 @@
 """`python -m edge_runtime`: the programs of a device.
 
-`install`, `update`, `status` and `rollback` take the device's configuration. `verify` and `predict` take a bundle.
+`install`, `update`, `status`, `rollback`, `setup` and `mender` take the device's configuration. `verify` and `predict`
+take a bundle.
 """
 # ruff: noqa: T201
 
@@ -23,10 +24,12 @@ from edge_runtime.session import EdgeModel
 
 CONFIGURATION = Path("/etc/edgewright/device.toml")
 DEVICE_COMMANDS = {
-    "install": "install a model from a carried folder",
+    "install": "install models from a carried folder or tar archive",
     "update": "bring every model up to date over the network",
     "status": "show what runs, since when, and what is held back",
     "rollback": "go back to the bundle before",
+    "setup": "write units of systemd, or the update module of Mender",
+    "mender": "do what Mender's update module is asked for",
 }
 _SHOWN = 1000  # characters of an error: it may quote what somebody else wrote
 
@@ -79,16 +82,47 @@ def _parser() -> argparse.ArgumentParser:
     for name, said in DEVICE_COMMANDS.items():
         command = commands.add_parser(name, help=said)
         command.add_argument("--config", type=Path, default=CONFIGURATION, help=f"default: {CONFIGURATION}")
-        if name == "install":
-            command.add_argument("folder", type=Path, help="the folder that was carried here, with its metadata")
-            command.add_argument("--model", action="append", help="default: all models of the configuration")
-            command.add_argument("--again", action="store_true", help="try what failed before")
-        if name == "update":
-            command.add_argument("--forever", action="store_true", help="again and again, for devices without a timer")
-        if name == "rollback":
-            command.add_argument("model")
-            command.add_argument("--reason", required=True, help="why, for the status")
+        _ARGUMENTS[name](command)
     return parser
+
+
+def _of_install(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path, help="the folder or tar archive that was carried here, with its metadata")
+    command.add_argument("--model", action="append", help="default: all models of the configuration that are in it")
+    command.add_argument("--again", action="store_true", help="try what failed before")
+
+
+def _of_update(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--forever", action="store_true", help="again and again, for devices without a timer")
+
+
+def _of_status(_command: argparse.ArgumentParser) -> None:
+    """Add nothing."""
+
+
+def _of_rollback(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model")
+    command.add_argument("--reason", required=True, help="why, for the status")
+
+
+def _of_setup(command: argparse.ArgumentParser) -> None:
+    command.add_argument("kind", choices=("systemd", "mender"))
+    command.add_argument("--root", type=Path, default=Path("/"), help="write below this folder, as for an image")
+
+
+def _of_mender(command: argparse.ArgumentParser) -> None:
+    command.add_argument("state", choices=("ArtifactInstall", "ArtifactRollback"))
+    command.add_argument("tree", type=Path, help="the folder of the artifact, as Mender gives it")
+
+
+_ARGUMENTS = {
+    "install": _of_install,
+    "update": _of_update,
+    "status": _of_status,
+    "rollback": _of_rollback,
+    "setup": _of_setup,
+    "mender": _of_mender,
+}
 
 
 def _verify(bundle: Bundle) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flows.commands import anchor, gates, hold, looks, recipes, rollback_command
+from flows.commands import anchor, export_command, gates, hold, looks, recipes, rollback_command
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.keys import keys
@@ -38,6 +38,7 @@ app.add_typer(looks, name="looks")
 app.add_typer(hold, name="hold")
 app.add_typer(keys, name="keys")
 app.command("rollback")(rollback_command)
+app.command("export")(export_command)
 app.command("watch")(watch_command)
 app.command("sign-off")(sign_off_command)
 app.command("sign-off-key")(sign_off_key_command)

@@ -48,7 +48,17 @@ from tasks.reporting import (
     retell,
     tell_begun,
 )
-from tasks.selection import DeviceTrials, Judgement, climb, judge, references, warn_of_worn_rows
+from tasks.selection import (
+    Climb,
+    DeviceTrials,
+    Judgement,
+    References,
+    climb,
+    judge,
+    keep_structure,
+    references,
+    warn_of_worn_rows,
+)
 from tasks.upstream import Context, DeviceContext, check_representativeness, preflight, resolve
 from tasks.workspace import Workspace
 
@@ -92,17 +102,39 @@ def _compress(context: Context, back: bool) -> tuple[list[DeviceOutcome], list[D
     check_students(context)
     baseline = measure_baseline(context)
     representativeness = check_representativeness(context)
-    trajectory = prune(context, baseline, recorded_steps(context))
-    record_search(context, baseline, trajectory)
+    searched = _Searched(context, baseline)
+    if context.job.recipe.keep_structure is None:
+        searched.trajectory()
     devices, failures = list[DeviceOutcome](), list[DeviceFailure]()
     for device in context.job.devices:
 
         def decide(on: DeviceContext) -> DeviceOutcome:
-            return _for_device(on, baseline, trajectory, representativeness, back)
+            return _for_device(on, baseline, searched, representativeness, back)
 
         ended = _on_device(context, device, decide)
         (devices if isinstance(ended, DeviceOutcome) else failures).append(ended)  # type: ignore[arg-type]
+    searched.close()
     return devices, failures
+
+
+class _Searched:
+    """The search for a structure, which is long and which no device needs that keeps its own."""
+
+    def __init__(self, context: Context, baseline: Baseline) -> None:
+        self.context, self.baseline = context, baseline
+        self._found: Trajectory | None = None
+
+    def trajectory(self) -> Trajectory:
+        """Return the trajectory, which the first device that needs it computes."""
+        if self._found is None:
+            self._found = prune(self.context, self.baseline, recorded_steps(self.context))
+            record_search(self.context, self.baseline, self._found)
+        return self._found
+
+    def close(self) -> None:
+        """Record that nothing was searched, where nothing was."""
+        if self._found is None:
+            record_search(self.context, self.baseline, None)
 
 
 def _on_device(
@@ -125,12 +157,12 @@ def _on_device(
 
 
 def _for_device(
-    context: DeviceContext, baseline: Baseline, trajectory: Trajectory, representativeness: Representativeness | None,
+    context: DeviceContext, baseline: Baseline, searched: _Searched, representativeness: Representativeness | None,
     back: bool,
 ) -> DeviceOutcome:  # fmt: skip
     recover(context)
     beside = references(context, baseline)
-    found = climb(context, DeviceTrials(beside), baseline, trajectory, distil(context))
+    found, trajectory = _chosen(beside, baseline, searched)
     file = found.chosen.file.path
     judgement = judge(beside, found.chosen, representativeness)
     judgement = replace(judgement, verdict=with_recorded_approval(context, file, judgement.verdict))
@@ -170,7 +202,7 @@ def _acceptance(context: DeviceContext, file: Path, judgement: Judgement, outcom
     if measured.failure:
         return None
     try:
-        return acceptance_of(context, file, measured.resources)
+        return acceptance_of(context, file, measured)
     except MeasurementInterrupted:
         raise
     except MeasurementFailed as error:
@@ -179,6 +211,18 @@ def _acceptance(context: DeviceContext, file: Path, judgement: Judgement, outcom
             raise MeasurementFailed(f"{context.job.model} version {context.job.version}: {told}") from error
         logger.warning("%s: %s", context.device.name, told)
         return None
+
+
+def _chosen(beside: References, baseline: Baseline, searched: _Searched) -> tuple[Climb, Trajectory]:
+    """Choose the file that goes to the gates: with the structure of what is deployed, else with one chosen anew."""
+    context, trials, kept = beside.context, DeviceTrials(beside), None
+    if context.job.recipe.keep_structure is not None:
+        kept = keep_structure(context, trials, baseline, beside.deployed)
+        if kept.attempt is not None and kept.trajectory is not None:
+            return kept.climb(kept.attempt), kept.trajectory
+    trajectory = searched.trajectory()
+    found = climb(context, trials, baseline, trajectory, distil(context))
+    return (found if kept is None else kept.after_it(found)), trajectory
 
 
 def _recorded(job: Job, runs: Runs, run: str, error: BaseException) -> BaseException:

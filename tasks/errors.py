@@ -39,6 +39,10 @@ class RepresentativenessError(EdgewrightError):
     """The rows to train and calibrate with are not like those of the deployment sites."""
 
 
+class StructureLost(EdgewrightError):  # noqa: N818 - it names a state; another structure is chosen then
+    """A version cannot take on the structure of a release; the message is the reason, as a part of a sentence."""
+
+
 class PublishError(EdgewrightError):
     """A candidate may not be published."""
 

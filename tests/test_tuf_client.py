@@ -115,7 +115,7 @@ def test_what_is_refused_is_one_line_and_leaves_no_target(client: _Client, repos
     assert len(ended.stderr.splitlines()) == 1 and list(client.targets.iterdir()) == []
     repository.write("targets")
     ended = client.download(TARGET, "m/nobody/manifest.json")
-    assert ended.returncode == 1 and "must list m/nobody" in ended.stderr
+    assert ended.returncode == 1 and "must list 'm/nobody" in ended.stderr
 
 
 def test_a_server_that_is_gone_is_one_line(client: _Client) -> None:

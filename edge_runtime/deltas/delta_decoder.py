@@ -24,7 +24,7 @@ from edge_runtime.deltas.delta_format import (
     Prediction,
     decode_plane,
 )
-from edge_runtime.deltas.residuals import Octets, Residual, from_planes, plane_lengths
+from edge_runtime.deltas.residuals import Octets, ResidualKind, from_planes, plane_lengths
 from edge_runtime.errors import DeltaError
 from edge_runtime.files import open_regular
 
@@ -76,7 +76,8 @@ class _Base:
 
     def matched(self, pieces: Pieces, count: int) -> Octets:
         """Return the bytes of pieces. Raises DeltaError for pieces that are not in the base, or not `count` bytes."""
-        if int(pieces.lengths.sum()) != count or (pieces.sources + pieces.lengths > self._size).any():
+        ends = pieces.sources + pieces.lengths
+        if int(pieces.lengths.sum()) != count or (ends[pieces.sources >= 0] > self._size).any():
             raise DeltaError("Expected pieces that are in the base and as long as the chunk, got others.")
         if (pieces.sources < -1).any():
             raise DeltaError("Expected pieces within the base, got others.")
@@ -116,7 +117,7 @@ def _decode(source: BinaryIO, base: _Base, file: BinaryIO, size: int) -> str:
 def _chunk(source: BinaryIO, base: _Base, first: int, count: int) -> memoryview:
     kind_of_prediction, kind_of_residual = CHUNK_HEAD.unpack(_take(source, CHUNK_HEAD.size))
     try:
-        prediction_kind, residual = Prediction(kind_of_prediction), Residual(kind_of_residual)
+        prediction_kind, residual = Prediction(kind_of_prediction), ResidualKind(kind_of_residual)
     except ValueError as error:
         raise DeltaError(f"Expected a known kind of a chunk, got {error}.") from error
     prediction = _predicted(source, base, prediction_kind, first, count)

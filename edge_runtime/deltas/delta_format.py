@@ -27,6 +27,7 @@ PLANE_HEAD = struct.Struct("<BI")
 MAGIC = b"EWDELTA"
 VERSION = 1
 MOST_PIECES = 1 << 16
+_SAMPLE = 1 << 15  # of a plane: LZMA takes a second for each MB, so it is tried where it wins here
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The sha256 of no bytes: the base of a delta that needs none, which is the compressed file itself."""
 
@@ -47,10 +48,12 @@ class _Stage(IntEnum):
 
 def encode_plane(plane: Octets) -> bytes:
     """Return a plane's record, in the stage that makes it smallest."""
-    data = plane.tobytes()
-    codes = [(_Stage.STORED, data)]
+    codes = [(_Stage.STORED, plane.tobytes())]
     if len(plane):
-        codes += [(_Stage.LZMA, pack(data)), (_Stage.RANS, rans_encode(plane))]
+        codes.append((_Stage.RANS, rans_encode(plane)))
+        middle = plane[max(0, len(plane) - _SAMPLE) // 2 :][:_SAMPLE]
+        if len(middle) == len(plane) or len(pack(middle.tobytes())) < len(rans_encode(middle)):
+            codes.append((_Stage.LZMA, pack(plane.tobytes())))
     stage, code = min(codes, key=lambda each: len(each[1]))
     return PLANE_HEAD.pack(stage, len(code)) + code
 

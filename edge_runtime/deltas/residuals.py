@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Octets = NDArray[np.uint8]
 
 
-class Residual(IntEnum):
+class ResidualKind(IntEnum):
     """Kinds of a residual, as the format numbers them."""
 
     BYTES = 0
@@ -26,22 +26,22 @@ class Residual(IntEnum):
     """Integers of 32 bits, for float32 and int32; four planes."""
 
 
-_WIDTH = {Residual.HALVES: 2, Residual.WORDS: 4}
+_WIDTH = {ResidualKind.HALVES: 2, ResidualKind.WORDS: 4}
 
 
-def plane_lengths(kind: Residual, count: int) -> list[int]:
+def plane_lengths(kind: ResidualKind, count: int) -> list[int]:
     """Return the lengths of the planes for `count` bytes; the last bytes that fill no number are in the first plane."""
-    if kind is Residual.NIBBLES:
+    if kind is ResidualKind.NIBBLES:
         return [2 * count]
     width = _WIDTH.get(kind, 1)
     return [count // width + count % width, *[count // width] * (width - 1)]
 
 
-def to_planes(kind: Residual, data: Octets, prediction: Octets | None) -> list[Octets]:
+def to_planes(kind: ResidualKind, data: Octets, prediction: Octets | None) -> list[Octets]:
     """Return the planes of the difference between bytes and their prediction; of the bytes where there is none."""
-    if kind is Residual.NIBBLES:
+    if kind is ResidualKind.NIBBLES:
         return [_nibbles(data) if prediction is None else (_nibbles(data) - _nibbles(prediction)) & np.uint8(15)]
-    if kind is Residual.BYTES:
+    if kind is ResidualKind.BYTES:
         return [data if prediction is None else data - prediction]
     whole = len(data) - len(data) % _WIDTH[kind]
     numbers = _numbers(kind, data[:whole])
@@ -52,12 +52,12 @@ def to_planes(kind: Residual, data: Octets, prediction: Octets | None) -> list[O
     return [np.concatenate([first, tail]), *map(np.ascontiguousarray, others)]
 
 
-def from_planes(kind: Residual, planes: list[Octets], prediction: Octets | None) -> Octets:
+def from_planes(kind: ResidualKind, planes: list[Octets], prediction: Octets | None) -> Octets:
     """Undo to_planes(); the planes have the lengths that plane_lengths() says."""
-    if kind is Residual.NIBBLES:
+    if kind is ResidualKind.NIBBLES:
         values = planes[0] if prediction is None else planes[0] + _nibbles(prediction)
         return (values[::2] & np.uint8(15)) | (values[1::2] << np.uint8(4))
-    if kind is Residual.BYTES:
+    if kind is ResidualKind.BYTES:
         return planes[0] if prediction is None else planes[0] + prediction
     count = len(planes[1])
     numbers = np.stack([planes[0][:count], *planes[1:]], axis=1).view(f"<u{_WIDTH[kind]}").ravel()
@@ -75,7 +75,7 @@ def _nibbles(data: Octets) -> Octets:
     return values
 
 
-def _numbers(kind: Residual, data: Octets) -> NDArray[np.unsignedinteger]:
+def _numbers(kind: ResidualKind, data: Octets) -> NDArray[np.unsignedinteger]:
     return np.ascontiguousarray(data).view(f"<u{_WIDTH[kind]}")
 
 
@@ -87,4 +87,5 @@ def _sign_to_the_end(numbers: NDArray[np.unsignedinteger]) -> NDArray[np.unsigne
 
 def _sign_from_the_end(numbers: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
     one = numbers.dtype.type(1)
-    return (numbers >> one) ^ (~(numbers & one) + one)
+    turned: NDArray[np.unsignedinteger] = (numbers >> one) ^ (~(numbers & one) + one)
+    return turned

@@ -6,6 +6,17 @@ knows the others.
 """
 
 from edge_runtime.device.commands import Talk, run
-from edge_runtime.device.programs import agent_of, install_folder, roll_back_model, status_lines
+from edge_runtime.device.mender import MODULE as MENDER_MODULE
+from edge_runtime.device.mender import PAYLOAD as MENDER_PAYLOAD
+from edge_runtime.device.programs import agent_of, install_carried, roll_back_model, status_lines
 
-__all__ = ["Talk", "agent_of", "install_folder", "roll_back_model", "run", "status_lines"]
+__all__ = [
+    "MENDER_MODULE",
+    "MENDER_PAYLOAD",
+    "Talk",
+    "agent_of",
+    "install_carried",
+    "roll_back_model",
+    "run",
+    "status_lines",
+]

@@ -1,12 +1,18 @@
 """The commands of a device: a configuration is read, a program runs, and its end becomes an exit code."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from edge_runtime.device.programs import agent_of, install_folder, roll_back_model, status_lines
-from edge_runtime.errors import EdgewrightError
+from edge_runtime.device import mender
+from edge_runtime.device.carried import Carried, open_carried
+from edge_runtime.device.host_files import next_commands, write_host_files
+from edge_runtime.device.ownership import become_owner
+from edge_runtime.device.programs import agent_of, install_carried, roll_back_model, status_lines
+from edge_runtime.errors import EdgewrightError, InstallError
 from edge_runtime.update import UpdateConfiguration, UpdateExit, exit_of, read_configuration
+from edge_runtime.update.endings import SEVERITY
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,35 @@ def run(options: argparse.Namespace, talk: Talk) -> int:
 
 
 def _install(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
-    """Install every model that is asked for; one that fails is in no other's way."""
+    with open_carried(options.folder) as carried:
+        become_owner(configuration.state)
+        models = options.model or _models_in(carried, configuration, options.folder, talk)
+        return _install_each(configuration, carried, models, talk, again=options.again)
+
+
+def _models_in(carried: Carried, configuration: UpdateConfiguration, place: Path, talk: Talk) -> list[str]:
+    """Return the configured models that were carried here. Raises InstallError where none was."""
+    found = carried.models(configuration.device)
+    models = [model for model in configuration.models if model in found]
+    if not models:
+        raise InstallError(
+            f"{place}: expected a release for {configuration.device} of {', '.join(configuration.models)}, got "
+            f"{', '.join(found) or 'none'}; carry what was exported for this device"
+        )
+    for model in configuration.models:
+        if model not in models:
+            talk.say(f"{model}: nothing of it was carried here")
+    return models
+
+
+def _install_each(
+    configuration: UpdateConfiguration, carried: Carried, models: Sequence[str], talk: Talk, *, again: bool = False
+) -> UpdateExit:
+    """Install models; one that fails is in no other's way."""
     ends = [UpdateExit.DONE]
-    for model in options.model or configuration.models:
+    for model in models:
         try:
-            done = install_folder(configuration, options.folder, model, again=options.again)
+            done = install_carried(configuration, carried, model, again=again)
         except (EdgewrightError, OSError, MemoryError) as error:
             talk.say_error(error)
             ends.append(exit_of(error))
@@ -39,10 +69,26 @@ def _install(configuration: UpdateConfiguration, options: argparse.Namespace, ta
         manifest = done.bundle.manifest
         what = f"{model}: release {manifest.release or '-'}, version {manifest.version} ({done.bundle.digest[:12]})"
         talk.say(f"{what} {'is installed and runs from now on' if done.changed else 'runs already'}")
-    return max(ends)
+    return max(ends, key=SEVERITY.index)
+
+
+def _mender(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
+    """Do what Mender's update module is asked for; files of the tree are read before root is given up."""
+    if options.state == mender.ROLLBACK:
+        before = mender.remembered(options.tree)
+        become_owner(configuration.state)
+        for model in mender.go_back(configuration, before):
+            talk.say(f"{model}: what ran before the artifact runs again")
+        return UpdateExit.DONE
+    mender.remember(configuration, options.tree)
+    with open_carried(options.tree / mender.PAYLOAD) as carried:
+        become_owner(configuration.state)
+        models = _models_in(carried, configuration, mender.PAYLOAD, talk)
+        return _install_each(configuration, carried, models, talk)
 
 
 def _update(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
+    become_owner(configuration.state)
     agent = agent_of(configuration)
     if options.forever:
         agent.run_forever()
@@ -60,9 +106,25 @@ def _status(configuration: UpdateConfiguration, _options: argparse.Namespace, ta
 
 
 def _rollback(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
+    become_owner(configuration.state)
     bundle = roll_back_model(configuration, options.model, options.reason)
     talk.say(f"{options.model}: version {bundle.manifest.version} ({bundle.digest[:12]}) runs from now on")
     return UpdateExit.DONE
 
 
-_COMMANDS = {"install": _install, "update": _update, "status": _status, "rollback": _rollback}
+def _setup(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
+    for path in write_host_files(options.kind, configuration, options.config, options.root):
+        talk.say(f"written: {path}")
+    for command in next_commands(options.kind):
+        talk.say(f"next: {command}")
+    return UpdateExit.DONE
+
+
+_COMMANDS = {
+    "install": _install,
+    "update": _update,
+    "status": _status,
+    "rollback": _rollback,
+    "setup": _setup,
+    "mender": _mender,
+}

@@ -7,7 +7,15 @@ from pathlib import Path
 from edge_runtime.bundle import BLOBS, Blob, Manifest, decode_manifest
 from edge_runtime.errors import BundleError, BundleRefused, InstallError, TrustError
 from edge_runtime.files import make_directories
-from edge_runtime.install import DeviceStore, InstallSettings, Limits, check_permitted, install, installed_digest
+from edge_runtime.install import (
+    DeviceStore,
+    InstallSettings,
+    Limits,
+    Tuning,
+    check_permitted,
+    install,
+    installed_digest,
+)
 from edge_runtime.trust import (
     Fetch,
     NotThere,
@@ -32,8 +40,10 @@ def settings_of(configuration: UpdateConfiguration) -> InstallSettings:
     """Return how bundles are tried; the time is that of the metadata where the clock is behind it."""
     floor = trust_state(configuration.state / METADATA).time_floor
     now = datetime.now(UTC)
+    choices = configuration.tuning
+    tuning = Tuning(choices.graph, choices.threads, choices.providers)
     limits = Limits(configuration.trial.time_s, configuration.trial.memory_mb)
-    return InstallSettings(limits, now=now if floor is None else max(now, floor))
+    return InstallSettings(limits, tuning, now if floor is None else max(now, floor))
 
 
 def shipped_root(configuration: UpdateConfiguration) -> bytes:

@@ -1,13 +1,13 @@
 """The programs of a device, each with its exit code: update, install from a folder, status, and the way back."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.device.carried import Carried
 from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
 from edge_runtime.files import make_directories
-from edge_runtime.install import FolderSource, Installed, ModelStatus, install, roll_back, statuses
-from edge_runtime.trust import folder_fetch, trust_state
+from edge_runtime.install import Installed, ModelStatus, install, roll_back, statuses
+from edge_runtime.trust import trust_state
 from edge_runtime.update import AGENT_LOCK, EndingRecords, UpdateAgent, UpdateConfiguration, exclusive
 
 ENDINGS = "update.json"
@@ -18,23 +18,28 @@ def agent_of(configuration: UpdateConfiguration) -> UpdateAgent:
     return UpdateAgent(configuration, TrustedReleases(configuration), InstallStep(configuration))
 
 
-def install_folder(configuration: UpdateConfiguration, folder: Path, model: str, *, again: bool = False) -> Installed:
-    """Install a model's newest release from a folder that carries its metadata, whatever brought it.
+def install_carried(
+    configuration: UpdateConfiguration, carried: Carried, model: str, *, again: bool = False
+) -> Installed:
+    """Install a model's newest release from what carries its metadata with it, whatever brought that.
 
-    `again` tries what failed before. Raises TrustError for a folder that cannot be trusted, InstallError, and HeldBack
-    where an update runs: what that has fetched so far must not be removed.
+    `again` tries what failed before. Raises TrustError for what cannot be trusted, InstallError, and HeldBack where an
+    update runs: what that has fetched so far must not be removed.
     """
     make_directories(configuration.state)
     with exclusive(configuration.state / AGENT_LOCK):
-        target = TrustedReleases(configuration).target(model, folder_fetch(folder))
+        target = TrustedReleases(configuration).target(model, carried.fetch)
         store = store_of(configuration)
-        done = install(store, model, target.data, FolderSource(folder), settings_of(configuration), again=again)
+        done = install(store, model, target.data, carried, settings_of(configuration), again=again)
         store.clean_parts()
         return done
 
 
-def roll_back_model(configuration: UpdateConfiguration, model: str, reason: str) -> Bundle:
-    """Go back to the bundle before; the one that is left is not tried again. Raises InstallError."""
+def roll_back_model(configuration: UpdateConfiguration, model: str, reason: str | None) -> Bundle:
+    """Go back to the bundle before; the one that is left is not tried again, unless no reason is given.
+
+    Raises InstallError.
+    """
     return roll_back(store_of(configuration), model, reason, settings_of(configuration).limits)
 
 

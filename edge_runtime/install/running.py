@@ -1,4 +1,4 @@
-"""Running models of a device: the verified bundle of a model and how to run it, the way back, and the status for people."""
+"""Running models of a device: the verified bundle and how to run it, the way back, and the status for people."""
 
 import logging
 from dataclasses import dataclass
@@ -55,10 +55,11 @@ def running(store: DeviceStore, model: str) -> RunningModel:
     )
 
 
-def roll_back(store: DeviceStore, model: str, reason: str, limits: Limits) -> Bundle:
+def roll_back(store: DeviceStore, model: str, reason: str | None, limits: Limits) -> Bundle:
     """Go back to the bundle before the current one, which is not tried again until somebody says so.
 
-    Raises InstallError where there is none that is whole and answers rightly; nothing is changed then.
+    Without a reason, as where another payload of an OTA failed, nothing is held against it. Raises InstallError where
+    there is none that is whole and answers rightly; nothing is changed then.
     """
     with store.only_installer():
         state = read_state(store.root, model)
@@ -72,7 +73,8 @@ def roll_back(store: DeviceStore, model: str, reason: str, limits: Limits) -> Bu
             raise InstallError(f"The bundle to go back to is damaged, nothing is changed: {error}") from error
         smoke_test(bundle, *portable(bundle), limits)
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        write_state(store.root, model, state.back_to(state.previous, f"It was rolled back by hand: {reason}.", now))
+        against = None if reason is None else f"It was rolled back by hand: {reason}."
+        write_state(store.root, model, state.back_to(state.previous, against, now))
         store.clean()
         return bundle
 

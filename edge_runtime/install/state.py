@@ -81,9 +81,12 @@ class ModelState:
         """Return the state in which a bundle may be tried, whatever was before."""
         return replace(self, refused=tuple(each for each in self.refused if each.digest != digest))
 
-    def back_to(self, previous: str, reason: str, now: str) -> "ModelState":
-        """Return the state after the one way down: the bundle before runs, and the current one is not tried again."""
-        left = self if self.current is None else self.refusing(self.current, reason)
+    def back_to(self, previous: str, reason: str | None, now: str) -> "ModelState":
+        """Return the state after the one way down: the bundle before runs, and the current one is not tried again.
+
+        Without a reason against it, the current one may be tried again.
+        """
+        left = self if self.current is None or reason is None else self.refusing(self.current, reason)
         return replace(left.permitting(previous), current=previous, previous=None, since=now)
 
 

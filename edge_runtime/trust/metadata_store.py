@@ -87,7 +87,7 @@ class MetadataStore:
         return {name: data for name, data in _whole_files(self._scratch).items() if root_version(name) <= trusted}
 
     def commit(self, files: Files) -> None:
-        """Make files durable where they differ from what is here, in the order that is safe at any cut.
+        """Make files durable, in the order that is safe at any cut; what is here already is not written again.
 
         Roots beyond the newest of the files are of another repository's chain, and are removed.
         """
@@ -95,11 +95,14 @@ class MetadataStore:
         for name in sorted(files, key=_order):
             if _whole(name, self._metadata / name) != files[name]:
                 write_atomic(self._metadata / name, files[name])
+        for folder in (self._metadata / "root_history", self._metadata):
+            fsync_directory(folder)  # a process that was killed may have renamed a file and not come further
 
     def keep_stamp(self, data: bytes) -> None:
         """Make a timestamp durable as the one that holds the floor of time."""
         if self.read_stamp() != data:
             write_atomic(self._stamp, data)
+        fsync_directory(self._folder)
 
     def _remove_roots_above(self, version: int) -> None:
         history = self._metadata / "root_history"

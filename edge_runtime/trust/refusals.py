@@ -39,11 +39,11 @@ _RULES: Mapping[type[Exception], tuple[str, str]] = {
 def refusal(error: Exception, reading: str, time: datetime | None = None) -> TrustError:
     """Return the TrustError for an error that arose after reading a file, judged at a time if expiry was judged."""
     expected, remedy = next((rule for kind, rule in _RULES.items() if isinstance(error, kind)), _OTHERWISE)
-    judged = f" at {time:%Y-%m-%dT%H:%M:%SZ}" if time and isinstance(error, exceptions.ExpiredMetadataError) else ""
-    return TrustError(f"{expected}{judged}, got: {_plain(error)} (after reading {reading}); {remedy}.")
-
-
-def _plain(error: Exception) -> str:
-    """Return an error's text on one line, without any character that a terminal would obey."""
     text = str(error) or type(error).__name__
+    judged = f" at {time:%Y-%m-%dT%H:%M:%SZ}" if time and isinstance(error, exceptions.ExpiredMetadataError) else ""
+    return TrustError(f"{expected}{judged}, got: {_plain(text)} (after reading {_plain(reading)}); {remedy}.")
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line, without any character that a terminal would obey."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)[:_SHOWN]

@@ -93,8 +93,8 @@ def _verified_target(info: TargetFile, file: str, sources: Sequence[FilesOnce], 
     """Return a target from the first source that has its very bytes; the error of the last source if none has."""
     if info.length > most_bytes:
         raise TrustError(
-            f"The target {info.path} may have {most_bytes} bytes, got {info.length} in its metadata; publish a smaller "
-            "one."
+            f"The target {info.path!r} may have {most_bytes} bytes, got {info.length} in its metadata; publish a "
+            "smaller one."
         )
     *before, last = sources
     for source in before:

@@ -65,7 +65,7 @@ class FilesOnce(FetcherInterface):
         except NotThere as error:
             return error
         except OSError as error:
-            raise UpdateError(f"The file {path} of the repository could not be fetched: {error}; try again.") from error
+            raise UpdateError(f"The file {path!r} of the repository was not fetched: {error}; try again.") from error
 
 
 @dataclass(frozen=True)

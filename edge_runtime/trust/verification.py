@@ -78,7 +78,7 @@ def _all_listed(run: UpdaterRun, paths: Sequence[str]) -> list[TargetFile]:
     for path, target in zip(paths, run.targets, strict=True):
         if target is None:
             raise TrustError(
-                f"The repository must list {path}, got metadata that does not; publish it, or correct the names of the "
-                "model and the device."
+                f"The repository must list {path!r}, got metadata that does not; publish it, or correct the names "
+                "of the model and the device."
             )
     return [target for target in run.targets if target]

@@ -21,8 +21,10 @@ from edge_runtime.update.carriers import (
     Unreachable,
 )
 from edge_runtime.update.configuration import (
+    EXAMPLE,
     MaintenanceWindow,
     TrialLimits,
+    TuningChoices,
     UpdateConfiguration,
     parse_configuration,
     read_configuration,
@@ -35,6 +37,7 @@ from edge_runtime.update.update_lock import AGENT_LOCK, BUSY_LOCK, exclusive
 __all__ = [
     "AGENT_LOCK",
     "BUSY_LOCK",
+    "EXAMPLE",
     "BadConfiguration",
     "BlobFetching",
     "Carrier",
@@ -55,6 +58,7 @@ __all__ = [
     "ReleaseInstaller",
     "ReleaseSource",
     "TrialLimits",
+    "TuningChoices",
     "Unreachable",
     "UpdateAgent",
     "UpdateConfiguration",

@@ -1,5 +1,18 @@
-"""The device's configuration: one small TOML file, read strictly.
+"""The device's configuration: one small TOML file, read strictly; EXAMPLE shows every key."""
 
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from edge_runtime.update.carriers import BadConfiguration, NetworkSettings
+from edge_runtime.update.configuration_table import ConfigurationTable
+
+EXAMPLE = """\
 device = "gateway"                        # the device profile
 models = ["camera"]
 url = "https://models.example.com/edge"   # or file:///media/usb, or a path that begins with /
@@ -31,19 +44,13 @@ jitter_s = 600
 [trial]                                   # limits of the smoke test of a new bundle
 memory_mb = 512
 time_s = 120
+
+[tuning]                                  # what the device chooses from by measuring; answers are checked
+graph = true                              # a graph that is optimized for this CPU
+threads = [1, 2]                          # default: those of the bundle
+providers = ["CPUExecutionProvider"]      # default: that of the bundle
 """
-
-import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import time
-from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
-
-from edge_runtime.update.carriers import BadConfiguration, NetworkSettings
-from edge_runtime.update.configuration_table import ConfigurationTable
+"""A configuration with all of its keys and what they are for."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -51,6 +58,7 @@ _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 _MOST_BYTES = 1 << 20
 _MIN_INTERVAL_S = 60.0
 _MB = 1 << 20
+_MOST_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,15 @@ class TrialLimits:
 
 
 @dataclass(frozen=True)
+class TuningChoices:
+    """Choices that a device has for its models; empty `threads` and `providers` are those of a bundle."""
+
+    graph: bool = True
+    threads: tuple[int, ...] = ()
+    providers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class UpdateConfiguration:
     """All settings of a device. `pins` maps a model to a release number or a digest, both as text."""
 
@@ -95,6 +112,7 @@ class UpdateConfiguration:
     window: MaintenanceWindow | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
     trial: TrialLimits = field(default_factory=TrialLimits)
+    tuning: TuningChoices = field(default_factory=TuningChoices)
 
     @property
     def folder(self) -> Path | None:
@@ -139,6 +157,7 @@ def parse_configuration(document: Mapping[str, Any], source: str) -> UpdateConfi
         window=_window(top),
         pins=_pins(top.table("pins"), models),
         trial=_trial(top.table("trial")),
+        tuning=_tuning(top.table("tuning")),
     )
     for table in (lock, update, top):
         table.close()
@@ -154,8 +173,11 @@ def _url(top: ConfigurationTable) -> str:
     except ValueError:
         known, odd = None, None
     if not known or odd or (parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/"))):
-        raise top.wrong("url", "http://, https:// or file:/// with a path, without a user, a query or a fragment", url)
-    return url.rstrip("/") or "/"
+        shown = url.rpartition("@")[2]  # what stands before it may be a password
+        raise top.wrong(
+            "url", "http://, https:// or file:/// with a path, without a user, a query or a fragment", shown
+        )
+    return url if parts.path == "/" else url.rstrip("/")
 
 
 def _network(table: ConfigurationTable) -> NetworkSettings:
@@ -197,3 +219,13 @@ def _trial(table: ConfigurationTable) -> TrialLimits:
     limits = TrialLimits(table.whole("memory_mb", 16, _MB, 512), table.number("time_s", 120.0, 1.0, 86400.0))
     table.close()
     return limits
+
+
+def _tuning(table: ConfigurationTable) -> TuningChoices:
+    choices = TuningChoices(
+        table.truth("graph", default=True),
+        table.wholes("threads", 1, _MOST_THREADS),
+        table.texts("providers", _NAME, "names of ONNX Runtime's execution providers", ()),
+    )
+    table.close()
+    return choices

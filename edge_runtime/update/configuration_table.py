@@ -89,6 +89,20 @@ class ConfigurationTable:
             raise self.wrong(key, f"a whole number from {least} to {most}", value)
         return value
 
+    def wholes(self, key: str, least: int, most: int) -> tuple[int, ...]:
+        """Return a list of different whole numbers within bounds; an empty one where the key is missing."""
+        value = self._value(key, [], "a list of whole numbers")
+        if not isinstance(value, list) or not all(type(each) is int and least <= each <= most for each in value):
+            raise self.wrong(key, f"a list of whole numbers from {least} to {most}", value)
+        return tuple(dict.fromkeys(value))
+
+    def truth(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._value(key, default, "true or false")
+        if type(value) is not bool:
+            raise self.wrong(key, "true or false", value)
+        return value
+
     def path(self, key: str, default: Path | None = None) -> Path:
         """Return an absolute path; a service has no folder of its own to begin from."""
         value = self._value(key, default, "an absolute path")

@@ -25,7 +25,7 @@ class ModelEnding:
     digest: str = ""
     reason: str = ""
     since: str = ""
-    """When it began to be so, by the device's clock, as UTC in ISO 8601."""
+    """The time from which on it is so, by the device's clock, as UTC in ISO 8601."""
 
 
 class EndingRecords:

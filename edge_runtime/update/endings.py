@@ -18,7 +18,7 @@ class UpdateExit(IntEnum):
     HELD_BACK = 3
     """There is or may be an update, but the window, the lock, the cap or a pin holds it back; it is tried again."""
     REFUSED = 4
-    """What was offered is not trusted, is refused, or was rolled back; somebody should look."""
+    """The offer is not trusted, is refused, or was rolled back; somebody should look."""
     UNREACHABLE = 5
     """The server or the folder could not be reached or read; it is tried again, later and later."""
 

@@ -106,13 +106,19 @@ def revoke_key(
         bool,
         typer.Option("--empty", help="Offer nothing to that device profile until something is published anew."),
     ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild", help="Make snapshot and timestamp anew, where a thief of the online key signed them."
+        ),
+    ] = False,
 ) -> None:
     """Replace one key that was lost or stolen; devices refuse what it signs from then on.
 
     What is published for a device is signed again with the new key. Look at it first, or say --empty, where a stolen
     key may have signed something else.
     """
-    _say(_work().revoke(key, with_ or (), offline, change, empty=empty))
+    _say(_work().revoke(key, with_ or (), offline, change, empty=empty, rebuild=rebuild))
 
 
 @keys.command("renew")

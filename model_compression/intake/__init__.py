@@ -3,12 +3,13 @@
 A `pt2` program comes in as a file. `load_program` reads it without running its author's code, `rebuild` turns it into
 modules that can be trained and pruned, `load_into` fills a model of the team's own code instead, and `check_equal`
 compares the result with the program on real rows. `untold_settings` names what training needs and the program does not
-tell. A registered ONNX file comes in through `read_graph`. Out goes a `torch.fx.GraphModule`, or a float ONNX graph in
-one known form.
+tell. `weight_shapes` and `graph_digest` tell whether two programs have one form. A registered ONNX file comes in
+through `read_graph`. Out goes a `torch.fx.GraphModule`, or a float ONNX graph in one known form.
 """
 
 from model_compression.intake.activations import ScaledDotProductAttention
 from model_compression.intake.equality import check_equal, numbered
+from model_compression.intake.graph_form import graph_digest, weight_shapes
 from model_compression.intake.nodes import aten, is_view
 from model_compression.intake.onnx_graph import graph_inputs, read_graph
 from model_compression.intake.program import InputSpec, check_dynamic_batch, input_specs, load_into, load_program
@@ -22,6 +23,7 @@ __all__ = [
     "check_dynamic_batch",
     "check_equal",
     "drop_dead_code",
+    "graph_digest",
     "graph_inputs",
     "input_specs",
     "is_view",
@@ -31,4 +33,5 @@ __all__ = [
     "read_graph",
     "rebuild",
     "untold_settings",
+    "weight_shapes",
 ]

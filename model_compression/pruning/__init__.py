@@ -3,20 +3,22 @@
 A model and example rows come in. `units_of` finds the units that may be removed, `protected_units` those that must
 stay, and why. `unit_scores` estimates from calibration rows how much each unit matters to the loss, `costs_of` how much
 of a resource it takes. `remove_units` takes away one round of units and returns what it removed: a list of such rounds
-is a history, which `save_snapshot` writes beside the weights and `load_snapshot` replays on a fresh parent.
+is a history, which `save_snapshot` writes beside the weights and `load_snapshot` replays on a fresh parent. `replay`
+alone removes the same units from another parent of one form.
 `trim_vocabulary` cuts rows of token tables. `structure` below finds heads and layers in a graph.
 """
 
 from model_compression.pruning.costs import NOTHING, costs_of, int8_weight_bytes, parameters
 from model_compression.pruning.importance import unit_scores
-from model_compression.pruning.rounds import History, Round, remove_units, removed_units
-from model_compression.pruning.snapshot import load_snapshot, read_history, save_snapshot
+from model_compression.pruning.rounds import History, Round, remove_units, removed_units, replay
+from model_compression.pruning.snapshot import WEIGHTS, load_snapshot, load_weights, read_history, save_snapshot
 from model_compression.pruning.units import Protected, protected_units, units_of
 from model_compression.pruning.vocabulary import trim_vocabulary
 from model_compression.settings import CostKind, Criterion, Kind
 
 __all__ = [
     "NOTHING",
+    "WEIGHTS",
     "CostKind",
     "Criterion",
     "History",
@@ -26,11 +28,13 @@ __all__ = [
     "costs_of",
     "int8_weight_bytes",
     "load_snapshot",
+    "load_weights",
     "parameters",
     "protected_units",
     "read_history",
     "remove_units",
     "removed_units",
+    "replay",
     "save_snapshot",
     "trim_vocabulary",
     "unit_scores",

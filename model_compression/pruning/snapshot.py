@@ -50,6 +50,18 @@ def load_snapshot(folder: Path, build: Callable[[], nn.Module], example: tuple[T
     return model.eval()
 
 
+def load_weights(model: nn.Module, file: Path) -> nn.Module:
+    """Load the weights of a snapshot into a module of the same structure, in place; returns the module.
+
+    Raises SnapshotError when the file is damaged or of another structure; the module is then unusable.
+    """
+    try:
+        model.load_state_dict(load_file(file), strict=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise SnapshotError(f"{file}: expected the weights of this structure, got {cause_of(error)}") from error
+    return model
+
+
 def _unusable(folder: Path, error: Exception) -> SnapshotError:
     return SnapshotError(
         f"{folder}: expected a snapshot of this parent, got {cause_of(error)}; "

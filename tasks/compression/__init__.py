@@ -1,20 +1,35 @@
 """Compression: the parent's baseline, its pruning trajectory, students, and a file for each rung of the ladder.
 
 In comes the context of a version; out go snapshots and students, which are float models on disk, and ONNX files made of
-them. Every long step is a stage of the store, so that what finished is not computed again.
+them. The structure of a release is recorded, and another version can take it on. Every long step is a stage of the
+store, so that what finished is not computed again.
 """
 
 from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snapshot, export_snapshot
+from tasks.compression.kept_structure import DeployedStructure, rung_of, take_on
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
 from tasks.compression.rung_files import float_bytes, make_file, rows_with_slices
+from tasks.compression.structures import (
+    STRUCTURE,
+    WEIGHTS_FOLDER,
+    ReleaseStructure,
+    released_structure,
+    released_weights,
+    structure_of,
+    weights_of,
+)
 from tasks.compression.students import Student, check_students, distil
 from tasks.compression.trajectory import Step, Trajectory, prune
 
 __all__ = [
     "LOADING",
+    "STRUCTURE",
+    "WEIGHTS_FOLDER",
     "Baseline",
+    "DeployedStructure",
     "FloatSource",
     "ModelFile",
+    "ReleaseStructure",
     "Snapshot",
     "Step",
     "Student",
@@ -27,5 +42,11 @@ __all__ = [
     "make_file",
     "measure_baseline",
     "prune",
+    "released_structure",
+    "released_weights",
     "rows_with_slices",
+    "rung_of",
+    "structure_of",
+    "take_on",
+    "weights_of",
 ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -14,10 +14,18 @@ from edge_runtime.settings import SessionSettings
 from model_compression.errors import ExportError
 from model_compression.intake import load_into, load_program, rebuild
 from model_compression.onnx_files import check_shrunk, export_onnx
-from model_compression.pruning import History, load_snapshot, read_history
+from model_compression.pruning import (
+    History,
+    int8_weight_bytes,
+    load_snapshot,
+    parameters,
+    read_history,
+    save_snapshot,
+)
 from model_compression.students import build_student
 from model_compression.training import predict
 from tasks.errors import SystemFailure
+from tasks.job import Job
 from tasks.store import StageResult
 from tasks.upstream import Context, OnnxParent, TorchParent
 
@@ -25,6 +33,7 @@ LOADING = (rebuild, load_into, load_program, load_snapshot, build_student)
 """The code that turns a float model on disk into a module."""
 CODE = (*LOADING, export_onnx, check_shrunk, predict, "edge_runtime.measurement", __name__)
 FILE = MODEL
+OUTPUTS = "outputs.npy"
 PARITY_ROWS = 32
 TIMEOUT_S = 300.0
 PARITY = 1e-3  # of the largest output: float kernels differ in summation order
@@ -57,11 +66,28 @@ class MeasuredFloatModel:
         return outputs
 
 
+def keep_float_model(job: Job, folder: Path, model: nn.Module, history: History) -> dict[str, Any]:
+    """Write a trained float model and its outputs on validation into a folder; returns its figures."""
+    save_snapshot(folder, model, history)
+    outputs = predict(model, job.splits["validation"].inputs)
+    np.save(folder / OUTPUTS, outputs)
+    return {
+        "parameters": parameters(model),
+        "weight_bytes": int8_weight_bytes(model),
+        "accuracy": job.mean_score(outputs),
+    }
+
+
+KEEPING = (keep_float_model, save_snapshot, int8_weight_bytes, predict)
+"""The code that writes a trained float model."""
+
+
 @dataclass(frozen=True)
 class Snapshot(MeasuredFloatModel):
     """The model after a round of pruning. Round 0 is the parent itself.
 
-    `outputs` is the file of the float model's outputs on the validation rows.
+    `outputs` is the file of the float model's outputs on the validation rows. `release` is the number of the release
+    whose structure the model took on, where it did.
     """
 
     index: int
@@ -72,15 +98,26 @@ class Snapshot(MeasuredFloatModel):
     accuracy: float  # on validation
     outputs: Path
     seconds: float
+    release: int | None = None
 
     @classmethod
     def original(cls, digest: str, parameters: int, weight_bytes: int, accuracy: float, outputs: Path) -> "Snapshot":
         """Return the parent as it was registered."""
         return cls(0, digest, None, parameters, weight_bytes, accuracy, outputs, 0.0)
 
+    @classmethod
+    def of(cls, stage: StageResult, index: int, release: int | None = None) -> "Snapshot":
+        """Return the snapshot that a stage trained and kept."""
+        return cls(
+            index=index, digest=stage.digest, folder=stage.folder, outputs=stage.folder / OUTPUTS,
+            seconds=stage.seconds, release=release, **stage.value,
+        )  # fmt: skip
+
     @property
     def title(self) -> str:
         """The name of this snapshot in reports."""
+        if self.release is not None:
+            return f"structure of release {self.release}"
         return "parent" if self.folder is None else f"round {self.index}"
 
     @property

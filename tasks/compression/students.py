@@ -6,22 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from torch import nn
 
 from deployments.techniques import Distil
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
+from edge_runtime.files import sha256_of
 from model_compression.onnx_files import export_onnx, make_portable
-from model_compression.pruning import int8_weight_bytes, load_snapshot, parameters, save_snapshot
+from model_compression.pruning import load_snapshot, load_weights
 from model_compression.quantization import quantize_after_training
 from model_compression.students import Architecture, Interface, build_student, widest
-from model_compression.training import FineTuning, fine_tune, predict
+from model_compression.training import FineTuning, fine_tune
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import GatePolicy, decide
 from tasks.compression.distillation_targets import fine_tune_with_parent
-from tasks.compression.float_models import LOADING, MeasuredFloatModel
+from tasks.compression.float_models import KEEPING, LOADING, OUTPUTS, MeasuredFloatModel, keep_float_model
 from tasks.errors import SystemFailure
 from tasks.measurement import machine, measure_resources
 from tasks.progress import as_task
@@ -33,7 +33,7 @@ FIT_CODE = (
     build_student, widest, export_onnx, quantize_after_training, make_portable, measure_resources, decide,
     "edge_runtime.measurement", __name__,
 )  # fmt: skip
-CODE = (*LOADING, fine_tune_with_parent, fine_tune, save_snapshot, int8_weight_bytes, __name__)
+CODE = (*LOADING, *KEEPING, fine_tune_with_parent, fine_tune, __name__)
 SAMPLE_ROWS = 32  # enough to quantize and to time; what they answer is of no interest yet
 
 
@@ -70,9 +70,7 @@ def check_students(context: Context) -> None:
     """Build the smallest student before any long work. Raises StudentError or ConfigurationError."""
     settings = context.job.recipe.distil
     if settings is not None and context.trainable:
-        parent = context.torch_parent
-        smallest = Architecture(settings.family, settings.widths[0], settings.depths[0])
-        _build(parent, smallest, Interface.of(parent.build(), parent.example), settings.fine_tune.seed)
+        untrained_student(context, settings, Architecture(settings.family, settings.widths[0], settings.depths[0]))
 
 
 @task(name="distil", task_run_name="distil {context.device.name}", cache_policy=NO_CACHE)
@@ -105,6 +103,25 @@ def distil(context: DeviceContext) -> Student | None:
         student.seconds,
     )
     return student
+
+
+def untrained_student(context: Context, settings: Distil, architecture: Architecture) -> nn.Module:
+    """Return a student with fresh weights. Raises StudentError or ConfigurationError where it cannot be built."""
+    parent = context.torch_parent
+    interface = Interface.of(parent.build(), parent.example)
+    return _build(parent, architecture, interface, settings.fine_tune.seed)
+
+
+def distil_as(
+    context: Context, settings: Distil, architecture: Architecture, training: FineTuning, start: Path | None
+) -> Student:
+    """Distil a student of a given architecture, on from the weights in a file where one is given.
+
+    Raises StudentError for an architecture that cannot be built, SnapshotError for weights that do not fit it.
+    """
+    parent = context.torch_parent
+    interface = Interface.of(parent.build(), parent.example)
+    return _distilled(context, interface, architecture, replace(training, seed=settings.fine_tune.seed), start)
 
 
 def _build(parent: TorchParent, architecture: Architecture, interface: Interface, seed: int) -> nn.Module:
@@ -160,25 +177,24 @@ def _missed_budgets(context: DeviceContext, model: nn.Module, folder: Path) -> l
     return [gate.name for gate in budgets.gates if gate.outcome != "pass"]
 
 
-def _distilled(context: Context, interface: Interface, architecture: Architecture, settings: FineTuning) -> Student:
+def _distilled(
+    context: Context, interface: Interface, architecture: Architecture, settings: FineTuning, start: Path | None = None
+) -> Student:
     job, parent = context.job, context.torch_parent
 
     def produce(folder: Path) -> dict[str, Any]:
         model = _build(parent, architecture, interface, settings.seed)
+        if start is not None:
+            load_weights(model, start)
         fine_tune_with_parent(context, model, settings, f"distilling {architecture}")
-        save_snapshot(folder, model, [])
-        np.save(folder / "outputs.npy", predict(model, job.splits["validation"].inputs))
-        return {
-            "parameters": parameters(model),
-            "weight_bytes": int8_weight_bytes(model),
-            "accuracy": job.validation_score(model),
-        }
+        return keep_float_model(job, folder, model, [])
 
     inputs = {
         "parent": parent.digest,
         "interface": repr(interface),
         "architecture": repr(architecture),
         "settings": repr(settings),
+        "start": None if start is None else sha256_of(start),
         **job.digests("train", "validation"),
     }
     stage = context.store.run("student", inputs, CODE, as_task("student", f"student {architecture}", produce))
@@ -188,7 +204,7 @@ def _distilled(context: Context, interface: Interface, architecture: Architectur
         seed=settings.seed,
         digest=stage.digest,
         folder=stage.folder,
-        outputs=stage.folder / "outputs.npy",
+        outputs=stage.folder / OUTPUTS,
         seconds=stage.seconds,
         **stage.value,
     )

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from torch import nn
@@ -25,19 +24,16 @@ from model_compression.pruning import (
     Protected,
     Round,
     costs_of,
-    int8_weight_bytes,
-    parameters,
     protected_units,
     remove_units,
     removed_units,
-    save_snapshot,
     trim_vocabulary,
     unit_scores,
     units_of,
 )
-from model_compression.training import batches, fine_tune, predict
+from model_compression.training import batches, fine_tune
 from tasks.compression.distillation_targets import fine_tune_with_parent
-from tasks.compression.float_models import LOADING, FloatSource, Snapshot
+from tasks.compression.float_models import KEEPING, LOADING, FloatSource, Snapshot, keep_float_model
 from tasks.compression.floors import accuracy_floor, broken_floor
 from tasks.compression.parent_baseline import Baseline, expected_file
 from tasks.job import Job
@@ -56,11 +52,10 @@ CODE = (
     protected_units,
     costs_of,
     trim_vocabulary,
-    save_snapshot,
-    int8_weight_bytes,
     fine_tune,
     fine_tune_with_parent,
     *LOADING,
+    *KEEPING,
     __name__,
 )
 
@@ -78,7 +73,8 @@ class Step:
 class Trajectory:
     """Snapshots from the parent to the smallest, all above the floors; why pruning stopped; the layers that stay whole.
 
-    `undone` are rounds that broke a floor and were taken back; `steps` are all rounds in their order.
+    `undone` are rounds that broke a floor and were taken back; `steps` are all rounds in their order. `release` is the
+    number of the release whose structure was kept, where no round was taken for that reason.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -86,6 +82,7 @@ class Trajectory:
     stopped: str
     protected: tuple[Protected, ...]
     steps: tuple[Step, ...] = ()
+    release: int | None = None
 
 
 @dataclass(frozen=True)
@@ -239,14 +236,7 @@ def _round(context: Context, last: Snapshot, prunable: Prunable, ratio: float, w
 
     title = f"pruning round {last.index + 1}"
     stage = context.store.run("prune", inputs, CODE, as_task("pruning round", title, produce))
-    return Snapshot(
-        index=last.index + 1,
-        digest=stage.digest,
-        folder=stage.folder,
-        outputs=stage.folder / "outputs.npy",
-        seconds=stage.seconds,
-        **stage.value,
-    )
+    return Snapshot.of(stage, last.index + 1)
 
 
 def _compute(
@@ -258,14 +248,7 @@ def _compute(
     settings = job.recipe.prune.fine_tune.settings()
     settings = replace(settings, seed=settings.seed + last.index + 1)
     fine_tune_with_parent(context, model, settings, f"fine-tuning round {last.index + 1}")
-    save_snapshot(folder, model, history)
-    outputs = predict(model, job.splits["validation"].inputs)
-    np.save(folder / "outputs.npy", outputs)
-    return {
-        "parameters": parameters(model),
-        "weight_bytes": int8_weight_bytes(model),
-        "accuracy": job.mean_score(outputs),
-    }
+    return keep_float_model(job, folder, model, history)
 
 
 def _remove(

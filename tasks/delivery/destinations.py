@@ -17,6 +17,7 @@ from edge_runtime.bundle import (
     Bundle,
     BundleError,
     Manifest,
+    Measured,
     decode_manifest,
     digest_of,
     encode_manifest,
@@ -35,7 +36,7 @@ from tasks.workspace import S3
 
 logger = logging.getLogger("edgewright")
 DECISION = frozenset({"verdict", "verdict_sha256", *APPROVAL})
-"""Keys of a bundle's lineage that record the decision; two bundles that differ only in them have the same content."""
+"""Keys of a bundle's lineage that record the decision; they are no part of its content."""
 RELEASE = "release"
 """Key of a bundle's lineage that holds its release number."""
 
@@ -53,7 +54,10 @@ class Destination(Protocol):
         """Return the addresses of the whole bundles of a model for a device class."""
 
     def supersede(self, address: str) -> list[str]:
-        """Remove the bundles that differ from this one in nothing but their decision; return their addresses."""
+        """Remove the other bundles of the same content, which differ in their decision alone; return their addresses.
+
+        What is measured of a file, such as its golden vectors, is no part of its content: it may be measured again.
+        """
 
     def claim(self, model: str, device: str, release: int, holder: str) -> bool:
         """Take a release number of a model and device class for a holder, atomically and for good.
@@ -104,7 +108,7 @@ class _Bundles(ABC):
         """Remove a manifest, durably. Its blobs stay: other bundles may share them."""
 
     def supersede(self, address: str) -> list[str]:
-        """Remove the bundles that differ from this one in nothing but their decision; return their addresses.
+        """Remove the other bundles of the same content; return their addresses.
 
         A second approval is a second record, not a second release: a device must not find two bundles of one version
         and use the older record. A bundle of another version, file, recipe or session has other content and stays. Call
@@ -313,10 +317,14 @@ def _intact(path: Path) -> Bundle | None:
 
 
 def is_same_release(one: Manifest | None, other: Manifest) -> bool:
-    """Tell whether two bundles differ in nothing but the decision about them; None is no bundle."""
-    return one is not None and _undecided(one) == _undecided(other)
+    """Tell whether two bundles differ in nothing but the decision and what was measured; None is no bundle."""
+    return one is not None and _content(one) == _content(other)
 
 
-def _undecided(manifest: Manifest) -> Manifest:
+def _content(manifest: Manifest) -> Manifest:
+    """Return a manifest without the decision and without what may be measured again and made again for one release."""
     lineage = {key: text for key, text in manifest.lineage.items() if key not in DECISION}
-    return replace(manifest, lineage=lineage, documents=(), deltas=())
+    golden = None if manifest.golden is None else manifest.golden.blob
+    blobs = tuple(blob for blob in manifest.blobs if blob.name != golden)
+    bare = replace(manifest, golden=None, measured=Measured(), spreads=(), documents=(), deltas=())
+    return replace(bare, lineage=lineage, blobs=blobs)

@@ -18,13 +18,14 @@ import numpy as np
 
 from deployments.device import DeviceProfile
 from edge_runtime.bundle import QUANTILES, Golden, Measured, Spread
-from edge_runtime.errors import BundleError, MeasurementFailed, MeasurementInterrupted
+from edge_runtime.errors import BundleError, MeasurementFailed, MeasurementInterrupted, SessionError
 from edge_runtime.files import sha256_of
 from edge_runtime.golden import write_golden
-from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
-from edge_runtime.model_files import model_digest
+from edge_runtime.measurement import Measurement, MeasureRequest, measure
+from edge_runtime.model_files import check_model
 from model_compression.onnx_files import computes_in_steps, graph_tensors
 from model_compression.training import Arrays
+from quality_gates.evidence import ModelEvidence
 from tasks.emulation import Emulator, answering_of, find_emulator
 from tasks.errors import EmulatorMissing, RegistryError
 from tasks.measurement.device_answers import timeout_of_answers
@@ -105,16 +106,16 @@ def _damaged(folder: Path, got: str) -> str:
     )
 
 
-def acceptance_of(context: DeviceContext, file: Path, figures: Figures | None) -> Acceptance:
+def acceptance_of(context: DeviceContext, file: Path, measured: ModelEvidence) -> Acceptance:
     """Measure the acceptance data of a file on the calibration rows; they are computed once.
 
-    `figures` are those that the gates saw. Raises MeasurementFailed for a file that does not answer these rows, and
-    MeasurementInterrupted, which says nothing about the file.
+    `measured` is what the gates saw of it. Raises MeasurementFailed for a file that does not answer these rows, and
+    MeasurementInterrupted, which says nothing about the file, also where it is no longer the one that was measured.
     """
     job, device = context.job, context.device
     inputs = tuple(array[:SPREAD_ROWS] for array in job.splits["calibration"].inputs)
-    known = {} if figures is None else _finite(asdict(figures))
-    digest, emulator = model_digest(file), _emulator(context)
+    known = {} if measured.resources is None else _finite(asdict(measured.resources))
+    digest, emulator = _unchanged(file, measured), _emulator(context)
     one = _OneFile(device, file, digest, inputs, emulator)
 
     def produce(folder: Path) -> dict[str, Any]:
@@ -134,6 +135,18 @@ def acceptance_of(context: DeviceContext, file: Path, figures: Figures | None) -
     if found is None:
         raise MeasurementInterrupted(f"{stage.folder}: expected acceptance data, got none; compress the version again")
     return found
+
+
+def _unchanged(file: Path, measured: ModelEvidence) -> str:
+    """Return the digest of a file that is still the one that was measured."""
+    digest = str(measured.file_sha256)
+    try:
+        check_model(file, digest)
+    except SessionError as error:
+        raise MeasurementInterrupted(
+            f"expected the model that was measured, got another. {error} Look at the disk and compress again"
+        ) from error
+    return digest
 
 
 def _emulator(context: DeviceContext) -> Emulator | None:
@@ -195,8 +208,8 @@ class _OneFile:
     def _batch_curve(self) -> dict[str, float]:
         """Return the median milliseconds of a call by its rows, up to the most that the device answers at once.
 
-        It is empty for a device that answers one row at a time. It is without sizes that do not fit the device's
-        memory, and without those from which on the calls would take too long.
+        It is empty for a device that answers one row at a time. Sizes that do not fit the device's memory are left out,
+        and so are those whose calls would take too long.
         """
         most = min(self.device.max_batch, BATCHES[-1])
         sizes = sorted({size for size in BATCHES if size < most} | {most}) if most > 1 else []

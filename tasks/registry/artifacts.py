@@ -1,7 +1,7 @@
 """Folders of artifacts: those that somebody else wrote hold files that lead nowhere else; ours hold a judged model."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -40,15 +40,15 @@ def file_inside(what: str, folder: Path, name: object) -> Path:
     return path
 
 
-def as_mlflow_model(file: Path, folder: Path, tensors: Tensors) -> Path:
-    """Wrap a model as MLflow's onnx flavour; its files stay byte for byte those that ship."""
+def as_mlflow_model(file: Path, folder: Path, tensors: Tensors, beside: Mapping[str, Path]) -> Path:
+    """Wrap a model as MLflow's onnx flavour; its files, and those beside them, stay byte for byte what they are."""
     import onnx
 
     mlflow.onnx.save_model(
         onnx.load(file), str(folder), pip_requirements=["onnx", "onnxruntime"], save_as_external_data=False,
         signature=_signature_of(tensors),
     )  # fmt: skip
-    for name, path in model_files(file).items():
+    for name, path in {**beside, **model_files(file)}.items():
         shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
     return folder
 

@@ -4,11 +4,9 @@ A candidate that was judged stays with its run. It gets a version here when it i
 only grows; the aliases name what is deployed, what was before, the reference of the gates, and the anchor.
 """
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 import mlflow
@@ -200,7 +198,7 @@ class EdgeModels:
 
     def keep(
         self, runs: Runs, run: str, file: Path, lineage: Lineage, expected: str, tensors: Tensors = ((), ()),
-        beside: Mapping[str, Path] = MappingProxyType({}),
+        beside: Mapping[str, Path] | None = None,
     ) -> Candidate:  # fmt: skip
         """Keep a judged model with its run. Raises SystemFailure unless it is the one that was measured.
 
@@ -214,10 +212,8 @@ class EdgeModels:
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
             # named by content: another file of the same run must not take the place of one that was judged
             folder = f"model-{expected[:12]}"
-            wrapped = as_mlflow_model(file, Path(scratch) / "model", tensors)
+            wrapped = as_mlflow_model(file, Path(scratch) / "model", tensors, beside or {})
             check_unchanged(wrapped / MODEL, expected, what)
-            for name, path in beside.items():
-                shutil.copyfile(path, wrapped / name)
             runs.folder(run, wrapped, folder)
         return Candidate(lineage, run, folder, expected, RUNTIME)
 

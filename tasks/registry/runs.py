@@ -17,7 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_LOGGED_ARTIF
 
 from tasks.errors import RegistryError, one_line
 from tasks.processes import Process
-from tasks.registry.client import all_pages, client_for, experiment_id, unavailable
+from tasks.registry.client import MISSING, all_pages, client_for, experiment_id, unavailable
 from tasks.registry.run_owner import OWNER, owner_of, owner_tag, why_left
 
 logger = logging.getLogger("edgewright")
@@ -206,6 +206,19 @@ class Runs:
         self.client.log_artifacts(run, str(local), name)
         return f"{self.client.get_run(run).info.artifact_uri}/{name}"
 
+    def file(self, run: str, path: Path, folder: str) -> None:
+        """Log a file into a folder of the run."""
+        self.client.log_artifact(run, str(path), folder)
+
+    def fetch(self, run: str, name: str, folder: Path) -> Path:
+        """Download an artifact of a run into a folder. Raises RegistryError where it cannot be had."""
+        try:
+            return Path(self.client.download_artifacts(run, name, str(folder)))
+        except (MlflowException, OSError) as error:
+            raise RegistryError(
+                f"run {run}: expected its artifact {name}, got {one_line(error)}; restore the artifact store"
+            ) from error
+
     def finish(self, run: str, *, failed: bool = False) -> None:
         """End a run; one that failed ends with those of its children that are open."""
         for child in self.search({MLFLOW_PARENT_RUN_ID: run}) if failed else ():
@@ -236,8 +249,16 @@ class Runs:
         return [self.read_text(run, item.path) for item in self.client.list_artifacts(run, folder)]
 
     def find_text(self, run: str, name: str) -> str | None:
-        """Return a text artifact, None where the run has none; raises RegistryError where it cannot be read."""
-        there = any(item.path == name for item in self.client.list_artifacts(run))
+        """Return a text artifact, None where the run has none.
+
+        Raises RegistryError where it cannot be read or the run is gone, RegistryUnavailable where MLflow is away.
+        """
+        try:
+            there = any(item.path == name for item in self.client.list_artifacts(run))
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise unavailable(self.client.tracking_uri, error) from error
+            raise RegistryError(f"run {run}: expected it in MLflow, got none; restore it") from error
         return self.read_text(run, name) if there else None
 
     def _taken_up(self, run: Run) -> str:

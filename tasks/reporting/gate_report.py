@@ -222,14 +222,21 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgemen
         **({} if judgement.anchor is None else {"anchor": judgement.anchor.sentence}),
         **_shared(job),
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
-        "pruning": f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}",
-        "layers kept whole": "; ".join(f"layer {item.layer}, as {item.reason}" for item in trajectory.protected)
-        or "none",
+        **_pruning(trajectory),
         "file": candidate.file_sha256 or "not measured",
         "started by": started_by,
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),
     }
+
+
+def _pruning(trajectory: Trajectory) -> dict[str, str]:
+    """Return how many rounds were kept and the layers that stay whole, or the release whose structure was kept."""
+    if trajectory.release is not None:
+        return {"pruning": trajectory.stopped}
+    whole = "; ".join(f"layer {item.layer}, as {item.reason}" for item in trajectory.protected)
+    rounds = f"{len(trajectory.snapshots) - 1} rounds kept; {trajectory.stopped}"
+    return {"pruning": rounds, "layers kept whole": whole or "none"}
 
 
 def _shared(job: Job) -> dict[str, str]:

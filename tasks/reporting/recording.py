@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel
 
 from edge_runtime.model_files import model_bytes
 from quality_gates.evidence import Evidence
@@ -24,7 +25,7 @@ from quality_gates.report import (
 )
 from quality_gates.verdict import Verdict
 from tasks.answer_parts import AnswerKeys
-from tasks.compression import Baseline, Step, Trajectory
+from tasks.compression import STRUCTURE, WEIGHTS_FOLDER, Baseline, Step, Trajectory, structure_of, weights_of
 from tasks.errors import one_line
 from tasks.job import Job
 from tasks.measurement import Acceptance
@@ -85,10 +86,12 @@ def open_run(job: Job) -> tuple[Runs, str]:
     name="record search", task_run_name="record search", cache_policy=NO_CACHE, retries=2,
     retry_delay_seconds=AGAIN_S, retry_condition_fn=was_away,
 )  # fmt: skip
-def record_search(context: Context, baseline: Baseline, trajectory: Trajectory) -> None:
-    """Log the parent and every round."""
+def record_search(context: Context, baseline: Baseline, trajectory: Trajectory | None) -> None:
+    """Log the parent and every round; no round where no device needed a structure of its own."""
     runs = context.runs
     _record_baseline(context, baseline)
+    if trajectory is None:
+        return
     child = runs.child(context.run, "prune")
     runs.log(
         child, params={"stopped": trajectory.stopped, **context.job.recipe.prune.model_dump(exclude={"fine_tune"})}
@@ -154,7 +157,13 @@ def record_device(
     )
     _record_data(job, runs, child)
     record_report(runs, child, content)
-    decided_by = {RECIPE: job.recipe, VERDICT: verdict.unapproved}
+    decided_by: dict[str, BaseModel] = {RECIPE: job.recipe, VERDICT: verdict.unapproved}
+    structure = structure_of(context, chosen.snapshot, chosen.rung)
+    weights = weights_of(context, chosen.snapshot)
+    if weights is not None:
+        runs.file(child, weights, WEIGHTS_FOLDER)
+    if structure is not None:
+        decided_by[STRUCTURE] = structure
     runs.log_texts(child, {name: each.model_dump_json(indent=2) for name, each in decided_by.items()})
     runs.tables(child, {f"{name}.json": rows for name, rows in report_tables(content).items()})
     measured = str(verdict.file_sha256)

@@ -5,6 +5,7 @@ the gates on the test rows. Validation rows decide while searching; test rows de
 """
 
 from tasks.selection.attempts import Attempt, Climb, DeviceTrials, Model, References, Trials, references
+from tasks.selection.deployed_structure import KeptStructure, keep_structure
 from tasks.selection.ladder import Judgement, climb, judge
 from tasks.selection.looks import ledger_of, next_look, take_look, warn_of_worn_rows, withheld
 from tasks.selection.search import pareto
@@ -14,11 +15,13 @@ __all__ = [
     "Climb",
     "DeviceTrials",
     "Judgement",
+    "KeptStructure",
     "Model",
     "References",
     "Trials",
     "climb",
     "judge",
+    "keep_structure",
     "ledger_of",
     "next_look",
     "pareto",

@@ -9,7 +9,7 @@ import edge_runtime
 
 _FORBIDDEN = {"torch", "onnx", "pydantic", "pandas", "yaml", "prefect", "mlflow", "scipy", "sklearn"}
 _OF_UPDATES = {"tuf", "securesystemslib", "urllib3"}
-_KNOW_UPDATES = ("edge_runtime.trust", "edge_runtime.update")
+_KNOW_UPDATES = ("edge_runtime.trust", "edge_runtime.update", "edge_runtime.device")
 _SCRIPT = """
 import importlib, json, sys
 loaded = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bundle import read_bundle
+from tests.edge_runtime.bundle.listing import bundles_in
 
 OUTLIVED_S = 20.0
 
@@ -57,10 +57,8 @@ def results(home: Path) -> dict[str, Any]:
 
 
 def _bundles(target: Path) -> Iterator[tuple[str, str, str]]:
-    for manifest in target.glob("*/*/*/manifest.json"):
-        if not manifest.parent.name.startswith("."):
-            found = read_bundle(manifest.parent).manifest
-            yield found.model, found.device, found.version
+    for bundle in bundles_in(target):
+        yield bundle.manifest.model, bundle.manifest.device, bundle.manifest.version
 
 
 def _versions(home: Path) -> list[tuple[str, int, dict[str, str]]]:

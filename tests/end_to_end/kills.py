@@ -30,6 +30,7 @@ POINTS = {
     "quantization": ("model_compression.quantization", "quantize_after_training"),
     "measurement": ("tasks.measurement.device_measurement", "measure"),
     "look": ("tasks.selection.ladder", "_evidence"),
+    "acceptance": ("tasks.measurement.acceptance", "measure"),
     "bundle": ("tasks.delivery.destinations", "write_bundle"),
     "aliases": ("tasks.registry.edge_models", "EdgeModels.release"),
     "device's answer": ("flows.compress", "record_line"),

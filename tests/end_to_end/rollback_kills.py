@@ -17,11 +17,11 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from edge_runtime.bundle import read_bundle
 from edge_runtime.files import sha256_of
 from tasks.delivery import roll_back
 from tasks.registry import EdgeModels
 from tasks.workspace import Workspace
+from tests.edge_runtime.bundle.listing import bundles_in
 from tests.edge_runtime.models import linear_model
 from tests.end_to_end.killed_command import WRITES, Steps
 from tests.tasks.delivery.counter import Counter
@@ -77,8 +77,7 @@ def _census(root: Path) -> dict[str, object]:
         workspace = Workspace.at(root / "home")
         models = EdgeModels(workspace.tracking_uri, MODEL)
         deployed = models.deployed(DEVICE)
-        folders = [path for path in (workspace.target / MODEL / DEVICE).iterdir() if not path.name.startswith(".")]
-        bundles = [read_bundle(path) for path in folders]
+        bundles = bundles_in(workspace.target, MODEL, DEVICE)
         found.write_text(json.dumps({
             "deployed": None if deployed is None else deployed.source_version,
             "holds": [[hold.version, hold.is_left] for hold in models.holds(DEVICE)],

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.bundle import read_bundle
 from edge_runtime.model_files import model_digest
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
+from tests.edge_runtime.bundle.listing import bundles_in
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
@@ -80,18 +80,18 @@ def test_version_2_stays_deployed_and_version_1_is_the_way_back(demo: tuple[Path
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_target_holds_the_two_published_bundles_whole(demo: tuple[Path, str], device: str) -> None:
-    folders = [path for path in (demo[0] / "target" / "digits" / device).iterdir() if path.is_dir()]
-    bundles = [read_bundle(path) for path in folders]
+    bundles = bundles_in(demo[0] / "target", "digits", device)
     assert sorted(bundle.manifest.version for bundle in bundles) == ["1", "2"]
     for bundle in bundles:
-        assert len(bundle.manifest.blobs) > 1  # its weights are files of their own
+        names = {blob.name for blob in bundle.manifest.blobs} - {"model.onnx", "golden.npz"}
+        assert names  # its weights are files of their own
+        assert bundle.manifest.golden is not None and bundle.manifest.measured.figures["latency_p50_ms"] > 0
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_deployed_model_is_the_one_in_the_bundle(demo: tuple[Path, str], tmp_path: Path, device: str) -> None:
     models = EdgeModels(Workspace.at(demo[0]).tracking_uri, "digits")
-    folders = [path for path in (demo[0] / "target" / "digits" / device).iterdir() if path.is_dir()]
-    bundles = {bundle.manifest.version: bundle for bundle in map(read_bundle, folders)}
+    bundles = {bundle.manifest.version: bundle for bundle in bundles_in(demo[0] / "target", "digits", device)}
     deployed = models.deployed(device)
     assert deployed is not None
     assert (

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.docker.dockerfiles import DOCKER, command, read_dockerfile
+from tests.edge_runtime.bundle.listing import manifests_in
 from tests.edge_runtime.processes import wait_until
 from tests.end_to_end.pager import Pager, save_webhook, taking_messages
 from tests.end_to_end.prefect_api import PrefectApi
@@ -134,12 +135,15 @@ def test_each_long_stage_is_a_task_with_its_name_and_device(api: PrefectApi) -> 
     stages = [
         "preflight", "resolve", "baseline", "prune", "pruning round 1", "record search", "distil tiny", "ladder tiny",
         "measure tiny, validation rows", "gates tiny", "measure tiny, test rows",
-        "record tiny", "publish tiny",
+        "acceptance tiny", "record tiny", "publish tiny",
     ]  # fmt: skip
     wait_until(lambda: set(stages) <= {each["name"] for each in api.task_runs(compress["id"])}, seconds=60)
     wait_until(lambda: {each["state_type"] for each in api.task_runs(compress["id"])} == {"COMPLETED"}, seconds=60)
     began = {each["name"]: each["start_time"] for each in reversed(api.task_runs(compress["id"]))}
-    order = ("preflight", "resolve", "baseline", "prune", "ladder tiny", "gates tiny", "record tiny", "publish tiny")
+    order = (
+        "preflight", "resolve", "baseline", "prune", "ladder tiny", "gates tiny", "acceptance tiny", "record tiny",
+        "publish tiny",
+    )  # fmt: skip
     assert [began[name] for name in order] == sorted(began[name] for name in order)
 
 
@@ -186,7 +190,7 @@ def test_the_form_of_compress_says_what_to_write(api: PrefectApi) -> None:
 
 @pytest.mark.usefixtures("first_run")
 def test_a_device_takes_what_was_published(stack: Stack) -> None:
-    [bundle] = (stack.workspace / "target" / MODEL / "tiny").iterdir()
+    [bundle] = manifests_in(stack.workspace / "target", MODEL, "tiny")
     entrypoint = command(read_dockerfile(DOCKER / "edge.Dockerfile"), "ENTRYPOINT")
     verified = subprocess.run(
         [sys.executable, *entrypoint[1:], "verify", str(bundle)],

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge_runtime import homes
+from tests.edge_runtime.bundle.listing import manifests_in
 from tests.end_to_end.tiny import upstream
 from tests.end_to_end.tiny.variants import TINY
 
@@ -26,5 +27,5 @@ def test_compress_leaves_the_home_empty(tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(list((place / "target" / "tiny" / "tiny").glob("*/manifest.json"))) == 1
+    assert len(manifests_in(place / "target", "tiny", "tiny")) == 1
     assert homes.files(home) == []

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.bundle import read_bundle
 from tasks.registry import EdgeModels, Runs
 from tasks.selection import ledger_of
 from tasks.upstream import check_recipe
 from tasks.workspace import Workspace
+from tests.edge_runtime.bundle.listing import bundles_in
 from tests.tasks.registry.versions import answered_versions
 
 RECIPE = Path(__file__).parent / "tiny" / "recipes" / "tiny.yaml"
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 MID_STAGE = ("parent export", "fine-tuning", "quantization", "measurement")
 AFTER_THE_ALIAS = ("device's answer", "answer")
-KILLED = (*MID_STAGE, "look", "bundle", "aliases", *AFTER_THE_ALIAS)
+KILLED = (*MID_STAGE, "look", "acceptance", "bundle", "aliases", *AFTER_THE_ALIAS)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_every_kill_hit_where_it_was_meant_to(children: list[dict[str, Any]]) ->
     assert all(child["fired"] for child in children if child["killed"])
 
 
-@pytest.mark.parametrize("point", MID_STAGE)
+@pytest.mark.parametrize("point", [*MID_STAGE, "acceptance"])
 def test_a_kill_in_a_stage_leaves_only_unfinished_work(children: list[dict[str, Any]], point: str) -> None:
     (child,) = (child for child in children if child["name"] == point)
     assert child["unfinished"], "the kill did not hit in the middle of a stage"
@@ -69,11 +69,8 @@ def test_no_stage_is_computed_twice(home: Path) -> None:
 @pytest.mark.usefixtures("children")
 def test_what_is_published_is_whole_and_registered_once(home: Path) -> None:
     workspace = Workspace.at(home)
-    bundles = sorted((home / "target" / "tiny" / "tiny").iterdir())
-    assert sorted(read_bundle(bundle).manifest.version for bundle in bundles if not bundle.name.startswith(".")) == [
-        "1",
-        "2",
-    ]
+    bundles = bundles_in(home / "target", "tiny", "tiny")
+    assert sorted(bundle.manifest.version for bundle in bundles) == ["1", "2"]
     models = EdgeModels(workspace.tracking_uri, "tiny")
     assert len(models.client.search_model_versions("name='tiny-tiny'")) == 2
 

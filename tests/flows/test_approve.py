@@ -21,6 +21,7 @@ from tasks.errors import PublishError, RegistryError
 from tasks.outcomes import DeviceOutcome
 from tasks.registry import EdgeModels, RegistryView, Runs
 from tasks.workspace import Workspace
+from tests.edge_runtime.bundle.listing import manifests_in
 from tests.flows.conftest import Variant
 
 runner = CliRunner()
@@ -47,8 +48,8 @@ class Refused:
         return None if edge is None else edge.release
 
     def bundle(self) -> Path:
-        (folder,) = (self.world.target / "tiny" / self.name).iterdir()
-        return folder
+        (manifest,) = manifests_in(self.world.target, "tiny", self.name)
+        return manifest
 
     def manifest(self) -> Manifest:
         return read_bundle(self.bundle()).manifest
@@ -197,7 +198,7 @@ def test_what_is_no_approval_publishes_nothing(
     refused = Refused(world, variant, "incomplete")
     with pytest.raises(ApprovalError, match=says):
         refused.approve(**changes)
-    assert refused.deployed() is None and not (world.target / "tiny" / "incomplete").exists()
+    assert refused.deployed() is None and manifests_in(world.target, "tiny", "incomplete") == []
 
 
 def test_a_measurement_that_died_cannot_be_approved(world: Workspace, variant: Variant) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import flows.compress
-from edge_runtime.bundle import read_bundle
+from edge_runtime.bundle import Validity
 from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
 from tasks.delivery import approve_version
@@ -14,6 +14,7 @@ from tasks.emulation import availability as available
 from tasks.outcomes import DeviceOutcome
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
+from tests.edge_runtime.bundle.listing import bundles_in, manifests_in
 from tests.flows.conftest import Variant
 from tests.tasks.emulation import needed
 
@@ -101,8 +102,9 @@ def test_answers_of_another_class_that_the_recipe_accepts_are_amber_everywhere(
     registered = EdgeModels(world.tracking_uri, "tiny").client.get_model_version(edge.name, edge.version)
     assert registered.tags["edgewright.answers"] == UNPROVEN
     assert registered.description is not None and "**Not proven:** Answers are taken on" in registered.description
-    (bundle,) = (world.target / "tiny" / "accepted").iterdir()
-    assert read_bundle(bundle).manifest.lineage["answers"] == UNPROVEN
+    (bundle,) = bundles_in(world.target, "tiny", "accepted")
+    assert bundle.manifest.lineage["answers"] == UNPROVEN
+    assert bundle.manifest.validity == Validity((), elsewhere=True)
 
 
 def test_answers_of_another_class_are_not_published_unless_a_person_answers_for_them(
@@ -113,13 +115,13 @@ def test_answers_of_another_class_are_not_published_unless_a_person_answers_for_
     assert (device.verdict, device.published) == ("inconclusive", False)
     assert len(device.reasons) == 1 and device.reasons[0].startswith("Instruction set: 0 rows of ")
     models = EdgeModels(world.tracking_uri, "tiny")
-    assert models.deployed("unproven") is None and not (world.target / "tiny" / "unproven").exists()
+    assert models.deployed("unproven") is None and manifests_in(world.target, "tiny", "unproven") == []
     words = {"name": "Ada", "reason": "Tried on the press by hand.", "until": date(2999, 1, 1)}
     after = approve_version(world, "tiny", "1", "unproven", **words)  # type: ignore[arg-type]
     assert (after.verdict, after.published) == ("overridden", True)
-    (bundle,) = (world.target / "tiny" / "unproven").iterdir()
-    manifest = read_bundle(bundle).manifest
+    ((manifest),) = (bundle.manifest for bundle in bundles_in(world.target, "tiny", "unproven"))
     assert (manifest.lineage["answers"], manifest.approval["approved_by"]) == (UNPROVEN, "Ada")
+    assert manifest.validity == Validity((), elsewhere=True)
 
 
 def test_on_a_machine_of_the_devices_class_nothing_is_amber(
@@ -131,5 +133,6 @@ def test_on_a_machine_of_the_devices_class_nothing_is_amber(
     content = ReportContent.model_validate_json(report(world, device, "report.json"))
     assert content.verdict.gates[-1].outcome == "pass" and not content.is_unproven
     assert 'class="unproven"' not in report(world, device, "report.html")
-    (bundle,) = (world.target / "tiny" / "proven").iterdir()
-    assert read_bundle(bundle).manifest.lineage["answers"] == "avx2"
+    (bundle,) = bundles_in(world.target, "tiny", "proven")
+    assert bundle.manifest.lineage["answers"] == "avx2"
+    assert bundle.manifest.validity == Validity(("avx2",), elsewhere=False)

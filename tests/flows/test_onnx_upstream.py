@@ -10,6 +10,7 @@ from quality_gates.report import ReportContent
 from tasks.errors import PreflightError
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
+from tests.edge_runtime.bundle.listing import bundles_in
 from tests.end_to_end.tiny.onnx_upstream import register_graph, trained_graph
 from tests.end_to_end.tiny.variants import QAT, distil
 from tests.flows.conftest import Variant
@@ -55,8 +56,8 @@ def test_it_is_quantized_gated_reported_and_published(world: Workspace, version:
     parent, candidate = device.figures.parent, device.figures.candidate
     assert parent is not None and candidate is not None and candidate.size_bytes < 0.5 * parent.size_bytes
     assert EdgeModels(world.tracking_uri, MODEL).deployed("onnx") is not None
-    (bundle,) = (found for found in (world.target / MODEL / "onnx").iterdir() if found.is_dir())
-    assert (bundle / "manifest.json").is_file()
+    (bundle,) = bundles_in(world.target, MODEL, "onnx")
+    assert bundle.manifest.version == version
     report = content(world, device.run_id)
     why = (
         "Nothing was pruned, no student was taught and QAT was not tried: this version is an ONNX file, which has no "

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import flows.cli
 import flows.compress
 import flows.reconcile
-from edge_runtime.bundle import Manifest, read_bundle
+from edge_runtime.bundle import Manifest
 from quality_gates.errors import ApprovalError, SignOffError
 from quality_gates.report import ReportContent
 from quality_gates.signatures import written_key
@@ -25,6 +25,7 @@ from tasks.errors import RegistryError, SystemFailure
 from tasks.outcomes import DeviceOutcome, Outcome, history
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
+from tests.edge_runtime.bundle.listing import bundles_in, manifests_in
 from tests.end_to_end.tiny import upstream
 from tests.flows.conftest import Variant
 
@@ -62,8 +63,7 @@ class Waiting:
         return None if edge is None else edge.release
 
     def manifest(self, release: int = 1) -> Manifest:
-        folders = (self.world.target / "tiny" / self.name).iterdir()
-        manifests = (read_bundle(folder).manifest for folder in folders)
+        manifests = (bundle.manifest for bundle in bundles_in(self.world.target, "tiny", self.name))
         return next(each for each in manifests if each.lineage["release"] == str(release))
 
     def content(self) -> ReportContent:
@@ -329,9 +329,9 @@ def test_with_signers_only_their_keys_count(world: Workspace, variant: Variant) 
 def test_the_same_file_is_signed_once_also_where_its_bundle_was_lost(world: Workspace, variant: Variant) -> None:
     waiting = Waiting(world, variant, "lost", {**TWO, "sign_off": 1})
     waiting.sign()
-    (bundle,) = (world.target / "tiny" / "lost").iterdir()
+    (bundle,) = manifests_in(world.target, "tiny", "lost")
     manifest = waiting.manifest()
-    bundle.rename(world.home / "lost-bundle")
+    bundle.unlink()
     (outcome,) = flows.reconcile.reconcile([waiting.recipe], world)
     assert (outcome.answer, outcome.reused, waiting.deployed()) == ("published", False, 1)
     assert waiting.manifest() == manifest
@@ -355,9 +355,9 @@ def test_a_bundle_that_was_lost_after_a_rollback_to_a_signed_release_needs_no_ne
     waiting.publish_another()
     roll_back(world, "tiny", waiting.name, to=None, by="Ada", reason="It fails at night.")
     lift_hold(world, "tiny", waiting.name, version=None, by="Ada", reason="It was the other recipe.")
-    for bundle in list((world.target / "tiny" / waiting.name).iterdir()):
-        if read_bundle(bundle).manifest.lineage["release"] == "3":
-            bundle.rename(world.home / "lost-later-bundle")
+    for bundle in bundles_in(world.target, "tiny", waiting.name):
+        if bundle.manifest.lineage["release"] == "3":
+            bundle.path.unlink()
     outcome = waiting.compress()
     assert (outcome.answer, waiting.deployed()) == ("published", 3)
     assert waiting.manifest(3).lineage["signed_off_by"] == "Ada Lovelace (claimed)"

@@ -50,6 +50,16 @@ def test_the_environment_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
+def test_a_target_may_be_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path))
+    monkeypatch.setenv("EDGEWRIGHT_TARGET", "s3://bucket/prefix")
+    workspace = Workspace.from_environment()
+    assert (workspace.bucket, workspace.published) == ("s3://bucket/prefix", "s3://bucket/prefix")
+    assert Workspace.model_validate_json(workspace.model_dump_json()) == workspace
+    monkeypatch.setenv("EDGEWRIGHT_TARGET", str(tmp_path / "target"))
+    assert Workspace.from_environment().published == str(tmp_path / "target")
+
+
 def test_an_empty_environment_is_the_embedded_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")

@@ -67,15 +67,14 @@ class AgedFile:
             with self._path.open("rb") as file:
                 document = json.loads(file.read(_MOST_BYTES))
             content, written = document["content"], Moment(**document["written"])
-            age = self._now().since(written)
-            if not isinstance(content, dict) or not math.isfinite(age):
+            if not isinstance(content, dict) or not all(map(math.isfinite, (written.uptime_s, written.wall_s))):
                 raise ValueError("expected an object with a moment")
         except FileNotFoundError:
             return {}, 0.0
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             _log.warning("%s cannot be read and is begun anew: %s", self._path, error)
             return {}, 0.0
-        return content, age
+        return content, self._now().since(written)
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Replace the object. Raises OSError where the disk fails."""

@@ -13,7 +13,7 @@ from edge_runtime.update.carriers.aged_file import AgedFile, Moment
 from edge_runtime.update.carriers.troubles import HeldBack
 
 DAY_S = 86400.0
-_AHEAD = 4 << 20  # booked at once: the file is written once for so many bytes
+_AHEAD = 1 << 20  # booked at once, so that the file is not written for every small answer
 
 
 class DailyTraffic:

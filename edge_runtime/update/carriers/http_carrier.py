@@ -28,6 +28,7 @@ from edge_runtime.update.carriers.troubles import Unreachable
 
 PIECE = (1 << 20) - (1 << 14)  # with its headers below 1 MiB
 _HEADERS = 2048  # bytes of an answer's head, about
+_LEAST = 2 * _HEADERS  # with fewer bytes left for the day nothing is asked
 _SYNC_EVERY = 4 << 20
 _ATTEMPTS = 3  # without progress in between
 _PROGRESS = 1 << 16
@@ -71,7 +72,7 @@ class HttpCarrier:
         check_path(path)
         attempt = 0
         while True:
-            self._may_ask(path)
+            self._may_ask(path, _LEAST)
             try:
                 return self._small(path, most_bytes)
             except BrokenOff as error:
@@ -122,7 +123,7 @@ class HttpCarrier:
         attempt = 0
         while file.length < file.size:
             before = file.length
-            self._may_ask(path)
+            self._may_ask(path, min(PIECE, max(_LEAST, self._traffic.left)))
             try:
                 self._piece(path, file)
                 attempt = 0
@@ -205,7 +206,7 @@ class HttpCarrier:
             self._ranges = False
             _log.warning("%s knows no ranges: an interrupted file is received from its start", self._requests.server)
 
-    def _may_ask(self, path: str) -> None:
+    def _may_ask(self, path: str, count: int) -> None:
         self._go_on()
         if (wait := self._politeness.wait_s(path)) > 0 and self._politeness.is_absent(path):
             self.remembered.append(path)
@@ -214,7 +215,7 @@ class HttpCarrier:
         if wait > 0:
             self._politeness.remember()
             raise Unreachable(f"{self._requests.server} failed before; it is asked again in {math.ceil(wait)} s.")
-        self._traffic.check(min(PIECE, max(_HEADERS * 2, self._traffic.left)))
+        self._traffic.check(count)
 
     def _check_status(self, path: str, answer: Answer, fine: tuple[int, ...]) -> None:
         if answer.status in fine:

@@ -100,7 +100,8 @@ class Politeness:
 
     def _write(self) -> None:
         kept = {key: each for key, each in self._troubles.items() if min(each.ages, default=0.0) < _FORGOTTEN_S}
-        newest = sorted(kept, key=lambda key: min(kept[key].ages, default=0.0))[:_MOST_ENTRIES]
+        places = {key: place for place, key in enumerate(kept)}
+        newest = sorted(kept, key=lambda key: (min(kept[key].ages, default=0.0), -places[key]))[:_MOST_ENTRIES]
         self._file.write(
             {
                 key: {"failures": t.failures, "ages": list(t.ages), "wait_s": t.wait_s, "absent": t.absent}

@@ -6,8 +6,8 @@ beside each other or be killed, and nothing is lost.
 """
 
 from tasks.delivery.repository.beginning import PINNED, RootShape
-from tasks.delivery.repository.expiries import expiries
 from tasks.delivery.repository.expiry import Expiry, ExpiryPeriods, read_periods, utc_now
+from tasks.delivery.repository.expiry_report import expiries
 from tasks.delivery.repository.key_files import PASSPHRASE, Ask, KeyFiles, Passphrases
 from tasks.delivery.repository.key_work import KeyWork
 from tasks.delivery.repository.objects import FolderObjects, ObjectStore, open_store

@@ -39,13 +39,15 @@ class KeyChange:
     """New versions of root and targets in the order of their publication, and why they are made.
 
     `signed_by` is a new online key, which must have signed what readers see before the next root counts. The roles
-    `emptied` offer nothing under their new key until something is published.
+    `emptied` offer nothing under their new key until something is published. A change that `rebuilds` does not look at
+    what the old online key has signed, which may be nonsense; readers wait until the new one has signed everything.
     """
 
     why: str
     documents: tuple[Document, ...]
     signed_by: str | None = None
     emptied: tuple[str, ...] = ()
+    rebuilds: bool = False
 
     def with_signatures(self, before: Root, signers: Signers) -> "KeyChange":
         """Return the change with the signatures of the keys at hand that are asked for and were not given yet."""
@@ -76,6 +78,7 @@ class KeyChange:
         """Write the change as a file, which holds no secret."""
         content = {
             "form": FORM, "why": self.why, "signed_by": self.signed_by, "emptied": list(self.emptied),
+            "rebuilds": self.rebuilds,
             "documents": [document.metadata.to_dict() for document in self.documents],
         }  # fmt: skip
         try:
@@ -95,7 +98,8 @@ class KeyChange:
                 raise ValueError(f"the form {content['form']!r}")
             documents = tuple(_document(each) for each in content["documents"])
             signed_by = None if content["signed_by"] is None else str(content["signed_by"])
-            return cls(str(content["why"]), documents, signed_by, tuple(map(str, content["emptied"])))
+            emptied, rebuilds = tuple(map(str, content["emptied"])), bool(content["rebuilds"])
+            return cls(str(content["why"]), documents, signed_by, emptied, rebuilds)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise KeysError(
                 f"{path}: expected a change that edgewright keys wrote, got {one_line(error)}; ask for it again"
@@ -116,10 +120,11 @@ def publish_change(repository: SignedRepository, change: KeyChange) -> None:
         repository.check_online(newest[0])
     for document in change.documents:
         if document in news:
-            if isinstance(document.signed, Root):
+            if isinstance(document.signed, Root) and not change.rebuilds:
                 _check_readers(repository.reader.state(), document.signed)
             if not repository.store.create(name_of(_role(document), document.version), document.data):
                 _is_published(repository, document)
+        repository.reader.rebuilds = False  # from here on the new key's signatures are the only ones that count
         repository.complete(signed_by=_as_known(repository, change.signed_by), emptied=change.emptied)
 
 

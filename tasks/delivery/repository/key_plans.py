@@ -50,11 +50,20 @@ class KeyPlans:
         return KeyChange(f"renew {role}", (self._root() if role == "root" else self._signed(self._targets()),))
 
     def replace(
-        self, role: str, gone: Sequence[str], new: Sequence[Key], why: str, *, empty: bool = False
+        self,
+        role: str,
+        gone: Sequence[str],
+        new: Sequence[Key],
+        why: str,
+        *,
+        empty: bool = False,
+        rebuild: bool = False,
     ) -> KeyChange:
         """Return a change by which keys of a role count no more, and others do: root, targets, online or a device's."""
         if role == "root":
             return KeyChange(why, (self._root(gone, new, ("root",)),))
+        if role == ONLINE and rebuild:
+            return KeyChange(why, (self._root(gone, new, SIGNED_ONLINE),), signed_by=new[0].keyid, rebuilds=True)
         if role == ONLINE:
             between, after = self._in_two(gone, new, SIGNED_ONLINE)
             return KeyChange(why, (between, after), signed_by=new[0].keyid)

@@ -13,7 +13,8 @@ from tasks.delivery.repository.key_changes import KeyChange, in_words, publish_c
 from tasks.delivery.repository.key_files import KeyFiles, Passphrases
 from tasks.delivery.repository.key_plans import KeyPlans
 from tasks.delivery.repository.signed_repository import SignedRepository
-from tasks.delivery.repository.signing import ONLINE, device_of, enough_signers, role_of, short
+from tasks.delivery.repository.signing import ONLINE, enough_signers, role_of, short
+from tasks.delivery.repository.state import State
 from tasks.errors import KeysError
 
 logger = logging.getLogger("edgewright")
@@ -70,28 +71,43 @@ class KeyWork:
         return self._replace(role, tuple(self._plans().keys(role)), why, given, offline, change)
 
     def revoke(
-        self, shown: str, given: Sequence[Path], offline: Path | None, change: Path | None, *, empty: bool = False
+        self,
+        shown: str,
+        given: Sequence[Path],
+        offline: Path | None,
+        change: Path | None,
+        *,
+        empty: bool = False,
+        rebuild: bool = False,
     ) -> list[str]:
-        """Replace one key by a new one, named by its id; with `empty`, a device is offered nothing until a release."""
+        """Replace one key by a new one, named by its id.
+
+        With `empty`, a device is offered nothing until a release. With `rebuild`, nothing that the online key has
+        signed is looked at: snapshot and timestamp are made anew from what the other keys have signed.
+        """
         if done := self._finish(why := f"revoke {shown}"):
             return done
+        self.repository.reader.rebuilds = rebuild
         role, keyid = self._plans().role_of_key(shown)
-        if (empty and device_of(role) is None) or (empty and role == ONLINE):
-            raise KeysError(
-                f"{shown}: expected --empty with a key of a device profile, got one of {role}; leave it out"
-            )
-        return self._replace(role, (keyid,), why, given, offline, change, empty=empty)
+        for asked, option, fits in ((empty, "--empty", role not in (*BY_PERSONS, ONLINE)),
+                                    (rebuild, "--rebuild", role == ONLINE)):  # fmt: skip
+            if asked and not fits:
+                kind = "a key of a device profile" if option == "--empty" else "the online key"
+                raise KeysError(f"{shown}: expected {option} with {kind}, got one of {role}; leave it out")
+        return self._replace(role, (keyid,), why, given, offline, change, empty=empty, rebuild=rebuild)
 
     def sign(self, file: Path, given: Sequence[Path]) -> list[str]:
         """Add the signatures of a person's keys to a change."""
-        change, state = KeyChange.load(file), self.repository.reader.state()
+        change = KeyChange.load(file)
+        state = self._state(change)
         signed = change.with_signatures(state.root.signed, self._persons(given))
         signed.save(file)
         return [*in_words(signed, state), *_still_missing(signed, state.root.signed, file)]
 
     def shown(self, file: Path) -> list[str]:
         """Say what a change would do, without signing it."""
-        return in_words(KeyChange.load(file), self.repository.reader.state())
+        change = KeyChange.load(file)
+        return in_words(change, self._state(change))
 
     def publish(self, file: Path) -> list[str]:
         """Publish a change that is signed by enough persons."""
@@ -105,7 +121,7 @@ class KeyWork:
 
     def _replace(
         self, role: str, gone: Sequence[str], why: str, given: Sequence[Path], offline: Path | None,
-        change: Path | None, *, empty: bool = False,
+        change: Path | None, *, empty: bool = False, rebuild: bool = False,
     ) -> list[str]:  # fmt: skip
         plans = self._plans()
         self._check_persons("root" if role in (*BY_PERSONS, ONLINE) else "targets", given, change)
@@ -119,7 +135,8 @@ class KeyWork:
             files = self._persons([offline])
             folders = [offline / f"holder-{number}" for number in range(1, len(gone) + 1)]
         new = [self._new(files, folder, role) for folder in folders]
-        planned = plans.replace(role, gone, [signer.public_key for signer in new], why, empty=empty)
+        public = [signer.public_key for signer in new]
+        planned = plans.replace(role, gone, public, why, empty=empty, rebuild=rebuild)
         both = _Both(self._persons(given), {signer.public_key.keyid: signer for signer in new})
         return [*self._settle(planned, why, both, change), *self._then(role, gone, folders)]
 
@@ -159,6 +176,10 @@ class KeyWork:
             return said
         logger.warning("%s, which was begun before, is completed first", begun.why)
         return []
+
+    def _state(self, change: KeyChange) -> State:
+        self.repository.reader.rebuilds = change.rebuilds
+        return self.repository.reader.state()
 
     def _plans(self) -> KeyPlans:
         return KeyPlans(self.repository.reader.state(), self.repository.periods, self.repository.now())

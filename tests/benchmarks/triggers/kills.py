@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bundle import read_bundle
 from flows.services.leftovers import marked
 from tasks.registry import EdgeModels, Runs, register_upstream
 from tests.benchmarks.record import Figure
 from tests.benchmarks.triggers.delays import seconds
 from tests.benchmarks.triggers.installation import MAIN
 from tests.docker.dockerfiles import ROOT
+from tests.edge_runtime.bundle.listing import bundles_in
 from tests.edge_runtime.processes import wait_until
 from tests.end_to_end.prefect_api import FINAL, PrefectApi
 from tests.end_to_end.scale.cluster import free_port
@@ -198,8 +198,7 @@ def _by_name(stages: dict[str, int], before: dict[str, int]) -> Counter[str]:
 
 def _published_twice(home: Home) -> int:
     sources = [release.source_version for release in EdgeModels(home.mlflow, MODEL).releases(DEVICE)]
-    folders = [path for path in (home.target / MODEL / DEVICE).iterdir() if not path.name.startswith(".")]
-    bundles = [read_bundle(folder).manifest.version for folder in folders]
+    bundles = [bundle.manifest.version for bundle in bundles_in(home.target, MODEL, DEVICE)]
     return len(sources) - len(set(sources)) + len(bundles) - len(set(bundles))
 
 

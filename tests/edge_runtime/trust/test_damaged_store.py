@@ -123,6 +123,19 @@ def test_a_lost_snapshot_does_not_let_roles_fall_behind(
     assert device.manifest() == b"first"
 
 
+def test_a_snapshot_alone_tells_that_it_was_renewed(
+    repository: SignedRepository, device: Device, tmp_path: Path
+) -> None:
+    renewed_before = shutil.copytree(repository.folder, tmp_path / "before")
+    repository.renew()
+    device.manifest()
+    for name in ("metadata/timestamp.json", "time_floor.json"):
+        (device.folder / name).unlink()
+    device.server = Served(renewed_before)
+    with pytest.raises(TrustError, match="expected version 3 or later of snapshot, got 2"):
+        device.manifest()
+
+
 def test_versions_start_again_where_the_keys_of_the_snapshot_are_new(
     repository: SignedRepository, device: Device
 ) -> None:

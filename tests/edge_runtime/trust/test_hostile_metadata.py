@@ -15,7 +15,7 @@ from securesystemslib.formats import encode_canonical
 from tuf.api.metadata import MetaFile, TargetFile
 
 from edge_runtime.errors import EdgewrightError
-from edge_runtime.trust import TrustError
+from edge_runtime.trust import TrustError, trusted_targets
 from tests.edge_runtime.trust.devices import Device
 from tests.edge_runtime.trust.repositories import NOW, Served, SignedRepository, days, role_of
 
@@ -25,7 +25,7 @@ ODD: list[Any] = [
     None, True, False, -1, 0, 10**9, 10**30, "", "x", "\x1b[31m", "\u202e", "2026-01-01", "9999-12-31T23:59:59Z",
     [], {}, [[]], {"": ""}, {"version": 1}, {"sha256": "../../x"}, "../x", "a" * 5_000,
 ]  # fmt: skip
-MUTATED = 120
+MUTATED = 80
 
 
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {
@@ -182,7 +182,7 @@ def test_metadata_in_the_place_of_other_metadata_is_refused(
 def test_a_key_of_one_profile_lists_nothing_for_another(repository: SignedRepository, device: Device) -> None:
     repository.list_in(role_of("other"), "n/gateway/manifest.json", b"forged")
     repository.list_in(role_of("other"), "m/gateway/manifest.json", b"forged")
-    with pytest.raises(TrustError, match="must list n/gateway"):
+    with pytest.raises(TrustError, match="must list 'n/gateway"):
         device.manifest(model="n")
     assert device.manifest() == b"first"
 
@@ -197,6 +197,17 @@ def test_a_revoked_key_signs_nothing(repository: SignedRepository, device: Devic
     _refusal(device, "signed by enough keys")
     repository.write(role)
     assert device.manifest() == b"first"
+
+
+def test_a_name_in_metadata_does_not_reach_a_terminal_as_it_is(tmp_path: Path) -> None:
+    repository = SignedRepository(tmp_path / "repository", devices=["\x1b[31mred"])
+    role = role_of("\x1b[31mred")
+    device = Device(tmp_path / "device", repository)
+    forged = repository.write(role, repository.keys["snapshot"])
+    device.server.instead["metadata/1.device-%1B%5B31mred.json"] = forged
+    with pytest.raises(TrustError, match="red was signed by 0/1 keys") as caught:
+        trusted_targets(device.folder, device.shipped, device.server, ["m/\x1b[31mred/manifest.json"], now=NOW)
+    assert str(caught.value).isprintable()
 
 
 def test_targets_below_their_threshold_are_refused(repository: SignedRepository, device: Device) -> None:

@@ -30,6 +30,7 @@ def _holder(device: Device) -> tuple[int, int]:
     (told, tells), (let_go, lets_go) = os.pipe(), os.pipe()
 
     def stand_still(_: int) -> bytes:
+        os.close(lets_go)  # else the end of the test's process would not be seen here
         os.write(tells, b"x")
         os.read(let_go, 1)
         device.server.instead.clear()

@@ -19,6 +19,7 @@ from tests.edge_runtime.trust.repositories import Served, SignedRepository, days
 
 WATCHED = ((io, "open"), (os, "fsync"), (os, "replace"), (os, "unlink"), (os, "mkdir"), (os, "rmdir"))
 WRITTEN = 6  # a root, the timestamp, the snapshot, the targets, the device's role, the floor of time
+ONE = ["open", "fsync", "replace", "fsync"]
 
 
 class Published:
@@ -126,7 +127,7 @@ def test_a_refresh_killed_before_any_step_is_healed_by_the_next(
     behind: Device, published: Published, tmp_path: Path
 ) -> None:
     steps = _steps(behind.copy_to(tmp_path / "counted"))
-    assert steps == ["open", "fsync", "replace", "fsync"] * WRITTEN
+    assert steps == [*(ONE * (WRITTEN - 1)), "fsync", "fsync", *ONE, "fsync"]
     for stop in range(len(steps)):
         tried = behind.copy_to(tmp_path / str(stop))
         _kill_at(tried, stop)
@@ -164,6 +165,11 @@ def test_a_disk_that_fails_at_any_step_is_said_so_and_healed(
             tried.manifest()
         assert fired == [steps[stop]]
         _check_after_fault(tried, published)
+
+
+def test_what_a_killed_process_renamed_becomes_durable_though_nothing_is_new(device: Device) -> None:
+    device.manifest()
+    assert _steps(device) == ["fsync"] * 3
 
 
 def test_files_are_replaced_in_the_order_that_is_safe(behind: Device, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
-from edge_runtime.bundle import read_bundle
 from flows.watch.process_label import process_of
 from tasks.registry import EdgeModels, Runs, register_upstream
+from tests.edge_runtime.bundle.listing import bundles_in
 from tests.edge_runtime.processes import wait_until
 from tests.end_to_end.prefect_api import FINAL, PrefectApi
 from tests.end_to_end.scale.cluster import AWAY, BUCKET, Cluster, can_be_elsewhere, free_port, s3_server
@@ -205,8 +205,8 @@ def test_each_release_number_is_published_once(story: Story, model: str) -> None
     assert sorted(numbers) == sorted(set(numbers))
     sources = [release.source_version for release in releases]
     assert sorted(sources) == sorted(set(sources))
-    folders = [path for path in (story.cluster.target / model / DEVICE).iterdir() if not path.name.startswith(".")]
-    assert sorted(read_bundle(folder).manifest.version for folder in folders) == sorted(sources)
+    bundles = bundles_in(story.cluster.target, model, DEVICE)
+    assert sorted(bundle.manifest.version for bundle in bundles) == sorted(sources)
     deployed = models.deployed(DEVICE)
     assert deployed is not None
     assert deployed.release == max(numbers)

@@ -13,14 +13,14 @@ STEPS = 60
 EXAMPLE = np.zeros((2, 1, 8, 8), dtype=np.float32)
 
 
-def small_network() -> nn.Sequential:
+def small_network(width: int = 16) -> nn.Sequential:
     """About 8,000 parameters: one round of pruning away from the budget of the device `tiny`."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.BatchNorm2d(16),
+        nn.Conv2d(1, width, 3, padding=1),
+        nn.BatchNorm2d(width),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(16, 40, 3, padding=1),
+        nn.Conv2d(width, 40, 3, padding=1),
         nn.BatchNorm2d(40),
         nn.ReLU(),
         nn.MaxPool2d(2),
@@ -29,10 +29,10 @@ def small_network() -> nn.Sequential:
     )
 
 
-def trained(steps: int = STEPS, seed: int = 0) -> nn.Sequential:
-    """Train on the workload's training rows, all of them at every step."""
+def trained(steps: int = STEPS, seed: int = 0, width: int = 16) -> nn.Sequential:
+    """Train on the workload's training rows, all of them at every step; more steps are a further training."""
     torch.manual_seed(seed)
-    model = small_network()
+    model = small_network(width)
     split = Tiny().split("train")
     images, labels = torch.from_numpy(split.inputs[0]), torch.from_numpy(split.targets)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)

@@ -1,5 +1,6 @@
 """Start and end of the services of a home, as far as it needs no server; tests/end_to_end runs the servers."""
 
+import json
 import os
 import signal
 import socket
@@ -22,6 +23,15 @@ from tests.flows.services.sites import free_ports, site_of
 def test_a_site_is_read_as_it_was_written(tmp_path: Path) -> None:
     site = site_of(tmp_path)
     write_site(tmp_path, site)
+    assert read_site(tmp_path) == site
+
+
+def test_a_site_that_was_written_before_buckets_were_known_is_read(tmp_path: Path) -> None:
+    site = site_of(tmp_path)
+    write_site(tmp_path, site)
+    content = json.loads((tmp_path / "site.json").read_text())
+    del content["bucket"]
+    (tmp_path / "site.json").write_text(json.dumps(content))
     assert read_site(tmp_path) == site
 
 

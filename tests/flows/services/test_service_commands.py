@@ -103,6 +103,26 @@ def test_up_says_each_service_once_and_how_a_shell_works_with_them(
     assert set(variables) == {"MLFLOW_TRACKING_URI", "PREFECT_API_URL", "EDGEWRIGHT_HOME", "EDGEWRIGHT_TARGET"}
 
 
+def test_up_publishes_into_a_bucket_and_remembers_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Site] = []
+
+    def start(self: Installation, site: Site) -> bool:
+        served.append(site)
+        write_site(self.folder, site)
+        return True
+
+    monkeypatch.setattr(Installation, "start", start)
+    monkeypatch.setattr(Installation, "wait_until_ready", _be_ready)
+    monkeypatch.setenv("EDGEWRIGHT_TARGET", "s3://bucket/prefix")
+    assert ends(monkeypatch, "up") == 0
+    monkeypatch.delenv("EDGEWRIGHT_TARGET")
+    assert ends(monkeypatch, "up") == 0
+    assert [site.published for site in served] == ["s3://bucket/prefix"] * 2
+    assert served[0].target == home.resolve() / "target"
+    (worker,) = (service for service in services(served[1]) if service.name == "worker")
+    assert worker.environment["EDGEWRIGHT_TARGET"] == "s3://bucket/prefix"
+
+
 @pytest.mark.usefixtures("home")
 def test_up_without_recipes_leaves_the_variable_of_recipes_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

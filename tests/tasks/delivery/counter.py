@@ -1,31 +1,39 @@
 """A counter of releases: versions of one model with judged candidates, which tests publish one after the other."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bundle import read_bundle
+import numpy as np
+
+from edge_runtime.bundle import QUANTILES, Golden, Measured, Spread, read_bundle
 from edge_runtime.files import sha256_of
+from edge_runtime.session import EdgeModel
+from edge_runtime.settings import SessionSettings
 from quality_gates.verdict import GateOutcome
 from tasks.delivery import Publication, publish
 from tasks.delivery.destinations import destination_at
 from tasks.job import Job
+from tasks.measurement import GOLDEN, Acceptance
 from tasks.registry import ANSWERS, EdgeModels, EdgeVersion, Runs
+from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
 from tests.tasks.builders import on, verdict
 from tests.tasks.tiny import FEATURES, job
 
 
 class Counter:
-    """A version with a judged candidate, ready to be published."""
+    """A version with a judged candidate, ready to be published; with its acceptance data, where it has some."""
 
-    def __init__(self, job: Job, file: Path) -> None:
-        self.job, self.file, self.context = job, file, on(job)
+    def __init__(self, job: Job, file: Path, accepted: Acceptance | None = None) -> None:
+        self.job, self.file, self.context, self.accepted = job, file, on(job), accepted
         self.models = EdgeModels(job.workspace.tracking_uri, job.model)
         self.destination = destination_at(job.workspace.published)
         runs = Runs(job.workspace.tracking_uri, job.model)
         run = runs.parent(job.version, job.run_key, f"m v{job.version}", {})
-        self.candidate = self.models.keep(runs, run, file, self.context.lineage, sha256_of(file))
+        beside = {} if accepted is None else accepted.files
+        self.candidate = self.models.keep(runs, run, file, self.context.lineage, sha256_of(file), beside=beside)
 
     def keep_records(self, outcome: GateOutcome = "pass") -> None:
         """Keep with the run what a rollback reads: the recipe, and the verdict of the gates."""
@@ -38,7 +46,8 @@ class Counter:
         now = self.deployed()
         tags = {"edgewright.verdict": outcome, ANSWERS: "avx2", "edgewright.verdict_sha256": judged.sha256}
         against = None if now is None else now.release
-        return replace(Publication(judged, self.file, self.candidate, "words", tags, against), **changes)
+        made = Publication(judged, self.file, self.candidate, "words", tags, against, acceptance=self.accepted)
+        return replace(made, **changes)
 
     def publish(self, outcome: GateOutcome = "pass", **changes: Any) -> EdgeVersion:
         return publish.fn(self.context, self.publication(outcome, **changes))
@@ -56,4 +65,37 @@ class Counter:
         """Another version of the same model, with another file; `target` makes it another installation's."""
         workspace = self.job.workspace if target is None else self.job.workspace.model_copy(update={"target": target})
         file = linear_model(self.file.parent / f"v{version}.onnx", FEATURES, 10 + int(version))
-        return Counter(job(workspace, self.job.model, version), file)
+        return Counter(job(workspace, self.job.model, version), file, self.accepted and acceptance(file))
+
+
+def acceptance(file: Path) -> Acceptance:
+    """Acceptance data of a linear model, kept in a folder of its own."""
+    folder = file.with_suffix(".accepted")
+    folder.mkdir()
+    rows = np.ones((3, FEATURES), np.float32)
+    (answers,) = EdgeModel.load(file, SessionSettings(threads=1)).predict({"x": rows})
+    vectors: dict[str, Any] = {"in.x": rows, "out.y": answers}
+    np.savez(folder / GOLDEN, **vectors)
+    spread = Spread("x", 3, 1.0, 0.0, (1.0,) * len(QUANTILES))
+    made = Acceptance(
+        folder / GOLDEN, Golden(GOLDEN, 3, 1, {"y": 1e-3}), (spread,), Measured({"load_ms": 2.5}, {"1": 0.5})
+    )
+    made.describe()
+    return made
+
+
+def register(workspace: Workspace, model: str) -> None:
+    """Register the upstream model, which a rollback asks for by its name."""
+    client = EdgeModels(workspace.tracking_uri, model).client
+    client.create_registered_model(model)
+    client.create_model_version(model, "/nowhere")
+
+
+def kept_folders(counter: Counter, *, lose: bool = False) -> list[Path]:
+    """The folders in which a candidate is kept with its run; `lose` removes them."""
+    root = Path(counter.job.workspace.tracking_uri.removeprefix("sqlite:///")).parent
+    runs = root.rglob(counter.candidate.run)
+    found = [path for run in runs for path in run.rglob(counter.candidate.folder)]
+    for folder in found if lose else ():
+        shutil.rmtree(folder)
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -101,7 +101,7 @@ def serving(folder: Path) -> Iterator[tuple[str, Traffic]]:
             traffic.asked.append(self.path)
             super().do_GET()
 
-        def copyfile(self, source: IO[bytes], outputfile: Any) -> None:
+        def copyfile(self, source: Any, outputfile: Any) -> None:
             content = source.read()
             traffic.sent[self.path] = traffic.sent.get(self.path, 0) + len(content)
             outputfile.write(content)

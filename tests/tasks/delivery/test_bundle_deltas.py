@@ -165,7 +165,7 @@ class Versions:
 
     def publish(self, counter: Counter) -> None:
         accepted = acceptance(counter.file, self.folder / f"accepted-{counter.job.version}", ROWS)
-        tags = counter.publication().tags | {ANSWERS: "avx512"}  # another CPU than the profile's: any may run it
+        tags = {**counter.publication().tags, ANSWERS: "avx512"}  # another CPU than the profile's: any may run it
         counter.publish(acceptance=accepted, tags=tags)
 
 

@@ -48,7 +48,6 @@ def test_no_link_to_a_folder_elsewhere_is_followed(
     assert bundle.is_file()
 
 
-@pytest.mark.usefixtures("destination")
 def test_a_target_that_is_a_link_itself_is_as_good(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "target")
     (found,) = FolderDestination(tmp_path / "link").bundles("m", "bench")

@@ -1,7 +1,6 @@
 """Rollback: the very file of then as a new release, a hold on what was left, and never the same way twice."""
 
 import errno
-import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from tasks.registry import EdgeModels, EdgeVersion, Lineage, Rollback
 from tasks.registry import edge_versions as registered
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
-from tests.tasks.delivery.counter import Counter
+from tests.tasks.delivery.counter import Counter, kept_folders, register
 from tests.tasks.tiny import FEATURES, job
 
 ADA: dict[str, Any] = {"by": "Ada", "reason": "it fails at night"}
@@ -35,13 +34,6 @@ def shop(workspace: Workspace, tmp_path: Path, request: pytest.FixtureRequest) -
     register(workspace, name)
     first.publish()
     return first
-
-
-def register(workspace: Workspace, model: str) -> None:
-    """Register the upstream model, which a rollback asks for by its name."""
-    client = EdgeModels(workspace.tracking_uri, model).client
-    client.create_registered_model(model)
-    client.create_model_version(model, "/nowhere")
 
 
 def published(shop: Counter, version: str) -> Counter:
@@ -168,9 +160,7 @@ def test_what_is_deployed_by_a_rollback_keeps_its_number_when_it_is_published_ag
 
 def lose(shop: Counter) -> None:
     """Remove the file that is kept with the run of release 1."""
-    folders = list(Path(shop.job.workspace.tracking_uri.removeprefix("sqlite:///")).parent.rglob(shop.candidate.run))
-    for kept in [path for folder in folders for path in folder.rglob(shop.candidate.folder)]:
-        shutil.rmtree(kept)
+    assert kept_folders(shop, lose=True)
 
 
 def test_a_file_that_was_lost_comes_from_its_bundle_and_is_kept_again(shop: Counter, tmp_path: Path) -> None:

@@ -16,21 +16,29 @@ from deployments.instruction_sets import CPUS
 from deployments.workload import Split
 from edge_runtime.bundle import QUANTILES, Measured
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
+from edge_runtime.files import sha256_of
 from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
+from quality_gates.evidence import ModelEvidence
 from tasks.emulation.emulator import Emulator
 from tasks.errors import RegistryError
 from tasks.job import Job
 from tasks.measurement import GOLDEN, Acceptance, acceptance_of
 from tasks.measurement import acceptance as module
 from tasks.measurement.acceptance import DESCRIPTION
+from tasks.upstream import DeviceContext
 from tests.edge_runtime.models import linear_model, logarithm_model, two_headed_model, weights
 from tests.tasks.builders import on
 from tests.tasks.tiny import FEATURES, device
 
 FIGURES = Figures(1000, 30.0, 2.0, 0.25, 0.5)
 ONE_ROW = device(max_batch=1)
+
+
+def accepted(context: DeviceContext, file: Path, figures: Figures | None) -> Acceptance:
+    """The acceptance data of a file with these figures."""
+    return acceptance_of(context, file, ModelEvidence(None, figures, file_sha256=sha256_of(file)))
 
 
 @pytest.fixture
@@ -64,7 +72,7 @@ def of_rows(job: Job, *inputs: np.ndarray) -> Job:
 
 
 def test_golden_vectors_are_the_answers_of_the_very_file(tiny: Job, file: Path, asked: list[MeasureRequest]) -> None:
-    found = acceptance_of(on(tiny, ONE_ROW), file, FIGURES)
+    found = accepted(on(tiny, ONE_ROW), file, FIGURES)
     rows = tiny.splits["calibration"].inputs[0]
     kept = vectors(found)
     assert sorted(kept) == ["in.x", "out.y"]
@@ -77,12 +85,12 @@ def test_golden_vectors_are_the_answers_of_the_very_file(tiny: Job, file: Path, 
         {"size_bytes": 1000, "peak_rss_mb": 30.0, "load_ms": 2.0, "latency_p50_ms": 0.25, "latency_p99_ms": 0.5}, {}
     )
     assert [(each.rows, each.settings.optimization, each.times_calls) for each in asked] == [
-        (16, "all", False), (8, "basic", False),
+        (16, "all", False), (8, "all", False), (8, "basic", False),
     ]  # fmt: skip
 
 
 def test_spreads_are_those_of_the_calibration_rows(tiny: Job, file: Path) -> None:
-    found = acceptance_of(on(tiny, ONE_ROW), file, None)
+    found = accepted(on(tiny, ONE_ROW), file, None)
     rows = tiny.splits["calibration"].inputs[0].astype(np.float64)
     taken, given = found.spreads
     assert [taken.name, given.name] == ["x", "y"]
@@ -96,17 +104,17 @@ def test_spreads_are_those_of_the_calibration_rows(tiny: Job, file: Path) -> Non
 def test_it_is_computed_once_and_anew_for_other_figures_and_files(
     tiny: Job, file: Path, asked: list[MeasureRequest], tmp_path: Path
 ) -> None:
-    found = acceptance_of(on(tiny, ONE_ROW), file, FIGURES)
-    assert acceptance_of(on(tiny, ONE_ROW), file, FIGURES) == found and len(asked) == 2
-    assert acceptance_of(on(tiny, ONE_ROW), file, replace(FIGURES, load_ms=3.0)).measured.figures["load_ms"] == 3.0
+    found = accepted(on(tiny, ONE_ROW), file, FIGURES)
+    assert accepted(on(tiny, ONE_ROW), file, FIGURES) == found and len(asked) == 3
+    assert accepted(on(tiny, ONE_ROW), file, replace(FIGURES, load_ms=3.0)).measured.figures["load_ms"] == 3.0
     other = linear_model(tmp_path / "other.onnx", FEATURES, 4)
-    assert vectors(acceptance_of(on(tiny, ONE_ROW), other, FIGURES))["out.y"].shape == (8, 4)
-    assert len(asked) == 6
+    assert vectors(accepted(on(tiny, ONE_ROW), other, FIGURES))["out.y"].shape == (8, 4)
+    assert len(asked) == 9
 
 
 def test_several_inputs_and_outputs_each_have_their_own(tiny: Job, tmp_path: Path) -> None:
     a, b = (np.random.default_rng(seed).normal(size=(20, 2)).astype(np.float32) for seed in (1, 2))
-    found = acceptance_of(on(of_rows(tiny, a, b), ONE_ROW), two_headed_model(tmp_path / "two.onnx"), None)
+    found = accepted(on(of_rows(tiny, a, b), ONE_ROW), two_headed_model(tmp_path / "two.onnx"), None)
     kept = vectors(found)
     np.testing.assert_array_equal(kept["in.a"], a[:8])
     np.testing.assert_array_equal(kept["in.b"], b[:8])
@@ -135,7 +143,7 @@ def words_model(path: Path) -> Path:
 
 def test_whole_numbers_are_kept_as_they_are(tiny: Job, tmp_path: Path) -> None:
     ids = np.random.default_rng(3).integers(0, 10, size=(12, 4))
-    found = acceptance_of(on(of_rows(tiny, ids), ONE_ROW), words_model(tmp_path / "words.onnx"), None)
+    found = accepted(on(of_rows(tiny, ids), ONE_ROW), words_model(tmp_path / "words.onnx"), None)
     kept = vectors(found)
     assert kept["in.ids"].dtype == kept["out.label"].dtype == np.int64 and kept["out.label"].shape == (8,)
     assert found.golden.tolerance["label"] < 1  # another label is another answer
@@ -145,7 +153,7 @@ def test_whole_numbers_are_kept_as_they_are(tiny: Job, tmp_path: Path) -> None:
 
 def test_fewer_rows_than_golden_vectors_are_enough(tiny: Job, file: Path) -> None:
     rows = np.ones((1, FEATURES), np.float32)
-    found = acceptance_of(on(of_rows(tiny, rows)), file, None)
+    found = accepted(on(of_rows(tiny, rows)), file, None)
     assert found.golden.rows == 1 and vectors(found)["out.y"].shape == (1, 3)
     assert {spread.rows for spread in found.spreads} == {1}
     assert sorted(found.measured.batch_ms) == ["1", "2"]  # rows come round again in a batch
@@ -153,15 +161,15 @@ def test_fewer_rows_than_golden_vectors_are_enough(tiny: Job, file: Path) -> Non
 
 def test_a_model_that_takes_no_batch_has_no_curve(tiny: Job, tmp_path: Path, asked: list[MeasureRequest]) -> None:
     single = linear_model(tmp_path / "single.onnx", FEATURES, batch=1)
-    found = acceptance_of(on(tiny, ONE_ROW), single, FIGURES)
-    assert found.golden.rows == 8 and found.measured.batch_ms == {} and len(asked) == 2
+    found = accepted(on(tiny, ONE_ROW), single, FIGURES)
+    assert found.golden.rows == 8 and found.measured.batch_ms == {} and len(asked) == 3
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(2, [1, 2]), (8, [1, 4, 8]), (100, [1, 4, 16, 64])])
 def test_the_curve_ends_at_the_most_that_the_device_answers_at_once(
     tiny: Job, file: Path, asked: list[MeasureRequest], most: int, sizes: list[int]
 ) -> None:
-    found = acceptance_of(on(tiny, device(max_batch=most)), file, FIGURES)
+    found = accepted(on(tiny, device(max_batch=most)), file, FIGURES)
     assert [int(size) for size in found.measured.batch_ms] == sizes
     assert all(each > 0 for each in found.measured.batch_ms.values())
     assert [each.latency_batch_size for each in asked if each.times_calls] == sizes
@@ -177,7 +185,7 @@ def test_sizes_that_do_not_fit_the_memory_are_left_out(tiny: Job, file: Path, mo
         return seen
 
     instead(monkeypatch, too_large)
-    found = acceptance_of(on(tiny, device(max_batch=4)), file, FIGURES)
+    found = accepted(on(tiny, device(max_batch=4)), file, FIGURES)
     assert fired == [4] and list(found.measured.batch_ms) == ["1"]
 
 
@@ -192,7 +200,7 @@ def test_sizes_whose_calls_would_take_too_long_are_not_tried(
         return replace(seen, figures=replace(seen.figures, latency_p50_ms=60.0 * request.latency_batch_size))
 
     instead(monkeypatch, slow)
-    found = acceptance_of(on(tiny, device(max_batch=64)), file, FIGURES)
+    found = accepted(on(tiny, device(max_batch=64)), file, FIGURES)
     assert tried == [1, 4] and found.measured.batch_ms == {"1": 60.0, "4": 240.0}  # 22 calls of 960 ms are too long
 
 
@@ -209,21 +217,23 @@ def test_an_interruption_is_no_answer_and_is_asked_again(
 
     instead(monkeypatch, interrupted)
     with pytest.raises(MeasurementInterrupted, match="killed from outside"):
-        acceptance_of(on(tiny), file, FIGURES)
-    assert fired and sorted(acceptance_of(on(tiny), file, FIGURES).measured.batch_ms) == ["1", "2"]
+        accepted(on(tiny), file, FIGURES)
+    assert fired and sorted(accepted(on(tiny), file, FIGURES).measured.batch_ms) == ["1", "2"]
 
 
 def test_a_file_that_does_not_answer_the_rows_says_why(tiny: Job, tmp_path: Path) -> None:
     rows = np.array([[1.0, -1.0], [1.0, 2.0]], np.float32)
     with pytest.raises(MeasurementFailed, match=r"NaN|not finite|infinite") as caught:
-        acceptance_of(on(of_rows(tiny, rows), ONE_ROW), logarithm_model(tmp_path / "log.onnx"), None)
+        accepted(on(of_rows(tiny, rows), ONE_ROW), logarithm_model(tmp_path / "log.onnx"), None)
     assert not isinstance(caught.value, MeasurementInterrupted)
 
 
 def test_a_file_that_changes_meanwhile_says_nothing(tiny: Job, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MeasurementInterrupted, match="expected the model that was measured, got another"):
+        acceptance_of(on(tiny), file, ModelEvidence(None, FIGURES, file_sha256="0" * 64))
     instead(monkeypatch, lambda _, seen: replace(seen, sha256="0" * 64))
     with pytest.raises(MeasurementInterrupted, match="its files changed meanwhile"):
-        acceptance_of(on(tiny), file, FIGURES)
+        accepted(on(tiny), file, FIGURES)
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -240,7 +250,7 @@ def test_golden_answers_are_of_the_emulated_cpu_and_no_more_rows_than_needed(
 
     monkeypatch.setattr(module, "find_emulator", lambda *_: Emulator("/bin/false", "0", CPUS["Haswell"], None))
     monkeypatch.setattr(Emulator, "measure", emulate)
-    found = acceptance_of(on(tiny, emulated), file, FIGURES)
+    found = accepted(on(tiny, emulated), file, FIGURES)
     (request,) = asked
     assert (request.rows, request.memory_limit_mb, request.times_calls) == (8, None, False)
     expected = tiny.splits["calibration"].inputs[0][:8] @ weights(FEATURES, 3) + 0.5
@@ -254,7 +264,7 @@ def test_without_the_emulator_this_cpu_answers_and_it_is_told(
     tiny: Job, file: Path, emulated: DeviceProfile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, warned: list[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert vectors(acceptance_of(on(tiny, emulated), file, FIGURES))["out.y"].shape == (8, 3)
+    assert vectors(accepted(on(tiny, emulated), file, FIGURES))["out.y"].shape == (8, 3)
     assert len(warned) == 1 and "bench: the golden vectors are of this machine's CPU: expected qemu" in warned[0]
 
 
@@ -283,7 +293,7 @@ def test_steps_allow_more_than_float() -> None:
 @pytest.fixture
 def kept(tiny: Job, file: Path, tmp_path: Path) -> Path:
     """A folder in which a run keeps acceptance data."""
-    found = acceptance_of(on(tiny, ONE_ROW), file, FIGURES)
+    found = accepted(on(tiny, ONE_ROW), file, FIGURES)
     (tmp_path / "kept").mkdir()
     for name, path in found.files.items():
         (tmp_path / "kept" / name).write_bytes(path.read_bytes())

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from tasks.errors import RegistryUnavailable
+from tasks.errors import RegistryError, RegistryUnavailable
 from tasks.registry import Runs
 
 
@@ -203,3 +203,5 @@ def test_a_text_that_is_not_there_is_no_text(runs: Runs) -> None:
     assert runs.find_text(run, "note.json") is None
     runs.text(run, "note.json", "{}")
     assert runs.find_text(run, "note.json") == "{}"
+    with pytest.raises(RegistryError, match="expected it in MLflow, got none"):
+        runs.find_text("0" * 32, "note.json")

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner
-from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
-from tuf.api.metadata import Metadata, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.exceptions import DownloadHTTPError, RepositoryError, UnsignedMetadataError
+from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
+from tasks.delivery.repository import ExpiryPeriods, ObjectStore, expiries, utc_now
 from tasks.delivery.repository.key_files import read_key
-from tasks.errors import KeysError
-from tests.tasks.delivery.repository.publishers import WORKER, Device, Publisher, key_of, root_of
+from tasks.errors import KeysError, SystemFailure
+from tests.tasks.delivery.repository.publishers import WORKER, Device, Publisher, key_of, killed_at_each_call, root_of
 
 
 class Thief:
@@ -47,6 +48,17 @@ class Thief:
         )
         shown = self._create("timestamp", timestamp, signer)
         assert self.store.replace("metadata/timestamp.json", shown, over=state.shown)
+
+    def spoils(self) -> None:
+        """Show a snapshot that names a file which is nowhere, under numbers far ahead."""
+        roles = ("targets", "device-camera", "device-gateway")
+        named = {f"{role}.json": MetaFile(10_000) for role in roles}
+        snapshot = Snapshot(5_000, expires=self.role.expires, meta=named)
+        meta = MetaFile.from_data(5_000, self._create("snapshot", snapshot, self.online), ["sha256"])
+        shown = self._create("timestamp", Timestamp(5_000, expires=self.role.expires, snapshot_meta=meta), self.online)
+        assert self.store.replace(
+            "metadata/timestamp.json", shown, over=self.store.read("metadata/timestamp.json", 9999)
+        )
 
     def _create(self, role: str, content: Targets | Snapshot | Timestamp, signer: CryptoSigner) -> bytes:
         metadata: Metadata[Any] = Metadata(content)
@@ -87,6 +99,23 @@ class TestRevoking:
         publisher.repository().publish("m", "camera", b"second")
         assert device.manifest() == b"second"
 
+    def test_the_other_profiles_go_on_where_the_new_key_of_one_is_elsewhere(
+        self, fresh: Callable[[], Publisher], tmp_path: Path
+    ) -> None:
+        publisher = fresh()
+        thief, gateway = Thief(publisher), Device.shipped(tmp_path / "device", publisher.store)
+        publisher.work().revoke(key_of(publisher, "device-camera"), publisher.persons, None, None)
+        thief.offers(b"stolen", publisher)
+        assert gateway.manifest("m", "gateway") is None
+        (publisher.folder / "keys" / f"device-camera-{key_of(publisher, 'device-camera')[:12]}.pem").unlink()
+        publisher.repository().publish("m", "gateway", b"second")
+        assert gateway.manifest("m", "gateway") == b"second"
+        with pytest.raises(UnsignedMetadataError):
+            gateway.manifest()
+        state = publisher.repository().reader.state()
+        (camera,) = (each for each in expiries(state, ExpiryPeriods(), utc_now()) if each.role == "device-camera")
+        assert "its key has signed nothing yet" in camera.needs
+
     def test_what_a_revoked_online_key_signs_is_refused(self, fresh: Callable[[], Publisher], tmp_path: Path) -> None:
         publisher = fresh()
         thief, device = Thief(publisher), Device.shipped(tmp_path / "device", publisher.store)
@@ -106,6 +135,37 @@ class TestRevoking:
         assert Device.shipped(tmp_path / "device", publisher.store).manifest() is None
         with pytest.raises(KeysError, match="expected --empty with a key of a device profile"):
             publisher.work().revoke(key_of(publisher, "timestamp"), publisher.persons, None, None, empty=True)
+
+    def test_what_a_thief_has_spoilt_is_made_anew(self, fresh: Callable[[], Publisher], tmp_path: Path) -> None:
+        publisher = fresh()
+        device = Device.shipped(tmp_path / "device", publisher.store)
+        assert device.manifest() == b"first"
+        key = key_of(publisher, "timestamp")
+        Thief(publisher).spoils()
+        with pytest.raises(DownloadHTTPError):
+            device.manifest()
+        with pytest.raises(SystemFailure, match=r"10000\.targets\.json: expected the file that was published"):
+            publisher.work().revoke(key, publisher.persons, None, None)
+        publisher.work().revoke(key, publisher.persons, None, None, rebuild=True)
+        assert device.manifest() == Device.shipped(tmp_path / "new", publisher.store).manifest() == b"first"
+        publisher.repository().publish("m", "camera", b"second")
+        assert device.manifest() == b"second"
+        with pytest.raises(KeysError, match="expected --rebuild with the online key"):
+            publisher.work().revoke(key_of(publisher, "device-camera"), publisher.persons, None, None, rebuild=True)
+
+    def test_a_kill_while_it_is_made_anew_leaves_what_the_same_command_completes(
+        self, fresh: Callable[[], Publisher]
+    ) -> None:
+        keys: list[str] = []
+
+        def work(publisher: Publisher, store: ObjectStore) -> None:
+            keys[:] = [key_of(publisher, "timestamp")]
+            Thief(publisher).spoils()
+            publisher.work(store).revoke(keys[0], publisher.persons, None, None, rebuild=True)
+
+        for publisher, call in killed_at_each_call(fresh, work):
+            publisher.work().revoke(keys[0], publisher.persons, None, None, rebuild=True)
+            assert Device.shipped(publisher.folder / "device", publisher.store).manifest() == b"first", call
 
     def test_one_persons_key_is_replaced_and_the_others_stay(
         self, fresh: Callable[[], Publisher], tmp_path: Path
