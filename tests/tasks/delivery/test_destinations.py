@@ -15,7 +15,9 @@ import pytest
 from edge_runtime.bundle import (
     BLOBS,
     Manifest,
+    Measured,
     TensorSpec,
+    Validity,
     blobs_of,
     decode_manifest,
     encode_manifest,
