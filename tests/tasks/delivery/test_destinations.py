@@ -15,9 +15,7 @@ import pytest
 from edge_runtime.bundle import (
     BLOBS,
     Manifest,
-    Measured,
     TensorSpec,
-    Validity,
     blobs_of,
     decode_manifest,
     encode_manifest,
