@@ -128,7 +128,7 @@ def measured(root: Path) -> tuple[list[Figure], str]:
     lines = ["| structure | bundle, bytes | no delta | zstd patch-from | bsdiff | ours |", "| --- " * 6 + "|"]
     for name, change in found.items():
         ways = [
-            sum(blob.size for blob in change.lacking),
+            change.described + sum(blob.size for blob in change.lacking),
             change.by(_zstd, root),
             change.by(_bsdiff, root),
             change.ours(),
