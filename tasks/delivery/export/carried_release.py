@@ -54,8 +54,8 @@ def carry(
 ) -> CarriedRelease:
     """Write what a device is offered of a model into a new folder, verify it there, and sync it.
 
-    With `documents`, the bill of materials and the attestation go along. Raises PublishError where nothing is signed,
-    PublishError where nothing is offered, TrustError where the repository must not be trusted, and SystemFailure.
+    With `documents`, the bill of materials and the attestation go along. Raises PublishError where nothing is signed or
+    offered, TrustError where the repository must not be trusted, and SystemFailure.
     """
     root = _first_root(repository)
     if repository.targets_now(model, device) is None:
