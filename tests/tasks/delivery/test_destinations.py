@@ -21,7 +21,6 @@ from edge_runtime.bundle import (
     encode_manifest,
     read_bundle,
 )
-from edge_runtime.files import sha256_of
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import Destination, FolderDestination
 from tasks.delivery.claims import End
@@ -39,7 +38,7 @@ TENSOR = (TensorSpec("x", "float32", (None, 3)),)
 
 
 class FolderCase:
-    """A folder, and a device that reads it; files in it are changed as a disk or a person changes them."""
+    """A folder, and a device that reads it; its files are damaged as disks and people do that."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self.root: Path = request.getfixturevalue("tmp_path") / "target"
@@ -50,12 +49,14 @@ class FolderCase:
     def read(self, address: str) -> Manifest:
         return read_bundle(Path(address)).manifest
 
-    def write(self, name: str, data: bytes) -> None:
-        (self.root / name).unlink(missing_ok=True)
-        (self.root / name).write_bytes(data)
+    def litter(self, address: str) -> None:
+        (Path(address).parent / ".tmp-half").write_text("{")
 
-    def name_of(self, address: str) -> str:
-        return str(Path(address).relative_to(self.root))
+    def spoil(self, data: bytes, spoilt: bytes) -> None:
+        """Put other bytes in the place of a file's, whatever holds them."""
+        (holder,) = (path for path in self.root.rglob("*") if path.is_file() and data in path.read_bytes())
+        holder.chmod(0o644)
+        holder.write_bytes(holder.read_bytes().replace(data, spoilt))
 
 
 class BucketCase:
@@ -69,26 +70,28 @@ class BucketCase:
         return destination_at(self.address)
 
     def read(self, address: str) -> Manifest:
-        data = self.get(address)
+        data = self._get(address)
         manifest = decode_manifest(data)
         assert address.rpartition("/")[2] == f"{hashlib.sha256(data).hexdigest()}.manifest.json"
         for blob in manifest.files:
-            assert hashlib.sha256(self.get(f"{BLOBS}/{blob.sha256}")).hexdigest() == blob.sha256
+            assert hashlib.sha256(self._get(f"{BLOBS}/{blob.sha256}")).hexdigest() == blob.sha256
         return manifest
 
-    def get(self, name: str) -> bytes:
-        return httpx.get(f"{self.url}/{name}", trust_env=False, timeout=60).raise_for_status().content
+    def litter(self, address: str) -> None:
+        assert open_store(self.address).create(f"{address.rpartition('/')[0]}/notes.txt", b"by hand")
 
-    def write(self, name: str, data: bytes) -> None:
+    def spoil(self, data: bytes, spoilt: bytes) -> None:
+        name = f"{BLOBS}/{hashlib.sha256(data).hexdigest()}"
         store = open_store(self.address)
         store.remove(name)
-        assert store.create(name, data)
+        assert store.create(name, spoilt)
 
-    def name_of(self, address: str) -> str:
-        return address
+    def _get(self, name: str) -> bytes:
+        return httpx.get(f"{self.url}/{name}", trust_env=False, timeout=60).raise_for_status().content
 
 
 Case: TypeAlias = FolderCase | BucketCase
+"""One kind of destination: how it is made, how a device reads the bundle at an address, and how it is damaged."""
 DESTINATIONS: dict[str, type[Case]] = {"folder": FolderCase, "bucket": BucketCase}
 
 
@@ -158,8 +161,7 @@ def test_whole_bundles_of_one_device_are_listed(case: Case, destination: Destina
     first = destination.write(*content(file))
     second = destination.write(*content(file, version="2"))
     destination.write(*content(file, device="other"))
-    case.write(f"{case.name_of(first).rpartition('/')[0]}/.tmp-half", b"{")
-    case.write(f"{case.name_of(first).rpartition('/')[0]}/notes.txt", b"by hand")
+    case.litter(first)
     destination.claim("m", "bench", 1, "k")
     assert destination.bundles("m", "bench") == sorted([first, second])
     assert destination.write(*content(file)) == first
@@ -220,7 +222,7 @@ def test_a_release_that_was_cut_short_is_not_held(
 ) -> None:
     destination.write(*content(file, ORIGIN | {"release": "1"}))
     assert destination.holds("m", "bench", 1)
-    case.write(f"{BLOBS}/{sha256_of(file)}", file.read_bytes()[:-1])
+    case.spoil(file.read_bytes(), file.read_bytes()[:-1])
     assert destination.fetch("m", "bench", 1, tmp_path / "fetched") is None
     assert not destination.holds("m", "bench", 1)
 
@@ -231,7 +233,7 @@ def test_a_model_with_a_damaged_byte_is_not_fetched(
     destination.write(*content(file, ORIGIN | {"release": "1"}))
     damaged = bytearray(file.read_bytes())
     damaged[20] ^= 1
-    case.write(f"{BLOBS}/{sha256_of(file)}", bytes(damaged))
+    case.spoil(file.read_bytes(), bytes(damaged))
     assert destination.fetch("m", "bench", 1, tmp_path / "fetched") is None
 
 
@@ -240,7 +242,7 @@ def test_a_damaged_file_is_replaced_where_the_bundle_is_written_again(
 ) -> None:
     given = content(file, ORIGIN | {"release": "1"})
     address = destination.write(*given)
-    case.write(f"{BLOBS}/{sha256_of(file)}", b"cut short")
+    case.spoil(file.read_bytes(), b"cut short")
     assert destination.write(*given) == address and destination.holds("m", "bench", 1)
     assert case.read(address) == given[0]
     assert destination.fetch("m", "bench", 1, tmp_path / "fetched") is not None
