@@ -24,7 +24,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Trial:
+class BundleTrial:
     """A bundle that is being tried, by its digest, and the trials of it that have begun."""
 
     digest: str
@@ -48,7 +48,7 @@ class ModelState:
 
     current: str | None = None
     previous: str | None = None
-    trial: Trial | None = None
+    trial: BundleTrial | None = None
     refused: tuple[Refused, ...] = ()
     since: str | None = None
 
@@ -64,7 +64,7 @@ class ModelState:
 
     def trying(self, digest: str) -> "ModelState":
         """Return the state with one more trial of a bundle begun."""
-        return replace(self, trial=Trial(digest, self.attempts_of(digest) + 1))
+        return replace(self, trial=BundleTrial(digest, self.attempts_of(digest) + 1))
 
     def attempts_of(self, digest: str) -> int:
         """Return how many trials of a bundle have begun and were not answered."""
@@ -177,7 +177,7 @@ def _decoded(document: Mapping[str, Any]) -> ModelState:
     state = ModelState(
         document["current"],
         document["previous"],
-        None if trial is None else Trial(str(trial["digest"]), int(trial["attempts"])),
+        None if trial is None else BundleTrial(str(trial["digest"]), int(trial["attempts"])),
         tuple(Refused(str(each["digest"]), str(each["reason"])) for each in document["refused"]),
         None if document["since"] is None else str(document["since"]),
     )
