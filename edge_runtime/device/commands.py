@@ -12,6 +12,7 @@ from edge_runtime.device.ownership import become_owner
 from edge_runtime.device.programs import agent_of, install_carried, roll_back_model, status_lines
 from edge_runtime.errors import EdgewrightError, InstallError
 from edge_runtime.update import UpdateConfiguration, UpdateExit, exit_of, read_configuration
+from edge_runtime.update.endings import SEVERITY
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _install_each(
         manifest = done.bundle.manifest
         what = f"{model}: release {manifest.release or '-'}, version {manifest.version} ({done.bundle.digest[:12]})"
         talk.say(f"{what} {'is installed and runs from now on' if done.changed else 'runs already'}")
-    return max(ends)
+    return max(ends, key=SEVERITY.index)
 
 
 def _mender(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from edge_runtime.bundle import Bundle
 from edge_runtime.device.carried import Carried
 from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
+from edge_runtime.files import make_directories
 from edge_runtime.install import Installed, ModelStatus, install, roll_back, statuses
 from edge_runtime.trust import trust_state
-from edge_runtime.update import EndingRecords, UpdateAgent, UpdateConfiguration
+from edge_runtime.update import AGENT_LOCK, EndingRecords, UpdateAgent, UpdateConfiguration, exclusive
 
 ENDINGS = "update.json"
 
@@ -22,13 +23,16 @@ def install_carried(
 ) -> Installed:
     """Install a model's newest release from what carries its metadata with it, whatever brought that.
 
-    `again` tries what failed before. Raises TrustError for what cannot be trusted, and InstallError.
+    `again` tries what failed before. Raises TrustError for what cannot be trusted, InstallError, and HeldBack where an
+    update runs: what that has fetched so far must not be removed.
     """
-    target = TrustedReleases(configuration).target(model, carried.fetch)
-    store = store_of(configuration)
-    done = install(store, model, target.data, carried, settings_of(configuration), again=again)
-    store.clean_parts()
-    return done
+    make_directories(configuration.state)
+    with exclusive(configuration.state / AGENT_LOCK):
+        target = TrustedReleases(configuration).target(model, carried.fetch)
+        store = store_of(configuration)
+        done = install(store, model, target.data, carried, settings_of(configuration), again=again)
+        store.clean_parts()
+        return done
 
 
 def roll_back_model(configuration: UpdateConfiguration, model: str, reason: str | None) -> Bundle:

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ MOST_BAD = 50
 MOST_ATTEMPTS = 3
 """Trials that may end without an answer, as by a power cut; then a bundle counts as one that takes the device down."""
 _MAX_BYTES = 1 << 20
+_log = logging.getLogger("edgewright")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -115,6 +118,23 @@ def read_state(root: Path, model: str) -> ModelState:
         f"{state_path(root, model)}: expected the state of {model}, got {failures[0]}, and its copy cannot be read "
         "either. The disk is damaged, or somebody changed them; remove both files, and install again"
     ) from failures[0]
+
+
+def recovered_state(root: Path, model: str) -> ModelState:
+    """Read the state of a model; where it cannot be read, begin anew, and keep the damaged files aside.
+
+    Nobody stands next to a device: what can be installed again is, rather than that a person is waited for.
+    """
+    try:
+        return read_state(root, model)
+    except InstallError as error:
+        _log.error(
+            "%s: its state is lost and begun anew, so what was refused before may be tried again: %s", model, error
+        )
+        for path in (state_path(root, model), _copy_path(root, model)):
+            with suppress(FileNotFoundError):
+                path.replace(path.with_name(f".{path.name}.damaged"))
+        return ModelState()
 
 
 def write_state(root: Path, model: str, state: ModelState) -> None:

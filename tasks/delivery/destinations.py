@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,9 +115,10 @@ class _Bundles(ABC):
         it only when the bundle is whole; what cannot be read as a manifest is left as it is.
         """
         manifest = self._manifest(address)
-        if manifest is None:
+        there = [] if manifest is None else self.bundles(manifest.model, manifest.device)
+        if manifest is None or address not in there:
             raise SystemFailure(f"{address}: expected the bundle that was written, got none; see who removed it")
-        others = [each for each in self.bundles(manifest.model, manifest.device) if each != address]
+        others = [each for each in there if each != address]
         older = [each for each in others if is_same_release(self._manifest(each), manifest)]
         for each in older:
             self._remove(each)
@@ -192,7 +193,12 @@ class FolderDestination(FolderClaims, _Bundles):
 
 @dataclass(frozen=True)
 class BucketDestination(ReleaseClaims, _Bundles):
-    """The same form in an object store, such as a bucket of S3, which a web server or a CDN serves as it is."""
+    """The same form in an object store, such as a bucket of S3, which a web server or a CDN serves as it is.
+
+    A manifest never changes under its name, so each is read once; whether it is there is asked every time.
+    """
+
+    _known: dict[str, Manifest] = field(default_factory=dict, compare=False, repr=False)
 
     def write(self, manifest: Manifest, files: Mapping[str, Path]) -> str:
         """Write and verify a bundle in a folder of its own, upload it, and return the name of its manifest.
@@ -246,6 +252,11 @@ class BucketDestination(ReleaseClaims, _Bundles):
         return self.store.size(f"{BLOBS}/{blob.sha256}") == blob.size
 
     def _manifest(self, address: str) -> Manifest | None:
+        if address not in self._known and (manifest := self._verified(address)) is not None:
+            self._known[address] = manifest
+        return self._known.get(address)
+
+    def _verified(self, address: str) -> Manifest | None:
         try:
             data = self.store.read(address, MAX_BYTES)
             manifest = None if data is None else decode_manifest(data)

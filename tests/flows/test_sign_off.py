@@ -254,7 +254,7 @@ def test_saying_it_again_completes_it_too(world: Workspace, variant: Variant, mo
     assert waiting.sign(GRACE).published
 
 
-@pytest.mark.parametrize("point", ["edge_runtime.bundle.writer._install", "tasks.delivery.FolderDestination.claim"])
+@pytest.mark.parametrize("point", ["edge_runtime.bundle.writer.put_blob", "tasks.delivery.FolderDestination.claim"])
 def test_a_full_destination_at_the_last_signature_hides_none(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:

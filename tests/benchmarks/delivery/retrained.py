@@ -15,11 +15,11 @@ import torch.nn.functional as F
 import yaml
 
 import flows.compress
-from deployments.workloads.digits import Digits, jitter
+from deployments.workloads.digits import RARE_DIGIT, Digits, jitter
 from edge_runtime.bundle import Blob, Bundle, manifests_of, verify_bundle
 from edge_runtime.deltas import EMPTY
 from edge_runtime.model_files import weights_in_order
-from flows.demo.story import OPTIMIZATION, VERSIONS, DigitsNet, train
+from flows.demo.story import OPTIMIZATION, RARE_REPEATS, VERSIONS, DigitsNet, train
 from model_compression.training import fine_tune
 from tasks.progress import steps
 from tasks.registry import register_upstream
@@ -41,6 +41,7 @@ def parents() -> Iterator[DigitsNet]:
         yield model
         digits = Digits()
         rows = digits.rows["train"]
+        rows = np.concatenate([rows, np.repeat(rows[digits.targets[rows] == RARE_DIGIT], RARE_REPEATS)])
         chance = torch.Generator().manual_seed(1)
         images = torch.cat([jitter(torch.from_numpy(digits.images[rows]), chance) for _ in range(PASSES)])
         labels = np.tile(digits.targets[rows], PASSES)
@@ -71,8 +72,13 @@ class Change:
 
     @property
     def whole(self) -> int:
-        """The bytes of all blobs."""
-        return sum(blob.size for blob in self.new.manifest.blobs)
+        """The bytes of the bundle: its manifest and all blobs."""
+        return self.described + sum(blob.size for blob in self.new.manifest.blobs)
+
+    @property
+    def described(self) -> int:
+        """The bytes of the manifest, which every way has to fetch."""
+        return self.new.path.stat().st_size
 
     @property
     def lacking(self) -> list[Blob]:
@@ -83,7 +89,7 @@ class Change:
     def ours(self) -> int:
         """Return the bytes that a device fetches: the smallest way to each blob, and the manifest."""
         known = {blob.sha256 for blob in self.old.manifest.blobs}
-        manifest, fetched = self.new.manifest, self.new.path.stat().st_size
+        manifest, fetched = self.new.manifest, self.described
         for blob in self.lacking:
             ways = [each.size for each in manifest.deltas if each.blob == blob.sha256 and each.base in {EMPTY, *known}]
             fetched += min([blob.size, *ways])
@@ -94,7 +100,7 @@ class Change:
         places = {self.new.manifest.entry: self.old.entry_path}
         graphs = weights_in_order(self.old.entry_path), weights_in_order(self.new.entry_path)
         places |= {new: self.old.blob_path(old) for old, new in zip(*graphs, strict=False)}
-        total = 0
+        total = self.described
         for blob in self.lacking:
             base, made = places.get(blob.name), scratch / "delta"
             made.unlink(missing_ok=True)
@@ -122,7 +128,7 @@ def measured(root: Path) -> tuple[list[Figure], str]:
     lines = ["| structure | bundle, bytes | no delta | zstd patch-from | bsdiff | ours |", "| --- " * 6 + "|"]
     for name, change in found.items():
         ways = [
-            sum(blob.size for blob in change.lacking),
+            change.described + sum(blob.size for blob in change.lacking),
             change.by(_zstd, root),
             change.by(_bsdiff, root),
             change.ours(),

@@ -12,7 +12,8 @@ from edge_runtime.files import sha256_of
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
 from quality_gates.verdict import GateOutcome
-from tasks.delivery import FolderDestination, Publication, publish
+from tasks.delivery import Publication, publish
+from tasks.delivery.destinations import destination_at
 from tasks.job import Job
 from tasks.measurement import GOLDEN, Acceptance
 from tasks.registry import ANSWERS, EdgeModels, EdgeVersion, Runs
@@ -28,7 +29,7 @@ class Counter:
     def __init__(self, job: Job, file: Path, accepted: Acceptance | None = None) -> None:
         self.job, self.file, self.context, self.accepted = job, file, on(job), accepted
         self.models = EdgeModels(job.workspace.tracking_uri, job.model)
-        self.destination = FolderDestination(job.workspace.target)
+        self.destination = destination_at(job.workspace.published)
         runs = Runs(job.workspace.tracking_uri, job.model)
         run = runs.parent(job.version, job.run_key, f"m v{job.version}", {})
         beside = {} if accepted is None else accepted.files

@@ -3,19 +3,29 @@
 Every destination passes the same tests; a new one is an entry in `DESTINATIONS`. Tests of the folder's own come last.
 """
 
+import hashlib
 import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import httpx
 import pytest
 
-from edge_runtime.bundle import Manifest, Measured, TensorSpec, Validity, blobs_of, read_bundle
+from edge_runtime.bundle import (
+    BLOBS,
+    Manifest,
+    TensorSpec,
+    blobs_of,
+    decode_manifest,
+    encode_manifest,
+    read_bundle,
+)
 from edge_runtime.settings import SessionSettings
 from tasks.delivery import Destination, FolderDestination
 from tasks.delivery.claims import End
+from tasks.delivery.destinations import destination_at
+from tasks.delivery.repository import open_store
 from tasks.measurement import Acceptance
 from tests.edge_runtime.bundle.linear import described, everything
 from tests.edge_runtime.models import linear_model
@@ -27,29 +37,72 @@ BY_GRACE = APPROVED | {"approved_by": "Grace"}
 TENSOR = (TensorSpec("x", "float32", (None, 3)),)
 
 
-def read_folder(address: str) -> Manifest:
-    return read_bundle(Path(address)).manifest
+class FolderCase:
+    """A folder, and a device that reads it; its files are damaged as disks and people do that."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.root: Path = request.getfixturevalue("tmp_path") / "target"
+
+    def make(self) -> Destination:
+        return FolderDestination(self.root)
+
+    def read(self, address: str) -> Manifest:
+        return read_bundle(Path(address)).manifest
+
+    def litter(self, address: str) -> None:
+        (Path(address).parent / ".tmp-half").write_text("{")
+
+    def spoil(self, data: bytes, spoilt: bytes) -> None:
+        """Put other bytes in the place of a file's, whatever holds them."""
+        (holder,) = (path for path in self.root.rglob("*") if path.is_file() and data in path.read_bytes())
+        holder.chmod(0o644)
+        holder.write_bytes(holder.read_bytes().replace(data, spoilt))
 
 
-@dataclass(frozen=True)
-class Case:
-    """One kind of destination: how it is made at a path, and how a device reads the bundle at an address."""
+class BucketCase:
+    """A bucket, and a device that reads it over HTTP, as any web server would give it; no key opens it."""
 
-    make: Callable[[Path], Destination]
-    read: Callable[[str], Manifest]
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        server, prefix = request.getfixturevalue("bucket"), request.getfixturevalue("tmp_path").name
+        self.address, self.url = f"{server.address}/{prefix}", f"{server.url}/{prefix}"
+
+    def make(self) -> Destination:
+        return destination_at(self.address)
+
+    def read(self, address: str) -> Manifest:
+        data = self._get(address)
+        manifest = decode_manifest(data)
+        assert address.rpartition("/")[2] == f"{hashlib.sha256(data).hexdigest()}.manifest.json"
+        for blob in manifest.files:
+            assert hashlib.sha256(self._get(f"{BLOBS}/{blob.sha256}")).hexdigest() == blob.sha256
+        return manifest
+
+    def litter(self, address: str) -> None:
+        assert open_store(self.address).create(f"{address.rpartition('/')[0]}/notes.txt", b"by hand")
+
+    def spoil(self, data: bytes, spoilt: bytes) -> None:
+        name = f"{BLOBS}/{hashlib.sha256(data).hexdigest()}"
+        store = open_store(self.address)
+        store.remove(name)
+        assert store.create(name, spoilt)
+
+    def _get(self, name: str) -> bytes:
+        return httpx.get(f"{self.url}/{name}", trust_env=False, timeout=60).raise_for_status().content
 
 
-DESTINATIONS = {"folder": Case(FolderDestination, read_folder)}
+Case: TypeAlias = FolderCase | BucketCase
+"""One kind of destination: how it is made, how a device reads the bundle at an address, and how it is damaged."""
+DESTINATIONS: dict[str, type[Case]] = {"folder": FolderCase, "bucket": BucketCase}
 
 
 @pytest.fixture(params=sorted(DESTINATIONS))
 def case(request: pytest.FixtureRequest) -> Case:
-    return DESTINATIONS[request.param]
+    return DESTINATIONS[request.param](request)
 
 
 @pytest.fixture
-def destination(case: Case, tmp_path: Path) -> Destination:
-    return case.make(tmp_path / "target")
+def destination(case: Case) -> Destination:
+    return case.make()
 
 
 @pytest.fixture
@@ -108,7 +161,7 @@ def test_whole_bundles_of_one_device_are_listed(case: Case, destination: Destina
     first = destination.write(*content(file))
     second = destination.write(*content(file, version="2"))
     destination.write(*content(file, device="other"))
-    (Path(first).parent / ".tmp-half").write_text("{")
+    case.litter(first)
     destination.claim("m", "bench", 1, "k")
     assert destination.bundles("m", "bench") == sorted([first, second])
     assert destination.write(*content(file)) == first
@@ -164,20 +217,44 @@ def test_bundles_of_abandoned_releases_are_swept_away(destination: Destination, 
     assert not destination.holds("m", "bench", 2)
 
 
-def test_a_release_with_a_damaged_byte_is_not_held(destination: Destination, file: Path, tmp_path: Path) -> None:
+def test_a_release_that_was_cut_short_is_not_held(
+    case: Case, destination: Destination, file: Path, tmp_path: Path
+) -> None:
     destination.write(*content(file, ORIGIN | {"release": "1"}))
     assert destination.holds("m", "bench", 1)
-    holder = next(path for path in tmp_path.rglob("*") if holds(path, file.read_bytes()) and path != file)
-    damaged = bytearray(holder.read_bytes())
-    damaged[damaged.index(file.read_bytes()) + 20] ^= 1
-    holder.chmod(0o644)
-    holder.write_bytes(damaged)
+    case.spoil(file.read_bytes(), file.read_bytes()[:-1])
     assert destination.fetch("m", "bench", 1, tmp_path / "fetched") is None
     assert not destination.holds("m", "bench", 1)
 
 
-def holds(path: Path, data: bytes) -> bool:
-    return path.is_file() and data in path.read_bytes()
+def test_a_model_with_a_damaged_byte_is_not_fetched(
+    case: Case, destination: Destination, file: Path, tmp_path: Path
+) -> None:
+    destination.write(*content(file, ORIGIN | {"release": "1"}))
+    damaged = bytearray(file.read_bytes())
+    damaged[20] ^= 1
+    case.spoil(file.read_bytes(), bytes(damaged))
+    assert destination.fetch("m", "bench", 1, tmp_path / "fetched") is None
+
+
+def test_a_damaged_file_is_replaced_where_the_bundle_is_written_again(
+    case: Case, destination: Destination, file: Path, tmp_path: Path
+) -> None:
+    given = content(file, ORIGIN | {"release": "1"})
+    address = destination.write(*given)
+    case.spoil(file.read_bytes(), b"cut short")
+    assert destination.write(*given) == address and destination.holds("m", "bench", 1)
+    assert case.read(address) == given[0]
+    assert destination.fetch("m", "bench", 1, tmp_path / "fetched") is not None
+
+
+def test_the_manifests_of_a_release_are_as_they_were_written(destination: Destination, file: Path) -> None:
+    assert destination.manifests("m", "bench", 1) == []
+    both = [content(file, lineage | {"release": "1"})[0] for lineage in (APPROVED, BY_GRACE)]
+    for manifest in both:
+        destination.write(manifest, {"model.onnx": file})
+    destination.write(*content(file, ORIGIN | {"release": "2"}))
+    assert sorted(destination.manifests("m", "bench", 1)) == sorted(map(encode_manifest, both))
 
 
 def in_folder(file: Path, lineage: dict[str, str], **changes: Any) -> Path:
@@ -218,20 +295,6 @@ def test_papers_and_deltas_make_no_other_release(file: Path, tmp_path: Path) -> 
     destination = FolderDestination(file.parent / "target")
     newer = destination.write(manifest, files | {paper.name: paper})
     assert destination.supersede(newer) == [str(older)]
-
-
-def test_what_was_measured_again_is_no_other_release(destination: Destination, file: Path, tmp_path: Path) -> None:
-    """The same candidate may be published again by a machine that has lost what it had measured."""
-    alone, told = {"model.onnx": file}, {"model": "m", "version": "1", "device": "bench", "lineage": APPROVED}
-    written = [destination.write(described(alone, **told), alone)]
-    for number in range(2):
-        vectors = tmp_path / f"{number}.npz"
-        vectors.write_bytes(bytes([number]))
-        files = alone | {"golden.npz": vectors}
-        measured = {"measured": Measured({"load_ms": number}), "documents": (), "deltas": (), "validity": Validity()}
-        written.append(destination.write(described(files, **everything(files) | told | measured), files))
-    assert len(set(written)) == 3
-    assert sorted(destination.supersede(written[-1])) == sorted(written[:-1])
 
 
 def test_what_is_no_bundle_is_left_alone(file: Path) -> None:

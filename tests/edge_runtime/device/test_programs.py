@@ -1,0 +1,49 @@
+"""The programs of a device beside each other: an install disturbs no update, and the gravest ending counts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from edge_runtime.__main__ import main
+from edge_runtime.bundle import BLOBS
+from edge_runtime.device import commands
+from edge_runtime.update import AGENT_LOCK, HeldBack, UpdateExit, exclusive
+from tests.edge_runtime.device.carrying import CarriedRepository
+from tests.edge_runtime.install.carried import MODEL
+
+
+def install(carried: CarriedRepository, *words: str) -> int:
+    return main(["install", "--config", str(carried.device.configuration), str(carried.root), *words])
+
+
+def test_while_an_update_runs_nothing_is_installed_and_what_it_fetched_stays(
+    carried: CarriedRepository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carried.device.configuration.exists()
+    part = carried.device.state / BLOBS / f".{'a' * 64}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"fetched so far")
+    with exclusive(carried.device.state / AGENT_LOCK):
+        assert install(carried) == UpdateExit.HELD_BACK
+    assert AGENT_LOCK in capsys.readouterr().err
+    assert part.exists() and carried.device.runs().current is None
+    assert install(carried) == UpdateExit.DONE
+    assert not part.exists() and carried.device.runs().current is not None
+
+
+@pytest.mark.parametrize("order", [("full", "busy"), ("busy", "full")])
+def test_of_several_models_the_gravest_ending_counts(
+    carried: CarriedRepository, monkeypatch: pytest.MonkeyPatch, order: Sequence[str]
+) -> None:
+    errors = {"full": OSError("no space"), "busy": HeldBack("lock", "another process is at work")}
+    asked: list[str] = []
+
+    def fail(_configuration: Any, _carried: Any, model: str, **_: Any) -> None:
+        asked.append(model)
+        raise errors[model]
+
+    monkeypatch.setattr(commands, "install_carried", fail)
+    named = [word for model in order for word in ("--model", model)]
+    assert install(carried, *named) == UpdateExit.DEVICE_FAILED
+    assert asked == list(order) and MODEL not in asked
