@@ -52,11 +52,11 @@ def test_a_path_is_taken_from_the_folder_that_the_command_is_called_in(
     assert said.exit_code == 0 and (tmp_path / "stick" / "metadata").is_dir()
 
 
-def test_what_cannot_be_exported_is_one_sentence_and_a_code(
+def test_what_cannot_be_exported_is_one_sentence_and_code_2(
     place: Offering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (MODEL, str(tmp_path / "stick"), "--device", DEVICE, "--to")
-    assert ending(monkeypatch, *words, "dir") == 3
+    assert ending(monkeypatch, *words, "dir") == 2
     assert "expected a signed repository, got none" in capsys.readouterr().err
     place.begin()
     assert ending(monkeypatch, *words, "dir") == 2
