@@ -17,6 +17,7 @@ from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent
 from tasks.delivery import Publication, approve_version
 from tasks.delivery import publication as publish
+from tasks.delivery.destinations import is_same_release
 from tasks.errors import PublishError, RegistryError
 from tasks.outcomes import DeviceOutcome
 from tasks.registry import EdgeModels, RegistryView, Runs
@@ -115,13 +116,14 @@ def lose_outcome(refused: Refused) -> None:
 def test_an_answer_that_was_lost_finds_its_approval_again(world: Workspace, variant: Variant) -> None:
     refused = Refused(world, variant, "lost")
     approved = refused.approve()
-    bundle = refused.bundle()
+    before = refused.manifest()
     lose_outcome(refused)
     again = flows.compress.compress("tiny", "1", refused.recipe, world)
     assert (again.reused, again.answer) == (False, "published")
     (line,) = again.devices
     assert (line.verdict, line.approval, line.published) == ("overridden", approved.approval, True)
-    assert refused.bundle() == bundle and refused.deployed() == line.release == approved.release
+    assert is_same_release(refused.manifest(), before) and refused.manifest().approval == before.approval
+    assert refused.deployed() == line.release == approved.release
     content = ReportContent.model_validate_json(refused.runs.read_text(line.run_id, "report.json"))
     assert content.published and content.decision.startswith("Published by approval against its gates")
     this = content.history[-1]
