@@ -9,6 +9,7 @@ import pytest
 
 import flows.compress
 from deployments.workload import Split, SplitName
+from edge_runtime.bundle import read_bundle
 from edge_runtime.model_files import model_files
 from model_compression.errors import CompressionError, QuantizationError
 from model_compression.onnx_files import portable
