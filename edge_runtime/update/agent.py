@@ -16,7 +16,7 @@ from typing import Protocol
 
 from edge_runtime.errors import EdgewrightError, TrustError
 from edge_runtime.files import make_directories
-from edge_runtime.update.blob_fetching import BlobFetching, OfferedDelta, RefusedDeltas, WantedBlob
+from edge_runtime.update.blob_fetching import BlobFetching, OfferedDelta, RefusedDeltas, WantedBlob, remove_leftovers
 from edge_runtime.update.carriers import (
     Carrier,
     DailyTraffic,
@@ -102,6 +102,7 @@ class UpdateAgent:
         try:
             make_directories(configuration.state)
             with exclusive(configuration.state / AGENT_LOCK):
+                remove_leftovers(configuration.state, ".json")
                 endings = self._alone()
         except (EdgewrightError, OSError, MemoryError) as error:
             endings = [self._ended(model, error) for model in configuration.models]

@@ -96,6 +96,7 @@ class BlobFetching:
         full, also before anything is fetched, or fails.
         """
         self._counts = FetchedBlobs()
+        remove_leftovers(self._folder, f"{_PART}.json")
         wanted = {blob.sha256: blob for blob in blobs}
         missing = [blob for blob in wanted.values() if not self._is_there(blob)]
         self._counts = replace(self._counts, reused=len(wanted) - len(missing))
@@ -176,6 +177,12 @@ class BlobFetching:
 
     def _part(self, sha256: str) -> Path:
         return self._folder / f".{sha256}{_PART}"
+
+
+def remove_leftovers(folder: Path, ending: str) -> None:
+    """Remove what a kill has left of files with this ending while they were being replaced."""
+    for leftover in folder.glob(f".*{ending}.*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def _has_digest(path: Path, sha256: str) -> bool:

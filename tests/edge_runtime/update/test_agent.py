@@ -276,6 +276,14 @@ def test_parts_of_other_releases_are_removed_once_all_models_are_known(
     assert not stale.exists()
 
 
+def test_what_kills_have_left_is_removed(make_agent: MakeAgent, installer: Installer, tmp_path: Path) -> None:
+    left = [tmp_path / "state" / ".traffic.json.0123.tmp", installer.blobs / f"..{'0' * 64}.part.json.0123.tmp"]
+    for path in left:
+        path.touch()
+    make_agent().run()
+    assert not any(path.exists() for path in left)
+
+
 def test_the_time_since_when_it_is_so_stays(
     make_agent: MakeAgent, installer: Installer, configuration: UpdateConfiguration
 ) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from tests.edge_runtime.homes import environment
 from tests.edge_runtime.update.loopback_server import LoopbackServer
 
-SIZE = 5_000_000
-KILLS = 5
+SIZE = 12_000_000
+KILLS = 4
 DOWNLOADING = """
 import sys
 from pathlib import Path
@@ -19,8 +19,8 @@ from tests.edge_runtime.update.offers import Blob
 
 url, folder, sha256, size = sys.argv[1:]
 state = Path(folder)
-traffic, politeness = DailyTraffic(state / "traffic.json", 20_000_000), Politeness(state / "politeness.json")
-carrier = HttpCarrier(url, NetworkSettings(proxy="", bytes_per_day=20_000_000), traffic, politeness)
+traffic, politeness = DailyTraffic(state / "traffic.json", 50_000_000), Politeness(state / "politeness.json")
+carrier = HttpCarrier(url, NetworkSettings(proxy="", bytes_per_day=50_000_000), traffic, politeness)
 BlobFetching(carrier, state / "blobs", RefusedDeltas(state / "refused.json")).fetch([Blob(sha256, int(size))], [])
 carrier.close()
 """
@@ -32,7 +32,7 @@ def test_kills_at_random_bytes_cost_a_mebibyte_each_at_most(server: LoopbackServ
     sha256 = hashlib.sha256(data).hexdigest()
     server.files[f"blobs/{sha256}"] = data
     (tmp_path / "blobs").mkdir()
-    moments = sorted(rng.randrange(SIZE) for _ in range(KILLS))
+    moments = [int((kill + rng.random()) * SIZE / KILLS) for kill in range(KILLS)]  # in bytes sent
     command = [sys.executable, "-c", DOWNLOADING, server.url, str(tmp_path), sha256, str(SIZE)]
 
     for moment in moments:
