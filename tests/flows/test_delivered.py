@@ -23,7 +23,9 @@ from edge_runtime.bundle import Bundle, check_blob
 from edge_runtime.install import DeviceStore, ModelState, statuses
 from edge_runtime.session import EdgeModel
 from edge_runtime.update import UpdateExit
-from tasks.registry import EdgeModels, EdgeVersion
+from flows.exit_codes import FAILED, ending_of
+from tasks.errors import KeysError
+from tasks.registry import EdgeModels, EdgeVersion, Runs
 from tasks.workspace import Workspace
 from tests.edge_runtime.homes import environment
 from tests.end_to_end.tiny import upstream
@@ -223,3 +225,19 @@ def test_what_fails_its_gates_is_never_offered_and_a_persons_approval_is(
         assert bundle.manifest.approval["approved_by"] == "Ada Lovelace"
         check_complete(bundle, workspace.target, "strict")
         assert "overridden: Ada Lovelace until 2999-01-01" in device.run("verify", bundle.path).stdout
+
+
+def test_without_its_key_nothing_is_trained_and_the_version_is_asked_again(
+    world: Workspace, tmp_path: Path, variant: Variant, begin: Callable[[Workspace, str], None]
+) -> None:
+    workspace = Workspace.at(tmp_path / "home", world.tracking_uri)
+    begin(workspace, "keyless")
+    (key,) = (workspace.home / "keys").glob("device-keyless-*")
+    key.unlink()
+    runs = Runs(workspace.tracking_uri, "tiny")
+    before = len(runs.client.search_runs([runs.experiment]))
+    with pytest.raises(KeysError, match="device-keyless: expected 1 of the keys") as caught:
+        flows.compress.compress("tiny", "1", variant("keyless"), workspace)
+    assert len(runs.client.search_runs([runs.experiment])) == before
+    assert not (workspace.target / "targets").exists()
+    assert ending_of(caught.value, workspace.home).code == FAILED
