@@ -258,7 +258,7 @@ def test_saying_it_again_completes_it_too(world: Workspace, variant: Variant, mo
 def test_a_full_destination_at_the_last_signature_hides_none(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
-    waiting = Waiting(world, variant, f"full-{point[-5:]}")
+    waiting = Waiting(world, variant, f"full-{point[-4:]}")
     waiting.sign()
     with monkeypatch.context() as broken:
         broken.setattr(point, full_disk)
