@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from deployments.device import DeviceProfile, Name, read_device
 from deployments.errors import ConfigurationError
 from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
-from deployments.techniques import Distil, FineTune, KeepStructure, Prune, Search
+from deployments.techniques import PREFER, Distil, FineTune, KeepStructure, Prune, Search
 from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
 from quality_gates.gates import (
     Floors,
@@ -66,9 +66,9 @@ NONE = "none"
 _NOT_ASKED = {"kind", "name", "confidence"}
 
 
-def _or_the_word_none(schema: dict[str, Any]) -> None:
-    """Let a schema take the word that recipes write for nothing."""
-    schema["anyOf"] = [{"const": NONE}, *schema["anyOf"]]
+def _or_the_word(word: str) -> Callable[[dict[str, Any]], None]:
+    """Let a schema take a word that recipes write in place of a section."""
+    return lambda schema: schema.update(anyOf=[{"const": word}, *schema["anyOf"]])
 
 
 WHEN = ("follow", "newer", "again_after_days")
@@ -112,7 +112,7 @@ class Recipe(Frozen):
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None
     """A student for each device, beside the pruned models."""
-    keep_structure: Literal["prefer"] | KeepStructure | None = None
+    keep_structure: KeepStructure | None = Field(default=None, json_schema_extra=_or_the_word(PREFER))
     """`prefer` tries the structure of what is deployed first, so that updates are small. Where a gate does not hold
     with it, and without the key, the structure is chosen anew."""
     critical_weight: Annotated[float, Field(ge=1)] = 1
@@ -129,7 +129,7 @@ class Recipe(Frozen):
     first: Literal["floors", "accept"] = "floors"
     """A first release on a device needs a `limit` on every critical slice or class (`floors`); `accept` only warns
     where it has none."""
-    alpha_spending: AlphaSpending | None = Field(default=None, json_schema_extra=_or_the_word_none)
+    alpha_spending: AlphaSpending | None = Field(default=None, json_schema_extra=_or_the_word(NONE))
     """False passes over all looks at one test split: `none`, where each look has the gates' own confidence, or a total
     over a number of looks, each of which is then tested at an equal share of it."""
 

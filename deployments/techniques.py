@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from deployments.yaml_file import Frozen
 from edge_runtime.measurement import RESOURCES
@@ -17,6 +17,7 @@ OBJECTIVES = {name: resource.objective for name, resource in RESOURCES.items() i
 """A description of the best file by each objective."""
 Objective: TypeAlias = Annotated[str, one_of(OBJECTIVES)]
 Share = Annotated[float, Field(ge=0, le=1)]
+PREFER = "prefer"
 
 
 class FineTune(Frozen):
@@ -110,11 +111,18 @@ class Distil(Frozen):
 
 
 class KeepStructure(Frozen):
-    """The structure of what is deployed is tried first, with a training of its own."""
+    """The structure of what is deployed is tried first; the word `prefer` says so without a training of its own."""
 
-    fine_tune: FineTune
-    """Training on from the weights of what is deployed. The gentler it is, the smaller is the update, and the less the
-    model follows its new parent."""
+    fine_tune: FineTune | None = None
+    """Training on from the weights of what is deployed; without it, as after a round of pruning. The gentler it is, the
+    smaller is the update, and the less the model follows its new parent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_a_word(cls, given: object) -> object:
+        if isinstance(given, str) and given != PREFER:
+            raise ValueError(f"expected {PREFER}, or a section with its own `fine_tune`, got {given!r}; correct it")
+        return {} if given == PREFER else given
 
 
 class Search(Frozen):

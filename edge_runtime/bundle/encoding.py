@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the canonical JSON: keys and blobs sorted, no timestamp, ASCII, a newline at the end.
+    """Return the canonical JSON: keys and blobs sorted, no space, no timestamp, ASCII, a newline at the end.
 
     Raises BundleError for a manifest that is too long to be read.
     """
@@ -28,7 +28,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
         deltas=tuple(sorted(manifest.deltas, key=lambda delta: (delta.blob, delta.base))),
         lineage=dict(manifest.lineage),
     )
-    data = (json.dumps(asdict(ordered), sort_keys=True, indent=2, ensure_ascii=True) + "\n").encode("ascii")
+    data = (json.dumps(asdict(ordered), sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
     check_length(data)
     return data
 

@@ -11,8 +11,7 @@ from edge_runtime.device.host_files import next_commands, write_host_files
 from edge_runtime.device.ownership import become_owner
 from edge_runtime.device.programs import agent_of, install_carried, roll_back_model, status_lines
 from edge_runtime.errors import EdgewrightError, InstallError
-from edge_runtime.update import UpdateConfiguration, UpdateExit, exit_of, read_configuration
-from edge_runtime.update.endings import SEVERITY
+from edge_runtime.update import SEVERITY, UpdateConfiguration, UpdateExit, exit_of, read_configuration
 
 
 @dataclass(frozen=True)

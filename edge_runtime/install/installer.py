@@ -26,7 +26,7 @@ from edge_runtime.errors import BundleError, BundleRefused, InstallError
 from edge_runtime.files import make_directories
 from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.sources import Source
-from edge_runtime.install.state import MOST_ATTEMPTS, ModelState, read_state, write_state
+from edge_runtime.install.state import MOST_ATTEMPTS, ModelState, read_state, recovered_state, write_state
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.install.tuning import Tuning, portable, tune
 
@@ -67,7 +67,7 @@ def install(
     manifest, digest = decode_manifest(data), hashlib.sha256(data).hexdigest()
     _check_names(store, model, manifest)
     with store.only_installer():
-        state = read_state(store.root, model)
+        state = recovered_state(store.root, model)
         if again and state.reason_against(digest) is not None:
             state = state.permitting(digest)
         _check_permitted(manifest, digest, state, settings)
@@ -91,7 +91,7 @@ def check_permitted(store: DeviceStore, model: str, data: bytes, settings: Insta
     """Raise BundleRefused, or BundleError, for a manifest that `install` would refuse before anything is brought."""
     manifest, digest = decode_manifest(data), hashlib.sha256(data).hexdigest()
     _check_names(store, model, manifest)
-    _check_permitted(manifest, digest, read_state(store.root, model), settings)
+    _check_permitted(manifest, digest, _known_state(store, model), settings)
 
 
 def installed_digest(store: DeviceStore, model: str) -> str | None:
@@ -99,11 +99,19 @@ def installed_digest(store: DeviceStore, model: str) -> str | None:
 
     Sizes are looked at, not bytes: a device asks this every hour.
     """
-    digest = read_state(store.root, model).current
+    digest = _known_state(store, model).current
     try:
         return digest if digest is not None and store.is_complete(model, digest) else None
     except BundleError:
         return None
+
+
+def _known_state(store: DeviceStore, model: str) -> ModelState:
+    """Return the state of a model; an empty one where it is lost, which the next install begins anew."""
+    try:
+        return read_state(store.root, model)
+    except InstallError:
+        return ModelState()
 
 
 def _check_names(store: DeviceStore, model: str, manifest: Manifest) -> None:

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,12 @@ MOST_BAD = 50
 MOST_ATTEMPTS = 3
 """Trials that may end without an answer, as by a power cut; then a bundle counts as one that takes the device down."""
 _MAX_BYTES = 1 << 20
+_log = logging.getLogger("edgewright")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Trial:
+class BundleTrial:
     """A bundle that is being tried, by its digest, and the trials of it that have begun."""
 
     digest: str
@@ -45,7 +48,7 @@ class ModelState:
 
     current: str | None = None
     previous: str | None = None
-    trial: Trial | None = None
+    trial: BundleTrial | None = None
     refused: tuple[Refused, ...] = ()
     since: str | None = None
 
@@ -61,7 +64,7 @@ class ModelState:
 
     def trying(self, digest: str) -> "ModelState":
         """Return the state with one more trial of a bundle begun."""
-        return replace(self, trial=Trial(digest, self.attempts_of(digest) + 1))
+        return replace(self, trial=BundleTrial(digest, self.attempts_of(digest) + 1))
 
     def attempts_of(self, digest: str) -> int:
         """Return how many trials of a bundle have begun and were not answered."""
@@ -117,6 +120,23 @@ def read_state(root: Path, model: str) -> ModelState:
     ) from failures[0]
 
 
+def recovered_state(root: Path, model: str) -> ModelState:
+    """Read the state of a model; where it cannot be read, begin anew, and keep the damaged files aside.
+
+    Nobody stands next to a device: what can be installed again is, rather than that a person is waited for.
+    """
+    try:
+        return read_state(root, model)
+    except InstallError as error:
+        _log.error(
+            "%s: its state is lost and begun anew, so what was refused before may be tried again: %s", model, error
+        )
+        for path in (state_path(root, model), _copy_path(root, model)):
+            with suppress(FileNotFoundError):
+                path.replace(path.with_name(f".{path.name}.damaged"))
+        return ModelState()
+
+
 def write_state(root: Path, model: str, state: ModelState) -> None:
     """Replace the state of a model in one step, durably, and then its copy."""
     path, document = state_path(root, model), asdict(state)
@@ -157,7 +177,7 @@ def _decoded(document: Mapping[str, Any]) -> ModelState:
     state = ModelState(
         document["current"],
         document["previous"],
-        None if trial is None else Trial(str(trial["digest"]), int(trial["attempts"])),
+        None if trial is None else BundleTrial(str(trial["digest"]), int(trial["attempts"])),
         tuple(Refused(str(each["digest"]), str(each["reason"])) for each in document["refused"]),
         None if document["since"] is None else str(document["since"]),
     )

@@ -22,7 +22,7 @@ from edge_runtime.errors import EdgewrightError
 from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_atomic, write_synced
 from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.store import DeviceStore
-from edge_runtime.measurement.runner import environment, run_child
+from edge_runtime.measurement import environment, run_child
 from edge_runtime.model_files import MODEL, check_model, weights_of
 from edge_runtime.session import RUNTIME
 from edge_runtime.settings import SessionSettings

@@ -5,13 +5,14 @@ a `Measurement`: the outputs of every row, and the `Figures` of the file. `RESOU
 shows, limits or compares it. `measure` writes the request to a folder and starts
 `python -m edge_runtime.measurement.worker` on it, on request by another interpreter or under an emulator.
 `measure_in_turns` times several models beside each other, so that their `TurnLatency` can be compared. One measurement
-of time runs on a machine at once. Every failure is a MeasurementFailed.
+of time runs on a machine at once. Every failure is a MeasurementFailed. `run_child` runs another program in such a
+process.
 """
 
 from edge_runtime.measurement.figures import RESOURCES, Figures, Resource
 from edge_runtime.measurement.latency import TurnLatency, too_busy
 from edge_runtime.measurement.records import Measurement, MeasureRequest
-from edge_runtime.measurement.runner import measure
+from edge_runtime.measurement.runner import environment, measure, run_child
 from edge_runtime.measurement.turns import measure_in_turns
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "Measurement",
     "Resource",
     "TurnLatency",
+    "environment",
     "measure",
     "measure_in_turns",
+    "run_child",
     "too_busy",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-# What the figures of identical files keep to while they agree; docs/devices.md has the measured table.
+# What the figures of identical files keep to while they agree; docs/device-profiles.md has the measured table.
 ENOUGH = 20
 MOST_SWITCHES_PER_S = 100.0  # one rival for the CPU makes 250; calls between switches then still disagree
 MOST_P50_OVER_P10 = 1.25

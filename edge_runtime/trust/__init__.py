@@ -10,8 +10,8 @@ time that a verified timestamp was signed at, whichever is later. Raises TrustEr
 
 from edge_runtime.errors import TrustError, UpdateError
 from edge_runtime.trust.fetch_protocol import Fetch, NotThere, folder_fetch
-from edge_runtime.trust.trust_state import RoleState, TrustState, trust_state
-from edge_runtime.trust.trusted_targets import TrustedTarget, trusted_manifest, trusted_targets
+from edge_runtime.trust.held_metadata import RoleState, TrustState, trust_state
+from edge_runtime.trust.verified_targets import TrustedTarget, trusted_manifest, trusted_targets
 
 __all__ = [
     "Fetch",

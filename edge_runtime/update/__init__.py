@@ -30,7 +30,7 @@ from edge_runtime.update.configuration import (
     read_configuration,
 )
 from edge_runtime.update.ending_records import EndingRecords, ModelEnding
-from edge_runtime.update.endings import UpdateExit, exit_of
+from edge_runtime.update.endings import SEVERITY, UpdateExit, exit_of
 from edge_runtime.update.service_manager import notify
 from edge_runtime.update.update_lock import AGENT_LOCK, BUSY_LOCK, exclusive
 
@@ -38,6 +38,7 @@ __all__ = [
     "AGENT_LOCK",
     "BUSY_LOCK",
     "EXAMPLE",
+    "SEVERITY",
     "BadConfiguration",
     "BlobFetching",
     "Carrier",

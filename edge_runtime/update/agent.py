@@ -94,16 +94,17 @@ class UpdateAgent:
         self._records = EndingRecords(configuration.state / "update.json")
 
     def run(self) -> UpdateExit:
-        """Bring every model up to date where that is allowed; return the gravest ending. Nothing is raised."""
+        """Bring every model up to date where that is allowed, and return the gravest ending.
+
+        Errors of the rooms and of the disk are endings, too. Without the agent's lock nothing is written down.
+        """
         configuration = self._configuration
         try:
             make_directories(configuration.state)
-            with exclusive(configuration.state / AGENT_LOCK), self._carrier() as carrier:
-                endings = self._models(carrier)
-                self._records.write(endings)
+            with exclusive(configuration.state / AGENT_LOCK):
+                endings = self._alone()
         except (EdgewrightError, OSError, MemoryError) as error:
             endings = [self._ended(model, error) for model in configuration.models]
-            self._record(endings)
         return max((ending.exit for ending in endings), key=SEVERITY.index)
 
     def run_forever(self, uniform: Callable[[], float] = random.random) -> None:
@@ -112,6 +113,15 @@ class UpdateAgent:
         while True:
             self.run()
             self._sleep(self._configuration.interval_s + uniform() * self._configuration.jitter_s)
+
+    def _alone(self) -> list[ModelEnding]:
+        try:
+            with self._carrier() as carrier:
+                endings = self._models(carrier)
+        except (EdgewrightError, OSError, MemoryError) as error:
+            endings = [self._ended(model, error) for model in self._configuration.models]
+        self._records.write(endings)
+        return endings
 
     def _models(self, carrier: Carrier) -> list[ModelEnding]:
         self._go_on(self._configuration.lock_wait_s)
@@ -183,12 +193,6 @@ class UpdateAgent:
             yield carrier
         finally:
             carrier.close()
-
-    def _record(self, endings: Sequence[ModelEnding]) -> None:
-        try:
-            self._records.write(endings)
-        except OSError as error:
-            _log.warning("the endings cannot be written down: %s", error)
 
     def _ended(self, model: str, error: BaseException) -> ModelEnding:
         message = " ".join(str(error).split())[:_SHOWN] or type(error).__name__

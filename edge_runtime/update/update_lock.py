@@ -1,7 +1,8 @@
 """Locks between processes: an application that is busy holds the update off, and one agent runs at a time.
 
 The lock is flock(2) on a file that stays. An application holds it shared or exclusively while it must not be disturbed:
-`flock --shared /var/lib/edgewright/busy.lock mission`. The kernel frees it when its holder ends in any way.
+`flock --shared /var/lib/edgewright/busy.lock mission`. It should wait for it, since the agent holds it alone while it
+installs, and for a moment while it looks. The kernel frees it when its holder ends in any way.
 """
 
 import fcntl

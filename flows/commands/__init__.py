@@ -5,7 +5,7 @@ that `edgewright --help` loads neither torch nor MLflow.
 """
 
 from flows.commands.decision_commands import anchor, hold, looks, rollback_command
-from flows.commands.export_command import export_command
+from flows.commands.exports import export_command
 from flows.commands.recipe_commands import gates, recipes
 
 __all__ = ["anchor", "export_command", "gates", "hold", "looks", "recipes", "rollback_command"]

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from deployments.rungs import Rung
-from deployments.techniques import FineTune, KeepStructure
+from deployments.techniques import FineTune
 from deployments.yaml_file import stated
 from edge_runtime.files import sha256_of
 from model_compression.errors import PruningError, cause_of
@@ -43,7 +43,8 @@ class DeployedStructure:
     def training(self, context: Context, otherwise: FineTune) -> FineTune:
         """Return the settings of the training: the recipe's own for weights of a release, where it has some."""
         kept = context.job.recipe.keep_structure
-        return kept.fine_tune if isinstance(kept, KeepStructure) and self.weights is not None else otherwise
+        own = None if kept is None or self.weights is None else kept.fine_tune
+        return otherwise if own is None else own
 
 
 def rung_of(context: DeviceContext, structure: ReleaseStructure) -> Rung:

@@ -132,3 +132,22 @@ def _copy(folder: Path, old: str, new: str) -> Path:
     path = folder / "recipes" / "copy.yaml"
     path.write_text(SMALLEST.read_text().replace(old, new))
     return path
+
+
+def test_a_structure_is_kept_by_a_word_or_with_a_training_of_its_own(tmp_path: Path) -> None:
+    def keeping(said: str) -> Recipe:
+        return read_recipe(_copy(tmp_path, "devices: [bench]", f"devices: [camera]\nkeep_structure: {said}"))
+
+    plain, training = keeping("prefer"), gently()
+    assert plain.keep_structure is not None and plain.keep_structure.fine_tune is None
+    assert Recipe.model_validate_json(plain.model_dump_json()) == plain
+    gentle = keeping(f"{{fine_tune: {training}}}")
+    assert gentle.keep_structure is not None and gentle.keep_structure.fine_tune is not None
+    assert gentle.keep_structure.fine_tune.learning_rate == 1e-4
+    assert Recipe.model_validate_json(gentle.model_dump_json()) == gentle
+    assert read_recipe(SMALLEST).keep_structure is None and plain.digest != gentle.digest
+
+
+def gently() -> dict[str, object]:
+    """The training of the smallest recipe at a low learning rate, as YAML's flow style takes it too."""
+    return {**read_recipe(SMALLEST).prune.fine_tune.model_dump(exclude_none=True), "learning_rate": 1e-4}

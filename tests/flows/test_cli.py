@@ -15,7 +15,8 @@ runner = CliRunner()
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["compress"], ["reconcile"], ["demo"], ["devices"], ["recipes", "check"], ["gates", "plan"]]
+    "command",
+    [[], ["compress"], ["reconcile"], ["demo"], ["devices"], ["export"], ["recipes", "check"], ["gates", "plan"]],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     result = runner.invoke(app, [*command, "--help"])

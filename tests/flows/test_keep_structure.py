@@ -16,6 +16,7 @@ from tasks.registry import EdgeModels, Runs, register_upstream
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny import upstream
 from tests.end_to_end.tiny.onnx_upstream import register_graph, trained_graph
+from tests.end_to_end.tiny.variants import distil
 from tests.flows.conftest import TINY, Variant
 
 MODEL = "structured"
@@ -137,6 +138,22 @@ def test_each_device_keeps_its_own(answered: Answered) -> None:
     assert [line.snapshot for line in both] == ["structure of release 1"] * 2
     before, after = ([answered.structure(line)["removed"] for line in lines] for lines in (alone, both))
     assert before[0] != before[1] and after == before
+
+
+def test_a_student_is_followed_by_one_of_the_same_architecture(answered: Answered, tmp_path: Path) -> None:
+    damaging = PRUNE | {"ratio": 0.5, "fine_tune": PRUNE["fine_tune"] | {"learning_rate": 1e-9}}
+    recipe = answered.recipe("students", {"budgets": {"size_kb": 10}}, prune=damaging, distil=distil())
+    first = answered.line("1", recipe)
+    assert first.published and first.snapshot.startswith("student depthwise_cnn")
+    roomy = answered.recipe("students", {"budgets": {"size_kb": 60}}, prune=damaging, distil=distil())
+    second = answered.line("2", roomy)
+    assert second.published and second.snapshot == first.snapshot
+    assert answered.report(second).why[0] == (
+        "The structure of release 1 was kept: the same student, distilled from version 2, trained on from its weights, "
+        "holds every gate on validation."
+    )
+    assert [row.stage for row in answered.report(second).ledger] == ["parent", first.snapshot, "PTQ minmax"]
+    assert answered.graph(second, tmp_path) == answered.graph(first, tmp_path)
 
 
 def test_kills_on_the_way_train_nothing_again(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:

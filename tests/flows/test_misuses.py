@@ -229,7 +229,11 @@ MISUSES: Mapping[str, tuple[int, str, Command]] = {
     "a registry that is down": (3, "error: MLflow at http://127.0.0.1:", unreachable),
     "a registry that is damaged": (3, "file is not a database", damaged_registry),
     "a file where the home should be": (3, "its traceback is in", lambda place: in_the_way(place, "EDGEWRIGHT_HOME")),
-    "a file where bundles should be": (3, "cannot be written to", lambda place: in_the_way(place, "EDGEWRIGHT_TARGET")),
+    "a file where bundles should be": (
+        3,
+        "expected a folder that can be listed",
+        lambda place: in_the_way(place, "EDGEWRIGHT_TARGET"),
+    ),
     "a registry that keeps no files": (3, "its traceback is in", full_artifact_store),
     # What is asked for.
     "a report of nobody": (2, "model `nobody`: expected it in the registry", always("report", "nobody")),

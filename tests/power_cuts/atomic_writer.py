@@ -17,6 +17,7 @@ class AtomicWriter:
     """The writer as a subject."""
 
     name = "atomic writer"
+    success = SUCCESS
     identity = digest_of_files(Path(__file__), Path(files.__file__))
 
     def prepare(self, root: Path) -> None:

@@ -12,13 +12,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from tests.power_cuts.disks import FileSystem, Stand
-from tests.power_cuts.subjects import ROOT, SUCCESS, Found, Subject, Version, run
+from tests.power_cuts.subjects import ROOT, Found, Subject, Version, run
 
 LONGEST_S = 120.0
 LATER = 1.1  # of the time that the last run took: this one may be slower
@@ -117,7 +118,8 @@ class Bench:
                 self.takes_s = running.succeed()
         finally:
             image.unlink()
-        yield from (self._examined(*each, busy=busy) for each in taken)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(lambda each: self._examined(busy, *each), taken)
 
     def _rehearsed(self) -> float:
         """Return the seconds to success of an undisturbed run."""
@@ -131,7 +133,7 @@ class Bench:
             image.unlink()
         return took
 
-    def _examined(self, moment_s: float, after: bool, image: Path, busy: bool) -> Cut:
+    def _examined(self, busy: bool, moment_s: float, after: bool, image: Path) -> Cut:
         """Give the device its power back, look at it, and let the subject run again."""
         try:
             with self._mounted(image) as root:
@@ -205,7 +207,7 @@ class _Running:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith(SUCCESS) and not self._success_at:
+            if self._subject.success in line and not self._success_at:
                 self._success_at = time.monotonic()
                 self._succeeded.set()
         self._succeeded.set()  # nothing more will be said

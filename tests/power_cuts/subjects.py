@@ -40,14 +40,15 @@ class Subject(Protocol):
     def identity(self) -> str:
         """A digest of the code under test."""
 
+    @property
+    def success(self) -> str:
+        """A text that only the line has by which it reports success."""
+
     def prepare(self, root: Path) -> None:
         """Install version A into an empty file system; it is unmounted afterwards, so all of it is durable."""
 
     def command(self, root: Path) -> Sequence[str]:
-        """Return the command that brings B. It prints a line that begins with SUCCESS when it reports success.
-
-        The same command is called again after a cut, and must then bring B.
-        """
+        """Return the command that brings B. It is called again after a cut, and must then bring B."""
 
     def boot(self, root: Path) -> None:
         """Do what the device does by itself when the power is back, before it loads a model."""
@@ -62,7 +63,7 @@ class WithoutSync:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self.name = f"{subject.name} under eatmydata"
-        self.identity = subject.identity
+        self.identity, self.success = subject.identity, subject.success
         self.prepare = subject.prepare
         self.boot = subject.boot
         self.found = subject.found

@@ -11,7 +11,7 @@ from tests.power_cuts import cutting, disks
 from tests.power_cuts.atomic_writer import AtomicWriter
 from tests.power_cuts.cutting import Bench, Cut, SubjectError
 from tests.power_cuts.disks import FILE_SYSTEMS, Stand, Witness, new_stand, require
-from tests.power_cuts.subjects import Subject, WithoutSync
+from tests.power_cuts.subjects import SUCCESS, Subject, WithoutSync
 
 every_file_system = pytest.mark.parametrize("name", FILE_SYSTEMS)
 
@@ -28,8 +28,7 @@ class Saying:
 
     def __init__(self, *command: str) -> None:
         self._command = command
-        self.name = "another command"
-        self.identity = ""
+        self.name, self.identity, self.success = "another command", "", SUCCESS
         self.prepare, self.boot, self.found = AtomicWriter().prepare, AtomicWriter().boot, AtomicWriter().found
 
     def command(self, _: Path) -> Sequence[str]:

@@ -1,7 +1,8 @@
 """The cap on bytes per day: counted as they are received, and remembered across runs, kills and reboots.
 
 A day is 24 hours of passed time from the first byte on, not a date: a clock that steps gives no second allowance.
-Bytes are booked before they are asked for, and settled afterwards, so that a kill never makes the count too low.
+Heads and bodies of answers are counted; what TCP and TLS add, some percent, is not. Bytes are booked before they are
+asked for, and settled afterwards, so that a kill never makes the count too low.
 """
 
 import math

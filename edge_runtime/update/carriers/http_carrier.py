@@ -33,7 +33,8 @@ _SYNC_EVERY = 4 << 20
 _ATTEMPTS = 3  # without progress in between
 _PROGRESS = 1 << 16
 _PAUSE_S = 1.0
-_WITHOUT_RANGES_S = 6 * 3600.0  # until all of a file is received again
+_WITHOUT_RANGES_S = 6 * 3600.0  # until a file that broke off is received from its start again
+_WRONG_S = 86400.0  # until a file that is another one than promised is received again
 _ABSENT = (403, 404, 410)
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 _log = logging.getLogger(__name__)
@@ -91,19 +92,14 @@ class HttpCarrier:
         with PartialFile(part, size) as file:
             self._fill(path, file)
             if file.sha256() != sha256 and file.earlier:
-                _log.warning(
-                    "%s: %d bytes of an earlier run do not fit; all %d bytes are fetched again",
-                    path,
-                    file.earlier,
-                    size,
-                )
+                _log.warning("%s: %d bytes of an earlier run do not fit; all is fetched again", path, file.earlier)
                 file.restart()
                 self._fill(path, file)
             found = file.sha256()
             file.sync()
         if found != sha256:
             discard(part)
-            self._wrong(path, f"expected a file with the sha256 {sha256}, got {found}")
+            self._wrong(path, f"expected a file with the sha256 {sha256}, got {found}", _WRONG_S)
         self._politeness.succeeded(path)
 
     def _small(self, path: str, most_bytes: int) -> bytes:
@@ -255,8 +251,8 @@ class HttpCarrier:
             f"{self._requests.server}: {error}. It is asked again in {math.ceil(wait)} s at the earliest."
         ) from error
 
-    def _wrong(self, path: str, found: str) -> NoReturn:
-        self._politeness.failed(path)
+    def _wrong(self, path: str, found: str, again_s: float = 0.0) -> NoReturn:
+        self._politeness.failed(path, retry_after_s=again_s)
         raise UpdateError(f"{self._requests.server}, {path}: {found}. Nothing was changed; look at the server.")
 
 

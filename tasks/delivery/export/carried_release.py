@@ -25,7 +25,7 @@ from edge_runtime.bundle import (
 from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.trust import Fetch, NotThere, TrustedTarget, folder_fetch, trust_state, trusted_manifest
 from tasks.delivery.repository import ObjectStore, SignedRepository
-from tasks.errors import KeysError, PublishError, SystemFailure
+from tasks.errors import PublishError, SystemFailure
 
 FIRST_ROOT = "metadata/1.root.json"
 _MOST_ROOT_BYTES = 1 << 20
@@ -54,8 +54,8 @@ def carry(
 ) -> CarriedRelease:
     """Write what a device is offered of a model into a new folder, verify it there, and sync it.
 
-    With `documents`, the bill of materials and the attestation go along. Raises KeysError where nothing is signed,
-    PublishError where nothing is offered, TrustError where the repository must not be trusted, and SystemFailure.
+    With `documents`, the bill of materials and the attestation go along. Raises PublishError where nothing is signed or
+    offered, TrustError where the repository must not be trusted, and SystemFailure.
     """
     root = _first_root(repository)
     if repository.targets_now(model, device) is None:
@@ -75,7 +75,7 @@ def carry(
 def _first_root(repository: SignedRepository) -> bytes:
     """Return the root from which trust begins: the one that this machine keeps, else the first of the repository."""
     if not repository.is_begun():
-        raise KeysError(
+        raise PublishError(
             f"{repository.store.address}: expected a signed repository, got none; nothing there would be taken by a "
             "device. Begin with edgewright keys init"
         )

@@ -29,6 +29,7 @@ class MenderDirectory:
     """The module as a subject; the payload that it installs is made in `work`."""
 
     name = "Mender's directory module"
+    success = SUCCESS
 
     def __init__(self, work: Path) -> None:
         self._payload = work / "update.tar"

@@ -1,18 +1,16 @@
-"""Our install step as a subject of power cuts: `python -m ... CONFIG FOLDER` installs from a carried, signed folder.
+"""Our install step as a subject of power cuts: `python -m edge_runtime install` from a carried, signed folder.
 
 It is the real program of a device, from the metadata of the repository to the last sync. The model has the size of the
 other subjects' models.
 """
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import edge_runtime
-from edge_runtime.__main__ import main
 from edge_runtime.bundle import BundleError
 from edge_runtime.errors import InstallError
 from edge_runtime.install import DeviceStore, running
@@ -21,7 +19,7 @@ from model_compression.onnx_files import make_portable
 from tests.edge_runtime.install.carried import DEVICE, MODEL, Carried, carry, wide_model
 from tests.edge_runtime.trust.repositories import SignedRepository
 from tests.power_cuts import subjects
-from tests.power_cuts.subjects import SUCCESS, VERSIONS, Found, Version, digest_of_files, python, run
+from tests.power_cuts.subjects import VERSIONS, Found, Version, digest_of_files, python, run
 
 _CODE = sorted(path for path in Path(edge_runtime.__file__).parent.rglob("*.py") if "measurement" not in path.parts)
 _SIDE = 1400  # two matrices of 8 MB
@@ -31,6 +29,7 @@ class OurInstall:
     """`python -m edge_runtime install` as a subject; the carried folders are made in `work`."""
 
     name = "edge_runtime install"
+    success = "runs from now on"
 
     def __init__(self, work: Path) -> None:
         self.identity = digest_of_files(Path(__file__), Path(subjects.__file__), *_CODE)
@@ -70,14 +69,7 @@ class OurInstall:
                     "root": self._work / "root.json"}  # fmt: skip
         lines = [f'models = ["{MODEL}"]', *(f'{key} = "{value}"' for key, value in settings.items())]
         configuration.write_text("\n".join(lines) + "\n")
-        return python(__name__, configuration, self._folder(version))
+        return python("edge_runtime", "install", self._folder(version), "--config", configuration)
 
     def _folder(self, version: Version) -> Path:
         return self._work / f"carried-{version}"
-
-
-if __name__ == "__main__":
-    code = main(["install", sys.argv[2], "--config", sys.argv[1]])
-    if code == 0:
-        print(SUCCESS, flush=True)  # noqa: T201
-    sys.exit(code)

@@ -72,8 +72,13 @@ class Change:
 
     @property
     def whole(self) -> int:
-        """The bytes of all blobs."""
-        return sum(blob.size for blob in self.new.manifest.blobs)
+        """The bytes of the bundle: its manifest and all blobs."""
+        return self.described + sum(blob.size for blob in self.new.manifest.blobs)
+
+    @property
+    def described(self) -> int:
+        """The bytes of the manifest, which every way has to fetch."""
+        return self.new.path.stat().st_size
 
     @property
     def lacking(self) -> list[Blob]:
@@ -84,7 +89,7 @@ class Change:
     def ours(self) -> int:
         """Return the bytes that a device fetches: the smallest way to each blob, and the manifest."""
         known = {blob.sha256 for blob in self.old.manifest.blobs}
-        manifest, fetched = self.new.manifest, self.new.path.stat().st_size
+        manifest, fetched = self.new.manifest, self.described
         for blob in self.lacking:
             ways = [each.size for each in manifest.deltas if each.blob == blob.sha256 and each.base in {EMPTY, *known}]
             fetched += min([blob.size, *ways])
@@ -95,7 +100,7 @@ class Change:
         places = {self.new.manifest.entry: self.old.entry_path}
         graphs = weights_in_order(self.old.entry_path), weights_in_order(self.new.entry_path)
         places |= {new: self.old.blob_path(old) for old, new in zip(*graphs, strict=False)}
-        total = 0
+        total = self.described
         for blob in self.lacking:
             base, made = places.get(blob.name), scratch / "delta"
             made.unlink(missing_ok=True)
@@ -123,7 +128,7 @@ def measured(root: Path) -> tuple[list[Figure], str]:
     lines = ["| structure | bundle, bytes | no delta | zstd patch-from | bsdiff | ours |", "| --- " * 6 + "|"]
     for name, change in found.items():
         ways = [
-            sum(blob.size for blob in change.lacking),
+            change.described + sum(blob.size for blob in change.lacking),
             change.by(_zstd, root),
             change.by(_bsdiff, root),
             change.ours(),

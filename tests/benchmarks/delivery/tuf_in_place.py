@@ -38,6 +38,7 @@ class TufInPlace:
     """The stock client as a subject; it fetches from a repository that is made in `work`."""
 
     name = "tuf.ngclient.Updater"
+    success = SUCCESS
 
     def __init__(self, work: Path) -> None:
         self._repositories = {version: work / f"tuf-{version}" for version in ("A", "B")}

@@ -56,7 +56,7 @@ def renamed(bundle: Path, data: bytes) -> Path:
 
 
 def encoded(document: Any) -> bytes:
-    return (json.dumps(document, sort_keys=True, indent=2) + "\n").encode()
+    return (json.dumps(document, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:

@@ -147,7 +147,7 @@ def test_the_digest_is_that_of_the_bytes_and_knows_no_order() -> None:
 def _edited(edit: Callable[[dict[str, Any]], None], manifest: Manifest = MANIFEST) -> bytes:
     document = json.loads(encode_manifest(manifest))
     edit(document)
-    return (json.dumps(document, sort_keys=True, indent=2) + "\n").encode()
+    return (json.dumps(document, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
 
 @pytest.mark.parametrize(
@@ -214,6 +214,6 @@ def test_bytes_that_are_no_manifest_are_refused(data: bytes) -> None:
 
 
 def test_a_key_given_twice_is_refused() -> None:
-    data = encode_manifest(MANIFEST).replace(b'"device": "gateway",', b'"device": "gateway", "device": "gateway",')
+    data = encode_manifest(MANIFEST).replace(b'"device":"gateway",', b'"device":"gateway","device":"gateway",')
     with pytest.raises(BundleError, match="canonical"):
         decode_manifest(data)

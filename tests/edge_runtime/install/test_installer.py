@@ -222,3 +222,16 @@ def test_another_models_broken_state_is_in_nobodys_way(site: Site) -> None:
 
 def test_a_passing_verdict_is_what_the_fixture_has(site: Site) -> None:
     assert site.install(site.carry(1)).bundle.manifest.lineage.items() >= PASSED.items()
+
+
+def test_a_state_that_is_lost_is_begun_anew(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that lies about syncs may lose both files; nobody is there to remove them."""
+    first, second = site.carry(1), site.carry(2)
+    site.install(first)
+    for path in (site.store.root / "models").glob("camera.json*"):
+        path.write_bytes(b"")
+    with pytest.raises(InstallError, match="its copy cannot be read either"):
+        running(site.store, MODEL)
+    assert site.install(second).changed
+    assert running(site.store, MODEL).bundle.digest == second.digest
+    assert "its state is lost and begun anew" in caplog.text

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from zipfile import ZipFile
@@ -19,6 +21,7 @@ from tests.edge_runtime.models import weights
 FOLDER = Path(edge_runtime.__file__).parent
 VERSION = "7.8.9"
 _DOCKER = FOLDER.with_name("docker")
+_UNTRACKED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 _LOAD_ALL = """
 import importlib, pkgutil, sys
 import edge_runtime
@@ -34,15 +37,16 @@ def _pins() -> dict[str, str]:
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
-def _run(*command: str | Path, cwd: Path) -> str:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=True).stdout
+def _run(*command: str | Path, cwd: Path) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of these sources, built in a repository of git whose newest tag is VERSION."""
     root = tmp_path_factory.mktemp("sources")
-    shutil.copytree(FOLDER, root / FOLDER.name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copytree(FOLDER, root / FOLDER.name, ignore=_UNTRACKED)
     git = ("git", "-c", "user.name=anybody", "-c", "user.email=anybody@example.org")
     for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message=all"), ("tag", f"v{VERSION}")):
         _run(*git, *words, cwd=root)
@@ -79,10 +83,11 @@ def _python(device: Path, *arguments: str | Path) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=device.parent, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_wheel_holds_the_modules_and_nothing_else(wheel: Path) -> None:
-    modules = {str(path.relative_to(FOLDER.parent)) for path in FOLDER.rglob("*.py")}
+def test_the_wheel_holds_the_folder_and_nothing_else(wheel: Path, tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / FOLDER.name, ignore=_UNTRACKED)
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     held = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == modules | {"edge_runtime/py.typed"}
+    assert held == files - {"edge_runtime/pyproject.toml", "edge_runtime/LICENSE"}
 
 
 def test_the_wheel_has_the_version_of_the_newest_tag_and_asks_for_two_packages(wheel: Path) -> None:
@@ -113,19 +118,41 @@ def test_a_bundle_is_verified_and_run(device: Path, bundle: Path, tmp_path: Path
     np.testing.assert_allclose(json.loads(predicted.stdout)["y"], rows @ weights(8, 3), rtol=1e-5, atol=1e-6)
 
 
-def test_every_module_loads_where_the_extra_is_installed(device: Path) -> None:
+@contextmanager
+def _with_extra(device: Path) -> Iterator[None]:
+    """Let the environment have the packages of the extra `update` for a while."""
     (site,) = device.parents[1].glob("lib/python3*/site-packages")
     linked = [path for path in site.iterdir() if path.is_symlink()]
     try:
         for package in ("tuf", "securesystemslib", "urllib3"):
             _link(package, site)
-        loaded = _python(device, "-c", _LOAD_ALL)
+        yield
     finally:
         for path in site.iterdir():
             if path.is_symlink() and path not in linked:
                 path.unlink()
+
+
+def test_every_module_loads_where_the_extra_is_installed(device: Path) -> None:
+    with _with_extra(device):
+        loaded = _python(device, "-c", _LOAD_ALL)
     assert (loaded.returncode, loaded.stderr) == (0, "")
     assert "edge_runtime.measurement.worker" in loaded.stdout.split()
+
+
+@pytest.mark.parametrize("kind", ["systemd", "mender"])
+def test_the_wheel_writes_the_files_for_the_devices_services(device: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "device.toml").write_text(
+        'device = "gateway"\nmodels = ["camera"]\nurl = "/usb"\nstate = "/var/lib/edgewright"\nroot = "/root.json"\n'
+    )
+    options = ("--config", tmp_path / "device.toml", "--root", tmp_path / "image")
+    without = _python(device, "-m", "edge_runtime", "setup", kind, *options)
+    assert without.returncode == 2 and "pip install 'edgewright-runtime[update]'" in without.stderr
+    with _with_extra(device):
+        written = _python(device, "-m", "edge_runtime", "setup", kind, *options)
+    assert (written.returncode, written.stderr) == (0, "")
+    files = [path for path in (tmp_path / "image").rglob("*") if path.is_file()]
+    assert files and any(f"{device} -P -m edge_runtime" in path.read_text() for path in files)
 
 
 def test_the_image_pins_what_the_tests_ran_with() -> None:

@@ -1,6 +1,7 @@
 """An HTTP server on a loopback port that serves a dictionary of files, with ranges, and fails as it is told to."""
 
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ class LoopbackServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.ranges = True
+        self.scheme = "http"
         self.etag: str | None = '"one"'
         self.asked: list[tuple[str, str]] = []
         """The path and the Range header of each request."""
@@ -36,7 +38,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
 
     def plan(self, fault: Fault, times: int = 1) -> None:
         """Let the next requests fail so; `fired` has the fault's name once for each."""
@@ -127,9 +129,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running_server() -> Iterator[LoopbackServer]:
+def running_server(tls: ssl.SSLContext | None = None) -> Iterator[LoopbackServer]:
     """Run a server in a thread until the block ends."""
     server = LoopbackServer()
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.scheme = "https"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -190,6 +190,7 @@ def test_two_agents_do_not_run_at_once(
     with exclusive(configuration.state / AGENT_LOCK):
         assert make_agent().run() is UpdateExit.HELD_BACK
     assert not server.asked
+    assert not (configuration.state / "update.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,20 @@ def new(server: LoopbackServer) -> Blob:
     return offered_blob(server, NEW)
 
 
-@pytest.fixture
-def delta(server: LoopbackServer, store: Path, new: Blob, tmp_path: Path) -> Delta:
-    (tmp_path / "new").write_bytes(NEW)
-    made = encode_delta(store / hashlib.sha256(OLD).hexdigest(), tmp_path / "new")
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The delta from the old blob to the new one."""
+    folder = tmp_path_factory.mktemp("encoded")
+    (folder / "old").write_bytes(OLD)
+    (folder / "new").write_bytes(NEW)
+    made = encode_delta(folder / "old", folder / "new")
     assert made is not None
-    return offered_delta(server, made, hashlib.sha256(OLD).hexdigest(), new.sha256)
+    return made
+
+
+@pytest.fixture
+def delta(server: LoopbackServer, new: Blob, encoded: bytes) -> Delta:
+    return offered_delta(server, encoded, hashlib.sha256(OLD).hexdigest(), new.sha256)
 
 
 def _names(folder: Path) -> set[str]:

@@ -14,7 +14,7 @@ from torch import nn
 
 from model_compression.errors import SnapshotError
 from model_compression.intake import rebuild
-from model_compression.pruning import History
+from model_compression.pruning import History, load_weights, replay
 from model_compression.pruning.snapshot import HISTORY, WEIGHTS, load_snapshot, read_history, save_snapshot
 from tests.model_compression.architectures import ARCHITECTURES, exported
 from tests.model_compression.toys import prune
@@ -129,6 +129,25 @@ def test_a_damaged_history_is_refused_when_read_alone(folder: Path, kind: str) -
     DAMAGE[kind](folder)
     with pytest.raises(SnapshotError):
         read_history(folder)
+
+
+def test_its_weights_go_into_another_parent_of_its_structure(folder: Path, pruned: tuple[nn.Module, History]) -> None:
+    model, history = pruned
+    other = build()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1)
+    smaller = load_weights(replay(other, EXAMPLE, history), folder / WEIGHTS)
+    assert torch.equal(smaller.eval()(*EXAMPLE), model.eval()(*EXAMPLE))
+
+
+@pytest.mark.parametrize("kind", ["no weights", "weights cut off", "weights that are none"])
+def test_damaged_weights_are_refused_when_loaded_alone(
+    folder: Path, pruned: tuple[nn.Module, History], kind: str
+) -> None:
+    DAMAGE[kind](folder)
+    with pytest.raises(SnapshotError, match="expected the weights of this structure"):
+        load_weights(copy.deepcopy(pruned[0]), folder / WEIGHTS)
 
 
 def test_another_parent_is_refused(folder: Path) -> None:

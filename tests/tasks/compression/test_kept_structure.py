@@ -38,7 +38,8 @@ from tests.tasks.builders import on
 from tests.tasks.compression.structured import pruned_job, register, started
 
 MINMAX = PostTraining(kind="ptq", calibration="minmax")
-GENTLE = KeepStructure(fine_tune=tiny.recipe().prune.fine_tune.model_copy(update={"learning_rate": 1e-5}))
+GENTLY = tiny.recipe().prune.fine_tune.model_copy(update={"learning_rate": 1e-5})
+GENTLE = KeepStructure(fine_tune=GENTLY)
 SIGNALS: dict[str, Any] = {"family": "signal_net", "widths": (4, 8), "depths": (1,)}
 
 
@@ -149,10 +150,10 @@ def test_it_is_trained_on_from_the_releases_weights(versions: Versions, trained:
     structure, released = versions.structure(), versions.released()
     assert released.folder is not None
     weights = released.folder / "weights.safetensors"
-    plain, gentle = (taken(trained.begun(keep_structure=key), structure, weights) for key in ("prefer", GENTLE))
+    plain, gentle = (taken(trained.begun(keep_structure=key), structure, weights) for key in (KeepStructure(), GENTLE))
     before = load_file(weights)["0.weight"]
     assert [torch.equal(start, before) for start in trained.weights] == [True, True]
-    assert trained.settings == [each.settings() for each in (tiny.recipe().prune.fine_tune, GENTLE.fine_tune)]
+    assert trained.settings == [each.settings() for each in (tiny.recipe().prune.fine_tune, GENTLY)]
     assert plain.digest != gentle.digest != taken(trained.begun(), structure).digest
 
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from deployments.rungs import Rung
+from deployments.techniques import KeepStructure
 from edge_runtime.files import sha256_of
 from model_compression.pruning import WEIGHTS
 from tasks.compression import (
@@ -65,7 +66,7 @@ def test_the_parent_as_a_whole_has_nothing_removed(workspace: Workspace) -> None
 
 @pytest.mark.usefixtures("registered")
 def test_weights_are_kept_for_recipes_that_keep_structures(workspace: Workspace) -> None:
-    begun, baseline = started(pruned_job(workspace, keep_structure="prefer"))
+    begun, baseline = started(pruned_job(workspace, keep_structure=KeepStructure()))
     last = prune.fn(begun, baseline).snapshots[-1]
     weights, structure = weights_of(begun, last), structure_of(begun, last, PTQ)
     assert weights is not None and structure is not None and structure.weights == sha256_of(weights)

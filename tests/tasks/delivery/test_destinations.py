@@ -15,9 +15,7 @@ import pytest
 from edge_runtime.bundle import (
     BLOBS,
     Manifest,
-    Measured,
     TensorSpec,
-    Validity,
     blobs_of,
     decode_manifest,
     encode_manifest,
@@ -297,20 +295,6 @@ def test_papers_and_deltas_make_no_other_release(file: Path, tmp_path: Path) -> 
     destination = FolderDestination(file.parent / "target")
     newer = destination.write(manifest, files | {paper.name: paper})
     assert destination.supersede(newer) == [str(older)]
-
-
-def test_what_was_measured_again_is_no_other_release(destination: Destination, file: Path, tmp_path: Path) -> None:
-    """The same candidate may be published again by a machine that has lost what it had measured."""
-    alone, told = {"model.onnx": file}, {"model": "m", "version": "1", "device": "bench", "lineage": APPROVED}
-    written = [destination.write(described(alone, **told), alone)]
-    for number in range(2):
-        vectors = tmp_path / f"{number}.npz"
-        vectors.write_bytes(bytes([number]))
-        files = alone | {"golden.npz": vectors}
-        measured = {"measured": Measured({"load_ms": number}), "documents": (), "deltas": (), "validity": Validity()}
-        written.append(destination.write(described(files, **everything(files) | told | measured), files))
-    assert len(set(written)) == 3
-    assert sorted(destination.supersede(written[-1])) == sorted(written[:-1])
 
 
 def test_what_is_no_bundle_is_left_alone(file: Path) -> None:

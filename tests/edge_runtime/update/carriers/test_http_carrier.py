@@ -311,14 +311,17 @@ def test_an_encoded_answer_is_refused(server: LoopbackServer, carrier: HttpCarri
     assert server.fired == ["said"]
 
 
-def test_another_file_than_the_promised_one_leaves_nothing(
-    server: LoopbackServer, carrier: HttpCarrier, part: Path
+def test_another_file_than_the_promised_one_leaves_nothing_and_is_not_asked_for_in_a_day(
+    server: LoopbackServer, carrier: HttpCarrier, clock: FakeClock, part: Path
 ) -> None:
     path = _serve(server, SMALL)
     server.files[path] = SMALL[:-1] + b"?"
     with pytest.raises(UpdateError, match=f"expected a file with the sha256 {_sha(SMALL)}"):
         _download(carrier, path, part, SMALL)
     assert not part.exists() and not record_of(part).exists()
+    clock.passes(80_000)
+    with pytest.raises(Unreachable, match="asked again in"):
+        _download(carrier, path, part, SMALL)
     assert server.sent == len(SMALL)
 
 

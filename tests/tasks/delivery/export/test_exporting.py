@@ -3,15 +3,13 @@
 import fcntl
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tasks.delivery.export import CarriedRelease, FormOptions, export_release, form_of
 from tasks.errors import PublishError, SystemFailure
-from tests.edge_runtime.device.operated_device import OperatedDevice, device_environment
+from tests.edge_runtime.device.operated_device import OperatedDevice
 from tests.edge_runtime.install.carried import DEVICE, MODEL
 from tests.tasks.delivery.export.offering import Offering
 
@@ -68,36 +66,42 @@ def test_a_form_that_fails_leaves_nothing(offering: Offering, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
 
-_KILLED = """
-import sys, os
-from pathlib import Path
-from tasks.delivery.export import export_release
-from tests.tasks.delivery.export.offering import Offering
-class Form:
-    def check(self): pass
-    def make(self, release, scratch):
-        os.write(1, b"HALF\\n")
-        os.read(0, 1)
-export_release(Offering(Path(sys.argv[1])).repository(), "camera", "gateway", Form(), Path(sys.argv[2]))
-"""
+class WaitingForm:
+    """A form that says when everything is there but its place, and then waits for ever."""
+
+    def __init__(self, said: int) -> None:
+        self.said = said
+
+    def check(self) -> None:
+        """Find nothing missing."""
+
+    def make(self, release: CarriedRelease, scratch: Path) -> Path:
+        os.write(self.said, b"half" if release.folder.is_relative_to(scratch) else b"else")
+        signal.pause()
+        return release.folder
 
 
 def test_what_a_killed_export_left_is_removed_by_the_next_one(offering: Offering, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _KILLED, offering.folder, tmp_path / "stick"], env=device_environment(),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None and process.stdout.readline() == b"HALF\n"
-    (left,) = tmp_path.glob(".edgewright-export-*")
-    os.utime(left, (0, 0))
-    export_release(offering.repository(), MODEL, DEVICE, FOLDER, tmp_path / "beside")
-    assert left.is_dir(), "the scratch folder of a living export was removed"
-    os.utime(left, (0, 0))
-    process.send_signal(signal.SIGKILL)
-    process.wait(timeout=60)
-    process.stdout.close()
-    assert process.stdin is not None
-    process.stdin.close()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            export_release(offering.repository(), MODEL, DEVICE, WaitingForm(writing), tmp_path / "stick")
+        finally:
+            os._exit(1)
+    os.close(writing)
+    try:
+        assert os.read(reading, 4) == b"half"
+        (left,) = tmp_path.glob(".edgewright-export-*")
+        os.utime(left, (0, 0))
+        export_release(offering.repository(), MODEL, DEVICE, FOLDER, tmp_path / "beside")
+        assert left.is_dir(), "the scratch folder of a living export was removed"
+        os.utime(left, (0, 0))
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reading)
+    assert left.is_dir() and not (tmp_path / "stick").exists()
     export_release(offering.repository(), MODEL, DEVICE, FOLDER, tmp_path / "stick")
     assert not left.exists() and (tmp_path / "stick").is_dir()
 
