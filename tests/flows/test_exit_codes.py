@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from deployments.errors import ConfigurationError
 from edge_runtime.errors import BundleError, MeasurementFailed, MeasurementInterrupted
 from flows.exit_codes import KEPT_LOGS, code_of, ending_of
-from tasks.errors import PreflightError, RegistryError, RegistryUnavailable, SystemFailure
+from tasks.errors import KeysError, PreflightError, RegistryError, RegistryUnavailable, SystemFailure
 from tasks.outcomes import Outcome
 
 
@@ -44,6 +44,7 @@ def test_of_several_answers_the_highest_code_counts(answers: list[str], code: in
         (MeasurementFailed("said"), 2),
         (MeasurementInterrupted("said"), 3),
         (SystemFailure("said"), 3),
+        (KeysError("said"), 3),
         (RegistryUnavailable("said"), 3),
     ],
 )

@@ -21,7 +21,7 @@ from quality_gates.report import ReportContent
 from quality_gates.signatures import written_key
 from tasks.delivery import Person, approve_version, lift_hold, roll_back, sign_off_version, sign_offs
 from tasks.delivery.recorded_candidates import RecordedCandidate
-from tasks.errors import RegistryError, SystemFailure
+from tasks.errors import KeysError, RegistryError, SystemFailure
 from tasks.outcomes import DeviceOutcome, Outcome, history
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace
@@ -252,6 +252,20 @@ def test_saying_it_again_completes_it_too(world: Workspace, variant: Variant, mo
         with pytest.raises(KeyboardInterrupt):
             waiting.sign(GRACE)
     assert waiting.sign(GRACE).published
+
+
+def test_a_key_that_is_missing_at_the_last_signature_hides_none_and_gives_nothing_up(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = Waiting(world, variant, "unsigned")
+    waiting.sign()
+    with monkeypatch.context() as broken:
+        broken.setattr(sign_offs, "put_in_place", lambda *_: (_ for _ in ()).throw(KeysError("expected a key")))
+        with pytest.raises(SystemFailure, match=r"expected a key.* Every signature is recorded"):
+            waiting.sign(GRACE)
+        assert sign_offs.settle_sign_offs(world, "tiny") == []
+        assert waiting.deployed() is None
+    assert waiting.sign(GRACE).published and waiting.deployed() == 1
 
 
 @pytest.mark.parametrize("point", ["edge_runtime.bundle.writer.put_blob", "tasks.delivery.FolderDestination.claim"])
