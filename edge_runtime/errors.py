@@ -48,6 +48,14 @@ class InstallError(EdgewrightError):
     """A bundle that cannot be installed here; what ran before goes on running."""
 
 
+class DeviceFailed(InstallError):  # noqa: N818 - it says who failed: the device, not the bundle
+    """A device that could not install: its disk is full or failed. It says nothing about the bundle."""
+
+
+class StoreBusy(InstallError):  # noqa: N818 - a state, which ends by itself
+    """A store that another process installs into at this moment."""
+
+
 class BundleRefused(InstallError):  # noqa: N818 - it names an outcome, as a verdict does
     """A bundle that this device must not run, or that failed its trial; it is not tried again."""
 

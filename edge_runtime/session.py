@@ -7,10 +7,8 @@ import numpy as np
 import onnxruntime as ort
 
 from edge_runtime.errors import SessionError, SessionMemoryError
+from edge_runtime.execution_providers import use_provider
 from edge_runtime.settings import Optimization, SessionSettings, TensorSpec
-
-RUNTIME: str = ort.__version__
-"""The version of ONNX Runtime in this process."""
 
 _LEVELS: Mapping[Optimization, ort.GraphOptimizationLevel] = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -48,12 +46,10 @@ class EdgeModel:
         path = Path(path)
         if not path.is_file():
             raise SessionError(f"There is no model file at {path}; give the path of an ONNX graph.")
-        provider = settings.execution_provider
-        if provider not in ort.get_available_providers():
-            available = ", ".join(ort.get_available_providers())
-            raise SessionError(f"The execution provider {provider} is not in this onnxruntime, which has {available}.")
+        provider, options = settings.execution_provider, session_options(settings)
+        providers = use_provider(options, provider)
         try:
-            session = ort.InferenceSession(str(path), session_options(settings), providers=[provider])
+            session = ort.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no base class below Exception
             raise _translated(f"The model {path} does not load", error) from error
         if session.get_providers()[0] != provider:

@@ -14,6 +14,7 @@ from edge_runtime.bundle.parts import Blob, check_component, numbers_of
 from edge_runtime.errors import BundleError, SessionError
 from edge_runtime.files import open_regular
 from edge_runtime.model_files import weight_names
+from edge_runtime.onnxruntime_packages import onnxruntime_version
 
 TARGETS = "targets"
 BLOBS = "blobs"
@@ -69,8 +70,7 @@ def read_bundle(path: Path | str) -> Bundle:
 
 def check_runs_here(manifest: Manifest) -> None:
     """Raise BundleError where a manifest needs another ONNX Runtime than this process's, or a newer edge_runtime."""
-    from onnxruntime import __version__ as running
-
+    running = onnxruntime_version()
     if numbers_of(edge_runtime.__version__) < numbers_of(manifest.runtime) and edge_runtime.__version__ != UNKNOWN:
         raise BundleError(
             f"The bundle of {manifest.model} needs edge_runtime {manifest.runtime} or later, this is "

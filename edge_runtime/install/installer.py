@@ -17,12 +17,11 @@ from edge_runtime.bundle import (
     Blob,
     Bundle,
     Manifest,
-    check_blob,
     check_runs_here,
     decode_manifest,
 )
 from edge_runtime.cpu import this_instruction_set
-from edge_runtime.errors import BundleError, BundleRefused, InstallError
+from edge_runtime.errors import BundleError, BundleRefused, DeviceFailed, InstallError
 from edge_runtime.files import make_directories
 from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.sources import Source
@@ -62,7 +61,8 @@ def install(
 
     `data` are the manifest's bytes, which somebody else has verified against its signatures. `again` tries one that
     failed before. Whatever is raised, what ran before goes on running: BundleRefused for a bundle that this device must
-    not run or that failed its trial, which is recorded; InstallError or UpdateError where something else is in the way.
+    not run or that failed its trial, which is recorded; DeviceFailed for a disk that is full or fails; StoreBusy where
+    another process installs; another InstallError, or an UpdateError, where something else is in the way.
     """
     manifest, digest = decode_manifest(data), hashlib.sha256(data).hexdigest()
     _check_names(store, model, manifest)
@@ -79,7 +79,7 @@ def install(
             if state.current != digest:  # one that only lost some of its bytes has had its trial
                 state = _tried(store, bundle, state, settings)
         except OSError as error:
-            raise InstallError(
+            raise DeviceFailed(
                 f"{store.root}: expected to write {model} version {manifest.version}, got {error}; cure the cause, and "
                 "run again. What ran before goes on running"
             ) from error
@@ -184,14 +184,12 @@ def _brought(store: DeviceStore, manifest: Manifest, data: bytes, digest: str, s
 
 
 def _bring(store: DeviceStore, manifest: Manifest, blob: Blob, source: Source) -> None:
-    part = store.part_path(blob.sha256)
     source.bring(blob, manifest, store)
     try:
-        check_blob(part, blob)
+        store.put_part(blob)
     except BundleError as error:
-        part.unlink(missing_ok=True)
+        store.part_path(blob.sha256).unlink(missing_ok=True)
         raise InstallError(f"{error} What was brought is removed.") from error
-    store.put_part(blob)
 
 
 def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: InstallSettings) -> ModelState:

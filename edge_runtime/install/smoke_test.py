@@ -7,7 +7,7 @@ from pathlib import Path
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import (
     BundleRefused,
-    InstallError,
+    DeviceFailed,
     MeasurementFailed,
     MeasurementInterrupted,
     MeasurementTimedOut,
@@ -45,7 +45,7 @@ def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: L
     """Run a graph of a verified bundle on its golden vectors in a limited process; return the figures it had there.
 
     Raises BundleRefused where the model fails: a crash, a time-out, too much memory, an answer that is no number or is
-    wrong, a call that takes too long. Raises InstallError where something else ended the test, which says nothing about
+    wrong, a call that takes too long. Raises DeviceFailed where something else ended the test, which says nothing about
     the model.
     """
     golden = golden_vectors(bundle)
@@ -60,7 +60,7 @@ def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: L
     except MeasurementTimedOut as error:
         raise BundleRefused(f"{what} did not end its smoke test in {limits.time_s:g} s. {error}") from error
     except MeasurementInterrupted as error:
-        raise InstallError(f"The smoke test of {what} was interrupted, run again: {error}") from error
+        raise DeviceFailed(f"The smoke test of {what} was interrupted, run again: {error}") from error
     except MeasurementFailed as error:
         raise BundleRefused(f"{what} failed its smoke test: {error}") from error
     missed = difference(golden, seen.outputs)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from edge_runtime.bundle import BLOBS, Blob, Manifest
-from edge_runtime.errors import InstallError
+from edge_runtime.errors import DeviceFailed, InstallError
 from edge_runtime.files import CHUNK, open_regular
 from edge_runtime.install.store import DeviceStore
 
@@ -21,7 +21,7 @@ class Source(Protocol):
     def bring(self, blob: Blob, manifest: Manifest, store: DeviceStore) -> None:
         """Bring the bytes of a blob to `store.part_path(blob.sha256)`, whole; a part that is there may be gone on with.
 
-        Raises InstallError or UpdateError where it cannot.
+        Raises InstallError or UpdateError where it cannot; DeviceFailed where a disk fails.
         """
 
 
@@ -42,7 +42,7 @@ class FolderSource:
                 "none; carry the whole folder again"
             ) from error
         except OSError as error:
-            raise InstallError(
+            raise DeviceFailed(
                 f"{self.root}: expected to copy the blob {blob.sha256}, got {error}; look at the disks, and run again"
             ) from error
 

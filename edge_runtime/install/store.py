@@ -4,13 +4,14 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_runtime.bundle import BLOBS, TARGETS, Blob, Bundle, Manifest, check_blob, identify_bundle, verify_bundle
 from edge_runtime.bundle import manifest_path as path_of
-from edge_runtime.errors import BundleError, InstallError
-from edge_runtime.files import fsync_directory, make_directories, write_synced
+from edge_runtime.errors import BundleError, DeviceFailed, InstallError, StoreBusy
+from edge_runtime.files import fsync_directory, make_directories, open_regular, write_synced
 from edge_runtime.install.state import MODELS, models_of, read_state
 
 TUNED = "tuned"
@@ -34,7 +35,7 @@ class DeviceStore:
     def only_installer(self) -> Iterator[None]:
         """Hold the store for the block; the kernel lets go of it however the process ends.
 
-        Raises InstallError where another process installs.
+        Raises StoreBusy where another process installs.
         """
         make_directories(self.root)
         descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -42,7 +43,7 @@ class DeviceStore:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         except BlockingIOError as error:
-            raise InstallError(
+            raise StoreBusy(
                 f"{self.root}: expected to be the only installer, got another one at work; run again when it has ended"
             ) from error
         finally:
@@ -90,7 +91,7 @@ class DeviceStore:
         return False
 
     def check_space(self, manifest: Manifest, missing: list[Blob]) -> None:
-        """Raise InstallError unless there is room for what is missing and for a tuned graph, with a hundredth to spare.
+        """Raise DeviceFailed unless there is room for what is missing and for a tuned graph, with a hundredth to spare.
 
         What has come of a blob so far takes its place already.
         """
@@ -100,7 +101,7 @@ class DeviceStore:
         needed = sum(blob.size for blob in missing) - there + whole + max(whole // 100, 1 << 20)
         free = shutil.disk_usage(self.root / BLOBS).free
         if free < needed:
-            raise InstallError(
+            raise DeviceFailed(
                 f"{self.root}: expected {needed} free bytes for {manifest.model} version {manifest.version}, got "
                 f"{free}; make room, and run again. What runs now goes on running"
             )
@@ -111,17 +112,17 @@ class DeviceStore:
         return 0
 
     def put_part(self, blob: Blob) -> None:
-        """Take a blob that came whole into the store: sync its content, then its name.
+        """Take a blob that came whole into the store: its content is checked while the disk takes it, then named.
 
-        The caller has checked its sha256. Raises OSError.
+        Raises BundleError for another content, OSError where the disk fails. The name is synced with the manifest.
         """
         part, final = self.part_path(blob.sha256), self.blob_path(blob.sha256)
-        descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fchmod(descriptor, 0o444)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with ThreadPoolExecutor(1) as beside:  # neither hashing nor the disk waits for the other
+            checked = beside.submit(check_blob, part, blob)
+            with open_regular(part) as file:
+                os.fchmod(file.fileno(), 0o444)
+                os.fsync(file.fileno())
+            checked.result()
         part.replace(final)
 
     def put_manifest(self, model: str, digest: str, data: bytes) -> None:

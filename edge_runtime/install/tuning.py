@@ -24,7 +24,7 @@ from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.measurement import environment, run_child
 from edge_runtime.model_files import MODEL, check_model, weights_of
-from edge_runtime.session import RUNTIME
+from edge_runtime.onnxruntime_packages import onnxruntime_version, plugins
 from edge_runtime.settings import SessionSettings
 
 logger = logging.getLogger("edgewright")
@@ -84,13 +84,13 @@ def tune(store: DeviceStore, bundle: Bundle, p50_ms: float, tuning: Tuning, limi
 def tuned(store: DeviceStore, bundle: Bundle) -> tuple[Path, SessionSettings]:
     """Return how a bundle was chosen to run here, verified; the portable graph where the choice holds no more.
 
-    It holds for the ONNX Runtime and the CPU that it was made with.
+    It holds for the ONNX Runtime, its plugins and the CPU that it was made with.
     """
     folder = store.tuned_folder(bundle.digest)
     try:
         record = json.loads((folder / RECORD).read_text())
         if record["made_with"] != _made_with():
-            raise ValueError("it was made with another ONNX Runtime or CPU")
+            raise ValueError("it was made with another ONNX Runtime, plugin or CPU")
         settings = SessionSettings.from_plain(record["session"])
         if record["sha256"] is None:
             return bundle.entry_path, settings
@@ -104,7 +104,7 @@ def tuned(store: DeviceStore, bundle: Bundle) -> tuple[Path, SessionSettings]:
 
 
 def _made_with() -> list[str]:
-    return [RUNTIME, this_cpu()]
+    return [onnxruntime_version(), this_cpu(), *(f"{name} {version}" for name, version in plugins().items())]
 
 
 def _candidates(bundle: Bundle, folder: Path, tuning: Tuning, limits: Limits) -> Iterator[tuple[Path, SessionSettings]]:

@@ -10,7 +10,7 @@ from tuf.api.metadata import Metadata
 
 from edge_runtime.trust.known_versions import newest_root
 from edge_runtime.trust.metadata_store import MetadataStore, root_version
-from edge_runtime.trust.time_floor import latest_floor
+from edge_runtime.trust.time_floor import latest_floor, least_time
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ def trust_state(folder: Path | str) -> TrustState:
     roles = {unquote(name.removesuffix(".json")): RoleState(each.version, each.expires) for name, each in found.items()}
     if root is None:
         return TrustState(roles, None)
-    floor = latest_floor([store.read_stamp()], root)
-    return TrustState({"root": RoleState(root.version, root.expires), **roles}, floor.time if floor else None)
+    least = least_time(latest_floor([store.read_stamp()], root), root)
+    return TrustState({"root": RoleState(root.version, root.expires), **roles}, least)

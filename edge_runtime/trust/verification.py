@@ -14,7 +14,7 @@ from edge_runtime.errors import TrustError
 from edge_runtime.trust.known_versions import check_not_older, newest_root
 from edge_runtime.trust.metadata_store import MetadataStore
 from edge_runtime.trust.signed_files import read_root
-from edge_runtime.trust.time_floor import TimeFloor, latest_floor
+from edge_runtime.trust.time_floor import TimeFloor, latest_floor, least_time
 from edge_runtime.trust.tuf_session import MOST_ROTATIONS, FilesOnce, UpdaterRun, run_updater
 
 
@@ -41,8 +41,9 @@ def verify(store: MetadataStore, root: bytes, files: FilesOnce, paths: Sequence[
     known, stamp = store.read(), store.read_stamp()
     run = run_updater(store.lay_out(known), root, files, paths, clock)
     floor = _floor(store, stamp, shipped)
-    if not run.error and floor and floor.time > clock:
-        run = run_updater(store.lay_out(known), root, files, paths, floor.time)
+    least = least_time(floor, newest_root(store.read_scratch()) or shipped)
+    if not run.error and least and least > clock:
+        run = run_updater(store.lay_out(known), root, files, paths, least)
     verified = store.read_scratch()
     newest = newest_root(verified) or shipped
     try:

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from edge_runtime.errors import InstallError, TrustError, UpdateError
+from edge_runtime.errors import DeviceFailed, InstallError, StoreBusy, TrustError, UpdateError
 from edge_runtime.update.carriers import BadConfiguration, HeldBack, NotThere, Unreachable
 
 
@@ -12,11 +12,11 @@ class UpdateExit(IntEnum):
     DONE = 0
     """Every model is up to date, or was updated."""
     DEVICE_FAILED = 1
-    """The device could not: a full disk, no memory, a state folder that cannot be written."""
+    """The device could not: a full disk, no memory, a state folder that cannot be written, an interrupted trial."""
     BAD_CONFIGURATION = 2
     """The configuration, or the command line, has a mistake; nothing was asked."""
     HELD_BACK = 3
-    """There is or may be an update, but the window, the lock, the cap or a pin holds it back; it is tried again."""
+    """There is or may be an update, but the window, a lock, the cap or a pin holds it back; it is tried again."""
     REFUSED = 4
     """The offer is not trusted, is refused, or was rolled back; somebody should look."""
     UNREACHABLE = 5
@@ -37,7 +37,8 @@ def exit_of(error: BaseException) -> UpdateExit:
     """Return the exit code that an error means."""
     for kind, code in (
         (BadConfiguration, UpdateExit.BAD_CONFIGURATION),
-        (HeldBack, UpdateExit.HELD_BACK),
+        ((HeldBack, StoreBusy), UpdateExit.HELD_BACK),
+        (DeviceFailed, UpdateExit.DEVICE_FAILED),
         ((Unreachable, NotThere), UpdateExit.UNREACHABLE),
         ((InstallError, TrustError, UpdateError), UpdateExit.REFUSED),
         ((OSError, MemoryError), UpdateExit.DEVICE_FAILED),

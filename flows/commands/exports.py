@@ -33,7 +33,7 @@ def export_command(
     """
     prepare(HOME)
     from tasks.delivery import FormOptions, export_release, form_of
-    from tasks.delivery.repository import keys_folder, open_repository
+    from tasks.repository import keys_folder, open_repository
     from tasks.workspace import Workspace
 
     form = form_of(to, FormOptions(tuple(device_type or ()), artifact_name))

@@ -11,7 +11,7 @@ from rich.console import Console
 from flows.environment import HOME, prepare
 
 if TYPE_CHECKING:
-    from tasks.delivery.repository import Ask, KeyWork
+    from tasks.repository import Ask, KeyWork
 
 keys = typer.Typer(help="Make, look at, replace and use the keys that sign what devices take.", no_args_is_help=True)
 console = Console()
@@ -44,7 +44,7 @@ def init_keys(
 
     Said again after a kill, it completes what is missing. It prints where each key goes.
     """
-    from tasks.delivery.repository import PINNED, RootShape
+    from tasks.repository import PINNED, RootShape
 
     work = _work()
     shape = RootShape(root_keys, threshold, targets_keys or root_keys, targets_threshold or threshold)
@@ -76,7 +76,7 @@ def add_device(
 def show_status() -> None:
     """Show every role with its version, expiry, keys and threshold. Exits with 1 where a person has to do something."""
     from flows.keys.status_table import status_table
-    from tasks.delivery.repository import expiries
+    from tasks.repository import expiries
 
     work = _work()
     repository = work.repository
@@ -159,7 +159,7 @@ def resign_now() -> None:
 def _work() -> "KeyWork":
     """Return the repository and keys that the environment names, with somebody to ask where there is a terminal."""
     prepare(HOME)
-    from tasks.delivery.repository import KeyWork, Passphrases, keys_folder, open_repository
+    from tasks.repository import KeyWork, Passphrases, keys_folder, open_repository
     from tasks.workspace import Workspace
 
     workspace = Workspace.from_environment()

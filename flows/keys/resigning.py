@@ -8,7 +8,7 @@ from prefect import flow
 from flows.deployed import Places
 from flows.visibility import keys_need_person, notify
 from flows.watch import say_who_works
-from tasks.delivery.repository import Expiry, expiries, keys_folder, open_repository
+from tasks.repository import Expiry, expiries, keys_folder, open_repository
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")

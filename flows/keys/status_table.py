@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.text import Text
 
 from flows.terminal_tables import Column, Row, TerminalTable
-from tasks.delivery.repository import Expiry, device_of, short
+from tasks.repository import Expiry, device_of, short
 
 COLUMNS = (
     Column("role"),

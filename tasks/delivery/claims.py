@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from tasks.delivery.repository import FolderObjects, ObjectStore
 from tasks.errors import SystemFailure, one_line
 from tasks.processes import Process
+from tasks.repository import FolderObjects, ObjectStore
 
 CLAIMS = ".claims"
 TAKEN, SETTLED = ".json", ".settled.json"

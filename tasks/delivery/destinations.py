@@ -29,9 +29,9 @@ from edge_runtime.bundle import (
 )
 from edge_runtime.files import fsync_directory
 from tasks.delivery.claims import Claim, End, FolderClaims, ReleaseClaims
-from tasks.delivery.repository import open_store
 from tasks.errors import SystemFailure
 from tasks.measurement import Acceptance
+from tasks.repository import open_store
 from tasks.workspace import S3
 
 logger = logging.getLogger("edgewright")

@@ -8,7 +8,7 @@ from hashlib import sha256
 from deployments.device import DeviceProfile
 from quality_gates.report import PAYLOAD_TYPE
 from tasks.delivery.documents import ATTESTATION
-from tasks.delivery.repository import SignedRepository, keys_folder, open_repository, release_of
+from tasks.repository import SignedRepository, keys_folder, open_repository, release_of
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")

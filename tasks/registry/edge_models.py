@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from edge_runtime.errors import SessionError
 from edge_runtime.model_files import MODEL, check_model
+from edge_runtime.onnxruntime_packages import onnxruntime_version
 from tasks.errors import RegistryError, SystemFailure, one_line
 from tasks.registry.anchors import ANCHOR, ANCHOR_RECORD, Anchor, AnchorState
 from tasks.registry.artifacts import Tensors, as_mlflow_model, check_inside, check_unchanged
@@ -205,8 +206,6 @@ class EdgeModels:
         `tensors` are its inputs and outputs, which MLflow shows as the model's signature. `beside` are files that lie
         beside the model, by name, also where it is fetched.
         """
-        from edge_runtime.session import RUNTIME
-
         what = f"{lineage.source_model} version {lineage.source_version}"
         check_unchanged(file, expected, what)
         with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
@@ -215,7 +214,7 @@ class EdgeModels:
             wrapped = as_mlflow_model(file, Path(scratch) / "model", tensors, beside or {})
             check_unchanged(wrapped / MODEL, expected, what)
             runs.folder(run, wrapped, folder)
-        return Candidate(lineage, run, folder, expected, RUNTIME)
+        return Candidate(lineage, run, folder, expected, onnxruntime_version())
 
     def fetch_candidate(self, candidate: Candidate, folder: Path) -> Path:
         """Download a judged file from its run into a folder.

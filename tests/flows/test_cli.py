@@ -116,3 +116,10 @@ def test_commands_that_only_read_do_not_load_what_computes() -> None:
     ended = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
     loaded = set(ended.stdout.split())
     assert "mlflow" in loaded and not SLOW & loaded
+
+
+def test_commands_about_keys_load_neither_models_nor_mlflow() -> None:
+    loads = "import sys, flows.cli, flows.keys.status_table, tasks.repository, tasks.workspace; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
+    loaded = set(ended.stdout.split())
+    assert "tuf" in loaded and not (SLOW | {"mlflow"}) & loaded

@@ -4,6 +4,7 @@ import errno
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,11 @@ class Waiting:
     def manifest(self, release: int = 1) -> Manifest:
         manifests = (bundle.manifest for bundle in bundles_in(self.world.target, "tiny", self.name))
         return next(each for each in manifests if each.lineage["release"] == str(release))
+
+    def attestation(self, manifest: Manifest) -> dict[str, Any]:
+        (blob,) = (each for each in manifest.documents if each.name == "attestation.json")
+        told: dict[str, Any] = json.loads((self.world.target / "blobs" / blob.sha256).read_text())
+        return dict(told["predicate"]["edgewright"])
 
     def content(self) -> ReportContent:
         return ReportContent.model_validate_json(self.runs.read_text(self.run, "report.json"))
@@ -348,7 +354,11 @@ def test_the_same_file_is_signed_once_also_where_its_bundle_was_lost(world: Work
     bundle.unlink()
     (outcome,) = flows.reconcile.reconcile([waiting.recipe], world)
     assert (outcome.answer, outcome.reused, waiting.deployed()) == ("published", False, 1)
-    assert waiting.manifest() == manifest
+    again = waiting.manifest()
+    assert replace(again, documents=()) == replace(manifest, documents=())
+    was, now = waiting.attestation(manifest), waiting.attestation(again)
+    assert was.pop("run") != now.pop("run")  # each names the run that has its evidence
+    assert was == now
 
 
 def test_a_rollback_to_a_signed_release_says_who_signed_it(world: Workspace, variant: Variant) -> None:

@@ -24,8 +24,8 @@ from edge_runtime.bundle import (
 )
 from edge_runtime.files import fsync_directory, make_directories, write_synced
 from edge_runtime.trust import Fetch, NotThere, TrustedTarget, folder_fetch, trust_state, trusted_manifest
-from tasks.delivery.repository import ObjectStore, SignedRepository
 from tasks.errors import PublishError, SystemFailure
+from tasks.repository import ObjectStore, SignedRepository
 
 FIRST_ROOT = "metadata/1.root.json"
 _MOST_ROOT_BYTES = 1 << 20

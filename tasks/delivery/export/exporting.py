@@ -17,8 +17,8 @@ from tasks.delivery.export.carried_release import carry
 from tasks.delivery.export.export_form import ExportForm, FormOptions
 from tasks.delivery.export.mender_artifact import MenderArtifact
 from tasks.delivery.export.plain_folder import PlainFolder
-from tasks.delivery.repository import SignedRepository
 from tasks.errors import PublishError, SystemFailure, one_line
+from tasks.repository import SignedRepository
 
 KINDS: Mapping[str, Callable[[FormOptions], ExportForm]] = {"dir": PlainFolder.of, "mender": MenderArtifact.of}
 """The forms by the names that people give them: a new kind is one file and one entry."""

@@ -8,6 +8,7 @@ import pytest
 from edge_runtime.__main__ import main
 from edge_runtime.bundle import BLOBS
 from edge_runtime.device import commands
+from edge_runtime.install import DeviceStore
 from edge_runtime.update import AGENT_LOCK, HeldBack, UpdateExit, exclusive
 from tests.edge_runtime.device.carrying import CarriedRepository
 from tests.edge_runtime.install.carried import MODEL
@@ -47,3 +48,16 @@ def test_of_several_models_the_gravest_ending_counts(
     named = [word for model in order for word in ("--model", model)]
     assert install(carried, *named) == UpdateExit.DEVICE_FAILED
     assert asked == list(order) and MODEL not in asked
+
+
+def test_a_full_disk_is_the_devices_failure_and_another_installer_only_holds_back(
+    carried: CarriedRepository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr("edge_runtime.install.store.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+        assert install(carried) == UpdateExit.DEVICE_FAILED
+    assert "free bytes" in capsys.readouterr().err
+    with DeviceStore(carried.device.state, "gateway").only_installer():
+        assert install(carried) == UpdateExit.HELD_BACK
+    assert "another one at work" in capsys.readouterr().err
+    assert install(carried) == UpdateExit.DONE

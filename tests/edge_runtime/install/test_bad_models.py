@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.bundle import Measured
-from edge_runtime.errors import BundleRefused, InstallError
+from edge_runtime.errors import BundleRefused, DeviceFailed
 from edge_runtime.install import Limits, Tuning, running
 from edge_runtime.install.state import read_state
 from edge_runtime.measurement import runner
@@ -154,7 +154,7 @@ def test_a_good_model_is_not_refused_for_a_kill_from_outside(site: Site, monkeyp
     kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with monkeypatch.context() as killing:
         killing.setattr(runner, "WORKER", ("-c", kill))
-        with pytest.raises(InstallError, match="was interrupted, run again") as raised:
+        with pytest.raises(DeviceFailed, match="was interrupted, run again") as raised:
             site.install(second)
     assert not isinstance(raised.value, BundleRefused)
     assert site.install(second).changed and read_state(site.store.root, MODEL).current == second.digest
@@ -228,7 +228,7 @@ def test_the_fastest_choice_runs_and_holds_for_this_cpu_and_runtime(
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("edge_runtime.install.tuning.this_cpu", lambda: "another")
         assert running(site.store, MODEL).graph == tuned.bundle.entry_path
-    assert "it was made with another ONNX Runtime or CPU" in caplog.text
+    assert "it was made with another ONNX Runtime, plugin or CPU" in caplog.text
     tuned.graph.write_bytes(tuned.graph.read_bytes() + b"\0")
     assert running(site.store, MODEL).graph == tuned.bundle.entry_path
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle import RuntimeRange, Validity, decode_manifest
-from edge_runtime.errors import BundleError, BundleRefused, InstallError
+from edge_runtime.errors import BundleError, BundleRefused, DeviceFailed, InstallError, StoreBusy
 from edge_runtime.install import DeviceStore, FolderSource, install, running
 from edge_runtime.install.state import MOST_ATTEMPTS, read_state, write_state
 from edge_runtime.session import EdgeModel
@@ -134,7 +134,7 @@ def test_what_a_person_or_the_recipe_has_accepted_is_installed(site: Site, chang
 
 def test_two_installers_do_not_meet(site: Site) -> None:
     first = site.carry(1)
-    with site.store.only_installer(), pytest.raises(InstallError, match="got another one at work"):
+    with site.store.only_installer(), pytest.raises(StoreBusy, match="got another one at work"):
         site.install(first)
     assert site.install(first).changed
 
@@ -144,7 +144,7 @@ def test_a_full_disk_is_seen_before_anything_is_brought(site: Site, monkeypatch:
     site.install(first)
     with monkeypatch.context() as full:
         full.setattr("edge_runtime.install.store.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
-        with pytest.raises(InstallError, match=r"expected \d+ free bytes for camera version 2, got 1000"):
+        with pytest.raises(DeviceFailed, match=r"expected \d+ free bytes for camera version 2, got 1000"):
             site.install(second)
     assert running(site.store, MODEL).bundle.digest == first.digest
     assert site.install(second).changed

@@ -182,3 +182,32 @@ def test_a_python_tuf_that_takes_the_time_from_elsewhere_is_refused(
     with pytest.raises(TrustError, match=r"install tuf==7\.0\.1"):
         device.manifest()
     assert built and device.server.asked == []
+
+
+def test_a_new_device_at_1970_takes_nothing_that_had_expired_when_its_root_was_signed(
+    repository: SignedRepository, device: Device
+) -> None:
+    """Somebody kept an old state of the repository, and a device leaves the factory with a root of today."""
+    repository.root.unrecognized_fields["signed_at"] = f"{NOW + days(20):%Y-%m-%dT%H:%M:%SZ}"
+    repository.root.version += 1
+    device.shipped = repository.write("root")
+    device.clock = EPOCH
+    with pytest.raises(TrustError, match="must not be expired at 2026-02-04T12:00:00Z"):
+        device.manifest()
+    repository.now = NOW + days(21)
+    repository.renew("targets", role_of("gateway"))
+    assert device.manifest() == b"first"
+    assert device.state().time_floor == NOW + days(21)
+
+
+def test_a_root_of_a_wrong_clock_is_cured_by_a_newer_one(repository: SignedRepository, device: Device) -> None:
+    device.manifest()
+    for said in (NOW + days(3_650), NOW):
+        repository.root.unrecognized_fields["signed_at"] = f"{said:%Y-%m-%dT%H:%M:%SZ}"
+        repository.root.version += 1
+        repository.write("root")
+        if said > NOW:
+            with pytest.raises(TrustError, match="must not be expired at 2036-01-13T12:00:00Z"):
+                device.manifest()
+    assert device.manifest() == b"first"
+    assert device.state().time_floor == NOW

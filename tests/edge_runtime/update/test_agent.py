@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.errors import InstallError, TrustError
+from edge_runtime.errors import DeviceFailed, InstallError, StoreBusy, TrustError
 from edge_runtime.update import (
     AGENT_LOCK,
     EndingRecords,
@@ -222,6 +222,8 @@ def test_a_release_that_would_be_refused_is_not_fetched(
     ("error", "code"),
     [
         (InstallError("rolled back"), UpdateExit.REFUSED),
+        (DeviceFailed("the disk is full"), UpdateExit.DEVICE_FAILED),
+        (StoreBusy("another one installs"), UpdateExit.HELD_BACK),
         (OSError(errno.ENOSPC, "full"), UpdateExit.DEVICE_FAILED),
         (MemoryError(), UpdateExit.DEVICE_FAILED),
     ],

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.keys import keys_commands
-from tasks.delivery.repository import SignedRepository, open_repository, utc_now
 from tasks.errors import KeysError
+from tasks.repository import SignedRepository, open_repository, utc_now
 from tests.flows.keys.conftest import Edgewright
 
 

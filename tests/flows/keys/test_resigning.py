@@ -8,8 +8,8 @@ from tuf.api.metadata import Metadata, Timestamp
 
 from flows.keys import resigning
 from flows.visibility import Notice
-from tasks.delivery.repository import Expiry, SignedRepository, utc_now
 from tasks.errors import KeysError
+from tasks.repository import Expiry, SignedRepository, utc_now
 from tasks.workspace import Workspace
 
 MONDAY, TUESDAY = datetime(2027, 3, 1, tzinfo=UTC), datetime(2027, 3, 2, tzinfo=UTC)

@@ -39,7 +39,7 @@ def bucket_server() -> Iterator[str]:
     """The address of moto's S3 server in this process; skips where its packages are not installed."""
     for package in ("s3fs", "moto"):
         pytest.importorskip(package, reason=f"no test of S3: {package} is missing; pip install -e '.[scale-tests]'")
-    from tests.tasks.delivery.repository.s3_server import BUCKET, s3_server
+    from tests.tasks.repository.s3_server import BUCKET, s3_server
 
     everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
     policy = {"Version": "2012-10-17", "Statement": [everybody]}
@@ -51,7 +51,7 @@ def bucket_server() -> Iterator[str]:
 @pytest.fixture
 def bucket(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
     """A bucket, with the keys of a publisher in the environment."""
-    from tests.tasks.delivery.repository.s3_server import BUCKET, KEYS
+    from tests.tasks.repository.s3_server import BUCKET, KEYS
 
     for name, value in {**KEYS, "AWS_ENDPOINT_URL_S3": bucket_server}.items():
         monkeypatch.setenv(name, value)

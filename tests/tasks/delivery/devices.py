@@ -18,8 +18,8 @@ from edge_runtime.errors import TrustError
 from edge_runtime.golden import write_golden
 from edge_runtime.trust import folder_fetch, trusted_manifest
 from edge_runtime.update import UpdateConfiguration, parse_configuration
-from tasks.delivery.repository import PINNED, KeyWork, Passphrases, RootShape, keys_folder, open_repository, release_of
 from tasks.measurement import GOLDEN, Acceptance
+from tasks.repository import PINNED, KeyWork, Passphrases, RootShape, keys_folder, open_repository, release_of
 from tasks.workspace import Workspace
 
 WORKER, PERSONS = "passphrase of the worker", "passphrase of the persons"

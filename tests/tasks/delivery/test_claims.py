@@ -48,6 +48,6 @@ def test_what_a_writer_left_that_was_killed_while_it_wrote_stays_for_an_hour(
     half.write_text('{"holder": "a')
     destination.sweep("m", "bench")
     assert half.exists()
-    monkeypatch.setattr("tasks.delivery.repository.objects.LEFT_FOR_S", -1.0)
+    monkeypatch.setattr("tasks.repository.objects.LEFT_FOR_S", -1.0)
     destination.sweep("m", "bench")
     assert not half.exists()

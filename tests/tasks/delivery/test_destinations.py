@@ -25,8 +25,8 @@ from edge_runtime.settings import SessionSettings
 from tasks.delivery import Destination, FolderDestination
 from tasks.delivery.claims import End
 from tasks.delivery.destinations import destination_at
-from tasks.delivery.repository import open_store
 from tasks.measurement import Acceptance
+from tasks.repository import open_store
 from tests.edge_runtime.bundle.linear import described, everything
 from tests.edge_runtime.models import linear_model
 

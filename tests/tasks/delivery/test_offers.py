@@ -18,10 +18,10 @@ from tasks.delivery import Publication, check_keys, is_in_place, recover
 from tasks.delivery import releases as protocol
 from tasks.delivery.offers import Offers, offers_of
 from tasks.delivery.publication import put_in_place
-from tasks.delivery.repository import FolderObjects, SignedRepository, keys_folder
 from tasks.errors import KeysError
 from tasks.job import Job
 from tasks.registry import EdgeModels
+from tasks.repository import FolderObjects, SignedRepository, keys_folder
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
 from tests.tasks.builders import verdict

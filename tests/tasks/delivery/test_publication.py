@@ -16,7 +16,7 @@ from edge_runtime.bundle import RuntimeRange, read_bundle
 from edge_runtime.errors import EdgewrightError
 from edge_runtime.files import sha256_of
 from edge_runtime.model_files import model_digest, model_files, weights_of
-from edge_runtime.session import RUNTIME
+from edge_runtime.onnxruntime_packages import onnxruntime_version
 from quality_gates.verdict import GateOutcome
 from tasks.delivery import FolderDestination, publish, recover
 from tasks.delivery import releases as protocol
@@ -81,7 +81,7 @@ def test_the_model_that_was_measured_is_the_one_in_the_bundle(
         name: path.stat().st_size for name, path in model_files(graph).items()
     }
     assert sum(blob.size for blob in bundle.manifest.blobs) == measured.resources.size_bytes  # type: ignore[union-attr]
-    assert bundle.manifest.onnxruntime == RuntimeRange.measured_with(RUNTIME)
+    assert bundle.manifest.onnxruntime == RuntimeRange.measured_with(onnxruntime_version())
     assert bundle.manifest.session == session_settings(begun.recipe.devices[0])
 
 

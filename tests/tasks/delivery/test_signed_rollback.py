@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tasks.delivery import roll_back
-from tasks.delivery.repository import keys_folder
 from tasks.errors import KeysError
 from tasks.registry import EdgeModels
+from tasks.repository import keys_folder
 from tests.edge_runtime.models import linear_model
 from tests.tasks.delivery.counter import Counter
 from tests.tasks.delivery.devices import Reader, signed_releases

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.files import sha256_of
 from edge_runtime.model_files import model_digest, model_files, weights_of
-from edge_runtime.session import RUNTIME
+from edge_runtime.onnxruntime_packages import onnxruntime_version
 from edge_runtime.settings import TensorSpec
 from tasks.errors import RegistryError, RegistryUnavailable, SystemFailure
 from tasks.registry import Candidate, EdgeModels, EdgeVersion, edge_name
@@ -89,7 +89,7 @@ def test_weights_beside_the_graph_are_kept_released_and_fetched(shelf: Shelf, tm
     graph, edge = release_portable(shelf)
     assert edge.file_sha256 == model_digest(graph)
     tags = shelf.models.client.get_model_version(edge.name, edge.version).tags
-    assert tags["edgewright.onnxruntime"] == RUNTIME
+    assert tags["edgewright.onnxruntime"] == onnxruntime_version()
     fetched = model_files(shelf.models.fetch(edge, tmp_path / "fetched"))
     assert {name: path.read_bytes() for name, path in fetched.items()} == {
         name: path.read_bytes() for name, path in model_files(graph).items()

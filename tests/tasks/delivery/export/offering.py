@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle import Manifest, blobs_of, decode_manifest, write_bundle
-from tasks.delivery.repository import KeyWork, Passphrases, RootShape, SignedRepository, open_repository
+from tasks.repository import KeyWork, Passphrases, RootShape, SignedRepository, open_repository
 from tests.edge_runtime.install.carried import DEVICE, Carried, carry
 
 WORKER, PERSONS = "passphrase of the worker", "passphrase of the persons"

@@ -153,7 +153,7 @@ def test_it_comes_from_s3_as_from_a_folder(
 ) -> None:
     pytest.importorskip("s3fs", reason="S3 needs the extra s3: pip install -e '.[dev]'")
     pytest.importorskip("moto", reason="the test of S3 needs moto's server: pip install 'moto[s3,server]'")
-    from tests.tasks.delivery.repository.s3_server import BUCKET, KEYS, s3_server
+    from tests.tasks.repository.s3_server import BUCKET, KEYS, s3_server
 
     with s3_server() as address:
         for name, value in {**KEYS, "AWS_ENDPOINT_URL_S3": address}.items():

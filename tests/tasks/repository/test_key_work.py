@@ -3,14 +3,15 @@
 import shutil
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from tasks.delivery.repository import FolderObjects, ObjectStore, RootShape, SignedRepository
 from tasks.errors import KeysError, SystemFailure
-from tests.tasks.delivery.repository.publishers import (
+from tasks.repository import FolderObjects, ObjectStore, RootShape, SignedRepository
+from tests.tasks.repository.publishers import (
     DEVICES,
     Device,
     FaultyStore,
@@ -45,6 +46,15 @@ class TestBeginning:
         assert root.consistent_snapshot
         pinned = (publisher.folder / "keys" / "root.json").read_bytes()
         assert pinned == publisher.store.read("metadata/1.root.json", 1 << 20)
+
+    def test_every_root_says_when_it_was_signed(self, publisher: Publisher) -> None:
+        begun, later = datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1)
+        first = datetime.fromisoformat(root_of(publisher).unrecognized_fields["signed_at"])
+        assert abs(first - begun) < timedelta(minutes=10)
+        publisher.work(clock=lambda: later).renew("root", publisher.persons, None)
+        renewed = root_of(publisher)
+        assert renewed.version == 2
+        assert datetime.fromisoformat(renewed.unrecognized_fields["signed_at"]) == later.replace(microsecond=0)
 
     def test_a_device_may_sign_its_own_manifests_alone(self, publisher: Publisher) -> None:
         roles = publisher.repository().reader.state().targets.signed.delegations
@@ -105,7 +115,7 @@ class TestBeginning:
     def test_a_kill_between_two_keys_leaves_what_the_same_command_completes(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from tasks.delivery.repository import key_files
+        from tasks.repository import key_files
 
         made: list[str] = []
         real = key_files.make_key

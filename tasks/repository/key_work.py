@@ -8,14 +8,14 @@ from pathlib import Path
 from securesystemslib.signer import CryptoSigner, Key, Signer
 from tuf.api.metadata import Root
 
-from tasks.delivery.repository.beginning import Beginning, RootShape, check_device, one_key
-from tasks.delivery.repository.key_changes import KeyChange, in_words, publish_change
-from tasks.delivery.repository.key_files import KeyFiles, Passphrases
-from tasks.delivery.repository.key_plans import KeyPlans
-from tasks.delivery.repository.signed_repository import SignedRepository
-from tasks.delivery.repository.signing import ONLINE, enough_signers, role_of, short
-from tasks.delivery.repository.state import State
 from tasks.errors import KeysError
+from tasks.repository.beginning import Beginning, RootShape, check_device, one_key
+from tasks.repository.key_changes import KeyChange, change_lines, publish_change
+from tasks.repository.key_files import KeyFiles, Passphrases
+from tasks.repository.key_plans import KeyPlans
+from tasks.repository.signed_repository import SignedRepository
+from tasks.repository.signing import ONLINE, enough_signers, role_of, short
+from tasks.repository.state import State
 
 logger = logging.getLogger("edgewright")
 BEGUN = "change-in-progress.json"
@@ -102,12 +102,12 @@ class KeyWork:
         state = self._state(change)
         signed = change.with_signatures(state.root.signed, self._persons(given))
         signed.save(file)
-        return [*in_words(signed, state), *_still_missing(signed, state.root.signed, file)]
+        return [*change_lines(signed, state), *_still_missing(signed, state.root.signed, file)]
 
     def shown(self, file: Path) -> list[str]:
         """Say what a change would do, without signing it."""
         change = KeyChange.load(file)
-        return in_words(change, self._state(change))
+        return change_lines(change, self._state(change))
 
     def publish(self, file: Path) -> list[str]:
         """Publish a change that is signed by enough persons."""

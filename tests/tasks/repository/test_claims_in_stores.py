@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tasks.delivery.claims import ReleaseClaims
-from tasks.delivery.repository import ObjectStore
 from tasks.errors import SystemFailure
+from tasks.repository import ObjectStore
 from tests.tasks.processes import line, running
 
 CLAIMANT = """

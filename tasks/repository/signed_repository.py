@@ -18,9 +18,10 @@ from hashlib import sha256
 from securesystemslib.dsse import Envelope
 from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 
-from tasks.delivery.repository.expiry import ExpiryPeriods, utc_now
-from tasks.delivery.repository.objects import ObjectStore
-from tasks.delivery.repository.signing import (
+from tasks.errors import KeysError, SystemFailure
+from tasks.repository.expiry import ExpiryPeriods, utc_now
+from tasks.repository.objects import ObjectStore
+from tasks.repository.signing import (
     HASHES,
     SIGNED_AT,
     TIMESTAMP,
@@ -39,8 +40,7 @@ from tasks.delivery.repository.signing import (
     signed_at,
     target_path,
 )
-from tasks.delivery.repository.state import Found, State, StateReader
-from tasks.errors import KeysError, SystemFailure
+from tasks.repository.state import Found, State, StateReader
 
 logger = logging.getLogger("edgewright")
 CUSTOM, RELEASE = "custom", "release"

@@ -5,16 +5,16 @@ once, and a timestamp that is replaced last. A reader sees a whole signed state 
 beside each other or be killed, and nothing is lost.
 """
 
-from tasks.delivery.repository.beginning import PINNED, RootShape
-from tasks.delivery.repository.expiry import Expiry, ExpiryPeriods, read_periods, utc_now
-from tasks.delivery.repository.expiry_report import expiries
-from tasks.delivery.repository.key_files import PASSPHRASE, Ask, KeyFiles, Passphrases
-from tasks.delivery.repository.key_work import KeyWork
-from tasks.delivery.repository.objects import FolderObjects, ObjectStore, open_store
-from tasks.delivery.repository.opening import KEYS, keys_folder, open_repository
-from tasks.delivery.repository.signed_repository import SignedRepository, release_of
-from tasks.delivery.repository.signing import device_of, manifest_name, role_of, short, target_path
-from tasks.delivery.repository.state import State, StateReader
+from tasks.repository.beginning import PINNED, RootShape
+from tasks.repository.expiry import Expiry, ExpiryPeriods, read_periods, utc_now
+from tasks.repository.expiry_report import expiries
+from tasks.repository.key_files import PASSPHRASE, Ask, KeyFiles, Passphrases
+from tasks.repository.key_work import KeyWork
+from tasks.repository.objects import FolderObjects, ObjectStore, open_store
+from tasks.repository.opening import KEYS, keys_folder, open_repository
+from tasks.repository.signed_repository import SignedRepository, release_of
+from tasks.repository.signing import device_of, manifest_name, role_of, short, target_path
+from tasks.repository.state import State, StateReader
 
 __all__ = [
     "KEYS",

@@ -14,8 +14,9 @@ from securesystemslib.signer import Key
 from tuf.api.metadata import Root, Targets
 
 from edge_runtime.files import write_atomic
-from tasks.delivery.repository.signed_repository import SignedRepository
-from tasks.delivery.repository.signing import (
+from tasks.errors import KeysError, SystemFailure, one_line
+from tasks.repository.signed_repository import SignedRepository
+from tasks.repository.signing import (
     SignedFile,
     Signers,
     is_trusted,
@@ -25,8 +26,7 @@ from tasks.delivery.repository.signing import (
     short,
     written,
 )
-from tasks.delivery.repository.state import State
-from tasks.errors import KeysError, SystemFailure, one_line
+from tasks.repository.state import State
 
 FORM = "edgewright key change 1"
 _MOST_BYTES = 20_000_000
@@ -128,7 +128,7 @@ def publish_change(repository: SignedRepository, change: KeyChange) -> None:
         repository.complete(signed_by=_as_known(repository, change.signed_by), emptied=change.emptied)
 
 
-def in_words(change: KeyChange, before: State) -> list[str]:
+def change_lines(change: KeyChange, before: State) -> list[str]:
     """Return what a change would do, in lines that a person reads before signing."""
     lines = [change.why]
     root, targets = before.root.signed, before.targets.signed

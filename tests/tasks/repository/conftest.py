@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.delivery.repository import FolderObjects, ObjectStore, open_store
-from tests.tasks.delivery.repository.publishers import PERSONS, WORKER, Publisher
+from tasks.repository import FolderObjects, ObjectStore, open_store
+from tests.tasks.repository.publishers import PERSONS, WORKER, Publisher
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
 def s3_address() -> Iterator[str]:
     """The address of moto's S3 server in this process, with a bucket; skips where the packages are not installed."""
     pytest.importorskip("s3fs", reason="S3 needs the extra s3: pip install -e '.[dev]'")
-    from tests.tasks.delivery.repository.s3_server import s3_server
+    from tests.tasks.repository.s3_server import s3_server
 
     with s3_server() as address:
         yield address
@@ -34,7 +34,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param == "folder":
         return FolderObjects(tmp_path / "target")
     address = request.getfixturevalue("s3_address")
-    from tests.tasks.delivery.repository.s3_server import BUCKET, KEYS
+    from tests.tasks.repository.s3_server import BUCKET, KEYS
 
     for name, value in {**KEYS, "AWS_ENDPOINT_URL_S3": address}.items():
         monkeypatch.setenv(name, value)

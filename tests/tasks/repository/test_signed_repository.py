@@ -9,9 +9,9 @@ import pytest
 from tuf.api.exceptions import ExpiredMetadataError
 from tuf.api.metadata import Metadata, Timestamp
 
-from tasks.delivery.repository import ObjectStore, SignedRepository, expiries, utc_now
 from tasks.errors import KeysError, SystemFailure
-from tests.tasks.delivery.repository.publishers import Device, FaultyStore, Publisher, killed_at_each_call
+from tasks.repository import ObjectStore, SignedRepository, expiries, utc_now
+from tests.tasks.repository.publishers import Device, FaultyStore, Publisher, killed_at_each_call
 
 TIMESTAMP = "metadata/timestamp.json"
 
@@ -210,8 +210,8 @@ def test_an_answer_that_was_lost_is_no_loss(fresh: Callable[[], Publisher], tmp_
 def test_numbers_that_others_take_without_end_are_told(
     fresh: Callable[[], Publisher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.delivery.repository.signed_repository.ATTEMPTS", 3)
-    monkeypatch.setattr("tasks.delivery.repository.signed_repository.PAUSE_S", 0.0)
+    monkeypatch.setattr("tasks.repository.signed_repository.ATTEMPTS", 3)
+    monkeypatch.setattr("tasks.repository.signed_repository.PAUSE_S", 0.0)
     publisher = fresh()
 
     def beside(name: str) -> None:

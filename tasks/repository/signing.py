@@ -15,8 +15,8 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Roo
 from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import JSONSerializer
 
-from tasks.delivery.repository.expiry import TOP_LEVEL
 from tasks.errors import KeysError
+from tasks.repository.expiry import TOP_LEVEL
 
 Content = TypeVar("Content", Root, Targets, Snapshot, Timestamp)
 TIMESTAMP = "metadata/timestamp.json"

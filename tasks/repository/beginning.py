@@ -13,21 +13,23 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Root, Targets
 
 from edge_runtime.files import write_atomic
-from tasks.delivery.repository.expiry import utc_now
-from tasks.delivery.repository.key_files import KeyFiles, check_private
-from tasks.delivery.repository.signed_repository import SignedRepository
-from tasks.delivery.repository.signing import (
+from tasks.errors import KeysError
+from tasks.repository.expiry import utc_now
+from tasks.repository.key_files import KeyFiles, check_private
+from tasks.repository.signed_repository import SignedRepository
+from tasks.repository.signing import (
     ONLINE,
+    SIGNED_AT,
     TIMESTAMP,
     SignedFile,
     delegation,
     enough_signers,
+    in_words,
     name_of,
     no_delegations,
     role_of,
     sign,
 )
-from tasks.errors import KeysError
 
 PINNED = "root.json"
 """File beside the worker's keys with the first root, which devices are shipped with."""
@@ -103,7 +105,9 @@ class Beginning:
         online = self._of_worker(ONLINE)
         for device in self.devices:
             self._of_worker(role_of(device))
-        root = Root(1, expires=self.repository.periods.end("root", utc_now()), consistent_snapshot=True)
+        now = utc_now()
+        root = Root(1, expires=self.repository.periods.end("root", now), consistent_snapshot=True,
+                    unrecognized_fields={SIGNED_AT: in_words(now)})  # fmt: skip
         for role, found in (*signers.items(), ("snapshot", [online]), ("timestamp", [online])):
             for signer in found:
                 root.add_key(signer.public_key, role)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.delivery.repository import FolderObjects, ObjectStore, open_store
 from tasks.errors import SystemFailure
+from tasks.repository import FolderObjects, ObjectStore, open_store
 from tests.tasks.processes import line, running
 
 
@@ -82,7 +82,7 @@ WRITER = """
     import os
     import sys
     from pathlib import Path
-    from tasks.delivery.repository import FolderObjects
+    from tasks.repository import FolderObjects
 
     def told(*_, **__):
         print("waits", flush=True)
@@ -110,7 +110,7 @@ def test_a_killed_writer_leaves_nothing_but_what_is_tidied(tmp_path: Path, step:
 
 
 def test_the_lock_of_a_folder_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.delivery.repository.objects.LOCK_S", 0.05)
+    monkeypatch.setattr("tasks.repository.objects.LOCK_S", 0.05)
     store, inside, done = FolderObjects(tmp_path), threading.Event(), threading.Event()
 
     def held(*_: object) -> None:
@@ -154,14 +154,14 @@ class TestStoresInS3:
     @pytest.fixture(autouse=True)
     def keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("s3fs", reason="S3 needs the extra s3: pip install -e '.[dev]'")
-        from tests.tasks.delivery.repository.s3_server import KEYS
+        from tests.tasks.repository.s3_server import KEYS
 
         for name, value in KEYS.items():
             monkeypatch.setenv(name, value)
 
     @pytest.mark.parametrize("ignored", ["HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"])
     def test_a_store_that_ignores_conditions_is_refused(self, monkeypatch: pytest.MonkeyPatch, ignored: str) -> None:
-        from tests.tasks.delivery.repository.s3_server import BUCKET, ignoring, s3_server
+        from tests.tasks.repository.s3_server import BUCKET, ignoring, s3_server
 
         with s3_server(ignoring(ignored)) as address:
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", address)
@@ -178,7 +178,7 @@ class TestStoresInS3:
     def test_a_large_object_is_created_once(
         self, s3_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        from tests.tasks.delivery.repository.s3_server import BUCKET
+        from tests.tasks.repository.s3_server import BUCKET
 
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_address)
         (tmp_path / "one").write_bytes(bytes(101 << 20))  # beyond that it is sent in parts
@@ -199,6 +199,6 @@ class TestStoresInS3:
 
 
 def test_without_the_packages_of_s3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "tasks.delivery.repository.s3_objects", None)
+    monkeypatch.setitem(__import__("sys").modules, "tasks.repository.s3_objects", None)
     with pytest.raises(SystemFailure, match=r"pip install 'edgewright\[s3\]'"):
         open_store("s3://bucket")

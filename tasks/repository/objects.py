@@ -67,7 +67,7 @@ def open_store(address: str | Path) -> ObjectStore:
     if not str(address).startswith(S3):
         return FolderObjects(Path(address))
     try:
-        from tasks.delivery.repository.s3_objects import S3Objects
+        from tasks.repository.s3_objects import S3Objects
     except ImportError as error:
         raise SystemFailure(
             f"{address}: expected the packages for S3, got {one_line(error)}; pip install 'edgewright[s3]'"

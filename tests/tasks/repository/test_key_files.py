@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from tasks.delivery.repository import KeyFiles, Passphrases
-from tasks.delivery.repository.key_files import make_key, read_key
 from tasks.errors import KeysError
+from tasks.repository import KeyFiles, Passphrases
+from tasks.repository.key_files import make_key, read_key
 
 PHRASE = b"a long passphrase"
 

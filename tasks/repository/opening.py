@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from tasks.delivery.repository.beginning import PINNED
-from tasks.delivery.repository.expiry import read_periods
-from tasks.delivery.repository.key_files import KeyFiles, Passphrases
-from tasks.delivery.repository.objects import open_store
-from tasks.delivery.repository.signed_repository import SignedRepository
+from tasks.repository.beginning import PINNED
+from tasks.repository.expiry import read_periods
+from tasks.repository.key_files import KeyFiles, Passphrases
+from tasks.repository.objects import open_store
+from tasks.repository.signed_repository import SignedRepository
 
 KEYS = "EDGEWRIGHT_KEYS"
 """Variable with the folder of the keys that this machine publishes with."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from tuf.api.metadata import Root, Targets
 
-from tasks.delivery.repository.expiry import BY_PERSONS, Expiry, ExpiryPeriods
-from tasks.delivery.repository.signing import SignedFile, device_of, short
-from tasks.delivery.repository.state import State
+from tasks.repository.expiry import BY_PERSONS, Expiry, ExpiryPeriods
+from tasks.repository.signing import SignedFile, device_of, short
+from tasks.repository.state import State
 
 
 def expiries(state: State, periods: ExpiryPeriods, now: datetime) -> list[Expiry]:

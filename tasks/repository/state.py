@@ -11,8 +11,9 @@ from typing import Generic
 from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import MetaFile, Root, Snapshot, Targets, Timestamp
 
-from tasks.delivery.repository.objects import ObjectStore
-from tasks.delivery.repository.signing import (
+from tasks.errors import KeysError, SystemFailure
+from tasks.repository.objects import ObjectStore
+from tasks.repository.signing import (
     TIMESTAMP,
     Content,
     SignedFile,
@@ -21,7 +22,6 @@ from tasks.delivery.repository.signing import (
     name_of,
     read,
 )
-from tasks.errors import KeysError, SystemFailure
 
 
 @dataclass(frozen=True)

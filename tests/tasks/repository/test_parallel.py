@@ -7,8 +7,8 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from tasks.delivery.repository import FolderObjects
-from tests.tasks.delivery.repository.publishers import Device, Publisher
+from tasks.repository import FolderObjects
+from tests.tasks.repository.publishers import Device, Publisher
 
 TIMES = 12
 FORK = multiprocessing.get_context("fork")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import KeysError
-from tests.tasks.delivery.repository.publishers import Device, FaultyStore, Killed, Publisher, root_of
+from tests.tasks.repository.publishers import Device, FaultyStore, Killed, Publisher, root_of
 
 ROLES = ("online", "camera", "targets", "root")
 

@@ -9,10 +9,10 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import DownloadHTTPError, RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
-from tasks.delivery.repository import ExpiryPeriods, ObjectStore, expiries, utc_now
-from tasks.delivery.repository.key_files import read_key
 from tasks.errors import KeysError, SystemFailure
-from tests.tasks.delivery.repository.publishers import WORKER, Device, Publisher, key_of, killed_at_each_call, root_of
+from tasks.repository import ExpiryPeriods, ObjectStore, expiries, utc_now
+from tasks.repository.key_files import read_key
+from tests.tasks.repository.publishers import WORKER, Device, Publisher, key_of, killed_at_each_call, root_of
 
 
 class Thief:

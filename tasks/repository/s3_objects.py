@@ -14,8 +14,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 from s3fs import S3FileSystem
 
-from tasks.delivery.repository.objects import check_length, check_name
 from tasks.errors import SystemFailure, one_line
+from tasks.repository.objects import check_length, check_name
 from tasks.workspace import S3
 
 ATTEMPTS = 6

@@ -11,7 +11,7 @@ from tuf.api.metadata import Root
 from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
 
-from tasks.delivery.repository import (
+from tasks.repository import (
     ExpiryPeriods,
     FolderObjects,
     KeyFiles,

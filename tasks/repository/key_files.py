@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import CryptoSigner, Key, Signer
 
 from edge_runtime.files import fsync_directory, open_regular
-from tasks.delivery.repository.signing import short
 from tasks.errors import KeysError
+from tasks.repository.signing import short
 
 PASSPHRASE = "EDGEWRIGHT_KEYS_PASSPHRASE"
 OFFLINE_PASSPHRASE = "EDGEWRIGHT_OFFLINE_KEYS_PASSPHRASE"
