@@ -93,7 +93,7 @@ class UpdateAgent:
         self._wall, self._sleep = wall, sleep
         self._records = EndingRecords(configuration.state / "update.json")
         self.endings: list[ModelEnding] = []
-        """How the last run ended, by model, also where nothing could be written down."""
+        """The ends of the last run, by model, also where nothing could be written down."""
 
     def run(self) -> UpdateExit:
         """Bring every model up to date where that is allowed, and return the gravest ending.

@@ -219,6 +219,15 @@ def test_the_last_trial_is_without_tuning_which_may_be_what_took_the_device_down
         assert site.store.tuned_folder(carried.digest).exists() == (attempts < MOST_ATTEMPTS - 1)
 
 
+def test_what_runs_stays_whole_where_a_bundle_of_another_profile_fails(site: Site) -> None:
+    first = site.carry(1)
+    site.install(first)
+    other = site.carry(2, device="kiosk", answers=np.zeros((8, 8), np.float32))
+    with pytest.raises(BundleRefused, match="answers wrongly"):
+        install(DeviceStore(site.store.root, "kiosk"), MODEL, other.data, FolderSource(other.root), QUICK)
+    assert running(site.store, MODEL).bundle.digest == first.digest
+
+
 def test_hostile_bytes_are_no_manifest(site: Site) -> None:
     with pytest.raises(BundleError, match="is not JSON"):
         install(site.store, MODEL, b"{", FolderSource(site.folder), QUICK)
