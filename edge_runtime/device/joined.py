@@ -117,7 +117,7 @@ class InstallStep:
         return folder
 
     def installed(self, model: str) -> str | None:
-        """Return the digest of the bundle that runs, None where none does or where files of it are missing."""
+        """Return the digest of the bundle that runs, None where none does or where it is not whole."""
         return installed_digest(store_of(self.configuration), model)
 
     def check(self, release: OfferedRelease) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from edge_runtime.__main__ import main
 from edge_runtime.bundle import BLOBS
 from edge_runtime.device import commands, roll_back_model
 from edge_runtime.device.joined import InstallStep, TrustedReleases
-from edge_runtime.install import DeviceStore
+from edge_runtime.install import DeviceStore, running
 from edge_runtime.trust import folder_fetch
 from edge_runtime.update import AGENT_LOCK, HeldBack, UpdateExit, exclusive, read_configuration
 from tests.edge_runtime.device.carrying import CarriedRepository
@@ -106,3 +107,22 @@ def test_what_a_kill_left_over_is_removed_before_a_release_is_fetched(carried: C
         path.touch()
     step.check(release)
     assert kept.exists() and not left.exists() and not graph.parent.exists()
+
+
+def test_an_update_finds_a_bit_that_flipped_in_what_runs_and_brings_it_again(
+    carried: CarriedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = carried.device.configuration
+    configuration.write_text(configuration.read_text().replace("/nowhere", str(carried.root)))
+    update = ["update", "--config", str(configuration)]
+    assert main(update) == UpdateExit.DONE
+    graph = running(DeviceStore(carried.device.state, "gateway"), MODEL).bundle.entry_path
+    good = graph.read_bytes()
+    assert main(update) == UpdateExit.DONE  # every byte was read
+    graph.chmod(0o644)
+    graph.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert main(update) == UpdateExit.DONE
+    assert graph.read_bytes() != good, "it is read once a day"
+    monkeypatch.setattr("edge_runtime.install.daily_look.EVERY", timedelta(0))
+    assert main(update) == UpdateExit.DONE
+    assert graph.read_bytes() == good
