@@ -118,9 +118,16 @@ def _figures(document: Any) -> dict[str, float]:
 
 
 def _output(folder: Path, index: int, rows: int) -> np.ndarray:
-    array: np.ndarray = np.load(folder / f"output-{index}.npy", allow_pickle=False)
-    if len(array) != rows:
-        raise ValueError(f"output {index} has {len(array)} rows, not {rows}")
+    path = folder / f"output-{index}.npy"
+    with open_regular(path) as file:  # the header is held to the size: numpy would make room for whatever it says
+        if npy.read_magic(file) != (1, 0):
+            raise ValueError(f"output {index} is of another version of numpy's format")
+        shape, _, dtype = npy.read_array_header_1_0(file)
+        if shape[:1] != (rows,):
+            raise ValueError(f"output {index} has {shape[0] if shape else 'no'} rows, not {rows}")
+        if dtype.kind not in "biuf" or file.tell() + math.prod(shape) * dtype.itemsize != path.stat().st_size:
+            raise ValueError(f"output {index} has other bytes than {shape} of {dtype}")
+    array: np.ndarray = np.load(path, allow_pickle=False)
     return array
 
 
