@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from edge_runtime.bundle.manifest import FORMAT_VERSION, Manifest, is_current
 from edge_runtime.bundle.parts import Blob, Delta, Golden, Measured, RuntimeRange, Spread, Validity
 from edge_runtime.errors import BundleError, SessionError
-from edge_runtime.settings import SessionSettings, TensorSpec
+from edge_runtime.settings import OF_A_DEVICE, SessionSettings, TensorSpec
 
 MAX_BYTES = 1 << 20  # of a manifest
 
@@ -28,7 +28,8 @@ def encode_manifest(manifest: Manifest) -> bytes:
         deltas=tuple(sorted(manifest.deltas, key=lambda delta: (delta.blob, delta.base))),
         lineage=dict(manifest.lineage),
     )
-    data = (json.dumps(asdict(ordered), sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
+    plain = asdict(ordered) | {"session": manifest.session.to_plain()}
+    data = (json.dumps(plain, sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
     check_length(data)
     return data
 
@@ -116,7 +117,7 @@ def _validity(value: object) -> Validity:
 
 def _session(value: object) -> SessionSettings:
     try:
-        return SessionSettings(**_entries(value, SessionSettings, "The session"))
+        return SessionSettings(**_entries(value, SessionSettings, "The session", OF_A_DEVICE))
     except SessionError as error:
         raise BundleError(f"The manifest's session settings cannot be used: {error}") from error
 
@@ -131,8 +132,8 @@ def _list(value: object, what: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _entries(value: object, kind: Any, what: str) -> dict[str, Any]:
-    expected = {field.name for field in fields(kind)}
+def _entries(value: object, kind: Any, what: str, without: str = "") -> dict[str, Any]:
+    expected = {field.name for field in fields(kind)} - {without}
     if not isinstance(value, dict):
         raise BundleError(f"{what} must be an object with the keys {sorted(expected)}, not {value!r}.")
     missing, unknown = sorted(expected - set(value)), sorted(set(value) - expected)

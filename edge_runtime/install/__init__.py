@@ -6,26 +6,31 @@ an InstallError after which everything runs as before. A `DeviceStore` keeps the
 graph is made here, for this very CPU.
 """
 
+from edge_runtime.install.choices import FailedChoice, HowItRuns, MeasuredChoice
 from edge_runtime.install.installer import Installed, InstallSettings, check_permitted, install, installed_digest
 from edge_runtime.install.running import ModelStatus, RunningModel, roll_back, running, statuses
 from edge_runtime.install.smoke_test import Limits
 from edge_runtime.install.sources import FolderSource, Source
 from edge_runtime.install.state import ModelState
 from edge_runtime.install.store import DeviceStore
-from edge_runtime.install.tuning import Tuning
+from edge_runtime.install.tuning import Tuning, how_it_runs
 
 __all__ = [
     "DeviceStore",
+    "FailedChoice",
     "FolderSource",
+    "HowItRuns",
     "InstallSettings",
     "Installed",
     "Limits",
+    "MeasuredChoice",
     "ModelState",
     "ModelStatus",
     "RunningModel",
     "Source",
     "Tuning",
     "check_permitted",
+    "how_it_runs",
     "install",
     "installed_digest",
     "roll_back",

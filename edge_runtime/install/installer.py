@@ -208,7 +208,7 @@ def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: Inst
         write_state(store.root, model, state.refusing(digest, str(error)))
         store.clean()
         raise BundleRefused(str(error)) from error
-    tune(store, bundle, seen.latency_p50_ms, settings.tuning, settings.limits)
+    tune(store, bundle, seen, settings.tuning, settings.limits)
     state = state.committed(digest, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     write_state(store.root, model, state)
     logger.info("%s: version %s runs from now on (%s)", model, bundle.manifest.version, digest[:12])

@@ -4,14 +4,20 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import BundleError, InstallError
+from edge_runtime.errors import BundleError, InstallError, SessionError, SessionMemoryError
 from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.state import ModelState, models_of, read_state, write_state
 from edge_runtime.install.store import DeviceStore
-from edge_runtime.install.tuning import portable, tuned
+from edge_runtime.install.tuning import CPU, how_it_runs, portable
 from edge_runtime.settings import SessionSettings
+
+if TYPE_CHECKING:
+    from edge_runtime.session import EdgeModel
 
 logger = logging.getLogger("edgewright")
 
@@ -23,6 +29,43 @@ class RunningModel:
     bundle: Bundle
     graph: Path
     session: SessionSettings
+
+    def load(self) -> "EdgeModel":
+        """Load the model as it was chosen to run, else as it was published: an execution provider may be gone by now.
+
+        Answers of a provider other than the CPU's are compared with the golden vectors first, as its driver may be
+        another one than at the install. Raises SessionError where the portable graph does not load either.
+        """
+        from edge_runtime.session import EdgeModel
+
+        fallback = portable(self.bundle)
+        try:
+            model = EdgeModel.load(self.graph, self.session)
+            if self.session.execution_provider != CPU:
+                _check_answers(self.bundle, model)
+        except SessionMemoryError:
+            raise
+        except SessionError as error:
+            if (self.graph, self.session) == fallback:
+                raise
+            logger.error("%s: the portable graph is used: %s", self.bundle.manifest.model, error)
+            return EdgeModel.load(*fallback)
+        return model
+
+
+def _check_answers(bundle: Bundle, model: "EdgeModel") -> None:
+    """Raise SessionError unless a model answers the golden vectors within their tolerances."""
+    from edge_runtime.golden import difference, golden_vectors
+
+    golden = golden_vectors(bundle)
+    batch, rows = golden.described.batch, golden.described.rows
+    parts = [
+        model.predict({name: array[start : start + batch] for name, array in golden.inputs.items()})
+        for start in range(0, rows, batch)
+    ]
+    missed = difference(golden, [np.concatenate(outputs) for outputs in zip(*parts, strict=True)])
+    if missed is not None:
+        raise SessionError(f"it answers wrongly here: {missed}")
 
 
 @dataclass(frozen=True)
@@ -48,7 +91,8 @@ def running(store: DeviceStore, model: str) -> RunningModel:
         except BundleError as error:
             logger.error("%s: a stored bundle is damaged, the one before it is used: %s", model, error)
             continue
-        return RunningModel(bundle, *tuned(store, bundle))
+        found = how_it_runs(store, bundle)
+        return RunningModel(bundle, found.graph, found.session)
     raise InstallError(
         f"{store.root}: expected a whole bundle of {model}, got {'none' if state.current else 'nothing installed'}; "
         "install one from a folder, or update"

@@ -13,13 +13,14 @@ from edge_runtime.errors import (
     MeasurementTimedOut,
 )
 from edge_runtime.golden import difference, golden_vectors
-from edge_runtime.measurement import Figures, MeasureRequest, measure
+from edge_runtime.measurement import Measurement, MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 
 GROWTH = 2.0
 """Times the peak memory that was measured for a model which it may take here, where nobody says otherwise."""
 _LEAST_MB = 64.0
 WARMUP, REPEATS = 3, 20
+_BATCH_WARMUP = 1
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Limits:
         return None if peak is None else GROWTH * peak + _LEAST_MB
 
 
-def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: Limits) -> Figures:
-    """Run a graph of a verified bundle on its golden vectors in a limited process; return the figures it had there.
+def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: Limits) -> Measurement:
+    """Run a graph of a verified bundle on its golden vectors in a limited process; return what was measured there.
 
     Raises BundleRefused where the model fails: a crash, a time-out, too much memory, an answer that is no number or is
     wrong, a call that takes too long. Raises DeviceFailed where something else ended the test, which says nothing about
@@ -71,4 +72,21 @@ def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: L
             f"{what} is too slow on this device: {seen.figures.latency_p50_ms:.3g} ms a row, and at most "
             f"{limits.latency_ms:g} ms are allowed."
         )
-    return seen.figures
+    return seen
+
+
+def batch_time(bundle: Bundle, graph: Path, settings: SessionSettings, limits: Limits) -> float | None:
+    """Return the median milliseconds of the most rows that a bundle was measured with; None where that is one row.
+
+    Raises MeasurementFailed.
+    """
+    rows = max(map(int, bundle.manifest.measured.batch_ms), default=1)
+    if rows == 1:
+        return None
+    golden = golden_vectors(bundle)
+    request = MeasureRequest(
+        graph, golden.inputs, settings, batch_size=golden.described.batch, latency_warmup=_BATCH_WARMUP,
+        latency_repeats=REPEATS, latency_batch_size=rows, latency_seconds=limits.time_s / 4,
+        memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures),
+    )  # fmt: skip
+    return measure(request, limits.time_s).figures.latency_p50_ms

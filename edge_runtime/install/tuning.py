@@ -1,9 +1,9 @@
-"""Tuning: the graph, the threads and the execution provider that are fastest on this very device, chosen by measuring.
+"""Tuning: the graph, the threads and the execution provider that suit this very device, chosen by measuring.
 
 The pipeline's machine is not of this device's CPU, so the tuned graph is made here: ONNX Runtime optimizes the portable
-graph for this CPU and saves it with its weights as the kernels want them, which loads at once and shares its pages. It
-counts only where it answers the golden vectors as the portable graph does. Whatever goes wrong here says nothing about
-the bundle: the portable graph is the fallback.
+graph for this CPU and saves it with its weights as the kernels want them. That loads at once, and all processes share
+its pages. A choice counts only where it answers the golden vectors as the portable graph does. Whatever goes wrong here
+says nothing about the bundle: the portable graph is the fallback.
 """
 
 import json
@@ -20,23 +20,23 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.cpu import this_cpu
 from edge_runtime.errors import EdgewrightError
 from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_atomic, write_synced
-from edge_runtime.install.smoke_test import Limits, smoke_test
+from edge_runtime.install.choices import FailedChoice, Graph, HowItRuns, MeasuredChoice, choice_from_plain
+from edge_runtime.install.smoke_test import Limits, batch_time, smoke_test
 from edge_runtime.install.store import DeviceStore
-from edge_runtime.measurement import environment, run_child
-from edge_runtime.model_files import MODEL, check_model, weights_of
+from edge_runtime.measurement import Measurement, environment, run_child
+from edge_runtime.model_files import MODEL, check_model, model_bytes, weights_of
 from edge_runtime.onnxruntime_packages import onnxruntime_version, plugins
 from edge_runtime.settings import SessionSettings
 
 logger = logging.getLogger("edgewright")
 RECORD = "tuned.json"
 WORKER = ("-m", "edge_runtime.install.tuning_worker")
-NEAR = 0.95
-"""Share of the portable graph's time that a choice must stay below, so that noise alone changes nothing."""
+CPU = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The choice that a device has: whether a tuned graph is made, numbers of threads, and execution providers.
+    """The choice that a device has: whether graphs are tuned, numbers of threads, and execution providers.
 
     Empty `threads` and `providers` are those of the manifest.
     """
@@ -46,43 +46,29 @@ class Tuning:
     providers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A graph and the session with which it runs; `p50_ms` is the median time of a row that was measured here."""
-
-    graph: Path
-    settings: SessionSettings
-    p50_ms: float
-
-
 def portable(bundle: Bundle) -> tuple[Path, SessionSettings]:
     """Return the graph and the session of a bundle as they were measured when it was made."""
     return bundle.entry_path, bundle.manifest.session
 
 
-def tune(store: DeviceStore, bundle: Bundle, p50_ms: float, tuning: Tuning, limits: Limits) -> None:
-    """Choose how a bundle runs here, and keep the choice beside it; `p50_ms` is the portable graph's time here.
+def tune(store: DeviceStore, bundle: Bundle, seen: Measurement, tuning: Tuning, limits: Limits) -> None:
+    """Choose how a bundle runs here, and keep the choice beside it; `seen` is the portable graph's measurement here.
 
     Never raises for what a choice does: it is left out, with a log line.
     """
     folder = store.tuned_folder(bundle.digest)
     shutil.rmtree(folder, ignore_errors=True)
     make_directories(folder)
-    graph, settings = portable(bundle)
-    best = Choice(graph, settings, p50_ms * NEAR)
     try:
-        for candidate, session in _candidates(bundle, folder, tuning, limits):
-            measured = _tried(bundle, candidate, session, limits)
-            if measured is not None and measured < best.p50_ms:
-                best = Choice(candidate, session, measured)
-        _keep(folder, bundle, best)
-    except OSError as error:
+        trials = _Trials(bundle, folder, limits)
+        _keep(folder, bundle, trials.best(seen, tuning), trials.tried)
+    except (OSError, EdgewrightError) as error:
         logger.warning("%s: no tuned graph: %s", bundle.manifest.model, error)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def tuned(store: DeviceStore, bundle: Bundle) -> tuple[Path, SessionSettings]:
-    """Return how a bundle was chosen to run here, verified; the portable graph where the choice holds no more.
+def how_it_runs(store: DeviceStore, bundle: Bundle) -> HowItRuns:
+    """Return how a bundle was chosen to run here, verified; as the portable graph where the choice holds no more.
 
     It holds for the ONNX Runtime, its plugins and the CPU that it was made with.
     """
@@ -92,68 +78,105 @@ def tuned(store: DeviceStore, bundle: Bundle) -> tuple[Path, SessionSettings]:
         if record["made_with"] != _made_with():
             raise ValueError("it was made with another ONNX Runtime, plugin or CPU")
         settings = SessionSettings.from_plain(record["session"])
+        tried = tuple(choice_from_plain(each) for each in record["tried"])
         if record["sha256"] is None:
-            return bundle.entry_path, settings
+            return HowItRuns(bundle.entry_path, settings, tried)
         check_model(folder / MODEL, record["sha256"])
     except FileNotFoundError:
-        return portable(bundle)
+        return HowItRuns(*portable(bundle))
     except (OSError, ValueError, KeyError, TypeError, EdgewrightError) as error:
         logger.warning("%s: the portable graph is used: %s", bundle.manifest.model, error)
-        return portable(bundle)
-    return folder / MODEL, settings
+        return HowItRuns(*portable(bundle), said=str(error))
+    return HowItRuns(folder / MODEL, settings, tried)
 
 
 def _made_with() -> list[str]:
     return [onnxruntime_version(), this_cpu(), *(f"{name} {version}" for name, version in plugins().items())]
 
 
-def _candidates(bundle: Bundle, folder: Path, tuning: Tuning, limits: Limits) -> Iterator[tuple[Path, SessionSettings]]:
-    graph, base = portable(bundle)
-    for provider in tuning.providers or (base.execution_provider,):
-        for threads in tuning.threads or (base.threads,):
-            settings = replace(base, execution_provider=provider, threads=threads)
-            if settings != base:
-                yield graph, settings
-    if tuning.tuned_graph and _made(bundle, folder, limits):
-        for threads in tuning.threads or (base.threads,):
-            yield folder / MODEL, replace(base, threads=threads, optimization="off")
+class _Trials:
+    """The choices for one bundle, tried one after the other, and what came of each."""
+
+    def __init__(self, bundle: Bundle, folder: Path, limits: Limits) -> None:
+        self.tried: list[MeasuredChoice | FailedChoice] = []
+        self._bundle, self._folder, self._limits = bundle, folder, limits
+        self._graph, self._base = portable(bundle)
+        self._bytes = model_bytes(self._graph)
+
+    def best(self, seen: Measurement, tuning: Tuning) -> MeasuredChoice:
+        """Try everything, and return what is best; threads and providers are chosen with the portable graph."""
+        best = on_cpu = self._measured("portable", self._base, seen)
+        for settings in self._sessions(tuning):
+            best = self._better("portable", settings, best)
+            on_cpu = best if best.session.execution_provider == CPU else on_cpu
+        if not tuning.tuned_graph:
+            return best
+        if weights_of(self._graph):
+            best = self._better("portable", replace(on_cpu.session, prepack=False), best)
+        if self._is_made():
+            best = self._better("tuned", replace(on_cpu.session, optimization="off"), best)
+        return best
+
+    def _sessions(self, tuning: Tuning) -> Iterator[SessionSettings]:
+        for provider in tuning.providers or (self._base.execution_provider,):
+            for threads in tuning.threads or (self._base.threads,):
+                settings = replace(self._base, execution_provider=provider, threads=threads)
+                if settings != self._base:
+                    yield settings
+
+    def _better(self, graph: Graph, settings: SessionSettings, best: MeasuredChoice) -> MeasuredChoice:
+        """Try a choice; return it where it is better than the best so far. One that fails is said, and left out."""
+        path = self._folder / MODEL if graph == "tuned" else self._graph
+        try:
+            found = self._measured(graph, settings, smoke_test(self._bundle, path, settings, self._limits))
+        except EdgewrightError as error:
+            self._failed(graph, settings, str(error))
+            return best
+        return found if found.is_better_than(best, self._bytes) else best
+
+    def _measured(self, graph: Graph, settings: SessionSettings, seen: Measurement) -> MeasuredChoice:
+        path = self._folder / MODEL if graph == "tuned" else self._graph
+        batch_ms = batch_time(self._bundle, path, settings, self._limits)
+        choice = MeasuredChoice(graph, settings, seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
+        self.tried.append(choice)
+        return choice
+
+    def _is_made(self) -> bool:
+        """Make the tuned graph in a process of its own; False where that does not work."""
+        settings = self._bundle.manifest.session
+        request = {"graph": str(self._graph), "folder": str(self._folder), "session": settings.to_plain()}
+        write_atomic(self._folder / "request.json", json.dumps(request).encode())
+        command = [sys.executable, *WORKER, str(self._folder / "request.json")]
+        ended = run_child(command, self._folder, environment(settings.threads, ()), self._limits.time_s)
+        if ended.returncode != 0 or not (self._folder / MODEL).is_file():
+            self._failed("tuned", None, f"no tuned graph was made: {ended.last_lines or ended.returncode}")
+            return False
+        return True
+
+    def _failed(self, graph: Graph, settings: SessionSettings | None, reason: str) -> None:
+        self.tried.append(FailedChoice(graph, settings, reason))
+        logger.warning("%s: %s graph with %s is not used: %s", self._bundle.manifest.model, graph, settings, reason)
 
 
-def _made(bundle: Bundle, folder: Path, limits: Limits) -> bool:
-    """Make the tuned graph in a process of its own; False, with a log line, where that does not work."""
-    settings = bundle.manifest.session
-    request = {"graph": str(bundle.entry_path), "folder": str(folder), "session": settings.to_plain()}
-    write_atomic(folder / "request.json", json.dumps(request).encode())
-    command = [sys.executable, *WORKER, str(folder / "request.json")]
-    ended = run_child(command, folder, environment(settings.threads, ()), limits.time_s)
-    if ended.returncode != 0 or not (folder / MODEL).is_file():
-        logger.warning("%s: no tuned graph was made: %s", bundle.manifest.model, ended.last_lines or ended.returncode)
-        return False
-    return True
-
-
-def _tried(bundle: Bundle, graph: Path, settings: SessionSettings, limits: Limits) -> float | None:
-    """Return the median time of a row; None, with a log line, for a choice that fails or answers otherwise."""
-    try:
-        return smoke_test(bundle, graph, settings, limits).latency_p50_ms
-    except EdgewrightError as error:
-        logger.warning("%s: %s with %s is not used: %s", bundle.manifest.model, graph.name, settings, error)
-        return None
-
-
-def _keep(folder: Path, bundle: Bundle, best: Choice) -> None:
-    """Write the choice, durably; a tuned graph that was not chosen goes."""
-    own = best.graph == folder / MODEL
+def _keep(folder: Path, bundle: Bundle, best: MeasuredChoice, tried: list[MeasuredChoice | FailedChoice]) -> None:
+    """Write the choice, durably; a tuned graph that was not chosen goes. What is kept is read-only."""
+    graph, own = folder / MODEL, best.graph == "tuned"
+    kept = {graph, *weights_of(graph)} if own else set()
     for path in folder.iterdir():
-        if not own or (path.name != MODEL and path not in weights_of(best.graph)):
+        if path not in kept:
             path.unlink()
-        else:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            os.fsync(descriptor)
-            os.close(descriptor)
-    sha256 = sha256_of(best.graph) if own else None
-    record: dict[str, Any] = {"sha256": sha256, "session": best.settings.to_plain(), "made_with": _made_with()}
-    write_synced(folder / RECORD, (json.dumps(record | {"p50_ms": best.p50_ms}, indent=2) + "\n").encode())
+            continue
+        path.chmod(0o444)  # processes map it: a write in place would change their weights, a cut would kill them
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    record: dict[str, Any] = {
+        "sha256": sha256_of(graph) if own else None,
+        "session": best.session.to_plain(),
+        "made_with": _made_with(),
+        "tried": [each.to_plain() for each in tried],
+    }
+    write_synced(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
     fsync_directory(folder)
     fsync_directory(folder.parent)
-    logger.info("%s: runs the %s graph here", bundle.manifest.model, "tuned" if own else "portable")
+    logger.info("%s: runs the %s graph here", bundle.manifest.model, best.graph)

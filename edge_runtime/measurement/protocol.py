@@ -25,7 +25,7 @@ from edge_runtime.settings import SessionSettings
 PARENT = "EDGEWRIGHT_MEASURED_FOR"  # variable with the number of the process that waits for the figures
 REQUEST = "request.json"
 RESULT = "result.json"
-_BARE = "bare_rss_mb"
+_BARE, _PRIVATE = "bare_rss_mb", "private_mb"
 _MAX_RESULT = 1 << 20
 _MAX_OUTPUTS = 10_000
 _PLAIN = (
@@ -79,9 +79,12 @@ def read_job(path: Path) -> MeasuringJob:
     return MeasuringJob(folder=path.parent, model=Path(document.pop("model")), settings=settings, **document)
 
 
-def write_figures(job: MeasuringJob, digest: str, figures: Figures, bare_rss_mb: float, outputs: int) -> None:
+def write_figures(
+    job: MeasuringJob, digest: str, figures: Figures, bare_rss_mb: float, private_mb: float, outputs: int
+) -> None:
     """Write the result of a measurement; the rows of its outputs are in their files already."""
-    document = {"sha256": digest, "figures": asdict(figures) | {_BARE: bare_rss_mb}, "outputs": outputs}
+    found = asdict(figures) | {_BARE: bare_rss_mb, _PRIVATE: private_mb}
+    document = {"sha256": digest, "figures": found, "outputs": outputs}
     write_atomic(job.folder / RESULT, json.dumps(document).encode())
 
 
@@ -105,11 +108,12 @@ def read_result(folder: Path, request: MeasureRequest) -> Measurement:
         raise ValueError(f"its number of outputs is {document['outputs']!r}")
     outputs = [_output(folder, index, request.rows) for index in range(document["outputs"])]
     sha256 = str(document["sha256"])
-    return Measurement(sha256, bare_rss_mb=figures.pop(_BARE), figures=Figures(**figures), outputs=outputs)
+    bare_mb, private_mb = figures.pop(_BARE), figures.pop(_PRIVATE)
+    return Measurement(sha256, Figures(**figures), bare_mb, outputs, private_mb)
 
 
 def _figures(document: Any) -> dict[str, float]:
-    if not isinstance(document, dict) or set(document) != {*RESOURCES, _BARE}:
+    if not isinstance(document, dict) or set(document) != {*RESOURCES, _BARE, _PRIVATE}:
         raise ValueError(f"its figures are {document!r}")
     for name, value in document.items():
         if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max:  # so that NaN is none either

@@ -68,13 +68,15 @@ class Measurement:
 
     `sha256` is the model's digest, taken in the measuring process from the files that it then loaded.
     `bare_rss_mb` is the resident memory of the process in MiB before it loaded the model: interpreter, numpy and
-    onnxruntime.
+    onnxruntime. `private_mb` is the memory in MiB that the model has added to it and that no file backs: every process
+    that runs the model has it again, where pages of files are shared.
     """
 
     sha256: str
     figures: Figures
     bare_rss_mb: float
     outputs: list[np.ndarray]
+    private_mb: float = 0.0
 
     @property
     def model_rss_mb(self) -> float:

@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
 def _measure(job: MeasuringJob) -> None:
     digest = model_digest(job.model)  # as a device does, before it loads anything
     readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
-    bare_mb = process_memory.resident_mb()
+    bare_mb, bare_private_mb = process_memory.resident_mb(), process_memory.private_mb()
     model, load = _loaded(job, bare_mb)
     _predict_all(job, model, readers)
     milliseconds = time_calls(
@@ -66,7 +66,7 @@ def _measure(job: MeasuringJob) -> None:
         repeats=job.latency_repeats,
         seconds=job.latency_seconds,
     )
-    peak_mb = _check_peak(job)
+    peak_mb, private_mb = _check_peak(job), max(process_memory.private_mb() - bare_private_mb, 0.0)
     p50, p99 = np.percentile(milliseconds, [50, 99])
     process_memory.lift_limit()
     figures = Figures(
@@ -76,7 +76,7 @@ def _measure(job: MeasuringJob) -> None:
         latency_p50_ms=float(p50),
         latency_p99_ms=float(p99),
     )
-    write_figures(job, digest, figures, bare_mb, len(model.outputs))
+    write_figures(job, digest, figures, bare_mb, private_mb, len(model.outputs))
 
 
 def _time_in_turns(job: MeasuringJob) -> None:

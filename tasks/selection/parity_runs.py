@@ -82,9 +82,9 @@ def parity(
 ) -> tuple[ParityMeasurement, ...]:
     """Measure parity for the recipe's parity gates, on up to 256 rows; a run that fails is a measurement of its own.
 
-    All checks but `emulated_native` run where the device is measured. `torch_onnx` compares torch with the ONNX file of the
-    float model, because torch cannot run the quantized file. An ONNX upstream has no torch model: its file without ONNX
-    Runtime's optimizations is compared with the same file as the device runs it.
+    All checks but `emulated_native` run where the device is measured. `torch_onnx` compares torch with the ONNX file
+    of the float model, because torch cannot run the quantized file. An ONNX upstream has no torch model: its file
+    without ONNX Runtime's optimizations is compared with the same file as the device runs it.
     """
     checks = dict.fromkeys(gate.check for gate in context.job.recipe.gates if isinstance(gate, Parity))
     return tuple(_measured(check, _Candidate(context, file, source, split)) for check in checks)

@@ -221,7 +221,7 @@ def test_the_fastest_choice_runs_and_holds_for_this_cpu_and_runtime(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = site.carry(1)
-    monkeypatch.setattr("edge_runtime.install.tuning.NEAR", 1e9)  # any choice is faster than that
+    monkeypatch.setattr("edge_runtime.install.choices.NEAR", 1e9)  # any choice is faster than that
     site.install(first, replace(QUICK, tuning=Tuning()))
     tuned = running(site.store, MODEL)
     assert tuned.graph.parent == site.store.tuned_folder(first.digest) and tuned.session.optimization == "off"
@@ -234,7 +234,7 @@ def test_the_fastest_choice_runs_and_holds_for_this_cpu_and_runtime(
 
 
 def test_threads_and_providers_are_chosen_by_measuring(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_runtime.install.tuning.NEAR", 1e9)
+    monkeypatch.setattr("edge_runtime.install.choices.NEAR", 1e9)
     tuning = Tuning(tuned_graph=False, threads=(2,), providers=("CPUExecutionProvider", "NoSuchProvider"))
     site.install(site.carry(1), replace(QUICK, tuning=tuning))
     found = running(site.store, MODEL)
