@@ -81,7 +81,7 @@ def choice_from_plain(data: Mapping[str, Any]) -> MeasuredChoice | FailedChoice:
 
 @dataclass(frozen=True)
 class HowItRuns:
-    """How a bundle runs on this device: the graph and the session, the choices that were tried, and what is wrong.
+    """How a bundle runs on this device: the graph and its kind, the session, what was tried, and what is wrong.
 
     `tried` is empty where nothing was chosen here. `said` is why the choice that was made holds no more; empty if it
     does.
@@ -89,5 +89,6 @@ class HowItRuns:
 
     graph: Path
     session: SessionSettings
+    kind: Graph = "portable"
     tried: tuple[MeasuredChoice | FailedChoice, ...] = ()
     said: str = ""

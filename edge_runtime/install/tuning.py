@@ -80,14 +80,14 @@ def how_it_runs(store: DeviceStore, bundle: Bundle) -> HowItRuns:
         settings = SessionSettings.from_plain(record["session"])
         tried = tuple(choice_from_plain(each) for each in record["tried"])
         if record["sha256"] is None:
-            return HowItRuns(bundle.entry_path, settings, tried)
+            return HowItRuns(bundle.entry_path, settings, tried=tried)
         check_model(folder / MODEL, record["sha256"])
     except FileNotFoundError:
         return HowItRuns(*portable(bundle))
     except (OSError, ValueError, KeyError, TypeError, EdgewrightError) as error:
         logger.warning("%s: the portable graph is used: %s", bundle.manifest.model, error)
         return HowItRuns(*portable(bundle), said=str(error))
-    return HowItRuns(folder / MODEL, settings, tried)
+    return HowItRuns(folder / MODEL, settings, "tuned", tried)
 
 
 def _made_with() -> list[str]:

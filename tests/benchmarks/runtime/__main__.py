@@ -1,0 +1,25 @@
+"""`make bench-runtime`: weights that processes share, loading, and importing, beside plain ONNX Runtime.
+
+`python -m tests.benchmarks.runtime NAME ...` measures some parts alone. `sharing` needs root for its memory limit.
+"""
+
+import sys
+
+from tests.benchmarks.parts import Part, measure_parts, without_table
+from tests.benchmarks.runtime import importing, loading, sharing
+
+PARTS: dict[str, Part] = {
+    "sharing": without_table(sharing.figures),
+    "loading": without_table(loading.figures),
+    "importing": without_table(importing.figures),
+}
+
+NOTES = """sharing: 4 processes of one installed model, beside 4 of plain ONNX Runtime with the same file and one thread;
+PSS of 4 processes that have imported the same and loaded nothing is taken off. Under the memory limit, a control group
+holds the 4 processes, which start one after the other and answer once. loading: from the call that loads to the first
+answer, each in a fresh process whose imports are done, in turns, medians. importing: CPU time of the imports, in turns,
+medians."""
+
+
+if __name__ == "__main__":
+    measure_parts("runtime", PARTS, NOTES, sys.argv[1:])
