@@ -1,4 +1,4 @@
-"""Operators that really ran, from ONNX Runtime's own record of calls: after its fusions, on the provider that ran them."""
+"""Operators that really ran, from ONNX Runtime's own record of calls: after its fusions, with their providers."""
 
 import json
 from collections import defaultdict

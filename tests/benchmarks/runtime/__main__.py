@@ -14,7 +14,7 @@ PARTS: dict[str, Part] = {
     "importing": without_table(importing.figures),
 }
 
-NOTES = """sharing: 4 processes of one installed model, beside 4 of plain ONNX Runtime with the same file and one thread;
+NOTES = """sharing: 4 processes of an installed model, beside 4 of plain ONNX Runtime with that file and one thread. The
 PSS of 4 processes that have imported the same and loaded nothing is taken off. Under the memory limit, a control group
 holds the 4 processes, which start one after the other and answer once. loading: from the call that loads to the first
 answer, each in a fresh process whose imports are done, in turns, medians. importing: CPU time of the imports, in turns,
