@@ -28,7 +28,7 @@ def test_every_exit_code_has_its_row() -> None:
 
 
 def test_every_command_of_a_person_is_shown() -> None:
-    assert {shlex.split(command)[0] for command in COMMANDS} == {*DEVICE_COMMANDS, "--help"} - {"mender"}
+    assert {shlex.split(command)[0] for command in COMMANDS} == {*DEVICE_COMMANDS, "profile", "--help"} - {"mender"}
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if not each.startswith("--")])
