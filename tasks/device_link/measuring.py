@@ -97,6 +97,6 @@ def forget_devices() -> None:
         how, digests = _sent.popitem()
         if digests:
             brief = how.model_copy(update={"connect_timeout_s": _FORGET_S})
-            with suppress(MeasurementInterrupted, MeasurementFailed), SshDevice(brief, None) as device:
+            with suppress(MeasurementFailed), SshDevice(brief, None) as device:
                 device.forget(sorted(digests))
     _known.clear()

@@ -69,7 +69,7 @@ class SshDevice:
         answer = self._asked(
             {"ask": "measure", "timeout_s": self._how.timeout_s}, {"it": request}, _output_bytes(request)
         )
-        folder = self._folder / "measured"
+        folder = self._folder / f"measured-{self._count}"
         folder.mkdir()
         (folder / RESULT).write_text(json.dumps(answer.content.get("measured")))
         for index, file in enumerate(answer.files):

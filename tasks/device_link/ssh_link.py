@@ -18,7 +18,7 @@ STALLED_S = 60.0
 _TAIL = 4096
 _CHUNK = 1 << 16
 _MOST_CHUNKS = 16  # of stderr at a time: a device may write there without end
-_GRACE_S = 5.0
+_GRACE_S, _LAST_WORDS_S = 5.0, 2.0
 _ALIVE_TRIES = 3
 REMOTE = ("-P", "-m", "edge_runtime.remote")
 
@@ -117,7 +117,7 @@ class SshLink:
                 except BlockingIOError:
                     continue
                 if not found:
-                    raise self.broken("the connection ended")
+                    raise self.broken("the connection ended", ended=True)
                 return found
 
     def write(self, data: bytes) -> None:
@@ -131,14 +131,14 @@ class SshLink:
                 except BlockingIOError:
                     continue
                 except OSError as error:
-                    raise self.broken("the connection ended") from error
+                    raise self.broken("the connection ended", ended=True) from error
 
-    def broken(self, what: str) -> MeasurementInterrupted:
+    def broken(self, what: str, *, ended: bool = False) -> MeasurementInterrupted:
         """Return the error of this connection, with the end of what ssh and the device said on stderr."""
         self._read_errors()
-        if self._process.poll() is None:  # its last words may be on their way
+        if ended:  # its last words may be on their way
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(1.0)
+                self._process.wait(_LAST_WORDS_S)
             self._read_errors()
         text = " ".join(self._said.decode(errors="replace").split())
         said = "".join(each if each.isprintable() else "?" for each in text)[-400:]

@@ -27,11 +27,16 @@ ROWS = np.ones((2, 8), np.float32)
 FIGURES = asdict(Figures(1000, 30.0, 2.0, 0.1, 0.2)) | {"bare_rss_mb": 20.0, "private_mb": 1.0}
 GREETING = asdict(Greeting.of_this_device())
 _DEVICE = """
-import json, sys, time
+import json, sys
 out = sys.stdout.buffer
 def say(content, *files):
     out.write(json.dumps(content | {"bytes": [len(file) for file in files]}).encode() + b"\\n" + b"".join(files))
     out.flush()
+def until_the_end():
+    import select
+    waiting = select.poll()
+    waiting.register(0, 0)
+    waiting.poll()
 def hear():
     said = json.loads(sys.stdin.buffer.readline())
     for size in said["bytes"]:
@@ -65,7 +70,7 @@ def playing(monkeypatch: pytest.MonkeyPatch, script: str) -> SshDevice:
 
 def answering(monkeypatch: pytest.MonkeyPatch, answer: str) -> SshDevice:
     """A device that has every file, and answers what is measured with an expression or a statement."""
-    script = f"say({GREETING!r})\nhear()\nsay({{'missing': []}})\nhear()\n{answer}\ntime.sleep(60)"
+    script = f"say({GREETING!r})\nhear()\nsay({{'missing': []}})\nhear()\n{answer}\nsys.stdin.buffer.read()"
     return playing(monkeypatch, script)
 
 
@@ -131,7 +136,7 @@ def test_a_flood_on_stderr_takes_neither_memory_nor_time(model: Path, monkeypatc
 def test_a_device_that_takes_no_bytes_is_given_up(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_link, "STALLED_S", 0.2)
     big = MeasureRequest(model, {"x": np.ones((1 << 18, 8), np.float32)}, SessionSettings(threads=1))
-    script = f"say({GREETING!r})\nhear()\nsay({{'missing': []}})\ntime.sleep(60)"
+    script = f"say({GREETING!r})\nhear()\nsay({{'missing': []}})\nuntil_the_end()"
     with playing(monkeypatch, script) as device, pytest.raises(MeasurementInterrupted, match="did not go on in time"):
         device.measure(big)
 
