@@ -20,6 +20,7 @@ from edge_runtime.errors import BundleRefused, DeviceFailed
 from edge_runtime.install import Limits, Tuning, running
 from edge_runtime.install.state import read_state
 from edge_runtime.measurement import runner
+from edge_runtime.model_files import weights_of
 from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.install.carried import CLASSES, LAYERS, MODEL, WIDTH, Carried, small_model
 from tests.edge_runtime.install.conftest import QUICK, Site
@@ -229,6 +230,8 @@ def test_the_fastest_choice_runs_and_holds_for_this_cpu_and_runtime(
         elsewhere.setattr("edge_runtime.install.tuning.this_cpu", lambda: "another")
         assert running(site.store, MODEL).graph == tuned.bundle.entry_path
     assert "it was made with another ONNX Runtime, plugin or CPU" in caplog.text
+    assert not any(path.stat().st_mode & 0o222 for path in (tuned.graph, *weights_of(tuned.graph)))
+    tuned.graph.chmod(0o644)
     tuned.graph.write_bytes(tuned.graph.read_bytes() + b"\0")
     assert running(site.store, MODEL).graph == tuned.bundle.entry_path
 
