@@ -81,7 +81,7 @@ def choice_from_plain(data: Mapping[str, Any]) -> MeasuredChoice | FailedChoice:
 
 @dataclass(frozen=True)
 class HowItRuns:
-    """How a bundle runs on this device: the graph and its kind, the session, what was tried, and what is wrong.
+    """Way in which a bundle runs on this device: the graph and its kind, the session, what was tried, what is wrong.
 
     `tried` is empty where nothing was chosen here. `said` is why the choice that was made holds no more; empty if it
     does.

@@ -81,7 +81,7 @@ class ModelProfile:
 
     @property
     def batching_gain(self) -> float:
-        """How many times as many rows a second are answered at the best batch size as one by one."""
+        """Rows a second at the best batch size, as a multiple of those one by one."""
         return max(each.batch_size * self.batches[0].latency_p50_ms / each.latency_p50_ms for each in self.batches)
 
     def to_plain(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the tests of measuring over SSH share."""
+"""A real SSH server for the tests of measuring over SSH."""
 
 from collections.abc import Iterator
 from pathlib import Path
