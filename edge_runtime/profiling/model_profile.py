@@ -20,7 +20,7 @@ from edge_runtime.model_files import model_bytes, weights_of
 from edge_runtime.onnxruntime_packages import onnxruntime_version, plugins
 from edge_runtime.profiling.operators import OperatorTime, read_operators
 from edge_runtime.profiling.shared_memory import SharedMemory, kinds_of, memory_of
-from edge_runtime.profiling.watched_processes import Watching
+from edge_runtime.profiling.watched_processes import WatchedModel
 
 BATCHES = (1, 4, 16, 64)
 CALLS = 20
@@ -169,11 +169,11 @@ class _Work:
 
     def memory(self, folder: Path, count: int) -> tuple[float, SharedMemory]:
         """Return the time to the first answer, and the memory of so many processes that have the model at once."""
-        watching = self._watching()
+        watched = self._watched()
         files = frozenset(path.resolve() for path in (self._runs.graph, *weights_of(self._runs.graph)))
-        with watching.processes(folder / "empty", count, empty=True) as started:
+        with watched.processes(folder / "empty", count, empty=True) as started:
             empty = [memory_of(each.pid) for each in started]
-        with watching.processes(folder / "loaded", count) as started:
+        with watched.processes(folder / "loaded", count) as started:
             loaded = [memory_of(each.pid) for each in started]
             kinds = kinds_of(started[-1].pid, files)
         first_ms = min(float(each.said["first_answer_ms"]) for each in started)
@@ -185,12 +185,12 @@ class _Work:
 
     def operators(self, folder: Path) -> tuple[OperatorTime, ...]:
         """Return the operators of one call, and their times."""
-        with self._watching().processes(folder / "operators", 1, calls=CALLS) as (one,):
+        with self._watched().processes(folder / "operators", 1, calls=CALLS) as (one,):
             return read_operators(Path(one.said["events"]), CALLS)
 
-    def _watching(self) -> Watching:
+    def _watching(self) -> WatchedModel:
         rows = {name: array[:1] for name, array in self._rows.items()}
-        return Watching(self._runs.graph, self._runs.session, rows, self._timeout_s)
+        return WatchedModel(self._runs.graph, self._runs.session, rows, self._timeout_s)
 
 
 def _zeros(specs: Sequence[TensorSpec]) -> dict[str, np.ndarray]:

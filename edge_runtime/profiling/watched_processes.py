@@ -32,7 +32,7 @@ class WatchedProcess:
 
 
 @dataclass(frozen=True)
-class Watching:
+class WatchedModel:
     """A model, the rows of one call, and the seconds that a process may take until it waits."""
 
     graph: Path
