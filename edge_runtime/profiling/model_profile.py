@@ -188,7 +188,7 @@ class _Work:
         with self._watched().processes(folder / "operators", 1, calls=CALLS) as (one,):
             return read_operators(Path(one.said["events"]), CALLS)
 
-    def _watching(self) -> WatchedModel:
+    def _watched(self) -> WatchedModel:
         rows = {name: array[:1] for name, array in self._rows.items()}
         return WatchedModel(self._runs.graph, self._runs.session, rows, self._timeout_s)
 
