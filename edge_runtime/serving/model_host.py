@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_runtime.errors import EdgewrightError, ModelNotServed, ServingError
+from edge_runtime.errors import EdgewrightError, InstallError, ModelNotServed, ServingError
 from edge_runtime.serving.loaded_version import LoadedVersion, load_version
 from edge_runtime.serving.model_queue import ModelQueue
 from edge_runtime.serving.model_sources import ModelSource
@@ -28,6 +29,7 @@ class _Served:
     source: ModelSource
     queue: ModelQueue
     swapping: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
     seen: object = None
     trouble: str = "it is being loaded"
     pause_s: float = FIRST_PAUSE_S
@@ -43,14 +45,12 @@ class ModelHost:
     def __init__(self, sources: Sequence[ModelSource], settings: ServingSettings) -> None:
         names = [source.model for source in sources]
         if len(set(names)) != len(names):
-            raise ServingError(
-                f"Every model needs a name of its own; give one bundle for each of {sorted(set(names))}."
-            )
+            raise ServingError(f"Every model needs one bundle, and some of these have more: {sorted(names)}.")
         self._sources = sources
         self._settings = settings
         self._served: dict[str, _Served] = {}
         self._loader = ThreadPoolExecutor(1, "edgewright-loader")
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
         self._closing = False
 
     async def start(self, *, wait: bool = True) -> None:
@@ -58,27 +58,42 @@ class ModelHost:
         self._loop = asyncio.get_running_loop()
         for source in self._sources:
             self._served[source.model] = _Served(source, ModelQueue(source.model, self._settings, self._retire))
+        self._following = [
+            asyncio.create_task(self._follow(served), name=f"edgewright-follow-{name}")
+            for name, served in self._served.items()
+        ]
         if wait:
-            for name in self.names():
-                await self._look(name)
-        self._following = asyncio.create_task(self._follow(), name="edgewright-follow")
+            for served in self._served.values():
+                await served.looked.wait()
 
     async def close(self) -> None:
         """Answer what was asked, within `drain_s`, then end every thread and free every version."""
         self._closing = True
         queues = [served.queue for served in self._served.values()]
+        freed = False
         try:
-            if self._following is not None:
-                self._following.cancel()
+            for task in self._following:
+                task.cancel()
             await asyncio.gather(*(queue.close() for queue in queues))
-            for queue in queues:
-                await self._loop.run_in_executor(self._loader, queue.thread.join, self._settings.drain_s)
-                if queue.thread.is_alive():
-                    logger.error("%s: its session does not end; its memory stays until the process does", queue.model)
+            freed = await self._ended(queues)
         finally:
             for queue in queues:
                 queue.stop()
-            self._loader.shutdown(wait=False)
+            self._loader.shutdown(wait=freed, cancel_futures=not freed)
+
+    async def _ended(self, queues: Sequence[ModelQueue]) -> bool:
+        """Wait until threads have ended and versions are freed; False, with a log line, where that takes too long."""
+        try:
+            async with asyncio.timeout(max(self._settings.drain_s, 1.0)):
+                for queue in queues:
+                    await queue.ended.wait()
+                await self._loop.run_in_executor(self._loader, str)  # what was to be freed stands before it
+        except TimeoutError:
+            logger.error("A session does not end; its memory stays until the process does")
+            return False
+        for queue in queues:
+            queue.thread.join()
+        return True
 
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""
@@ -134,30 +149,29 @@ class ModelHost:
     def _not_ready(self, model: str) -> ModelNotServed:
         return ModelNotServed(f"{model} is not served yet: {self._served[model].trouble}.")
 
-    async def _follow(self) -> None:
-        """Look at every source again and again."""
+    async def _follow(self, served: _Served) -> None:
+        """Look at a source again and again."""
         while True:
-            for name in self.names():
-                try:
-                    await self._look(name)
-                except Exception:
-                    logger.exception("%s: its source could not be looked at", name)
+            try:
+                await self._look(served)
+            except Exception:
+                logger.exception("%s: its source could not be looked at", served.source.model)
+            served.looked.set()
             await asyncio.sleep(self._settings.poll_s)
 
-    async def _look(self, name: str) -> None:
-        """Swap a model where its source names another bundle than the one that serves. Failures are told, not raised."""
-        served = self._served[name]
+    async def _look(self, served: _Served) -> None:
+        """Swap a model whose source names another bundle than the one that serves; failures are told, not raised."""
         stamp, now = served.source.stamp(), self._loop.time()
         if stamp == served.seen and now < served.again_at:
             return
         async with served.swapping:
             if stamp != served.seen:
                 served.pause_s = FIRST_PAUSE_S
-            served.seen, served.again_at = stamp, float("inf")
+            served.seen, served.again_at = stamp, math.inf
             try:
                 await self._follow_source(served)
             except (EdgewrightError, OSError, MemoryError) as error:
-                self._failed(served, error)
+                self._failed(served, str(error))
 
     async def _follow_source(self, served: _Served) -> None:
         digest, version = served.source.digest(), served.queue.version
@@ -168,18 +182,20 @@ class ModelHost:
             return
         await self._put(served, await self._loaded(served, served.source))
 
-    def _failed(self, served: _Served, error: BaseException) -> None:
+    def _failed(self, served: _Served, reason: str) -> None:
         """Remember a bundle that does not load; the one before goes on serving."""
         served.again_at, served.pause_s = self._loop.time() + served.pause_s, min(served.pause_s * 2, LONGEST_PAUSE_S)
-        served.trouble = str(error)
+        served.trouble = reason
         serving = served.queue.version
         goes_on = "nothing serves" if serving is None else f"version {serving.description.version} goes on serving"
-        logger.error("%s: a bundle does not load, %s: %s", served.source.model, goes_on, str(error))
+        logger.error("%s: a bundle does not load, %s: %s", served.source.model, goes_on, reason)
 
     async def _loaded(self, served: _Served, source: ModelSource) -> LoadedVersion:
         """Load what a source names, in the loader's thread; a failure is counted."""
+        serving = served.queue.version
         try:
-            return await self._loop.run_in_executor(self._loader, _load, source)
+            digest = None if serving is None else serving.description.digest
+            return await self._loop.run_in_executor(self._loader, _load, source, digest)
         except Exception:
             served.queue.counts.failed_swaps += 1
             raise
@@ -209,5 +225,8 @@ class ModelHost:
             self._loop.call_soon_threadsafe(version.freed.set)
 
 
-def _load(source: ModelSource) -> LoadedVersion:
-    return load_version(source.read())
+def _load(source: ModelSource, serving: str | None) -> LoadedVersion:
+    running = source.read()
+    if running.bundle.digest == serving:
+        raise InstallError(f"{source.model}: what is to be served is damaged, and what serves is the one before it")
+    return load_version(running)

@@ -51,6 +51,8 @@ class ModelQueue:
         self._open_requests: set[PendingRequest] = set()
         self._closing = False
         self._all_ended = asyncio.Event()
+        self.ended = asyncio.Event()
+        """Set once the thread has nothing left to do."""
         self.thread = threading.Thread(target=self._work, name=f"edgewright-{model}", daemon=True)
         self.thread.start()
 
@@ -119,6 +121,10 @@ class ModelQueue:
             self._changed.notify()
         if version is not None and unused:
             self._retire(version)
+
+    def _end(self) -> None:
+        self.stop()
+        self.ended.set()
 
     def _deadline(self, deadline_s: float | None) -> float:
         if deadline_s is None:
@@ -211,7 +217,7 @@ class ModelQueue:
                 logger.exception("%s: the thread that answers has failed, and the model is served no more", self.model)
         finally:
             with suppress(RuntimeError):  # of a closed event loop, on which nobody waits any more
-                self._loop.call_soon_threadsafe(self.stop)
+                self._loop.call_soon_threadsafe(self._end)
 
     def _next_batch(self) -> Batch | None:
         """Wait for requests and take them; None where the queue has stopped or its event loop is gone."""
