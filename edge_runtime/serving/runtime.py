@@ -28,9 +28,16 @@ class Runtime:
     `async with` it lives on the loop that runs, is a ServedModels, and is asked with `await runtime.answer(...)`.
     """
 
-    def __init__(self, sources: Sequence[ModelSource], settings: ServingSettings | None = None, *, wait: bool = True):
+    def __init__(
+        self,
+        sources: Sequence[ModelSource],
+        settings: ServingSettings | None = None,
+        *,
+        wait: bool = True,
+        needs_all: bool = False,
+    ) -> None:
         self._host = ModelHost(sources, settings or ServingSettings())
-        self._wait = wait
+        self._wait, self._needs_all = wait, needs_all
         self._loop_thread: _LoopThread | None = None
 
     @classmethod
@@ -52,7 +59,7 @@ class Runtime:
 
         Raises BundleError for what is no manifest. Entering the block raises ModelNotServed where one does not load.
         """
-        return cls([BundleSource(path) for path in manifests], settings)
+        return cls([BundleSource(path) for path in manifests], settings, needs_all=True)
 
     def __enter__(self) -> Self:
         self._loop_thread = _LoopThread()
@@ -72,6 +79,8 @@ class Runtime:
     async def __aenter__(self) -> Self:
         try:
             await self._host.start(wait=self._wait)
+            for name in self.names() if self._needs_all else ():
+                self.description(name)
         except BaseException:
             await self._host.close()
             raise
