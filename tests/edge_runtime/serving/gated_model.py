@@ -33,8 +33,8 @@ class GatedModel:
 
     def __init__(self, function: Callable[[Arrays], list[np.ndarray]] = doubled) -> None:
         self._function = function
-        self._gate = threading.Event()
-        self._gate.set()
+        self._held = False
+        self._permits = threading.Semaphore(0)
         self._entered = threading.Semaphore(0)
         self.calls: list[tuple[int, ...]] = []
         """The shape of x in each call."""
@@ -46,15 +46,21 @@ class GatedModel:
     def predict(self, arrays: Arrays) -> list[np.ndarray]:
         self.calls.append(arrays["x"].shape)
         self._entered.release()
-        if not self._gate.wait(LONGEST_S):
+        if self._held and not self._permits.acquire(timeout=LONGEST_S):
             raise AssertionError("the test did not let go")
         return self._function(arrays)
 
     def hold(self) -> None:
-        self._gate.clear()
+        self._permits = threading.Semaphore(0)
+        self._held = True
+
+    def let_one(self) -> None:
+        """Let one call end, that of now or the next one."""
+        self._permits.release()
 
     def let_go(self) -> None:
-        self._gate.set()
+        self._held = False
+        self._permits.release(1000)
 
     async def entered(self) -> None:
         """Wait for the next call to begin."""
