@@ -24,6 +24,8 @@ from tests.edge_runtime.serving.gated_model import (
     version_of,
 )
 
+Ask = Callable[[np.ndarray], "asyncio.Task[dict[str, np.ndarray]]"]
+
 
 def refusing_negative(arrays: Arrays) -> list[np.ndarray]:
     if (arrays["x"] < 0).any():
@@ -85,7 +87,7 @@ def test_the_request_that_the_session_refuses_fails_alone() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("error", [RuntimeError("broken"), MemoryError(), SystemExit(3)], ids=lambda each: repr(each))
+@pytest.mark.parametrize("error", [RuntimeError("broken"), MemoryError(), SystemExit(3)], ids=repr)
 def test_a_session_that_always_raises_fails_each_request_and_the_queue_goes_on(error: BaseException) -> None:
     async def scenario() -> None:
         model = GatedModel(always(error))
@@ -183,11 +185,9 @@ def test_a_deadline_that_passes_while_a_batch_runs_is_told_and_the_others_are_an
             await model.entered()
             late, good = site.ask(rows(1), deadline_s=0.2), site.ask(rows(2))
             await asyncio.sleep(0)
-            model.let_go()
+            model.let_one()
             await first
-            model.hold()
-            if not late.done():  # on a machine that is busy enough it was late before
-                await model.entered()
+            await model.entered()
             with pytest.raises(DeadlineExceeded):
                 await late
             model.let_go()
@@ -254,15 +254,13 @@ def test_a_batch_that_fails_is_not_answered_to_those_who_gave_up() -> None:
 
 
 def test_a_failed_request_leaves_no_circle_that_keeps_its_arrays() -> None:
-    async def fails(
-        site_ask: Callable[[np.ndarray], "asyncio.Task[dict[str, np.ndarray]]"],
-    ) -> "weakref.ref[np.ndarray]":
+    async def fails(ask: Ask) -> "weakref.ref[np.ndarray]":
         x = rows(1)
         alive = weakref.ref(x)
-        task = site_ask(x)
+        task = ask(x)
         del x
-        with pytest.raises(AnswerFailed):
-            await task
+        (error,) = await asyncio.gather(task, return_exceptions=True)
+        assert isinstance(error, AnswerFailed)
         return alive
 
     async def scenario() -> None:

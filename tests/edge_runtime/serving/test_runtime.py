@@ -12,7 +12,7 @@ import pytest
 
 from edge_runtime.bundle import BundleError, manifest_path
 from edge_runtime.configuration import BadConfiguration
-from edge_runtime.errors import BadRequest, InstallError, ModelNotServed, ServingError, SessionError
+from edge_runtime.errors import BadRequest, ModelNotServed, ServingError, SessionError
 from edge_runtime.install import RunningModel
 from edge_runtime.serving import Runtime, ServingSettings
 from edge_runtime.serving import model_host as host_module
@@ -61,7 +61,7 @@ def test_the_models_of_a_device_are_served_and_one_that_is_missing_stops_no_othe
         assert close_to(runtime.predict(MODEL, {"x": rows(2)})["y"], right(tmp_path, 1, rows(2)))
         with pytest.raises(ModelNotServed, match="other is not served yet: nothing is installed"):
             runtime.predict("other", {"x": rows(2)})
-        with pytest.raises(ModelNotServed, match="no model|No model"):
+        with pytest.raises(ModelNotServed, match="No model is served"):
             runtime.predict("third", {"x": rows(2)})
         assert [each.model for each in runtime.statistics()] == [MODEL, "other"]
 
@@ -266,8 +266,3 @@ def test_closed_runtimes_leave_no_thread(tmp_path: Path) -> None:
         runtime.predict(MODEL, {"x": rows(1)})
         assert threading.active_count() > before
     wait_until(lambda: threading.active_count() <= before)
-
-
-def test_an_install_error_is_no_serving_error() -> None:
-    """A server answers requests by ServingError alone; a swap's failure is another thing."""
-    assert not issubclass(InstallError, ServingError) and issubclass(ModelNotServed, ServingError)
