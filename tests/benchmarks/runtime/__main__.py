@@ -1,0 +1,23 @@
+"""`make bench-runtime`: batches and hot swaps, beside calls of the session itself.
+
+`python -m tests.benchmarks.runtime NAME ...` measures some parts alone.
+"""
+
+import sys
+
+from tests.benchmarks.parts import Part, measure_parts, without_table
+from tests.benchmarks.runtime import batching, swapping
+
+PARTS: dict[str, Part] = {
+    "batching": batching.figures,
+    "swapping": without_table(swapping.figures),
+}
+
+NOTES = """batching: a model of 12 products of 2048 x 2048 (201 MB) and a network of 6 convolutions, one thread; requests
+of one row come at random times, and their times count from when each was to be sent; a load of 1x is what the session
+answers one by one. swapping: a model of 6 MB in a process of its own; the same load without swaps and with one every
+half second, then 1,000 swaps with a request to each version."""
+
+
+if __name__ == "__main__":
+    measure_parts("runtime", PARTS, NOTES, sys.argv[1:])
