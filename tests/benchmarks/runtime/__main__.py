@@ -13,9 +13,9 @@ PARTS: dict[str, Part] = {
     "swapping": without_table(swapping.figures),
 }
 
-NOTES = """batching: a model of 12 products of 2048 x 2048 (201 MB) and a network of 6 convolutions, one thread; requests
-of one row come at random times, and their times count from when each was to be sent; a load of 1x is what the session
-answers one by one. swapping: a model of 6 MB in a process of its own; the same load without swaps and with one every
+NOTES = """batching: 12 products of 2048 x 2048 (201 MB) and a network of 6 convolutions, one thread. Requests
+of one row come at random times, and their times count from when each was to be sent. A load of 1x is what the session
+answers one by one. swapping: a model of 6 MB in a process of its own. The same load without swaps and with one every
 half second, then 1,000 swaps with a request to each version."""
 
 
