@@ -255,7 +255,7 @@ def test_a_batch_that_fails_is_not_answered_to_those_who_gave_up() -> None:
 
 def test_a_failed_request_leaves_no_circle_that_keeps_its_arrays() -> None:
     async def fails(ask: Ask) -> "weakref.ref[np.ndarray]":
-        x = rows(1)
+        x = -rows(1)
         alive = weakref.ref(x)
         task = ask(x)
         del x
@@ -264,7 +264,7 @@ def test_a_failed_request_leaves_no_circle_that_keeps_its_arrays() -> None:
         return alive
 
     async def scenario() -> None:
-        async with served(GatedModel(always(RuntimeError("broken")))) as site:
+        async with served(GatedModel(refusing_negative)) as site:
             gc.collect()
             gc.disable()
             try:

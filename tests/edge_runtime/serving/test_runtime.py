@@ -247,9 +247,13 @@ def test_a_closed_runtime_and_one_that_was_not_opened_say_so(tmp_path: Path) -> 
     with pytest.raises(ServingError, match="Open the runtime"):
         runtime.predict(MODEL, {"x": rows(1)})
     with runtime:
-        pass
+        with pytest.raises(ServingError, match="opened once"):
+            runtime.__enter__()
+        runtime.predict(MODEL, {"x": rows(1)})
     with pytest.raises(ModelNotServed, match="closed"):
         runtime.predict(MODEL, {"x": rows(1)})
+    with pytest.raises(ServingError, match="opened once"), runtime:
+        raise AssertionError("it was opened again")
 
 
 def test_mistakes_reach_the_caller(tmp_path: Path) -> None:
