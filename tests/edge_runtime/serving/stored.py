@@ -58,12 +58,6 @@ class Stored:
         """Return what the version of a seed answers."""
         return expected({"model.onnx": self.folder / "made" / f"model-{seed}" / "model.onnx"}, inputs)
 
-    def which(self, answer: np.ndarray, inputs: np.ndarray, seeds: range) -> int:
-        """Return the seed of the version that gave an answer."""
-        found = [seed for seed in seeds if np.allclose(answer, self.right(seed, inputs), rtol=1e-3, atol=1e-3)]
-        assert len(found) == 1
-        return found[0]
-
 
 def some_rows() -> np.ndarray:
     """Return two rows that are not among the golden vectors."""
