@@ -73,7 +73,7 @@ def fused_model(folder: Path) -> Path:
 
 
 def scaled_model(folder: Path, factors: np.ndarray) -> Path:
-    """Write y = x * factors, float32 (width,), with the factors beside it: no kernel packs them, so they stay mapped."""
+    """Write y = x * factors, float32 (width,), with the factors beside it; no kernel packs them, so they are mapped."""
     shape: Shape = ["rows", len(factors)]
     graph = helper.make_graph(
         [helper.make_node("Mul", ["x", "factors"], ["y"])],
