@@ -22,7 +22,7 @@ _OUTCOME_OF: dict[type[BaseException], str] = {
 
 
 class ModelCounts:
-    """What ModelStatistics tells of a model, while it is counted."""
+    """The counts that ModelStatistics tells of a model, while they are counted."""
 
     def __init__(self) -> None:
         self._requests = dict.fromkeys(OUTCOMES, 0)

@@ -147,6 +147,5 @@ class Batch:
             ran.calls.append((request.rows, time.perf_counter() - begun))
             return request.taken(outputs)
         except BaseException as error:  # the text alone: its traceback would keep the session
-            return AnswerFailed(
-                f"{self.version.description.name} failed for this request: {error or type(error).__name__}"
-            )
+            said = str(error) or type(error).__name__
+            return AnswerFailed(f"{self.version.description.name} failed for this request: {said}")

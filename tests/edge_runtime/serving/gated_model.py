@@ -28,8 +28,8 @@ def doubled(arrays: Arrays) -> list[np.ndarray]:
 class GatedModel:
     """A model of y from x, both of free rows and a free width; its calls wait while `hold` is in force."""
 
-    inputs = (TensorSpec("x", "float32", (None, None)),)
-    outputs = (TensorSpec("y", "float32", (None, None)),)
+    inputs: tuple[TensorSpec, ...] = (TensorSpec("x", "float32", (None, None)),)
+    outputs: tuple[TensorSpec, ...] = (TensorSpec("y", "float32", (None, None)),)
 
     def __init__(self, function: Callable[[Arrays], list[np.ndarray]] = doubled) -> None:
         self._function = function

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import ModelNotServed
+from edge_runtime.install import RunningModel
 from edge_runtime.serving import Runtime, ServingSettings
-from edge_runtime.serving import model_host as host_module
+from edge_runtime.serving.loaded_version import LoadedVersion, load_version
 from edge_runtime.serving.model_sources import StoreSource
 from tests.edge_runtime.install.carried import CLASSES, MODEL
 from tests.edge_runtime.serving.gated_model import LONGEST_S
 from tests.edge_runtime.serving.stored import Stored, some_rows
 
+LOAD = "edge_runtime.serving.model_host.load_version"
 OFTEN = ServingSettings(poll_s=0.01)
 
 
@@ -38,6 +40,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def serves(runtime: Runtime, version: str) -> Callable[[], bool]:
     return lambda: runtime.is_ready(MODEL) and runtime.description(MODEL).version == version
+
+
+def more_than(answered: list[np.ndarray], count: int) -> Callable[[], bool]:
+    return lambda: len(answered) > count
 
 
 async def answers_as(runtime: Runtime, stored: Stored, seed: int) -> None:
@@ -138,17 +144,16 @@ def test_a_state_that_cannot_be_read_leaves_the_old_one_serving(
 
 
 def test_what_did_not_load_is_tried_again_after_a_while(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("edge_runtime.serving.model_host.FIRST_PAUSE_S", 0.01)
     tried: list[int] = []
-    real = host_module.load_version
 
-    def fails_twice(running: host_module.RunningModel) -> host_module.LoadedVersion:
+    def fails_twice(running: RunningModel) -> LoadedVersion:
         tried.append(len(tried))
         if len(tried) <= 2:
             raise MemoryError("no memory now")
-        return real(running)
+        return load_version(running)
 
-    monkeypatch.setattr(host_module, "load_version", fails_twice)
+    monkeypatch.setattr(LOAD, fails_twice)
 
     async def scenario() -> None:
         stored.put(1)
@@ -164,14 +169,13 @@ def test_what_did_not_load_is_tried_again_after_a_while(stored: Stored, monkeypa
 def test_a_mistake_while_loading_does_not_end_the_following(
     stored: Stored, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real = host_module.load_version
 
-    def fails_for_two(running: host_module.RunningModel) -> host_module.LoadedVersion:
+    def fails_for_two(running: RunningModel) -> LoadedVersion:
         if running.bundle.manifest.version == "2":
             raise KeyError("a mistake of our own")
-        return real(running)
+        return load_version(running)
 
-    monkeypatch.setattr(host_module, "load_version", fails_for_two)
+    monkeypatch.setattr(LOAD, fails_for_two)
 
     async def scenario() -> None:
         stored.put(1)
@@ -201,8 +205,7 @@ def test_no_request_fails_while_versions_come_and_go(stored: Stored) -> None:
             for seed in seeds[1:]:
                 stored.put(seed)
                 await until(serves(runtime, str(seed)))
-                before = len(answered)
-                await until(lambda before=before: len(answered) > before + 20)
+                await until(more_than(answered, len(answered) + 20))
             ends.set()
         (counted,) = runtime.statistics()
         assert counted.swaps == 4

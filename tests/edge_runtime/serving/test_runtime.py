@@ -6,6 +6,7 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +16,15 @@ from edge_runtime.configuration import BadConfiguration
 from edge_runtime.errors import BadRequest, ModelNotServed, ServingError, SessionError
 from edge_runtime.install import RunningModel
 from edge_runtime.serving import Runtime, ServingSettings
-from edge_runtime.serving import model_host as host_module
 from edge_runtime.serving.loaded_version import LoadedVersion, load_version
 from tests.edge_runtime.install.carried import CLASSES, DEVICE, MODEL, carry, expected, rows
 from tests.edge_runtime.processes import wait_until
 from tests.edge_runtime.serving.stored import GAINS, Stored
 
 
-def bundle_of(folder: Path, seed: int, model: str = MODEL, **changes: object) -> Path:
-    carried = carry(folder / "carried", folder / "made", seed, **{"measured": GAINS, "model": model} | changes)
+def bundle_of(folder: Path, seed: int, model: str = MODEL, **changes: Any) -> Path:
+    changes = {"measured": GAINS, "model": model} | changes
+    carried = carry(folder / "carried", folder / "made", seed, **changes)
     return manifest_path(carried.root, model, DEVICE, carried.digest)
 
 
@@ -140,7 +141,7 @@ def test_a_version_is_replaced_and_freed(tmp_path: Path, monkeypatch: pytest.Mon
         models.append(weakref.ref(version._model))
         return version
 
-    monkeypatch.setattr(host_module, "load_version", noted)
+    monkeypatch.setattr("edge_runtime.serving.model_host.load_version", noted)
     gc.collect()
     gc.disable()
     try:
