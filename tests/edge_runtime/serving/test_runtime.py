@@ -23,8 +23,8 @@ from tests.edge_runtime.serving.stored import GAINS, Stored
 
 
 def bundle_of(folder: Path, seed: int, model: str = MODEL, **changes: Any) -> Path:
-    changes = {"measured": GAINS, "model": model} | changes
-    carried = carry(folder / "carried", folder / "made", seed, **changes)
+    fields: dict[str, Any] = {"measured": GAINS, "model": model, **changes}
+    carried = carry(folder / "carried", folder / "made", seed, **fields)
     return manifest_path(carried.root, model, DEVICE, carried.digest)
 
 
