@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.device.carried import Carried
 from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
 from edge_runtime.files import make_directories
 from edge_runtime.install import HowItRuns, Installed, ModelStatus, how_it_runs, install, roll_back, running, statuses
 from edge_runtime.trust import trust_state
+<<<<<<< HEAD
 from edge_runtime.update import (
     AGENT_LOCK,
     EndingRecords,
@@ -17,6 +19,9 @@ from edge_runtime.update import (
     exclusive,
     read_configuration,
 )
+=======
+from edge_runtime.update import AGENT_LOCK, EndingRecords, UpdateAgent, exclusive
+>>>>>>> r-a
 
 ENDINGS = "update.json"
 
