@@ -10,18 +10,7 @@ from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, s
 from edge_runtime.files import make_directories
 from edge_runtime.install import HowItRuns, Installed, ModelStatus, how_it_runs, install, roll_back, running, statuses
 from edge_runtime.trust import trust_state
-<<<<<<< HEAD
-from edge_runtime.update import (
-    AGENT_LOCK,
-    EndingRecords,
-    UpdateAgent,
-    UpdateConfiguration,
-    exclusive,
-    read_configuration,
-)
-=======
 from edge_runtime.update import AGENT_LOCK, EndingRecords, UpdateAgent, exclusive
->>>>>>> r-a
 
 ENDINGS = "update.json"
 

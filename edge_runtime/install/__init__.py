@@ -38,11 +38,8 @@ __all__ = [
     "Source",
     "Tuning",
     "check_permitted",
-<<<<<<< HEAD
-    "how_it_runs",
-=======
     "current_digest",
->>>>>>> r-a
+    "how_it_runs",
     "install",
     "installed_digest",
     "roll_back",
