@@ -142,6 +142,8 @@ _ARGUMENTS = {
 
 def _profile(options: argparse.Namespace) -> int:
     """Measure models on this device; return 4 where one answers wrongly, else 0."""
+    import json
+
     from edge_runtime.profiling import as_published, profile_lines, profile_model
 
     if options.bundle is not None:
@@ -174,6 +176,8 @@ def _verify(bundle: Bundle) -> None:
         f"intact: {manifest.model} version {manifest.version} for {manifest.device}, "
         f"{len(manifest.blobs)} blob(s), {size} bytes, digest {bundle.digest}"
     )
+    for head in manifest.heads:
+        _print(f"head {head.name}: gives {', '.join(head.outputs)}")
     if "answers" in manifest.lineage:
         _print(f"answers: {manifest.lineage['answers']}")
     if manifest.approval:

@@ -1,6 +1,6 @@
 """Sessions: ONNX Runtime behind checks that name the mistake in an input."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,16 +57,35 @@ class EdgeModel:
         session.disable_fallback()
         return cls(session, path)
 
-    def predict(self, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Run the model once and return its outputs in the graph's order.
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """All tensors that go into a session or come out of one."""
+        return (*self.inputs, *self.outputs)
 
-        Raises SessionError, naming the input, for a missing or an unknown name, another dtype or another shape.
+    def predict(self, arrays: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> list[np.ndarray]:
+        """Run the model once and return its outputs in the graph's order, or those that are named, in that order.
+
+        Neither what goes in nor what comes out is copied. Raises SessionError, naming the input, for a missing or an
+        unknown name, another dtype or another shape.
         """
         self.check(arrays)
         try:
-            return list(self._session.run(None, dict(arrays)))
+            return list(self._session.run(outputs, dict(arrays)))
         except Exception as error:
             raise _translated(f"The model {self._path} failed while it ran", error) from error
+
+    def predict_rows(
+        self, arrays: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray | None]
+    ) -> dict[str, np.ndarray]:
+        """Run the model once and return the named outputs, each with the rows of these numbers alone; None is all.
+
+        Raises SessionError as `predict` does, and where an output has no axis of rows.
+        """
+        found = self.predict(arrays, list(rows))
+        return {
+            name: rows_of(name, output, chosen, most_rows(arrays))
+            for (name, chosen), output in zip(rows.items(), found, strict=True)
+        }
 
     def check(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Raise SessionError, naming the input, for what `predict` would not take."""
@@ -77,6 +96,25 @@ class EdgeModel:
             raise SessionError(f"The model takes exactly the inputs {names}: missing {missing}, unknown {unknown}.")
         for spec in self.inputs:
             _check_array(spec, arrays[spec.name])
+
+
+def most_rows(arrays: Mapping[str, np.ndarray]) -> int:
+    """Return the number of rows of a call."""
+    return max((len(array) for array in arrays.values() if array.ndim), default=0)
+
+
+def rows_of(name: str, array: np.ndarray, chosen: np.ndarray | None, count: int) -> np.ndarray:
+    """Return the rows of these numbers, ascending; a view where they follow each other. None is all of them.
+
+    Raises SessionError for an array that does not have so many rows.
+    """
+    if chosen is None:
+        return array
+    if not array.ndim or len(array) != count:
+        raise SessionError(f"{count} rows gave {name} in the shape {array.shape}, so no part of them can be taken.")
+    if len(chosen) and chosen[-1] - chosen[0] + 1 == len(chosen):
+        return array[chosen[0] : chosen[-1] + 1]
+    return array[chosen]
 
 
 def session_options(settings: SessionSettings) -> ort.SessionOptions:

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
 from edge_runtime.bundle.manifest import FORMAT_VERSION, Manifest, is_current
-from edge_runtime.bundle.parts import Blob, Delta, Golden, Measured, RuntimeRange, Spread, Validity
+from edge_runtime.bundle.parts import Blob, Delta, Golden, Head, Measured, RuntimeRange, Spread, Validity
 from edge_runtime.errors import BundleError, SessionError
 from edge_runtime.settings import OF_A_DEVICE, SessionSettings, TensorSpec
 
@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the canonical JSON: keys and blobs sorted, no space, no timestamp, ASCII, a newline at the end.
 
+    A manifest without heads does not name them, so that its bytes are those of releases that knew none.
     Raises BundleError for a manifest that is too long to be read.
     """
     ordered = replace(
@@ -29,6 +30,8 @@ def encode_manifest(manifest: Manifest) -> bytes:
         lineage=dict(manifest.lineage),
     )
     plain = asdict(ordered) | {"session": manifest.session.to_plain()}
+    if not manifest.heads:
+        del plain["heads"]
     data = (json.dumps(plain, sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
     check_length(data)
     return data
@@ -72,12 +75,14 @@ def _refused(constant: str) -> object:
 def _manifest(document: object) -> Manifest:
     if isinstance(document, dict) and not is_current(document.get("format_version")):
         raise BundleError(_other_format(document.get("format_version")))
-    entries = _entries(document, Manifest, "The manifest")
+    without = "" if isinstance(document, dict) and "heads" in document else "heads"
+    entries = _entries(document, Manifest, "The manifest", without)
     for key, read in (
         ("blobs", _plain(Blob, "A blob")), ("documents", _plain(Blob, "A document")), ("inputs", _tensor),
         ("outputs", _tensor), ("spreads", _spread), ("deltas", _plain(Delta, "A delta")),
     ):  # fmt: skip
         entries[key] = _items(entries[key], read, key)
+    entries["heads"] = _items(entries.get("heads", []), _head, "heads")
     entries["session"] = _session(entries["session"])
     entries["onnxruntime"] = _plain(RuntimeRange, "The range of ONNX Runtime")(entries["onnxruntime"])
     entries["measured"] = _plain(Measured, "The measured figures")(entries["measured"])
@@ -103,6 +108,11 @@ def _plain(kind: Callable[..., Item], what: str) -> Callable[[object], Item]:
 def _tensor(value: object) -> TensorSpec:
     entries = _entries(value, TensorSpec, "A tensor")
     return TensorSpec(entries["name"], entries["dtype"], _list(entries["shape"], f"shape of {entries['name']!r}"))
+
+
+def _head(value: object) -> Head:
+    entries = _entries(value, Head, "A head")
+    return Head(entries["name"], entries["graph"], _list(entries["outputs"], f"outputs of {entries['name']!r}"))
 
 
 def _spread(value: object) -> Spread:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.configuration import UpdateConfiguration
+from edge_runtime.configuration import UpdateConfiguration, read_configuration
 from edge_runtime.device.carried import Carried
 from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
 from edge_runtime.files import make_directories

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_runtime.model_files import HeadGraph
 from edge_runtime.settings import SessionSettings
 
 Graph = Literal["portable", "tuned"]
@@ -81,7 +82,7 @@ def choice_from_plain(data: Mapping[str, Any]) -> MeasuredChoice | FailedChoice:
 
 @dataclass(frozen=True)
 class HowItRuns:
-    """Way in which a bundle runs on this device: the graph and its kind, the session, what was tried, what is wrong.
+    """Way in which a bundle runs on this device: the graph, its kind and its heads, the session, what was tried.
 
     `tried` is empty where nothing was chosen here. `said` is why the choice that was made holds no more; empty if it
     does.
@@ -92,3 +93,4 @@ class HowItRuns:
     kind: Graph = "portable"
     tried: tuple[MeasuredChoice | FailedChoice, ...] = ()
     said: str = ""
+    heads: tuple[HeadGraph, ...] = ()

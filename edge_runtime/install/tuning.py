@@ -19,12 +19,21 @@ from typing import Any
 from edge_runtime.bundle import Bundle
 from edge_runtime.cpu import this_cpu
 from edge_runtime.errors import EdgewrightError
-from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_atomic, write_synced
+from edge_runtime.files import fsync_directory, make_directories, write_atomic, write_synced
 from edge_runtime.install.choices import FailedChoice, Graph, HowItRuns, MeasuredChoice, choice_from_plain
 from edge_runtime.install.smoke_test import Limits, batch_time, smoke_test
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.measurement import Measurement, environment, run_child
-from edge_runtime.model_files import MODEL, check_model, model_bytes, weights_of
+from edge_runtime.model_files import (
+    MODEL,
+    HeadGraph,
+    check_model,
+    files_of,
+    head_file,
+    model_bytes,
+    model_digest,
+    weights_of,
+)
 from edge_runtime.onnxruntime_packages import onnxruntime_version, plugins
 from edge_runtime.settings import SessionSettings
 
@@ -46,21 +55,25 @@ class Tuning:
     providers: tuple[str, ...] = ()
 
 
-def portable(bundle: Bundle) -> tuple[Path, SessionSettings]:
-    """Return the graph and the session of a bundle as they were measured when it was made."""
-    return bundle.entry_path, bundle.manifest.session
+def portable(bundle: Bundle) -> HowItRuns:
+    """Return how a bundle runs as it was measured when it was made."""
+    return HowItRuns(bundle.entry_path, bundle.manifest.session, heads=bundle.heads)
 
 
-def tune(store: DeviceStore, bundle: Bundle, seen: Measurement, tuning: Tuning, limits: Limits) -> None:
+def tune(
+    store: DeviceStore, bundle: Bundle, seen: Measurement, tuning: Tuning, limits: Limits, before: Bundle | None = None
+) -> None:
     """Choose how a bundle runs here, and keep the choice beside it; `seen` is the portable graph's measurement here.
 
-    Never raises for what a choice does: it is left out, with a log line.
+    `before` is the bundle that runs now, where this one has its backbone and other heads. Then it runs as that does, if
+    it can: a process that serves so keeps the backbone. Never raises for what a choice does: it is left out, with a log
+    line.
     """
     folder = store.tuned_folder(bundle.digest)
     shutil.rmtree(folder, ignore_errors=True)
     make_directories(folder)
     try:
-        trials = _Trials(bundle, folder, limits)
+        trials = _Trials(bundle, folder, limits, None if before is None else how_it_runs(store, before))
         _keep(folder, bundle, trials.best(seen, tuning), trials.tried)
     except (OSError, EdgewrightError) as error:
         logger.warning("%s: no tuned graph: %s", bundle.manifest.model, error)
@@ -80,14 +93,19 @@ def how_it_runs(store: DeviceStore, bundle: Bundle) -> HowItRuns:
         settings = SessionSettings.from_plain(record["session"])
         tried = tuple(choice_from_plain(each) for each in record["tried"])
         if record["sha256"] is None:
-            return HowItRuns(bundle.entry_path, settings, tried=tried)
-        check_model(folder / MODEL, record["sha256"])
+            return replace(portable(bundle), session=settings, tried=tried)
+        heads = _tuned_heads(folder, bundle)
+        check_model(folder / MODEL, record["sha256"], heads)
     except FileNotFoundError:
-        return HowItRuns(*portable(bundle))
+        return portable(bundle)
     except (OSError, ValueError, KeyError, TypeError, EdgewrightError) as error:
         logger.warning("%s: the portable graph is used: %s", bundle.manifest.model, error)
-        return HowItRuns(*portable(bundle), said=str(error))
-    return HowItRuns(folder / MODEL, settings, "tuned", tried)
+        return replace(portable(bundle), said=str(error))
+    return HowItRuns(folder / MODEL, settings, "tuned", tried, heads=heads)
+
+
+def _tuned_heads(folder: Path, bundle: Bundle) -> tuple[HeadGraph, ...]:
+    return tuple(replace(head, path=folder / head_file(head.name)) for head in bundle.heads)
 
 
 def _made_with() -> list[str]:
@@ -97,21 +115,24 @@ def _made_with() -> list[str]:
 class _Trials:
     """The choices for one bundle, tried one after the other, and what came of each."""
 
-    def __init__(self, bundle: Bundle, folder: Path, limits: Limits) -> None:
+    def __init__(self, bundle: Bundle, folder: Path, limits: Limits, before: HowItRuns | None) -> None:
         self.tried: list[MeasuredChoice | FailedChoice] = []
-        self._bundle, self._folder, self._limits = bundle, folder, limits
-        self._graph, self._base = portable(bundle)
-        self._bytes = model_bytes(self._graph)
+        self._bundle, self._folder, self._limits, self._before = bundle, folder, limits, before
+        self._portable = portable(bundle)
+        self._base = self._portable.session
+        self._bytes = model_bytes(self._portable.graph, self._portable.heads)
 
     def best(self, seen: Measurement, tuning: Tuning) -> MeasuredChoice:
         """Try everything, and return what is best; threads and providers are chosen with the portable graph."""
-        best = on_cpu = self._measured("portable", self._base, seen)
+        best = on_cpu = self._measured(self._portable, seen)
+        if self._before is not None and (again := self._as_before(self._before)) is not None:
+            return again
         for settings in self._sessions(tuning):
             best = self._better("portable", settings, best)
             on_cpu = best if best.session.execution_provider == CPU else on_cpu
         if not tuning.tuned_graph:
             return best
-        if weights_of(self._graph):
+        if any(weights_of(path) for path in self._graphs().values()):
             best = self._better("portable", replace(on_cpu.session, prepack=False), best)
         if self._is_made():
             best = self._better("tuned", replace(on_cpu.session, optimization="off"), best)
@@ -124,31 +145,55 @@ class _Trials:
                 if settings != self._base:
                     yield settings
 
+    def _as_before(self, before: HowItRuns) -> MeasuredChoice | None:
+        """Try the choice of the bundle before; None where it does not work with these heads."""
+        if before.kind == "tuned" and not self._is_made(before.graph):
+            return None
+        return self._works(before.kind, before.session)
+
     def _better(self, graph: Graph, settings: SessionSettings, best: MeasuredChoice) -> MeasuredChoice:
-        """Try a choice; return it where it is better than the best so far. One that fails is said, and left out."""
-        path = self._folder / MODEL if graph == "tuned" else self._graph
+        """Try a choice; return it where it is better than the best so far."""
+        found = self._works(graph, settings)
+        return found if found is not None and found.is_better_than(best, self._bytes) else best
+
+    def _works(self, graph: Graph, settings: SessionSettings) -> MeasuredChoice | None:
+        """Try a choice; None, with a log line, where it fails."""
+        runs = replace(self._portable, session=settings)
+        if graph == "tuned":
+            runs = HowItRuns(self._folder / MODEL, settings, graph, heads=_tuned_heads(self._folder, self._bundle))
         try:
-            found = self._measured(graph, settings, smoke_test(self._bundle, path, settings, self._limits))
+            return self._measured(runs, smoke_test(self._bundle, runs, self._limits))
         except EdgewrightError as error:
             self._failed(graph, settings, str(error))
-            return best
-        return found if found.is_better_than(best, self._bytes) else best
+            return None
 
-    def _measured(self, graph: Graph, settings: SessionSettings, seen: Measurement) -> MeasuredChoice:
-        path = self._folder / MODEL if graph == "tuned" else self._graph
-        batch_ms = batch_time(self._bundle, path, settings, self._limits)
-        choice = MeasuredChoice(graph, settings, seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
+    def _measured(self, runs: HowItRuns, seen: Measurement) -> MeasuredChoice:
+        batch_ms = batch_time(self._bundle, runs, self._limits)
+        choice = MeasuredChoice(runs.kind, runs.session, seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
         self.tried.append(choice)
         return choice
 
-    def _is_made(self) -> bool:
-        """Make the tuned graph in a process of its own; False where that does not work."""
-        settings = self._bundle.manifest.session
-        request = {"graph": str(self._graph), "folder": str(self._folder), "session": settings.to_plain()}
+    def _graphs(self) -> dict[str, Path]:
+        """Return the portable graphs by the names that they get here."""
+        heads = {head_file(head.name): head.path for head in self._portable.heads}
+        return {MODEL: self._portable.graph, **heads}
+
+    def _is_made(self, backbone: Path | None = None) -> bool:
+        """Make the tuned graphs in a process of its own; False where that does not work.
+
+        `backbone` is one that was made here before: it is taken as it is, and so processes share its pages.
+        """
+        settings, graphs = self._base, self._graphs()
+        if backbone is not None:
+            for path in files_of(backbone):
+                os.link(path, self._folder / path.name)
+            del graphs[MODEL]
+        named = {name: str(path) for name, path in graphs.items()}
+        request = {"graphs": named, "folder": str(self._folder), "session": settings.to_plain()}
         write_atomic(self._folder / "request.json", json.dumps(request).encode())
         command = [sys.executable, *WORKER, str(self._folder / "request.json")]
         ended = run_child(command, self._folder, environment(settings.threads, ()), self._limits.time_s)
-        if ended.returncode != 0 or not (self._folder / MODEL).is_file():
+        if ended.returncode != 0 or not all((self._folder / name).is_file() for name in (MODEL, *graphs)):
             self._failed("tuned", None, f"no tuned graph was made: {ended.last_lines or ended.returncode}")
             return False
         return True
@@ -160,8 +205,8 @@ class _Trials:
 
 def _keep(folder: Path, bundle: Bundle, best: MeasuredChoice, tried: list[MeasuredChoice | FailedChoice]) -> None:
     """Write the choice, durably; a tuned graph that was not chosen goes. What is kept is read-only."""
-    graph, own = folder / MODEL, best.graph == "tuned"
-    kept = {graph, *weights_of(graph)} if own else set()
+    graph, heads, own = folder / MODEL, _tuned_heads(folder, bundle), best.graph == "tuned"
+    kept = files_of(graph, heads) if own else set()
     for path in folder.iterdir():
         if path not in kept:
             path.unlink()
@@ -171,7 +216,7 @@ def _keep(folder: Path, bundle: Bundle, best: MeasuredChoice, tried: list[Measur
         os.fsync(descriptor)
         os.close(descriptor)
     record: dict[str, Any] = {
-        "sha256": sha256_of(graph) if own else None,
+        "sha256": model_digest(graph, heads) if own else None,
         "session": best.session.to_plain(),
         "made_with": _made_with(),
         "tried": [each.to_plain() for each in tried],

@@ -20,6 +20,7 @@ from edge_runtime.errors import MeasurementFailed, SessionError
 from edge_runtime.files import open_regular, write_atomic
 from edge_runtime.measurement.figures import RESOURCES, Figures
 from edge_runtime.measurement.records import Measurement, MeasureRequest
+from edge_runtime.model_files import HeadGraph
 from edge_runtime.settings import SessionSettings
 
 PARENT = "EDGEWRIGHT_MEASURED_FOR"  # variable with the number of the process that waits for the figures
@@ -53,6 +54,7 @@ class MeasuringJob:
     latency_batch_size: int
     latency_seconds: float
     memory_limit_mb: float | None
+    heads: tuple[HeadGraph, ...] = ()
 
     def output(self, index: int) -> Path:
         """Return the path of the file that takes the rows of an output."""
@@ -69,6 +71,7 @@ def write_request(folder: Path, request: MeasureRequest) -> None:
     document = {name: getattr(request, name) for name in _PLAIN}
     document |= {"inputs": names, "settings": request.settings.to_plain(), "rows": request.rows}
     document |= {"model": str(request.model.resolve())}
+    document |= {"heads": [[head.name, str(head.path.resolve()), head.outputs] for head in request.heads]}
     (folder / REQUEST).write_text(json.dumps(document))
 
 
@@ -76,7 +79,9 @@ def read_job(path: Path) -> MeasuringJob:
     """Read what write_request wrote."""
     document = json.loads(path.read_text())
     settings = SessionSettings.from_plain(document.pop("settings"))
-    return MeasuringJob(folder=path.parent, model=Path(document.pop("model")), settings=settings, **document)
+    heads = tuple(HeadGraph(name, Path(graph), tuple(outputs)) for name, graph, outputs in document.pop("heads"))
+    model = Path(document.pop("model"))
+    return MeasuringJob(folder=path.parent, model=model, settings=settings, heads=heads, **document)
 
 
 def write_figures(

@@ -16,7 +16,7 @@ from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.golden import difference, golden_vectors
 from edge_runtime.install import HowItRuns
 from edge_runtime.measurement import Measurement, MeasureRequest, measure
-from edge_runtime.model_files import model_bytes, weights_of
+from edge_runtime.model_files import files_of, model_bytes
 from edge_runtime.onnxruntime_packages import onnxruntime_version, plugins
 from edge_runtime.profiling.operators import OperatorTime, read_operators
 from edge_runtime.profiling.shared_memory import SharedMemory, kinds_of, memory_of
@@ -107,7 +107,7 @@ class ModelProfile:
 
 def as_published(bundle: Bundle) -> HowItRuns:
     """Return how a bundle runs where no device has chosen anything."""
-    return HowItRuns(bundle.entry_path, bundle.manifest.session)
+    return HowItRuns(bundle.entry_path, bundle.manifest.session, heads=bundle.heads)
 
 
 def profile_model(
@@ -128,9 +128,10 @@ def profile_model(
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MeasurementInterrupted(f"The profile of {bundle.manifest.model} was interrupted: {error}.") from error
     manifest = bundle.manifest
+    weights = len(files_of(runs.graph, runs.heads) - {runs.graph, *(head.path for head in runs.heads)})
     return ModelProfile(
         manifest.model, manifest.version, manifest.release, manifest.device, bundle.digest, ThisDevice.now(), runs,
-        len(weights_of(runs.graph)), measured, missed, batches, first_ms, memory, operators,
+        weights, measured, missed, batches, first_ms, memory, operators,
     )  # fmt: skip
 
 
@@ -145,7 +146,10 @@ class _Work:
 
     def measured(self) -> tuple[Measurement, str | None]:
         """Return the figures of one row at a time, and how the golden vectors were missed."""
-        seen = measure(MeasureRequest(self._runs.graph, self._rows, self._runs.session, self._batch), self._timeout_s)
+        request = MeasureRequest(
+            self._runs.graph, self._rows, self._runs.session, self._batch, heads=self._runs.heads
+        )  # fmt: skip
+        seen = measure(request, self._timeout_s)
         return seen, difference(self._golden, seen.outputs) if self._golden else None
 
     def batches(self, sizes: Sequence[int]) -> tuple[BatchTime, ...]:
@@ -155,6 +159,7 @@ class _Work:
             request = MeasureRequest(
                 self._runs.graph, self._rows, self._runs.session, self._batch, latency_warmup=2,
                 latency_repeats=50, latency_batch_size=size, latency_seconds=2.0,
+                heads=self._runs.heads,
             )  # fmt: skip
             try:
                 seen = measure(request, self._timeout_s).figures
@@ -170,7 +175,7 @@ class _Work:
     def memory(self, folder: Path, count: int) -> tuple[float, SharedMemory]:
         """Return the time to the first answer, and the memory of so many processes that have the model at once."""
         watched = self._watched()
-        files = frozenset(path.resolve() for path in (self._runs.graph, *weights_of(self._runs.graph)))
+        files = frozenset(path.resolve() for path in files_of(self._runs.graph, self._runs.heads))
         with watched.processes(folder / "empty", count, empty=True) as started:
             empty = [memory_of(each.pid) for each in started]
         with watched.processes(folder / "loaded", count) as started:
@@ -180,17 +185,17 @@ class _Work:
         return first_ms, SharedMemory(
             count, sum(each.pss_mb for each in loaded), sum(each.pss_mb for each in empty),
             max(each.private_mb for each in loaded), max(each.private_mb for each in empty),
-            model_bytes(self._runs.graph) / _MB, kinds,
+            model_bytes(self._runs.graph, self._runs.heads) / _MB, kinds,
         )  # fmt: skip
 
     def operators(self, folder: Path) -> tuple[OperatorTime, ...]:
         """Return the operators of one call, and their times."""
         with self._watched().processes(folder / "operators", 1, calls=CALLS) as (one,):
-            return read_operators(Path(one.said["events"]), CALLS)
+            return read_operators([Path(each) for each in one.said["events"]], CALLS)
 
     def _watched(self) -> WatchedModel:
         rows = {name: array[:1] for name, array in self._rows.items()}
-        return WatchedModel(self._runs.graph, self._runs.session, rows, self._timeout_s)
+        return WatchedModel(self._runs.graph, self._runs.session, rows, self._timeout_s, self._runs.heads)
 
 
 def _zeros(specs: Sequence[TensorSpec]) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,20 @@ class OperatorTime:
     share: float
 
 
-def read_operators(path: Path, calls: int) -> tuple[OperatorTime, ...]:
-    """Read the record of so many calls; the first is left out, as it fills caches. The longest time comes first.
+def read_operators(paths: Sequence[Path], calls: int) -> tuple[OperatorTime, ...]:
+    """Read the records of so many calls, one of each graph; the longest time comes first.
 
-    Raises ValueError where it is no such record.
+    The first call is left out, as it fills caches. Raises ValueError where it is no such record.
     """
-    events = json.loads(path.read_text())
-    if not isinstance(events, list):
-        raise ValueError(f"expected a list of events in {path}, got {type(events).__name__}")
     times = defaultdict[tuple[str, str, str], list[float]](list)
-    for event in events:
-        if isinstance(event, dict) and event.get("cat") == "Node" and str(event.get("name")).endswith(_KERNEL):
-            times[_kind(event)].append(float(event["dur"]) / 1e3)
+    for path in paths:
+        events = json.loads(path.read_text())
+        if not isinstance(events, list):
+            raise ValueError(f"expected a list of events in {path}, got {type(events).__name__}")
+        for event in events:
+            if isinstance(event, dict) and event.get("cat") == "Node" and str(event.get("name")).endswith(_KERNEL):
+                operator, provider, node = _kind(event)
+                times[operator, provider, f"{path}: {node}"].append(float(event["dur"]) / 1e3)
     nodes, spent = defaultdict[tuple[str, str], int](int), defaultdict[tuple[str, str], float](float)
     for (operator, provider, _), found in times.items():
         counted = found[len(found) // calls :] or found

@@ -16,6 +16,7 @@ import numpy as np
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, MeasurementTimedOut
 from edge_runtime.golden import write_golden
 from edge_runtime.measurement import environment
+from edge_runtime.model_files import HeadGraph
 from edge_runtime.settings import SessionSettings
 
 WORKER = ("-m", "edge_runtime.profiling.profiled_process")
@@ -39,6 +40,7 @@ class WatchedModel:
     session: SessionSettings
     rows: Mapping[str, np.ndarray]
     timeout_s: float
+    heads: tuple[HeadGraph, ...] = ()
 
     @contextmanager
     def processes(
@@ -53,6 +55,7 @@ class WatchedModel:
         request = {
             "graph": None if empty else str(self.graph), "session": self.session.to_plain(), "calls": calls,
             "rows": str(folder / "rows.npz"), "prefix": str(folder / "calls"),
+            "heads": [[head.name, str(head.path), head.outputs] for head in self.heads],
         }  # fmt: skip
         (folder / "request.json").write_text(json.dumps(request))
         with ExitStack() as stack:

@@ -15,7 +15,6 @@ from edge_runtime.golden import GoldenVectors, difference, golden_vectors
 from edge_runtime.install import RunningModel
 from edge_runtime.serving.batching_plan import BatchingPlan, Pace
 from edge_runtime.serving.served_models import ModelDescription
-from edge_runtime.session import EdgeModel
 from edge_runtime.settings import TensorSpec
 
 logger = logging.getLogger("edgewright")
@@ -24,17 +23,28 @@ MOST_COMPARED = 8
 
 
 class Predictor(Protocol):
-    """A model as serving needs it; `EdgeModel` is one."""
+    """A model as serving needs it; those that `load_model` makes are."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """All tensors that go into a session or come out of one."""
+        ...
 
     def check(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Raise SessionError for arrays that the model does not take."""
         ...
 
-    def predict(self, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Return the outputs in the graph's order."""
+    def predict(self, arrays: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> list[np.ndarray]:
+        """Return the outputs in the graph's order, or those that are named, in that order."""
+        ...
+
+    def predict_rows(
+        self, arrays: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray | None]
+    ) -> dict[str, np.ndarray]:
+        """Return the named outputs, each with the rows of these ascending numbers alone; None is all."""
         ...
 
 
@@ -69,9 +79,15 @@ class LoadedVersion:
                 f"The model gives the outputs {known}: unknown {unknown}; ask for some of them, or for all."
             )
 
-    def predict(self, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Return the outputs in the graph's order. Raises SessionError, and whatever the session does."""
-        return self._open().predict(arrays)
+    def predict(self, arrays: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> list[np.ndarray]:
+        """Return the outputs in the graph's order, or those that are named. Raises whatever the session does."""
+        return self._open().predict(arrays, outputs)
+
+    def predict_rows(
+        self, arrays: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray | None]
+    ) -> dict[str, np.ndarray]:
+        """Return the named outputs, each with the rows of these numbers alone. Raises whatever the session does."""
+        return self._open().predict_rows(arrays, rows)
 
     def answer_alone(self, reason: str) -> None:
         """Answer every request alone from now on; the log says why."""
@@ -84,20 +100,26 @@ class LoadedVersion:
         """Give the session back, whoever still knows this version."""
         self._model = None
 
+    @property
+    def model(self) -> Predictor | None:
+        """The model in memory, whose sessions another version may take over; None once it was given back."""
+        return self._model
+
     def _open(self) -> Predictor:
         if self._model is None:
             raise SessionError(f"{self.description.name} version {self.description.version} is closed.")
         return self._model
 
 
-def load_version(running: RunningModel) -> LoadedVersion:
+def load_version(running: RunningModel, before: LoadedVersion | None = None) -> LoadedVersion:
     """Load a verified bundle, compare its answers with the golden vectors, and warm it up to its largest batch.
 
+    Of a model with heads, graphs that `before` has in memory are not loaded again.
     Raises BundleError or SessionError, also where it answers wrongly or is not of the tensors that its manifest says.
     Batches stay off where they answer otherwise than single rows do, and without golden vectors, which would show it.
     """
     manifest = running.bundle.manifest
-    model = EdgeModel.load(running.graph, running.session)
+    model = running.load(None if before is None else before.model)
     _check_tensors(manifest, model)
     plan = BatchingPlan.of_curve(manifest.measured.batch_ms)
     if not _has_rows_everywhere(model) or manifest.golden is None:
@@ -114,7 +136,7 @@ def load_version(running: RunningModel) -> LoadedVersion:
     return version
 
 
-def _check_tensors(manifest: Manifest, model: EdgeModel) -> None:
+def _check_tensors(manifest: Manifest, model: Predictor) -> None:
     for what, said, found in (("inputs", manifest.inputs, model.inputs), ("outputs", manifest.outputs, model.outputs)):
         expected, got = ([(spec.name, spec.dtype) for spec in specs] for specs in (said, found))
         if sorted(expected) != sorted(got):
@@ -123,8 +145,8 @@ def _check_tensors(manifest: Manifest, model: EdgeModel) -> None:
             )
 
 
-def _has_rows_everywhere(model: EdgeModel) -> bool:
-    return all(spec.shape and spec.shape[0] is None for spec in (*model.inputs, *model.outputs))
+def _has_rows_everywhere(model: Predictor) -> bool:
+    return all(spec.shape and spec.shape[0] is None for spec in model.tensors)
 
 
 def _warm(version: LoadedVersion, golden: GoldenVectors) -> None:

@@ -200,8 +200,7 @@ class ModelHost:
         """Load what a source names, in the loader's thread; a failure is counted."""
         serving = served.queue.version
         try:
-            digest = None if serving is None else serving.description.digest
-            return await self._loop.run_in_executor(self._loader, _load, source, digest)
+            return await self._loop.run_in_executor(self._loader, _load, source, serving)
         except Exception:
             served.queue.counts.failed_swaps += 1
             raise
@@ -231,8 +230,8 @@ class ModelHost:
             self._loop.call_soon_threadsafe(version.freed.set)
 
 
-def _load(source: ModelSource, serving: str | None) -> LoadedVersion:
+def _load(source: ModelSource, serving: LoadedVersion | None) -> LoadedVersion:
     running = source.read()
-    if running.bundle.digest == serving:
+    if serving is not None and running.bundle.digest == serving.description.digest:
         raise InstallError(f"{source.model}: what is to be served is damaged, and what serves is the one before it")
-    return load_version(running)
+    return load_version(running, serving)

@@ -44,7 +44,7 @@ class BundleSource:
     def read(self) -> RunningModel:
         """Verify the bundle, and return it with the graph and the session that it was measured with."""
         bundle = read_bundle(self._path)
-        return RunningModel(bundle, bundle.entry_path, bundle.manifest.session)
+        return RunningModel(bundle, bundle.entry_path, bundle.manifest.session, bundle.heads)
 
 
 class StoreSource:

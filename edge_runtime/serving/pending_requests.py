@@ -31,7 +31,7 @@ class PendingRequest:
         version.check(arrays, outputs)
         self.version = version
         self.arrays = dict(arrays)
-        self.outputs = tuple(outputs or ())
+        self.outputs = tuple(dict.fromkeys(outputs or ()))
         firsts = {array.shape[0] if array.ndim else 0 for array in self.arrays.values()}
         self.rows = max(firsts)
         self.size = sum(array.nbytes for array in self.arrays.values())
@@ -48,10 +48,10 @@ class PendingRequest:
         """Tell whether two requests may run in one batch."""
         return self.version is other.version and self.kind is not None and self.kind == other.kind
 
-    def taken(self, answers: Sequence[np.ndarray]) -> Answer:
-        """Return the outputs that were asked for, by name, of all in the graph's order."""
-        named = dict(zip((spec.name for spec in self.version.description.outputs), answers, strict=True))
-        return {name: named[name] for name in self.outputs} if self.outputs else named
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The names of the outputs that it asks for: all, in the graph's order, where it names none."""
+        return self.outputs or tuple(spec.name for spec in self.version.description.outputs)
 
 
 def next_batch(
@@ -122,30 +122,46 @@ class Batch:
     def _together(self, ran: Ran) -> None:
         first = self.requests[0]
         joined = {name: np.concatenate([each.arrays[name] for each in self.requests]) for name in first.arrays}
+        wanted = self._wanted()
         begun = time.perf_counter()
-        outputs = self.version.predict(joined)
+        outputs = self.version.predict_rows(joined, wanted)
         seconds = time.perf_counter() - begun
-        for spec, output in zip(self.version.description.outputs, outputs, strict=True):
-            if output.ndim == 0 or output.shape[0] != self.rows:
-                reason = f"{self.rows} rows gave the output {spec.name} in the shape {output.shape}"
+        for name, output in outputs.items():
+            rows = self.rows if (chosen := wanted[name]) is None else len(chosen)
+            if output.ndim == 0 or output.shape[0] != rows:
+                reason = f"{rows} rows gave the output {name} in the shape {output.shape}"
                 self.version.answer_alone(reason)
                 raise ValueError(reason)
         ran.calls.append((self.rows, seconds))
+        starts = dict.fromkeys(outputs, 0)
+        for request in self.requests:
+            answer = {}
+            for name in request.wanted:
+                # A copy: a part of the whole would keep all of it in memory.
+                answer[name] = outputs[name][starts[name] : starts[name] + request.rows].copy()
+                starts[name] += request.rows
+            ran.answers.append(answer)
+
+    def _wanted(self) -> dict[str, np.ndarray | None]:
+        """Return the outputs that are asked for, each with the numbers of the rows that want it; None for all rows."""
+        wanted: dict[str, list[np.ndarray]] = {}
         start = 0
         for request in self.requests:
-            stop = start + request.rows
-            # Copies: a part of the whole would keep all of it in memory.
-            ran.answers.append(request.taken([output[start:stop].copy() for output in outputs]))
-            start = stop
+            for name in request.wanted:
+                wanted.setdefault(name, []).append(np.arange(start, start + request.rows))
+            start += request.rows
+        return {
+            name: None if len(parts) == len(self.requests) else np.concatenate(parts) for name, parts in wanted.items()
+        }
 
     def _alone(self, request: PendingRequest, ran: Ran) -> Answer | AnswerFailed:
         if request.future.done():  # it was given up, or its deadline has passed
             return AnswerFailed("The request was given up.")
         begun = time.perf_counter()
         try:
-            outputs = self.version.predict(request.arrays)
+            outputs = self.version.predict(request.arrays, request.outputs or None)
             ran.calls.append((request.rows, time.perf_counter() - begun))
-            return request.taken(outputs)
+            return dict(zip(request.wanted, outputs, strict=True))
         except BaseException as error:  # the text alone: its traceback would keep the session
             said = str(error) or type(error).__name__
             return AnswerFailed(f"{self.version.description.name} failed for this request: {said}")

@@ -20,7 +20,7 @@ def test_the_first_call_is_left_out_and_nodes_are_counted(tmp_path: Path) -> Non
     others = [{"cat": "Session", "name": "model_run", "dur": 5}, event("a", "Gemm", 7, name="a_fence_before"), "odd"]
     (tmp_path / "calls.json").write_text(json.dumps([*others, *first, *call, *call]))
     cpu = "CPUExecutionProvider"
-    assert read_operators(tmp_path / "calls.json", 3) == (
+    assert read_operators([tmp_path / "calls.json"], 3) == (
         OperatorTime("Gemm", cpu, 2, pytest.approx(0.8), pytest.approx(0.8)),
         OperatorTime("Relu", cpu, 1, pytest.approx(0.2), pytest.approx(0.2)),
     )
@@ -29,4 +29,4 @@ def test_the_first_call_is_left_out_and_nodes_are_counted(tmp_path: Path) -> Non
 def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "calls.json").write_text("{}")
     with pytest.raises(ValueError, match="expected a list of events"):
-        read_operators(tmp_path / "calls.json", 3)
+        read_operators([tmp_path / "calls.json"], 3)

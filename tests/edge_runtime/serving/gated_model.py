@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -43,7 +43,15 @@ class GatedModel:
         if set(arrays) != {"x"} or arrays["x"].ndim != 2 or arrays["x"].dtype != np.float32:
             raise SessionError("The input x must be float32 of shape (rows, width).")
 
-    def predict(self, arrays: Arrays) -> list[np.ndarray]:
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (*self.inputs, *self.outputs)
+
+    def predict_rows(self, arrays: Arrays, rows: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
+        return dict(zip(rows, self.predict(arrays, list(rows)), strict=True))
+
+    def predict(self, arrays: Arrays, outputs: Sequence[str] | None = None) -> list[np.ndarray]:
+        assert outputs is None or set(outputs) == {"y"}
         self.calls.append(arrays["x"].shape)
         self._entered.release()
         if self._held and not self._permits.acquire(timeout=LONGEST_S):

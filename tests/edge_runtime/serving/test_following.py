@@ -147,11 +147,11 @@ def test_what_did_not_load_is_tried_again_after_a_while(stored: Stored, monkeypa
     monkeypatch.setattr("edge_runtime.serving.model_host.FIRST_PAUSE_S", 0.01)
     tried: list[int] = []
 
-    def fails_twice(running: RunningModel) -> LoadedVersion:
+    def fails_twice(running: RunningModel, before: LoadedVersion | None = None) -> LoadedVersion:
         tried.append(len(tried))
         if len(tried) <= 2:
             raise MemoryError("no memory now")
-        return load_version(running)
+        return load_version(running, before)
 
     monkeypatch.setattr(LOAD, fails_twice)
 
@@ -170,10 +170,10 @@ def test_a_mistake_while_loading_does_not_end_the_following(
     stored: Stored, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
 
-    def fails_for_two(running: RunningModel) -> LoadedVersion:
+    def fails_for_two(running: RunningModel, before: LoadedVersion | None = None) -> LoadedVersion:
         if running.bundle.manifest.version == "2":
             raise KeyError("a mistake of our own")
-        return load_version(running)
+        return load_version(running, before)
 
     monkeypatch.setattr(LOAD, fails_for_two)
 

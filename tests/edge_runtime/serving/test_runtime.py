@@ -136,8 +136,8 @@ def test_a_version_is_replaced_and_freed(tmp_path: Path, monkeypatch: pytest.Mon
     first, second = bundle_of(tmp_path, 1), bundle_of(tmp_path, 2)
     models: list[weakref.ref[object]] = []
 
-    def noted(running: RunningModel) -> LoadedVersion:
-        version = load_version(running)
+    def noted(running: RunningModel, before: LoadedVersion | None = None) -> LoadedVersion:
+        version = load_version(running, before)
         models.append(weakref.ref(version._model))
         return version
 
