@@ -93,7 +93,8 @@ class BackboneModel:
             raise SessionError(f"The model gives {[spec.name for spec in self.outputs]}, and not {sorted(strange)}.")
         read = list(dict.fromkeys(name for head, names in asked.items() if names for name in head.reads))
         features = dict(zip(read, self._backbone.predict(arrays, read), strict=True))
-        found, count = {}, most_rows(arrays)
+        found = dict[str, np.ndarray]()
+        count = most_rows(arrays)
         for head, names in asked.items():
             if names:
                 chosen = _union([rows[name] for name in names], count)

@@ -112,9 +112,9 @@ def rows_of(name: str, array: np.ndarray, chosen: np.ndarray | None, count: int)
         return array
     if not array.ndim or len(array) != count:
         raise SessionError(f"{count} rows gave {name} in the shape {array.shape}, so no part of them can be taken.")
-    if len(chosen) and chosen[-1] - chosen[0] + 1 == len(chosen):
-        return array[chosen[0] : chosen[-1] + 1]
-    return array[chosen]
+    follow_each_other = len(chosen) and chosen[-1] - chosen[0] + 1 == len(chosen)
+    taken: np.ndarray = array[chosen[0] : chosen[-1] + 1] if follow_each_other else array[chosen]
+    return taken
 
 
 def session_options(settings: SessionSettings) -> ort.SessionOptions:
