@@ -12,7 +12,8 @@ PARTS: dict[str, Part] = {
     "sharing": without_table(sharing.figures),
     "loading": without_table(loading.figures),
     "importing": without_table(importing.figures),
-    "batching": batching.figures,
+    "batching": batching.gaining,
+    "one_by_one": batching.one_by_one,
     "swapping": without_table(swapping.figures),
 }
 
@@ -20,7 +21,7 @@ NOTES = """sharing: 4 processes of an installed model, beside 4 of plain ONNX Ru
 PSS of 4 processes that have imported the same and loaded nothing is taken off. Under the memory limit, a control group
 holds the 4 processes, which start one after the other and answer once. loading: from the call that loads to the first
 answer, each in a fresh process whose imports are done, in turns, medians. importing: CPU time of the imports, in turns,
-medians. batching: 12 products of 2048 x 2048 (201 MB) and a network of 6 convolutions, one thread. Requests
+medians. batching, one_by_one: 12 products of 2048 x 2048 (201 MB) and 6 convolutions, one thread. Requests
 of one row come at random times, and their times count from when each was to be sent. A load of 1x is what the session
 answers one by one. swapping: a model of 6 MB in a process of its own. The same load without swaps and with one every
 half second, then 1,000 swaps with a request to each version."""
