@@ -132,8 +132,8 @@ def _list(value: object, what: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _entries(value: object, kind: Any, what: str, without: str = "") -> dict[str, Any]:
-    expected = {field.name for field in fields(kind)} - {without}
+def _entries(value: object, kind: Any, what: str, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    expected = {field.name for field in fields(kind)} - without
     if not isinstance(value, dict):
         raise BundleError(f"{what} must be an object with the keys {sorted(expected)}, not {value!r}.")
     missing, unknown = sorted(expected - set(value)), sorted(set(value) - expected)

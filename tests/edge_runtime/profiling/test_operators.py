@@ -17,7 +17,11 @@ def event(name: str, operator: str, microseconds: int, **changes: Any) -> dict[s
 def test_the_first_call_is_left_out_and_nodes_are_counted(tmp_path: Path) -> None:
     call = [event("a", "Gemm", 300), event("b", "Gemm", 500), event("c", "Relu", 200)]
     first = [event("a", "Gemm", 90_000), event("b", "Gemm", 1), event("c", "Relu", 1)]
-    others = [{"cat": "Session", "name": "model_run", "dur": 5}, event("a", "Gemm", 7, name="a_fence_before"), "odd"]
+    others = [
+        {"cat": "Session", "name": "model_run", "dur": 5},
+        event("a", "Gemm", 7) | {"name": "a_fence_before"},
+        "odd",
+    ]
     (tmp_path / "calls.json").write_text(json.dumps([*others, *first, *call, *call]))
     cpu = "CPUExecutionProvider"
     assert read_operators(tmp_path / "calls.json", 3) == (
