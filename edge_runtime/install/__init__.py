@@ -8,7 +8,7 @@ graph is made here, for this very CPU.
 
 from edge_runtime.install.choices import FailedChoice, HowItRuns, MeasuredChoice
 from edge_runtime.install.installer import Installed, InstallSettings, check_permitted, install, installed_digest
-from edge_runtime.install.running import ModelStatus, RunningModel, roll_back, running, statuses
+from edge_runtime.install.running_models import ModelStatus, RunningModel, roll_back, running, statuses
 from edge_runtime.install.smoke_test import Limits
 from edge_runtime.install.sources import FolderSource, Source
 from edge_runtime.install.state import ModelState
