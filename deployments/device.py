@@ -80,9 +80,9 @@ class OverSsh(_InAProcess):
 
     kind: Literal["ssh"]
     """`ssh`: a process on the device."""
-    host: Annotated[str, WrittenAs(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,254}", "a host's name, an address or an alias")]
+    host: Annotated[str, WrittenAs(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,254}", "the name of a host, an address or an alias")]
     """Host as `ssh` takes it: a name, an address, or an alias of its configuration."""
-    user: Annotated[str, WrittenAs(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", "a user's name")] | None = None
+    user: Annotated[str, WrittenAs(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", "the name of a user")] | None = None
     """User there. Default: what `ssh` takes."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """Port of the SSH server. Default: what `ssh` takes."""

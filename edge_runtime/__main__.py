@@ -5,6 +5,7 @@ take a bundle, `profile` takes one of both.
 """
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -142,8 +143,6 @@ _ARGUMENTS = {
 
 def _profile(options: argparse.Namespace) -> int:
     """Measure models on this device; return 4 where one answers wrongly, else 0."""
-    import json
-
     from edge_runtime.profiling import as_published, profile_lines, profile_model
 
     if options.bundle is not None:

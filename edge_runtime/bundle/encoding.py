@@ -75,8 +75,8 @@ def _refused(constant: str) -> object:
 def _manifest(document: object) -> Manifest:
     if isinstance(document, dict) and not is_current(document.get("format_version")):
         raise BundleError(_other_format(document.get("format_version")))
-    without = "" if isinstance(document, dict) and "heads" in document else "heads"
-    entries = _entries(document, Manifest, "The manifest", without)
+    without = set() if isinstance(document, dict) and "heads" in document else {"heads"}
+    entries = _entries(document, Manifest, "The manifest", frozenset(without))
     for key, read in (
         ("blobs", _plain(Blob, "A blob")), ("documents", _plain(Blob, "A document")), ("inputs", _tensor),
         ("outputs", _tensor), ("spreads", _spread), ("deltas", _plain(Delta, "A delta")),
@@ -142,8 +142,8 @@ def _list(value: object, what: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _entries(value: object, kind: Any, what: str, without: str = "") -> dict[str, Any]:
-    expected = {field.name for field in fields(kind)} - {without}
+def _entries(value: object, kind: Any, what: str, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    expected = {field.name for field in fields(kind)} - without
     if not isinstance(value, dict):
         raise BundleError(f"{what} must be an object with the keys {sorted(expected)}, not {value!r}.")
     missing, unknown = sorted(expected - set(value)), sorted(set(value) - expected)

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, InstallError, SessionError, SessionMemoryError
 from edge_runtime.install.smoke_test import Limits, smoke_test
@@ -58,6 +56,8 @@ class RunningModel:
 
 def _check_answers(bundle: Bundle, model: "LoadedModel") -> None:
     """Raise SessionError unless a model answers the golden vectors within their tolerances."""
+    import numpy as np
+
     from edge_runtime.golden import difference, golden_vectors
 
     golden = golden_vectors(bundle)

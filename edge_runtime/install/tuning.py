@@ -136,7 +136,7 @@ class _Trials:
             best = self._better("portable", replace(on_cpu.session, prepack=False), best)
         if self._is_made():
             best = self._better("tuned", replace(on_cpu.session, optimization="off"), best)
-        return best
+        return self._better(best.graph, replace(best.session, arena=False), best)
 
     def _sessions(self, tuning: Tuning) -> Iterator[SessionSettings]:
         for provider in tuning.providers or (self._base.execution_provider,):

@@ -54,6 +54,8 @@ def _session(session: SessionSettings) -> str:
     words = [f"{session.threads} thread{'s' if session.threads > 1 else ''}", session.execution_provider]
     if not session.prepack:
         words.append("weights as the file has them")
+    if not session.arena:
+        words.append("no arena")
     return ", ".join(words)
 
 

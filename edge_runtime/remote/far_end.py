@@ -53,7 +53,7 @@ _Answer = tuple[dict[str, Any], list[Path]]
 
 @dataclass(frozen=True)
 class Greeting:
-    """A device's first words, about itself: its runtime, its ONNX Runtime, its CPU's digest and instruction set."""
+    """A device's first words: its runtime and ONNX Runtime, the digest of its CPU, and its instruction set."""
 
     protocol: int
     runtime: str

@@ -39,7 +39,7 @@ def test_old_instruction_sets_saturate(instruction_set: str, saturates: bool) ->
         ("_ms: 5", "_ms: .nan", "key `budgets.latency_p99_ms`: expected a finite number, got nan"),
         ("kind: local", "kind: usb", "key `measure.kind`: expected one of local, ssh, got 'usb'"),
         ("kind: local", "kind: ssh", "key `measure.host` is missing; add it"),
-        ("kind: local", "kind: ssh\n  host: -oProxyCommand=x", "key `measure.host`: expected a host's name"),
+        ("kind: local", "kind: ssh\n  host: -oProxyCommand=x", "key `measure.host`: expected the name of a host"),
         ("kind: local", "kind: ssh\n  host: board\n  python: python3", "key `measure.python`: expected an absolute"),
         (
             "kind: local",

@@ -129,8 +129,9 @@ def test_settings_reach_onnxruntime(level: Any, expected: ort.GraphOptimizationL
 
 
 def test_no_arena_and_weights_as_the_file_has_them_only_where_that_is_chosen() -> None:
-    packed, unpacked = (session_options(SessionSettings(threads=1, prepack=prepack)) for prepack in (True, False))
-    assert not packed.enable_cpu_mem_arena and not unpacked.enable_cpu_mem_arena
+    packed = session_options(SessionSettings(threads=1))
+    unpacked = session_options(SessionSettings(threads=1, prepack=False, arena=False))
+    assert packed.enable_cpu_mem_arena and not unpacked.enable_cpu_mem_arena
     assert unpacked.get_session_config_entry("session.disable_prepacking") == "1"
     with pytest.raises(RuntimeError):
         packed.get_session_config_entry("session.disable_prepacking")

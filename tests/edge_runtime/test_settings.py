@@ -12,8 +12,12 @@ def test_settings_travel_as_plain_data() -> None:
         "optimization": "basic",
     }
     assert SessionSettings.from_plain(settings.to_plain()) == settings
-    unpacked = SessionSettings(threads=1, prepack=False)
-    assert unpacked.to_plain()["prepack"] is False and SessionSettings.from_plain(unpacked.to_plain()) == unpacked
+    unpacked = SessionSettings(threads=1, prepack=False, arena=False)
+    assert {name: value for name, value in unpacked.to_plain().items() if value is False} == {
+        "prepack": False,
+        "arena": False,
+    }
+    assert SessionSettings.from_plain(unpacked.to_plain()) == unpacked
 
 
 @pytest.mark.parametrize(

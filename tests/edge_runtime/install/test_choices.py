@@ -1,4 +1,4 @@
-"""Which way to run a bundle is better: the faster one, unless processes would share less of it."""
+"""The better of two ways to run a bundle is the faster one, unless processes would share less of it."""
 
 import pytest
 

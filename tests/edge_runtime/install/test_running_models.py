@@ -83,7 +83,7 @@ def test_a_provider_that_answers_otherwise_by_now_is_not_used(
     found = running(site.store, MODEL)
     wrong = site.store.identified(MODEL, found.bundle.digest).entry_path.parent / "wrong.onnx"
     shutil.copy(site.folder / "made" / "model-2" / "model.onnx", wrong)
-    monkeypatch.setattr("edge_runtime.install.running.CPU", "AnotherExecutionProvider")
+    monkeypatch.setattr("edge_runtime.install.running_models.CPU", "AnotherExecutionProvider")
     with caplog.at_level(logging.ERROR):
         loaded = replace(found, graph=wrong).load()
     assert "it answers wrongly here: the output y misses the expected answer" in caplog.text
