@@ -1,7 +1,7 @@
 """Backbones and heads: a model of several graphs, whose first one runs once for an input, whatever heads are asked.
 
 `load_model` makes every model of the runtime: an EdgeModel of one graph, a BackboneModel where there are heads. Both
-are asked in the same way. `family_of` turns graphs into the parts of a manifest that declare them.
+are asked in the same way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +11,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from edge_runtime.bundle import Head
-from edge_runtime.errors import BundleError, SessionError
+from edge_runtime.errors import SessionError
 from edge_runtime.files import sha256_of
-from edge_runtime.model_files import MODEL, HeadGraph, files_of, head_file
+from edge_runtime.model_files import HeadGraph
 from edge_runtime.session import EdgeModel, most_rows, rows_of
 from edge_runtime.settings import SessionSettings, TensorSpec
 
@@ -122,40 +121,6 @@ def load_model(
     return BackboneModel(
         models[0], dict(zip(heads, models[1:], strict=True)), dict(zip(keys, models, strict=True))
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Family:
-    """The parts of a manifest that declare a backbone with heads, whose entry is MODEL, and its files by blob name.
-
-    `graphs` are the heads as they lie on disk, for whoever measures them before they are published.
-    """
-
-    files: Mapping[str, Path]
-    heads: tuple[Head, ...]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    graphs: tuple[HeadGraph, ...]
-
-
-def family_of(backbone: Path, heads: Mapping[str, Path], settings: SessionSettings) -> Family:
-    """Declare a backbone and its heads, by name, as a manifest does; each graph has its weights inside or beside it.
-
-    Graphs may lie in folders of their own, and share weights. Raises SessionError for graphs that do not load or do not
-    fit together, and BundleError for no head or for a name that is none.
-    """
-    if not heads:
-        raise BundleError(f"A backbone needs a head, and none reads {backbone}; publish it as a model of one graph.")
-    graphs = tuple(HeadGraph(name, path, _outputs_of(path, settings)) for name, path in heads.items())
-    model = load_model(backbone, settings, graphs)
-    declared = tuple(Head(head.name, head_file(head.name), head.outputs) for head in graphs)
-    named = {MODEL: Path(backbone)} | {head_file(head.name): head.path for head in graphs}
-    weights = {path.name: path for path in files_of(backbone, graphs) - set(named.values())}
-    return Family(named | weights, declared, model.inputs, model.outputs, graphs)
-
-
-def _outputs_of(path: Path, settings: SessionSettings) -> tuple[str, ...]:
-    return tuple(spec.name for spec in EdgeModel.load(path, settings).outputs)
 
 
 def _digest(path: Path) -> str:

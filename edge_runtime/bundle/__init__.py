@@ -12,7 +12,17 @@ nor onnxruntime is needed to write and to verify.
 
 from edge_runtime.bundle.encoding import MAX_BYTES, decode_manifest, digest_of, encode_manifest
 from edge_runtime.bundle.manifest import APPROVAL, LEAST_RUNTIME, OVERRIDDEN, PASSED, Manifest
-from edge_runtime.bundle.parts import QUANTILES, Blob, Delta, Golden, Head, Measured, RuntimeRange, Spread, Validity
+from edge_runtime.bundle.parts import (
+    QUANTILES,
+    Blob,
+    DeclaredHead,
+    Delta,
+    Golden,
+    Measured,
+    RuntimeRange,
+    Spread,
+    Validity,
+)
 from edge_runtime.bundle.reader import (
     BLOBS,
     TARGETS,
@@ -41,9 +51,9 @@ __all__ = [
     "Blob",
     "Bundle",
     "BundleError",
+    "DeclaredHead",
     "Delta",
     "Golden",
-    "Head",
     "Manifest",
     "Measured",
     "RuntimeRange",

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
 from edge_runtime.bundle.manifest import FORMAT_VERSION, Manifest, is_current
-from edge_runtime.bundle.parts import Blob, Delta, Golden, Head, Measured, RuntimeRange, Spread, Validity
+from edge_runtime.bundle.parts import Blob, DeclaredHead, Delta, Golden, Measured, RuntimeRange, Spread, Validity
 from edge_runtime.errors import BundleError, SessionError
 from edge_runtime.settings import OF_A_DEVICE, SessionSettings, TensorSpec
 
@@ -110,9 +110,9 @@ def _tensor(value: object) -> TensorSpec:
     return TensorSpec(entries["name"], entries["dtype"], _list(entries["shape"], f"shape of {entries['name']!r}"))
 
 
-def _head(value: object) -> Head:
-    entries = _entries(value, Head, "A head")
-    return Head(entries["name"], entries["graph"], _list(entries["outputs"], f"outputs of {entries['name']!r}"))
+def _head(value: object) -> DeclaredHead:
+    entries = _entries(value, DeclaredHead, "A head")
+    return DeclaredHead(entries["name"], entries["graph"], _list(entries["outputs"], f"outputs of {entries['name']!r}"))
 
 
 def _spread(value: object) -> Spread:

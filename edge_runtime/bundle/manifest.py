@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from edge_runtime.bundle.parts import (
     Blob,
+    DeclaredHead,
     Delta,
     Golden,
-    Head,
     Measured,
     RuntimeRange,
     Spread,
@@ -56,7 +56,7 @@ class Manifest:
     spreads: tuple[Spread, ...] = ()
     documents: tuple[Blob, ...] = ()
     deltas: tuple[Delta, ...] = ()
-    heads: tuple[Head, ...] = ()
+    heads: tuple[DeclaredHead, ...] = ()
     runtime: str = LEAST_RUNTIME
     format_version: int = FORMAT_VERSION
 

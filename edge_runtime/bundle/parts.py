@@ -59,7 +59,7 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Head:
+class DeclaredHead:
     """A head of a backbone: its name, the blob that is its ONNX graph, and the outputs that it gives, in their order.
 
     It reads outputs of the backbone, which is the manifest's entry, and nothing else.

@@ -7,13 +7,23 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from edge_runtime.backbone import BackboneModel, family_of, load_model
-from edge_runtime.errors import BundleError, SessionError
+from edge_runtime.backbone import BackboneModel, load_model
+from edge_runtime.errors import SessionError
+from edge_runtime.families import family_of
 from edge_runtime.model_files import HeadGraph, model_bytes, model_digest
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.families import CLASSES, FEATURES, ONE_THREAD, GraphFile, MadeFamily, backbone, defects, head
 from tests.edge_runtime.install.carried import WIDTH, rows
+from tests.edge_runtime.made_families import (
+    CLASSES,
+    FEATURES,
+    ONE_THREAD,
+    GraphFile,
+    MadeFamily,
+    backbone,
+    defects,
+    head,
+)
 from tests.edge_runtime.models import two_headed_model
 
 
@@ -167,20 +177,6 @@ def test_heads_that_do_not_fit_are_refused(tmp_path: Path, graph: GraphFile, sen
     family = MadeFamily(tmp_path, {"faults": head("faults", 1), "kinds": graph})
     with pytest.raises(SessionError, match=sentence):
         loaded(family)
-
-
-def test_a_family_is_declared_from_its_graphs(tmp_path: Path) -> None:
-    path, heads = defects(tmp_path).paths()
-    family = family_of(path, heads, ONE_THREAD)
-    assert [(each.name, each.graph, each.outputs) for each in family.heads] == [
-        ("faults", "head.faults.onnx", ("faults",)),
-        ("kinds", "head.kinds.onnx", ("kinds",)),
-    ]
-    assert family.files["model.onnx"] == path and family.files["head.kinds.onnx"] == heads["kinds"]
-    assert len(family.files) == 6  # and the weights of each
-    assert [spec.name for spec in family.outputs] == ["faults", "kinds"]
-    with pytest.raises(BundleError, match="needs a head"):
-        family_of(path, {}, ONE_THREAD)
 
 
 def test_the_digest_of_a_family_is_that_of_all_its_graphs(tmp_path: Path) -> None:

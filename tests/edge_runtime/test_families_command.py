@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.__main__ import main
-from tests.edge_runtime.families import bundle_at, defects
 from tests.edge_runtime.install.carried import rows
+from tests.edge_runtime.made_families import bundle_at, defects
 
 
 def test_a_family_is_verified_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

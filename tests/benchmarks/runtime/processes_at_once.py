@@ -25,17 +25,17 @@ class Lived:
 
 
 @contextmanager
-def alive(count: int, *arguments: str, group: Path | None = None) -> Iterator[list[Lived]]:
+def alive(count: int, *arguments: str, group: Path | None = None, module: str = MODULE) -> Iterator[list[Lived]]:
     """Start processes one after the other, and yield those that live when the last one has answered or died."""
     with ExitStack() as stack:
-        started = [_started(stack, arguments, group) for _ in range(count)]
+        started = [_started(stack, (module, *arguments), group) for _ in range(count)]
         yield [Lived(process.pid, said) for process, said in started if said is not None and process.poll() is None]
 
 
 def _started(
     stack: ExitStack, arguments: tuple[str, ...], group: Path | None
 ) -> tuple["subprocess.Popen[bytes]", dict[str, float] | None]:
-    command = [sys.executable, "-m", MODULE, *arguments]
+    command = [sys.executable, "-m", *arguments]
     if group is not None:
         command = ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *command]
     process = subprocess.Popen(

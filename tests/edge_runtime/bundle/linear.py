@@ -6,9 +6,9 @@ from typing import Any
 from edge_runtime.bundle import (
     QUANTILES,
     Blob,
+    DeclaredHead,
     Delta,
     Golden,
-    Head,
     Manifest,
     Measured,
     Spread,
@@ -49,7 +49,7 @@ def everything(files: dict[str, Path]) -> dict[str, Any]:
         "measured": Measured({"size_bytes": 300, "latency_p50_ms": 0.25}, {"1": 0.25, "8": 1.5}),
         "spreads": (Spread("x", 16, 0.5, 1.0, quantiles), Spread("y", 16, -0.5, 2.0, quantiles)),
         "documents": (Blob("sbom.cdx.json", "c" * 64, 12),),
-        "heads": (Head("scores", "head.scores.onnx", ("y",)),),
+        "heads": (DeclaredHead("scores", "head.scores.onnx", ("y",)),),
         "deltas": (Delta(sha256_of(files["model.onnx"]), "d" * 64, "e" * 64, 7),),
     }
 

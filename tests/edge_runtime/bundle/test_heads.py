@@ -11,8 +11,9 @@ from edge_runtime.bundle import (
     BLOBS,
     Blob,
     BundleError,
-    Head,
+    DeclaredHead,
     Manifest,
+    RuntimeRange,
     TensorSpec,
     decode_manifest,
     digest_of,
@@ -20,16 +21,20 @@ from edge_runtime.bundle import (
     manifest_path,
     verify_bundle,
 )
-from tests.edge_runtime.bundle.test_manifest import MANIFEST
-from tests.edge_runtime.families import bundle_at, defects, head
 from tests.edge_runtime.install.carried import DEVICE, MODEL
+from tests.edge_runtime.made_families import ONE_THREAD, bundle_at, defects, head
 
+MANIFEST = Manifest(
+    model="linear", version="3", device="gateway", entry="model.onnx", blobs=(Blob("model.onnx", "a" * 64, 10),),
+    inputs=(TensorSpec("x", "float32", (None, 8)),), outputs=(TensorSpec("y", "float32", (None, 8)),),
+    session=ONE_THREAD, onnxruntime=RuntimeRange("1.0", "99.0"), lineage={},
+)  # fmt: skip
 FAULTS, KINDS = (TensorSpec(name, "float32", (None, 4)) for name in ("faults", "kinds"))
 BLOBS_OF_ALL = (Blob("model.onnx", "a" * 64, 10), Blob("one.onnx", "b" * 64, 10), Blob("two.onnx", "c" * 64, 10))
-ONE, TWO = Head("one", "one.onnx", ("faults",)), Head("two", "two.onnx", ("kinds",))
+ONE, TWO = DeclaredHead("one", "one.onnx", ("faults",)), DeclaredHead("two", "two.onnx", ("kinds",))
 
 
-def declared(*heads: Head, outputs: tuple[TensorSpec, ...] = (FAULTS, KINDS), **changes: Any) -> Manifest:
+def declared(*heads: DeclaredHead, outputs: tuple[TensorSpec, ...] = (FAULTS, KINDS), **changes: Any) -> Manifest:
     return replace(MANIFEST, blobs=BLOBS_OF_ALL, outputs=outputs, heads=heads, **changes)
 
 
@@ -60,7 +65,7 @@ def test_a_manifest_without_heads_has_the_bytes_that_it_always_had() -> None:
     ],
     ids=["given twice", "not given", "another order", "too many", "no blob", "the backbone", "one name"],
 )
-def test_heads_that_do_not_give_each_output_once_are_refused(heads: tuple[Head, ...], sentence: str) -> None:
+def test_heads_that_do_not_give_each_output_once_are_refused(heads: tuple[DeclaredHead, ...], sentence: str) -> None:
     with pytest.raises(BundleError, match=sentence):
         declared(*heads)
 

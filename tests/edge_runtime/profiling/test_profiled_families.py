@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edge_runtime.model_files import model_bytes
 from edge_runtime.profiling import as_published, profile_model
-from tests.edge_runtime.families import bundle_at, defects
+from tests.edge_runtime.made_families import bundle_at, defects
 
 
 def test_a_profile_counts_every_graph(tmp_path: Path) -> None:

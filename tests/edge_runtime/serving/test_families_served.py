@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.backbone import family_of
 from edge_runtime.bundle import Golden, Measured
 from edge_runtime.errors import BadRequest, SessionError
+from edge_runtime.families import family_of
 from edge_runtime.files import sha256_of
 from edge_runtime.measurement.memory import resident_mb
 from edge_runtime.serving import Runtime
@@ -20,8 +20,8 @@ from edge_runtime.serving.model_sources import BundleSource
 from edge_runtime.serving.pending_requests import Batch, PendingRequest
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.families import ONE_THREAD, MadeFamily, backbone, bundle_at, defects, head
 from tests.edge_runtime.install.carried import MODEL, rows
+from tests.edge_runtime.made_families import ONE_THREAD, MadeFamily, backbone, bundle_at, defects, head
 
 GAINS = Measured({"peak_rss_mb": 100.0}, {"1": 1.0, "8": 1.5})
 SWAPS, MB = 30, 1 << 20

@@ -249,7 +249,7 @@ def test_a_session_that_does_not_end_keeps_no_program_from_ending(
 ) -> None:
     model = GatedModel()
     model.hold()
-    monkeypatch.setattr("edge_runtime.serving.model_host.load_version", lambda _: version_of(model))
+    monkeypatch.setattr("edge_runtime.serving.model_host.load_version", lambda *_: version_of(model))
     second = bundle_of(tmp_path, 2)
     with ThreadPoolExecutor(2) as pool:
         with Runtime.of_bundle(bundle_of(tmp_path, 1), settings=ServingSettings(drain_s=0.0)) as runtime:

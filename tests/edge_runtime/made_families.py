@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_runtime.backbone import Family, family_of
 from edge_runtime.bundle import Bundle, Golden, blobs_of, manifest_path, read_bundle
+from edge_runtime.families import Family, family_of
 from edge_runtime.golden import write_golden
 from edge_runtime.settings import SessionSettings
 from model_compression.onnx_files import make_portable

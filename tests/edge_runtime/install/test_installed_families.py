@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from edge_runtime.backbone import BackboneModel, family_of
+from edge_runtime.backbone import BackboneModel
 from edge_runtime.bundle import TensorSpec
 from edge_runtime.errors import BundleRefused
+from edge_runtime.families import family_of
 from edge_runtime.install import InstallSettings, Limits, Tuning, choices, how_it_runs, running
 from edge_runtime.model_files import weights_of
-from tests.edge_runtime.families import CLASSES, ONE_THREAD, GraphFile, backbone, defects, head
 from tests.edge_runtime.install.carried import MODEL, Carried, rows
 from tests.edge_runtime.install.conftest import Site
+from tests.edge_runtime.made_families import CLASSES, ONE_THREAD, GraphFile, backbone, defects, head
 
 TUNED = InstallSettings(limits=Limits(time_s=60), tuning=Tuning())
 
