@@ -20,7 +20,7 @@ from edge_runtime.settings import SessionSettings, TensorSpec
 NEARLY_ALL = 0.75
 """Share of a batch's rows from which on a head runs on all of them: their features then need not be brought together.
 
-What that copies is read by the head anyway, so it pays below this for any head; next to 1 a call is only made uneven.
+Below it, a head of several layers saves its share of the rows, and one of a single small product about breaks even.
 """
 Sessions: TypeAlias = Mapping[tuple[str, SessionSettings], EdgeModel]
 """Sessions by the sha256 of their graph, which stands for its weights, and their settings."""

@@ -219,7 +219,8 @@ def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: Inst
         write_state(store.root, model, state.refusing(digest, str(error)))
         store.clean()
         raise BundleRefused(str(error)) from error
-    tune(store, bundle, seen, settings.tuning, settings.limits, _with_its_backbone(store, bundle, state))
+    if state.attempts_of(digest) < MOST_ATTEMPTS:  # else tuning may be what took the device down, not the bundle
+        tune(store, bundle, seen, settings.tuning, settings.limits, _with_its_backbone(store, bundle, state))
     state = state.committed(digest, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     write_state(store.root, model, state)
     logger.info("%s: version %s runs from now on (%s)", model, bundle.manifest.version, digest[:12])

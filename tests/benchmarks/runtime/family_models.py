@@ -1,7 +1,6 @@
 """One backbone with four heads, and the same as four models: made with random weights, and installed on one device."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,12 @@ from edge_runtime.install import DeviceStore, FolderSource, InstallSettings, Lim
 from edge_runtime.model_files import model_files
 from edge_runtime.settings import SessionSettings
 from model_compression.onnx_files import make_portable
+from tests.benchmarks.runtime.heads_process import HEADS
 from tests.edge_runtime.install.carried import DEVICE, MODEL, Carried, carry, described, put, rows
 
-HEADS = ("presence", "defect", "grade", "wear")
 SIDE, CHANNELS, LAYERS, HIDDEN, CLASSES = 8, 256, 10, 512, 8
 ONE_THREAD = SessionSettings(threads=1)
 INSTALL = InstallSettings(Limits(time_s=300, memory_mb=4000), Tuning())
-
-
-@dataclass(frozen=True)
-class InstalledFamily:
-    """A device's store with the family under MODEL, and a model for each head under its name."""
-
-    store: Path
 
 
 def made_family(folder: Path, seeds: Mapping[str, int]) -> Family:
@@ -53,8 +45,8 @@ def carried_family(root: Path, folder: Path, version: int, seeds: Mapping[str, i
     return put(root, manifest, files)
 
 
-def installed_family(folder: Path) -> InstalledFamily:
-    """Install the family and the four models, tuned as on every device."""
+def installed_family(folder: Path) -> Path:
+    """Install the family under MODEL, and the same as a model for each head; return the device's store."""
     seeds = {name: at for at, name in enumerate(HEADS)}
     store = DeviceStore(folder / "device", DEVICE)
     _install(store, MODEL, carried_family(folder / "carried", folder / "family", 1, seeds))
@@ -64,7 +56,7 @@ def installed_family(folder: Path) -> InstalledFamily:
         graph = _portable(folder / f"whole-{name}", [*nodes, *more], weights | others)
         scratch, files = folder / f"scratch-{name}", model_files(graph)
         _install(store, name, carry(folder / "carried", scratch, 1, files=files, model=name, measured=Measured({})))
-    return InstalledFamily(store.root)
+    return store.root
 
 
 def _install(store: DeviceStore, model: str, carried: Carried) -> None:

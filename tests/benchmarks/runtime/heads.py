@@ -6,7 +6,8 @@ from pathlib import Path
 from edge_runtime.bundle import Blob
 from edge_runtime.profiling import memory_of
 from tests.benchmarks.record import Figure
-from tests.benchmarks.runtime.family_models import HEADS, carried_family, installed_family
+from tests.benchmarks.runtime.family_models import carried_family, installed_family
+from tests.benchmarks.runtime.heads_process import HEADS
 from tests.benchmarks.runtime.processes_at_once import alive
 from tests.edge_runtime.device.updated_device import UpdatedDevice
 from tests.edge_runtime.update.loopback_server import running_server
@@ -17,7 +18,7 @@ ASIDE = math.inf
 
 def figures(root: Path) -> list[Figure]:
     """Install the family and the four models on one device, and update one head over a network on another."""
-    store = str(installed_family(root / "one").store)
+    store = str(installed_family(root / "one"))
     with alive(1, "turns", store, module=MODULE) as (one,):
         ms = one.said
     private = {what: _private_mb(what, store) - _private_mb(what) for what in ("family", "models")}

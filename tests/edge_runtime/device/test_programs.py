@@ -1,5 +1,6 @@
 """The programs of a device beside each other: an install disturbs no update, and the gravest ending counts."""
 
+import errno
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 
 from edge_runtime.__main__ import main
 from edge_runtime.bundle import BLOBS
-from edge_runtime.device import commands
+from edge_runtime.device import commands, roll_back_model
+from edge_runtime.device.joined import InstallStep, TrustedReleases
 from edge_runtime.install import DeviceStore
-from edge_runtime.update import AGENT_LOCK, HeldBack, UpdateExit, exclusive
+from edge_runtime.trust import folder_fetch
+from edge_runtime.update import AGENT_LOCK, HeldBack, UpdateExit, exclusive, read_configuration
 from tests.edge_runtime.device.carrying import CarriedRepository
 from tests.edge_runtime.install.carried import MODEL
 
@@ -76,3 +79,45 @@ def test_what_is_installed_is_profiled_as_it_runs(
     assert f"{MODEL}: release 1, version 1" in shown
     assert "It runs the portable graph with 1 thread, CPUExecutionProvider." in shown
     assert "Answers: as the golden vectors ask." in shown
+
+
+def test_the_disk_is_to_blame_for_metadata_that_cannot_be_written(
+    carried: CarriedRepository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edge_runtime.trust.metadata_store.write_atomic", full)
+        assert install(carried) == UpdateExit.DEVICE_FAILED
+    assert "must be durable before it counts" in capsys.readouterr().err
+    with monkeypatch.context() as patched:
+        patched.setattr("edge_runtime.update.update_lock._opened", full)
+        assert install(carried) == UpdateExit.DEVICE_FAILED
+    assert install(carried) == UpdateExit.DONE
+
+
+def test_a_rollback_leaves_what_an_update_fetches(carried: CarriedRepository) -> None:
+    for seed in (1, 2):
+        carried.offer(seed)
+        assert install(carried) == UpdateExit.DONE
+    fetched = carried.device.state / BLOBS / ("a" * 64)
+    fetched.write_bytes(b"whole, and its manifest not there yet")
+    roll_back_model(read_configuration(carried.device.configuration), MODEL, "blurred")
+    assert fetched.exists()
+
+
+def test_what_a_kill_left_over_is_removed_before_a_release_is_fetched(carried: CarriedRepository) -> None:
+    assert install(carried) == UpdateExit.DONE
+    configuration = read_configuration(carried.device.configuration)
+    step, releases = InstallStep(configuration), TrustedReleases(configuration)
+    carried.offer(2)
+    release = releases.newest(MODEL, folder_fetch(carried.root))
+    assert release is not None
+    left, kept = step.blobs / ("a" * 64), step.blobs / release.blobs[0].sha256
+    graph = configuration.state / "tuned" / ("b" * 64) / "model.onnx"
+    graph.parent.mkdir(parents=True)
+    for path in (left, kept, graph):
+        path.touch()
+    step.check(release)
+    assert kept.exists() and not left.exists() and not graph.parent.exists()
