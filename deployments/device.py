@@ -50,11 +50,11 @@ class Budgets(Frozen):
         )
 
 
-class LocalProcess(Frozen):
-    """Measure in a process of its own on this machine, with the device's threads and under its memory limit."""
+class _InAProcess(Frozen):
+    """The process that measures, wherever it runs."""
 
-    kind: Literal["local"]
-    """`local`: a process on this machine."""
+    kind: str
+    """Place where it runs."""
     memory_limit_mb: Positive
     """Memory that the measuring process may use, in MiB; a model that needs more is a failed measurement."""
     timeout_s: Positive
@@ -65,14 +65,48 @@ class LocalProcess(Frozen):
     """Runs that count for the latency figures."""
 
 
-class NativeAnswers(Frozen):
-    """Take the answers from the measured process, on this machine's CPU whatever the device's is.
+class LocalProcess(_InAProcess):
+    """Measure in a process of its own on this machine, with the device's threads and under its memory limit."""
 
-    The report says so where this machine is of another class.
+    kind: Literal["local"]
+    """`local`: a process on this machine."""
+
+
+class OverSsh(_InAProcess):
+    """Measure in a process of its own on a device of the class, which this machine reaches over SSH.
+
+    The device's own CPU answers the rows. It needs the runtime, and its host key must be known here.
+    """
+
+    kind: Literal["ssh"]
+    """`ssh`: a process on the device."""
+    host: Annotated[str, WrittenAs(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,254}", "the name of a host, an address or an alias")]
+    """Host as `ssh` takes it: a name, an address, or an alias of its configuration."""
+    user: Annotated[str, WrittenAs(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", "the name of a user")] | None = None
+    """User there. Default: what `ssh` takes."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port of the SSH server. Default: what `ssh` takes."""
+    identity_file: Annotated[str, WrittenAs(r"[~/].*", "an absolute path, or one that begins with ~")] | None = None
+    """File of the private key, without a passphrase or held by an agent. Default: those that `ssh` tries."""
+    known_hosts_file: Annotated[str, WrittenAs(r"[~/].*", "an absolute path, or one that begins with ~")] | None = None
+    """File with the device's host key. Default: that of `ssh`. A key that is not in it is never accepted."""
+    python: Annotated[str, WrittenAs(r"/.*", "an absolute path")] = "/opt/edgewright/bin/python"
+    """Python on the device that has the runtime."""
+    connect_timeout_s: Annotated[int, Field(ge=1, le=600)] = 15
+    """Seconds without a connection, or without a sign of life, after which a measurement is interrupted."""
+
+
+Measuring: TypeAlias = Annotated[LocalProcess | OverSsh, Field(discriminator="kind")]
+
+
+class NativeAnswers(Frozen):
+    """Take the answers from the measured process, on the CPU that measures whatever the device's is.
+
+    The report says so where that is of another class.
     """
 
     kind: Literal["native"]
-    """`native`: this machine's CPU."""
+    """`native`: the CPU that measures."""
 
 
 class EmulatedAnswers(Frozen):
@@ -108,10 +142,19 @@ class DeviceProfile(Frozen):
     """Largest number of rows that the device answers at once."""
     budgets: Budgets
     """The most that a model may take on this device."""
-    measure: LocalProcess
+    measure: Measuring
     """The way to measure size, memory, load time and latency."""
     answers: Answers
     """The CPU that answers the rows that the gates look at."""
+
+    @model_validator(mode="after")
+    def _answers_itself(self) -> "DeviceProfile":
+        if isinstance(self.measure, OverSsh) and isinstance(self.answers, EmulatedAnswers):
+            raise ValueError(
+                "key `answers.kind`: expected native with `measure.kind` ssh, as the device itself answers, got "
+                "emulated; set it to native"
+            )
+        return self
 
     @model_validator(mode="after")
     def _emulates_itself(self) -> "DeviceProfile":

@@ -1,10 +1,11 @@
 """`python -m edge_runtime`: the programs of a device.
 
 `install`, `update`, `status`, `rollback`, `setup` and `mender` take the device's configuration. `verify` and `predict`
-take a bundle.
+take a bundle, `profile` takes one of both.
 """
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import TextIO
 
 from edge_runtime.bundle import Bundle, read_bundle
+from edge_runtime.configuration import CONFIGURATION
 from edge_runtime.errors import EdgewrightError
 
-CONFIGURATION = Path("/etc/edgewright/device.toml")
 DEVICE_COMMANDS = {
     "install": "install models from a carried folder or tar archive",
     "update": "bring every model up to date over the network",
@@ -23,6 +24,8 @@ DEVICE_COMMANDS = {
     "setup": "write units of systemd, or the update module of Mender",
     "mender": "do what Mender's update module is asked for",
 }
+WRONG = 4
+"""Exit code of `profile` for a model that answers wrongly here, as that of a release that is refused."""
 _SHOWN = 1000  # characters of an error: it may quote what somebody else wrote
 
 
@@ -36,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command in DEVICE_COMMANDS:
         return _on_device(options)
     try:
+        if options.command == "profile":
+            return _profile(options)
         bundle = read_bundle(options.bundle)
         if options.command == "verify":
             _verify(bundle)
@@ -73,11 +78,28 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("bundle", type=Path, help="the path of its manifest, SHA256.manifest.json")
     predict.add_argument("input", type=Path, help=".npy for a model with one input, else .npz with one array per input")
     predict.add_argument("--output", type=Path, help=".npy for a model with one output, else .npz; default: print JSON")
+    _of_profile(commands.add_parser("profile", help="measure a model on this very device"))
     for name, said in DEVICE_COMMANDS.items():
         command = commands.add_parser(name, help=said)
         command.add_argument("--config", type=Path, default=CONFIGURATION, help=f"default: {CONFIGURATION}")
         _ARGUMENTS[name](command)
     return parser
+
+
+def _of_profile(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", nargs="*", help="installed models; default: all of the configuration")
+    command.add_argument("--config", type=Path, default=CONFIGURATION, help=f"default: {CONFIGURATION}")
+    command.add_argument("--bundle", type=Path, help="the path of a manifest, in place of installed models")
+    command.add_argument("--processes", type=int, default=2, choices=range(1, 65), metavar="N",
+                         help="processes that have the model at once; default: 2")  # fmt: skip
+    command.add_argument("--rows", type=_sizes, default=(1, 4, 16, 64), metavar="N,N",
+                         help="sizes of batches; default: 1,4,16,64")  # fmt: skip
+    command.add_argument("--timeout", type=float, default=300.0, metavar="S", help="seconds that a process may take")
+    command.add_argument("--json", action="store_true", help="one line of JSON for each model")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 def _of_install(command: argparse.ArgumentParser) -> None:
@@ -119,6 +141,33 @@ _ARGUMENTS = {
 }
 
 
+def _profile(options: argparse.Namespace) -> int:
+    """Measure models on this device; return 4 where one answers wrongly, else 0."""
+    from edge_runtime.profiling import as_published, profile_lines, profile_model
+
+    if options.bundle is not None:
+        bundle = read_bundle(options.bundle)
+        found = [(bundle, as_published(bundle))]
+    else:
+        try:
+            from edge_runtime.device import installed_models
+        except ImportError as error:
+            raise EdgewrightError(
+                f"expected the packages of updates, got {error}; pip install 'edgewright-runtime[update]', or give a "
+                "--bundle"
+            ) from error
+        found = installed_models(options.config, options.model)
+    code = 0
+    for bundle, runs in found:
+        profile = profile_model(
+            bundle, runs, processes=options.processes, sizes=options.rows, timeout_s=options.timeout
+        )
+        for line in [json.dumps(profile.to_plain())] if options.json else profile_lines(profile):
+            _print(line)
+        code = code if profile.answers is None else WRONG
+    return code
+
+
 def _verify(bundle: Bundle) -> None:
     manifest = bundle.manifest
     size = sum(blob.size for blob in manifest.blobs)
@@ -126,6 +175,8 @@ def _verify(bundle: Bundle) -> None:
         f"intact: {manifest.model} version {manifest.version} for {manifest.device}, "
         f"{len(manifest.blobs)} blob(s), {size} bytes, digest {bundle.digest}"
     )
+    for head in manifest.heads:
+        _print(f"head {head.name}: gives {', '.join(head.outputs)}")
     if "answers" in manifest.lineage:
         _print(f"answers: {manifest.lineage['answers']}")
     if manifest.approval:

@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,15 @@ INPUT, OUTPUT = "in.", "out."
 
 @dataclass(frozen=True)
 class GoldenVectors:
-    """Inputs and expected outputs by the names of the tensors, and the rows of a call and the tolerance."""
+    """Inputs and expected outputs by the names of the tensors, and the rows of a call and the tolerance.
+
+    `heads` has the name of the head that gives an output, where heads do.
+    """
 
     described: Golden
     inputs: Mapping[str, np.ndarray]
     expected: Mapping[str, np.ndarray]
+    heads: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_golden(path: Path, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
@@ -46,7 +50,8 @@ def golden_vectors(bundle: Bundle) -> GoldenVectors:
     arrays = _arrays(bundle.blob_path(golden.blob), golden)
     inputs = {spec.name: _taken(arrays, INPUT, spec, golden) for spec in bundle.manifest.inputs}
     expected = {spec.name: _taken(arrays, OUTPUT, spec, golden) for spec in bundle.manifest.outputs}
-    return GoldenVectors(golden, inputs, expected)
+    heads = {output: head.name for head in bundle.manifest.heads for output in head.outputs}
+    return GoldenVectors(golden, inputs, expected, heads)
 
 
 def _arrays(path: Path, golden: Golden) -> Mapping[str, np.ndarray]:
@@ -73,12 +78,13 @@ def difference(golden: GoldenVectors, answers: Sequence[np.ndarray]) -> str | No
     `answers` are in the order of the outputs. A value that is no number is never right.
     """
     for (name, wanted), got in zip(golden.expected.items(), answers, strict=True):
+        what = f"the output {name}" + (f" of the head {golden.heads[name]}" if name in golden.heads else "")
         if got.shape != wanted.shape:
-            return f"the output {name} has the shape {got.shape}, not {wanted.shape}"
+            return f"{what} has the shape {got.shape}, not {wanted.shape}"
         gap = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
         if not np.isfinite(gap).all():
-            return f"the output {name} has values that are no numbers"
+            return f"{what} has values that are no numbers"
         worst, allowed = float(gap.max(initial=0.0)), golden.described.tolerance[name]
         if worst > allowed:
-            return f"the output {name} misses the expected answer by {worst:.6g}, and {allowed:.6g} is tolerated"
+            return f"{what} misses the expected answer by {worst:.6g}, and {allowed:.6g} is tolerated"
     return None

@@ -2,12 +2,15 @@
 
 This is the portable form in which a model is measured, registered and delivered. The graph names its weights by their
 digests, so the graph's own sha256 stands for all of them: it is the digest of the model. A graph that holds all of its
-weights itself is such a model too.
+weights itself is such a model too. A model may have heads: further graphs, which read what the first one gives.
 """
 
+import hashlib
+import json
 import mmap
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import SessionError
@@ -34,12 +37,35 @@ _MESSAGES: Mapping[str, Mapping[int, str]] = {
 """The fields of ONNX's messages that lead to a place where a graph names a file; onnx itself is not on the device."""
 
 
-def model_digest(graph: Path | str) -> str:
+@dataclass(frozen=True)
+class HeadGraph:
+    """A graph that reads outputs of a model's backbone: its name, its path, and the outputs that it gives, in order."""
+
+    name: str
+    path: Path
+    outputs: tuple[str, ...]
+
+
+def head_file(name: str) -> str:
+    """Return the name of a head's graph wherever it has one."""
+    return f"head.{name}.onnx"
+
+
+def model_digest(graph: Path | str, heads: Sequence[HeadGraph] = ()) -> str:
     """Return the sha256 of a graph, which stands for the whole model, once every file of weights has its own digest.
 
-    Raises SessionError for a graph that cannot be read, and for weights that are missing, damaged or not named by
-    their sha256.
+    With heads, it is the sha256 of the digests of all graphs, with the names and outputs of the heads. Raises
+    SessionError for a graph that cannot be read, and for weights that are missing, damaged or not named by their
+    sha256.
     """
+    digest = _graph_digest(graph)
+    if not heads:
+        return digest
+    named = [[head.name, _graph_digest(head.path), head.outputs] for head in heads]
+    return hashlib.sha256(json.dumps([digest, named]).encode()).hexdigest()
+
+
+def _graph_digest(graph: Path | str) -> str:
     for path in weights_of(graph):
         found = _read(path)
         if found != path.name:
@@ -50,17 +76,27 @@ def model_digest(graph: Path | str) -> str:
     return _read(Path(graph))
 
 
-def check_model(graph: Path | str, sha256: str) -> None:
-    """Raise SessionError unless a graph has this sha256, and every file of weights its own."""
-    found = _read(Path(graph))
+def check_model(graph: Path | str, sha256: str, heads: Sequence[HeadGraph] = ()) -> None:
+    """Raise SessionError unless a model has this digest, as model_digest gives it, and every file of weights its own.
+
+    A graph is compared before its weights are looked for.
+    """
+    found = model_digest(graph, heads) if heads else _read(Path(graph))
     if found != sha256:
         raise SessionError(f"{graph}: expected the model with sha256 {sha256}, got {found}; its files were changed.")
-    model_digest(graph)
+    if not heads:
+        model_digest(graph)
 
 
-def model_bytes(graph: Path | str) -> int:
-    """Return the bytes of a graph and its files of weights. Raises SessionError as weights_of does."""
-    return sum(path.stat().st_size for path in (Path(graph), *weights_of(graph)))
+def model_bytes(graph: Path | str, heads: Sequence[HeadGraph] = ()) -> int:
+    """Return the bytes of a model's graphs and files of weights, each file once. Raises SessionError as weights_of."""
+    return sum(path.stat().st_size for path in files_of(graph, heads))
+
+
+def files_of(graph: Path | str, heads: Sequence[HeadGraph] = ()) -> set[Path]:
+    """Return the paths of a model's graphs and files of weights, each once. Raises SessionError as weights_of does."""
+    graphs = [Path(graph), *(head.path for head in heads)]
+    return {*graphs, *(path for each in graphs for path in weights_of(each))}
 
 
 def model_files(graph: Path | str) -> dict[str, Path]:

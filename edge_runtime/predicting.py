@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.backbone import LoadedModel, load_model
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import SessionError
 from edge_runtime.files import write_atomic
-from edge_runtime.session import EdgeModel
 
 
 def predict(bundle: Bundle, source: Path, target: Path | None) -> None:
@@ -20,7 +20,7 @@ def predict(bundle: Bundle, source: Path, target: Path | None) -> None:
 
     Raises SessionError for a file of other arrays than the model takes, and for a model that does not run.
     """
-    model = EdgeModel.load(bundle.entry_path, bundle.manifest.session)
+    model = load_model(bundle.entry_path, bundle.manifest.session, bundle.heads)
     outputs = model.predict(_read_arrays(source, model))
     named = {spec.name: output for spec, output in zip(model.outputs, outputs, strict=True)}
     if target is None:
@@ -42,7 +42,7 @@ def _save_archive(buffer: io.BytesIO, arrays: Mapping[str, np.ndarray]) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _read_arrays(source: Path, model: EdgeModel) -> dict[str, np.ndarray]:
+def _read_arrays(source: Path, model: LoadedModel) -> dict[str, np.ndarray]:
     try:
         content = np.load(source, allow_pickle=False)
         if not isinstance(content, np.ndarray):

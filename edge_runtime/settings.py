@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 from edge_runtime.errors import BundleError, SessionError
 
 Optimization = Literal["all", "extended", "basic", "off"]
+OF_A_DEVICE = frozenset({"prepack", "arena"})
+"""The keys of SessionSettings that only a device sets to false, and that are not written while they are true."""
 MAX_THREADS = 256
 MAX_TEXT = 4096
 MAX_RANK = 16
@@ -26,12 +28,18 @@ def is_plain_text(text: object) -> bool:
 class SessionSettings:
     """Threads within an operator, the execution provider, and ONNX Runtime's graph optimization level.
 
+    Without `prepack` the kernels take weights as the file has them: its pages stay shared, and some kernels are slower.
+    Without an `arena` the memory of tensors goes back to the system after each call: large ones then cost time. Only a
+    device sets these two, for a model that it has measured so; they are never part of a manifest.
+
     Raises SessionError for a value that no session can be made from.
     """
 
     threads: int
     execution_provider: str = "CPUExecutionProvider"
     optimization: Optimization = "all"
+    prepack: bool = True
+    arena: bool = True
 
     def __post_init__(self) -> None:
         if type(self.threads) is not int or not 1 <= self.threads <= MAX_THREADS:
@@ -41,18 +49,21 @@ class SessionSettings:
         if self.optimization not in get_args(Optimization):
             levels = ", ".join(get_args(Optimization))
             raise SessionError(f"optimization must be one of {levels}, not {self.optimization!r}.")
+        for name in sorted(OF_A_DEVICE):
+            if type(getattr(self, name)) is not bool:
+                raise SessionError(f"{name} must be true or false, not {getattr(self, name)!r}.")
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the settings as a dict that JSON can hold."""
-        return asdict(self)
+        """Return the settings as a dict that JSON can hold, without the keys of OF_A_DEVICE that are true."""
+        return {name: value for name, value in asdict(self).items() if name not in OF_A_DEVICE or not value}
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> "SessionSettings":
         """Read what to_plain wrote; a missing or an unknown key is a SessionError."""
-        expected = {field.name for field in fields(cls)}
+        expected = {field.name for field in fields(cls)} - OF_A_DEVICE
         if not isinstance(data, Mapping):
             raise SessionError(f"Session settings must be an object with the keys {sorted(expected)}, not {data!r}.")
-        if set(data) != expected:
+        if set(data) - {name for name in OF_A_DEVICE if data.get(name) is False} != expected:
             raise SessionError(f"Session settings need exactly the keys {sorted(expected)}, not {sorted(data)}.")
         return cls(**data)
 

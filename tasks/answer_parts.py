@@ -9,9 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from deployments.device import DeviceProfile
+from deployments.device import DeviceProfile, OverSsh
 from deployments.recipe import WHEN, Recipe
 from deployments.yaml_file import stated
+from tasks.device_link import place_of
 from tasks.emulation import answering_of, emulators_for
 from tasks.errors import EmulatorMissing
 from tasks.store import digest_of
@@ -55,7 +56,9 @@ def profile_parts(device: DeviceProfile) -> dict[str, str]:
 
 
 def cpu_parts(device: DeviceProfile, home: Path) -> dict[str, str]:
-    """Return the CPU and the emulator that answer for a device on this machine."""
+    """Return the CPU and the emulator that answer for a device; one that answers itself is not asked for its CPU."""
+    if isinstance(device.measure, OverSsh):
+        return {"cpu": place_of(device.measure), "emulator": ""}
     found = emulators_for([device], home).get(device.name)
     emulator = "missing" if isinstance(found, EmulatorMissing) else "" if found is None else _short(found.identity)
     return {"cpu": str(answering_of(device).cpu), "emulator": emulator}

@@ -6,12 +6,23 @@ folders. `write_bundle` takes a manifest and files and returns the manifest's pa
 `verify_bundle` takes that path, verifies every byte and returns a `Bundle` with its `Manifest`. `read_bundle` also
 checks that the ONNX Runtime of this process may run it. No link, FIFO or device is read, and texts, sizes and threads
 have bounds, because the folder may be another's. A graph names its large weights by their sha256, as blobs are named,
-so it finds them beside it. Neither numpy nor onnxruntime is needed to write and to verify.
+so it finds them beside it. A bundle may have heads, graphs of their own that read what its entry gives. Neither numpy
+nor onnxruntime is needed to write and to verify.
 """
 
 from edge_runtime.bundle.encoding import MAX_BYTES, decode_manifest, digest_of, encode_manifest
 from edge_runtime.bundle.manifest import APPROVAL, LEAST_RUNTIME, OVERRIDDEN, PASSED, Manifest
-from edge_runtime.bundle.parts import QUANTILES, Blob, Delta, Golden, Measured, RuntimeRange, Spread, Validity
+from edge_runtime.bundle.parts import (
+    QUANTILES,
+    Blob,
+    DeclaredHead,
+    Delta,
+    Golden,
+    Measured,
+    RuntimeRange,
+    Spread,
+    Validity,
+)
 from edge_runtime.bundle.reader import (
     BLOBS,
     TARGETS,
@@ -40,6 +51,7 @@ __all__ = [
     "Blob",
     "Bundle",
     "BundleError",
+    "DeclaredHead",
     "Delta",
     "Golden",
     "Manifest",

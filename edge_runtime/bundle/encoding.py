@@ -7,9 +7,9 @@ from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
 from edge_runtime.bundle.manifest import FORMAT_VERSION, Manifest, is_current
-from edge_runtime.bundle.parts import Blob, Delta, Golden, Measured, RuntimeRange, Spread, Validity
+from edge_runtime.bundle.parts import Blob, DeclaredHead, Delta, Golden, Measured, RuntimeRange, Spread, Validity
 from edge_runtime.errors import BundleError, SessionError
-from edge_runtime.settings import SessionSettings, TensorSpec
+from edge_runtime.settings import OF_A_DEVICE, SessionSettings, TensorSpec
 
 MAX_BYTES = 1 << 20  # of a manifest
 
@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the canonical JSON: keys and blobs sorted, no space, no timestamp, ASCII, a newline at the end.
 
+    A manifest without heads does not name them, so that its bytes are those of releases that knew none.
     Raises BundleError for a manifest that is too long to be read.
     """
     ordered = replace(
@@ -28,7 +29,10 @@ def encode_manifest(manifest: Manifest) -> bytes:
         deltas=tuple(sorted(manifest.deltas, key=lambda delta: (delta.blob, delta.base))),
         lineage=dict(manifest.lineage),
     )
-    data = (json.dumps(asdict(ordered), sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
+    plain = asdict(ordered) | {"session": manifest.session.to_plain()}
+    if not manifest.heads:
+        del plain["heads"]
+    data = (json.dumps(plain, sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
     check_length(data)
     return data
 
@@ -71,12 +75,14 @@ def _refused(constant: str) -> object:
 def _manifest(document: object) -> Manifest:
     if isinstance(document, dict) and not is_current(document.get("format_version")):
         raise BundleError(_other_format(document.get("format_version")))
-    entries = _entries(document, Manifest, "The manifest")
+    without = set() if isinstance(document, dict) and "heads" in document else {"heads"}
+    entries = _entries(document, Manifest, "The manifest", frozenset(without))
     for key, read in (
         ("blobs", _plain(Blob, "A blob")), ("documents", _plain(Blob, "A document")), ("inputs", _tensor),
         ("outputs", _tensor), ("spreads", _spread), ("deltas", _plain(Delta, "A delta")),
     ):  # fmt: skip
         entries[key] = _items(entries[key], read, key)
+    entries["heads"] = _items(entries.get("heads", []), _head, "heads")
     entries["session"] = _session(entries["session"])
     entries["onnxruntime"] = _plain(RuntimeRange, "The range of ONNX Runtime")(entries["onnxruntime"])
     entries["measured"] = _plain(Measured, "The measured figures")(entries["measured"])
@@ -104,6 +110,11 @@ def _tensor(value: object) -> TensorSpec:
     return TensorSpec(entries["name"], entries["dtype"], _list(entries["shape"], f"shape of {entries['name']!r}"))
 
 
+def _head(value: object) -> DeclaredHead:
+    entries = _entries(value, DeclaredHead, "A head")
+    return DeclaredHead(entries["name"], entries["graph"], _list(entries["outputs"], f"outputs of {entries['name']!r}"))
+
+
 def _spread(value: object) -> Spread:
     entries = _entries(value, Spread, "A spread")
     return Spread(**entries | {"quantiles": _list(entries["quantiles"], "quantiles")})
@@ -116,7 +127,7 @@ def _validity(value: object) -> Validity:
 
 def _session(value: object) -> SessionSettings:
     try:
-        return SessionSettings(**_entries(value, SessionSettings, "The session"))
+        return SessionSettings(**_entries(value, SessionSettings, "The session", OF_A_DEVICE))
     except SessionError as error:
         raise BundleError(f"The manifest's session settings cannot be used: {error}") from error
 
@@ -131,8 +142,8 @@ def _list(value: object, what: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _entries(value: object, kind: Any, what: str) -> dict[str, Any]:
-    expected = {field.name for field in fields(kind)}
+def _entries(value: object, kind: Any, what: str, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    expected = {field.name for field in fields(kind)} - without
     if not isinstance(value, dict):
         raise BundleError(f"{what} must be an object with the keys {sorted(expected)}, not {value!r}.")
     missing, unknown = sorted(expected - set(value)), sorted(set(value) - expected)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from edge_runtime.bundle.parts import (
     Blob,
+    DeclaredHead,
     Delta,
     Golden,
     Measured,
@@ -30,11 +31,13 @@ class Manifest:
     """The whole description of a bundle; two manifests that are equal have the same digest.
 
     `entry` names the blob that is the ONNX graph to run; its large weights are blobs whose names are their sha256, as
-    the graph names them. `onnxruntime` is the range of versions that may run it, `runtime` the least version of this
+    the graph names them. With `heads`, it is the backbone that they read, and the outputs are theirs, in their order;
+    they may share weights. `onnxruntime` is the range of versions that may run it, `runtime` the least version of this
     package. `lineage` says where the model came from, as text; its `verdict` is the outcome of the gates. An overridden
     verdict has the four keys of APPROVAL. `documents` are files for people, such as the bill of materials; a device
-    needs none of them. Raises BundleError for names that are no path components, for names given twice, and for an
-    entry, golden vectors, spreads and deltas of what is not in this manifest.
+    needs none of them. Raises BundleError for names that are no path components, for names given twice, for heads that
+    do not give each output once, and for an entry, heads, golden vectors, spreads and deltas of what is not in this
+    manifest.
     """
 
     model: str
@@ -53,6 +56,7 @@ class Manifest:
     spreads: tuple[Spread, ...] = ()
     documents: tuple[Blob, ...] = ()
     deltas: tuple[Delta, ...] = ()
+    heads: tuple[DeclaredHead, ...] = ()
     runtime: str = LEAST_RUNTIME
     format_version: int = FORMAT_VERSION
 
@@ -66,6 +70,7 @@ class Manifest:
             raise BundleError(f"This runtime writes format {FORMAT_VERSION} only, not {self.format_version!r}.")
         self._check_names()
         self._check_references()
+        self._check_heads()
         if not all(isinstance(text, str) for pair in self.lineage.items() for text in pair):
             raise BundleError(f"The lineage must map text to text, not {dict(self.lineage)!r}.")
         odd = [text for pair in self.lineage.items() for text in pair if text and not is_plain_text(text)]
@@ -82,6 +87,11 @@ class Manifest:
     def release(self) -> str:
         """The release number, as text; empty where it has none."""
         return self.lineage.get("release", "")
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """The blobs that are ONNX graphs: the entry, and those of the heads."""
+        return (self.entry, *(head.graph for head in self.heads))
 
     @property
     def files(self) -> tuple[Blob, ...]:
@@ -115,10 +125,36 @@ class Manifest:
             "output": [spec.name for spec in self.outputs],
             "spread": [spread.name for spread in self.spreads],
             "delta": [(delta.blob, delta.base) for delta in self.deltas],
+            "head": [head.name for head in self.heads],
         }
         for what, names in named.items():
             if len(set(names)) != len(names):
                 raise BundleError(f"Every {what} needs a name of its own; {self.model} has {names}.")
+
+    def _check_heads(self) -> None:
+        if not self.heads:
+            return
+        blobs = {blob.name: blob.sha256 for blob in self.blobs}
+        for head in self.heads:
+            if head.graph not in blobs:
+                raise BundleError(
+                    f"The head {head.name} needs the blob {head.graph!r}, and it is none of {sorted(blobs)}."
+                )
+            if blobs[head.graph] == blobs[self.entry]:
+                raise BundleError(
+                    f"The head {head.name} is the backbone itself; a head is a graph that reads what that gives."
+                )
+        outputs = [spec.name for spec in self.outputs]
+        given = [output for head in self.heads for output in head.outputs]
+        twice = sorted({output for output in given if given.count(output) > 1})
+        if twice:
+            raise BundleError(f"The output {twice[0]!r} of {self.model} is given twice; each is of one head.")
+        if lacking := [output for output in outputs if output not in given]:
+            raise BundleError(f"No head of {self.model} gives the output {lacking[0]!r}; they give {given}.")
+        if given != outputs:
+            raise BundleError(
+                f"The outputs of {self.model} must be those of its heads in their order, {given}, not {outputs}."
+            )
 
     def _check_references(self) -> None:
         names = [blob.name for blob in self.blobs]

@@ -1,4 +1,4 @@
-"""Parts of a manifest: blobs, deltas, versions that may run it, golden vectors, spreads, and the verdict's validity."""
+"""Parts of a manifest: blobs, heads, deltas, versions that may run it, golden vectors, spreads, and the validity."""
 
 import re
 from collections.abc import Mapping
@@ -56,6 +56,26 @@ class Blob:
         check_component("blob name", self.name)
         check_sha256(f"blob {self.name}", self.sha256)
         _check_size(f"blob {self.name}", self.size)
+
+
+@dataclass(frozen=True)
+class DeclaredHead:
+    """A head of a backbone: its name, the blob that is its ONNX graph, and the outputs that it gives, in their order.
+
+    It reads outputs of the backbone, which is the manifest's entry, and nothing else.
+    """
+
+    name: str
+    graph: str
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_component("name of a head", self.name)
+        check_component(f"blob of the head {self.name}", self.graph)
+        if not self.outputs or not all(is_plain_text(output) for output in self.outputs):
+            raise BundleError(
+                f"The head {self.name} needs the printable names of the outputs that it gives, not {self.outputs!r}."
+            )
 
 
 @dataclass(frozen=True)

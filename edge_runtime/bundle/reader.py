@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.parts import Blob, check_component, numbers_of
 from edge_runtime.errors import BundleError, SessionError
 from edge_runtime.files import open_regular
-from edge_runtime.model_files import weight_names
+from edge_runtime.model_files import HeadGraph, weight_names
 from edge_runtime.onnxruntime_packages import onnxruntime_version
 
 TARGETS = "targets"
@@ -50,8 +51,13 @@ class Bundle:
 
     @property
     def entry_path(self) -> Path:
-        """The ONNX graph to run."""
+        """The ONNX graph to run; the backbone, where there are heads."""
         return self.blob_path(self.manifest.entry)
+
+    @property
+    def heads(self) -> tuple[HeadGraph, ...]:
+        """The graphs of the heads."""
+        return tuple(HeadGraph(head.name, self.blob_path(head.graph), head.outputs) for head in self.manifest.heads)
 
     def blob_path(self, name: str) -> Path:
         """Return the path of a blob by its name in the manifest; an unknown name is a BundleError."""
@@ -96,7 +102,7 @@ def verify_bundle(path: Path | str) -> Bundle:
     _check_folder(bundle.root / BLOBS)
     for blob in bundle.manifest.blobs:
         check_blob(bundle.root / BLOBS / blob.sha256, blob)
-    check_weights(bundle.entry_path, bundle.manifest)
+    check_weights({name: bundle.blob_path(name) for name in bundle.manifest.graphs}, bundle.manifest)
     return bundle
 
 
@@ -121,17 +127,19 @@ def identify_bundle(path: Path | str) -> Bundle:
     return Bundle(file, digest, manifest)
 
 
-def check_weights(graph: Path, manifest: Manifest) -> None:
-    """Raise BundleError unless a graph names no weights but blobs of the manifest."""
-    try:
-        missing = set(weight_names(graph)) - {blob.sha256 for blob in manifest.blobs}
-    except SessionError as error:
-        raise BundleError(f"The entry {manifest.entry} cannot be run: {error}") from error
-    if missing:
-        raise BundleError(
-            f"The entry {manifest.entry} names weights that are no blobs of this manifest: "
-            f"{', '.join(sorted(missing))}. Publish the model again with all of its files."
-        )
+def check_weights(files: Mapping[str, Path], manifest: Manifest) -> None:
+    """Raise BundleError unless the graphs of a manifest, by name, name no weights but blobs of it."""
+    for name in manifest.graphs:
+        what = f"The {'entry' if name == manifest.entry else 'head graph'} {name}"
+        try:
+            missing = set(weight_names(files[name])) - {blob.sha256 for blob in manifest.blobs}
+        except SessionError as error:
+            raise BundleError(f"{what} cannot be run: {error}") from error
+        if missing:
+            raise BundleError(
+                f"{what} names weights that are no blobs of this manifest: {', '.join(sorted(missing))}. Publish the "
+                "model again with all of its files."
+            )
 
 
 def check_blob(path: Path, blob: Blob) -> None:

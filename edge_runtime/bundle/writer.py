@@ -35,15 +35,15 @@ def write_bundle(root: Path | str, manifest: Manifest, files: Mapping[str, Path]
     and to the manifest, are synced before the manifest appears, which it does in one step. What exists already is
     verified and left as it is; what is damaged is replaced by an intact copy, and a warning is logged. Leftovers of a
     killed writer are removed. A folder has one writer at a time.
-    Raises BundleError for a file that is missing or changes, weights that the graph names and the manifest does not,
-    and a failing disk.
+    Raises BundleError for a file that is missing or changes, weights that a graph names and the manifest does not, and
+    a failing disk.
     """
     root, named = Path(root), manifest.files
     missing = [blob.name for blob in named if blob.name not in files]
     if missing:
         raise BundleError(f"The bundle of {manifest.model} needs the files {missing} too; give each blob by its name.")
     try:
-        check_weights(files[manifest.entry], manifest)
+        check_weights(files, manifest)
         target = manifest_path(root, manifest.model, manifest.device, digest_of(manifest))
         for folder in (root / BLOBS, target.parent):
             make_directories(folder)

@@ -8,7 +8,7 @@ knows the others.
 from edge_runtime.device.commands import Talk, run
 from edge_runtime.device.mender import MODULE as MENDER_MODULE
 from edge_runtime.device.mender import PAYLOAD as MENDER_PAYLOAD
-from edge_runtime.device.programs import agent_of, install_carried, roll_back_model, status_lines
+from edge_runtime.device.programs import agent_of, install_carried, installed_models, roll_back_model, status_lines
 
 __all__ = [
     "MENDER_MODULE",
@@ -16,6 +16,7 @@ __all__ = [
     "Talk",
     "agent_of",
     "install_carried",
+    "installed_models",
     "roll_back_model",
     "run",
     "status_lines",

@@ -1,14 +1,16 @@
 """The programs of a device, each with its exit code: update, install from a folder, status, and the way back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.configuration import UpdateConfiguration, read_configuration
 from edge_runtime.device.carried import Carried
 from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
 from edge_runtime.files import make_directories
-from edge_runtime.install import Installed, ModelStatus, install, roll_back, statuses
+from edge_runtime.install import HowItRuns, Installed, ModelStatus, how_it_runs, install, roll_back, running, statuses
 from edge_runtime.trust import trust_state
-from edge_runtime.update import AGENT_LOCK, EndingRecords, ModelEnding, UpdateAgent, UpdateConfiguration, exclusive
+from edge_runtime.update import AGENT_LOCK, EndingRecords, ModelEnding, UpdateAgent, exclusive
 
 ENDINGS = "update.json"
 
@@ -41,6 +43,17 @@ def roll_back_model(configuration: UpdateConfiguration, model: str, reason: str 
     Raises InstallError.
     """
     return roll_back(store_of(configuration), model, reason, settings_of(configuration).limits)
+
+
+def installed_models(configuration: Path, models: Sequence[str] = ()) -> list[tuple[Bundle, HowItRuns]]:
+    """Return what runs on a device, and how: the models that are asked for, or all of a configuration's.
+
+    Raises InstallError where one of them is not installed, BadConfiguration, and BundleError.
+    """
+    read = read_configuration(configuration)
+    store = store_of(read)
+    bundles = [running(store, model).bundle for model in models or read.models]
+    return [(bundle, how_it_runs(store, bundle)) for bundle in bundles]
 
 
 def status_lines(configuration: UpdateConfiguration) -> Iterator[str]:

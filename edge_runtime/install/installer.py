@@ -194,6 +194,18 @@ def _bring(store: DeviceStore, manifest: Manifest, blob: Blob, source: Source) -
         raise InstallError(f"{error} What was brought is removed.") from error
 
 
+def _with_its_backbone(store: DeviceStore, bundle: Bundle, state: ModelState) -> Bundle | None:
+    """Return the bundle that runs now, where it has the backbone of this one; None where nothing shows that."""
+    if state.current is None or not bundle.heads:
+        return None
+    try:
+        before = store.identified(bundle.manifest.model, state.current)
+    except BundleError:
+        return None
+    same = before.entry_path == bundle.entry_path and before.manifest.session == bundle.manifest.session
+    return before if same and before.heads else None
+
+
 def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: InstallSettings) -> ModelState:
     """Try a bundle and commit it; refuse it for good where it fails. Returns the state that is on the disk."""
     model, digest = bundle.manifest.model, bundle.digest
@@ -204,14 +216,13 @@ def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: Inst
     state = state.trying(digest)
     write_state(store.root, model, state)  # before the risk: if the device goes down now, this is known
     try:
-        graph, session = portable(bundle)
-        seen = smoke_test(bundle, graph, session, settings.limits)
+        seen = smoke_test(bundle, portable(bundle), settings.limits)
     except (BundleRefused, BundleError) as error:
         write_state(store.root, model, state.refusing(digest, str(error)))
         store.clean()
         raise BundleRefused(str(error)) from error
     if state.attempts_of(digest) < MOST_ATTEMPTS:  # else tuning may be what took the device down, not the bundle
-        tune(store, bundle, seen.latency_p50_ms, settings.tuning, settings.limits)
+        tune(store, bundle, seen, settings.tuning, settings.limits, _with_its_backbone(store, bundle, state))
     state = state.committed(digest, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     write_state(store.root, model, state)
     logger.info("%s: version %s runs from now on (%s)", model, bundle.manifest.version, digest[:12])

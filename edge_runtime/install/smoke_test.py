@@ -1,10 +1,11 @@
 """The smoke test: a bundle loaded and run in a process of its own, within limits, on its golden vectors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from edge_runtime.bundle import Bundle
+import numpy as np
+
+from edge_runtime.bundle import Bundle, TensorSpec
 from edge_runtime.errors import (
     BundleRefused,
     DeviceFailed,
@@ -13,13 +14,14 @@ from edge_runtime.errors import (
     MeasurementTimedOut,
 )
 from edge_runtime.golden import difference, golden_vectors
-from edge_runtime.measurement import Figures, MeasureRequest, measure
-from edge_runtime.settings import SessionSettings
+from edge_runtime.install.choices import HowItRuns
+from edge_runtime.measurement import Measurement, MeasureRequest, measure
 
 GROWTH = 2.0
 """Times the peak memory that was measured for a model which it may take here, where nobody says otherwise."""
 _LEAST_MB = 64.0
 WARMUP, REPEATS = 3, 20
+_BATCH_WARMUP = 1
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,18 @@ class Limits:
         return None if peak is None else GROWTH * peak + _LEAST_MB
 
 
-def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: Limits) -> Figures:
-    """Run a graph of a verified bundle on its golden vectors in a limited process; return the figures it had there.
+def smoke_test(bundle: Bundle, runs: HowItRuns, limits: Limits) -> Measurement:
+    """Run a verified bundle on its golden vectors in a limited process; return what was measured there.
 
-    Raises BundleRefused where the model fails: a crash, a time-out, too much memory, an answer that is no number or is
-    wrong, a call that takes too long. Raises DeviceFailed where something else ended the test, which says nothing about
-    the model.
+    Raises BundleRefused where the model fails: a crash, a time-out, too much memory, heads that do not fit their
+    backbone, other outputs than its manifest says, an answer that is no number or is wrong, a call that takes too long.
+    Raises DeviceFailed where something else ended the test, which says nothing about the model.
     """
     golden = golden_vectors(bundle)
     request = MeasureRequest(
-        graph, golden.inputs, settings, batch_size=golden.described.batch, latency_warmup=WARMUP,
+        runs.graph, golden.inputs, runs.session, batch_size=golden.described.batch, latency_warmup=WARMUP,
         latency_repeats=REPEATS, latency_seconds=limits.time_s / 4,
-        memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures),
+        memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures), heads=runs.heads,
     )  # fmt: skip
     what = f"{bundle.manifest.model} version {bundle.manifest.version}"
     try:
@@ -63,7 +65,7 @@ def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: L
         raise DeviceFailed(f"The smoke test of {what} was interrupted, run again: {error}") from error
     except MeasurementFailed as error:
         raise BundleRefused(f"{what} failed its smoke test: {error}") from error
-    missed = difference(golden, seen.outputs)
+    missed = _misfit(bundle.manifest.outputs, seen.outputs) or difference(golden, seen.outputs)
     if missed is not None:
         raise BundleRefused(f"{what} answers wrongly on this device: {missed}.")
     if limits.latency_ms is not None and seen.figures.latency_p50_ms > limits.latency_ms:
@@ -71,4 +73,37 @@ def smoke_test(bundle: Bundle, graph: Path, settings: SessionSettings, limits: L
             f"{what} is too slow on this device: {seen.figures.latency_p50_ms:.3g} ms a row, and at most "
             f"{limits.latency_ms:g} ms are allowed."
         )
-    return seen.figures
+    return seen
+
+
+def _misfit(specs: Sequence[TensorSpec], outputs: Sequence[np.ndarray]) -> str | None:
+    """Return in a sentence how answers are of other tensors than a manifest says; None where they are of those."""
+    if len(specs) != len(outputs):
+        return f"it gives {len(outputs)} outputs, and its manifest says {len(specs)}"
+    for spec, output in zip(specs, outputs, strict=True):
+        fits = output.ndim == len(spec.shape) and all(
+            want is None or want == got for want, got in zip(spec.shape[1:], output.shape[1:], strict=True)
+        )
+        if output.dtype != spec.dtype or not fits:
+            return (
+                f"the output {spec.name} has {output.dtype} in the shape {output.shape}, and its manifest says "
+                f"{spec.dtype} in {spec.shape}"
+            )
+    return None
+
+
+def batch_time(bundle: Bundle, runs: HowItRuns, limits: Limits) -> float | None:
+    """Return the median milliseconds of the most rows that a bundle was measured with; None where that is one row.
+
+    Raises MeasurementFailed.
+    """
+    rows = max(map(int, bundle.manifest.measured.batch_ms), default=1)
+    if rows == 1:
+        return None
+    golden = golden_vectors(bundle)
+    request = MeasureRequest(
+        runs.graph, golden.inputs, runs.session, batch_size=golden.described.batch, latency_warmup=_BATCH_WARMUP,
+        latency_repeats=REPEATS, latency_batch_size=rows, latency_seconds=limits.time_s / 4,
+        memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures), heads=runs.heads,
+    )  # fmt: skip
+    return measure(request, limits.time_s).figures.latency_p50_ms

@@ -93,12 +93,13 @@ class DeviceStore:
     def check_space(self, manifest: Manifest, missing: list[Blob]) -> None:
         """Raise DeviceFailed unless there is room for what is missing and for a tuned graph, with a hundredth to spare.
 
-        What has come of a blob so far takes its place already.
+        A tuned graph has its weights twice: as they were published, and as the kernels want them. What has come of a
+        blob so far takes its place already.
         """
         make_directories(self.root / BLOBS)
         whole = sum(blob.size for blob in manifest.blobs)
         there = sum(self._came(blob) for blob in missing)
-        needed = sum(blob.size for blob in missing) - there + whole + max(whole // 100, 1 << 20)
+        needed = sum(blob.size for blob in missing) - there + 2 * whole + max(whole // 100, 1 << 20)
         free = shutil.disk_usage(self.root / BLOBS).free
         if free < needed:
             raise DeviceFailed(

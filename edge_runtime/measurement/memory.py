@@ -19,6 +19,11 @@ def resident_mb() -> float:
     return _status_mb("VmRSS")
 
 
+def private_mb() -> float:
+    """Return the resident memory of this process in MiB that no file backs: no other process can share it."""
+    return _status_mb("RssAnon")
+
+
 def peak_mb() -> float:
     """Return the highest resident memory of this process since it began or since reset_peak, in MiB."""
     return _status_mb("VmHWM")

@@ -20,12 +20,13 @@ from edge_runtime.errors import MeasurementFailed, SessionError
 from edge_runtime.files import open_regular, write_atomic
 from edge_runtime.measurement.figures import RESOURCES, Figures
 from edge_runtime.measurement.records import Measurement, MeasureRequest
+from edge_runtime.model_files import HeadGraph
 from edge_runtime.settings import SessionSettings
 
 PARENT = "EDGEWRIGHT_MEASURED_FOR"  # variable with the number of the process that waits for the figures
 REQUEST = "request.json"
 RESULT = "result.json"
-_BARE = "bare_rss_mb"
+_BARE, _PRIVATE = "bare_rss_mb", "private_mb"
 _MAX_RESULT = 1 << 20
 _MAX_FAILURE = 4096  # characters: a library may quote a whole graph
 _MAX_OUTPUTS = 10_000
@@ -54,6 +55,7 @@ class MeasuringJob:
     latency_batch_size: int
     latency_seconds: float
     memory_limit_mb: float | None
+    heads: tuple[HeadGraph, ...] = ()
 
     def output(self, index: int) -> Path:
         """Return the path of the file that takes the rows of an output."""
@@ -70,6 +72,7 @@ def write_request(folder: Path, request: MeasureRequest) -> None:
     document = {name: getattr(request, name) for name in _PLAIN}
     document |= {"inputs": names, "settings": request.settings.to_plain(), "rows": request.rows}
     document |= {"model": str(request.model.resolve())}
+    document |= {"heads": [[head.name, str(head.path.resolve()), head.outputs] for head in request.heads]}
     (folder / REQUEST).write_text(json.dumps(document))
 
 
@@ -77,12 +80,17 @@ def read_job(path: Path) -> MeasuringJob:
     """Read what write_request wrote."""
     document = json.loads(path.read_text())
     settings = SessionSettings.from_plain(document.pop("settings"))
-    return MeasuringJob(folder=path.parent, model=Path(document.pop("model")), settings=settings, **document)
+    heads = tuple(HeadGraph(name, Path(graph), tuple(outputs)) for name, graph, outputs in document.pop("heads"))
+    model = Path(document.pop("model"))
+    return MeasuringJob(folder=path.parent, model=model, settings=settings, heads=heads, **document)
 
 
-def write_figures(job: MeasuringJob, digest: str, figures: Figures, bare_rss_mb: float, outputs: int) -> None:
+def write_figures(
+    job: MeasuringJob, digest: str, figures: Figures, bare_rss_mb: float, private_mb: float, outputs: int
+) -> None:
     """Write the result of a measurement; the rows of its outputs are in their files already."""
-    document = {"sha256": digest, "figures": asdict(figures) | {_BARE: bare_rss_mb}, "outputs": outputs}
+    found = asdict(figures) | {_BARE: bare_rss_mb, _PRIVATE: private_mb}
+    document = {"sha256": digest, "figures": found, "outputs": outputs}
     write_atomic(job.folder / RESULT, json.dumps(document).encode())
 
 
@@ -106,11 +114,12 @@ def read_result(folder: Path, request: MeasureRequest) -> Measurement:
         raise ValueError(f"its number of outputs is {document['outputs']!r}")
     outputs = [_output(folder, index, request.rows) for index in range(document["outputs"])]
     sha256 = str(document["sha256"])
-    return Measurement(sha256, bare_rss_mb=figures.pop(_BARE), figures=Figures(**figures), outputs=outputs)
+    bare_mb, private_mb = figures.pop(_BARE), figures.pop(_PRIVATE)
+    return Measurement(sha256, Figures(**figures), bare_mb, outputs, private_mb)
 
 
 def _figures(document: Any) -> dict[str, float]:
-    if not isinstance(document, dict) or set(document) != {*RESOURCES, _BARE}:
+    if not isinstance(document, dict) or set(document) != {*RESOURCES, _BARE, _PRIVATE}:
         raise ValueError(f"its figures are {document!r}")
     for name, value in document.items():
         if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max:  # so that NaN is none either
@@ -119,9 +128,16 @@ def _figures(document: Any) -> dict[str, float]:
 
 
 def _output(folder: Path, index: int, rows: int) -> np.ndarray:
-    array: np.ndarray = np.load(folder / f"output-{index}.npy", allow_pickle=False)
-    if len(array) != rows:
-        raise ValueError(f"output {index} has {len(array)} rows, not {rows}")
+    path = folder / f"output-{index}.npy"
+    with open_regular(path) as file:  # the header is held to the size: numpy would make room for whatever it says
+        if npy.read_magic(file) != (1, 0):
+            raise ValueError(f"output {index} is of another version of numpy's format")
+        shape, _, dtype = npy.read_array_header_1_0(file)
+        if shape[:1] != (rows,):
+            raise ValueError(f"output {index} has {shape[0] if shape else 'no'} rows, not {rows}")
+        if dtype.kind not in "biuf" or file.tell() + math.prod(shape) * dtype.itemsize != path.stat().st_size:
+            raise ValueError(f"output {index} has other bytes than {shape} of {dtype}")
+    array: np.ndarray = np.load(path, allow_pickle=False)
     return array
 
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.measurement.figures import Figures
+from edge_runtime.model_files import HeadGraph
 from edge_runtime.settings import SessionSettings
 
 
 @dataclass(frozen=True)
 class MeasureRequest:
-    """A model, by the path of its graph, the rows that it answers, and how to run and time it.
+    """A model, by the path of its graph and its heads, the rows that it answers, and how to run and time it.
 
     `inputs` maps every input's name to an array of all rows (axis 0). `batch_size` rows are predicted at a time.
     Latency is that of `latency_batch_size` rows: after `latency_warmup` runs, `latency_repeats` are timed, or fewer
@@ -31,6 +32,7 @@ class MeasureRequest:
     latency_batch_size: int = 1
     latency_seconds: float = 5.0
     memory_limit_mb: float | None = None
+    heads: tuple[HeadGraph, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {name: len(array) if array.ndim else None for name, array in self.inputs.items()}
@@ -68,13 +70,15 @@ class Measurement:
 
     `sha256` is the model's digest, taken in the measuring process from the files that it then loaded.
     `bare_rss_mb` is the resident memory of the process in MiB before it loaded the model: interpreter, numpy and
-    onnxruntime.
+    onnxruntime. `private_mb` is the memory in MiB that the model has added to it and that no file backs: every process
+    that runs the model has it again, where pages of files are shared.
     """
 
     sha256: str
     figures: Figures
     bare_rss_mb: float
     outputs: list[np.ndarray]
+    private_mb: float = 0.0
 
     @property
     def model_rss_mb(self) -> float:

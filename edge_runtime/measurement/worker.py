@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.backbone import LoadedModel, load_model
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, SessionMemoryError
 from edge_runtime.measurement import memory as process_memory
 from edge_runtime.measurement.figures import Figures
@@ -31,7 +32,6 @@ from edge_runtime.measurement.protocol import (
 )
 from edge_runtime.measurement.timing import IN_TURNS, answer_turns, time_calls, time_load
 from edge_runtime.model_files import model_bytes, model_digest
-from edge_runtime.session import EdgeModel
 
 _PR_SET_PDEATHSIG = 1
 
@@ -55,9 +55,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure(job: MeasuringJob) -> None:
-    digest = model_digest(job.model)  # as a device does, before it loads anything
+    digest = model_digest(job.model, job.heads)  # as a device does, before it loads anything
     readers = {name: RowReader(job.folder / file) for name, file in job.inputs.items()}
-    bare_mb = process_memory.resident_mb()
+    bare_mb, bare_private_mb = process_memory.resident_mb(), process_memory.private_mb()
     model, load = _loaded(job, bare_mb)
     _predict_all(job, model, readers)
     milliseconds = time_calls(
@@ -66,17 +66,17 @@ def _measure(job: MeasuringJob) -> None:
         repeats=job.latency_repeats,
         seconds=job.latency_seconds,
     )
-    peak_mb = _check_peak(job)
+    peak_mb, private_mb = _check_peak(job), max(process_memory.private_mb() - bare_private_mb, 0.0)
     p50, p99 = np.percentile(milliseconds, [50, 99])
     process_memory.lift_limit()
     figures = Figures(
-        size_bytes=model_bytes(job.model),
+        size_bytes=model_bytes(job.model, job.heads),
         peak_rss_mb=peak_mb,
         load_ms=load.milliseconds,
         latency_p50_ms=float(p50),
         latency_p99_ms=float(p99),
     )
-    write_figures(job, digest, figures, bare_mb, len(model.outputs))
+    write_figures(job, digest, figures, bare_mb, private_mb, len(model.outputs))
 
 
 def _time_in_turns(job: MeasuringJob) -> None:
@@ -91,7 +91,7 @@ def _time_in_turns(job: MeasuringJob) -> None:
     answer_turns(load)
 
 
-def _loaded(job: MeasuringJob, bare_mb: float) -> tuple[EdgeModel, TimedLoad]:
+def _loaded(job: MeasuringJob, bare_mb: float) -> tuple[LoadedModel, TimedLoad]:
     """Load the model under the limit on memory; return it with the time that this took."""
     process_memory.reset_peak()
     _apply_limit(job, bare_mb)
@@ -124,13 +124,13 @@ def _over_limit(job: MeasuringJob) -> str:
     return f"The model does not fit the memory limit of {job.memory_limit_mb:.0f} MiB."
 
 
-def _load(job: MeasuringJob) -> tuple[EdgeModel, TimedLoad]:
-    loaded: list[EdgeModel] = []
-    timed = time_load(lambda: loaded.append(EdgeModel.load(job.model, job.settings)))
+def _load(job: MeasuringJob) -> tuple[LoadedModel, TimedLoad]:
+    loaded: list[LoadedModel] = []
+    timed = time_load(lambda: loaded.append(load_model(job.model, job.settings, job.heads)))
     return loaded[0], timed
 
 
-def _predict_all(job: MeasuringJob, model: EdgeModel, readers: dict[str, RowReader]) -> None:
+def _predict_all(job: MeasuringJob, model: LoadedModel, readers: dict[str, RowReader]) -> None:
     with ExitStack() as stack:
         writers = [
             stack.enter_context(RowWriter(job.output(index), spec.name, job.rows))

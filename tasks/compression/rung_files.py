@@ -13,6 +13,7 @@ import pandas as pd
 from deployments.answers import answers_of
 from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
 from deployments.workload import Split
+from edge_runtime.cpu import this_cpu
 from edge_runtime.model_files import model_bytes
 from model_compression import quantization
 from model_compression.errors import ExportError, QuantizationError
@@ -25,7 +26,6 @@ from quality_gates.policy import SliceCondition
 from tasks.compression.distillation_targets import distillation_targets
 from tasks.compression.float_models import FILE, LOADING, FloatSource, ModelFile, export_snapshot
 from tasks.errors import SystemFailure
-from tasks.measurement import machine
 from tasks.progress import as_task, steps
 from tasks.store import Code
 from tasks.upstream import REMEDY, Context, DeviceContext
@@ -206,7 +206,7 @@ def _faster_in_float(context: Context, source: ModelFile) -> tuple[str, ...]:
     def produce(_: Path) -> list[str]:
         return list(faster_in_float(source.path, calibration))
 
-    inputs = {"source": source.digest, "machine": machine(), **context.job.digests("calibration")}
+    inputs = {"source": source.digest, "machine": this_cpu(), **context.job.digests("calibration")}
     layers = context.store.run("faster-in-float", inputs, (faster_in_float,), produce).value
     logger.info("faster in float than in integers: %s", ", ".join(layers) or "nothing")
     return tuple(layers)

@@ -146,6 +146,10 @@ def _fitted(context: DeviceContext, settings: Distil, interface: Interface, dept
 
         return {"width": widest(settings.widths, fits), "tried": tried}
 
+    try:
+        measuring = machine(device)
+    except MeasurementInterrupted as error:
+        raise SystemFailure(f"The student for {device.name} was not measured. {error}") from error
     inputs = {
         "interface": repr(interface),
         "family": settings.family,
@@ -153,7 +157,7 @@ def _fitted(context: DeviceContext, settings: Distil, interface: Interface, dept
         "depth": depth,
         "seed": settings.fine_tune.seed,
         "device": digest_of(device.model_dump(mode="json")),
-        "machine": machine(),
+        "machine": measuring,
         **job.digests("calibration"),
     }
     width = context.store.run("student-fit", inputs, FIT_CODE, produce).value["width"]

@@ -21,11 +21,12 @@ from edge_runtime.bundle import QUANTILES, Golden, Measured, Spread
 from edge_runtime.errors import BundleError, MeasurementFailed, MeasurementInterrupted, SessionError
 from edge_runtime.files import sha256_of
 from edge_runtime.golden import write_golden
-from edge_runtime.measurement import Measurement, MeasureRequest, measure
+from edge_runtime.measurement import Measurement, MeasureRequest
 from edge_runtime.model_files import check_model
 from model_compression.onnx_files import computes_in_steps, graph_tensors
 from model_compression.training import Arrays
 from quality_gates.evidence import ModelEvidence
+from tasks.device_link import measure
 from tasks.emulation import Emulator, answering_of, find_emulator
 from tasks.errors import EmulatorMissing, RegistryError
 from tasks.measurement.device_answers import timeout_of_answers
@@ -36,7 +37,8 @@ from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 CODE = (
-    "edge_runtime.measurement", "tasks.emulation", Golden, computes_in_steps, request, timeout_of_answers, __name__,
+    "edge_runtime.measurement", "tasks.device_link", "tasks.emulation", Golden, computes_in_steps, request,
+    timeout_of_answers, __name__,
 )  # fmt: skip
 GOLDEN = "golden.npz"
 DESCRIPTION = "acceptance.json"
@@ -127,7 +129,7 @@ def acceptance_of(context: DeviceContext, file: Path, measured: ModelEvidence) -
         "file": digest,
         "device": digest_of(json.loads(device.model_dump_json(include=MEASURED))),
         "emulator": None if emulator is None else emulator.identity,
-        "machine": machine(),
+        "machine": machine(device),
         **job.digests("calibration"),
     }
     stage = context.store.run("acceptance", asked, CODE, as_task("acceptance", f"acceptance {device.name}", produce))
@@ -235,7 +237,7 @@ class _OneFile:
         return request(self.device, self.file, inputs, latency_warmup=0, latency_repeats=1)
 
     def _answers(self, asked: MeasureRequest) -> Measurement:
-        seen = measure(asked, self.device.measure.timeout_s)
+        seen = measure(asked, self.device.measure)
         check_measured(self.file, seen, self.digest)
         return seen
 

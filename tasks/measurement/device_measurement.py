@@ -14,9 +14,8 @@ from deployments.answers import AnsweredRows, answers_of, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.workload import SplitName, check_row_of_outputs
-from edge_runtime.cpu import this_cpu
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, SessionError
-from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
+from edge_runtime.measurement import Figures, Measurement, MeasureRequest
 from edge_runtime.model_files import model_digest
 from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
@@ -24,6 +23,7 @@ from quality_gates.evidence import BatchLatency, ModelEvidence
 from quality_gates.gates import Calibration, Limit
 from quality_gates.policy import probability_column
 from quality_gates.statistics import row_scores
+from tasks.device_link import machine_of, measure
 from tasks.job import Job
 from tasks.progress import as_task
 from tasks.store import digest_of
@@ -32,7 +32,7 @@ from tasks.upstream import DeviceContext
 _ROUNDING = 1e-3  # by which float32 probabilities may miss a sum of 1
 logger = logging.getLogger("edgewright")
 MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
-CODE = ("edge_runtime.measurement", __name__)  # the whole package, for its worker is started by name
+CODE = ("edge_runtime.measurement", "tasks.device_link", __name__)  # whole packages: a worker is started by name
 
 
 def session_settings(device: DeviceProfile) -> SessionSettings:
@@ -49,7 +49,7 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
     sizes = batch_sizes(job)
 
     def produce(folder: Path) -> dict[str, Any]:
-        seen = measure(request(device, file, job.splits[split].inputs), device.measure.timeout_s)
+        seen = measure(request(device, file, job.splits[split].inputs), device.measure)
         check_form(job, split, seen.outputs[0])
         check_measured(file, seen, digest)
         np.save(folder / "outputs.npy", seen.outputs[0])
@@ -57,15 +57,15 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
         return {"figures": asdict(seen.figures), "batches": batches, "sha256": seen.sha256}
 
     try:
-        digest = model_digest(file)
-    except SessionError as error:
+        digest, measuring = model_digest(file), machine(device)
+    except (SessionError, MeasurementInterrupted) as error:
         return failed(error)
     inputs = {
         "file": digest,
         "device": digest_of(json.loads(device.model_dump_json(include=MEASURED))),
         "split": split,
         "batch_sizes": sizes,
-        "machine": machine(),
+        "machine": measuring,
         **job.digests(split),
     }
     try:
@@ -96,7 +96,7 @@ def check_measured(file: Path, seen: Measurement, digest: str) -> None:
 
 def measure_resources(device: DeviceProfile, file: Path, rows: Arrays) -> Figures:
     """Measure a file's resources on a device profile, on a few rows; raises MeasurementFailed."""
-    return measure(request(device, file, rows), device.measure.timeout_s).figures
+    return measure(request(device, file, rows), device.measure).figures
 
 
 def check_form(job: Job, split: SplitName, outputs: np.ndarray) -> None:
@@ -170,9 +170,12 @@ def _row_scores(job: Job, table: pd.DataFrame, labels: np.ndarray) -> dict[str, 
     return {name: score for name, score in row_scores(shares, right).items() if name in asked}
 
 
-def machine() -> str:
-    """Return a digest of this machine's processor: another processor needs another measurement."""
-    return this_cpu()
+def machine(device: DeviceProfile) -> str:
+    """Return a digest of the processor that measures for a device: another processor needs another measurement.
+
+    Raises MeasurementInterrupted for a device that is measured on and is not there.
+    """
+    return machine_of(device.measure)
 
 
 def batch_sizes(job: Job) -> list[int]:
@@ -183,7 +186,7 @@ def batch_sizes(job: Job) -> list[int]:
 
 def _batch(job: Job, device: DeviceProfile, file: Path, split: SplitName, size: int) -> dict[str, float]:
     rows = tuple(array[:size] for array in job.splits[split].inputs)
-    seen = measure(request(device, file, rows, latency_batch_size=size), device.measure.timeout_s).figures
+    seen = measure(request(device, file, rows, latency_batch_size=size), device.measure).figures
     return {"batch_size": size, "latency_p50_ms": seen.latency_p50_ms, "latency_p99_ms": seen.latency_p99_ms}
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from deployments.workload import SplitName
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement import RESOURCES, TurnLatency, measure, measure_in_turns
+from edge_runtime.measurement import RESOURCES, TurnLatency
 from edge_runtime.model_files import model_digest
 from quality_gates.evidence import Evidence, RepeatedFigures
 from quality_gates.gates import Limit
 from quality_gates.statistics import PROCESSES
+from tasks.device_link import measure, measure_in_turns
 from tasks.measurement.device_measurement import MEASURED, failed, machine, request
 from tasks.store import digest_of
 from tasks.upstream import DeviceContext
@@ -24,7 +25,7 @@ AT_ONCE = 2
 """Processes whose memory is measured at once: they do not disturb each other's."""
 SECONDS = 1.0
 """Time after which a process has timed enough calls, though fewer than the device profile asks for."""
-CODE = ("edge_runtime.measurement", request, __name__)
+CODE = ("edge_runtime.measurement", "tasks.device_link", request, __name__)
 
 
 def measured_again(context: DeviceContext, evidence: Evidence, file: Path, split: SplitName) -> Evidence:
@@ -72,7 +73,7 @@ class _Fresh:
     def _timed(self) -> TurnLatency:
         asked = request(self.context.device, self.file, self._rows(self.batch_size), latency_batch_size=self.batch_size)
         asked = replace(asked, latency_seconds=SECONDS)
-        result = measure_in_turns({"candidate": asked}, self.context.device.measure.timeout_s)["candidate"]
+        result = measure_in_turns({"candidate": asked}, self.context.device.measure)["candidate"]
         if isinstance(result, MeasurementFailed):
             raise result
         return result
@@ -80,7 +81,7 @@ class _Fresh:
     def _peak_mb(self) -> float:
         device = self.context.device
         asked = request(device, self.file, self._rows(2 * device.max_batch), latency_warmup=0, latency_repeats=1)
-        return measure(asked, device.measure.timeout_s).figures.peak_rss_mb
+        return measure(asked, device.measure).figures.peak_rss_mb
 
     def _rows(self, count: int) -> tuple[Any, ...]:
         return tuple(array[:count] for array in self.context.job.splits[self.split].inputs)
@@ -127,7 +128,7 @@ def _figures(fresh: _Fresh, before: RepeatedFigures, count: int) -> RepeatedFigu
         "batch_size": fresh.batch_size,
         "resources": sorted(before.values),
         "processes": count,
-        "machine": machine(),
+        "machine": machine(device),
         **job.digests(fresh.split),
     }
 

@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeAlias
 from deployments.workload import SplitName
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.files import sha256_of
-from edge_runtime.measurement import MeasureRequest, TurnLatency, measure_in_turns, too_busy
+from edge_runtime.measurement import MeasureRequest, TurnLatency, too_busy
 from quality_gates.evidence import BatchLatency, Evidence, LatencyInTurns, ModelEvidence
+from tasks.device_link import measure_in_turns
 from tasks.measurement.device_measurement import MEASURED, batch_sizes, failed, machine, request
 from tasks.store import digest_of
 from tasks.upstream import DeviceContext
@@ -22,7 +23,7 @@ Role: TypeAlias = Literal["candidate", "parent", "deployed"]
 Results: TypeAlias = Mapping[str, TurnLatency | MeasurementFailed]
 AGAIN_AFTER_S = (1.0, 5.0)
 """Pauses before the figures are taken again where the machine was too busy to compare."""
-CODE = ("edge_runtime.measurement", request, __name__)
+CODE = ("edge_runtime.measurement", "tasks.device_link", request, __name__)
 
 
 def timed_in_turns(
@@ -60,12 +61,16 @@ class _NotComparable(Exception):  # noqa: N818 - carries results past the store,
 
 def _results(context: DeviceContext, files: Mapping[Role, Path], split: SplitName, size: int) -> Results:
     device, job = context.device, context.job
+    try:
+        measuring = machine(device)
+    except MeasurementInterrupted as error:
+        return dict.fromkeys(files, error)
     inputs = {
         "files": {role: sha256_of(file) for role, file in files.items()},
         "device": digest_of(json.loads(device.model_dump_json(include=MEASURED))),
         "split": split,
         "batch_size": size,
-        "machine": machine(),
+        "machine": measuring,
         **job.digests(split),
     }
     try:
@@ -109,7 +114,7 @@ def _once(context: DeviceContext, files: Mapping[Role, Path], split: SplitName, 
         role: request(device, file, rows, latency_batch_size=size) for role, file in files.items()
     }
     try:
-        return measure_in_turns(asked, device.measure.timeout_s)
+        return measure_in_turns(asked, device.measure)
     except MeasurementInterrupted as error:
         return dict.fromkeys(files, error)
 

@@ -10,7 +10,6 @@ import numpy as np
 from deployments.answers import finite_rows, predictions_of
 from deployments.workload import SplitName
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, MeasurementInterrupted
-from edge_runtime.measurement import measure
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import Optimization
 from model_compression.training import predict
@@ -18,6 +17,7 @@ from quality_gates.evidence import ParityMeasurement
 from quality_gates.gates import Parity
 from quality_gates.policy import ParityCheck
 from tasks.compression import LOADING, FloatSource, ModelFile, export_snapshot
+from tasks.device_link import measure
 from tasks.emulation import Emulator, answering_of, emulators_for
 from tasks.errors import SystemFailure
 from tasks.measurement import emulated_outputs, machine, request, session_settings
@@ -30,6 +30,7 @@ SAME_VALUE = 1e-3  # of the largest: two values that differ less are one answer
 SEVERAL = 8  # at a time, for a device that takes one row at a time
 CODE = (
     "edge_runtime.measurement",
+    "tasks.device_link",
     "tasks.emulation",
     request,
     emulated_outputs,
@@ -61,7 +62,7 @@ class _Candidate:
             device, path, self.rows, batch_size=batch_size or device.max_batch, optimization=optimization,
             latency_repeats=1,
         )  # fmt: skip
-        return measure(asked, device.measure.timeout_s).outputs[0]
+        return measure(asked, device.measure).outputs[0]
 
     def here(self, path: Path, optimization: Optimization) -> np.ndarray:
         """Return the outputs of a file that this process loads."""
@@ -81,9 +82,9 @@ def parity(
 ) -> tuple[ParityMeasurement, ...]:
     """Measure parity for the recipe's parity gates, on up to 256 rows; a run that fails is a measurement of its own.
 
-    All checks but `emulated_native` run on this machine's CPU. `torch_onnx` compares torch with the ONNX file of the
-    float model, because torch cannot run the quantized file. An ONNX upstream has no torch model: its file without ONNX
-    Runtime's optimizations is compared with the same file as the device runs it.
+    All checks but `emulated_native` run where the device is measured. `torch_onnx` compares torch with the ONNX file
+    of the float model, because torch cannot run the quantized file. An ONNX upstream has no torch model: its file
+    without ONNX Runtime's optimizations is compared with the same file as the device runs it.
     """
     checks = dict.fromkeys(gate.check for gate in context.job.recipe.gates if isinstance(gate, Parity))
     return tuple(_measured(check, _Candidate(context, file, source, split)) for check in checks)
@@ -96,18 +97,18 @@ def _measured(check: ParityCheck, candidate: _Candidate) -> ParityMeasurement:
         first, second = _RUNS[check](candidate)
         return asdict(_compare(candidate, check, np.asarray(first), np.asarray(second)))
 
-    inputs = {
-        "file": candidate.file.digest,
-        "trained": candidate.source.digest,
-        "check": check,
-        "threads": context.device.threads,
-        "split": candidate.split,
-        "device": digest_of(context.device.model_dump(mode="json")),
-        "machine": machine(),
-        "emulator": _emulator(context) if check == "emulated_native" else None,
-        **context.job.digests(candidate.split),
-    }
     try:
+        inputs = {
+            "file": candidate.file.digest,
+            "trained": candidate.source.digest,
+            "check": check,
+            "threads": context.device.threads,
+            "split": candidate.split,
+            "device": digest_of(context.device.model_dump(mode="json")),
+            "machine": machine(context.device),
+            "emulator": _emulator(context) if check == "emulated_native" else None,
+            **context.job.digests(candidate.split),
+        }
         return ParityMeasurement(**context.store.run("parity", inputs, CODE, produce).value)
     except EdgewrightError as error:
         logger.warning("%s: parity %s: %s", context.device.name, check, error)

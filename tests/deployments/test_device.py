@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from deployments.device import Budgets, DeviceProfile, read_device
+from deployments.device import Budgets, DeviceProfile, OverSsh, read_device
 from deployments.errors import ConfigurationError
 from deployments.yaml_file import read_yaml
 from tests.deployments.yaml_cases import HERE
@@ -37,7 +37,15 @@ def test_old_instruction_sets_saturate(instruction_set: str, saturates: bool) ->
         ("size_kb: 40", "size_kb: 0", "key `budgets.size_kb`: expected a number of at least 1, got 0"),
         ("_ms: 5", "_ms: 0", "key `budgets.latency_p99_ms`: expected a number above 0, got 0"),
         ("_ms: 5", "_ms: .nan", "key `budgets.latency_p99_ms`: expected a finite number, got nan"),
-        ("kind: local", "kind: ssh", "key `measure.kind`: expected local, got 'ssh'"),
+        ("kind: local", "kind: usb", "key `measure.kind`: expected one of local, ssh, got 'usb'"),
+        ("kind: local", "kind: ssh", "key `measure.host` is missing; add it"),
+        ("kind: local", "kind: ssh\n  host: -oProxyCommand=x", "key `measure.host`: expected the name of a host"),
+        ("kind: local", "kind: ssh\n  host: board\n  python: python3", "key `measure.python`: expected an absolute"),
+        (
+            "kind: local",
+            "kind: ssh\n  host: board\n  identity_file: key",
+            "key `measure.identity_file`: expected an absolute path",
+        ),
         ("repeats: 20", "repeats: 5", "key `measure.repeats`: expected a number of at least 20, got 5"),
         ("threads: 1", "threads: true", "key `threads`: expected a whole number, got True"),
         ("threads: 1", "threads: 1000000", "key `threads`: expected a number of at most 256, got 1000000"),
@@ -80,3 +88,14 @@ def test_an_unknown_device_names_the_places_and_the_shipped_ones(tmp_path: Path)
 def test_a_profile_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         read_yaml(BENCH, DeviceProfile).threads = 4
+
+
+def test_a_device_over_ssh_answers_itself(tmp_path: Path) -> None:
+    text = BENCH.read_text().replace("kind: local", "kind: ssh\n  host: board")
+    (tmp_path / "own.yaml").write_text(text)
+    profile = read_device(str(tmp_path / "own.yaml"))
+    assert isinstance(profile.measure, OverSsh) and profile.measure.python == "/opt/edgewright/bin/python"
+    emulated = text.replace("kind: native", "kind: emulated\n  cpu: Haswell\n  timeout_s: 60")
+    (tmp_path / "emulated.yaml").write_text(emulated)
+    with pytest.raises(ConfigurationError, match=r"key `answers.kind`: expected native with `measure.kind` ssh"):
+        read_device(str(tmp_path / "emulated.yaml"))

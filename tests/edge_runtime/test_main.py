@@ -137,3 +137,19 @@ def test_verify_says_which_instruction_set_answered(
 def test_a_pickle_is_not_loaded(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "objects.npy", np.array([object()]), allow_pickle=True)
     assert "no .npy or .npz file of plain arrays" in _error(capsys, "predict", bundle, tmp_path / "objects.npy")
+
+
+def test_profile_measures_a_bundle_as_it_was_published(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "--bundle", str(bundle), "--processes", "1", "--rows", "1,2", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    profile = json.loads(line)
+    assert profile["model"] == "linear" and profile["runs"]["graph"] == "portable"
+    assert [each["batch_size"] for each in profile["measure"]["batches"]] == [2]
+    assert [each["operator"] for each in profile["operators"]] == ["MatMul"]
+
+
+def test_profile_of_a_bundle_that_is_damaged_is_one_line(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for blob in (bundle.parents[3] / "blobs").iterdir():
+        blob.chmod(0o644)
+        blob.write_bytes(b"x")
+    assert "blob" in _error(capsys, "profile", "--bundle", bundle)

@@ -126,3 +126,12 @@ def test_settings_reach_onnxruntime(level: Any, expected: ort.GraphOptimizationL
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert options.log_severity_level == 3
+
+
+def test_no_arena_and_weights_as_the_file_has_them_only_where_that_is_chosen() -> None:
+    packed = session_options(SessionSettings(threads=1))
+    unpacked = session_options(SessionSettings(threads=1, prepack=False, arena=False))
+    assert packed.enable_cpu_mem_arena and not unpacked.enable_cpu_mem_arena
+    assert unpacked.get_session_config_entry("session.disable_prepacking") == "1"
+    with pytest.raises(RuntimeError):
+        packed.get_session_config_entry("session.disable_prepacking")

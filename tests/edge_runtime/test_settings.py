@@ -12,6 +12,12 @@ def test_settings_travel_as_plain_data() -> None:
         "optimization": "basic",
     }
     assert SessionSettings.from_plain(settings.to_plain()) == settings
+    unpacked = SessionSettings(threads=1, prepack=False, arena=False)
+    assert {name: value for name, value in unpacked.to_plain().items() if value is False} == {
+        "prepack": False,
+        "arena": False,
+    }
+    assert SessionSettings.from_plain(unpacked.to_plain()) == unpacked
 
 
 @pytest.mark.parametrize(
@@ -23,6 +29,7 @@ def test_settings_travel_as_plain_data() -> None:
         ({"threads": 1, "execution_provider": "\x1b[2J"}, "execution_provider must be"),
         ({"threads": 1.5}, "threads must be"),
         ({"threads": 1, "optimization": "most"}, "all, extended, basic, off"),
+        ({"threads": 1, "prepack": 0}, "prepack must be true or false"),
         ({"threads": 1, "execution_provider": ""}, "execution_provider must be"),
     ],
 )
@@ -31,7 +38,7 @@ def test_impossible_settings_are_refused(wrong: dict[str, object], sentence: str
         SessionSettings(**wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("change", [{"spin": True}, {"threads": None}])
+@pytest.mark.parametrize("change", [{"spin": True}, {"threads": None}, {"prepack": True}])
 def test_from_plain_refuses_other_keys(change: dict[str, object]) -> None:
     plain = SessionSettings(threads=1).to_plain() | change
     if change.get("threads", 1) is None:

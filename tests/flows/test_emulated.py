@@ -10,7 +10,7 @@ from edge_runtime.bundle import Validity
 from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
 from tasks.delivery import approve_version
-from tasks.emulation import availability as available
+from tasks.device_link import measuring as available
 from tasks.outcomes import DeviceOutcome
 from tasks.registry import EdgeModels, Runs
 from tasks.workspace import Workspace

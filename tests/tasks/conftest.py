@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployments.device import DeviceProfile, EmulatedAnswers
-from tasks.emulation import availability as available
+from tasks.device_link import measuring as available
 from tasks.job import Job
 from tasks.registry import register_upstream
 from tasks.workspace import Workspace

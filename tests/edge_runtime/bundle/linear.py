@@ -6,6 +6,7 @@ from typing import Any
 from edge_runtime.bundle import (
     QUANTILES,
     Blob,
+    DeclaredHead,
     Delta,
     Golden,
     Manifest,
@@ -39,7 +40,7 @@ def described(files: dict[str, Path], **changes: Any) -> Manifest:
 
 
 def everything(files: dict[str, Path]) -> dict[str, Any]:
-    """Return the fields of a manifest that may be left out, filled; `files` has golden.npz too."""
+    """Return the fields of a manifest that may be left out, filled; `files` has golden.npz and head.scores.onnx too."""
     quantiles = tuple(float(share) for share in QUANTILES)
     return {
         "lineage": {"source_model": "digits", "verdict": "pass", "release": "4"},
@@ -48,6 +49,7 @@ def everything(files: dict[str, Path]) -> dict[str, Any]:
         "measured": Measured({"size_bytes": 300, "latency_p50_ms": 0.25}, {"1": 0.25, "8": 1.5}),
         "spreads": (Spread("x", 16, 0.5, 1.0, quantiles), Spread("y", 16, -0.5, 2.0, quantiles)),
         "documents": (Blob("sbom.cdx.json", "c" * 64, 12),),
+        "heads": (DeclaredHead("scores", "head.scores.onnx", ("y",)),),
         "deltas": (Delta(sha256_of(files["model.onnx"]), "d" * 64, "e" * 64, 7),),
     }
 

@@ -43,7 +43,8 @@ SHOWN = 200
 def full(model: Path, tmp_path: Path) -> bytes:
     """A manifest in which nothing is left out."""
     (tmp_path / "golden.npz").write_bytes(b"vectors")
-    files = {"model.onnx": model, "golden.npz": tmp_path / "golden.npz"}
+    (tmp_path / "head.scores.onnx").write_bytes(b"graph")
+    files = {"model.onnx": model} | {name: tmp_path / name for name in ("golden.npz", "head.scores.onnx")}
     return encode_manifest(described(files, **everything(files)))
 
 

@@ -52,7 +52,8 @@ _SPREAD = Spread("x", 4, 0.0, 1.0, (0.0,) * len(QUANTILES))
 def full(model: Path, tmp_path: Path) -> Manifest:
     """A manifest in which nothing is left out."""
     (tmp_path / "golden.npz").write_bytes(b"vectors")
-    files = {"model.onnx": model, "golden.npz": tmp_path / "golden.npz"}
+    (tmp_path / "head.scores.onnx").write_bytes(b"graph")
+    files = {"model.onnx": model} | {name: tmp_path / name for name in ("golden.npz", "head.scores.onnx")}
     return described(files, **everything(files))
 
 

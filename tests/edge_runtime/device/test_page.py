@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.__main__ import DEVICE_COMMANDS, _parser
+from edge_runtime.configuration import EXAMPLE, parse_configuration
 from edge_runtime.device.host_files import next_commands
-from edge_runtime.update import EXAMPLE, UpdateExit, parse_configuration
+from edge_runtime.update import UpdateExit
 from tests.edge_runtime.homes import ROOT
 
 PAGE = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")
@@ -28,7 +29,7 @@ def test_every_exit_code_has_its_row() -> None:
 
 
 def test_every_command_of_a_person_is_shown() -> None:
-    assert {shlex.split(command)[0] for command in COMMANDS} == {*DEVICE_COMMANDS, "--help"} - {"mender"}
+    assert {shlex.split(command)[0] for command in COMMANDS} == {*DEVICE_COMMANDS, "profile", "--help"} - {"mender"}
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if not each.startswith("--")])

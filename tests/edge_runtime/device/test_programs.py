@@ -67,6 +67,21 @@ def test_a_full_disk_is_the_devices_failure_and_another_installer_only_holds_bac
     assert install(carried) == UpdateExit.DONE
 
 
+def test_what_is_installed_is_profiled_as_it_runs(
+    carried: CarriedRepository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration = str(carried.device.configuration)
+    assert main(["profile", "--config", configuration]) == 2
+    assert "got nothing installed" in capsys.readouterr().err
+    assert install(carried) == UpdateExit.DONE
+    capsys.readouterr()
+    assert main(["profile", "--config", configuration, MODEL, "--processes", "1", "--rows", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{MODEL}: release 1, version 1" in shown
+    assert "It runs the portable graph with 1 thread, CPUExecutionProvider." in shown
+    assert "Answers: as the golden vectors ask." in shown
+
+
 def test_the_disk_is_to_blame_for_metadata_that_cannot_be_written(
     carried: CarriedRepository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

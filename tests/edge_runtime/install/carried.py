@@ -110,15 +110,24 @@ def carry(
     files["golden.npz"] = scratch / f"golden-{seed}.npz"
     right = expected({"model.onnx": files["model.onnx"]}, given) if answers is None else answers
     write_golden(files["golden.npz"], {"x": given}, {"y": right})
+    golden = Golden("golden.npz", len(given), len(given), {"y": 1e-3})
+    return put(root, described(seed, **{"blobs": blobs_of(files), "golden": golden} | changes), files)
+
+
+def described(version: int, **changes: Any) -> Manifest:
+    """Return a manifest that this device may run, of the small model's tensors; `changes` are its other fields."""
     fields: dict[str, Any] = {
-        "model": MODEL, "version": str(seed), "device": DEVICE, "entry": "model.onnx", "blobs": blobs_of(files),
+        "model": MODEL, "version": str(version), "device": DEVICE, "entry": "model.onnx",
         "inputs": (TensorSpec("x", "float32", (None, WIDTH)),),
         "outputs": (TensorSpec("y", "float32", (None, CLASSES)),),
-        "session": SessionSettings(threads=1), "onnxruntime": RUNNING, "lineage": PASSED | {"release": str(seed)},
-        "golden": Golden("golden.npz", len(given), len(given), {"y": 1e-3}),
+        "session": SessionSettings(threads=1), "onnxruntime": RUNNING, "lineage": PASSED | {"release": str(version)},
         "validity": Validity((str(this_instruction_set()),), elsewhere=this_instruction_set() is None),
         "measured": Measured({"peak_rss_mb": 100.0}),
     }  # fmt: skip
-    manifest = Manifest(**fields | changes)
+    return Manifest(**fields | changes)
+
+
+def put(root: Path, manifest: Manifest, files: dict[str, Path]) -> Carried:
+    """Write a bundle into a folder."""
     write_bundle(root, manifest, files)
     return Carried(root, encode_manifest(manifest), digest_of(manifest))

@@ -4,14 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-from edge_runtime.install import DeviceStore, FolderSource, InstallSettings, Limits, Tuning, install, tuning
+from edge_runtime.install import DeviceStore, FolderSource, InstallSettings, Limits, Tuning, choices, install
 from tests.edge_runtime.install.carried import DEVICE, MODEL
 
 
 def main(arguments: list[str]) -> int:
     """Install, and say so on stdout before and after."""
     store, root, manifest = (Path(each) for each in arguments[:3])
-    tuning.NEAR = 1e9  # always the tuned graph: which one is faster is noise, and calls are counted
+    choices.NEAR = 1e9  # always the tuned graph: which one is faster is noise, and calls are counted
     settings = InstallSettings(Limits(time_s=60), Tuning(tuned_graph="tuned" in arguments))
     os.write(1, b"BEGIN\n")
     install(DeviceStore(store, DEVICE), MODEL, manifest.read_bytes(), FolderSource(root), settings)

@@ -20,6 +20,7 @@ from edge_runtime.errors import BundleRefused, DeviceFailed
 from edge_runtime.install import Limits, Tuning, running
 from edge_runtime.install.state import read_state
 from edge_runtime.measurement import runner
+from edge_runtime.model_files import weights_of
 from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.install.carried import CLASSES, LAYERS, MODEL, WIDTH, Carried, small_model
 from tests.edge_runtime.install.conftest import QUICK, Site
@@ -221,7 +222,7 @@ def test_the_fastest_choice_runs_and_holds_for_this_cpu_and_runtime(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = site.carry(1)
-    monkeypatch.setattr("edge_runtime.install.tuning.NEAR", 1e9)  # any choice is faster than that
+    monkeypatch.setattr("edge_runtime.install.choices.NEAR", 1e9)  # any choice is faster than that
     site.install(first, replace(QUICK, tuning=Tuning()))
     tuned = running(site.store, MODEL)
     assert tuned.graph.parent == site.store.tuned_folder(first.digest) and tuned.session.optimization == "off"
@@ -229,12 +230,14 @@ def test_the_fastest_choice_runs_and_holds_for_this_cpu_and_runtime(
         elsewhere.setattr("edge_runtime.install.tuning.this_cpu", lambda: "another")
         assert running(site.store, MODEL).graph == tuned.bundle.entry_path
     assert "it was made with another ONNX Runtime, plugin or CPU" in caplog.text
+    assert not any(path.stat().st_mode & 0o222 for path in (tuned.graph, *weights_of(tuned.graph)))
+    tuned.graph.chmod(0o644)
     tuned.graph.write_bytes(tuned.graph.read_bytes() + b"\0")
     assert running(site.store, MODEL).graph == tuned.bundle.entry_path
 
 
 def test_threads_and_providers_are_chosen_by_measuring(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_runtime.install.tuning.NEAR", 1e9)
+    monkeypatch.setattr("edge_runtime.install.choices.NEAR", 1e9)
     tuning = Tuning(tuned_graph=False, threads=(2,), providers=("CPUExecutionProvider", "NoSuchProvider"))
     site.install(site.carry(1), replace(QUICK, tuning=tuning))
     found = running(site.store, MODEL)

@@ -209,7 +209,7 @@ def test_a_result_that_is_missing_or_garbled_is_no_measurement(
     assert re.search(sentence, _interruption(_request(model), python=_interpreter(tmp_path, script)))
 
 
-_OTHERS = [name for name in (*RESOURCES, "bare_rss_mb") if name != "latency_p99_ms"]
+_OTHERS = [name for name in (*RESOURCES, "bare_rss_mb", "private_mb") if name != "latency_p99_ms"]
 _FIGURES = ", ".join([*(f'"{name}": 1' for name in _OTHERS), '"latency_p99_ms": %s'])
 
 

@@ -11,16 +11,18 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
-from deployments.device import DeviceProfile
+from deployments.device import DeviceProfile, Measuring
 from deployments.instruction_sets import CPUS
 from deployments.workload import Split
 from edge_runtime.bundle import QUANTILES, Measured
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.files import sha256_of
-from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
+from edge_runtime.measurement import Figures, Measurement, MeasureRequest
+from edge_runtime.measurement import measure as measure_here
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
 from quality_gates.evidence import ModelEvidence
+from tasks.device_link import measure
 from tasks.emulation.emulator import Emulator
 from tasks.errors import RegistryError
 from tasks.job import Job
@@ -46,9 +48,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
     """Requests that reached the measuring process."""
     made: list[MeasureRequest] = []
 
-    def counting(request: MeasureRequest, timeout_s: float) -> Measurement:
+    def counting(request: MeasureRequest, how: Measuring) -> Measurement:
         made.append(request)
-        return measure(request, timeout_s)
+        return measure(request, how)
 
     monkeypatch.setattr(module, "measure", counting)
     return made
@@ -56,7 +58,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
 
 def instead(monkeypatch: pytest.MonkeyPatch, answer: Callable[[MeasureRequest, Measurement], Measurement]) -> None:
     """Let something else than the measuring process have the last word."""
-    monkeypatch.setattr(module, "measure", lambda request, timeout_s: answer(request, measure(request, timeout_s)))
+    monkeypatch.setattr(module, "measure", lambda request, how: answer(request, measure(request, how)))
 
 
 def vectors(found: Acceptance) -> dict[str, np.ndarray]:
@@ -245,7 +247,7 @@ def test_golden_answers_are_of_the_emulated_cpu_and_no_more_rows_than_needed(
     def emulate(_: Emulator, request: MeasureRequest, timeout_s: float) -> Measurement:
         asked.append(request)
         assert timeout_s == 120
-        seen = measure(request, timeout_s)
+        seen = measure_here(request, timeout_s)
         return replace(seen, outputs=[output + np.float32(0.5) for output in seen.outputs])
 
     monkeypatch.setattr(module, "find_emulator", lambda *_: Emulator("/bin/false", "0", CPUS["Haswell"], None))

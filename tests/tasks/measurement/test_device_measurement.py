@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deployments.device import Measuring
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, SplitName
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.files import sha256_of
-from edge_runtime.measurement import Figures, Measurement, MeasureRequest, measure
+from edge_runtime.measurement import Figures, Measurement, MeasureRequest
 from edge_runtime.model_files import model_digest, weights_of
+from tasks.device_link import measure
 from tasks.job import Job
 from tasks.measurement import device_measurement as module
 from tasks.measurement.device_measurement import answer_rows, measure_on, session_settings
@@ -28,9 +30,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
     """Requests that reached the measuring process."""
     made: list[MeasureRequest] = []
 
-    def counting(request: MeasureRequest, timeout_s: float) -> Measurement:
+    def counting(request: MeasureRequest, how: Measuring) -> Measurement:
         made.append(request)
-        return measure(request, timeout_s)
+        return measure(request, how)
 
     monkeypatch.setattr(module, "measure", counting)
     return made
@@ -45,7 +47,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[MeasureRequest]:
     """Measurements without a process, counted."""
     made: list[MeasureRequest] = []
 
-    def answering(request: MeasureRequest, _: float) -> Measurement:
+    def answering(request: MeasureRequest, _: Measuring) -> Measurement:
         made.append(request)
         return fake(request.model, np.eye(3)[np.zeros(request.rows, dtype=int)])
 
@@ -93,7 +95,7 @@ def test_another_file_split_device_or_machine_is_measured_anew(
     measure_on(on(tiny, profile), other, "test")
     measure_on(on(tiny, profile), file, "validation")
     measure_on(on(tiny, profile.model_copy(update={"threads": 2})), file, "test")
-    monkeypatch.setattr(module, "machine", lambda: "another processor")
+    monkeypatch.setattr(module, "machine", lambda _: "another processor")
     measure_on(on(tiny, profile), file, "test")
     assert len(instant) == 5
 
@@ -103,9 +105,9 @@ def test_a_model_whose_files_change_while_it_is_measured_has_no_figures(
 ) -> None:
     seen: list[str] = []
 
-    def changing(request: MeasureRequest, timeout_s: float) -> Measurement:
+    def changing(request: MeasureRequest, how: Measuring) -> Measurement:
         seen.append(sha256_of(linear_model(file, FEATURES, 4)))
-        return measure(request, timeout_s)
+        return measure(request, how)
 
     monkeypatch.setattr(module, "measure", changing)
     before = sha256_of(file)

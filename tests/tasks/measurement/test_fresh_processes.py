@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.device import DeviceProfile
+from deployments.device import DeviceProfile, Measuring
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, TurnLatency
 from quality_gates.evidence import Evidence, ModelEvidence, RepeatedFigures
@@ -34,7 +34,7 @@ def timing(monkeypatch: pytest.MonkeyPatch, answers: Iterator[TurnLatency | Meas
     asked: list[str] = []
 
     def measure_in_turns(
-        requests: Mapping[str, MeasureRequest], _: float
+        requests: Mapping[str, MeasureRequest], _: Measuring
     ) -> dict[str, TurnLatency | MeasurementFailed]:
         asked.extend(requests)
         return {name: next(answers) for name in requests}

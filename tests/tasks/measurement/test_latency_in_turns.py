@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deployments.device import Measuring
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, TurnLatency
 from quality_gates.evidence import Evidence, ModelEvidence
@@ -31,7 +32,7 @@ class Machine:
         self.asked: list[Mapping[str, MeasureRequest]] = []
         self.pauses: list[float] = []
 
-    def measure(self, requests: Mapping[str, MeasureRequest], _: float) -> dict[str, Answer]:
+    def measure(self, requests: Mapping[str, MeasureRequest], _: Measuring) -> dict[str, Answer]:
         self.asked.append(requests)
         answer = next(self.answers)
         return dict(answer) if isinstance(answer, Mapping) else dict.fromkeys(requests, answer)

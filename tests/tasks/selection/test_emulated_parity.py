@@ -9,7 +9,7 @@ import pytest
 from deployments.device import DeviceProfile
 from quality_gates.gates import Parity
 from tasks.compression import ModelFile
-from tasks.emulation import availability as available
+from tasks.device_link import measuring as available
 from tasks.job import Job
 from tasks.selection.parity_runs import parity
 from tasks.upstream import DeviceContext

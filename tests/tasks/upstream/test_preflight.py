@@ -8,7 +8,7 @@ import pytest
 from deployments.errors import ConfigurationError
 from edge_runtime.cpu import InstructionSet
 from edge_runtime.errors import EdgewrightError
-from tasks.emulation import availability as available
+from tasks.device_link import measuring as available
 from tasks.errors import PreflightError, RegistryError, RegistryUnavailable
 from tasks.job import Job
 from tasks.registry import EdgeModels

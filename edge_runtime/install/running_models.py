@@ -4,25 +4,71 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import BundleError, InstallError
+from edge_runtime.errors import BundleError, InstallError, SessionError, SessionMemoryError
 from edge_runtime.install.smoke_test import Limits, smoke_test
-from edge_runtime.install.state import ModelState, models_of, read_state, write_state
+from edge_runtime.install.state import ModelState, models_of, read_state, stamp_of_state, write_state
 from edge_runtime.install.store import DeviceStore
-from edge_runtime.install.tuning import portable, tuned
+from edge_runtime.install.tuning import CPU, how_it_runs, portable
+from edge_runtime.model_files import HeadGraph
 from edge_runtime.settings import SessionSettings
+
+if TYPE_CHECKING:
+    from edge_runtime.backbone import LoadedModel
 
 logger = logging.getLogger("edgewright")
 
 
 @dataclass(frozen=True)
 class RunningModel:
-    """A verified bundle with the graph and the session that this device has chosen for it."""
+    """A verified bundle with the graph, its heads, and the session that this device has chosen for it."""
 
     bundle: Bundle
     graph: Path
     session: SessionSettings
+    heads: tuple[HeadGraph, ...] = ()
+
+    def load(self, before: object = None) -> "LoadedModel":
+        """Load the model as it was chosen to run, else as it was published: an execution provider may be gone by now.
+
+        Sessions of `before`, a model in memory, are taken over where they are those of a graph that has not changed.
+        Answers of a provider other than the CPU's are compared with the golden vectors first, as its driver may be
+        another one than at the install. Raises SessionError where the portable graph does not load either.
+        """
+        from edge_runtime.backbone import load_model
+
+        fallback = portable(self.bundle)
+        try:
+            model = load_model(self.graph, self.session, self.heads, before)
+            if self.session.execution_provider != CPU:
+                _check_answers(self.bundle, model)
+        except SessionMemoryError:
+            raise
+        except SessionError as error:
+            if (self.graph, self.session) == (fallback.graph, fallback.session):
+                raise
+            logger.error("%s: the portable graph is used: %s", self.bundle.manifest.model, error)
+            return load_model(fallback.graph, fallback.session, fallback.heads, before)
+        return model
+
+
+def _check_answers(bundle: Bundle, model: "LoadedModel") -> None:
+    """Raise SessionError unless a model answers the golden vectors within their tolerances."""
+    import numpy as np
+
+    from edge_runtime.golden import difference, golden_vectors
+
+    golden = golden_vectors(bundle)
+    batch, rows = golden.described.batch, golden.described.rows
+    parts = [
+        model.predict({name: array[start : start + batch] for name, array in golden.inputs.items()})
+        for start in range(0, rows, batch)
+    ]
+    missed = difference(golden, [np.concatenate(outputs) for outputs in zip(*parts, strict=True)])
+    if missed is not None:
+        raise SessionError(f"it answers wrongly here: {missed}")
 
 
 @dataclass(frozen=True)
@@ -52,11 +98,25 @@ def running(store: DeviceStore, model: str) -> RunningModel:
         except BundleError as error:
             logger.error("%s: a stored bundle is damaged, the one before it is used: %s", model, error)
             continue
-        return RunningModel(bundle, *tuned(store, bundle))
+        found = how_it_runs(store, bundle)
+        return RunningModel(bundle, found.graph, found.session, found.heads)
     raise InstallError(
         f"{store.root}: expected a whole bundle of {model}, got {'none' if state.current else 'nothing installed'}; "
         "install one from a folder, or update"
     )
+
+
+def state_stamp(store: DeviceStore, model: str) -> object:
+    """Return a value that differs after each change of a model's state; a process that serves asks for it often."""
+    return stamp_of_state(store.root, model)
+
+
+def current_digest(store: DeviceStore, model: str) -> str | None:
+    """Return the digest of the bundle that the state names as the current one; its files are not looked at.
+
+    Raises InstallError where the state cannot be read.
+    """
+    return read_state(store.root, model).current
 
 
 def roll_back(store: DeviceStore, model: str, reason: str | None, limits: Limits) -> Bundle:
@@ -75,7 +135,7 @@ def roll_back(store: DeviceStore, model: str, reason: str | None, limits: Limits
             bundle = store.verified(model, state.previous)
         except BundleError as error:
             raise InstallError(f"The bundle to go back to is damaged, nothing is changed: {error}") from error
-        smoke_test(bundle, *portable(bundle), limits)
+        smoke_test(bundle, portable(bundle), limits)
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         against = None if reason is None else f"It was rolled back by hand: {reason}."
         write_state(store.root, model, state.back_to(state.previous, against, now))

@@ -1,13 +1,16 @@
 """Running models of a device, the way back by hand, and what the status says."""
 
+import logging
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from edge_runtime.errors import BundleRefused, InstallError
+from edge_runtime.errors import BundleRefused, InstallError, SessionError
 from edge_runtime.install import Limits, roll_back, running, statuses
 from edge_runtime.install.state import read_state
-from tests.edge_runtime.install.carried import MODEL
+from tests.edge_runtime.install.carried import MODEL, expected, rows
 from tests.edge_runtime.install.conftest import Site
 
 
@@ -55,3 +58,44 @@ def test_the_status_names_what_runs_what_ran_before_and_what_is_held_back(site: 
     shutil.rmtree(site.store.root / "targets")
     (status,) = statuses(site.store)
     assert status.current is None and status.state.current == second.digest
+
+
+def test_a_provider_that_is_gone_falls_back_to_the_portable_graph(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.install(site.carry(1))
+    found = running(site.store, MODEL)
+    answers = expected({"model.onnx": found.bundle.entry_path}, rows())
+    for chosen in (
+        replace(found, session=replace(found.session, execution_provider="NoSuchExecutionProvider")),
+        replace(found, graph=found.graph.with_name("gone.onnx")),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.ERROR):
+            np.testing.assert_allclose(chosen.load().predict({"x": rows()})[0], answers, rtol=1e-5, atol=1e-5)
+        assert "camera: the portable graph is used" in caplog.text
+
+
+def test_a_provider_that_answers_otherwise_by_now_is_not_used(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The built-in provider stands in for one of a plugin, whose answers are compared when it is loaded."""
+    site.install(site.carry(1))
+    other = site.carry(2)
+    found = running(site.store, MODEL)
+    wrong = site.store.identified(MODEL, found.bundle.digest).entry_path.parent / "wrong.onnx"
+    shutil.copy(site.folder / "made" / "model-2" / "model.onnx", wrong)
+    monkeypatch.setattr("edge_runtime.install.running_models.CPU", "AnotherExecutionProvider")
+    with caplog.at_level(logging.ERROR):
+        loaded = replace(found, graph=wrong).load()
+    assert "it answers wrongly here: the output y misses the expected answer" in caplog.text
+    answers = expected({"model.onnx": found.bundle.entry_path}, rows())
+    np.testing.assert_allclose(loaded.predict({"x": rows()})[0], answers, rtol=1e-5, atol=1e-5)
+    assert other.digest != found.bundle.digest
+
+
+def test_a_portable_graph_that_does_not_load_has_no_fallback(site: Site) -> None:
+    site.install(site.carry(1))
+    found = running(site.store, MODEL)
+    found.graph.chmod(0o644)
+    found.graph.write_bytes(b"no graph")
+    with pytest.raises(SessionError, match="does not load"):
+        found.load()
