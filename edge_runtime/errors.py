@@ -64,6 +64,34 @@ class UpdateError(EdgewrightError):
     """A carrier that could not bring what was asked for."""
 
 
+class ServingError(EdgewrightError):
+    """A request that was not answered."""
+
+
+class ModelNotServed(ServingError):  # noqa: N818 - a state, as the others below
+    """A model that this process does not serve, or not yet."""
+
+
+class BadRequest(ServingError):  # noqa: N818
+    """A request that the model does not take; the message names the input and what was expected."""
+
+
+class Overloaded(ServingError):  # noqa: N818
+    """A request that was turned away at once, because as many as may wait do so; `retry_after_s` is a fair wait."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(ServingError):  # noqa: N818
+    """A request whose deadline passed before its answer was there."""
+
+
+class AnswerFailed(ServingError):  # noqa: N818
+    """A request for which the session failed, alone; others are answered."""
+
+
 def is_of_system(error: BaseException) -> bool:
     """Tell an error of the memory or the disk, which says nothing about the code that raised it."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_SYSTEM)

@@ -1,0 +1,30 @@
+"""Serving inside a process: requests come in from any number of tasks, and each gets the answer that it would get alone.
+
+`ServedModels` is what a server over a network is written against; `ModelDescription` and `ModelStatistics`, with its
+`Histogram`, are what it tells. Whatever goes wrong with a request is a ServingError.
+"""
+
+from edge_runtime.errors import (
+    AnswerFailed,
+    BadRequest,
+    DeadlineExceeded,
+    ModelNotServed,
+    Overloaded,
+    ServingError,
+)
+from edge_runtime.serving.histograms import Histogram
+from edge_runtime.serving.served_models import OUTCOMES, ModelDescription, ModelStatistics, ServedModels
+
+__all__ = [
+    "OUTCOMES",
+    "AnswerFailed",
+    "BadRequest",
+    "DeadlineExceeded",
+    "Histogram",
+    "ModelDescription",
+    "ModelNotServed",
+    "ModelStatistics",
+    "Overloaded",
+    "ServedModels",
+    "ServingError",
+]
