@@ -1,4 +1,4 @@
-"""Serving inside a process: requests come in from any number of tasks, and each gets the answer that it would get alone.
+"""Serving inside a process: requests come from any number of tasks, and each gets the answer that it would get alone.
 
 `ServedModels` is what a server over a network is written against; `ModelDescription` and `ModelStatistics`, with its
 `Histogram`, are what it tells. Whatever goes wrong with a request is a ServingError.
