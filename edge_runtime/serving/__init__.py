@@ -12,15 +12,18 @@ from edge_runtime.errors import (
     Overloaded,
     ServingError,
 )
-from edge_runtime.serving.histograms import Histogram
+from edge_runtime.serving.histograms import ROWS, SECONDS, Histogram, HistogramCounter
 from edge_runtime.serving.served_models import OUTCOMES, ModelDescription, ModelStatistics, ServedModels
 
 __all__ = [
     "OUTCOMES",
+    "ROWS",
+    "SECONDS",
     "AnswerFailed",
     "BadRequest",
     "DeadlineExceeded",
     "Histogram",
+    "HistogramCounter",
     "ModelDescription",
     "ModelNotServed",
     "ModelStatistics",
