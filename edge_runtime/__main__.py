@@ -18,11 +18,11 @@ from typing import TextIO
 import numpy as np
 
 from edge_runtime.bundle import Bundle, read_bundle
+from edge_runtime.configuration import CONFIGURATION
 from edge_runtime.errors import EdgewrightError, SessionError
 from edge_runtime.files import write_atomic
 from edge_runtime.session import EdgeModel
 
-CONFIGURATION = Path("/etc/edgewright/device.toml")
 DEVICE_COMMANDS = {
     "install": "install models from a carried folder or tar archive",
     "update": "bring every model up to date over the network",

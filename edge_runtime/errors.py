@@ -64,6 +64,10 @@ class UpdateError(EdgewrightError):
     """A carrier that could not bring what was asked for."""
 
 
+class BadConfiguration(UpdateError):  # noqa: N818 - it names a state
+    """A configuration of a device that cannot be used; the message names the key."""
+
+
 class ServingError(EdgewrightError):
     """A request that was not answered."""
 

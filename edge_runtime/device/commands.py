@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.configuration import UpdateConfiguration, read_configuration
 from edge_runtime.device import mender
 from edge_runtime.device.carried import Carried, open_carried
 from edge_runtime.device.host_files import next_commands, write_host_files
 from edge_runtime.device.ownership import become_owner
 from edge_runtime.device.programs import agent_of, install_carried, roll_back_model, status_lines
 from edge_runtime.errors import EdgewrightError, InstallError
-from edge_runtime.update import SEVERITY, UpdateConfiguration, UpdateExit, exit_of, read_configuration
+from edge_runtime.update import SEVERITY, UpdateExit, exit_of
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.errors import InstallError
 from edge_runtime.files import make_directories, write_atomic
-from edge_runtime.update import UpdateConfiguration
 
 USER = "edgewright"
 UNITS = ("edgewright-update.service", "edgewright-update.timer", "edgewright-update-forever.service")

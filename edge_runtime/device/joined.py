@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_runtime.bundle import BLOBS, Blob, Manifest, decode_manifest
+from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.errors import BundleError, BundleRefused, InstallError, TrustError
 from edge_runtime.files import make_directories
 from edge_runtime.install import (
@@ -25,7 +26,7 @@ from edge_runtime.trust import (
     trusted_manifest,
     trusted_targets,
 )
-from edge_runtime.update import OfferedRelease, UpdateConfiguration
+from edge_runtime.update import OfferedRelease
 
 METADATA = "metadata"
 _MOST_ROOT_BYTES = 1 << 20

@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.device.joined import store_of
 from edge_runtime.device.programs import roll_back_model
 from edge_runtime.errors import InstallError
 from edge_runtime.files import open_regular, write_atomic
 from edge_runtime.install import ModelState, statuses
-from edge_runtime.update import UpdateConfiguration
 
 MODULE = "edgewright"
 """The name of the update module, which is the type of its payloads."""

@@ -4,7 +4,7 @@ import os
 import pwd
 from pathlib import Path
 
-from edge_runtime.update import BadConfiguration
+from edge_runtime.configuration import BadConfiguration
 
 
 def become_owner(state: Path) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.device.carried import Carried
 from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
 from edge_runtime.files import make_directories
 from edge_runtime.install import Installed, ModelStatus, install, roll_back, statuses
 from edge_runtime.trust import trust_state
-from edge_runtime.update import AGENT_LOCK, EndingRecords, UpdateAgent, UpdateConfiguration, exclusive
+from edge_runtime.update import AGENT_LOCK, EndingRecords, UpdateAgent, exclusive
 
 ENDINGS = "update.json"
 

@@ -1,6 +1,6 @@
 """The update agent: our own carrier for devices that nobody visits.
 
-A configuration comes in (one TOML file), with a source of verified releases and an install step; models that are up to
+A configuration comes in, with a source of verified releases and an install step; models that are up to
 date go out, or an ending that says what held them back. Its HTTP is ranged and resumable, counts bytes against a daily
 cap, and is polite to servers that fail. A folder is read through the same `Carrier`. `UpdateExit` lists the exit codes.
 """
@@ -8,26 +8,15 @@ cap, and is polite to servers that fail. A folder is read through the same `Carr
 from edge_runtime.update.agent import OfferedRelease, ReleaseInstaller, ReleaseSource, UpdateAgent, open_carrier
 from edge_runtime.update.blob_fetching import BlobFetching, FetchedBlobs, RefusedDeltas
 from edge_runtime.update.carriers import (
-    BadConfiguration,
     Carrier,
     DailyTraffic,
     Fetch,
     FolderCarrier,
     HeldBack,
     HttpCarrier,
-    NetworkSettings,
     NotThere,
     Politeness,
     Unreachable,
-)
-from edge_runtime.update.configuration import (
-    EXAMPLE,
-    MaintenanceWindow,
-    TrialLimits,
-    TuningChoices,
-    UpdateConfiguration,
-    parse_configuration,
-    read_configuration,
 )
 from edge_runtime.update.ending_records import EndingRecords, ModelEnding
 from edge_runtime.update.endings import SEVERITY, UpdateExit, exit_of
@@ -37,9 +26,7 @@ from edge_runtime.update.update_lock import AGENT_LOCK, BUSY_LOCK, exclusive
 __all__ = [
     "AGENT_LOCK",
     "BUSY_LOCK",
-    "EXAMPLE",
     "SEVERITY",
-    "BadConfiguration",
     "BlobFetching",
     "Carrier",
     "DailyTraffic",
@@ -49,25 +36,18 @@ __all__ = [
     "FolderCarrier",
     "HeldBack",
     "HttpCarrier",
-    "MaintenanceWindow",
     "ModelEnding",
-    "NetworkSettings",
     "NotThere",
     "OfferedRelease",
     "Politeness",
     "RefusedDeltas",
     "ReleaseInstaller",
     "ReleaseSource",
-    "TrialLimits",
-    "TuningChoices",
     "Unreachable",
     "UpdateAgent",
-    "UpdateConfiguration",
     "UpdateExit",
     "exclusive",
     "exit_of",
     "notify",
     "open_carrier",
-    "parse_configuration",
-    "read_configuration",
 ]

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.errors import EdgewrightError, TrustError
 from edge_runtime.files import make_directories
 from edge_runtime.update.blob_fetching import BlobFetching, OfferedDelta, RefusedDeltas, WantedBlob, remove_leftovers
@@ -28,7 +29,6 @@ from edge_runtime.update.carriers import (
     Politeness,
     Unreachable,
 )
-from edge_runtime.update.configuration import UpdateConfiguration
 from edge_runtime.update.ending_records import EndingRecords, ModelEnding
 from edge_runtime.update.endings import SEVERITY, UpdateExit, exit_of
 from edge_runtime.update.service_manager import notify

@@ -2,8 +2,8 @@
 
 from enum import IntEnum
 
-from edge_runtime.errors import DeviceFailed, InstallError, StoreBusy, TrustError, UpdateError
-from edge_runtime.update.carriers import BadConfiguration, HeldBack, NotThere, Unreachable
+from edge_runtime.errors import BadConfiguration, DeviceFailed, InstallError, StoreBusy, TrustError, UpdateError
+from edge_runtime.update.carriers import HeldBack, NotThere, Unreachable
 
 
 class UpdateExit(IntEnum):

@@ -10,20 +10,17 @@ from edge_runtime.update.carriers.daily_traffic import DailyTraffic
 from edge_runtime.update.carriers.fetching import Carrier
 from edge_runtime.update.carriers.folder_carrier import FolderCarrier
 from edge_runtime.update.carriers.http_carrier import HttpCarrier
-from edge_runtime.update.carriers.network_settings import NetworkSettings
 from edge_runtime.update.carriers.partial_file import discard
 from edge_runtime.update.carriers.politeness import Politeness
-from edge_runtime.update.carriers.troubles import BadConfiguration, HeldBack, Reason, Unreachable
+from edge_runtime.update.carriers.troubles import HeldBack, Reason, Unreachable
 
 __all__ = [
-    "BadConfiguration",
     "Carrier",
     "DailyTraffic",
     "Fetch",
     "FolderCarrier",
     "HeldBack",
     "HttpCarrier",
-    "NetworkSettings",
     "NotThere",
     "Politeness",
     "Reason",

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from edge_runtime.configuration import NetworkSettings
 from edge_runtime.errors import UpdateError
 from edge_runtime.trust import NotThere
 from edge_runtime.update.carriers.daily_traffic import DailyTraffic
 from edge_runtime.update.carriers.fetching import check_path
 from edge_runtime.update.carriers.http_requests import Answer, BrokenOff, HttpRequests, NoAnswer
-from edge_runtime.update.carriers.network_settings import NetworkSettings
 from edge_runtime.update.carriers.partial_file import PartialFile, discard
 from edge_runtime.update.carriers.politeness import Politeness
 from edge_runtime.update.carriers.troubles import Unreachable

@@ -22,8 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout, make_headers
 
-from edge_runtime.update.carriers.network_settings import NetworkSettings
-from edge_runtime.update.carriers.troubles import BadConfiguration
+from edge_runtime.configuration import BadConfiguration, NetworkSettings
 
 LEAST_BYTES = 1024
 _MOST_REDIRECTS = 3

@@ -17,7 +17,3 @@ class HeldBack(UpdateError):  # noqa: N818 - it names a state
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-class BadConfiguration(UpdateError):  # noqa: N818 - it names a state
-    """A configuration that cannot be used; the message names the key."""

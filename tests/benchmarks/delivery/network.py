@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge_runtime.configuration import NetworkSettings
 from edge_runtime.errors import UpdateError
-from edge_runtime.update import DailyTraffic, HttpCarrier, NetworkSettings, Politeness
+from edge_runtime.update import DailyTraffic, HttpCarrier, Politeness
 from tests.benchmarks.delivery.install_time import large_model
 from tests.benchmarks.record import ROOT, Figure
 from tests.edge_runtime.install.carried import DEVICE, MODEL, carry

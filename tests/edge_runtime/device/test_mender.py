@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runtime.configuration import read_configuration
 from edge_runtime.device.mender import BEFORE, PAYLOAD, go_back, remembered
 from edge_runtime.errors import InstallError
-from edge_runtime.update import read_configuration
 from tests.edge_runtime.device.carrying import CarriedRepository
 from tests.edge_runtime.install.carried import MODEL
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.configuration import BadConfiguration
 from edge_runtime.device.ownership import become_owner
-from edge_runtime.update import BadConfiguration
 
 NOBODY = pwd.getpwnam("nobody")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root can become another user")

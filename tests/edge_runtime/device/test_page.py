@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.__main__ import DEVICE_COMMANDS, _parser
+from edge_runtime.configuration import EXAMPLE, parse_configuration
 from edge_runtime.device.host_files import next_commands
-from edge_runtime.update import EXAMPLE, UpdateExit, parse_configuration
+from edge_runtime.update import UpdateExit
 from tests.edge_runtime.homes import ROOT
 
 PAGE = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")

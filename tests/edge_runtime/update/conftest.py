@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.update import DailyTraffic, HttpCarrier, NetworkSettings, Politeness
+from edge_runtime.configuration import NetworkSettings
+from edge_runtime.update import DailyTraffic, HttpCarrier, Politeness
 from tests.edge_runtime.update.clocks import FakeClock
 from tests.edge_runtime.update.loopback_server import LoopbackServer, running_server
 

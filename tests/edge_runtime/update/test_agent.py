@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.configuration import MaintenanceWindow, NetworkSettings, UpdateConfiguration
 from edge_runtime.errors import DeviceFailed, InstallError, StoreBusy, TrustError
 from edge_runtime.update import (
     AGENT_LOCK,
@@ -17,13 +18,10 @@ from edge_runtime.update import (
     Fetch,
     FolderCarrier,
     HttpCarrier,
-    MaintenanceWindow,
     ModelEnding,
-    NetworkSettings,
     NotThere,
     OfferedRelease,
     UpdateAgent,
-    UpdateConfiguration,
     UpdateExit,
     exclusive,
     open_carrier,

@@ -14,7 +14,8 @@ KILLS = 4
 DOWNLOADING = """
 import sys
 from pathlib import Path
-from edge_runtime.update import BlobFetching, DailyTraffic, HttpCarrier, NetworkSettings, Politeness, RefusedDeltas
+from edge_runtime.configuration import NetworkSettings
+from edge_runtime.update import (BlobFetching, DailyTraffic, HttpCarrier, Politeness, RefusedDeltas)
 from tests.edge_runtime.update.offers import Blob
 
 url, folder, sha256, size = sys.argv[1:]

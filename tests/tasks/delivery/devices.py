@@ -14,10 +14,10 @@ import onnxruntime
 from tuf.api.metadata import Metadata, Targets
 
 from edge_runtime.bundle import BLOBS, Golden, Manifest, Measured, check_blob, decode_manifest
+from edge_runtime.configuration import UpdateConfiguration, parse_configuration
 from edge_runtime.errors import TrustError
 from edge_runtime.golden import write_golden
 from edge_runtime.trust import folder_fetch, trusted_manifest
-from edge_runtime.update import UpdateConfiguration, parse_configuration
 from tasks.measurement import GOLDEN, Acceptance
 from tasks.repository import PINNED, KeyWork, Passphrases, RootShape, keys_folder, open_repository, release_of
 from tasks.workspace import Workspace

@@ -10,13 +10,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.bundle import Manifest, blobs_of, encode_manifest, read_bundle
+from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.deltas import EMPTY, apply_delta
 from edge_runtime.device import agent_of
 from edge_runtime.device.joined import store_of
 from edge_runtime.install import running
 from edge_runtime.model_files import model_files
 from edge_runtime.session import EdgeModel
-from edge_runtime.update import UpdateConfiguration, UpdateExit
+from edge_runtime.update import UpdateExit
 from tasks.delivery import publication as publishing
 from tasks.delivery.bundle_deltas import with_deltas
 from tasks.registry import ANSWERS

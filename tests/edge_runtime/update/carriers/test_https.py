@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge_runtime.update import BadConfiguration, HttpCarrier, Unreachable
+from edge_runtime.configuration import BadConfiguration
+from edge_runtime.update import HttpCarrier, Unreachable
 from tests.edge_runtime.update.loopback_server import LoopbackServer, running_server
 
 MakeCarrier = Callable[..., HttpCarrier]

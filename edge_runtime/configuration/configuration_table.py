@@ -7,7 +7,7 @@ from datetime import time
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.update.carriers import BadConfiguration
+from edge_runtime.errors import BadConfiguration
 
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MOST_TEXT = 4096

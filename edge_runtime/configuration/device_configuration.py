@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from edge_runtime.update.carriers import BadConfiguration, NetworkSettings
-from edge_runtime.update.configuration_table import ConfigurationTable
+from edge_runtime.configuration.configuration_table import ConfigurationTable
+from edge_runtime.configuration.network_settings import NetworkSettings
+from edge_runtime.errors import BadConfiguration
 
+CONFIGURATION = Path("/etc/edgewright/device.toml")
+"""The configuration's place on a device."""
 EXAMPLE = """\
 device = "gateway"                        # the device profile
 models = ["camera"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.update import (
+from edge_runtime.configuration import (
     EXAMPLE,
     BadConfiguration,
     MaintenanceWindow,
