@@ -1,5 +1,6 @@
 """The Open Inference Protocol, version 2, over HTTP as an ASGI application: its paths, its errors, and metrics."""
 
+import asyncio
 import logging
 import math
 import time
@@ -158,6 +159,10 @@ class InferenceApplication:
                 response = _of_serving(error)
             except ClientDisconnect:
                 return Response(status_code=CLIENT_GONE)
+            except asyncio.CancelledError:
+                if self.accepting:
+                    raise
+                response = error_response("The server ends, and the time for its last answers is over.", 503)
             if not body.complete:  # what else comes would be read for nothing
                 response.headers["Connection"] = "close"
             return response

@@ -1,4 +1,4 @@
-"""Bodies of requests: received within bounds of size and time, and never more of them together than the memory bears."""
+"""Bodies of requests: received within bounds of size and time, of each one and of all together."""
 
 import asyncio
 from collections.abc import Iterator

@@ -47,7 +47,7 @@ class ServerMetrics:
         )
         made.gauge("http_requests_in_progress", "Requests that are being answered.", [({}, self.in_progress)])
         made.counter(
-            "http_connections_turned_away_total", "Connections beyond the most that are open at a time, closed at once.",
+            "http_connections_turned_away_total", "Connections that were one too many, closed at once.",
             [({}, self.turned_away)],
         )  # fmt: skip
         self._add_process(made)
