@@ -62,13 +62,14 @@ class EdgeModel:
 
         Raises SessionError, naming the input, for a missing or an unknown name, another dtype or another shape.
         """
-        self._check(arrays)
+        self.check(arrays)
         try:
             return list(self._session.run(None, dict(arrays)))
         except Exception as error:
             raise _translated(f"The model {self._path} failed while it ran", error) from error
 
-    def _check(self, arrays: Mapping[str, np.ndarray]) -> None:
+    def check(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Raise SessionError, naming the input, for what `predict` would not take."""
         names = [spec.name for spec in self.inputs]
         missing = [name for name in names if name not in arrays]
         unknown = [name for name in arrays if name not in names]

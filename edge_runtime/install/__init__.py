@@ -2,12 +2,20 @@
 
 In comes a manifest that `edge_runtime.trust` has verified, and a `Source` that has its blobs; out goes `Installed`, or
 an InstallError after which everything runs as before. A `DeviceStore` keeps the current bundle and the one before it.
-`running` returns what to run, every byte verified; `roll_back` is the one way down; `statuses` is for people. The tuned
-graph is made here, for this very CPU.
+`running` returns what to run, every byte verified; `roll_back` is the one way down; `statuses` is for people. A process
+that serves asks `state_stamp` and `current_digest` often. The tuned graph is made here, for this very CPU.
 """
 
 from edge_runtime.install.installer import Installed, InstallSettings, check_permitted, install, installed_digest
-from edge_runtime.install.running import ModelStatus, RunningModel, roll_back, running, statuses
+from edge_runtime.install.running import (
+    ModelStatus,
+    RunningModel,
+    current_digest,
+    roll_back,
+    running,
+    state_stamp,
+    statuses,
+)
 from edge_runtime.install.smoke_test import Limits
 from edge_runtime.install.sources import FolderSource, Source
 from edge_runtime.install.state import ModelState
@@ -26,9 +34,11 @@ __all__ = [
     "Source",
     "Tuning",
     "check_permitted",
+    "current_digest",
     "install",
     "installed_digest",
     "roll_back",
     "running",
+    "state_stamp",
     "statuses",
 ]

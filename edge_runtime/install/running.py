@@ -8,7 +8,7 @@ from pathlib import Path
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, InstallError
 from edge_runtime.install.smoke_test import Limits, smoke_test
-from edge_runtime.install.state import ModelState, models_of, read_state, write_state
+from edge_runtime.install.state import ModelState, models_of, read_state, stamp_of_state, write_state
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.install.tuning import portable, tuned
 from edge_runtime.settings import SessionSettings
@@ -53,6 +53,19 @@ def running(store: DeviceStore, model: str) -> RunningModel:
         f"{store.root}: expected a whole bundle of {model}, got {'none' if state.current else 'nothing installed'}; "
         "install one from a folder, or update"
     )
+
+
+def state_stamp(store: DeviceStore, model: str) -> object:
+    """Return a value that differs after each change of a model's state; a process that serves asks for it often."""
+    return stamp_of_state(store.root, model)
+
+
+def current_digest(store: DeviceStore, model: str) -> str | None:
+    """Return the digest of the bundle that the state names as the current one; its files are not looked at.
+
+    Raises InstallError where the state cannot be read.
+    """
+    return read_state(store.root, model).current
 
 
 def roll_back(store: DeviceStore, model: str, reason: str | None, limits: Limits) -> Bundle:

@@ -98,6 +98,18 @@ def state_path(root: Path, model: str) -> Path:
     return root / MODELS / f"{model}{_END}"
 
 
+def stamp_of_state(root: Path, model: str) -> tuple[int, int, int] | None:
+    """Return a value that differs after each change of a model's state, without reading it; None where it has none.
+
+    A state is written as a new file each time, so its number, its time and its size tell it from the one before.
+    """
+    try:
+        status = state_path(root, model).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def read_state(root: Path, model: str) -> ModelState:
     """Read the state of a model; an empty one where nothing was ever installed.
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from edge_runtime.errors import BadRequest, DeadlineExceeded, ModelNotServed
+from edge_runtime.errors import BadRequest, DeadlineExceeded, ModelNotServed, Overloaded
 from edge_runtime.server.content_coding import WORTH_BYTES, accepted_coding, deflated, inflated, known_coding
 from edge_runtime.server.datatypes import shown
 from edge_runtime.server.infer_request import LONGEST_S, InferRequest, parse_infer_request
@@ -38,19 +38,17 @@ class Answering:
     async def answer(self, request: Request, body: ReceivedBody) -> Response:
         """Answer a request. Raises ServingError, and ClientDisconnect where nobody waits for the response any more."""
         begun = time.monotonic()
-        described = served(self._models, request.path_params)
+        served(self._models, request.path_params)
         coding, waits_s = known_coding(request.headers.get("content-encoding")), _timeout(request)
         header_length = _header_length(request)
         content = await body.read(request.receive, request.headers.get("content-length"))
         with _gone(request.receive) as gone:
             try:
                 asked = await self._parsed(body, content, coding, header_length)
-                spent = time.monotonic() - begun
+                deadline_s = _left(waits_s, asked.timeout_s, time.monotonic() - begun)
+                described = served(self._models, request.path_params)  # the version that takes the request on: no await
                 arrays = await self._models.answer(
-                    described.name,
-                    asked.arrays,
-                    deadline_s=_left(waits_s, asked.timeout_s, spent),
-                    outputs=asked.output_names,
+                    described.name, asked.arrays, deadline_s=deadline_s, outputs=asked.output_names
                 )
                 made = await self._away(
                     sum(array.nbytes for array in arrays.values()),
@@ -92,8 +90,14 @@ class Answering:
 
 
 def served(models: ServedModels, named: Mapping[str, str]) -> ModelDescription:
-    """Describe the model of a path. Raises ModelNotServed for one that is not there, and for another version."""
-    described = models.description(named["model"])
+    """Describe the model of a path.
+
+    Raises ModelNotServed for one that is not there and for another version, and Overloaded for one that is not ready.
+    """
+    name = named["model"]
+    if not models.is_ready(name) and name in models.names():
+        raise Overloaded(f"The model {shown(name)} is not ready; try again.")
+    described = models.description(name)
     version = named.get("version", described.version)
     if version != described.version:
         raise ModelNotServed(

@@ -37,6 +37,7 @@ from edge_runtime.settings import TensorSpec
 logger = logging.getLogger("edgewright.server")
 PLATFORM = "onnxruntime_onnx"
 CLIENT_GONE = 499
+LONGEST_ERROR = 1000  # characters: a message may quote what a client sent
 _METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT")
 _STATUS: Mapping[type[ServingError], int] = {
     ClientTooSlow: 408,
@@ -127,11 +128,8 @@ class InferenceApplication:
         return Response(self.metrics.text(self._models), headers={"Content-Type": CONTENT_TYPE})
 
     async def _model_ready(self, request: Request) -> Response:
-        named = request.path_params
-        if named["model"] in self._models.names() and not self._models.is_ready(named["model"]):
-            return JSONResponse({"name": named["model"], "ready": False}, 503)
         try:
-            return JSONResponse({"name": served(self._models, named).name, "ready": True})
+            return JSONResponse({"name": served(self._models, request.path_params).name, "ready": True})
         except ServingError as error:
             return _of_serving(error)
 
@@ -175,7 +173,7 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
 
 def error_response(message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response with the protocol's object for errors."""
-    return JSONResponse({"error": message}, status, headers)
+    return JSONResponse({"error": message[:LONGEST_ERROR]}, status, headers)
 
 
 def _of_serving(error: ServingError) -> Response:

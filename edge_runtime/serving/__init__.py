@@ -1,5 +1,12 @@
 """Serving inside a process: requests come from any number of tasks, and each gets the answer that it would get alone.
 
+A `Runtime` takes the device's configuration, or paths of manifests, and answers requests by the names of models:
+
+    with Runtime.of_device() as runtime:
+        answers = runtime.predict("defects", {"image": rows})
+
+Requests of a model wait in a bounded queue; those that wait when the session is free run together, where the bundle's
+measured curve gains by it. A new version is loaded, compared and warm before it answers, and the old one is freed.
 `ServedModels` is what a server over a network is written against; `ModelDescription` and `ModelStatistics`, with its
 `Histogram`, are what it tells. Whatever goes wrong with a request is a ServingError.
 """
@@ -13,7 +20,9 @@ from edge_runtime.errors import (
     ServingError,
 )
 from edge_runtime.serving.histograms import ROWS, SECONDS, Histogram, HistogramCounter
+from edge_runtime.serving.runtime import Runtime
 from edge_runtime.serving.served_models import OUTCOMES, ModelDescription, ModelStatistics, ServedModels
+from edge_runtime.serving.serving_settings import ServingSettings
 
 __all__ = [
     "OUTCOMES",
@@ -28,6 +37,8 @@ __all__ = [
     "ModelNotServed",
     "ModelStatistics",
     "Overloaded",
+    "Runtime",
     "ServedModels",
     "ServingError",
+    "ServingSettings",
 ]

@@ -1,0 +1,58 @@
+"""Counts of one model, filled on the event loop's thread."""
+
+from edge_runtime.errors import (
+    AnswerFailed,
+    BadRequest,
+    DeadlineExceeded,
+    ModelNotServed,
+    Overloaded,
+    ServingError,
+)
+from edge_runtime.serving.histograms import ROWS, SECONDS, HistogramCounter
+from edge_runtime.serving.served_models import OUTCOMES, ModelStatistics
+
+_OUTCOME_OF: dict[type[BaseException], str] = {
+    BadRequest: "bad_request",
+    Overloaded: "shed",
+    ModelNotServed: "shed",
+    DeadlineExceeded: "deadline",
+    AnswerFailed: "failed",
+    ServingError: "failed",
+}
+
+
+class ModelCounts:
+    """What ModelStatistics tells of a model, while it is counted."""
+
+    def __init__(self) -> None:
+        self._requests = dict.fromkeys(OUTCOMES, 0)
+        self._rows = 0
+        self._batches = 0
+        self._batch_rows = HistogramCounter(ROWS)
+        self._queue_s = HistogramCounter(SECONDS)
+        self._compute_s = HistogramCounter(SECONDS)
+        self.swaps = 0
+        self.failed_swaps = 0
+
+    def ended(self, error: BaseException | None) -> None:
+        """Count the end of a request; None is a good one, and whatever is no ServingError gave it up."""
+        outcome = "ok" if error is None else _OUTCOME_OF.get(type(error), "cancelled")
+        self._requests[outcome] += 1
+
+    def waited(self, seconds: float) -> None:
+        """Count the time that a request waited until its batch began."""
+        self._queue_s.add(seconds)
+
+    def called(self, rows: int, seconds: float) -> None:
+        """Count a call of the session."""
+        self._rows += rows
+        self._batches += 1
+        self._batch_rows.add(rows)
+        self._compute_s.add(seconds)
+
+    def read(self, model: str, version: str, queued: int) -> ModelStatistics:
+        """Return the statistics."""
+        return ModelStatistics(
+            model, version, dict(self._requests), self._rows, self._batches, self._batch_rows.read(),
+            self._queue_s.read(), self._compute_s.read(), queued, self.swaps, self.failed_swaps,
+        )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Sources of models: a bundle that somebody names, or what a device's store says that runs now."""
+
+from pathlib import Path
+from typing import Protocol
+
+from edge_runtime.bundle import identify_bundle, read_bundle
+from edge_runtime.install import DeviceStore, RunningModel, current_digest, running, state_stamp
+
+
+class ModelSource(Protocol):
+    """The place that says which bundle of a model is to be served; `model` is its name."""
+
+    model: str
+
+    def stamp(self) -> object:
+        """Return a value that differs once there may be another bundle; asked often, so it reads next to nothing."""
+        ...
+
+    def digest(self) -> str | None:
+        """Return the digest of the bundle to serve; None where there is none. Raises InstallError."""
+        ...
+
+    def read(self) -> RunningModel:
+        """Verify the bundle to serve, every byte, and return how to run it. Raises BundleError or InstallError."""
+        ...
+
+
+class BundleSource:
+    """One bundle, by the path of its manifest; it never changes. Raises BundleError for what is no manifest."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        bundle = identify_bundle(self._path)
+        self.model, self._digest = bundle.manifest.model, bundle.digest
+
+    def stamp(self) -> object:
+        """Return the same value always."""
+        return self._digest
+
+    def digest(self) -> str | None:
+        """Return the bundle's digest."""
+        return self._digest
+
+    def read(self) -> RunningModel:
+        """Verify the bundle, and return it with the graph and the session that it was measured with."""
+        bundle = read_bundle(self._path)
+        return RunningModel(bundle, bundle.entry_path, bundle.manifest.session)
+
+
+class StoreSource:
+    """A model of a device's store, which another process installs into."""
+
+    def __init__(self, store: DeviceStore, model: str) -> None:
+        self._store = store
+        self.model = model
+
+    def stamp(self) -> object:
+        """Return the state file's identity: it is replaced whenever the state changes."""
+        return state_stamp(self._store, self.model)
+
+    def digest(self) -> str | None:
+        """Return the digest of the current bundle. Raises InstallError where the state cannot be read."""
+        return current_digest(self._store, self.model)
+
+    def read(self) -> RunningModel:
+        """Return what this device runs, or the bundle before it where the current one is damaged."""
+        return running(self._store, self.model)

@@ -1,0 +1,123 @@
+"""Requests from their check to their answer, and the batches that they run in."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge_runtime.errors import AnswerFailed
+from edge_runtime.serving.loaded_version import LoadedVersion
+
+logger = logging.getLogger("edgewright")
+Answer = dict[str, np.ndarray]
+
+
+class PendingRequest:
+    """A request that the version has taken on; it is answered by this version, whatever is loaded meanwhile.
+
+    Raises BadRequest for what the version does not take.
+    """
+
+    __slots__ = (
+        "arrays", "begun", "deadline", "future", "kind", "outputs", "rows", "share", "size", "timer", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self, version: LoadedVersion, arrays: Mapping[str, np.ndarray], outputs: Sequence[str] | None, deadline_s: float
+    ) -> None:
+        version.check(arrays, outputs)
+        self.version = version
+        self.arrays = dict(arrays)
+        self.outputs = tuple(outputs or ())
+        firsts = {array.shape[0] if array.ndim else 0 for array in self.arrays.values()}
+        self.rows = max(firsts)
+        self.size = sum(array.nbytes for array in self.arrays.values())
+        self.share = version.plan.share(self.rows)
+        whole = len(firsts) == 1 and self.rows > 0
+        # Only rows of one kind run together: what is free beside the rows, such as a length, may differ by request.
+        self.kind = tuple(self.arrays[spec.name].shape[1:] for spec in version.description.inputs) if whole else None
+        self.begun = time.monotonic()
+        self.deadline = self.begun + deadline_s
+        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.timer: asyncio.TimerHandle | None = None
+
+    def runs_with(self, other: "PendingRequest") -> bool:
+        """Tell whether two requests may run in one batch."""
+        return self.version is other.version and self.kind is not None and self.kind == other.kind
+
+    def taken(self, answers: Sequence[np.ndarray]) -> Answer:
+        """Return the outputs that were asked for, by name, of all in the graph's order."""
+        named = dict(zip((spec.name for spec in self.version.description.outputs), answers, strict=True))
+        return {name: named[name] for name in self.outputs} if self.outputs else named
+
+
+@dataclass
+class Ran:
+    """The end of a batch: an answer or an AnswerFailed for each request, and rows and seconds of each call."""
+
+    answers: list[Answer | AnswerFailed] = field(default_factory=list)
+    calls: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Requests of one version that run together; `begun` is when, by time.monotonic."""
+
+    version: LoadedVersion
+    requests: tuple[PendingRequest, ...]
+    begun: float
+
+    @property
+    def rows(self) -> int:
+        """The rows of all requests."""
+        return sum(request.rows for request in self.requests)
+
+    def run(self) -> Ran:
+        """Answer every request. Nothing is raised: where a batch fails, its requests are answered one by one."""
+        ran = Ran()
+        if len(self.requests) > 1:
+            try:
+                self._together(ran)
+                return ran
+            except BaseException as error:
+                name = self.version.description.name
+                logger.warning("%s: a batch of %d requests failed: %s", name, len(self.requests), str(error))
+                ran = Ran()
+        for request in self.requests:
+            ran.answers.append(self._alone(request, ran))
+        return ran
+
+    def _together(self, ran: Ran) -> None:
+        first = self.requests[0]
+        joined = {name: np.concatenate([each.arrays[name] for each in self.requests]) for name in first.arrays}
+        begun = time.perf_counter()
+        outputs = self.version.predict(joined)
+        seconds = time.perf_counter() - begun
+        for spec, output in zip(self.version.description.outputs, outputs, strict=True):
+            if output.ndim == 0 or output.shape[0] != self.rows:
+                reason = f"{self.rows} rows gave the output {spec.name} in the shape {output.shape}"
+                self.version.answer_alone(reason)
+                raise ValueError(reason)
+        ran.calls.append((self.rows, seconds))
+        start = 0
+        for request in self.requests:
+            stop = start + request.rows
+            # Copies: a part of the whole would keep all of it in memory.
+            ran.answers.append(request.taken([output[start:stop].copy() for output in outputs]))
+            start = stop
+
+    def _alone(self, request: PendingRequest, ran: Ran) -> Answer | AnswerFailed:
+        if request.future.done():  # it was given up, or its deadline has passed
+            return AnswerFailed("The request was given up.")
+        begun = time.perf_counter()
+        try:
+            outputs = self.version.predict(request.arrays)
+            ran.calls.append((request.rows, time.perf_counter() - begun))
+            return request.taken(outputs)
+        except BaseException as error:  # the text alone: its traceback would keep the session
+            return AnswerFailed(
+                f"{self.version.description.name} failed for this request: {error or type(error).__name__}"
+            )
