@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from edge_runtime.serving import ServedModels
 
 logger = logging.getLogger("edgewright.server")
 _BACKLOG = 512
-_LOOK_S = 0.05
+_LOOK_S = 0.1
 _WATCHES = 2.0
 """Notes to the watchdog within the time that it allows."""
 
@@ -79,24 +79,24 @@ class OrderlyServer(uvicorn.Server):
         notify("STOPPING=1")
 
 
-def serve(models: Callable[[], AbstractAsyncContextManager[ServedModels]], settings: ServerSettings) -> None:
+def serve(models: AbstractAsyncContextManager[ServedModels], settings: ServerSettings) -> None:
     """Serve models until SIGTERM or SIGINT, whose end is orderly; a second one ends at once.
 
-    `models` opens them inside the event loop; they may become ready later. Raises BadConfiguration where the address
-    cannot be had.
+    `models` are opened inside the event loop; they may become ready later. Raises BadConfiguration where the address
+    cannot be had, and whatever opening the models raises.
     """
     with _listening(settings.host, settings.port) as listening:
         asyncio.run(_serve(models, settings, listening))
 
 
 async def _serve(
-    models: Callable[[], AbstractAsyncContextManager[ServedModels]], settings: ServerSettings, listening: socket.socket
+    models: AbstractAsyncContextManager[ServedModels], settings: ServerSettings, listening: socket.socket
 ) -> None:
-    async with models() as served:
+    async with models as served:
         application = InferenceApplication(served, settings.limits, log_requests=settings.log_requests)
         address = listening.getsockname()
         logger.info("listening", extra={"told": {"host": address[0], "port": address[1]}})
-        async with _manager_told(application):
+        async with _manager_told(application, served):
             await make_server(application, settings).serve([listening])
     logger.info("ended")
 
@@ -124,9 +124,9 @@ def make_server(application: InferenceApplication, settings: ServerSettings) -> 
 
 
 @contextlib.asynccontextmanager
-async def _manager_told(application: InferenceApplication) -> AsyncIterator[None]:
+async def _manager_told(application: InferenceApplication, models: ServedModels) -> AsyncIterator[None]:
     """Tell the service manager when every model is ready, and again and again that the event loop turns."""
-    tasks = [asyncio.create_task(_tell_ready(application)), asyncio.create_task(_tell_alive())]
+    tasks = [asyncio.create_task(_tell_ready(application, models)), asyncio.create_task(_tell_alive())]
     try:
         yield
     finally:
@@ -134,12 +134,16 @@ async def _manager_told(application: InferenceApplication) -> AsyncIterator[None
             task.cancel()
 
 
-async def _tell_ready(application: InferenceApplication) -> None:
-    begun = time.monotonic()
+async def _tell_ready(application: InferenceApplication, models: ServedModels) -> None:
+    begun, told = time.monotonic(), ""
     while not application.is_ready():
+        waiting = ", ".join(name for name in models.names() if not models.is_ready(name))
+        if waiting != told:
+            notify(f"STATUS=not ready: {waiting}")
+            told = waiting
         await asyncio.sleep(_LOOK_S)
     logger.info("ready", extra={"told": {"seconds": round(time.monotonic() - begun, 3)}})
-    notify("READY=1")
+    notify("READY=1\nSTATUS=ready")
 
 
 async def _tell_alive() -> None:

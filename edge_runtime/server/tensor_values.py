@@ -48,7 +48,8 @@ def of_json(data: object, datatype: object, shape: tuple[int, ...], what: str) -
         raise BadRequest(f"{what}: expected {math.prod(shape)} values for its shape, got {len(values)}.")
     _check_values(values, dtype, str(datatype), what)
     try:
-        array = np.array(values, dtype).reshape(shape)
+        with np.errstate(over="ignore"):  # what is infinite is refused below
+            array = np.array(values, dtype).reshape(shape)
     except OverflowError as error:
         raise BadRequest(f"{what}: expected values of {datatype}, got one that is too large.") from error
     if dtype.kind == "f" and not np.isfinite(array).all():
