@@ -13,9 +13,9 @@ PARTS: dict[str, Part] = {
     "peers": http_peers.part,
 }
 
-NOTES = """http: `python -m edge_runtime serve` and wrk on this machine, one row a request, for 8 s; a tiny model, and one
-of 17 MB that gains by batches. peers: the same with JSON, for 6 s each; MLServer 1.7.1 and LitServe 0.2.19 batch up to 32
-rows for 5 ms. Memory is the proportional set size of all processes of a server after the load."""
+NOTES = """http: `python -m edge_runtime serve` and wrk on this machine, one row a request, for 8 s; a tiny model,
+and one of 17 MB that gains by batches. peers: the same with JSON, for 6 s each; MLServer 1.7.1 and LitServe 0.2.19
+batch up to 32 rows for 5 ms. Memory is the proportional set size of all processes of a server after the load."""
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ end
 
 @dataclass(frozen=True)
 class Load:
-    """A run of load: answers per second, milliseconds of the median and of the 99th percentile, and requests that failed."""
+    """A run of load: answers per second, milliseconds of the median and the 99th percentile, and what failed."""
 
     per_second: float
     p50_ms: float

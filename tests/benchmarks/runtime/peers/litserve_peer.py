@@ -1,6 +1,8 @@
 """LitServe with a model of ONNX Runtime: `litserve_peer.py MODEL PORT`."""
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import litserve
 import numpy as np
@@ -10,24 +12,25 @@ import onnxruntime
 class Answers(litserve.LitAPI):
     """Rows of x to rows of y, in batches."""
 
-    def setup(self, device):
+    def setup(self, device: object) -> None:  # noqa: ARG002
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 
-    def decode_request(self, request):
+    def decode_request(self, request: dict[str, Any]) -> np.ndarray:
         return np.asarray(request["x"], np.float32)
 
-    def batch(self, inputs):
+    def batch(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         return np.stack(inputs)
 
-    def predict(self, x):
-        return self.session.run(None, {"x": x})[0]
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        y: np.ndarray = self.session.run(None, {"x": x})[0]
+        return y
 
-    def unbatch(self, output):
+    def unbatch(self, output: np.ndarray) -> list[np.ndarray]:
         return list(output)
 
-    def encode_response(self, output):
+    def encode_response(self, output: np.ndarray) -> dict[str, Any]:
         return {"y": output.tolist()}
 
 
