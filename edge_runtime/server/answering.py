@@ -7,6 +7,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -33,7 +34,8 @@ class Answering:
 
     def __init__(self, models: ServedModels, bodies: BodyBounds) -> None:
         self._models, self._bodies = models, bodies
-        self._one_long_piece = asyncio.Semaphore(1)
+        # One thread: what is given up while it runs keeps no second one busy, nor more memory.
+        self._long_work = ThreadPoolExecutor(1, "edgewright-bodies")
 
     async def answer(self, request: Request, body: ReceivedBody) -> Response:
         """Answer a request. Raises ServingError, and ClientDisconnect where nobody waits for the response any more."""
@@ -85,8 +87,7 @@ class Answering:
         """Do a piece of work on so many bytes, in a thread where it is long."""
         if size < LONG_BYTES:
             return work()
-        async with self._one_long_piece:
-            return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(self._long_work, work)
 
 
 def served(models: ServedModels, named: Mapping[str, str]) -> ModelDescription:

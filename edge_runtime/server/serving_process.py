@@ -172,4 +172,5 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             raise BadConfiguration(
                 f"--host {host} --port {port}: expected an address that is free, got {error.strerror}; choose another."
             ) from error
+        listening.listen(_BACKLOG)  # who comes before the event loop does is kept
         yield listening
