@@ -80,7 +80,7 @@ def test_the_example_with_tritons_client_is_answered(defects: ServedProcess) -> 
         [sys.executable, "-c", block.replace(ADDRESS, defects.address)], capture_output=True, text=True, check=True,
         timeout=LONGEST_S,
     )  # fmt: skip
-    assert re.fullmatch(r"\[\[(\s*-?[0-9.e-]+){3}\]\]\n", done.stdout)
+    assert re.fullmatch(r"\[\[(\s*-?[0-9.e-]+){3}\s*\]\]\n", done.stdout)
 
 
 def test_the_line_of_the_log_is_one_of_ours(defects: ServedProcess) -> None:
