@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-kills test-browser \
-	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-text bench-triggers \
+	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text bench-triggers \
 	runtime-wheel emulators docs lint clean
 
 help: ## Show what there is
@@ -111,6 +111,9 @@ bench-triggers: setup ## How soon a version is at work, bursts, orchestration, p
 
 bench-delivery: setup ## Updates, installs, deltas and power cuts; needs root (Debian packages bsdiff, eatmydata, mender-client, xfsprogs, zstd)
 	$(BIN)/python -m tests.benchmarks.delivery
+
+bench-runtime: setup ## Batches and hot swaps in the serving process, about 6 minutes
+	$(BIN)/python -m tests.benchmarks.runtime
 
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes
 	$(BIN)/python -m tests.benchmarks.text

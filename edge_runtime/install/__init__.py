@@ -7,7 +7,7 @@ that serves asks `state_stamp` and `current_digest` often. The tuned graph is ma
 """
 
 from edge_runtime.install.installer import Installed, InstallSettings, check_permitted, install, installed_digest
-from edge_runtime.install.running import (
+from edge_runtime.install.running_models import (
     ModelStatus,
     RunningModel,
     current_digest,

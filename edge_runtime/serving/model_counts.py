@@ -22,7 +22,7 @@ _OUTCOME_OF: dict[type[BaseException], str] = {
 
 
 class ModelCounts:
-    """What ModelStatistics tells of a model, while it is counted."""
+    """The counts that ModelStatistics tells of a model, while they are counted."""
 
     def __init__(self) -> None:
         self._requests = dict.fromkeys(OUTCOMES, 0)
@@ -36,8 +36,8 @@ class ModelCounts:
 
     def ended(self, error: BaseException | None) -> None:
         """Count the end of a request; None is a good one, and whatever is no ServingError gave it up."""
-        outcome = "ok" if error is None else _OUTCOME_OF.get(type(error), "cancelled")
-        self._requests[outcome] += 1
+        kinds = (outcome for kind, outcome in _OUTCOME_OF.items() if isinstance(error, kind))
+        self._requests["ok" if error is None else next(kinds, "cancelled")] += 1
 
     def waited(self, seconds: float) -> None:
         """Count the time that a request waited until its batch began."""

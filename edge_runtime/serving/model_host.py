@@ -46,7 +46,7 @@ class ModelHost:
         names = [source.model for source in sources]
         if len(set(names)) != len(names):
             raise ServingError(f"Every model needs one bundle, and some of these have more: {sorted(names)}.")
-        self._sources = sources
+        self._sources = tuple(sources)
         self._settings = settings
         self._served: dict[str, _Served] = {}
         self._loader = ThreadPoolExecutor(1, "edgewright-loader")
@@ -67,7 +67,9 @@ class ModelHost:
                 await served.looked.wait()
 
     async def close(self) -> None:
-        """Answer what was asked, within `drain_s`, then end every thread and free every version."""
+        """Answer what was asked, within `drain_s`, then end every thread and free every version. Safe to repeat."""
+        if self._closing:
+            return
         self._closing = True
         queues = [served.queue for served in self._served.values()]
         freed = False
@@ -87,9 +89,9 @@ class ModelHost:
             async with asyncio.timeout(max(self._settings.drain_s, 1.0)):
                 for queue in queues:
                     await queue.ended.wait()
-                await self._loop.run_in_executor(self._loader, str)  # what was to be freed stands before it
+                await asyncio.get_running_loop().run_in_executor(self._loader, str)  # what is to be freed goes first
         except TimeoutError:
-            logger.error("A session does not end; its memory stays until the process does")
+            logger.error("A session does not end in time; its memory stays until the process ends")
             return False
         for queue in queues:
             queue.thread.join()
@@ -97,7 +99,7 @@ class ModelHost:
 
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""
-        return sorted(self._served)
+        return sorted(source.model for source in self._sources)
 
     def is_ready(self, model: str) -> bool:
         """Tell whether a request would be answered now."""
@@ -136,6 +138,9 @@ class ModelHost:
         """
         served = self._known(source.model)
         async with served.swapping:
+            serving = served.queue.version
+            if serving is not None and serving.description.digest == source.digest():
+                return
             version = await self._loaded(served, source)
             served.source, served.seen = source, source.stamp()
             await self._put(served, version)
@@ -167,9 +172,10 @@ class ModelHost:
         async with served.swapping:
             if stamp != served.seen:
                 served.pause_s = FIRST_PAUSE_S
-            served.seen, served.again_at = stamp, math.inf
+            served.seen, served.again_at = stamp, now + served.pause_s
             try:
                 await self._follow_source(served)
+                served.again_at = math.inf
             except (EdgewrightError, OSError, MemoryError) as error:
                 self._failed(served, str(error))
 

@@ -18,7 +18,7 @@ import numpy as np
 from edge_runtime.errors import BadRequest, DeadlineExceeded, ModelNotServed, Overloaded
 from edge_runtime.serving.loaded_version import LoadedVersion
 from edge_runtime.serving.model_counts import ModelCounts
-from edge_runtime.serving.pending_requests import Answer, Batch, PendingRequest, Ran
+from edge_runtime.serving.pending_requests import Answer, Batch, PendingRequest, Ran, next_batch
 from edge_runtime.serving.served_models import ModelStatistics
 from edge_runtime.serving.serving_settings import ServingSettings
 
@@ -224,7 +224,7 @@ class ModelQueue:
         with self._changed:
             while not self._stopped and not self._loop.is_closed():
                 now = time.monotonic()
-                taken, wait_s = self._taken(now)
+                taken, wait_s = next_batch(self._waiting, now, self._settings.window_ms / 1000)
                 if taken:
                     batch = Batch(taken[0].version, taken, now)
                     batch.version.pins += 1
@@ -233,30 +233,8 @@ class ModelQueue:
                     self._running_work = batch.version.plan.work(batch.rows)
                     return batch
                 self._running_work = 0.0
-                self._changed.wait(wait_s)
+                self._changed.wait(_LOOK_S if wait_s is None else wait_s)
         return None
-
-    def _taken(self, now: float) -> tuple[tuple[PendingRequest, ...], float]:
-        """Return the requests of the next batch, or none and the seconds to wait. The lock is held."""
-        alive = (each for each in self._waiting if each.deadline > now and not each.future.done())
-        head = next(alive, None)
-        if head is None:
-            return (), _LOOK_S
-        most, rows, taken = head.version.plan.most_rows, head.rows, [head]
-        for request in alive:
-            if rows >= most:
-                break
-            if head.runs_with(request):
-                if rows + request.rows > most:  # a smaller one behind it must not overtake it
-                    rows = most
-                    break
-                taken.append(request)
-                rows += request.rows
-        if head.kind is not None and rows < most:
-            window_s = min(self._settings.window_ms / 1000, (head.deadline - head.begun) / 2)
-            if (left_s := head.begun + window_s - now) > 0:
-                return (), left_s
-        return tuple(taken), 0.0
 
     def _deliver(self, batch: Batch, ran: Ran) -> None:
         """Give each request its answer, on the event loop."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +52,35 @@ class PendingRequest:
         """Return the outputs that were asked for, by name, of all in the graph's order."""
         named = dict(zip((spec.name for spec in self.version.description.outputs), answers, strict=True))
         return {name: named[name] for name in self.outputs} if self.outputs else named
+
+
+def next_batch(
+    waiting: Iterable[PendingRequest], now: float, window_s: float
+) -> tuple[tuple[PendingRequest, ...], float | None]:
+    """Choose the requests to run next, or return none and the seconds to wait; None where nothing waits.
+
+    Whoever has waited longest runs, with those of its kind that fit. Nobody is overtaken by another one of its kind. A
+    batch that is not full waits until its first request has waited `window_s`, or half of its time.
+    """
+    alive = (each for each in waiting if each.deadline > now and not each.future.done())
+    head = next(alive, None)
+    if head is None:
+        return (), None
+    most, rows, taken = head.version.plan.most_rows, head.rows, [head]
+    for request in alive:
+        if rows >= most:
+            break
+        if head.runs_with(request):
+            if rows + request.rows > most:
+                rows = most
+                break
+            taken.append(request)
+            rows += request.rows
+    if head.kind is not None and rows < most:
+        left_s = head.begun + min(window_s, (head.deadline - head.begun) / 2) - now
+        if left_s > 0:
+            return (), left_s
+    return tuple(taken), 0.0
 
 
 @dataclass
@@ -118,6 +147,5 @@ class Batch:
             ran.calls.append((request.rows, time.perf_counter() - begun))
             return request.taken(outputs)
         except BaseException as error:  # the text alone: its traceback would keep the session
-            return AnswerFailed(
-                f"{self.version.description.name} failed for this request: {error or type(error).__name__}"
-            )
+            said = str(error) or type(error).__name__
+            return AnswerFailed(f"{self.version.description.name} failed for this request: {said}")

@@ -28,9 +28,17 @@ class Runtime:
     `async with` it lives on the loop that runs, is a ServedModels, and is asked with `await runtime.answer(...)`.
     """
 
-    def __init__(self, sources: Sequence[ModelSource], settings: ServingSettings | None = None, *, wait: bool = True):
+    def __init__(
+        self,
+        sources: Sequence[ModelSource],
+        settings: ServingSettings | None = None,
+        *,
+        wait: bool = True,
+        needs_all: bool = False,
+    ) -> None:
         self._host = ModelHost(sources, settings or ServingSettings())
-        self._wait = wait
+        self._wait, self._needs_all = wait, needs_all
+        self._opened = False
         self._loop_thread: _LoopThread | None = None
 
     @classmethod
@@ -52,12 +60,13 @@ class Runtime:
 
         Raises BundleError for what is no manifest. Entering the block raises ModelNotServed where one does not load.
         """
-        return cls([BundleSource(path) for path in manifests], settings)
+        return cls([BundleSource(path) for path in manifests], settings, needs_all=True)
 
     def __enter__(self) -> Self:
+        self._open_once()
         self._loop_thread = _LoopThread()
         try:
-            self._loop_thread.call(self.__aenter__())
+            self._loop_thread.call(self._start())
         except BaseException:
             self._loop_thread.close(self._host.close())
             raise
@@ -70,11 +79,8 @@ class Runtime:
             self._loop_thread.close(self._host.close())
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._host.start(wait=self._wait)
-        except BaseException:
-            await self._host.close()
-            raise
+        self._open_once()
+        await self._start()
         return self
 
     async def __aexit__(
@@ -135,6 +141,20 @@ class Runtime:
     def statistics(self) -> list[ModelStatistics]:
         """Return what was counted since the block began, for each model."""
         return self._host.statistics()
+
+    def _open_once(self) -> None:
+        if self._opened:
+            raise ServingError("A runtime is opened once; make another one.")
+        self._opened = True
+
+    async def _start(self) -> None:
+        try:
+            await self._host.start(wait=self._wait)
+            for name in self.names() if self._needs_all else ():
+                self.description(name)
+        except BaseException:
+            await self._host.close()
+            raise
 
     def _in_thread(self) -> "_LoopThread":
         if self._loop_thread is None:

@@ -72,6 +72,20 @@ def fused_model(folder: Path) -> Path:
     return _with_weights_beside(folder / "model.onnx", _model(graph))
 
 
+def scaled_model(folder: Path, factors: np.ndarray) -> Path:
+    """Write y = x * factors, float32 (width,), with the factors beside it; no kernel packs them, so they are mapped."""
+    shape: Shape = ["rows", len(factors)]
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "factors"], ["y"])],
+        "scaled",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(factors, "factors")],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return _with_weights_beside(folder / "model.onnx", _model(graph))
+
+
 def _with_weights_beside(path: Path, model: ModelProto, location: str | None = None) -> Path:
     tensor = model.graph.initializer[0]
     name = location or hashlib.sha256(tensor.raw_data).hexdigest()
