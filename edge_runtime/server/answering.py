@@ -29,8 +29,8 @@ LONG_BYTES = 256 << 10
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
-class Answering:
-    """Answers to requests by the models of this process."""
+class InferenceEndpoint:
+    """The endpoint for inferences: answers to requests by the models of this process."""
 
     def __init__(self, models: ServedModels, bodies: BodyBounds) -> None:
         self._models, self._bodies = models, bodies

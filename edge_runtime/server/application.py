@@ -25,7 +25,7 @@ from edge_runtime.errors import (
     TooLarge,
     UnknownCoding,
 )
-from edge_runtime.server.answering import Answering, served
+from edge_runtime.server.answering import InferenceEndpoint, served
 from edge_runtime.server.datatypes import datatype_of
 from edge_runtime.server.exposition import CONTENT_TYPE
 from edge_runtime.server.limits import ServerLimits
@@ -59,7 +59,7 @@ class InferenceApplication:
         self.accepting = True
         self._models, self._log_requests = models, log_requests
         self._bodies = BodyBounds(limits)
-        self._answering = Answering(models, self._bodies)
+        self._endpoint = InferenceEndpoint(models, self._bodies)
         self._app = Starlette(
             routes=self._routes(), exception_handlers={HTTPException: _of_http, Exception: _of_a_mistake}
         )
@@ -152,7 +152,7 @@ class InferenceApplication:
     async def _infer(self, request: Request) -> Response:
         with self._bodies.one() as body:
             try:
-                return await self._answering.answer(request, body)
+                return await self._endpoint.answer(request, body)
             except ServingError as error:
                 response = _of_serving(error)
             except ClientDisconnect:

@@ -1,14 +1,14 @@
 """Requests for an inference: the bytes of a body become arrays and wishes, or a BadRequest that says what is wrong."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from edge_runtime.errors import BadRequest, TooLarge
 from edge_runtime.server.datatypes import shown
-from edge_runtime.server.strict_json import parse_json
 from edge_runtime.server.tensor_values import check_shape, of_binary, of_json
 
 MAX_ID = 256
@@ -64,7 +64,7 @@ def parse_infer_request(body: bytes | bytearray, header_length: int | None, most
     if length > most_json:
         raise TooLarge(f"The body: expected JSON of at most {most_json} bytes, got {length}; send binary data.")
     content = memoryview(body)
-    document = parse_json(content[:length])
+    document = _parse_json(content[:length])
     if not isinstance(document, dict):
         raise BadRequest("The body: expected a JSON object with `inputs`, got another value.")
     parameters = _parameters(document, "The request")
@@ -171,3 +171,27 @@ def _id(document: Mapping[str, Any]) -> str | None:
     if value is not None and (not isinstance(value, str) or len(value) > MAX_ID):
         raise BadRequest(f"The request: expected `id` as a text of at most {MAX_ID} characters, got {shown(value)}.")
     return value
+
+
+def _parse_json(data: bytes | bytearray | memoryview) -> Any:
+    """Return the value of a JSON text: UTF-8, no NaN, no name twice; a number too large for its type is infinite."""
+    try:
+        return json.loads(str(data, "utf-8"), parse_constant=_refuse, object_pairs_hook=_object)
+    except BadRequest:
+        raise
+    except RecursionError as error:
+        raise BadRequest("The body: expected JSON with few levels, got too many inside each other.") from error
+    except ValueError as error:  # json's own, bytes that are no UTF-8, and integers of too many digits
+        at = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadRequest(f"The body: expected a JSON text in UTF-8, got something else{at}.") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise BadRequest(f"The body: expected numbers, got {constant}, which is no JSON; send such values as binary data.")
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadRequest("The body: expected each name of an object once, got one twice.")
+    return found

@@ -1,7 +1,7 @@
 """Values of a tensor: arrays out of JSON or of binary data, each value checked, and back."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -10,6 +10,9 @@ import numpy as np
 from edge_runtime.errors import BadRequest
 from edge_runtime.server.datatypes import ONLY_BINARY, datatype_of, dtype_of, shown
 from edge_runtime.settings import MAX_ELEMENTS, MAX_RANK
+
+_TYPES: Mapping[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}
+"""Python's types of JSON values by numpy's kinds of dtypes."""
 
 
 def check_shape(shape: object, what: str) -> tuple[int, ...]:
@@ -86,8 +89,7 @@ def _unnested(data: list[Any], shape: Sequence[int], what: str) -> list[Any]:
 
 
 def _check_values(values: Iterable[Any], dtype: np.dtype, datatype: str, what: str) -> None:
-    allowed = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}[dtype.kind]
-    odd = set(map(type, values)) - allowed
+    odd = set(map(type, values)) - _TYPES[dtype.kind]
     if odd:
         raise BadRequest(f"{what}: expected values of {datatype}, got {_of_json(odd.pop())}.")
     if dtype.kind in "iu":

@@ -31,7 +31,7 @@ START_S = 120.0
 
 @dataclass(frozen=True)
 class Found:
-    """What one server did with one model: load on one connection and on many, and its memory in MB after both."""
+    """Figures of one server with one model: load on one connection and on many, and its memory in MB after both."""
 
     single: Load
     many: Load
@@ -156,7 +156,7 @@ def _environment(name: str) -> Path:
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"]
+        pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"]
         subprocess.run([*pip, *PACKAGES[name]], check=True)
         (folder / "installed").touch()
     return python

@@ -91,13 +91,14 @@ def test_the_generated_client_reads_everything(client: generated.OpenInferenceCl
     client.check_model_version_readiness("defects", "3")
     assert client.read_server_metadata().name == "edgewright"
     told = client.read_model_metadata("defects")
-    assert [(each.name, each.datatype, each.shape) for each in told.inputs] == [("x", "FP32", [-1, 8])]
+    assert [(each.name, each.datatype, each.shape) for each in told.inputs or ()] == [("x", "FP32", [-1, 8])]
 
 
 def test_the_generated_client_is_answered(client: generated.OpenInferenceClient) -> None:
     data = types.TensorData.parse_obj(ROWS.tolist())
-    sent = types.RequestInput(name="x", shape=list(ROWS.shape), datatype="FP32", data=data)
-    answer = client.model_infer("defects", request=types.InferenceRequest(id="9", inputs=[sent]))
+    sent = types.RequestInput(name="x", shape=list(ROWS.shape), datatype="FP32", data=data, parameters=None)
+    request = types.InferenceRequest(id="9", inputs=[sent], parameters=None, outputs=None)
+    answer = client.model_infer("defects", request=request)
     (output,) = answer.outputs
     assert (answer.id, answer.model_version, output.name, output.shape) == ("9", "3", "y", [2, 3])
     values = np.array(output.data.dict()["__root__"]).reshape(2, 3)
