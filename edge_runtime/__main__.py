@@ -3,25 +3,17 @@
 `install`, `update`, `status`, `rollback`, `setup` and `mender` take the device's configuration. `verify` and `predict`
 take a bundle; `serve` takes either.
 """
-# ruff: noqa: T201
 
 import argparse
-import io
-import json
 import logging
 import sys
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
-
 from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.configuration import CONFIGURATION
-from edge_runtime.errors import EdgewrightError, SessionError
-from edge_runtime.files import write_atomic
-from edge_runtime.session import EdgeModel
+from edge_runtime.errors import EdgewrightError
 
 DEVICE_COMMANDS = {
     "install": "install models from a carried folder or tar archive",
@@ -50,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "verify":
             _verify(bundle)
         else:
-            _predict(bundle, options.input, options.output)
+            from edge_runtime.predicting import predict
+
+            predict(bundle, options.input, options.output)
     except (EdgewrightError, OSError) as error:
         _print_error(error)
         return 2
@@ -213,43 +207,6 @@ def _print(text: str, stream: TextIO | None = None) -> None:
     shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
     encoding = stream.encoding or "utf-8"
     print(shown.encode(encoding, "backslashreplace").decode(encoding), file=stream)
-
-
-def _predict(bundle: Bundle, source: Path, target: Path | None) -> None:
-    model = EdgeModel.load(bundle.entry_path, bundle.manifest.session)
-    outputs = model.predict(_read_arrays(source, model))
-    named = {spec.name: output for spec, output in zip(model.outputs, outputs, strict=True)}
-    if target is None:
-        print(json.dumps({name: output.tolist() for name, output in named.items()}))
-        return
-    buffer = io.BytesIO()
-    if len(named) == 1:
-        np.save(buffer, outputs[0])
-    else:
-        _save_archive(buffer, named)
-    write_atomic(target, buffer.getvalue())
-
-
-def _save_archive(buffer: io.BytesIO, arrays: Mapping[str, np.ndarray]) -> None:
-    # numpy.savez takes the names as keywords, so an output called "file" would break it
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-
-
-def _read_arrays(source: Path, model: EdgeModel) -> dict[str, np.ndarray]:
-    try:
-        content = np.load(source, allow_pickle=False)
-        if not isinstance(content, np.ndarray):
-            with content:
-                return dict(content)
-    except Exception as error:  # numpy lets through what zipfile, zlib and ast raise
-        raise SessionError(f"The input {source} is no .npy or .npz file of plain arrays ({error}).") from error
-    if len(model.inputs) != 1:
-        names = [spec.name for spec in model.inputs]
-        raise SessionError(f"The model takes the inputs {names}: give them as one .npz file, not as {source}.")
-    return {model.inputs[0].name: content}
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class Watcher:
         self._waiting: dict[str, asyncio.Task[dict[WantedRun, Ensured]]] = {}
         self._listening_since: datetime | None = None
         self._dead: set[Process] = set()
+        self._is_over = False
 
     async def told(self, event: RegistryEvent) -> str:
         """Look at the model that an event is about; return in words what came of it.
@@ -67,11 +68,19 @@ class Watcher:
 
     async def watch(self) -> None:
         """Look every few seconds until the task is cancelled; an error is told once, and the next look goes on."""
-        await asyncio.gather(
+        steps = [
             self._repeat(self._look_at_all, self.look_s),
             self._repeat(self._end_dead, DEAD_S),
             asyncio.to_thread(check_blocks),
-        )
+        ]
+        tasks = [asyncio.create_task(step) for step in steps]
+        try:
+            for ended in (await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION))[0]:
+                ended.result()
+        finally:
+            self._is_over = True
+            for task in tasks:
+                task.cancel()
 
     async def _look(self, model: str | None) -> dict[WantedRun, Ensured]:
         async with get_client() as client:
@@ -145,7 +154,7 @@ class Watcher:
 
     async def _repeat(self, step: Step, seconds: float) -> None:
         told = ""
-        while True:
+        while not self._is_over:  # a client of HTTP may turn a cancellation into an error of its own
             try:
                 await step()
                 told = ""

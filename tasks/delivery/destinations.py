@@ -305,7 +305,7 @@ def copied_model(bundle: Bundle, folder: Path) -> Path:
         shutil.copyfile(bundle.blob_path(blob.name), folder / blob.name)
     if manifest.golden is not None:
         kept = Acceptance(folder / manifest.golden.blob, manifest.golden, manifest.spreads, manifest.measured)
-        kept.describe()
+        kept.describe(folder)
     return folder / manifest.entry
 
 

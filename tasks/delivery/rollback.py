@@ -274,7 +274,7 @@ def _file(
             raise SystemFailure(f"{lost} Its bundle has another one: {one_line(error)}") from error
         session = EdgeModel.load(file, session_settings(device))
         tensors, accepted = (session.inputs, session.outputs), Acceptance.read(file.parent)
-        beside = {} if accepted is None else accepted.files
+        beside = {} if accepted is None else accepted.files(folder)
         kept = models.keep(runs, candidate.run, file, candidate.lineage, edge.file_sha256, tensors, beside)
         logger.warning("%s: the file of release %d was lost in MLflow and is kept again, from its bundle",
                        releases.device, edge.release)  # fmt: skip

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -169,8 +171,9 @@ def record_device(
     measured = str(verdict.file_sha256)
     origin = content.origin
     tensors = ((), ()) if origin is None else (origin.inputs, origin.outputs)
-    beside = {} if acceptance is None else acceptance.files
-    return context.edge_models.keep(runs, child, chosen.file.path, context.lineage, measured, tensors, beside)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        beside = {} if acceptance is None else acceptance.files(Path(folder))
+        return context.edge_models.keep(runs, child, chosen.file.path, context.lineage, measured, tensors, beside)
 
 
 def _started(runs: Runs, run: str) -> dict[str, str]:

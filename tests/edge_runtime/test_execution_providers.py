@@ -1,5 +1,6 @@
 """Tests of plugins of ONNX Runtime: they are found by their packages, and loaded only where a session asks for one."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     execution_providers._load_plugin_of.cache_clear()
     yield folder
     execution_providers._load_plugin_of.cache_clear()
+    sys.modules.pop(folder.name, None)
 
 
 def test_a_plugin_whose_library_does_not_load_is_named(model: Path, plugin: Path) -> None:

@@ -98,5 +98,5 @@ def test_bundles_are_read_and_written_without_numpy() -> None:
 
 def test_the_agent_that_fetches_updates_does_not_load_onnxruntime() -> None:
     """It would be a fifth of the agent's memory; trials run in processes of their own."""
-    loaded = set(_loaded_after(["edge_runtime.device"])["edge_runtime.device"])
+    loaded = set(_loaded_after(["edge_runtime.__main__", "edge_runtime.device"])["edge_runtime.device"])
     assert {"tuf", "urllib3"} <= loaded and "onnxruntime" not in loaded

@@ -1,7 +1,6 @@
 """The services of docker/compose.yaml as processes, with a watcher, for measurements of what they do together."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -72,7 +71,7 @@ class Installation:
                 wait_until(self._listens, seconds=120)
             yield
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # SIGINT is ignored in what a shell has put into the background
             process.wait(30)
 
     def _listens(self) -> bool:

@@ -124,3 +124,35 @@ def test_what_dead_processes_left_open_is_closed_once_mlflow_answers(
         watcher.tracking_uri = tracking_uri
         asyncio.run(watcher._end_dead())
     assert runs.client.get_run(left).info.status == "KILLED"
+
+
+class StubbornWatcher(Watcher):
+    """A watcher whose client of HTTP turns a cancellation into an error of its own."""
+
+    begun: asyncio.Event
+    lost = False
+
+    async def _look(self, _model: str | None) -> dict[WantedRun, Ensured]:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.lost = True
+            raise TimeoutError("the pool of connections is full") from None
+        return {}
+
+
+def test_a_client_that_loses_a_cancellation_does_not_keep_the_watcher() -> None:
+    async def begun_and_ended() -> bool:
+        watcher = StubbornWatcher([TINY], NOBODY, Path("no home"), look_s=0.01)
+        watcher.begun = asyncio.Event()
+        watching = asyncio.create_task(watcher.watch())
+        await watcher.begun.wait()
+        watching.cancel()
+        await asyncio.wait({watching}, timeout=60)
+        assert watching.cancelled()
+        await asyncio.sleep(0)
+        return watcher.lost
+
+    with temporary_settings({PREFECT_API_URL: f"{NOBODY}/api"}):
+        assert asyncio.run(begun_and_ended()), "the cancellation was not lost"

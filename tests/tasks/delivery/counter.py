@@ -32,7 +32,7 @@ class Counter:
         self.destination = destination_at(job.workspace.published)
         runs = Runs(job.workspace.tracking_uri, job.model)
         run = runs.parent(job.version, job.run_key, f"m v{job.version}", {})
-        beside = {} if accepted is None else accepted.files
+        beside = {} if accepted is None else accepted.files(accepted.golden_file.parent)
         self.candidate = self.models.keep(runs, run, file, self.context.lineage, sha256_of(file), beside=beside)
 
     def keep_records(self, outcome: GateOutcome = "pass") -> None:
@@ -80,7 +80,7 @@ def acceptance(file: Path) -> Acceptance:
     made = Acceptance(
         folder / GOLDEN, Golden(GOLDEN, 3, 1, {"y": 1e-3}), (spread,), Measured({"load_ms": 2.5}, {"1": 0.5})
     )
-    made.describe()
+    made.describe(folder)
     return made
 
 
