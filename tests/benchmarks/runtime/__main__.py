@@ -19,7 +19,7 @@ NOTES = """batching: 12 products of 2048 x 2048 (201 MB) and a network of 6 conv
 of one row come at random times, and their times count from when each was to be sent. A load of 1x is what the session
 answers one by one. swapping: a model of 6 MB in a process of its own. The same load without swaps and with one every
 half second, then 1,000 swaps with a request to each version. http: `python -m edge_runtime serve` and wrk on this
-machine, one row a request, for 8 s; a tiny model, and one of 17 MB that gains by batches. peers: the same with JSON,
+machine, one row a request, for 8 s; a tiny model, and one of 201 MB that gains by batches. peers: the same with JSON,
 for 6 s each; MLServer 1.7.1 and LitServe 0.2.19 batch up to 32 rows for 5 ms. Memory is the proportional set size of
 all processes of a server after the load."""
 

@@ -15,7 +15,7 @@ from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.install.carried import DEVICE, MODEL, WIDTH, carry, small_model, wide_model
 
-SIDE, LAYERS = 1024, 4
+SIDE, LAYERS = 2048, 12
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 TURNS = 60
 ROW = np.random.default_rng(9).standard_normal((1, WIDTH), dtype=np.float32)
@@ -41,7 +41,7 @@ def small_bench_model(folder: Path) -> BenchModel:
 
 
 def large_bench_model(folder: Path) -> BenchModel:
-    """Make a model of 17 MB whose weights take longer to read than to use: it gains by batches."""
+    """Make a model of 201 MB whose weights take longer to read than to use: it gains by batches."""
     return _made(folder, wide_model(folder / "model", 1, SIDE, LAYERS))
 
 

@@ -41,7 +41,7 @@ class Found:
 def part(root: Path) -> tuple[list[Figure], str]:
     """Measure the three servers with both models."""
     rows, figures = [], list[Figure]()
-    for name, make in (("tiny", small_bench_model), ("17 MB", large_bench_model)):
+    for name, make in (("tiny", small_bench_model), ("201 MB", large_bench_model)):
         model = make(root / f"model-{name}")
         found = {server: _measured(run, model, root / f"{server}-{name}") for server, run in _SERVERS.items()}
         rows += [_row(name, server, each) for server, each in found.items()]
@@ -157,7 +157,8 @@ def _environment(name: str) -> Path:
     if not (folder / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"]
-        subprocess.run([*pip, *PACKAGES[name]], check=True)
+        alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        subprocess.run([*pip, *PACKAGES[name]], env=alone, check=True)
         (folder / "installed").touch()
     return python
 
