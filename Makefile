@@ -112,7 +112,7 @@ bench-triggers: setup ## How soon a version is at work, bursts, orchestration, p
 bench-delivery: setup ## Updates, installs, deltas and power cuts; needs root (Debian packages bsdiff, eatmydata, mender-client, xfsprogs, zstd)
 	$(BIN)/python -m tests.benchmarks.delivery
 
-bench-runtime: setup ## Batches and hot swaps in the serving process, about 6 minutes
+bench-runtime: setup ## Batches, hot swaps and HTTP beside MLServer and LitServe, about 10 minutes (Debian package wrk)
 	$(BIN)/python -m tests.benchmarks.runtime
 
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes

@@ -65,7 +65,7 @@ PROTOCOL = schemathesis.openapi.from_dict(document())
 
 
 @PROTOCOL.parametrize()
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_server_keeps_to_the_protocol(case: Any, defects: ServedProcess) -> None:
     response = case.call(base_url=f"http://{defects.address}", timeout=LONGEST_S)
     assert response.status_code != 500
