@@ -10,6 +10,12 @@ from tests.edge_runtime.models import linear_model
 from tests.edge_runtime.server.served_process import ServedProcess
 
 
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
+    """Load the plugin of schemathesis for the one file that needs it: it would cost each run of pytest a second."""
+    if file_path.name == "test_protocol_document.py":
+        parent.config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
+
+
 @pytest.fixture(scope="module")
 def defects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
     """A process that serves the linear model as `defects`, version 3."""
