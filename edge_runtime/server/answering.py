@@ -41,9 +41,10 @@ class InferenceEndpoint:
         """Answer a request. Raises ServingError, and ClientDisconnect where nobody waits for the response any more."""
         begun = time.monotonic()
         served(self._models, request.path_params)
-        coding, waits_s = known_coding(request.headers.get("content-encoding")), _timeout(request)
-        header_length = _header_length(request)
-        content = await body.read(request.receive, request.headers.get("content-length"))
+        headers = dict(request.headers.items())
+        coding, waits_s = known_coding(headers.get("content-encoding")), _timeout(headers.get(TIMEOUT.lower()))
+        header_length = _header_length(headers.get(HEADER_LENGTH.lower()))
+        content = await body.read(request.receive, headers.get("content-length"))
         with _gone(request.receive) as gone:
             try:
                 asked = await self._parsed(body, content, coding, header_length)
@@ -56,7 +57,7 @@ class InferenceEndpoint:
                     sum(array.nbytes for array in arrays.values()),
                     lambda: encode_answer(asked, arrays, described.name, described.version),
                 )
-                return await self._response(made, accepted_coding(request.headers.get("accept-encoding")))
+                return await self._response(made, accepted_coding(headers.get("accept-encoding")))
             except asyncio.CancelledError as error:
                 if gone():
                     raise ClientDisconnect from error
@@ -130,8 +131,7 @@ class _gone:  # noqa: N801 - it reads as a phrase
             self._task.cancel()
 
 
-def _header_length(request: Request) -> int | None:
-    text = request.headers.get(HEADER_LENGTH)
+def _header_length(text: str | None) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,12}", text):
@@ -139,8 +139,7 @@ def _header_length(request: Request) -> int | None:
     return int(text)
 
 
-def _timeout(request: Request) -> float | None:
-    text = request.headers.get(TIMEOUT)
+def _timeout(text: str | None) -> float | None:
     if text is None:
         return None
     if not _SECONDS.fullmatch(text) or not 0 < float(text) <= LONGEST_S:

@@ -97,21 +97,18 @@ class InferenceApplication:
         logger.log(logging.ERROR if status == 500 else logging.INFO, "request", extra={"told": told})
 
     def _routes(self) -> list[Route]:
-        model = "/v2/models/{model}"
-        routes = [
+        model, version = "/v2/models/{model}", "/versions/{version}"
+        paths = (model, model + version)
+        return [
+            *(Route(f"{path}/infer", self._infer, methods=["POST"], name="model_infer") for path in paths),
+            *(Route(f"{path}/ready", self._model_ready, name="model_ready") for path in paths),
+            *(Route(path, self._model_metadata, name="model_metadata") for path in paths),
             Route("/v2", self._metadata, name="server_metadata"),
             Route("/v2/", self._metadata, name="server_metadata"),
             Route("/v2/health/live", self._live, name="server_live"),
             Route("/v2/health/ready", self._ready, name="server_ready"),
             Route("/metrics", self._metrics, name="metrics"),
         ]
-        for path in (model, f"{model}/versions/{{version}}"):
-            routes += [
-                Route(path, self._model_metadata, name="model_metadata"),
-                Route(f"{path}/ready", self._model_ready, name="model_ready"),
-                Route(f"{path}/infer", self._infer, methods=["POST"], name="model_infer"),
-            ]
-        return routes
 
     async def _live(self, _request: Request) -> Response:
         return JSONResponse({"live": True})
