@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -172,10 +171,9 @@ class ModelHost:
         async with served.swapping:
             if stamp != served.seen:
                 served.pause_s = FIRST_PAUSE_S
-            served.seen, served.again_at = stamp, now + served.pause_s
+            served.seen, served.again_at = stamp, now + served.pause_s  # a stamp alone is not trusted for ever
             try:
                 await self._follow_source(served)
-                served.again_at = math.inf
             except (EdgewrightError, OSError, MemoryError) as error:
                 self._failed(served, str(error))
 

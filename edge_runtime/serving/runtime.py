@@ -19,6 +19,7 @@ from edge_runtime.serving.served_models import ModelDescription, ModelStatistics
 from edge_runtime.serving.serving_settings import ServingSettings
 
 T = TypeVar("T")
+_LAST_S = 2.0  # for tasks whose answers are there to give them on
 
 
 class Runtime:
@@ -202,9 +203,13 @@ class _LoopThread:
 
 
 async def _last(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine, then wait for every other task of the loop."""
+    """Run a coroutine, then let every other task of the loop end; one that does not is cancelled."""
     try:
         await work
     finally:
         others = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            _, left = await asyncio.wait(others, timeout=_LAST_S)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)

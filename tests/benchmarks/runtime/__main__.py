@@ -9,13 +9,14 @@ from tests.benchmarks.parts import Part, measure_parts, without_table
 from tests.benchmarks.runtime import batching, http_peers, http_serving, swapping
 
 PARTS: dict[str, Part] = {
-    "batching": batching.figures,
+    "batching": batching.gaining,
+    "one_by_one": batching.one_by_one,
     "swapping": without_table(swapping.figures),
     "http": without_table(http_serving.figures),
     "peers": http_peers.part,
 }
 
-NOTES = """batching: 12 products of 2048 x 2048 (201 MB) and a network of 6 convolutions, one thread. Requests
+NOTES = """batching, one_by_one: 12 products of 2048 x 2048 (201 MB) and 6 convolutions, one thread. Requests
 of one row come at random times, and their times count from when each was to be sent. A load of 1x is what the session
 answers one by one. swapping: a model of 6 MB in a process of its own. The same load without swaps and with one every
 half second, then 1,000 swaps with a request to each version. http: `python -m edge_runtime serve` and wrk on this

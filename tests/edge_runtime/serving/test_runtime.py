@@ -19,12 +19,13 @@ from edge_runtime.serving import Runtime, ServingSettings
 from edge_runtime.serving.loaded_version import LoadedVersion, load_version
 from tests.edge_runtime.install.carried import CLASSES, DEVICE, MODEL, carry, expected, rows
 from tests.edge_runtime.processes import wait_until
+from tests.edge_runtime.serving.gated_model import GatedModel, version_of
 from tests.edge_runtime.serving.stored import GAINS, Stored
 
 
 def bundle_of(folder: Path, seed: int, model: str = MODEL, **changes: Any) -> Path:
-    changes = {"measured": GAINS, "model": model} | changes
-    carried = carry(folder / "carried", folder / "made", seed, **changes)
+    fields: dict[str, Any] = {"measured": GAINS, "model": model, **changes}
+    carried = carry(folder / "carried", folder / "made", seed, **fields)
     return manifest_path(carried.root, model, DEVICE, carried.digest)
 
 
@@ -241,6 +242,26 @@ def test_who_asks_while_the_runtime_ends_is_answered_or_told(tmp_path: Path) -> 
         thread.join(60)
     assert ended == ["told"] * 4
     assert runtime.statistics()[0].requests["failed"] == 0
+
+
+def test_a_session_that_does_not_end_keeps_no_program_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = GatedModel()
+    model.hold()
+    monkeypatch.setattr("edge_runtime.serving.model_host.load_version", lambda _: version_of(model))
+    second = bundle_of(tmp_path, 2)
+    with ThreadPoolExecutor(2) as pool:
+        with Runtime.of_bundle(bundle_of(tmp_path, 1), settings=ServingSettings(drain_s=0.0)) as runtime:
+            asking = pool.submit(runtime.predict, MODEL, {"x": rows(1)})
+            wait_until(lambda: model.calls != [])
+            swapping = pool.submit(runtime.replace, second)  # it waits for the version before, which never ends
+            wait_until(lambda: runtime.statistics()[0].swaps == 1)
+        for call in (asking, swapping):
+            with pytest.raises(ModelNotServed):
+                call.result()
+        model.let_go()
+    assert "does not end in time" in caplog.text
 
 
 def test_a_closed_runtime_and_one_that_was_not_opened_say_so(tmp_path: Path) -> None:
