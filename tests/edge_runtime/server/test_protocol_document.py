@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import schemathesis
 from hypothesis import settings
 from open_inference.openapi import client as generated
@@ -103,3 +104,10 @@ def test_the_generated_client_is_answered(client: generated.OpenInferenceClient)
     assert (answer.id, answer.model_version, output.name, output.shape) == ("9", "3", "y", [2, 3])
     values = np.array(output.data.dict()["__root__"]).reshape(2, 3)
     np.testing.assert_allclose(values, ROWS @ weights(8, 3), rtol=1e-4, atol=1e-5)
+
+
+def test_the_judge_notices_what_is_not_the_protocols(defects: ServedProcess) -> None:
+    operation = PROTOCOL["/v2"]["GET"]
+    response = requests.get(f"http://{defects.address}/v2/health/live", timeout=LONGEST_S)
+    with pytest.raises(schemathesis.errors.FailureGroup):
+        operation.Case().validate_response(response)
