@@ -114,7 +114,7 @@ bench-triggers: setup ## How soon a version is at work, bursts, orchestration, p
 bench-delivery: setup ## Updates, installs, deltas and power cuts; needs root (Debian packages bsdiff, eatmydata, mender-client, xfsprogs, zstd)
 	$(BIN)/python -m tests.benchmarks.delivery
 
-bench-runtime: setup ## Shared weights, loading, batches, hot swaps and serving, beside plain ONNX Runtime and other servers; needs root
+bench-runtime: setup ## Shared weights, loading, batches, hot swaps, heads and HTTP, beside ONNX Runtime, MLServer and LitServe; needs root, and wrk
 	$(BIN)/python -m tests.benchmarks.runtime
 
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes

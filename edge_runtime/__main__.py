@@ -1,14 +1,14 @@
 """`python -m edge_runtime`: the programs of a device.
 
 `install`, `update`, `status`, `rollback`, `setup` and `mender` take the device's configuration. `verify` and `predict`
-take a bundle, `profile` takes one of both.
+take a bundle; `profile` and `serve` take either.
 """
 
 import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -32,12 +32,14 @@ _SHOWN = 1000  # characters of an error: it may quote what somebody else wrote
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code, with one line on stderr where it failed.
 
-    `verify` and `predict` return 0 or 2; the others return the codes of edge_runtime.update.UpdateExit.
+    `verify`, `predict` and `serve` return 0 or 2; the others return the codes of edge_runtime.update.UpdateExit.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
     if options.command in DEVICE_COMMANDS:
         return _on_device(options)
+    if options.command == "serve":
+        return _serve(options)
     try:
         if options.command == "profile":
             return _profile(options)
@@ -64,6 +66,39 @@ def _on_device(options: argparse.Namespace) -> int:
     return run(options, Talk(_print, _print_error))
 
 
+def _serve(options: argparse.Namespace) -> int:
+    """Serve models over HTTP until a signal; this needs the packages of the extra `serve`."""
+    try:
+        from edge_runtime.server import ServerLimits, ServerSettings, log_as_lines, serve
+    except ImportError as error:
+        _print_error(f"expected the packages of serving, got {error}; pip install 'edgewright-runtime[serve]'")
+        return 2
+    from edge_runtime.serving import Runtime, ServingSettings
+
+    log_as_lines(verbose=options.verbose)
+    body = options.max_body_mb << 20
+    limits = ServerLimits(body=body, bodies=2 * body, connections=options.connections, drain_s=options.drain_s)
+    server = ServerSettings(options.host, options.port, limits, options.announced_s, options.log_requests)
+    try:
+        settings = ServingSettings(
+            most_waiting=options.most_waiting,
+            most_waiting_mb=float(max(64, options.max_body_mb)),
+            deadline_s=options.deadline_s,
+            window_ms=options.window_ms,
+            drain_s=options.drain_s,
+        )
+        runtime = (
+            Runtime.of_bundle(*options.bundle, settings=settings)
+            if options.bundle
+            else Runtime.of_device(options.config, settings, wait=False)
+        )
+        serve(runtime, server)
+    except (EdgewrightError, OSError) as error:
+        _print_error(error)
+        return 2
+    return 0
+
+
 def _print_error(error: object) -> None:
     _print(" ".join(f"error: {error}".split())[:_SHOWN], sys.stderr)
 
@@ -79,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("input", type=Path, help=".npy for a model with one input, else .npz with one array per input")
     predict.add_argument("--output", type=Path, help=".npy for a model with one output, else .npz; default: print JSON")
     _of_profile(commands.add_parser("profile", help="measure a model on this very device"))
+    _of_serve(commands.add_parser("serve", help="answer requests over HTTP, by the Open Inference Protocol"))
     for name, said in DEVICE_COMMANDS.items():
         command = commands.add_parser(name, help=said)
         command.add_argument("--config", type=Path, default=CONFIGURATION, help=f"default: {CONFIGURATION}")
@@ -100,6 +136,38 @@ def _of_profile(command: argparse.ArgumentParser) -> None:
 
 def _sizes(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
+
+
+def _of_serve(command: argparse.ArgumentParser) -> None:
+    models = command.add_mutually_exclusive_group()
+    models.add_argument("--config", type=Path, default=CONFIGURATION, help=f"default: {CONFIGURATION}")
+    models.add_argument("--bundle", type=Path, action="append", help="a manifest in place of the models of the device")
+    command.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, so only this device")
+    for name, kind, default, least, most, said in (
+        ("--port", int, 8080, 0, 65535, "0 for a free one"),
+        ("--deadline-s", float, 30.0, 0.001, 3600.0, "of a request that names none"),
+        ("--most-waiting", int, 256, 1, 1 << 20, "requests that wait for a model; one more is turned away"),
+        ("--window-ms", float, 0.0, 0.0, 100.0, "a request may wait this long for others to run with"),
+        ("--max-body-mb", int, 64, 1, 4096, "of a request, inflated or not"),
+        ("--connections", int, 256, 1, 65536, "open at a time"),
+        ("--announced-s", float, 0.0, 0.0, 3600.0, "go on before the end, but say not to be ready"),
+        ("--drain-s", float, 10.0, 0.0, 3600.0, "for requests to be answered at the end"),
+    ):
+        told = f"{said}; {least:g} to {most:g}, default: {default:g}"
+        command.add_argument(name, type=_bounded(kind, least, most), default=default, help=told)
+    command.add_argument("--log-requests", action="store_true", help="log every request, not only what failed")
+
+
+def _bounded(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    """Return a reader of numbers within bounds."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    return number
 
 
 def _of_install(command: argparse.ArgumentParser) -> None:

@@ -80,6 +80,18 @@ class BadRequest(ServingError):  # noqa: N818
     """A request that the model does not take; the message names the input and what was expected."""
 
 
+class TooLarge(BadRequest):
+    """A request that is larger than this process takes."""
+
+
+class UnknownCoding(BadRequest):
+    """A request whose body is coded in a way that this process does not read."""
+
+
+class ClientTooSlow(BadRequest):
+    """A request that did not arrive within its time."""
+
+
 class Overloaded(ServingError):  # noqa: N818
     """A request that was turned away at once, because as many as may wait do so; `retry_after_s` is a fair wait."""
 

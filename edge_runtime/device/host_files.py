@@ -16,7 +16,12 @@ from edge_runtime.errors import InstallError
 from edge_runtime.files import make_directories, write_atomic
 
 USER = "edgewright"
-UNITS = ("edgewright-update.service", "edgewright-update.timer", "edgewright-update-forever.service")
+UNITS = (
+    "edgewright-update.service",
+    "edgewright-update.timer",
+    "edgewright-update-forever.service",
+    "edgewright-serve.service",
+)
 _PLACES: Mapping[str, Mapping[str, str]] = {
     "systemd": {
         **{unit: f"etc/systemd/system/{unit}" for unit in UNITS},

@@ -19,17 +19,20 @@ from edge_runtime.errors import (
     Overloaded,
     ServingError,
 )
-from edge_runtime.serving.histograms import Histogram
+from edge_runtime.serving.histograms import ROWS, SECONDS, Histogram, HistogramCounter
 from edge_runtime.serving.runtime import Runtime
 from edge_runtime.serving.served_models import OUTCOMES, ModelDescription, ModelStatistics, ServedModels
 from edge_runtime.serving.serving_settings import ServingSettings
 
 __all__ = [
     "OUTCOMES",
+    "ROWS",
+    "SECONDS",
     "AnswerFailed",
     "BadRequest",
     "DeadlineExceeded",
     "Histogram",
+    "HistogramCounter",
     "ModelDescription",
     "ModelNotServed",
     "ModelStatistics",

@@ -5,6 +5,7 @@ date go out, or an ending that says what held them back. Its HTTP is ranged and 
 cap, and is polite to servers that fail. A folder is read through the same `Carrier`. `UpdateExit` lists the exit codes.
 """
 
+from edge_runtime.service_manager import notify
 from edge_runtime.update.agent import OfferedRelease, ReleaseInstaller, ReleaseSource, UpdateAgent, open_carrier
 from edge_runtime.update.blob_fetching import BlobFetching, FetchedBlobs, RefusedDeltas
 from edge_runtime.update.carriers import (
@@ -20,7 +21,6 @@ from edge_runtime.update.carriers import (
 )
 from edge_runtime.update.ending_records import EndingRecords, ModelEnding
 from edge_runtime.update.endings import SEVERITY, UpdateExit, exit_of
-from edge_runtime.update.service_manager import notify
 from edge_runtime.update.update_lock import AGENT_LOCK, BUSY_LOCK, exclusive
 
 __all__ = [

@@ -17,6 +17,7 @@ from typing import Protocol
 from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.errors import EdgewrightError, TrustError
 from edge_runtime.files import make_directories
+from edge_runtime.service_manager import notify
 from edge_runtime.update.blob_fetching import BlobFetching, OfferedDelta, RefusedDeltas, WantedBlob, remove_leftovers
 from edge_runtime.update.carriers import (
     Carrier,
@@ -31,7 +32,6 @@ from edge_runtime.update.carriers import (
 )
 from edge_runtime.update.ending_records import EndingRecords, ModelEnding
 from edge_runtime.update.endings import SEVERITY, UpdateExit, exit_of
-from edge_runtime.update.service_manager import notify
 from edge_runtime.update.update_lock import AGENT_LOCK, exclusive
 
 _SHOWN = 500

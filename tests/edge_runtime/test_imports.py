@@ -10,6 +10,7 @@ import edge_runtime
 _FORBIDDEN = {"torch", "onnx", "pydantic", "pandas", "yaml", "prefect", "mlflow", "scipy", "sklearn"}
 _OF_UPDATES = {"tuf", "securesystemslib", "urllib3"}
 _KNOW_UPDATES = ("edge_runtime.trust", "edge_runtime.update", "edge_runtime.device")
+_OF_SERVING = {"starlette", "uvicorn", "h11", "anyio"}
 _SCRIPT = """
 import importlib, json, sys
 loaded = {}
@@ -62,6 +63,22 @@ def test_what_runs_and_measures_does_not_load_what_updates_need() -> None:
     assert {"edge_runtime.bundle.reader", "edge_runtime.session", "edge_runtime.measurement.worker"} <= set(others)
     assert {name: set(loaded[name]) & _OF_UPDATES for name in others if set(loaded[name]) & _OF_UPDATES} == {}
     assert set(loaded["edge_runtime.trust"]) >= {"tuf", "securesystemslib"}
+
+
+def test_only_the_server_loads_what_http_needs() -> None:
+    others = [name for name in _names() if not name.startswith("edge_runtime.server")]
+    loaded = _loaded_after([*others, "edge_runtime.server"])
+    assert "edge_runtime.serving.runtime" in others
+    assert {name: set(loaded[name]) & _OF_SERVING for name in others if set(loaded[name]) & _OF_SERVING} == {}
+    assert set(loaded["edge_runtime.server"]) >= _OF_SERVING
+
+
+def test_the_server_loads_nothing_of_updates_and_little_besides() -> None:
+    """Its memory is that of every device which serves."""
+    loaded = set(_modules_after("edge_runtime.server"))
+    assert {"starlette.applications", "uvicorn.server", "h11"} <= loaded
+    heavy = {"tuf", "urllib3", "prometheus_client", "httpx", "pydantic", "jinja2", "yaml", "multiprocessing.pool"}
+    assert not heavy & loaded
 
 
 def test_a_measuring_process_loads_its_worker_once() -> None:

@@ -58,6 +58,16 @@ def test_units_run_this_python_with_the_configuration(image: Path) -> None:
     assert lines(image, "edgewright-update-forever.service", "Type") == ["notify"]
 
 
+def test_the_unit_that_serves_waits_for_its_models_and_writes_nothing(image: Path) -> None:
+    unit, config = "edgewright-serve.service", image.parent / "device.toml"
+    assert lines(image, unit, "ExecStart") == [f"{sys.executable} -P -m edge_runtime serve --config {config}"]
+    assert lines(image, unit, "Type") == ["notify"] and lines(image, unit, "WatchdogSec") == ["60s"]
+    assert lines(image, unit, "TimeoutStartSec") == ["infinity"]
+    assert lines(image, unit, "User") == ["edgewright"] and lines(image, unit, "ProtectSystem") == ["strict"]
+    for key, last in {"ReadWritePaths": "", "CPUWeight": "100", "IOWeight": "100"}.items():
+        assert lines(image, unit, key)[-1] == last
+
+
 def test_units_may_do_little_and_write_what_the_configuration_names(image: Path) -> None:
     for unit in (UNIT, "edgewright-update-forever.service"):
         assert lines(image, unit, "ReadWritePaths") == ["/var/lib/edgewright /run/edgewright"]
@@ -74,7 +84,7 @@ def test_the_timer_spreads_devices_and_catches_up(image: Path) -> None:
 
 def test_no_word_is_left_unfilled(image: Path) -> None:
     files = [path for path in image.rglob("*") if path.is_file()]
-    assert len(files) == 6
+    assert len(files) == 7
     assert [path for path in files if "@" in path.read_text().replace("@system-service", "")] == []
 
 
@@ -90,8 +100,9 @@ def test_systemd_takes_the_units(image: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="NOT TESTED: systemd is not installed")
 def test_a_unit_is_exposed_little(image: Path) -> None:
-    told = analyze("security", "--offline=yes", "--threshold=25", image / "etc/systemd/system" / UNIT)
-    assert told.returncode == 0, told.stdout[-300:]
+    for unit in (UNIT, "edgewright-serve.service"):
+        told = analyze("security", "--offline=yes", "--threshold=25", image / "etc/systemd/system" / unit)
+        assert told.returncode == 0, told.stdout[-300:]
     assert analyze("security", "--offline=yes", "--threshold=5", image / "etc/systemd/system" / UNIT).returncode != 0
 
 

@@ -45,4 +45,4 @@ def test_the_commands_of_root_stand_as_setup_prints_them() -> None:
 def test_every_file_of_the_services_is_described() -> None:
     folder = resources.files("edge_runtime.device") / "host"
     units = [each.name for each in folder.iterdir() if Path(each.name).suffix in (".service", ".timer")]
-    assert len(units) == 3 and all(f"| `{unit}` |" in PAGE for unit in units)
+    assert len(units) == 4 and all(f"| `{unit}` |" in PAGE for unit in units)

@@ -22,6 +22,9 @@ FOLDER = Path(edge_runtime.__file__).parent
 VERSION = "7.8.9"
 _DOCKER = FOLDER.with_name("docker")
 _UNTRACKED = shutil.ignore_patterns("__pycache__", "*.egg-info")
+_OF_UPDATE = ("tuf", "securesystemslib", "urllib3")
+_OF_SERVE = ("starlette", "uvicorn", "anyio", "click", "h11", "idna", "typing_extensions")
+_OF_EXTRAS = (*_OF_UPDATE, *_OF_SERVE)
 _LOAD_ALL = """
 import importlib, pkgutil, sys
 import edge_runtime
@@ -120,11 +123,11 @@ def test_a_bundle_is_verified_and_run(device: Path, bundle: Path, tmp_path: Path
 
 @contextmanager
 def _with_extra(device: Path) -> Iterator[None]:
-    """Let the environment have the packages of the extra `update` for a while."""
+    """Let the environment have the packages of the extras for a while."""
     (site,) = device.parents[1].glob("lib/python3*/site-packages")
     linked = [path for path in site.iterdir() if path.is_symlink()]
     try:
-        for package in ("tuf", "securesystemslib", "urllib3"):
+        for package in _OF_EXTRAS:
             _link(package, site)
         yield
     finally:
@@ -133,11 +136,16 @@ def _with_extra(device: Path) -> Iterator[None]:
                 path.unlink()
 
 
-def test_every_module_loads_where_the_extra_is_installed(device: Path) -> None:
+def test_every_module_loads_where_the_extras_are_installed(device: Path) -> None:
     with _with_extra(device):
         loaded = _python(device, "-c", _LOAD_ALL)
     assert (loaded.returncode, loaded.stderr) == (0, "")
-    assert "edge_runtime.measurement.worker" in loaded.stdout.split()
+    assert {"edge_runtime.measurement.worker", "edge_runtime.server.serving_process"} <= set(loaded.stdout.split())
+
+
+def test_serving_says_which_extra_it_needs(device: Path, bundle: Path) -> None:
+    without = _python(device, "-m", "edge_runtime", "serve", "--bundle", bundle)
+    assert without.returncode == 2 and "pip install 'edgewright-runtime[serve]'" in without.stderr
 
 
 @pytest.mark.parametrize("kind", ["systemd", "mender"])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.update import notify
+from edge_runtime.service_manager import notify
 
 
 @pytest.mark.parametrize("abstract", [False, True])

@@ -1,0 +1,232 @@
+"""Connections of clients that are slow, greedy, gone or hostile, over real sockets."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from edge_runtime.server import ServerLimits
+from tests.edge_runtime.server.running_server import PAIRED, READY, Running, echo, post, running_server
+
+
+def with_server(work: Callable[[Running], Awaitable[None]], limits: ServerLimits | None = None) -> None:
+    async def run() -> None:
+        async with running_server(limits) as server:
+            await work(server)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /v2 HT", b"GET /v2 HTTP/1.1\r\nHost: dev"])
+def test_a_head_that_does_not_come_closes_the_connection(sent: bytes) -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        await client.send(sent)
+        assert await client.is_closed()
+        await server.connections_gone()
+
+    with_server(work, ServerLimits(head_s=0.1))
+
+
+def test_the_next_head_is_waited_for_as_long_and_not_longer() -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        assert (await client.asked(READY)).status == 200
+        await client.send(READY[:20])
+        assert await client.is_closed()
+
+    with_server(work, ServerLimits(head_s=0.1, idle_s=600))
+
+
+def test_a_client_that_is_answered_slowly_is_not_cut_off() -> None:
+    async def work(server: Running) -> None:
+        server.models.gate = asyncio.Event()
+        client, other = await server.connect(), await server.connect()
+        await client.send(post(PAIRED))
+        await server.models.entered.wait()
+        assert await other.is_closed()  # which waited longer than a head may take
+        server.models.gate.set()
+        assert (await client.reply()).status == 200
+
+    with_server(work, ServerLimits(head_s=0.1))
+
+
+def test_a_head_that_is_too_large_is_refused() -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        reply = await client.asked(b"GET /v2 HTTP/1.1\r\nHost: device\r\nX-Large: " + b"x" * 20_000)
+        assert reply.status == 400 and reply.error
+        assert await client.is_closed()
+
+    with_server(work)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0\0\0\0\r\n\r\n",
+        b"GET /v2\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nHost: device\r\nContent-Length: -1\r\n\r\n",
+        post(PAIRED, "Content-Length: 3"),
+        b"POST /v2 HTTP/1.1\r\nHost: device\r\nTransfer-Encoding: x, chunked\r\n\r\n",
+    ],
+    ids=["bytes", "no version", "no host", "a negative length", "two lengths", "an unknown transfer"],
+)
+def test_what_is_no_http_is_refused_in_the_form_of_the_protocol(data: bytes) -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        reply = await client.asked(data)
+        assert reply.status in (400, 501) and reply.error
+        assert await client.is_closed()
+        assert (await (await server.connect()).asked(READY)).status == 200
+
+    with_server(work)
+
+
+def test_garbage_after_a_request_ends_the_connection_and_not_the_server() -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        await client.send(READY + b"\0garbage\r\n\r\n")
+        assert (await client.reply()).status == 200
+        await server.connections_gone()
+        assert (await (await server.connect()).asked(READY)).status == 200
+
+    with_server(work)
+
+
+def test_a_body_that_does_not_come_is_waited_for_a_while() -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        reply = await client.asked(post(PAIRED[:10], length=len(PAIRED)))
+        assert reply.status == 408 and reply.headers["connection"] == "close"
+        assert await client.is_closed()
+
+    with_server(work, ServerLimits(body_s=0.1))
+
+
+def test_a_body_that_would_be_too_large_is_not_received() -> None:
+    async def work(server: Running) -> None:
+        for expecting in ((), ("Expect: 100-continue",)):
+            client = await server.connect()
+            reply = await client.asked(post(b"", *expecting, length=1 << 40))
+            assert reply.status == 413 and reply.headers["connection"] == "close"
+            assert await client.is_closed()
+
+    with_server(work)
+
+
+def test_who_asks_first_whether_a_body_is_wanted_is_answered() -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        assert (await client.asked(post(b"", "Expect: 100-continue", length=len(PAIRED)))).status == 100
+        assert (await client.asked(PAIRED)).status == 200
+
+    with_server(work)
+
+
+def test_a_body_in_chunks_is_taken_within_its_bound() -> None:
+    head = b"POST /v2/models/pair/infer HTTP/1.1\r\nHost: device\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (PAIRED[:7], PAIRED[7:]))
+        assert (await client.asked(head + chunks + b"0\r\n\r\n")).status == 200
+        reply = await client.asked(head + b"400\r\n" + b" " * 1024 + b"\r\n")
+        assert reply.status == 413 and await client.is_closed()
+
+    with_server(work, ServerLimits(body=1000))
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order() -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        await client.send(READY + post(PAIRED) + READY)
+        assert [len((await client.reply()).body) > 20 for _ in range(3)] == [False, True, False]
+
+    with_server(work)
+
+
+def test_a_connection_too_many_is_turned_away() -> None:
+    async def work(server: Running) -> None:
+        first, second = await server.connect(), await server.connect()
+        assert (await first.asked(READY)).status == (await second.asked(READY)).status == 200
+        third = await server.connect()
+        reply = await third.reply()
+        assert reply.status == 503 and reply.error and reply.headers["retry-after"] == "1"
+        assert await third.is_closed()
+        assert server.application.metrics.turned_away == 1
+        first.close()
+        second.close()
+        await server.connections_gone()
+        assert (await (await server.connect()).asked(READY)).status == 200
+
+    with_server(work, ServerLimits(connections=2))
+
+
+def test_a_client_that_reads_nothing_is_cut_off() -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        await client.send(echo(20_000))
+        await server.connections_gone()
+
+    with_server(work, ServerLimits(stalled_s=0.1))
+
+
+def test_a_client_that_reads_on_gets_everything() -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        reply = await client.asked(echo(20_000))
+        assert reply.status == 200 and len(reply.body) > 20_000 * 1024
+
+    with_server(work)
+
+
+def test_a_client_that_goes_away_gives_its_work_up() -> None:
+    async def work(server: Running) -> None:
+        server.models.gate = asyncio.Event()
+        client = await server.connect()
+        await client.send(post(PAIRED))
+        await server.models.entered.wait()
+        client.close()
+        await server.connections_gone()
+        async with asyncio.timeout(60):
+            while not server.models.cancelled:
+                await asyncio.sleep(0.01)
+
+    with_server(work)
+
+
+def test_the_end_waits_for_answers_and_takes_no_more_requests() -> None:
+    async def work(server: Running) -> None:
+        server.models.gate = asyncio.Event()
+        client = await server.connect()
+        await client.send(post(PAIRED))
+        await server.models.entered.wait()
+        server.server.should_exit = True
+        async with asyncio.timeout(60):
+            while any(listening.is_serving() for listening in server.server.servers):
+                await asyncio.sleep(0.01)
+        with pytest.raises(ConnectionRefusedError):
+            while True:
+                (await server.connect()).close()
+        server.models.gate.set()
+        assert (await client.reply()).status == 200
+        assert await client.is_closed()
+
+    with_server(work)
+
+
+def test_the_end_does_not_wait_for_ever() -> None:
+    async def work(server: Running) -> None:
+        server.models.gate = asyncio.Event()
+        client = await server.connect()
+        await client.send(post(PAIRED))
+        await server.models.entered.wait()
+        server.application.accepting = False
+        server.server.should_exit = True
+        reply = await client.reply()
+        assert reply.status == 503 and "ends" in reply.error
+        assert server.models.cancelled == 1
+
+    with_server(work, ServerLimits(drain_s=0.1))
