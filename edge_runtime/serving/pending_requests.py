@@ -22,7 +22,7 @@ class PendingRequest:
     """
 
     __slots__ = (
-        "arrays", "begun", "deadline", "future", "kind", "outputs", "rows", "share", "size", "timer", "version",
+        "arrays", "begun", "deadline", "future", "kind", "rows", "share", "size", "timer", "version", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -31,7 +31,8 @@ class PendingRequest:
         version.check(arrays, outputs)
         self.version = version
         self.arrays = dict(arrays)
-        self.outputs = tuple(dict.fromkeys(outputs or ()))
+        every = (spec.name for spec in version.description.outputs)
+        self.wanted = tuple(dict.fromkeys(outputs or every))
         firsts = {array.shape[0] if array.ndim else 0 for array in self.arrays.values()}
         self.rows = max(firsts)
         self.size = sum(array.nbytes for array in self.arrays.values())
@@ -47,11 +48,6 @@ class PendingRequest:
     def runs_with(self, other: "PendingRequest") -> bool:
         """Tell whether two requests may run in one batch."""
         return self.version is other.version and self.kind is not None and self.kind == other.kind
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """The names of the outputs that it asks for: all, in the graph's order, where it names none."""
-        return self.outputs or tuple(spec.name for spec in self.version.description.outputs)
 
 
 def next_batch(
@@ -144,22 +140,21 @@ class Batch:
 
     def _wanted(self) -> dict[str, np.ndarray | None]:
         """Return the outputs that are asked for, each with the numbers of the rows that want it; None for all rows."""
-        wanted: dict[str, list[np.ndarray]] = {}
+        asked: dict[str, list[range]] = {}
         start = 0
         for request in self.requests:
             for name in request.wanted:
-                wanted.setdefault(name, []).append(np.arange(start, start + request.rows))
+                asked.setdefault(name, []).append(range(start, start + request.rows))
             start += request.rows
-        return {
-            name: None if len(parts) == len(self.requests) else np.concatenate(parts) for name, parts in wanted.items()
-        }
+        every = len(self.requests)
+        return {name: None if len(parts) == every else np.concatenate(parts) for name, parts in asked.items()}
 
     def _alone(self, request: PendingRequest, ran: Ran) -> Answer | AnswerFailed:
         if request.future.done():  # it was given up, or its deadline has passed
             return AnswerFailed("The request was given up.")
         begun = time.perf_counter()
         try:
-            outputs = self.version.predict(request.arrays, request.outputs or None)
+            outputs = self.version.predict(request.arrays, request.wanted)
             ran.calls.append((request.rows, time.perf_counter() - begun))
             return dict(zip(request.wanted, outputs, strict=True))
         except BaseException as error:  # the text alone: its traceback would keep the session

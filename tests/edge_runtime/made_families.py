@@ -1,7 +1,7 @@
 """Backbones with heads, made by hand with known weights, as graphs and as bundles that a device may install."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,12 @@ class GraphFile:
 
 def backbone(seed: int = 1, features: int = FEATURES, **changes: Any) -> GraphFile:
     """Return a backbone: features = relu(x @ w)."""
-    return GraphFile(seed, "x", "features", WIDTH, features, **{"relu": True} | changes)
+    return replace(GraphFile(seed, "x", "features", WIDTH, features, relu=True), **changes)
 
 
 def head(gives: str, seed: int, features: int = FEATURES, **changes: Any) -> GraphFile:
     """Return a head: its output = features @ w."""
-    return GraphFile(**{"reads": "features", "width": features, "wide": CLASSES} | changes, seed=seed, gives=gives)
+    return replace(GraphFile(seed, "features", gives, features, CLASSES), **changes)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A backbone and its heads in memory: what runs for what is asked, what is kept, and what does not fit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ class Calls(list[tuple[str, int]]):
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Every call of a session and every load, noted beside what really happens."""
     noted = Calls()
     noted.loaded = []

@@ -37,7 +37,9 @@ def models(store: DeviceStore) -> Answer:
 def turns(store: DeviceStore) -> Mapping[str, float]:
     """Return the median milliseconds of both, and of one head of the family alone."""
     one = running(store, "camera").load()
-    calls = {"family": family(store), "models": models(store), "one": lambda: one.predict({"x": ROW}, [HEADS[0]])}
+    calls: dict[str, Answer] = {
+        "family": family(store), "models": models(store), "one": lambda: one.predict({"x": ROW}, HEADS[:1]),
+    }  # fmt: skip
     times = {name: list[float]() for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():

@@ -9,11 +9,12 @@ import pytest
 
 from edge_runtime.__main__ import main
 from edge_runtime.bundle import BLOBS
+from edge_runtime.configuration import read_configuration
 from edge_runtime.device import commands, roll_back_model
 from edge_runtime.device.joined import InstallStep, TrustedReleases
 from edge_runtime.install import DeviceStore, running
 from edge_runtime.trust import folder_fetch
-from edge_runtime.update import AGENT_LOCK, HeldBack, UpdateExit, exclusive, read_configuration
+from edge_runtime.update import AGENT_LOCK, HeldBack, UpdateExit, exclusive
 from tests.edge_runtime.device.carrying import CarriedRepository
 from tests.edge_runtime.install.carried import MODEL
 
