@@ -10,7 +10,6 @@ import pytest
 from edge_runtime.__main__ import main
 from edge_runtime.bundle import BLOBS
 from edge_runtime.configuration import read_configuration
-from edge_runtime.configuration import read_configuration
 from edge_runtime.device import commands, roll_back_model
 from edge_runtime.device.joined import InstallStep, TrustedReleases
 from edge_runtime.install import DeviceStore, running
