@@ -24,6 +24,7 @@ setup: $(VENV)/installed ## Make .venv and install the pinned dependencies
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	@echo "Installing the pinned packages: about 2 GB, some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e '.[dev]'
 	@touch $@
@@ -99,6 +100,7 @@ runtime-wheel: setup ## The code that runs on a device as a wheel in .edgewright
 	rm -rf .edgewright/build
 	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation \
 		--wheel-dir .edgewright/dist ./edge_runtime
+	@ls -t .edgewright/dist/edgewright_runtime-*.whl | head -1
 
 emulators: setup ## Prepare Python for emulated Arm CPUs in .edgewright (Debian package qemu-user-static)
 	$(BIN)/edgewright emulators --prepare

@@ -27,7 +27,11 @@ def use_provider(options: ort.SessionOptions, name: str) -> list[str]:
 
 @cache
 def _load_plugin_of(name: str) -> None:
-    """Load the plugin that has a provider. Raises SessionError where none has it, or where it does not load."""
+    """Load the plugin that has a provider; one that does not load is in no other's way.
+
+    Raises SessionError where none has it, or where one does not load that may have it.
+    """
+    failed: SessionError | None = None
     for package in plugins():
         try:
             plugin = importlib.import_module(package)
@@ -35,6 +39,9 @@ def _load_plugin_of(name: str) -> None:
                 ort.register_execution_provider_library(package, plugin.get_library_path())
                 return
         except Exception as error:  # whatever the code of others raises
-            raise SessionError(f"The plugin {package} of ONNX Runtime does not load: {error}") from error
+            failed = SessionError(f"The plugin {package} of ONNX Runtime does not load: {error}")
+            failed.__cause__ = error
+    if failed is not None:
+        raise failed
     known = ", ".join([*ort.get_available_providers(), *plugins()])
     raise SessionError(f"The execution provider {name} is not in this onnxruntime or its plugins, which are {known}.")

@@ -1,6 +1,5 @@
 """Strict reading of a TOML table: each key is taken once with its type, and what is left over is a mistake."""
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import time
@@ -78,7 +77,7 @@ class ConfigurationTable:
     def number(self, key: str, default: float, least: float, most: float) -> float:
         """Return a number within bounds."""
         value = self._value(key, default, "a number")
-        if type(value) not in (int, float) or not math.isfinite(value) or not least <= value <= most:
+        if type(value) not in (int, float) or not least <= value <= most:  # a NaN is in no bounds
             raise self.wrong(key, f"a number from {least:g} to {most:g}", value)
         return float(value)
 

@@ -185,7 +185,7 @@ def _url(top: ConfigurationTable) -> str:
 
 def _network(table: ConfigurationTable) -> NetworkSettings:
     proxy = table.text("proxy", None, "a URL, or an empty text", "") if table.has("proxy") else None
-    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+    if proxy and not _is_http(proxy):
         raise table.wrong("proxy", "a URL with http:// or https://", "another one")  # it may hold a password
     settings = NetworkSettings(
         proxy=proxy,
@@ -196,6 +196,13 @@ def _network(table: ConfigurationTable) -> NetworkSettings:
     )
     table.close()
     return settings
+
+
+def _is_http(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        return False
 
 
 def _window(top: ConfigurationTable) -> MaintenanceWindow | None:

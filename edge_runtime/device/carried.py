@@ -34,7 +34,10 @@ class Carried(Source, Protocol):
 
 @contextmanager
 def open_carried(path: Path) -> Iterator[Carried]:
-    """Open a folder, or a tar archive of one that is not compressed. Raises UpdateError for anything else."""
+    """Open a folder, or a tar archive of one that is not compressed.
+
+    Raises NotThere where nothing is there, and UpdateError for anything else.
+    """
     if path.is_dir():
         yield CarriedFolder(path)
         return
@@ -106,7 +109,8 @@ def _opened(path: Path) -> io.BufferedReader:
     try:
         return open_regular(path)
     except OSError as error:
-        raise UpdateError(
+        kind = NotThere if isinstance(error, FileNotFoundError) else UpdateError
+        raise kind(
             f"{path}: expected a folder or a tar archive that was carried here, got: {error.strerror or error}; see "
             "whether it is mounted, and who may read it"
         ) from error
@@ -122,8 +126,9 @@ def _read(path: Path, file: io.BufferedReader) -> tuple[tarfile.TarFile, dict[st
                 raise tarfile.TarError(f"more than {MOST_FILES} files")
             if member.isreg():
                 files.setdefault(member.name.removeprefix("./"), member)
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+    except (tarfile.TarError, OSError, ValueError, EOFError, RecursionError, MemoryError) as error:
         raise UpdateError(
-            f"{path}: expected a folder, or a tar archive that is not compressed, got: {error}; carry it again"
+            f"{path}: expected a folder, or a tar archive that is not compressed, got: "
+            f"{error or type(error).__name__}; carry it again"
         ) from error
     return archive, files

@@ -10,7 +10,14 @@ from edge_runtime.device import mender
 from edge_runtime.device.carried import Carried, open_carried
 from edge_runtime.device.host_files import next_commands, write_host_files
 from edge_runtime.device.ownership import become_owner
-from edge_runtime.device.programs import agent_of, install_carried, roll_back_model, status_lines
+from edge_runtime.device.programs import (
+    agent_of,
+    ending_line,
+    has_lost_states,
+    install_carried,
+    roll_back_model,
+    status_lines,
+)
 from edge_runtime.errors import EdgewrightError, InstallError
 from edge_runtime.update import SEVERITY, UpdateExit, exit_of
 
@@ -28,8 +35,12 @@ def run(options: argparse.Namespace, talk: Talk) -> int:
     try:
         return int(_COMMANDS[options.command](read_configuration(options.config), options, talk))
     except (EdgewrightError, OSError, MemoryError) as error:
-        talk.say_error(error)
+        talk.say_error(_in_words(error))
         return int(exit_of(error))
+
+
+def _in_words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _install(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
@@ -63,7 +74,7 @@ def _install_each(
         try:
             done = install_carried(configuration, carried, model, again=again)
         except (EdgewrightError, OSError, MemoryError) as error:
-            talk.say_error(error)
+            talk.say_error(_in_words(error))
             ends.append(exit_of(error))
             continue
         manifest = done.bundle.manifest
@@ -93,16 +104,15 @@ def _update(configuration: UpdateConfiguration, options: argparse.Namespace, tal
     if options.forever:
         agent.run_forever()
     ended = agent.run()
-    for line in status_lines(configuration):
-        if ": last update: " in line:
-            (talk.say if ended is UpdateExit.DONE else talk.say_error)(line)
+    for ending in agent.endings:
+        (talk.say if ending.exit is UpdateExit.DONE else talk.say_error)(ending_line(ending))
     return ended
 
 
 def _status(configuration: UpdateConfiguration, _options: argparse.Namespace, talk: Talk) -> UpdateExit:
     for line in status_lines(configuration):
         talk.say(line)
-    return UpdateExit.DONE
+    return UpdateExit.REFUSED if has_lost_states(configuration) else UpdateExit.DONE
 
 
 def _rollback(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:

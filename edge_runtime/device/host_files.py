@@ -4,6 +4,7 @@ They are written with the paths of this Python, of the configuration and of the 
 characters that systemd or a shell would read as something else is taken.
 """
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -38,6 +39,11 @@ _NEXT: Mapping[str, tuple[str, ...]] = {
     ),
     "mender": (),
 }
+_OF_OTHERS = frozenset(
+    map(Path, ("/", "/dev/shm", "/etc", "/run", "/run/lock", "/tmp", "/usr", "/var", "/var/lib", "/var/lock",
+               "/var/run", "/var/tmp"))
+)  # fmt: skip
+"""Folders that programs share: whoever owns one of them owns what the others need."""
 _PLAIN = re.compile(r"/[A-Za-z0-9/._+-]*")
 _PROGRAM = 0o755
 
@@ -66,6 +72,8 @@ def next_commands(kind: str) -> tuple[str, ...]:
 
 def _words(configuration: UpdateConfiguration, config: Path) -> dict[str, str]:
     state, locks = configuration.state, configuration.busy_lock.parent
+    for key, folder in (("state", state), ("lock.file", locks)):
+        _check_own(key, folder)
     folders = [f"d {state} 0755 {USER} {USER} -", f"Z {state} - {USER} {USER} -"]
     if not locks.is_relative_to(state):
         folders.append(f"d {locks} 0755 {USER} {USER} -")
@@ -88,6 +96,15 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
     for word, said in words.items():
         text = text.replace(f"@{word}@", said.rstrip())
     return text
+
+
+def _check_own(key: str, folder: Path) -> None:
+    """Raise InstallError for a folder that other programs share: it would be given to the user of the service."""
+    if Path(os.path.normpath(folder)) in _OF_OTHERS:
+        raise InstallError(
+            f"{key}: expected a folder that only Edgewright uses, as it becomes that of the user {USER}, got {folder}; "
+            "name one below it"
+        )
 
 
 def _plain(path: Path) -> str:

@@ -118,13 +118,18 @@ class InstallStep:
         return folder
 
     def installed(self, model: str) -> str | None:
-        """Return the digest of the bundle that runs, None where none does or where files of it are missing."""
+        """Return the digest of the bundle that runs, None where none does or where it is not whole."""
         return installed_digest(store_of(self.configuration), model)
 
     def check(self, release: OfferedRelease) -> None:
-        """Raise BundleRefused for what this device must not run, before anything of it is fetched."""
+        """Raise BundleRefused for what this device must not run, before anything of it is fetched; else make room.
+
+        A kill may have come between a commit and the removal of what it left over. Raises StoreBusy as an install does.
+        """
         store, settings = store_of(self.configuration), settings_of(self.configuration)
         check_permitted(store, release.model, release.manifest, settings)
+        with store.only_installer():
+            store.clean(frozenset(blob.sha256 for blob in release.blobs))
 
     def install(self, release: OfferedRelease) -> None:
         """Try a release, and let it run. Raises InstallError."""

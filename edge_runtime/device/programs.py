@@ -9,7 +9,7 @@ from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, s
 from edge_runtime.files import make_directories
 from edge_runtime.install import Installed, ModelStatus, install, roll_back, statuses
 from edge_runtime.trust import trust_state
-from edge_runtime.update import AGENT_LOCK, EndingRecords, UpdateAgent, exclusive
+from edge_runtime.update import AGENT_LOCK, EndingRecords, ModelEnding, UpdateAgent, exclusive
 
 ENDINGS = "update.json"
 
@@ -50,8 +50,7 @@ def status_lines(configuration: UpdateConfiguration) -> Iterator[str]:
     for model in sorted({*configuration.models, *found}):
         yield from _model_lines(model, found.get(model))
     for ending in EndingRecords(configuration.state / ENDINGS).read():
-        said = ending.exit.name.lower().replace("_", " ")
-        yield f"{ending.model}: last update: {said} since {ending.since}: {ending.message}"
+        yield ending_line(ending)
     trust = trust_state(configuration.state / METADATA)
     for role, state in sorted(trust.roles.items()):
         yield f"trust: {role} version {state.version} until {state.expires:%Y-%m-%d}"
@@ -59,8 +58,21 @@ def status_lines(configuration: UpdateConfiguration) -> Iterator[str]:
         yield f"trust: it is at least {trust.time_floor:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def ending_line(ending: ModelEnding) -> str:
+    """Return how an update of a model ended; since when it is so where that was written down."""
+    since = f" since {ending.since}" if ending.since else ""
+    return f"{ending.model}: last update: {ending.exit.name.lower().replace('_', ' ')}{since}: {ending.message}"
+
+
+def has_lost_states(configuration: UpdateConfiguration) -> bool:
+    """Tell whether the state of a model cannot be read: applications find no model then."""
+    return any(status.lost for status in statuses(store_of(configuration)))
+
+
 def _model_lines(model: str, status: ModelStatus | None) -> Iterator[str]:
-    if status is None or status.state.current is None:
+    if status is not None and status.lost is not None:
+        yield f"{model}: nothing runs: {status.lost}"
+    elif status is None or status.state.current is None:
         yield f"{model}: nothing is installed"
     else:
         yield f"{model}: runs {_named(status.current, status.state.current)} since {status.state.since}"

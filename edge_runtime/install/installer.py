@@ -23,6 +23,7 @@ from edge_runtime.bundle import (
 from edge_runtime.cpu import this_instruction_set
 from edge_runtime.errors import BundleError, BundleRefused, DeviceFailed, InstallError
 from edge_runtime.files import make_directories
+from edge_runtime.install.daily_look import is_intact
 from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.sources import Source
 from edge_runtime.install.state import MOST_ATTEMPTS, ModelState, read_state, recovered_state, write_state
@@ -95,13 +96,14 @@ def check_permitted(store: DeviceStore, model: str, data: bytes, settings: Insta
 
 
 def installed_digest(store: DeviceStore, model: str) -> str | None:
-    """Return the digest of the bundle that runs; None where none does, or where one of its files is not there.
+    """Return the digest of the bundle that runs; None where none does, or where a file of it is lost or damaged.
 
-    Sizes are looked at, not bytes: a device asks this every hour.
+    Sizes are looked at each time, bytes once a day: a device asks this every hour.
     """
     digest = _known_state(store, model).current
     try:
-        return digest if digest is not None and store.is_complete(model, digest) else None
+        whole = digest is not None and store.is_complete(model, digest)
+        return digest if digest is not None and whole and is_intact(store, model, digest, datetime.now(UTC)) else None
     except BundleError:
         return None
 
@@ -208,7 +210,8 @@ def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: Inst
         write_state(store.root, model, state.refusing(digest, str(error)))
         store.clean()
         raise BundleRefused(str(error)) from error
-    tune(store, bundle, seen.latency_p50_ms, settings.tuning, settings.limits)
+    if state.attempts_of(digest) < MOST_ATTEMPTS:  # else tuning may be what took the device down, not the bundle
+        tune(store, bundle, seen.latency_p50_ms, settings.tuning, settings.limits)
     state = state.committed(digest, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     write_state(store.root, model, state)
     logger.info("%s: version %s runs from now on (%s)", model, bundle.manifest.version, digest[:12])

@@ -27,12 +27,16 @@ class RunningModel:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """The status of one model: its state, and the the current and the previous bundle; None if damaged."""
+    """The status of one model: its state, and the current and the previous bundle; None if damaged.
+
+    `lost` says why its state cannot be read; the state is empty then.
+    """
 
     model: str
     state: ModelState
-    current: Bundle | None
-    previous: Bundle | None
+    current: Bundle | None = None
+    previous: Bundle | None = None
+    lost: str | None = None
 
 
 def running(store: DeviceStore, model: str) -> RunningModel:
@@ -88,15 +92,18 @@ def roll_back(store: DeviceStore, model: str, reason: str | None, limits: Limits
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         against = None if reason is None else f"It was rolled back by hand: {reason}."
         write_state(store.root, model, state.back_to(state.previous, against, now))
-        store.clean()
-        return bundle
+        return bundle  # what is left over goes with the next install: an update may be fetching into the store
 
 
 def statuses(store: DeviceStore) -> list[ModelStatus]:
     """Return the status of every model of a store, by name; nothing but manifests is read."""
     found = []
     for model in models_of(store.root):
-        state = read_state(store.root, model)
+        try:
+            state = read_state(store.root, model)
+        except InstallError as error:
+            found.append(ModelStatus(model, ModelState(), lost=str(error)))
+            continue
         current, previous = (_identified(store, model, digest) for digest in (state.current, state.previous))
         found.append(ModelStatus(model, state, current, previous))
     return found

@@ -15,7 +15,10 @@ from edge_runtime.files import make_directories, open_regular, write_atomic
 
 MODELS = "models"
 _END = ".json"
+_COPY = ".copy"
 MOST_BAD = 50
+MOST_REASON = 1000
+"""Characters of a reason that are kept: it may quote names in a graph, and a state must stay one that is read."""
 MOST_ATTEMPTS = 3
 """Trials that may end without an answer, as by a power cut; then a bundle counts as one that takes the device down."""
 _MAX_BYTES = 1 << 20
@@ -78,7 +81,7 @@ class ModelState:
     def refusing(self, digest: str, reason: str) -> "ModelState":
         """Return the state in which a bundle is not tried again."""
         kept = tuple(each for each in self.refused if each.digest != digest)
-        return replace(self, trial=None, refused=(*kept, Refused(digest, reason))[-MOST_BAD:])
+        return replace(self, trial=None, refused=(*kept, Refused(digest, reason[:MOST_REASON]))[-MOST_BAD:])
 
     def permitting(self, digest: str) -> "ModelState":
         """Return the state in which a bundle may be tried, whatever was before."""
@@ -128,7 +131,7 @@ def read_state(root: Path, model: str) -> ModelState:
         return ModelState()
     raise InstallError(
         f"{state_path(root, model)}: expected the state of {model}, got {failures[0]}, and its copy cannot be read "
-        "either. The disk is damaged, or somebody changed them; remove both files, and install again"
+        "either. The disk is damaged, or somebody changed them; the next install begins it anew"
     ) from failures[0]
 
 
@@ -161,12 +164,12 @@ def write_state(root: Path, model: str, state: ModelState) -> None:
 def models_of(root: Path) -> list[str]:
     """Return the names of the models that a store has a state of."""
     paths = (path for path in (root / MODELS).iterdir()) if (root / MODELS).is_dir() else ()
-    names = {path.name.partition(_END)[0] for path in paths if not path.name.startswith(".")}
-    return sorted(names)
+    names = (path.name.removesuffix(_COPY) for path in paths if not path.name.startswith("."))
+    return sorted({name.removesuffix(_END) for name in names if name.endswith(_END)})
 
 
 def _copy_path(root: Path, model: str) -> Path:
-    return root / MODELS / f"{model}{_END}.copy"
+    return root / MODELS / f"{model}{_END}{_COPY}"
 
 
 def _check(document: Mapping[str, Any]) -> str:

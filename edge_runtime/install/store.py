@@ -166,9 +166,13 @@ class DeviceStore:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _blobs_of(self, model: str, digest: str) -> tuple[Blob, ...]:
-        if not self.manifest_path(model, digest).exists():  # a trial whose manifest did not come yet
-            return ()
-        return self.identified(model, digest).manifest.blobs
+        """Return the blobs of a bundle of any profile, as that of the device may have been changed since.
+
+        There are none of a trial whose manifest did not come yet.
+        """
+        folders = _entries(self.root / TARGETS / model)
+        paths = [path_of(self.root, model, folder.name, digest) for folder in folders]
+        return tuple(blob for path in paths if path.exists() for blob in identify_bundle(path).manifest.blobs)
 
     def _clean_manifests(self, digests: set[str]) -> None:
         for path in (self.root / TARGETS).glob("*/*/*"):

@@ -27,6 +27,7 @@ REQUEST = "request.json"
 RESULT = "result.json"
 _BARE = "bare_rss_mb"
 _MAX_RESULT = 1 << 20
+_MAX_FAILURE = 4096  # characters: a library may quote a whole graph
 _MAX_OUTPUTS = 10_000
 _PLAIN = (
     "batch_size",
@@ -86,8 +87,8 @@ def write_figures(job: MeasuringJob, digest: str, figures: Figures, bare_rss_mb:
 
 
 def write_failure(job: MeasuringJob, sentence: str) -> None:
-    """Write that a measurement failed, with the reason."""
-    write_atomic(job.folder / RESULT, json.dumps({"failure": sentence}).encode())
+    """Write that a measurement failed, with the reason, or its beginning."""
+    write_atomic(job.folder / RESULT, json.dumps({"failure": sentence[:_MAX_FAILURE]}).encode())
 
 
 def read_result(folder: Path, request: MeasureRequest) -> Measurement:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tuf.api.exceptions import DownloadLengthMismatchError, LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
-from edge_runtime.errors import TrustError, UpdateError
+from edge_runtime.errors import DeviceFailed, TrustError, UpdateError
 from edge_runtime.trust.fetch_protocol import Fetch
 from edge_runtime.trust.metadata_store import MetadataStore
 from edge_runtime.trust.refusals import refusal
@@ -72,8 +72,9 @@ def trusted_targets(
     Expiry is judged at the clock's time or at the floor of time, whichever is later. The floor is the latest
     `signed_at` of a timestamp whose metadata was verified as a whole.
 
-    Raises TrustError for what must not be trusted, and lets the UpdateError of a Fetch through, which is also raised
-    where another process holds the folder for longer than `longest_wait_s`. The folder then holds what was verified
+    Raises TrustError for what must not be trusted, DeviceFailed where the disk is full or fails, and lets the
+    UpdateError of a Fetch through, which is also raised where another process holds the folder for longer than
+    `longest_wait_s`. The folder then holds what was verified
     until then, and nothing older than before.
     """
     store, files, clock = MetadataStore(folder), FilesOnce(fetch), now or datetime.now(UTC)
@@ -81,7 +82,7 @@ def trusted_targets(
         with store.alone(longest_wait_s):
             verified = verify(store, root, files, paths, clock)
     except OSError as error:
-        raise TrustError(
+        raise DeviceFailed(
             f"The metadata in {folder} must be durable before it counts, got: {error}; make room or mend the folder."
         ) from error
     hashed = bool(verified.root.consistent_snapshot)

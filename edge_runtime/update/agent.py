@@ -71,7 +71,7 @@ class ReleaseInstaller(Protocol):
         """Return the digest of the bundle that runs, or None."""
 
     def check(self, release: OfferedRelease) -> None:
-        """Raise InstallError for a release that would be refused, before its blobs are fetched."""
+        """Raise InstallError for a release that would be refused, before its blobs are fetched; else make room."""
 
     def install(self, release: OfferedRelease) -> None:
         """Try a release whose blobs are there, and commit it. Raises InstallError where the old one stays."""
@@ -92,6 +92,8 @@ class UpdateAgent:
         self._configuration, self._source, self._installer = configuration, source, installer
         self._wall, self._sleep = wall, sleep
         self._records = EndingRecords(configuration.state / "update.json")
+        self.endings: list[ModelEnding] = []
+        """The ends of the last run, by model, also where nothing could be written down."""
 
     def run(self) -> UpdateExit:
         """Bring every model up to date where that is allowed, and return the gravest ending.
@@ -103,10 +105,10 @@ class UpdateAgent:
             make_directories(configuration.state)
             with exclusive(configuration.state / AGENT_LOCK):
                 remove_leftovers(configuration.state, ".json")
-                endings = self._alone()
+                self.endings = self._alone()
         except (EdgewrightError, OSError, MemoryError) as error:
-            endings = [self._ended(model, error) for model in configuration.models]
-        return max((ending.exit for ending in endings), key=SEVERITY.index)
+            self.endings = [self._ended(model, error) for model in configuration.models]
+        return max((ending.exit for ending in self.endings), key=SEVERITY.index)
 
     def run_forever(self, uniform: Callable[[], float] = random.random) -> None:
         """Run again and again, `interval_s` and up to `jitter_s` apart; for devices without a timer."""

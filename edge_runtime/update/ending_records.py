@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from edge_runtime.files import write_atomic
 from edge_runtime.update.endings import UpdateExit
 
 _log = logging.getLogger(__name__)
+_VARYING = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]+Z|[0-9]+ (s|h|bytes)\b")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,10 @@ class ModelEnding:
 
 
 class EndingRecords:
-    """The file of endings. It is written only where an ending differs, since flash wears out."""
+    """The file of endings. It is written only where an ending differs, since flash wears out.
+
+    Times and waits in a message make no difference: a server that stays away would change it in each run.
+    """
 
     def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._path, self._now = path, now
@@ -50,13 +55,18 @@ class EndingRecords:
         before = {ending.model: ending for ending in self.read()}
         now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
         plain = [_plain(ending, before.get(ending.model), now) for ending in endings]
-        if [_key(ending) for ending in endings] == [_key(ending) for ending in before.values()]:
+        if [_told(ending) for ending in endings] == [_told(ending) for ending in before.values()]:
             return
         write_atomic(self._path, (json.dumps({"models": plain}, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _key(ending: ModelEnding) -> tuple[str, UpdateExit, str, str]:
     return ending.model, ending.exit, ending.reason, ending.digest
+
+
+def _told(ending: ModelEnding) -> tuple[object, ...]:
+    said = "" if ending.exit is UpdateExit.DONE else _VARYING.sub("", ending.message)
+    return *_key(ending), said
 
 
 def _plain(ending: ModelEnding, before: ModelEnding | None, now: str) -> dict[str, Any]:

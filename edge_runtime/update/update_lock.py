@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_runtime.errors import UpdateError
+from edge_runtime.errors import UpdateError, is_of_system
 from edge_runtime.update.carriers import HeldBack
 
 BUSY_LOCK = "busy.lock"
@@ -27,11 +27,13 @@ def exclusive(path: Path, wait_s: float = 0.0, *, sleep: Callable[[float], None]
     """Hold the lock alone, and wait so many seconds for it; raises HeldBack where others hold it still.
 
     A file that is no plain file, or cannot be opened, is an UpdateError: an update that nobody can hold off must not
-    run.
+    run. A disk that is full or fails is an OSError.
     """
     try:
         descriptor = _opened(path)
     except OSError as error:
+        if is_of_system(error):
+            raise
         raise UpdateError(
             f"The lock {path} cannot be opened ({error.strerror}); mend lock.file or its rights."
         ) from error

@@ -57,6 +57,8 @@ def init_keys(
             "remove it here.",
             f"The worker's keys are in {work.worker}, for snapshot, timestamp and each device. Only what publishes "
             "needs them.",
+            "A model that was published before is signed once it is published again: edgewright compress MODEL VERSION "
+            "--recipe RECIPE",
             "Next: edgewright keys status",
         ]
     )

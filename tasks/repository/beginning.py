@@ -14,7 +14,7 @@ from tuf.api.metadata import Root, Targets
 
 from edge_runtime.files import write_atomic
 from tasks.errors import KeysError
-from tasks.repository.expiry import utc_now
+from tasks.repository.expiry import TOP_LEVEL, utc_now
 from tasks.repository.key_files import KeyFiles, check_private
 from tasks.repository.signed_repository import SignedRepository
 from tasks.repository.signing import (
@@ -156,7 +156,12 @@ def one_key(files: KeyFiles, folder: Path, role: str, used: Sequence[str] = ()) 
 
 
 def check_device(device: str) -> None:
-    """Raise KeysError for what cannot be the name of a device profile."""
+    """Raise KeysError for what cannot be the name of a device profile, and for the name of a role."""
+    if device in (ONLINE, *TOP_LEVEL):
+        raise KeysError(
+            f"{device}: expected the name of a device profile, got that of a role, by which edgewright keys would take "
+            "it; give the profile another name"
+        )
     if not _DEVICE.fullmatch(device):
         raise KeysError(
             f"{device!r}: expected the name of a device profile, of lower-case letters, digits and dashes; write it as "

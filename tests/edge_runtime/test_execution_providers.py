@@ -51,6 +51,19 @@ def test_a_plugin_with_other_providers_is_listed_with_what_is_here(model: Path) 
         EdgeModel.load(model, sun)
 
 
+def test_a_plugin_that_does_not_load_is_in_no_others_way(
+    model: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = plugin.parent / "onnxruntime_ep_earth"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise ImportError('no libearth')")
+    monkeypatch.setattr(ort, "register_execution_provider_library", lambda *_: None)
+    with pytest.raises(SessionError, match="The plugin of MoonExecutionProvider is here, and finds no device"):
+        EdgeModel.load(model, MOON)
+    with pytest.raises(SessionError, match="onnxruntime_ep_earth of ONNX Runtime does not load: no libearth"):
+        EdgeModel.load(model, SessionSettings(threads=1, execution_provider="SunExecutionProvider"))
+
+
 def test_a_plugin_without_a_device_for_this_machine_is_told(
     model: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

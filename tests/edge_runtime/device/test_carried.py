@@ -148,3 +148,18 @@ def test_a_device_with_two_models_installs_the_one_that_was_carried(tmp_path: Pa
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.splitlines()[0] == f"{MODEL}: nothing of it was carried here"
     assert said.stdout.splitlines()[1].startswith("brakes: release 2, version 2")
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_an_archive_of_headers_in_headers_is_refused(tmp_path: Path, kind: bytes) -> None:
+    header = entry("././@LongLink", kind)
+    header.size = 14
+    content = b"14 path=abcde\n".ljust(tarfile.BLOCKSIZE, b"\0")
+    (tmp_path / "a.tar").write_bytes((header.tobuf(tarfile.USTAR_FORMAT) + content) * 3000)
+    with pytest.raises(UpdateError, match="recursion"), open_carried(tmp_path / "a.tar"):
+        raise AssertionError
+
+
+def test_what_is_not_plugged_in_is_unreachable(carried: CarriedRepository, tmp_path: Path) -> None:
+    said = carried.device.run("install", tmp_path / "stick")
+    assert said.returncode == 5 and "see whether it is mounted" in said.stderr

@@ -142,3 +142,10 @@ def test_a_path_that_would_be_read_as_something_else_is_refused(tmp_path: Path, 
 
 def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("lock", ["/busy.lock", "/run/busy.lock", "/tmp/busy.lock", "/var//lock/busy.lock"])
+def test_a_folder_that_others_share_is_not_given_to_the_service(tmp_path: Path, lock: str) -> None:
+    said = setup("systemd", tmp_path, f'[lock]\nfile = "{lock}"\n')
+    assert said.returncode == 4 and "lock.file: expected a folder that only Edgewright uses" in said.stderr
+    assert not (tmp_path / "image").exists()

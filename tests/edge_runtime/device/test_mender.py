@@ -104,3 +104,14 @@ def test_a_damaged_record_rolls_nothing_back(carried: CarriedRepository, tree: P
     with pytest.raises(InstallError, match="nothing is rolled back"):
         remembered(tree)
     assert go_back(read_configuration(carried.device.configuration), {}) == []
+
+
+def test_an_artifact_is_installed_where_the_state_was_lost(carried: CarriedRepository, tree: Path) -> None:
+    device = carried.device
+    assert device.run("install", carried.root).returncode == 0
+    for path in (device.state / "models").iterdir():
+        path.write_bytes(b"\0" * 100)
+    status = device.run("status")
+    assert status.returncode == 4 and "camera: nothing runs: " in status.stdout and "trust: root" in status.stdout
+    assert device.run("mender", "ArtifactInstall", tree).returncode == 0
+    assert device.runs().current is not None and device.run("status").returncode == 0

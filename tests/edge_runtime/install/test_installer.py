@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.bundle import RuntimeRange, Validity, decode_manifest
 from edge_runtime.errors import BundleError, BundleRefused, DeviceFailed, InstallError, StoreBusy
-from edge_runtime.install import DeviceStore, FolderSource, install, running
+from edge_runtime.install import DeviceStore, FolderSource, Tuning, install, running
 from edge_runtime.install.state import MOST_ATTEMPTS, read_state, write_state
 from edge_runtime.session import EdgeModel
 from tests.edge_runtime.install.carried import MODEL, PASSED, rows, small_model
@@ -205,6 +205,27 @@ def test_trials_that_the_device_did_not_survive_are_counted(site: Site) -> None:
     with pytest.raises(BundleRefused, match="is not tried again: The device went down"):
         site.install(third)
     assert running(site.store, MODEL).bundle.digest == second.digest
+
+
+def test_the_last_trial_is_without_tuning_which_may_be_what_took_the_device_down(site: Site) -> None:
+    settings = replace(QUICK, tuning=Tuning(tuned_graph=False, threads=(1, 2)))
+    for seed, attempts in ((1, MOST_ATTEMPTS - 2), (2, MOST_ATTEMPTS - 1)):
+        carried = site.carry(seed)
+        state = read_state(site.store.root, MODEL)
+        for _ in range(attempts):
+            state = state.trying(carried.digest)
+        write_state(site.store.root, MODEL, state)
+        assert site.install(carried, settings).changed
+        assert site.store.tuned_folder(carried.digest).exists() == (attempts < MOST_ATTEMPTS - 1)
+
+
+def test_what_runs_stays_whole_where_a_bundle_of_another_profile_fails(site: Site) -> None:
+    first = site.carry(1)
+    site.install(first)
+    other = site.carry(2, device="kiosk", answers=np.zeros((8, 8), np.float32))
+    with pytest.raises(BundleRefused, match="answers wrongly"):
+        install(DeviceStore(site.store.root, "kiosk"), MODEL, other.data, FolderSource(other.root), QUICK)
+    assert running(site.store, MODEL).bundle.digest == first.digest
 
 
 def test_hostile_bytes_are_no_manifest(site: Site) -> None:

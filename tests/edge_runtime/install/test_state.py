@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import InstallError
-from edge_runtime.install.state import MOST_BAD, ModelState, models_of, read_state, state_path, write_state
+from edge_runtime.install.state import (
+    MOST_BAD,
+    MOST_REASON,
+    ModelState,
+    models_of,
+    read_state,
+    state_path,
+    write_state,
+)
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 NOW = "2026-07-01T00:00:00Z"
@@ -64,3 +72,21 @@ def test_the_list_of_refused_bundles_has_a_bound() -> None:
     for number in range(MOST_BAD + 5):
         state = state.refusing(f"{number:064x}", "no")
     assert len(state.refused) == MOST_BAD and state.reason_against(f"{MOST_BAD + 4:064x}") == "no"
+
+
+@pytest.mark.parametrize("reason", ["n" * 2_000_000, "\U0001f4a5" * 2_000_000])
+def test_whatever_reasons_say_the_state_stays_one_that_is_read(tmp_path: Path, reason: str) -> None:
+    state = ModelState().committed(A, NOW)
+    for number in range(MOST_BAD):
+        state = state.refusing(f"{number:064x}", reason)
+    write_state(tmp_path, "camera", state)
+    assert read_state(tmp_path, "camera") == state
+    assert state.reason_against("0" * 64) == reason[:MOST_REASON]
+
+
+@pytest.mark.parametrize("model", ["yolo.json", "a.json.copy", "a.copy", "a.json.b", "json"])
+def test_a_model_keeps_its_name_whatever_ends_it(tmp_path: Path, model: str) -> None:
+    write_state(tmp_path, model, ModelState().committed(A, NOW))
+    write_state(tmp_path, "a", ModelState().committed(B, NOW))
+    assert models_of(tmp_path) == sorted(("a", model))
+    assert (read_state(tmp_path, model).current, read_state(tmp_path, "a").current) == (A, B)

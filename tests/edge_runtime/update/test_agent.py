@@ -189,6 +189,10 @@ def test_two_agents_do_not_run_at_once(
         assert make_agent().run() is UpdateExit.HELD_BACK
     assert not server.asked
     assert not (configuration.state / "update.json").exists()
+    agent = make_agent()
+    with exclusive(configuration.state / AGENT_LOCK):
+        agent.run()
+    assert [(each.exit, each.reason) for each in agent.endings] == [(UpdateExit.HELD_BACK, "lock")]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +296,16 @@ def test_the_time_since_when_it_is_so_stays(
     since = _ending(configuration).since
     installer.fails = InstallError("rolled back again")
     make_agent().run()
-    assert _ending(configuration).since == since
+    assert (_ending(configuration).since, _ending(configuration).message) == (since, "rolled back again")
+
+
+def test_a_wait_that_is_another_one_is_not_written_again(
+    make_agent: MakeAgent, installer: Installer, configuration: UpdateConfiguration
+) -> None:
+    for message in ("asked again in 74 s", "asked again in 9 s", "expired at 2026-01-01T00:00:00Z, asked again in 9 s"):
+        installer.fails = InstallError(message)
+        make_agent().run()
+        assert _ending(configuration).message == ("asked again in 74 s" if message.startswith("asked") else message)
 
 
 def test_a_loop_runs_again_after_the_interval_and_some_jitter(
