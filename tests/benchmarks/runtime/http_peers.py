@@ -31,11 +31,17 @@ START_S = 120.0
 
 @dataclass(frozen=True)
 class Found:
-    """Figures of one server with one model: load on one connection and on many, and its memory in MB after both."""
+    """Figures of one server with one model: load on one connection and on many, its CPU seconds, and memory in MB."""
 
     single: Load
     many: Load
+    cpu_s: float
     memory_mb: float
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Answers on many connections for each second of CPU time that they took."""
+        return self.many.per_second * SECONDS / self.cpu_s
 
 
 def part(root: Path) -> tuple[list[Figure], str]:
@@ -50,16 +56,22 @@ def part(root: Path) -> tuple[list[Figure], str]:
             figures += [
                 Figure(f"{name} model: answers per second, to {server}", ours.many.per_second / other.many.per_second,
                        1.0, "x", "at_least"),
+                Figure(f"{name} model: answers per CPU second, to {server}", ours.per_cpu_second / other.per_cpu_second,
+                       1.0, "x", "at_least"),
                 Figure(f"{name} model: memory, to {server}", ours.memory_mb / other.memory_mb, 1.0, "x", "at_most"),
             ]  # fmt: skip
-    head = "| model | server | p50 of 1, ms | answers/s of 32 | p99 of 32, ms | failed | memory, MB |\n" + "| --- " * 7
+    head = (
+        "| model | server | p50 of 1, ms | answers/s of 32 | p99 of 32, ms | answers/CPU s | failed | memory, MB |\n"
+        + "| --- " * 8
+    )
     return figures, "\n".join([f"{head}|", *rows])
 
 
 def _row(model: str, server: str, found: Found) -> str:
     many, failed = found.many, found.single.failed + found.many.failed
     return (
-        f"| {model} | {server} | {found.single.p50_ms:.2f} | {many.per_second:.0f} | {many.p99_ms:.1f} | {failed} | "
+        f"| {model} | {server} | {found.single.p50_ms:.2f} | {many.per_second:.0f} | {many.p99_ms:.1f} | "
+        f"{found.per_cpu_second:.0f} | {failed} | "
         f"{found.memory_mb:.0f} |"
     )
 
@@ -120,8 +132,10 @@ def _measured(run: Callable[[BenchModel, Path], object], model: BenchModel, fold
         load = folder / "load"
         put_load_on(peer.url, peer.body, peer.headers, CONNECTIONS, 2.0, load)
         single = put_load_on(peer.url, peer.body, peer.headers, 1, SECONDS, load)
+        before = _cpu_s(peer.process)
         many = put_load_on(peer.url, peer.body, peer.headers, CONNECTIONS, SECONDS, load)
-        return Found(single, many, shared_out_mb(*_tree(peer.process)))
+        spent = _cpu_s(peer.process) - before
+        return Found(single, many, spent, shared_out_mb(*_tree(peer.process)))
 
 
 @contextmanager
@@ -161,6 +175,15 @@ def _environment(name: str) -> Path:
         subprocess.run([*pip, *PACKAGES[name]], env=alone, check=True)
         (folder / "installed").touch()
     return python
+
+
+def _cpu_s(process: int) -> float:
+    """Return the CPU seconds that a process and all that descend from it have taken."""
+    ticks = 0
+    for each in _tree(process):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _tree(process: int) -> list[int]:

@@ -39,7 +39,10 @@ class ServedProcess:
         self._manager.bind(address)
         command = [sys.executable, "-P", "-m", "edge_runtime", "serve", "--port", "0", *self.words]
         variables = {**device_environment(), "NOTIFY_SOCKET": address, **self.variables}
-        self.process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
+        # A session of its own, as a service has: the scheduler shares the CPU out by sessions.
+        self.process = subprocess.Popen(
+            command, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         self._listening = threading.Event()
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._read, self._listen)]
         for thread in self._threads:
