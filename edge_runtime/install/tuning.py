@@ -125,7 +125,7 @@ class _Trials:
     def best(self, seen: Measurement, tuning: Tuning) -> MeasuredChoice:
         """Try everything, and return what is best; threads and providers are chosen with the portable graph."""
         best = on_cpu = self._measured(self._portable, seen)
-        if self._before is not None and (again := self._as_before(self._before)) is not None:
+        if self._before is not None and (again := self._as_before(self._before, tuning)) is not None:
             return again
         for settings in self._sessions(tuning):
             best = self._better("portable", settings, best)
@@ -145,11 +145,16 @@ class _Trials:
                 if settings != self._base:
                     yield settings
 
-    def _as_before(self, before: HowItRuns) -> MeasuredChoice | None:
-        """Try the choice of the bundle before; None where it does not work with these heads."""
-        if before.kind == "tuned" and not self._is_made(before.graph):
+    def _as_before(self, before: HowItRuns, tuning: Tuning) -> MeasuredChoice | None:
+        """Try the choice of the bundle before; None where it holds no more, or does not work with these heads."""
+        session, base, tuned = before.session, self._base, before.kind == "tuned"
+        allowed = (tuning.tuned_graph or not tuned) and session.threads in (tuning.threads or (base.threads,))
+        allowed = allowed and session.execution_provider in (tuning.providers or (base.execution_provider,))
+        if before.said or not before.tried or not allowed:
             return None
-        return self._works(before.kind, before.session)
+        if tuned and not self._is_made(before.graph):
+            return None
+        return self._works(before.kind, session)
 
     def _better(self, graph: Graph, settings: SessionSettings, best: MeasuredChoice) -> MeasuredChoice:
         """Try a choice; return it where it is better than the best so far."""
