@@ -21,7 +21,7 @@ from edge_runtime.cpu import this_cpu
 from edge_runtime.errors import EdgewrightError
 from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_atomic, write_synced
 from edge_runtime.install.choices import FailedChoice, Graph, HowItRuns, MeasuredChoice, choice_from_plain
-from edge_runtime.install.smoke_test import Limits, batch_time, smoke_test
+from edge_runtime.install.smoke_test import Limits, compared_times, most_rows, smoke_test
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.measurement import Measurement, environment, run_child
 from edge_runtime.model_files import MODEL, check_model, model_bytes, weights_of
@@ -105,7 +105,7 @@ class _Trials:
 
     def best(self, seen: Measurement, tuning: Tuning) -> MeasuredChoice:
         """Try everything, and return what is best; threads and providers are chosen with the portable graph."""
-        best = on_cpu = self._measured("portable", self._base, seen)
+        best = on_cpu = self._portable(seen)
         for settings in self._sessions(tuning):
             best = self._better("portable", settings, best)
             on_cpu = best if best.session.execution_provider == CPU else on_cpu
@@ -126,18 +126,34 @@ class _Trials:
 
     def _better(self, graph: Graph, settings: SessionSettings, best: MeasuredChoice) -> MeasuredChoice:
         """Try a choice; return it where it is better than the best so far. One that fails is said, and left out."""
-        path = self._folder / MODEL if graph == "tuned" else self._graph
         try:
-            found = self._measured(graph, settings, smoke_test(self._bundle, path, settings, self._limits))
+            seen = smoke_test(self._bundle, self._path(graph), settings, self._limits)
+            p50_ms, batch_ms = (
+                None if known is None else known * self._ratio(best, graph, settings, rows)
+                for known, rows in ((best.p50_ms, 1), (best.batch_p50_ms, most_rows(self._bundle)))
+            )
         except EdgewrightError as error:
             self._failed(graph, settings, str(error))
             return best
+        found = MeasuredChoice(graph, settings, p50_ms or seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
+        self.tried.append(found)
         return found if found.is_better_than(best, self._bytes) else best
 
-    def _measured(self, graph: Graph, settings: SessionSettings, seen: Measurement) -> MeasuredChoice:
-        path = self._folder / MODEL if graph == "tuned" else self._graph
-        batch_ms = batch_time(self._bundle, path, settings, self._limits)
-        choice = MeasuredChoice(graph, settings, seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
+    def _ratio(self, best: MeasuredChoice, graph: Graph, settings: SessionSettings, rows: int) -> float:
+        """Return the time of a choice as a multiple of the best one's, taken in turns."""
+        known, new = (self._path(best.graph), best.session), (self._path(graph), settings)
+        before, after = compared_times(self._bundle, known, new, rows, self._limits)
+        return after / before
+
+    def _path(self, graph: Graph) -> Path:
+        return self._folder / MODEL if graph == "tuned" else self._graph
+
+    def _portable(self, seen: Measurement) -> MeasuredChoice:
+        """Return the portable graph as a choice; the time of several rows is relative, as that of one row is known."""
+        batch_ms = None
+        if (rows := most_rows(self._bundle)) > 1:
+            batch_ms = self._bundle.manifest.measured.batch_ms[str(rows)]
+        choice = MeasuredChoice("portable", self._base, seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
         self.tried.append(choice)
         return choice
 
