@@ -23,7 +23,9 @@ class MeasuredChoice:
     """A way to run a bundle, as it was measured on this device.
 
     `p50_ms` is the median time of one row, `batch_p50_ms` that of the most rows that the bundle was measured with, None
-    where it answers one at a time. `private_mb` is what each process has of the model for itself.
+    where it answers one at a time. Those of the portable graph come first, the second one from the manifest. The others
+    are multiples of them, by times that were taken in turns. `private_mb` is what each process has of the model for
+    itself.
     """
 
     graph: Graph

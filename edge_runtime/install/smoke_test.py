@@ -15,13 +15,13 @@ from edge_runtime.errors import (
 )
 from edge_runtime.golden import difference, golden_vectors
 from edge_runtime.install.choices import HowItRuns
-from edge_runtime.measurement import Measurement, MeasureRequest, measure
+from edge_runtime.measurement import Measurement, MeasureRequest, TurnLatency, measure, measure_in_turns
 
 GROWTH = 2.0
 """Times the peak memory that was measured for a model which it may take here, where nobody says otherwise."""
 _LEAST_MB = 64.0
 WARMUP, REPEATS = 3, 20
-_BATCH_WARMUP = 1
+_TURN_CALLS, _TURN_S = 12, 1.0
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,31 @@ def _misfit(specs: Sequence[TensorSpec], outputs: Sequence[np.ndarray]) -> str |
     return None
 
 
-def batch_time(bundle: Bundle, runs: HowItRuns, limits: Limits) -> float | None:
-    """Return the median milliseconds of the most rows that a bundle was measured with; None where that is one row.
+def most_rows(bundle: Bundle) -> int:
+    """Return the most rows that a bundle was measured with at once; 1 where it answers one at a time."""
+    return max(map(int, bundle.manifest.measured.batch_ms), default=1)
 
-    Raises MeasurementFailed.
+
+def compared_times(
+    bundle: Bundle, first: HowItRuns, second: HowItRuns, rows: int, limits: Limits
+) -> tuple[float, float]:
+    """Return the times of two ways to run so many rows of a bundle, in milliseconds, taken in turns.
+
+    They are the tenth percentile of calls that kept the CPU, so that another program says little in the choice.
+    Raises MeasurementFailed where one of the two fails.
     """
-    rows = max(map(int, bundle.manifest.measured.batch_ms), default=1)
-    if rows == 1:
-        return None
     golden = golden_vectors(bundle)
-    request = MeasureRequest(
-        runs.graph, golden.inputs, runs.session, batch_size=golden.described.batch, latency_warmup=_BATCH_WARMUP,
-        latency_repeats=REPEATS, latency_batch_size=rows, latency_seconds=limits.time_s / 4,
-        memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures), heads=runs.heads,
-    )  # fmt: skip
-    return measure(request, limits.time_s).figures.latency_p50_ms
+    requests = {
+        name: MeasureRequest(
+            runs.graph, golden.inputs, runs.session, batch_size=golden.described.batch, latency_warmup=2,
+            latency_repeats=_TURN_CALLS, latency_batch_size=rows, latency_seconds=_TURN_S,
+            memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures), heads=runs.heads,
+        )
+        for name, runs in {"first": first, "second": second}.items()
+    }  # fmt: skip
+    found = measure_in_turns(requests, limits.time_s)
+    times = [each.latency_p10_ms for each in found.values() if isinstance(each, TurnLatency)]
+    for each in found.values():
+        if isinstance(each, MeasurementFailed):
+            raise each
+    return times[0], times[1]

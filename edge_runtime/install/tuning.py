@@ -21,7 +21,7 @@ from edge_runtime.cpu import this_cpu
 from edge_runtime.errors import EdgewrightError
 from edge_runtime.files import fsync_directory, make_directories, write_atomic, write_synced
 from edge_runtime.install.choices import FailedChoice, Graph, HowItRuns, MeasuredChoice, choice_from_plain
-from edge_runtime.install.smoke_test import Limits, batch_time, smoke_test
+from edge_runtime.install.smoke_test import Limits, compared_times, most_rows, smoke_test
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.measurement import Measurement, environment, run_child
 from edge_runtime.model_files import (
@@ -118,14 +118,14 @@ class _Trials:
     def __init__(self, bundle: Bundle, folder: Path, limits: Limits, before: HowItRuns | None) -> None:
         self.tried: list[MeasuredChoice | FailedChoice] = []
         self._bundle, self._folder, self._limits, self._before = bundle, folder, limits, before
-        self._portable = portable(bundle)
-        self._base = self._portable.session
-        self._bytes = model_bytes(self._portable.graph, self._portable.heads)
+        self._published = portable(bundle)
+        self._base = self._published.session
+        self._bytes = model_bytes(self._published.graph, self._published.heads)
 
     def best(self, seen: Measurement, tuning: Tuning) -> MeasuredChoice:
         """Try everything, and return what is best; threads and providers are chosen with the portable graph."""
-        best = on_cpu = self._measured(self._portable, seen)
-        if self._before is not None and (again := self._as_before(self._before)) is not None:
+        best = on_cpu = self._of_published(seen)
+        if self._before is not None and (again := self._as_before(self._before, best, tuning)) is not None:
             return again
         for settings in self._sessions(tuning):
             best = self._better("portable", settings, best)
@@ -145,38 +145,61 @@ class _Trials:
                 if settings != self._base:
                     yield settings
 
-    def _as_before(self, before: HowItRuns) -> MeasuredChoice | None:
-        """Try the choice of the bundle before; None where it does not work with these heads."""
-        if before.kind == "tuned" and not self._is_made(before.graph):
+    def _as_before(self, before: HowItRuns, best: MeasuredChoice, tuning: Tuning) -> MeasuredChoice | None:
+        """Try the choice of the bundle before; None where it holds no more, or does not work with these heads."""
+        session, base, tuned = before.session, self._base, before.kind == "tuned"
+        allowed = (tuning.tuned_graph or not tuned) and session.threads in (tuning.threads or (base.threads,))
+        allowed = allowed and session.execution_provider in (tuning.providers or (base.execution_provider,))
+        if before.said or not before.tried or not allowed:
             return None
-        return self._works(before.kind, before.session)
+        if tuned and not self._is_made(before.graph):
+            return None
+        return self._compared(before.kind, session, best)
 
     def _better(self, graph: Graph, settings: SessionSettings, best: MeasuredChoice) -> MeasuredChoice:
         """Try a choice; return it where it is better than the best so far."""
-        found = self._works(graph, settings)
+        found = self._compared(graph, settings, best)
         return found if found is not None and found.is_better_than(best, self._bytes) else best
 
-    def _works(self, graph: Graph, settings: SessionSettings) -> MeasuredChoice | None:
-        """Try a choice; None, with a log line, where it fails."""
-        runs = replace(self._portable, session=settings)
-        if graph == "tuned":
-            runs = HowItRuns(self._folder / MODEL, settings, graph, heads=_tuned_heads(self._folder, self._bundle))
+    def _compared(self, graph: Graph, settings: SessionSettings, best: MeasuredChoice) -> MeasuredChoice | None:
+        """Measure a choice beside the best so far. One that fails is said, and left out: None."""
+        runs = self._runs(graph, settings)
         try:
-            return self._measured(runs, smoke_test(self._bundle, runs, self._limits))
+            seen = smoke_test(self._bundle, runs, self._limits)
+            p50_ms, batch_ms = (
+                None if known is None else known * self._ratio(best, runs, rows)
+                for known, rows in ((best.p50_ms, 1), (best.batch_p50_ms, most_rows(self._bundle)))
+            )
         except EdgewrightError as error:
             self._failed(graph, settings, str(error))
             return None
+        found = MeasuredChoice(graph, settings, p50_ms or seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
+        self.tried.append(found)
+        return found
 
-    def _measured(self, runs: HowItRuns, seen: Measurement) -> MeasuredChoice:
-        batch_ms = batch_time(self._bundle, runs, self._limits)
-        choice = MeasuredChoice(runs.kind, runs.session, seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
+    def _ratio(self, best: MeasuredChoice, runs: HowItRuns, rows: int) -> float:
+        """Return the time of a choice as a multiple of the best one's, taken in turns."""
+        before, after = compared_times(self._bundle, self._runs(best.graph, best.session), runs, rows, self._limits)
+        return after / before
+
+    def _runs(self, graph: Graph, settings: SessionSettings) -> HowItRuns:
+        if graph == "portable":
+            return replace(self._published, session=settings)
+        return HowItRuns(self._folder / MODEL, settings, graph, heads=_tuned_heads(self._folder, self._bundle))
+
+    def _of_published(self, seen: Measurement) -> MeasuredChoice:
+        """Return the portable graph as a choice; the time of several rows is relative, as that of one row is known."""
+        batch_ms = None
+        if (rows := most_rows(self._bundle)) > 1:
+            batch_ms = self._bundle.manifest.measured.batch_ms[str(rows)]
+        choice = MeasuredChoice("portable", self._base, seen.figures.latency_p50_ms, batch_ms, seen.private_mb)
         self.tried.append(choice)
         return choice
 
     def _graphs(self) -> dict[str, Path]:
         """Return the portable graphs by the names that they get here."""
-        heads = {head_file(head.name): head.path for head in self._portable.heads}
-        return {MODEL: self._portable.graph, **heads}
+        heads = {head_file(head.name): head.path for head in self._published.heads}
+        return {MODEL: self._published.graph, **heads}
 
     def _is_made(self, backbone: Path | None = None) -> bool:
         """Make the tuned graphs in a process of its own; False where that does not work.

@@ -29,6 +29,7 @@ from edge_runtime.bundle import (
 )
 from edge_runtime.settings import MAX_THREADS
 from tests.edge_runtime.bundle.linear import described, everything, write
+from tests.edge_runtime.models import linear_model
 
 ODD: list[Any] = [
     None, True, False, -1, 0, 257, 10**9, 10**30, 1.0, 0.5, float("nan"), float("inf"), [], {}, [[]], [None] * 40,
@@ -43,7 +44,7 @@ SHOWN = 200
 def full(model: Path, tmp_path: Path) -> bytes:
     """A manifest in which nothing is left out."""
     (tmp_path / "golden.npz").write_bytes(b"vectors")
-    (tmp_path / "head.scores.onnx").write_bytes(b"graph")
+    linear_model(tmp_path / "head.scores.onnx", outputs=4)
     files = {"model.onnx": model} | {name: tmp_path / name for name in ("golden.npz", "head.scores.onnx")}
     return encode_manifest(described(files, **everything(files)))
 
@@ -123,7 +124,8 @@ def test_the_command_shows_mutated_manifests_without_a_traceback_or_an_escape_co
     bundle: Path, full: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, chance = full, random.Random(13)
-    (tmp_path / "target" / "blobs" / hashlib.sha256(b"vectors").hexdigest()).write_bytes(b"vectors")
+    for content in (b"vectors", (tmp_path / "head.scores.onnx").read_bytes()):
+        (tmp_path / "target" / "blobs" / hashlib.sha256(content).hexdigest()).write_bytes(content)
     seen = set()
     for _ in range(SHOWN):
         bundle = renamed(bundle, mutated(data, chance))

@@ -15,7 +15,7 @@ from edge_runtime.families import family_of
 from edge_runtime.install import InstallSettings, Limits, Tuning, choices, how_it_runs, running
 from edge_runtime.model_files import weights_of
 from tests.edge_runtime.install.carried import MODEL, Carried, rows
-from tests.edge_runtime.install.conftest import Site
+from tests.edge_runtime.install.conftest import QUICK, Site
 from tests.edge_runtime.made_families import CLASSES, ONE_THREAD, GraphFile, backbone, defects, head
 
 TUNED = InstallSettings(limits=Limits(time_s=60), tuning=Tuning())
@@ -95,6 +95,18 @@ def test_an_update_of_a_head_keeps_the_tuned_backbone(site: Site, monkeypatch: p
     assert second.bundle.digest != first.bundle.digest and second.session == first.session
     assert second.graph.stat().st_ino == inode  # its pages are those that running processes have mapped
     assert second.heads[1].path.read_bytes() != first.heads[1].path.read_bytes()
+    answers_rightly(site, 99)
+
+
+def test_a_choice_that_the_device_allows_no_more_is_not_taken_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "NEAR", 1e9)
+    site.install(carried(site, 1), TUNED)
+    assert how_it_runs(site.store, running(site.store, MODEL).bundle).kind == "tuned"
+    site.install(carried(site, 2, kinds=99), QUICK)
+    found = running(site.store, MODEL)
+    assert found.graph == found.bundle.entry_path
     answers_rightly(site, 99)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.device import DeviceProfile
-from tasks.emulation import availability as available
+from tasks.device_link import measuring as available
 from tasks.emulation.availability import emulators_for
 from tasks.errors import EmulatorMissing
 from tasks.job import Job
