@@ -1,6 +1,7 @@
 """Sessions: ONNX Runtime behind checks that name the mistake in an input."""
 
 import ctypes
+import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _DTYPES: Mapping[str, str] = {
     **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 _SEVERITY_ERROR = 3
+_MUCH = 4 << 20  # bytes that loading adds, from which on it is worth a look for free ones
 _OUT_OF_MEMORY = ("bad_alloc", "failed to allocate memory", "cannot allocate memory", "memoryerror")
 
 
@@ -49,6 +51,7 @@ class EdgeModel:
             raise SessionError(f"There is no model file at {path}; give the path of an ONNX graph.")
         provider, options = settings.execution_provider, session_options(settings)
         providers = use_provider(options, provider)
+        before = _resident_bytes()
         try:
             session = ort.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no base class below Exception
@@ -56,7 +59,8 @@ class EdgeModel:
         if session.get_providers()[0] != provider:
             raise SessionError(f"{provider} did not start; onnxruntime fell back to {session.get_providers()}.")
         session.disable_fallback()
-        return_free_memory()
+        if _resident_bytes() - before > _MUCH:
+            return_free_memory()
         return cls(session, path)
 
     @property
@@ -117,6 +121,10 @@ def rows_of(name: str, array: np.ndarray, chosen: np.ndarray | None, count: int)
     follow_each_other = len(chosen) and chosen[-1] - chosen[0] + 1 == len(chosen)
     taken: np.ndarray = array[chosen[0] : chosen[-1] + 1] if follow_each_other else array[chosen]
     return taken
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
 def return_free_memory() -> None:
