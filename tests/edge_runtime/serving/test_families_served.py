@@ -13,15 +13,26 @@ from edge_runtime.bundle import Golden, Measured
 from edge_runtime.errors import BadRequest, SessionError
 from edge_runtime.families import family_of
 from edge_runtime.files import sha256_of
+from edge_runtime.install import (
+    DeviceStore,
+    FolderSource,
+    InstallSettings,
+    Limits,
+    Tuning,
+    choices,
+    install,
+    running,
+)
 from edge_runtime.measurement.memory import resident_mb
-from edge_runtime.serving import Runtime
+from edge_runtime.serving import Runtime, ServingSettings
 from edge_runtime.serving.loaded_version import LoadedVersion, load_version
-from edge_runtime.serving.model_sources import BundleSource
+from edge_runtime.serving.model_sources import BundleSource, StoreSource
 from edge_runtime.serving.pending_requests import Batch, PendingRequest
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
-from tests.edge_runtime.install.carried import MODEL, rows
+from tests.edge_runtime.install.carried import DEVICE, MODEL, rows
 from tests.edge_runtime.made_families import ONE_THREAD, MadeFamily, backbone, bundle_at, defects, head
+from tests.edge_runtime.processes import wait_until
 
 GAINS = Measured({"peak_rss_mb": 100.0}, {"1": 1.0, "8": 1.5})
 SWAPS, MB = 30, 1 << 20
@@ -73,6 +84,28 @@ def test_an_update_of_a_head_loads_that_head_alone(tmp_path: Path, loads: list[s
         answer = runtime.predict(MODEL, {"x": rows(3, 5)})
         for name, right in second.right(rows(3, 5)).items():
             np.testing.assert_allclose(answer[name], right, atol=1e-4)
+
+
+def test_an_installed_update_of_a_head_is_swapped_alone(
+    tmp_path: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "NEAR", 1e9)  # the tuned graphs, however fast they are
+    store, settings = DeviceStore(tmp_path / "device", DEVICE), InstallSettings(Limits(time_s=60), Tuning())
+    second = defects(tmp_path / "two", kinds=99)
+    carried = [
+        family.carry(tmp_path / "carried", at) for at, family in enumerate((defects(tmp_path / "one"), second), 1)
+    ]
+    install(store, MODEL, carried[0].data, FolderSource(carried[0].root), settings)
+    loads.clear()
+    with Runtime([StoreSource(store, MODEL)], ServingSettings(poll_s=0.01)) as runtime:
+        assert len(loads) == 3
+        install(store, MODEL, carried[1].data, FolderSource(carried[1].root), settings)
+        wait_until(lambda: runtime.description(MODEL).version == "2")
+        found = running(store, MODEL)
+        assert found.heads[1].path.is_relative_to(store.tuned_folder(carried[1].digest))
+        assert loads[3:] == [sha256_of(found.heads[1].path)]
+        answer = runtime.predict(MODEL, {"x": rows(3, 5)}, outputs=["kinds"])
+        np.testing.assert_allclose(answer["kinds"], second.right(rows(3, 5))["kinds"], atol=1e-3)
 
 
 def test_a_head_that_answers_wrongly_leaves_the_old_ones_serving(tmp_path: Path) -> None:
