@@ -326,6 +326,7 @@ def test_a_model_that_is_fetched_has_its_acceptance_data_beside_it(file: Path, t
         "lineage": {"release": "3"},
         "documents": (),
         "deltas": (),
+        "heads": (),
         "outputs": (TensorSpec("y", "float32", (None, 3)),),
     }
     manifest = described(files, **filled, model="m", device="bench", inputs=TENSOR)
