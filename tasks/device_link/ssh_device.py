@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from deployments.device import OverSsh
 from edge_runtime.bundle import RuntimeRange
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, SessionError
 from edge_runtime.measurement import Measurement, MeasureRequest, TurnLatency, read_result
 from edge_runtime.model_files import model_digest, weights_of
+from edge_runtime.onnxruntime_packages import onnxruntime_version
 from edge_runtime.remote import KINDS, PROTOCOL, Frame, FrameReader, Greeting, write_frame
-from model_compression.onnx_files import graph_tensors
 from tasks.device_link.ssh_link import SshLink, ssh_command
 
 RESULT = "result.json"
@@ -103,7 +102,7 @@ class SshDevice:
         if not all(isinstance(text, str | None) and (text is None or text.isprintable()) for text in texts):
             raise self._odd(ValueError("a greeting of printable texts was expected"))
         greeting = Greeting(**content)
-        needed = RuntimeRange.measured_with(onnxruntime.__version__)
+        needed = RuntimeRange.measured_with(onnxruntime_version())
         try:
             fits = needed.holds(greeting.onnxruntime)
         except ValueError:
@@ -224,6 +223,8 @@ def _weights(graph: Path) -> list[Path]:
 
 def _output_bytes(request: MeasureRequest) -> int:
     """Return the most bytes that the answers to all rows may take, with the headers of their files."""
+    from model_compression.onnx_files import graph_tensors
+
     _, given = graph_tensors(request.model)
     total = 0
     for spec in given:
