@@ -74,7 +74,7 @@ def test_a_run_of_an_older_release_gives_a_bundle_without_and_says_so(
 ) -> None:
     """An older release of Edgewright kept the file alone."""
     with monkeypatch.context() as older:
-        older.setattr(Acceptance, "files", {})
+        older.setattr(Acceptance, "files", lambda *_: {})
         flows.compress.compress("tiny", "1", variant("legacy", device=SMALL), world)
     with caplog.at_level("WARNING", logger="edgewright"):
         approve_version(world, "tiny", "1", "legacy", **WORDS)
