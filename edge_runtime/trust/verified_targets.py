@@ -74,8 +74,7 @@ def trusted_targets(
 
     Raises TrustError for what must not be trusted, DeviceFailed where the disk is full or fails, and lets the
     UpdateError of a Fetch through, which is also raised where another process holds the folder for longer than
-    `longest_wait_s`. The folder then holds what was verified
-    until then, and nothing older than before.
+    `longest_wait_s`. The folder then holds what was verified until then, and nothing older than before.
     """
     store, files, clock = MetadataStore(folder), FilesOnce(fetch), now or datetime.now(UTC)
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from edge_runtime.errors import DeviceFailed
 from edge_runtime.trust import TrustError
 from tests.edge_runtime.trust.devices import Device
 from tests.edge_runtime.trust.repositories import Served, SignedRepository, days
@@ -161,7 +162,7 @@ def test_a_disk_that_fails_at_any_step_is_said_so_and_healed(
                 fired.append(name)
                 raise error
 
-        with _steps_watched(fail), pytest.raises(TrustError, match=r"durable before it counts.*the disk fails"):
+        with _steps_watched(fail), pytest.raises(DeviceFailed, match=r"durable before it counts.*the disk fails"):
             tried.manifest()
         assert fired == [steps[stop]]
         _check_after_fault(tried, published)
