@@ -38,7 +38,12 @@ def test_what_has_no_form_in_json_is_its_text() -> None:
     assert line_of("x", {"path": sys})["path"] == repr(sys)
 
 
-def test_loggers_that_clients_can_fill_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_loggers_that_clients_can_fill_are_quiet(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = logging.getLogger("edgewright")  # as in a process of its own, whatever other tests have set
+    for name, value in (("propagate", True), ("level", logging.NOTSET), ("handlers", []), ("disabled", False)):
+        monkeypatch.setattr(ours, name, value)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
