@@ -211,11 +211,12 @@ _ARGUMENTS = {
 
 def _profile(options: argparse.Namespace) -> int:
     """Measure models on this device; return 4 where one answers wrongly, else 0."""
-    from edge_runtime.profiling import as_published, profile_lines, profile_model
+    from edge_runtime.install import portable
+    from edge_runtime.profiling import profile_lines, profile_model
 
     if options.bundle is not None:
         bundle = read_bundle(options.bundle)
-        found = [(bundle, as_published(bundle))]
+        found = [(bundle, portable(bundle))]
     else:
         try:
             from edge_runtime.device import installed_models

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,6 +14,16 @@ from edge_runtime.errors import BundleError
 from edge_runtime.files import open_regular
 
 INPUT, OUTPUT = "in.", "out."
+
+
+class AskedModel(Protocol):
+    """A model in memory, as golden vectors ask it."""
+
+    outputs: tuple[TensorSpec, ...]
+
+    def predict(self, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Return the outputs in the order of `outputs`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,21 @@ def _taken(arrays: Mapping[str, np.ndarray], kind: str, spec: TensorSpec, golden
             f"The golden vectors need {golden.rows} rows of {kind}{spec.name} in {spec.dtype}, not {found}."
         )
     return array
+
+
+def missed_by(golden: GoldenVectors, model: AskedModel) -> str | None:
+    """Return in a sentence by how much a model misses golden vectors; None where every answer is within its tolerance.
+
+    It is asked as many rows at a time as were answered when the vectors were made. Raises whatever the model does.
+    """
+    batch, rows = golden.described.batch, golden.described.rows
+    parts = [
+        model.predict({name: array[start : start + batch] for name, array in golden.inputs.items()})
+        for start in range(0, rows, batch)
+    ]
+    answers = (np.concatenate(arrays) if arrays[0].ndim else arrays[0] for arrays in zip(*parts, strict=True))
+    by_name = dict(zip((spec.name for spec in model.outputs), answers, strict=True))
+    return difference(golden, [by_name[name] for name in golden.expected])
 
 
 def difference(golden: GoldenVectors, answers: Sequence[np.ndarray]) -> str | None:

@@ -11,6 +11,8 @@ Optimization = Literal["all", "extended", "basic", "off"]
 OF_A_DEVICE = frozenset({"prepack", "arena"})
 """The keys of SessionSettings that only a device sets to false, and that are not written while they are true."""
 MAX_THREADS = 256
+CPU = "CPUExecutionProvider"
+"""The execution provider that every ONNX Runtime has."""
 MAX_TEXT = 4096
 MAX_RANK = 16
 MAX_ELEMENTS = 1 << 28  # of the sizes that are fixed: 1 GiB of float32
@@ -36,7 +38,7 @@ class SessionSettings:
     """
 
     threads: int
-    execution_provider: str = "CPUExecutionProvider"
+    execution_provider: str = CPU
     optimization: Optimization = "all"
     prepack: bool = True
     arena: bool = True

@@ -21,7 +21,7 @@ from edge_runtime.install.smoke_test import Limits
 from edge_runtime.install.sources import FolderSource, Source
 from edge_runtime.install.state import ModelState
 from edge_runtime.install.store import DeviceStore
-from edge_runtime.install.tuning import Tuning, how_it_runs
+from edge_runtime.install.tuning import Tuning, how_it_runs, portable
 
 __all__ = [
     "DeviceStore",
@@ -42,6 +42,7 @@ __all__ = [
     "how_it_runs",
     "install",
     "installed_digest",
+    "portable",
     "roll_back",
     "running",
     "state_stamp",

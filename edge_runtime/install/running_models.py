@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, InstallError, SessionError, SessionMemoryError
+from edge_runtime.golden import golden_vectors, missed_by
+from edge_runtime.install.choices import HowItRuns
 from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.state import ModelState, models_of, read_state, stamp_of_state, write_state
 from edge_runtime.install.store import DeviceStore
-from edge_runtime.install.tuning import CPU, how_it_runs, portable
+from edge_runtime.install.tuning import how_it_runs, portable
 from edge_runtime.model_files import HeadGraph
-from edge_runtime.settings import SessionSettings
+from edge_runtime.settings import CPU, SessionSettings
 
 if TYPE_CHECKING:
     from edge_runtime.backbone import LoadedModel
@@ -30,6 +32,11 @@ class RunningModel:
     session: SessionSettings
     heads: tuple[HeadGraph, ...] = ()
 
+    @classmethod
+    def of(cls, bundle: Bundle, runs: HowItRuns) -> "RunningModel":
+        """Return a verified bundle that runs in this way."""
+        return cls(bundle, runs.graph, runs.session, runs.heads)
+
     def load(self, before: object = None) -> "LoadedModel":
         """Load the model as it was chosen to run, else as it was published: an execution provider may be gone by now.
 
@@ -42,8 +49,8 @@ class RunningModel:
         fallback = portable(self.bundle)
         try:
             model = load_model(self.graph, self.session, self.heads, before)
-            if self.session.execution_provider != CPU:
-                _check_answers(self.bundle, model)
+            if self.session.execution_provider != CPU and (missed := missed_by(golden_vectors(self.bundle), model)):
+                raise SessionError(f"it answers wrongly here: {missed}")
         except SessionMemoryError:
             raise
         except SessionError as error:
@@ -52,23 +59,6 @@ class RunningModel:
             logger.error("%s: the portable graph is used: %s", self.bundle.manifest.model, error)
             return load_model(fallback.graph, fallback.session, fallback.heads, before)
         return model
-
-
-def _check_answers(bundle: Bundle, model: "LoadedModel") -> None:
-    """Raise SessionError unless a model answers the golden vectors within their tolerances."""
-    import numpy as np
-
-    from edge_runtime.golden import difference, golden_vectors
-
-    golden = golden_vectors(bundle)
-    batch, rows = golden.described.batch, golden.described.rows
-    parts = [
-        model.predict({name: array[start : start + batch] for name, array in golden.inputs.items()})
-        for start in range(0, rows, batch)
-    ]
-    missed = difference(golden, [np.concatenate(outputs) for outputs in zip(*parts, strict=True)])
-    if missed is not None:
-        raise SessionError(f"it answers wrongly here: {missed}")
 
 
 @dataclass(frozen=True)
@@ -98,8 +88,7 @@ def running(store: DeviceStore, model: str) -> RunningModel:
         except BundleError as error:
             logger.error("%s: a stored bundle is damaged, the one before it is used: %s", model, error)
             continue
-        found = how_it_runs(store, bundle)
-        return RunningModel(bundle, found.graph, found.session, found.heads)
+        return RunningModel.of(bundle, how_it_runs(store, bundle))
     raise InstallError(
         f"{store.root}: expected a whole bundle of {model}, got {'none' if state.current else 'nothing installed'}; "
         "install one from a folder, or update"

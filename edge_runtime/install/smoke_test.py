@@ -1,7 +1,7 @@
 """The smoke test: a bundle loaded and run in a process of its own, within limits, on its golden vectors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from edge_runtime.errors import (
     MeasurementInterrupted,
     MeasurementTimedOut,
 )
-from edge_runtime.golden import difference, golden_vectors
+from edge_runtime.golden import GoldenVectors, difference, golden_vectors
 from edge_runtime.install.choices import HowItRuns
 from edge_runtime.measurement import Measurement, MeasureRequest, TurnLatency, measure, measure_in_turns
 
@@ -51,10 +51,9 @@ def smoke_test(bundle: Bundle, runs: HowItRuns, limits: Limits) -> Measurement:
     Raises DeviceFailed where something else ended the test, which says nothing about the model.
     """
     golden = golden_vectors(bundle)
-    request = MeasureRequest(
-        runs.graph, golden.inputs, runs.session, batch_size=golden.described.batch, latency_warmup=WARMUP,
-        latency_repeats=REPEATS, latency_seconds=limits.time_s / 4,
-        memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures), heads=runs.heads,
+    request = replace(
+        _request(bundle, golden, runs, limits), latency_warmup=WARMUP, latency_repeats=REPEATS,
+        latency_seconds=limits.time_s / 4,
     )  # fmt: skip
     what = f"{bundle.manifest.model} version {bundle.manifest.version}"
     try:
@@ -74,6 +73,14 @@ def smoke_test(bundle: Bundle, runs: HowItRuns, limits: Limits) -> Measurement:
             f"{limits.latency_ms:g} ms are allowed."
         )
     return seen
+
+
+def _request(bundle: Bundle, golden: GoldenVectors, runs: HowItRuns, limits: Limits) -> MeasureRequest:
+    """Return the request to answer golden vectors in this way within the limits; the caller says what is timed."""
+    return MeasureRequest(
+        runs.graph, golden.inputs, runs.session, batch_size=golden.described.batch,
+        memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures), heads=runs.heads,
+    )  # fmt: skip
 
 
 def _misfit(specs: Sequence[TensorSpec], outputs: Sequence[np.ndarray]) -> str | None:
@@ -107,10 +114,9 @@ def compared_times(
     """
     golden = golden_vectors(bundle)
     requests = {
-        name: MeasureRequest(
-            runs.graph, golden.inputs, runs.session, batch_size=golden.described.batch, latency_warmup=2,
-            latency_repeats=_TURN_CALLS, latency_batch_size=rows, latency_seconds=_TURN_S,
-            memory_limit_mb=limits.memory_of(bundle.manifest.measured.figures), heads=runs.heads,
+        name: replace(
+            _request(bundle, golden, runs, limits), latency_warmup=2, latency_repeats=_TURN_CALLS,
+            latency_batch_size=rows, latency_seconds=_TURN_S,
         )
         for name, runs in {"first": first, "second": second}.items()
     }  # fmt: skip

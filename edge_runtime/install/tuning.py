@@ -35,12 +35,11 @@ from edge_runtime.model_files import (
     weights_of,
 )
 from edge_runtime.onnxruntime_packages import onnxruntime_version, plugins
-from edge_runtime.settings import SessionSettings
+from edge_runtime.settings import CPU, SessionSettings
 
 logger = logging.getLogger("edgewright")
 RECORD = "tuned.json"
 WORKER = ("-m", "edge_runtime.install.tuning_worker")
-CPU = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ operators that really ran and their time, and why this graph and this session ru
 Every failure is a MeasurementFailed.
 """
 
-from edge_runtime.profiling.model_profile import ModelProfile, as_published, profile_model
+from edge_runtime.profiling.model_profile import ModelProfile, profile_model
 from edge_runtime.profiling.profile_text import profile_lines
 from edge_runtime.profiling.shared_memory import memory_of
 
-__all__ = ["ModelProfile", "as_published", "memory_of", "profile_lines", "profile_model"]
+__all__ = ["ModelProfile", "memory_of", "profile_lines", "profile_model"]

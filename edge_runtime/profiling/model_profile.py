@@ -105,11 +105,6 @@ class ModelProfile:
         }  # fmt: skip
 
 
-def as_published(bundle: Bundle) -> HowItRuns:
-    """Return how a bundle runs where no device has chosen anything."""
-    return HowItRuns(bundle.entry_path, bundle.manifest.session, heads=bundle.heads)
-
-
 def profile_model(
     bundle: Bundle, runs: HowItRuns, *, processes: int = 2, sizes: Sequence[int] = BATCHES, timeout_s: float = 120.0
 ) -> ModelProfile:

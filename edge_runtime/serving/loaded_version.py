@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_runtime.bundle import Manifest
 from edge_runtime.errors import BadRequest, SessionError
-from edge_runtime.golden import GoldenVectors, difference, golden_vectors
+from edge_runtime.golden import GoldenVectors, golden_vectors, missed_by
 from edge_runtime.install import RunningModel
 from edge_runtime.serving.batching_plan import BatchingPlan, Pace
 from edge_runtime.serving.served_models import ModelDescription
@@ -132,7 +132,7 @@ def load_version(running: RunningModel, before: LoadedVersion | None = None) -> 
     if manifest.golden is None:
         logger.warning("%s: it has no golden vectors, so nothing shows that it answers rightly here", manifest.model)
     else:
-        _warm(version, golden_vectors(running.bundle))
+        _warm(version, model, golden_vectors(running.bundle))
     return version
 
 
@@ -149,13 +149,9 @@ def _has_rows_everywhere(model: Predictor) -> bool:
     return all(spec.shape and spec.shape[0] is None for spec in model.tensors)
 
 
-def _warm(version: LoadedVersion, golden: GoldenVectors) -> None:
+def _warm(version: LoadedVersion, model: Predictor, golden: GoldenVectors) -> None:
     """Answer the golden vectors, compare, and see whether batches answer as single rows do."""
-    rows, batch = golden.described.rows, golden.described.batch
-    parts = [version.predict(_rows_of(golden, start, min(start + batch, rows))) for start in range(0, rows, batch)]
-    answers = [np.concatenate(arrays) if arrays[0].ndim else arrays[0] for arrays in zip(*parts, strict=True)]
-    by_name = dict(zip((spec.name for spec in version.description.outputs), answers, strict=True))
-    missed = difference(golden, [by_name[name] for name in golden.expected])
+    missed = missed_by(golden, model)
     if missed is not None:
         raise SessionError(
             f"{version.description.name} version {version.description.version} answers wrongly here: {missed}; publish "
@@ -163,7 +159,7 @@ def _warm(version: LoadedVersion, golden: GoldenVectors) -> None:
         )
     if version.plan.joins and (reason := _otherwise_in_batches(version, golden)) is not None:
         version.answer_alone(reason)
-    most = version.plan.most_rows if version.plan.joins else min(batch, rows)
+    most = version.plan.most_rows if version.plan.joins else min(golden.described.batch, golden.described.rows)
     full = {name: np.resize(array, (most, *array.shape[1:])) for name, array in golden.inputs.items()}
     for _ in ("first", "second"):
         begun = time.perf_counter()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_runtime.bundle import identify_bundle, read_bundle
-from edge_runtime.install import DeviceStore, RunningModel, current_digest, running, state_stamp
+from edge_runtime.install import DeviceStore, RunningModel, current_digest, portable, running, state_stamp
 
 
 class ModelSource(Protocol):
@@ -44,7 +44,7 @@ class BundleSource:
     def read(self) -> RunningModel:
         """Verify the bundle, and return it with the graph and the session that it was measured with."""
         bundle = read_bundle(self._path)
-        return RunningModel(bundle, bundle.entry_path, bundle.manifest.session, bundle.heads)
+        return RunningModel.of(bundle, portable(bundle))
 
 
 class StoreSource:

@@ -8,10 +8,10 @@ import pytest
 
 from edge_runtime.bundle import Bundle, read_bundle
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.install import FailedChoice, HowItRuns, MeasuredChoice
+from edge_runtime.install import FailedChoice, HowItRuns, MeasuredChoice, portable
 from edge_runtime.measurement import Figures
 from edge_runtime.model_files import model_digest, model_files
-from edge_runtime.profiling import ModelProfile, as_published, profile_lines, profile_model
+from edge_runtime.profiling import ModelProfile, profile_lines, profile_model
 from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.install.carried import carry, rows, small_model
 from tests.edge_runtime.profiling.sharing_model import external_model
@@ -28,7 +28,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def profile(bundle: Bundle) -> ModelProfile:
-    return profile_model(bundle, as_published(bundle), processes=2, sizes=(1, 4))
+    return profile_model(bundle, portable(bundle), processes=2, sizes=(1, 4))
 
 
 def test_a_profile_is_what_the_pipelines_stage_keeps(bundle: Bundle, profile: ModelProfile) -> None:
@@ -77,7 +77,7 @@ def test_a_model_that_answers_wrongly_is_profiled_and_told(tmp_path: Path) -> No
     carried = carry(tmp_path / "carried", tmp_path / "scratch", 1, files=files, answers=rows()[:, :8] + 100)
     (manifest,) = carried.root.rglob("*.manifest.json")
     bundle = read_bundle(manifest)
-    found = profile_model(bundle, as_published(bundle), processes=1, sizes=())
+    found = profile_model(bundle, portable(bundle), processes=1, sizes=())
     assert found.answers is not None and "misses the expected answer" in found.answers
     assert [each.batch_size for each in found.batches] == [1]
     assert "The weights are inside" not in "\n".join(profile_lines(found))  # they are small

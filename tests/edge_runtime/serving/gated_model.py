@@ -119,3 +119,16 @@ async def served(model: GatedModel, most_rows: int = 8, **settings: float) -> As
 def rows(count: int, width: int = 2, start: float = 1.0) -> np.ndarray:
     """Return rows with values of their own, float32, (count, width)."""
     return np.arange(start, start + count * width, dtype=np.float32).reshape(count, width)
+
+
+@asynccontextmanager
+async def at_work(
+    most_rows: int = 8, **settings: float
+) -> "AsyncIterator[tuple[GatedModel, Served, asyncio.Task[dict[str, np.ndarray]]]]":
+    """Serve a held model whose session is at work on a request of one row; yield the model, the queue and its task."""
+    model = GatedModel()
+    model.hold()
+    async with served(model, most_rows, **settings) as site:
+        running = site.ask(rows(1))
+        await model.entered()
+        yield model, site, running

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.errors import BadRequest
 from edge_runtime.serving.pending_requests import PendingRequest, next_batch
-from tests.edge_runtime.serving.gated_model import Arrays, GatedModel, rows, served, version_of
+from tests.edge_runtime.serving.gated_model import Arrays, GatedModel, at_work, rows, served, version_of
 
 
 def test_a_lone_request_is_answered_at_once() -> None:
@@ -24,11 +24,7 @@ def test_a_lone_request_is_answered_at_once() -> None:
 
 def test_what_waits_when_the_session_is_free_runs_together_and_each_gets_its_own() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            first = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, first):
             given = [rows(count, start=10.0 * count) for count in (2, 1, 3)]
             tasks = await site.asked(*given)
             model.let_go()
@@ -45,11 +41,7 @@ def test_what_waits_when_the_session_is_free_runs_together_and_each_gets_its_own
 
 def test_an_answer_keeps_nothing_of_its_batch_in_memory() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            first = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, first):
             tasks = await site.asked(rows(1), rows(4))
             model.let_go()
             await first
@@ -73,11 +65,7 @@ def test_an_answer_keeps_nothing_of_its_batch_in_memory() -> None:
 )
 def test_batches_hold_what_fits_and_nobody_is_overtaken(counts: tuple[int, ...], expected: list[int]) -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model, most_rows=4) as site:
-            first = site.ask(rows(1))
-            await model.entered()
+        async with at_work(most_rows=4) as (model, site, first):
             tasks = await site.asked(*map(rows, counts))
             model.let_go()
             for count, task in zip(counts, tasks, strict=True):
@@ -90,11 +78,7 @@ def test_batches_hold_what_fits_and_nobody_is_overtaken(counts: tuple[int, ...],
 
 def test_rows_of_different_shapes_never_run_together() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            first = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, first):
             tasks = await site.asked(rows(1, width=2), rows(1, width=3), rows(2, width=2), rows(1, width=3))
             model.let_go()
             answers = await asyncio.gather(first, *tasks)
@@ -119,11 +103,7 @@ def test_a_model_that_gains_nothing_answers_one_by_one() -> None:
 
 def test_no_rows_are_a_request_of_their_own() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            first = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, first):
             tasks = await site.asked(rows(0), rows(1))
             model.let_go()
             assert [len((await task)["y"]) for task in (first, *tasks)] == [1, 0, 1]

@@ -18,6 +18,7 @@ from tests.edge_runtime.serving.gated_model import (
     LONGEST_S,
     Arrays,
     GatedModel,
+    at_work,
     doubled,
     rows,
     served,
@@ -42,11 +43,7 @@ def always(error: BaseException) -> Callable[[Arrays], list[np.ndarray]]:
 
 def test_a_bad_request_never_reaches_the_session() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            good = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, good):
             for arrays in ({"x": np.zeros(2, np.float32)}, {"x": np.zeros((1, 2))}, {"z": rows(1)}, {}):
                 with pytest.raises(BadRequest, match="input x"):
                     await site.queue.answer(arrays, None, None)
@@ -102,11 +99,7 @@ def test_a_session_that_always_raises_fails_each_request_and_the_queue_goes_on(e
 
 def test_a_full_queue_sheds_at_once() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model, most_waiting=2) as site:
-            running = site.ask(rows(1))
-            await model.entered()
+        async with at_work(most_waiting=2) as (model, site, running):
             waiting = await site.asked(rows(1), rows(1))
             with pytest.raises(Overloaded, match="2 requests wait") as raised:
                 await site.queue.answer({"x": rows(1)}, None, None)
@@ -160,11 +153,7 @@ def test_a_request_that_would_be_late_is_shed_at_once_and_an_idle_session_takes_
 
 def test_a_deadline_that_passes_while_a_request_waits_keeps_it_from_the_session() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            running = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, running):
             with pytest.raises(DeadlineExceeded, match="within"):
                 await site.queue.answer({"x": rows(5)}, 0.01, None)
             assert site.queue.statistics().queued == 0
@@ -178,11 +167,7 @@ def test_a_deadline_that_passes_while_a_request_waits_keeps_it_from_the_session(
 
 def test_a_deadline_that_passes_while_a_batch_runs_is_told_and_the_others_are_answered() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            first = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, first):
             late, good = site.ask(rows(1), deadline_s=0.2), site.ask(rows(2))
             await asyncio.sleep(0)
             model.let_one()
@@ -198,11 +183,7 @@ def test_a_deadline_that_passes_while_a_batch_runs_is_told_and_the_others_are_an
 
 def test_who_gives_up_while_waiting_leaves_nothing_behind() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model, most_waiting=3) as site:
-            running = site.ask(rows(1))
-            await model.entered()
+        async with at_work(most_waiting=3) as (model, site, running):
             for _ in range(10):
                 tasks = await site.asked(rows(1), rows(1), rows(1))
                 for task in tasks:
@@ -219,11 +200,7 @@ def test_who_gives_up_while_waiting_leaves_nothing_behind() -> None:
 
 def test_who_gives_up_while_a_batch_runs_harms_nobody() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            given_up = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, given_up):
             given_up.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await given_up
@@ -279,11 +256,7 @@ def test_a_failed_request_leaves_no_circle_that_keeps_its_arrays() -> None:
 
 def test_a_queue_that_closes_answers_what_waits() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            first = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, first):
             waiting = await site.asked(rows(1), rows(2))
             closing = asyncio.create_task(site.queue.close())
             await asyncio.sleep(0)
@@ -300,11 +273,7 @@ def test_a_queue_that_closes_answers_what_waits() -> None:
 
 def test_a_queue_that_may_not_wait_fails_what_is_left() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model, drain_s=0.0) as site:
-            running = site.ask(rows(1))
-            await model.entered()
+        async with at_work(drain_s=0.0) as (_, site, running):
             waiting = await site.asked(rows(1))
             await site.queue.close()
             for task in (running, *waiting):
@@ -316,11 +285,7 @@ def test_a_queue_that_may_not_wait_fails_what_is_left() -> None:
 
 def test_a_close_that_is_given_up_ends_the_thread_all_the_same() -> None:
     async def scenario() -> None:
-        model = GatedModel()
-        model.hold()
-        async with served(model) as site:
-            running = site.ask(rows(1))
-            await model.entered()
+        async with at_work() as (model, site, running):
             closing = asyncio.create_task(site.queue.close())
             await asyncio.sleep(0)
             closing.cancel()
