@@ -14,7 +14,8 @@ from tuf.api.metadata import Root, Timestamp
 from edge_runtime.trust.signed_files import read_signed
 
 SIGNED_AT = "signed_at"
-"""Field in the signed part of a timestamp or a root: UTC, such as `2026-11-27T14:00:00Z`."""
+"""Field in the signed part of a timestamp or a root: UTC in whole seconds, such as `2026-11-27T14:00:00Z`."""
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,15 @@ def least_time(floor: TimeFloor | None, root: Root) -> datetime | None:
 def signed_at(signed: Root | Timestamp) -> datetime | None:
     """Return when a file says that it was signed; None where it says nothing that can be read as a time."""
     try:
-        said = datetime.strptime(signed.unrecognized_fields[SIGNED_AT], "%Y-%m-%dT%H:%M:%SZ")
+        said = datetime.strptime(signed.unrecognized_fields[SIGNED_AT], _FORMAT)
     except (KeyError, TypeError, ValueError):
         return None
     return said.replace(tzinfo=UTC)
+
+
+def time_text(moment: datetime) -> str:
+    """Return a moment as the field holds it."""
+    return moment.astimezone(UTC).strftime(_FORMAT)
 
 
 def _floor(stamp: bytes, root: Root) -> TimeFloor | None:

@@ -13,18 +13,17 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Root, Targets
 
 from edge_runtime.files import write_atomic
+from edge_runtime.trust import SIGNED_AT, time_text
 from tasks.errors import KeysError
 from tasks.repository.expiry import TOP_LEVEL, utc_now
 from tasks.repository.key_files import KeyFiles, check_private
 from tasks.repository.signed_repository import SignedRepository
 from tasks.repository.signing import (
     ONLINE,
-    SIGNED_AT,
     TIMESTAMP,
     SignedFile,
     delegation,
     enough_signers,
-    in_words,
     name_of,
     no_delegations,
     role_of,
@@ -107,7 +106,7 @@ class Beginning:
             self._of_worker(role_of(device))
         now = utc_now()
         root = Root(1, expires=self.repository.periods.end("root", now), consistent_snapshot=True,
-                    unrecognized_fields={SIGNED_AT: in_words(now)})  # fmt: skip
+                    unrecognized_fields={SIGNED_AT: time_text(now)})  # fmt: skip
         for role, found in (*signers.items(), ("snapshot", [online]), ("timestamp", [online])):
             for signer in found:
                 root.add_key(signer.public_key, role)

@@ -13,17 +13,16 @@ from datetime import datetime
 from securesystemslib.signer import Key
 from tuf.api.metadata import Metadata, Root, Targets
 
+from edge_runtime.trust import SIGNED_AT, time_text
 from tasks.errors import KeysError
 from tasks.repository.expiry import ExpiryPeriods
 from tasks.repository.key_changes import Document, KeyChange
 from tasks.repository.signing import (
     ONLINE,
-    SIGNED_AT,
     SIGNED_ONLINE,
     SignedFile,
     delegation,
     device_of,
-    in_words,
     keys_of,
     no_delegations,
     role_of,
@@ -109,7 +108,7 @@ class KeyPlans:
     def _next(self, before: Root, gone: Sequence[str], new: Sequence[Key], roles: Sequence[str]) -> SignedFile[Root]:
         root = deepcopy(before)
         root.version, root.expires = root.version + 1, self.periods.end("root", self.now)
-        root.unrecognized_fields[SIGNED_AT] = in_words(self.now)
+        root.unrecognized_fields[SIGNED_AT] = time_text(self.now)
         _exchange(root, gone, new, roles)
         return written(Metadata(root))
 

@@ -18,26 +18,25 @@ from hashlib import sha256
 from securesystemslib.dsse import Envelope
 from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 
+from edge_runtime.trust import SIGNED_AT, time_text
 from tasks.errors import KeysError, SystemFailure
 from tasks.repository.expiry import ExpiryPeriods, utc_now
 from tasks.repository.objects import ObjectStore
 from tasks.repository.signing import (
     HASHES,
-    SIGNED_AT,
     TIMESTAMP,
     Content,
     SignedFile,
     Signers,
     device_of,
     enough_signers,
-    in_words,
     keys_of,
     manifest_name,
     most_bytes,
     name_of,
     role_of,
     sign,
-    signed_at,
+    signed_when,
     target_path,
 )
 from tasks.repository.state import Found, State, StateReader
@@ -251,11 +250,11 @@ class SignedRepository:
         now, best = self._clock(), state.timestamp.best
         if best is not None and _is_of(best, snapshot) and _has(best, signed_by):
             due = self.periods.is_due("timestamp", best.signed.expires, now)
-            if not due and (since is None or signed_at(best.signed) >= since.replace(microsecond=0)):
+            if not due and (since is None or signed_when(best.signed) >= since.replace(microsecond=0)):
                 return best
         content = Timestamp(
             state.timestamp.last + 1, expires=self.periods.end("timestamp", now), snapshot_meta=snapshot.meta,
-            unrecognized_fields={SIGNED_AT: in_words(now if best is None else max(now, signed_at(best.signed)))},
+            unrecognized_fields={SIGNED_AT: time_text(now if best is None else max(now, signed_when(best.signed)))},
         )  # fmt: skip
         made = sign(content, enough_signers(self._signers, state.root.signed, "timestamp"))
         return made if self._create("timestamp", made) else None
@@ -265,14 +264,14 @@ class SignedRepository:
 
         Raises KeysError where the root has expired by this clock.
         """
-        if best is not None and now + BACKWARDS < signed_at(best.signed):
+        if best is not None and now + BACKWARDS < signed_when(best.signed):
             raise SystemFailure(
-                f"clock: expected a time after {in_words(signed_at(best.signed))}, when the timestamp was last signed, "
-                f"got {in_words(now)}; set the clock of this machine, or of the one that signed last"
+                f"clock: expected a time after {time_text(signed_when(best.signed))}, when the timestamp was last "
+                f"signed, got {time_text(now)}; set the clock of this machine, or of the one that signed last"
             )
         if now >= root.expires:
             raise KeysError(
-                f"root: expected one that counts, got one that expired at {in_words(root.expires)}, which devices "
+                f"root: expected one that counts, got one that expired at {time_text(root.expires)}, which devices "
                 "refuse; sign it again with edgewright keys renew root, or set this machine's clock"
             )
 

@@ -15,13 +15,12 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Roo
 from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import JSONSerializer
 
+from edge_runtime.trust import signed_at
 from tasks.errors import KeysError
 from tasks.repository.expiry import TOP_LEVEL
 
 Content = TypeVar("Content", Root, Targets, Snapshot, Timestamp)
 TIMESTAMP = "metadata/timestamp.json"
-SIGNED_AT = "signed_at"
-"""Key of a timestamp's signed part: the time of its signature. Devices take their floor of time from it."""
 ONLINE, SIGNED_ONLINE = "online", ("snapshot", "timestamp")
 """The one key of the roles that the worker signs by itself at each publication."""
 HASHES = ["sha256"]
@@ -164,15 +163,6 @@ def short(keyid: str) -> str:
     return keyid[:SHORT]
 
 
-def in_words(moment: datetime) -> str:
-    """Return a time as the timestamp holds it: UTC in whole seconds."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def signed_at(timestamp: Timestamp) -> datetime:
-    """Return the time at which a timestamp was signed; the earliest one where it does not say."""
-    try:
-        said = datetime.strptime(str(timestamp.unrecognized_fields[SIGNED_AT]), "%Y-%m-%dT%H:%M:%SZ")
-    except (KeyError, ValueError):
-        return datetime.min.replace(tzinfo=UTC)
-    return said.replace(tzinfo=UTC)
+def signed_when(timestamp: Timestamp) -> datetime:
+    """Return the time at which a timestamp was signed, as devices read it; the earliest one where it does not say."""
+    return signed_at(timestamp) or datetime.min.replace(tzinfo=UTC)
