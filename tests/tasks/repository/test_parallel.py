@@ -4,27 +4,28 @@ import multiprocessing
 import random
 import time
 from collections.abc import Callable
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from tasks.repository import FolderObjects
 from tests.tasks.repository.publishers import Device, Publisher
 
-TIMES = 12
-FORK = multiprocessing.get_context("fork")
+TIMES, READY_S = 12, 300.0
+SPAWN = multiprocessing.get_context("spawn")
+"""New interpreters: a fork of a process in which Prefect has logged ends with 1, as Prefect waits for lost threads."""
 
 
-def publish_many(folder: Path, model: str, device: str, begin: Event) -> None:
+def publish_many(folder: Path, model: str, device: str, begin: Barrier) -> None:
     publisher = Publisher(folder, FolderObjects(folder / "target"))
-    begin.wait()
+    begin.wait(READY_S)
     for number in range(TIMES):
         time.sleep(random.uniform(0, 0.01))
         publisher.repository().publish(model, device, f"{model} {device} {number}".encode())
 
 
-def resign_many(folder: Path, begin: Event) -> None:
+def resign_many(folder: Path, begin: Barrier) -> None:
     publisher = Publisher(folder, FolderObjects(folder / "target"))
-    begin.wait()
+    begin.wait(READY_S)
     for _ in range(TIMES):
         publisher.repository().resign()
 
@@ -32,13 +33,14 @@ def resign_many(folder: Path, begin: Event) -> None:
 def test_publishers_beside_each_other_lose_nothing_and_devices_verify_all_the_time(
     fresh: Callable[[], Publisher], tmp_path: Path
 ) -> None:
-    publisher, begin = fresh(), FORK.Event()
+    publisher = fresh()
     asked = [("m", "camera"), ("n", "camera"), ("m", "gateway")]
-    work = [FORK.Process(target=publish_many, args=(publisher.folder, *each, begin)) for each in asked]
-    work.append(FORK.Process(target=resign_many, args=(publisher.folder, begin)))
+    begin = SPAWN.Barrier(len(asked) + 2)
+    work = [SPAWN.Process(target=publish_many, args=(publisher.folder, *each, begin)) for each in asked]
+    work.append(SPAWN.Process(target=resign_many, args=(publisher.folder, begin)))
     for process in work:
         process.start()
-    begin.set()
+    begin.wait(READY_S)
     device, seen, reads = Device.shipped(tmp_path / "device", publisher.store), [-1] * len(asked), 0
     while any(process.is_alive() for process in work):
         for at, each in enumerate(asked):
