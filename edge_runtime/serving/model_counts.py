@@ -8,8 +8,8 @@ from edge_runtime.errors import (
     Overloaded,
     ServingError,
 )
-from edge_runtime.serving.histograms import ROWS, SECONDS, HistogramCounter
-from edge_runtime.serving.served_models import OUTCOMES, ModelStatistics
+from edge_runtime.serving.served_models import ModelStatistics
+from edge_runtime.statistics import OUTCOMES, ROWS, SECONDS, HistogramCounter
 
 _OUTCOME_OF: dict[type[BaseException], str] = {
     BadRequest: "bad_request",

@@ -6,11 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from edge_runtime.serving.histograms import Histogram
 from edge_runtime.settings import TensorSpec
-
-OUTCOMES = ("ok", "bad_request", "shed", "deadline", "cancelled", "failed")
-"""Ends of a request: the keys of ModelStatistics.requests."""
+from edge_runtime.statistics import Histogram
 
 
 @dataclass(frozen=True)
