@@ -80,16 +80,15 @@ def remove_device(name: NameArgument) -> None:
     What it reported stays in MLflow.
     """
     removed = _enrolments().remove(name)
-    _say(
-        f"{removed.name} is removed, with the key {removed.public.fingerprint[:14]}. What it reported stays in MLflow."
-    )
+    key = removed.public.fingerprint[:14]
+    _say(f"{removed.name} is removed, with the key {key}. What it reported stays in MLflow.")
 
 
 def _ask(public: "PublicDeviceKey") -> None:
     """Ask a person whether the device shows the same. Raises EnrolmentError without a terminal and for a no."""
     from tasks.errors import EnrolmentError
 
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise EnrolmentError(
             "--fingerprint: expected the one that the device shows, as nobody can be asked here, got none; say "
             f"--fingerprint '{public.fingerprint}' if the device shows this one"
@@ -98,6 +97,10 @@ def _ask(public: "PublicDeviceKey") -> None:
         raise EnrolmentError(
             "the fingerprint: expected a yes from the person who sees it on the device, got a no; carry the key again"
         )
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _in_two_lines(fingerprint: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ def test_the_same_key_again_changes_nothing(enrolments: Enrolments, device: Repo
 
 
 def test_a_key_has_one_name(enrolments: Enrolments, device: ReportingDevice) -> None:
-    with pytest.raises(EnrolmentError, match="that no other device has, got that of press; .* devices remove press"):
+    with pytest.raises(EnrolmentError, match=r"that no other device has, got that of press; .* devices remove press"):
         enrolments.enrol("oven", device.public)
     with pytest.raises(EnrolmentError, match="that no other device has"):
         enrolments.enrol("oven", device.public, replace=True)

@@ -1,4 +1,4 @@
-"""The record of what was taken: a line counts once it is whole, and a kill leaves nothing that cannot be gone on with."""
+"""The record of what was taken: a line counts once it is whole, and what a kill left is gone on with."""
 
 import json
 from pathlib import Path
