@@ -159,7 +159,8 @@ def _counted(
         try:
             heard = enrolments.heard(device)
         except (RecordDamaged, ReportError, OSError) as error:
-            ingested.failed.append(f"{device.name}: {_said(error)}")
+            sentence = f"{device.name}: {_said(error)}"
+            ingested.failed += [] if sentence in ingested.failed else [sentence]
             continue
         if heard is None:
             continue

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks.errors import RegistryError, one_line
 from tasks.registry.client import all_pages, client_for, experiment_id, unavailable
-from tasks.registry.edge_versions import FIELD_TAGS, RELEASE, SOURCE_MODEL, edge_name
+from tasks.registry.edge_versions import FIELD_TAGS, RELEASE, SOURCE_MODEL, edge_name, is_number
 from tasks.registry.runs import NOTE, allowed_name
 
 EXPERIMENT = "edgewright.field"  # those of models are named edgewright-MODEL
@@ -77,8 +77,7 @@ class FieldRecords:
         """
         try:
             run = self._run(device, name)
-            known = self.client.get_run(run).data.tags.get(NUMBER, "0")
-            is_newest = not known.isdecimal() or int(known) <= figures.number
+            known = self.client.get_run(run).data.tags
             metrics = [
                 Metric(allowed_name(key), value, max(0, figures.made_ms), figures.number)
                 for key, value in figures.metrics.items()
@@ -86,8 +85,8 @@ class FieldRecords:
             tags = [RunTag(allowed_name(key), text[:_LONGEST_TAG]) for key, text in figures.tags.items()]
             for part in _parts(metrics, _MOST_METRICS):
                 self.client.log_batch(run, metrics=part)
-            for words in _parts([*tags, RunTag(NUMBER, str(figures.number))] if is_newest else [], _MOST_TAGS):
-                self.client.log_batch(run, tags=words)
+            if _is_newest(known, figures.number):
+                self._retag(run, known, [*tags, RunTag(NUMBER, str(figures.number))])
         except MlflowException as error:
             if error.error_code in _NOT_TAKEN:
                 raise RegistryError(f"expected figures that MLflow takes, got {one_line(error)}") from error
@@ -114,6 +113,14 @@ class FieldRecords:
             return unknown
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
+
+    def _retag(self, run: str, known: Mapping[str, str], tags: Sequence[RunTag]) -> None:
+        """Replace the words about a device; those about a model that it has no more are removed."""
+        for part in _parts(tags, _MOST_TAGS):
+            self.client.log_batch(run, tags=part)
+        for key in known.keys() - {DEVICE_ID, *(tag.key for tag in tags)}:
+            if key.startswith(FIELD_TAGS):
+                self.client.delete_tag(run, key)
 
     def _run(self, device: str, name: str) -> str:
         """Return the run of a device, under the name that it is enrolled with; of two, the earlier one counts."""
@@ -155,6 +162,12 @@ class FieldRecords:
         for key, text in tags.items():
             if version.tags.get(key) != text:
                 self.client.set_model_version_tag(version.name, version.version, key, text)
+
+
+def _is_newest(known: Mapping[str, str], number: int) -> bool:
+    """Tell whether a run's tags tell of no report with a higher number."""
+    told = known.get(NUMBER)
+    return not is_number(told) or int(told) <= number
 
 
 def _place(version: ModelVersion) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from edge_runtime.reports import (
     TensorDrift,
     signed,
 )
-from edge_runtime.serving import SECONDS
+from edge_runtime.statistics import SECONDS
 from tasks.field import name_of
 
 DIGEST = "d" * 64

@@ -46,6 +46,13 @@ def test_tags_tell_of_the_report_with_the_highest_number(records: FieldRecords, 
     assert run.data.metrics["p50"] == 10
 
 
+def test_words_about_a_model_that_is_there_no_more_are_removed(records: FieldRecords, key: str) -> None:
+    for number, tags in enumerate(({"edgewright.field.a.release": "1", "edgewright.field.b.release": "2"}, {}), 1):
+        records.write(key, "press", FieldFigures(number, 0, {}, {"edgewright.field.name": "press", **tags}))
+    told = {name for name in run_of(records, key).data.tags if name.startswith("edgewright.")}
+    assert told == {"edgewright.field.device", "edgewright.field.name", "edgewright.field.number"}
+
+
 def test_a_device_that_is_renamed_keeps_its_run(records: FieldRecords, tracking_uri: str, key: str) -> None:
     records.write(key, "press", figures(1, p50=1))
     FieldRecords(tracking_uri).write(key, "oven", figures(2, p50=2))
