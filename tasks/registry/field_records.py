@@ -141,7 +141,8 @@ class FieldRecords:
         return self._runs[device]
 
     def _begun(self, device: str, name: str) -> Run:
-        self.client.set_experiment_tag(self.experiment, NOTE, ABOUT)
+        if NOTE not in self.client.get_experiment(self.experiment).tags:  # a person's own words stay
+            self.client.set_experiment_tag(self.experiment, NOTE, ABOUT)
         now = int(time.time() * 1000)
         return self.client.create_run(self.experiment, start_time=now, run_name=name, tags={DEVICE_ID: device})
 
