@@ -15,7 +15,7 @@ from edge_runtime.statistics import StrictRecord, strict_json
         b"", b"{", b"\xff", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": 1, "a": 2}', b'{"a": {"b": 1, "b": 1}}',
         b"[" * 60_000, b'{"a":' * 10_000, b"1" * 5_000,
     ],
-    ids=["empty", "cut", "no text", "nan", "infinite", "twice", "twice below", "deep list", "deep object", "long number"],
+    ids=["empty", "cut", "no text", "nan", "infinite", "twice", "twice below", "deep", "deep object", "long number"],
 )  # fmt: skip
 def test_what_is_no_plain_json_is_refused(data: bytes) -> None:
     with pytest.raises(ReportError, match="the box must be JSON"):
