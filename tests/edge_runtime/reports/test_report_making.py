@@ -45,7 +45,7 @@ def device(tmp_path: Path) -> InstalledDevice:
     return InstalledDevice(tmp_path)
 
 
-def answering(device: InstalledDevice, digest: str = "d" * 64, *, ready: bool = True) -> ServedModel:
+def answering(digest: str = "d" * 64, *, ready: bool = True) -> ServedModel:
     return ServedModel(MODEL, "12", digest, ready, served())
 
 
@@ -63,7 +63,7 @@ def test_an_installed_model(device: InstalledDevice) -> None:
 
 def test_a_model_that_a_process_serves_is_the_one_that_it_says(device: InstalledDevice) -> None:
     device.stored.put(1)
-    file = device.writes(answering(device))
+    file = device.writes(answering())
     model = device.model()
     assert (model.health, model.release, model.digest, model.served) == ("serving", "12", "d" * 64, served())
     assert device.model() == model
@@ -72,7 +72,7 @@ def test_a_model_that_a_process_serves_is_the_one_that_it_says(device: Installed
 
 def test_a_process_that_is_not_ready_serves_nothing_yet(device: InstalledDevice) -> None:
     carried = device.stored.put(1)
-    file = device.writes(answering(device, ready=False))
+    file = device.writes(answering(ready=False))
     model = device.model()
     assert (model.health, model.digest, model.served) == ("installed", carried.digest, served())
     file.let_go()
@@ -80,7 +80,7 @@ def test_a_process_that_is_not_ready_serves_nothing_yet(device: InstalledDevice)
 
 def test_figures_of_a_process_that_has_ended_are_told_once(device: InstalledDevice) -> None:
     carried = device.stored.put(1)
-    device.writes(answering(device)).let_go()
+    device.writes(answering()).let_go()
     first, second = device.model(), device.model()
     assert (first.health, first.digest, first.served) == ("installed", carried.digest, served())
     assert (second.health, second.served) == ("installed", None)
@@ -88,7 +88,7 @@ def test_figures_of_a_process_that_has_ended_are_told_once(device: InstalledDevi
 
 def test_a_damaged_model_counts_for_more_than_that_it_is_served(device: InstalledDevice) -> None:
     device.stored.put(1)
-    file = device.writes(answering(device))
+    file = device.writes(answering())
     for path in (device.state / "blobs").iterdir():
         path.chmod(0o644)
         path.write_bytes(b"")
@@ -107,7 +107,7 @@ def test_the_last_update_is_told_in_one_line(device: InstalledDevice) -> None:
 
 
 def test_models_that_nobody_configured_are_told_too(device: InstalledDevice) -> None:
-    file = device.writes(replace(answering(device), model="other"))
+    file = device.writes(replace(answering(), model="other"))
     assert [each.model for each in device.reported().models] == [MODEL, "other"]
     file.let_go()
 
@@ -115,7 +115,7 @@ def test_models_that_nobody_configured_are_told_too(device: InstalledDevice) -> 
 def test_a_report_that_is_too_long_leaves_figures_out(
     device: InstalledDevice, caplog: pytest.LogCaptureFixture
 ) -> None:
-    many = [replace(answering(device), model=f"m{at}", figures=served(64)) for at in range(20)]
+    many = [replace(answering(), model=f"m{at}", figures=served(64)) for at in range(20)]
     device.configuration = replace(device.configuration, models=tuple(each.model for each in many))
     file = device.writes(*many)
     report = device.reported()
