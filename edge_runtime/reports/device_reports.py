@@ -26,7 +26,7 @@ from edge_runtime.statistics import ServedFile
 from edge_runtime.update import DailyTraffic, HeldBack, HttpSender, Moment, Politeness, Rejected, exclusive
 
 BUDGET_S = 60.0
-"""Seconds after which no further report is sent behind an update; the others wait for the next one."""
+"""Seconds after which no other report is begun with behind an update; the others wait for the next one."""
 MOST_REJECTED = 3
 """Reports in a row that a box may reject before the others are kept for a later time."""
 _EARLY = 0.9  # of the interval: a timer that comes a little early makes a report too

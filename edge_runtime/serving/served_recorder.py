@@ -47,7 +47,7 @@ class ServedRecorder:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_S):
                 await self._write()
-        self._writer.submit(self._file.let_go)
+                await asyncio.get_running_loop().run_in_executor(self._writer, self._file.let_go)
         self._writer.shutdown(wait=False)
 
     async def _run(self) -> None:
