@@ -15,6 +15,7 @@ from edge_runtime.reports import BUDGET_S, DEVICE_KEY, MOST_REJECTED, REPORT_TYP
 from edge_runtime.update import HeldBack, Unreachable, exclusive
 from tests.edge_runtime.reports.drop_box import DropBoxServer, answers, drop_box
 from tests.edge_runtime.reports.made_reports import ReportingDevice
+from tests.edge_runtime.reports.power_cuts import PowerCut, cut_at
 
 
 @pytest.fixture
@@ -259,6 +260,24 @@ def test_a_device_whose_key_was_removed_gets_another_one_and_its_numbers_go_on(
     assert device.reports.make() == 2
     assert device.reports.key().device != first
     assert device.reports.send() == Sending(1, 0, 0) and box.names == [device.name(2)]
+
+
+def test_a_power_cut_at_each_call_of_the_first_report_leaves_a_device_that_reports(tmp_path: Path) -> None:
+    names: list[str] = []
+    with cut_at(None, names):
+        ReportingDevice(tmp_path / "whole").reports.make()
+    assert {"open", "fsync", "replace", "mkdir"} <= set(names)
+    for stop in range(len(names)):
+        device = ReportingDevice(tmp_path / f"cut-{stop}")
+        fired: list[str] = []
+        with pytest.raises(PowerCut), cut_at(stop, fired):
+            device.reports.make()
+        assert len(fired) > stop
+        number = device.reports.make()
+        key = device.reports.key()
+        kept = {each.number: verified(each.read(), key.key) for each in device.reports.spool.waiting()}
+        assert number in kept and all(report.number == at for at, report in kept.items())
+        assert {path.name for path in device.state.iterdir()} == {DEVICE_KEY, "reports"}
 
 
 def test_the_status_tells_who_the_device_is_and_what_waits(device: ReportingDevice, box: DropBoxServer) -> None:

@@ -1,45 +1,16 @@
 """The spool: numbers that are never given twice, a bound, and a power cut at each call that changes the disk."""
 
-import io
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge_runtime.reports import ReportError, ReportSpool
 from edge_runtime.update import exclusive
+from tests.edge_runtime.reports.power_cuts import PowerCut, cut_at
 
-WATCHED = ((io, "open"), (os, "fsync"), (os, "replace"), (os, "unlink"), (os, "mkdir"))
 ONE_ADD = ["open", "fsync", "replace", "fsync"] * 3  # the number, its copy, and the report
-
-
-class PowerCut(BaseException):
-    """The end of everything: no call after it does anything any more."""
-
-
-@contextmanager
-def cut_at(stop: int | None, names: list[str]) -> Iterator[None]:
-    """Let every call that changes the disk fail from the one with the number `stop` on; note their names."""
-
-    def watched(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            if name == "open" and "x" not in (*arguments[1:2], options.get("mode", "r"))[0]:
-                return real(*arguments, **options)
-            names.append(name)
-            if stop is not None and len(names) > stop:
-                raise PowerCut
-            return real(*arguments, **options)
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in WATCHED:
-            patch.setattr(module, name, watched(name, getattr(module, name)))
-        yield
 
 
 def begun(folder: Path, **bounds: int) -> ReportSpool:
