@@ -83,6 +83,10 @@ class DeviceKey:
                 signer = _signer_of(file.read(MOST_KEY_BYTES))
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise ReportError(
+                f"{path} cannot be read by this user; run the command as root, or as its owner."
+            ) from error
         except (OSError, ValueError, TypeError) as error:
             raise ReportError(
                 f"{path}: expected the private key of this device, got {error}; remove it and the folder of reports "

@@ -76,8 +76,10 @@ class BoxHandler(BaseHTTPRequestHandler):
         (fault or BoxHandler.keep)(self, body)
 
     def do_GET(self) -> None:
-        path = self.server.folder / self.name
-        if not self.server.readable:
+        path, fault = self.server.folder / self.name, self.server.take()
+        if fault is not None:
+            fault(self, b"")
+        elif not self.server.readable:
             self.answer(403)
         elif path.is_file():
             self.answer(200, path.read_bytes())

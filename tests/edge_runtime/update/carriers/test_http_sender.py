@@ -11,7 +11,6 @@ from edge_runtime.configuration import NetworkSettings
 from edge_runtime.errors import UpdateError
 from edge_runtime.update import DailyTraffic, HeldBack, HttpSender, Politeness, Rejected, Unreachable
 from tests.edge_runtime.reports.drop_box import (
-    BoxHandler,
     DropBoxServer,
     answers,
     drop_box,
@@ -180,10 +179,7 @@ def test_no_path_leads_out_of_the_box(box: DropBoxServer, make_sender: MakeSende
 
 
 def test_a_server_in_trouble_when_it_is_asked_what_it_has(box: DropBoxServer, make_sender: MakeSender) -> None:
-    def has_it(handler: BoxHandler, _body: bytes) -> None:
-        handler.server.readable = True
-        handler.answer(412)
-
-    box.plan(has_it)
-    make_sender(box.url).put(PATH, DATA, KIND)
-    assert box.fired == ["has_it"]
+    box.plan(answers(412), answers(503))
+    with pytest.raises(Unreachable, match="answered 503"):
+        make_sender(box.url).put(PATH, DATA, KIND)
+    assert box.fired == ["answers 412", "answers 503"]
