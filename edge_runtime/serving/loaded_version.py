@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
-from edge_runtime.bundle import Manifest
+from edge_runtime.bundle import Manifest, Spread
 from edge_runtime.errors import BadRequest, SessionError
 from edge_runtime.golden import GoldenVectors, golden_vectors, missed_by
 from edge_runtime.install import RunningModel
 from edge_runtime.serving.batching_plan import BatchingPlan, Pace
+from edge_runtime.serving.drift_counter import DriftCounter
 from edge_runtime.serving.served_models import ModelDescription
 from edge_runtime.settings import TensorSpec
 
@@ -54,7 +55,9 @@ class LoadedVersion:
     `pins` and `retired` belong to the lock of the queue that it serves. `freed` is set after its memory was given back.
     """
 
-    def __init__(self, model: Predictor, description: ModelDescription, plan: BatchingPlan) -> None:
+    def __init__(
+        self, model: Predictor, description: ModelDescription, plan: BatchingPlan, spreads: Sequence[Spread] = ()
+    ) -> None:
         self._model: Predictor | None = model
         self.description = description
         self.plan = plan
@@ -62,6 +65,7 @@ class LoadedVersion:
         self.pins = 0
         self.retired = False
         self.freed = asyncio.Event()
+        self.drift = DriftCounter(spreads)
 
     def check(self, arrays: Mapping[str, np.ndarray], outputs: Sequence[str] | None) -> None:
         """Raise BadRequest, naming the input or the output, for a request that this version does not take."""
@@ -128,7 +132,7 @@ def load_version(running: RunningModel, before: LoadedVersion | None = None) -> 
         manifest.model, manifest.version, manifest.release, running.bundle.digest, model.inputs, model.outputs,
         plan.joins,
     )  # fmt: skip
-    version = LoadedVersion(model, described, plan)
+    version = LoadedVersion(model, described, plan, manifest.spreads)
     if manifest.golden is None:
         logger.warning("%s: it has no golden vectors, so nothing shows that it answers rightly here", manifest.model)
     else:
