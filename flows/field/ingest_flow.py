@@ -12,7 +12,7 @@ from pydantic import Field
 from flows.deployed import Places
 from flows.watch import say_who_works
 from tasks.errors import DropBoxError, SystemFailure
-from tasks.field import DropBox, Enrolments, Ingested, ingest_box
+from tasks.field import Enrolments, Ingested, ReportBox, ingest_box
 from tasks.registry import FieldRecords
 from tasks.workspace import Workspace
 
@@ -52,7 +52,7 @@ def ingest(box: Box = None, workspace: Places = None) -> list[str]:
 
 def ingest_into(workspace: Workspace, box: Path) -> Ingested:
     """Take what is new in a box into the registry of a workspace; as `ingest_box`."""
-    return ingest_box(DropBox(box), Enrolments(workspace.home), FieldRecords(workspace.tracking_uri))
+    return ingest_box(ReportBox(box), Enrolments(workspace.home), FieldRecords(workspace.tracking_uri))
 
 
 def box_of(given: Path | None) -> Path:

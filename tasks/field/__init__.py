@@ -5,7 +5,7 @@ counts on the pages of releases, and sentences about what was refused. Nothing h
 what is in the field is neither the deployed release nor the reference.
 """
 
-from tasks.field.drop_box import BoxLimits, DropBox, name_of
+from tasks.field.drop_box import BoxLimits, ReportBox, name_of
 from tasks.field.enrolment import (
     EnrolledDevice,
     Enrolments,
@@ -19,11 +19,11 @@ from tasks.field.ingesting import Ingested, ingest_box
 __all__ = [
     "RUNNING",
     "BoxLimits",
-    "DropBox",
     "EnrolledDevice",
     "Enrolments",
     "HeardReport",
     "Ingested",
+    "ReportBox",
     "check_fingerprint",
     "figures_of",
     "ingest_box",

@@ -45,7 +45,7 @@ class Waiting:
     is_whole: bool = True
 
 
-class DropBox:
+class ReportBox:
     """A folder in the layout of a drop box. Raises DropBoxError where there is no folder."""
 
     def __init__(self, folder: Path, limits: BoxLimits | None = None) -> None:

@@ -12,7 +12,7 @@ from edge_runtime.errors import EdgewrightError, ReportError
 from edge_runtime.files import make_directories
 from edge_runtime.reports import verified
 from tasks.errors import DropBoxError, RecordDamaged, RegistryError, one_line
-from tasks.field.drop_box import DropBox, Waiting, name_of
+from tasks.field.drop_box import ReportBox, Waiting, name_of
 from tasks.field.enrolment import EnrolledDevice, Enrolments
 from tasks.field.field_figures import RUNNING, TIME, figures_of
 from tasks.field.taken_reports import LastReport, TakenReport, missing_ranges
@@ -38,7 +38,7 @@ class Ingested:
     notes: list[str] = field(default_factory=list)
 
 
-def ingest_box(box: DropBox, enrolments: Enrolments, records: FieldRecords) -> Ingested:
+def ingest_box(box: ReportBox, enrolments: Enrolments, records: FieldRecords) -> Ingested:
     """Take what is new in a box of every enrolled device, and count on each release's page what runs in the field.
 
     Safe to repeat after a kill at any moment, and beside another such run, which it waits for. What goes wrong with one
@@ -67,7 +67,7 @@ def ingest_box(box: DropBox, enrolments: Enrolments, records: FieldRecords) -> I
 
 
 def _take(
-    device: EnrolledDevice, box: DropBox, enrolments: Enrolments, records: FieldRecords, ingested: Ingested
+    device: EnrolledDevice, box: ReportBox, enrolments: Enrolments, records: FieldRecords, ingested: Ingested
 ) -> None:
     """Take the new reports of one device; compare those that were taken before with what is in the box now."""
     record = enrolments.record(device)
@@ -94,7 +94,7 @@ def _take(
 
 
 def _take_one(
-    device: EnrolledDevice, box: DropBox, number: int, enrolments: Enrolments, records: FieldRecords
+    device: EnrolledDevice, box: ReportBox, number: int, enrolments: Enrolments, records: FieldRecords
 ) -> TakenReport | None:
     """Take one report: the registry first, where writing again changes nothing, and the line that it is taken last.
 
@@ -115,7 +115,7 @@ def _take_one(
     return line
 
 
-def _changed(device: EnrolledDevice, box: DropBox, taken: TakenReport) -> str | None:
+def _changed(device: EnrolledDevice, box: ReportBox, taken: TakenReport) -> str | None:
     """Return why a report in the box is not the one that was taken under its number; None where it is, or is gone."""
     try:
         envelope = box.read(device.device, taken.number)

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
-from flows.field import device_commands, ingest_command
+from flows.field import device_commands, ingest_commands
 from tests.tasks.field.reporting_device import ReportingDevice
 
 Edgewright = Callable[..., Result]
@@ -21,7 +21,7 @@ def field_store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def home(tmp_path: Path, field_store: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (device_commands, ingest_command):
+    for module in (device_commands, ingest_commands):
         monkeypatch.setattr(module, "HOME", tmp_path / "home")
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", field_store)

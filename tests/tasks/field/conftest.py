@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.field import DropBox, Enrolments, Ingested, ingest_box
+from tasks.field import Enrolments, Ingested, ReportBox, ingest_box
 from tasks.registry import FieldRecords
 from tests.tasks.field.reporting_device import ReportingDevice
 
@@ -34,4 +34,4 @@ def device(tmp_path: Path, enrolments: Enrolments) -> ReportingDevice:
 @pytest.fixture
 def ingest(box: Path, enrolments: Enrolments, tracking_uri: str) -> Ingest:
     """Take what is new in the box."""
-    return lambda: ingest_box(DropBox(box), enrolments, FieldRecords(tracking_uri))
+    return lambda: ingest_box(ReportBox(box), enrolments, FieldRecords(tracking_uri))

@@ -31,7 +31,7 @@ def histogram(*seconds: float) -> Histogram:
 
 
 def served(**changed: Any) -> ServedInField:
-    """What a serving process tells: ten requests, one of which failed, drift of one tensor, and a shadow."""
+    """Figures of a serving process: ten requests, one of which failed, drift of one tensor, and a shadow."""
     requests = dict.fromkeys(OUTCOMES, 0) | {"ok": 8, "failed": 1, "shed": 1}
     values = {
         "since": "2026-11-27T20:00:00Z",

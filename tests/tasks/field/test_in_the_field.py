@@ -1,5 +1,6 @@
 """In the field: counts on the pages of releases, which follow the devices and never become a reference of gates."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +18,8 @@ COUNT, HEARD = "edgewright.field.devices", "edgewright.field.heard"
 @pytest.fixture
 def shelf(tracking_uri: str, tmp_path: Path, request: pytest.FixtureRequest) -> Shelf:
     """A model with two releases for the profile of the devices."""
-    shelf = Shelf(tracking_uri, request.node.name, tmp_path)
+    name = re.sub(r"\W", "-", request.node.name).strip("-")
+    shelf = Shelf(tracking_uri, name, tmp_path)
     shelf.release("1", 1, outputs=3)
     shelf.release("2", 2, outputs=4)
     return shelf

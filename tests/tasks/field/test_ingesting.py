@@ -11,7 +11,7 @@ from securesystemslib.dsse import Envelope
 
 from edge_runtime.reports import REPORT_TYPE, to_bytes
 from tasks.errors import RegistryUnavailable
-from tasks.field import BoxLimits, DropBox, Enrolments, Ingested, ingest_box
+from tasks.field import BoxLimits, Enrolments, Ingested, ReportBox, ingest_box
 from tasks.field import ingesting as module
 from tasks.field.taken_reports import TakenReports
 from tasks.registry import FieldRecords
@@ -175,7 +175,7 @@ def test_a_bounded_number_is_taken_in_a_run_and_the_rest_is_told(
         device.put_bytes(box, number, b"junk")
     for number in (4, 5):
         device.put(box, number, in_field("digits"))
-    limited, records = DropBox(box, BoxLimits(files=3)), FieldRecords(tracking_uri)
+    limited, records = ReportBox(box, BoxLimits(files=3)), FieldRecords(tracking_uri)
     first = ingest_box(limited, enrolments, records)
     assert (len(first.refused), first.taken) == (3, {"press": 0})
     assert "press: further reports for the next run: 2" in first.notes
@@ -217,7 +217,7 @@ def test_two_at_once_take_each_report_once(
     def run() -> None:
         records = FieldRecords(tracking_uri)
         begin.wait()
-        ended.append(ingest_box(DropBox(box), enrolments, records))
+        ended.append(ingest_box(ReportBox(box), enrolments, records))
 
     threads = [Thread(target=run) for _ in range(2)]
     for thread in threads:
@@ -235,7 +235,7 @@ def test_a_registry_that_is_away_takes_nothing(
     records = FieldRecords(tracking_uri)
     records.client = client_for(unreachable)
     with pytest.raises(RegistryUnavailable):
-        ingest_box(DropBox(box), enrolments, records)
+        ingest_box(ReportBox(box), enrolments, records)
     assert ingest().taken == {"press": 1}
 
 
