@@ -100,7 +100,8 @@ class FieldRecords:
         """
         try:
             told = {_place(version): version for version in self._versions(f"tags.`{ON_DEVICES}` LIKE '%'")}
-            unknown, found = [], {}
+            unknown: list[FieldRelease] = []
+            found: dict[tuple[str, str], tuple[ModelVersion, FieldCount]] = {}
             for release, count in counts.items():
                 versions = self._of(release)
                 unknown += [] if versions else [release]

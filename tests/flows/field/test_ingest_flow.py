@@ -1,6 +1,7 @@
 """The flow `ingest`: it runs on a schedule, does nothing without a box, and fails only where something was not read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tasks.workspace import Workspace
 from tests.tasks.field.reporting_device import ReportingDevice, in_field
 
 
-def ingest(**given: object) -> list[str]:
+def ingest(**given: Any) -> list[str]:
     said: list[str] = ingest_flow.ingest.fn(**given)
     return said
 

@@ -33,7 +33,7 @@ def histogram(*seconds: float) -> Histogram:
 def served(**changed: Any) -> ServedInField:
     """Figures of a serving process: ten requests, one of which failed, drift of one tensor, and a shadow."""
     requests = dict.fromkeys(OUTCOMES, 0) | {"ok": 8, "failed": 1, "shed": 1}
-    values = {
+    values: dict[str, Any] = {
         "since": "2026-11-27T20:00:00Z",
         "requests": requests,
         "latency_s": histogram(*[0.004] * 8),
@@ -46,7 +46,7 @@ def served(**changed: Any) -> ServedInField:
 
 def in_field(model: str, release: str = "1", **changed: Any) -> ModelInField:
     """A model that serves."""
-    values = {"digest": DIGEST, "health": "serving", "last_update": "done", "served": served()}
+    values: dict[str, Any] = {"digest": DIGEST, "health": "serving", "last_update": "done", "served": served()}
     return ModelInField(model, release, **values | changed)
 
 
@@ -60,7 +60,7 @@ class ReportingDevice:
         self.public = self.key.public
 
     def report(self, number: int, *models: ModelInField, **changed: Any) -> FieldReport:
-        values = {
+        values: dict[str, Any] = {
             "device": self.public.device, "number": number, "made_at": "2026-11-27T22:01:45Z", "profile": self.profile,
             "runtime": "0.1.0", "models": models,
         }  # fmt: skip
