@@ -28,7 +28,7 @@ class Commanded:
             f'device = "gateway"\nmodels = ["camera"]\nurl = "/nowhere"\nstate = "{self.folder / "state"}"\n'
             f'root = "{self.folder / "root.json"}"\n[network]\nproxy = ""\n{self.reports}'
         )
-        command = (sys.executable, "-P", "-m", "edge_runtime", *words, "--config", config)
+        command = [sys.executable, "-P", "-m", "edge_runtime", *words, "--config", str(config)]
         return subprocess.run(
             command, env=device_environment(), capture_output=True, text=True, timeout=120, check=False
         )
@@ -108,6 +108,7 @@ def test_an_update_reports_how_it_ended_and_keeps_its_exit_code(device: Commande
     key = PublicDeviceKey.from_bytes(device.run("reports", "key").stdout.encode())
     report = verified((box.folder / key.device / "000000000001.json").read_bytes(), key.key)
     assert report.models[0].last_update.startswith("refused since ")
+    device.run("reports", "make")
     (device.folder / "state" / "device.key").write_bytes(b"damaged")
     again = device.run("update")
     assert again.returncode == UpdateExit.REFUSED and "enrol the device again" in again.stderr

@@ -1,11 +1,12 @@
 """A drop box on a loopback port: a small server that takes PUT into a folder, and fails as it is told to."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -96,7 +97,7 @@ class BoxHandler(BaseHTTPRequestHandler):
         path.write_bytes(body)
         self.answer(201)
 
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+    def answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -111,7 +112,7 @@ def answers(status: int, **headers: str) -> Fault:
     """Return a fault that answers with a status and keeps nothing."""
 
     def fault(handler: BoxHandler, _body: bytes) -> None:
-        handler.answer(status, **headers)
+        handler.answer(status, headers=headers)
 
     fault.__name__ = f"answers {status}"
     return fault

@@ -134,7 +134,8 @@ def test_a_power_cut_while_room_is_made_loses_only_what_is_oldest(tmp_path: Path
 
 def test_a_full_disk_costs_a_number_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = begun(tmp_path)
-    real, fired = os.fsync, []
+    real = os.fsync
+    fired: list[str] = []
 
     def full(descriptor: int) -> None:
         if len(fired) == 4:

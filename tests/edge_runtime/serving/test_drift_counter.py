@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import cast
+from functools import partial
 
 import numpy as np
 import pytest
@@ -63,6 +63,10 @@ def constant(rows: int) -> np.ndarray:
     return np.full((rows, 50), 3.0, np.float32)
 
 
+def _all_of(value: float, rows: int) -> np.ndarray:
+    return np.full((rows, 50), value, np.float32)
+
+
 @pytest.mark.parametrize("draw", [normal, half_zeros, nearly_all_zeros, few_integers, constant])
 def test_the_same_values_are_no_drift_however_many_are_equal(draw: Draw) -> None:
     drift = drift_of(draw(400), draw)
@@ -82,7 +86,7 @@ def test_fewer_zeros_than_ever_before_are_a_drift() -> None:
 def test_what_is_no_number_and_what_is_infinite_lies_outside() -> None:
     with np.errstate(all="ignore"):
         for value, place in ((np.nan, -1), (np.inf, -1), (-np.inf, 0)):
-            drift = drift_of(normal(400), lambda rows, value=value: np.full((rows, 50), value, np.float32))
+            drift = drift_of(normal(400), partial(_all_of, value))
             assert drift.counts[place] == 200 * 50 and sum(drift.counts) == 200 * 50
             assert LARGE_DRIFT < drift.index < 1000
 
@@ -152,7 +156,7 @@ def test_nothing_without_a_spread() -> None:
 
 def test_what_cannot_be_counted_ends_the_counting_alone(caplog: pytest.LogCaptureFixture) -> None:
     counter = DriftCounter([spread_of(normal(10))], Clock())
-    words = cast("np.ndarray", np.array([["no number"]]))
+    words = np.array([["no number"]])
     with caplog.at_level(logging.ERROR, "edgewright"):
         counter.count(counter.sample([({"x": words}, 1, {})]))
     assert "cannot be counted" in caplog.text
