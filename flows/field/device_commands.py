@@ -32,9 +32,10 @@ def show_profiles() -> None:
 @devices.command("enrol")
 def enrol_device(
     name: NameArgument,
-    key_file: Annotated[Path, typer.Argument(help="Public key that the device printed: reports key.")],
+    key_file: Annotated[Path, typer.Argument(help="Public key of the device, as its command `reports key` prints it.")],
     fingerprint: Annotated[
-        str | None, typer.Option(help="The fingerprint that the device shows; without it a person is asked.")
+        str | None,
+        typer.Option(help="As `reports status` shows it on the device; a person is asked if not given."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Take a new key in place of the one that the name has.")
