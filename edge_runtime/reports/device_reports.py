@@ -189,7 +189,7 @@ class DeviceReports:
         return HttpSender(
             self._settings.url,
             network,
-            DailyTraffic(state / "traffic.json", network.bytes_per_day),
+            DailyTraffic(state / "traffic.json", network.bytes_per_day),  # an update beside it may miss these few bytes
             Politeness(state / "report_politeness.json"),  # of its own: no update waits because of a report
             go_on=self._go_on,
         )

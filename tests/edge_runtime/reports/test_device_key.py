@@ -2,14 +2,17 @@
 
 import json
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_runtime.reports import DEVICE_KEY, MOST_KEY_BYTES, DeviceKey, PublicDeviceKey, ReportError
-from tests.edge_runtime.reports.made_reports import made_key
+from edge_runtime.reports import DEVICE_KEY, MOST_KEY_BYTES, DeviceKey, PublicDeviceKey, ReportError, signed
+from tests.edge_runtime.device.operated_device import device_environment
+from tests.edge_runtime.reports.made_reports import made_key, report
 
 
 def test_a_key_is_made_once_and_read_again(tmp_path: Path) -> None:
@@ -86,3 +89,35 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / DEVICE_KEY).write_bytes(CryptoSigner.generate_ecdsa().private_bytes)
     with pytest.raises(ReportError, match="type ed25519, got ecdsa"):
         DeviceKey.read(tmp_path, "gateway")
+
+
+_UNSIGNED = """
+import sys
+sys.modules["cryptography"] = None
+from pathlib import Path
+from edge_runtime.reports import DeviceKey, PublicDeviceKey, ReportError, verified
+state, public, envelope = map(Path, sys.argv[1:])
+key = PublicDeviceKey.from_bytes(public.read_bytes())
+print(verified(envelope.read_bytes(), key.key).number)
+for work in (DeviceKey.make, DeviceKey.read):
+    try:
+        work(state, "gateway")
+    except ReportError as error:
+        print(error)
+"""
+
+
+def test_without_the_package_that_signs_reports_are_read_and_a_key_says_what_it_needs(tmp_path: Path) -> None:
+    key = made_key(tmp_path / "device")
+    (tmp_path / "public.json").write_bytes(key.public.to_bytes())
+    (tmp_path / "report.json").write_bytes(signed(report(key.public.device, number=4), key))
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / DEVICE_KEY).write_bytes(key.signer.private_bytes)
+    words = [str(tmp_path / name) for name in ("state", "public.json", "report.json")]
+    done = subprocess.run(
+        [sys.executable, "-c", _UNSIGNED, *words], env=device_environment(), capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    number, *said = done.stdout.splitlines()
+    assert number == "4" and len(said) == 2 and all("pip install 'edgewright-runtime[report]'" in each for each in said)
