@@ -226,12 +226,15 @@ class DeviceReports:
         return Sending(sent, rejected, len(self.spool.waiting()))
 
     def _whole(self, report: SpooledReport, key: DeviceKey) -> bytes | None:
-        """Return an envelope; None where the disk has damaged it, and then it is removed."""
+        """Return an envelope; None where it cannot be read now, and where the disk has damaged it: then it leaves."""
         try:
             data = report.read()
             if verified(data, key.public.key).number != report.number:
                 raise ReportError("it has another number than its file")
-        except (OSError, ReportError) as error:
+        except OSError as error:
+            _log.error("report %d cannot be read, and waits: %s", report.number, error)
+            return None
+        except ReportError as error:
             _log.error("report %d is damaged and left out: %s", report.number, error)
             self.spool.remove(report)
             return None

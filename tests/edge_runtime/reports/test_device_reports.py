@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime.configuration import BadConfiguration, MaintenanceWindow
 from edge_runtime.errors import ReportError
-from edge_runtime.reports import BUDGET_S, DEVICE_KEY, MOST_REJECTED, REPORT_TYPE, Sending, verified
+from edge_runtime.reports import BUDGET_S, DEVICE_KEY, MOST_REJECTED, REPORT_TYPE, Sending, SpooledReport, verified
 from edge_runtime.update import HeldBack, Unreachable, exclusive
 from tests.edge_runtime.reports.drop_box import DropBoxServer, answers, drop_box
 from tests.edge_runtime.reports.made_reports import ReportingDevice
@@ -114,6 +114,23 @@ def test_a_damaged_report_is_left_out(
         assert device.reports.send() == Sending(1, 0, 0)
     assert "report 1 is damaged" in caplog.text and "report 2 is damaged" in caplog.text
     assert device.waiting == [] and box.names == [device.name(3)]
+
+
+def test_a_report_that_cannot_be_read_now_waits(device: ReportingDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(device, 2)
+    real, fired = SpooledReport.read, []
+
+    def failing(report: SpooledReport) -> bytes:
+        if report.number == 1:
+            fired.append("EIO")
+            raise OSError(5, "Input/output error")
+        return real(report)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpooledReport, "read", failing)
+        assert device.reports.send() == Sending(1, 0, 1)
+    assert fired == ["EIO"] and device.waiting == [1]
+    assert device.reports.send() == Sending(1, 0, 0)
 
 
 def test_a_report_under_another_number_is_not_sent(device: ReportingDevice, box: DropBoxServer) -> None:
