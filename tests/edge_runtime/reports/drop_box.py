@@ -1,5 +1,6 @@
 """A drop box on a loopback port: a small server that takes PUT into a folder, and fails as it is told to."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ class DropBoxServer(ThreadingHTTPServer):
     def __init__(self, folder: Path, *, readable: bool = True) -> None:
         super().__init__(("127.0.0.1", 0), BoxHandler)
         self.folder, self.readable = folder, readable
+        self.scheme = "http"
         self.puts: list[Put] = []
         self.fired: list[str] = []
         self._faults: list[Fault] = []
@@ -38,7 +40,7 @@ class DropBoxServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/box"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}/box"
 
     @property
     def names(self) -> list[str]:
@@ -132,10 +134,13 @@ def hangs_up(handler: BoxHandler, _body: bytes) -> None:
 
 
 @contextmanager
-def drop_box(folder: Path, *, readable: bool = True) -> Iterator[DropBoxServer]:
+def drop_box(folder: Path, *, readable: bool = True, tls: ssl.SSLContext | None = None) -> Iterator[DropBoxServer]:
     """Run a drop box in a thread until the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     server = DropBoxServer(folder, readable=readable)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.scheme = "https"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -162,6 +162,13 @@ def test_what_is_sent_counts_against_the_cap(box: DropBoxServer, make_sender: Ma
     assert len(box.puts) == sent + 1
 
 
+def test_a_proxy_is_used_as_for_updates(box: DropBoxServer, make_sender: MakeSender) -> None:
+    proxy = box.url.removesuffix("/box")
+    make_sender("http://reports.invalid/box", proxy=proxy).put(PATH, DATA, KIND)
+    (put,) = box.puts
+    assert (put.path, put.body) == (f"http://reports.invalid/box/{PATH}", DATA)
+
+
 def test_the_caller_may_stop_it(box: DropBoxServer, make_sender: MakeSender) -> None:
     def closed() -> None:
         raise HeldBack("window", "closed")

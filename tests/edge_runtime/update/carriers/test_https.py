@@ -11,8 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge_runtime.configuration import BadConfiguration
-from edge_runtime.update import HttpCarrier, Unreachable
+from edge_runtime.configuration import BadConfiguration, NetworkSettings
+from edge_runtime.update import DailyTraffic, HttpCarrier, HttpSender, Politeness, Unreachable
+from tests.edge_runtime.reports.drop_box import drop_box
 from tests.edge_runtime.update.loopback_server import LoopbackServer, running_server
 
 MakeCarrier = Callable[..., HttpCarrier]
@@ -39,9 +40,14 @@ def certificate(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def secure(certificate: Path) -> Iterator[LoopbackServer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+def context(certificate: Path) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(certificate)
+    return made
+
+
+@pytest.fixture
+def secure(context: ssl.SSLContext) -> Iterator[LoopbackServer]:
     with running_server(context) as server:
         server.files["x"] = b"here"
         yield server
@@ -57,6 +63,22 @@ def test_an_unknown_server_is_not_trusted(secure: LoopbackServer, make_carrier: 
     with pytest.raises(Unreachable, match="certificate verify failed"):
         make_carrier(secure.url)("x", 10)
     assert not secure.asked
+
+
+def test_what_is_sent_goes_to_a_server_that_is_trusted_alone(
+    context: ssl.SSLContext, certificate: Path, tmp_path: Path
+) -> None:
+    def sender(ca_file: Path | None) -> HttpSender:
+        network = NetworkSettings(proxy="", ca_file=ca_file)
+        patience = Politeness(tmp_path / f"patience-{ca_file is None}.json")
+        return HttpSender(box.url, network, DailyTraffic(tmp_path / "traffic.json", None), patience)
+
+    with drop_box(tmp_path / "box", tls=context) as box:
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            sender(None).put("a/1.json", b"report", "application/x")
+        assert box.puts == []
+        sender(certificate).put("a/1.json", b"report", "application/x")
+        assert box.names == ["a/1.json"]
 
 
 def test_no_redirect_leads_from_https_to_http(
