@@ -1,21 +1,25 @@
 """uvicorn's HTTP connections with the bounds that it has not: for heads, stalled readers, and their number.
 
-uvicorn waits without end for the head of a request and for a client that reads nothing, and says its own errors in
-plain text.
+uvicorn waits without end for the head of a request and for a client that reads nothing, keeps a head of any size, and
+says its own errors in plain text. Its parser takes more than HTTP/1.1 allows; what others may read otherwise is refused.
 """
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import cast
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edge_runtime.server.limits import ServerLimits
 from edge_runtime.server.server_metrics import ServerMetrics
 
 
-class BoundedProtocol(H11Protocol):
+MOST_AHEAD = 64
+"""Requests that a client may send before it has the answer to an earlier one."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
     """One connection. `limits` and `metrics` are given by a subclass, which `bounded` makes."""
 
     limits: ServerLimits
@@ -23,13 +27,17 @@ class BoundedProtocol(H11Protocol):
     _awaited_head: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
     _unread = 0
-    _turned_away = False
+    _in_head = False
+    _head_began_now = False
+    _head_bytes = 0
+    _wrong = ""
+    _deaf = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head, or turn a connection away that is one too many."""
         if len(self.connections) >= self.limits.connections:
             self.metrics.turned_away += 1
-            self._turned_away = True
+            self._deaf = True
             cast(asyncio.Transport, transport).write(_refusal("The server has all the connections that it takes."))
             transport.close()
             return
@@ -38,13 +46,44 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; once a head is there, nothing waits for it any more."""
-        if self._turned_away:
+        if self._deaf:
             return
+        self._head_began_now = False
         super().data_received(data)
+        if self._in_head and not self._head_began_now and not self._deaf:
+            self._head_bytes += len(data)  # of a header that has not ended, of which no callback tells
+            if self._head_bytes > self.limits.head:
+                self.send_400_response(self._too_large())
         if self._is_answering():
             self._forget_head()
         elif self._awaited_head is None:
             self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        super().on_message_begin()
+        self._in_head = self._head_began_now = True
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the first line."""
+        super().on_url(url)
+        self._measure(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or one that follows a body."""
+        super().on_header(name, value)
+        self._measure(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        """Take a request on, if it is one that nobody could read otherwise."""
+        self._wrong = self._wrong or _wrong_in(self.parser.get_http_version(), self.headers)
+        if not self._wrong and len(self.pipeline) >= MOST_AHEAD:
+            self._wrong = f"The client sent more than {MOST_AHEAD} requests ahead."
+        if self._wrong:
+            raise ValueError(self._wrong)  # the parser makes it an error of its own, and that is refused
+        self._in_head = False
+        super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         """Go on, where the next head may be there already."""
@@ -54,11 +93,10 @@ class BoundedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget all timers."""
-        if self._turned_away:
-            return
         self._forget_head()
         self._forget_stall()
-        super().connection_lost(exc)
+        if self in self.connections:  # which one that was turned away never was
+            super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Begin to watch whether the client reads."""
@@ -71,10 +109,26 @@ class BoundedProtocol(H11Protocol):
         self._forget_stall()
 
     def send_400_response(self, msg: str) -> None:
-        """Say that what came is no HTTP, in the protocol's form, and close."""
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.write(_refusal(msg, b"400 Bad Request"))
+        """Say that what came is no HTTP, in the protocol's form, and close; what was asked before is answered first."""
+        self._deaf = True
+        if self._is_answering() and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
+        if not self._is_answering() or not (self.cycle.response_started or self.pipeline):
+            self.transport.write(_refusal(self._wrong or msg, b"400 Bad Request"))
         self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Go on with HTTP/1.1, as the client has to expect; it is no news for a log."""
+
+    def _measure(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self.limits.head:
+            self._wrong = self._too_large()
+            raise ValueError(self._wrong)
+
+    def _too_large(self) -> str:
+        return f"The first line and the headers: expected at most {self.limits.head} bytes, got more."
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -111,6 +165,19 @@ class BoundedProtocol(H11Protocol):
 def bounded(limits: ServerLimits, metrics: ServerMetrics) -> type[BoundedProtocol]:
     """Return the class of connections with limits."""
     return type("Bounded", (BoundedProtocol,), {"limits": limits, "metrics": metrics})
+
+
+def _wrong_in(version: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """Return what is wrong with a head that the parser has taken; empty for nothing."""
+    if version not in ("1.0", "1.1"):
+        return "The version: expected HTTP/1.1 or 1.0, got another."
+    hosts = sum(name.lower() == b"host" for name, _ in headers)
+    if hosts > 1 or (version == "1.1" and not hosts):
+        return "The headers: expected Host once, got it " + ("more often." if hosts else "never.")
+    codings = [value.strip().lower() for name, value in headers if name.lower() == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        return "Transfer-Encoding: expected chunked, got another."
+    return ""
 
 
 def _refusal(message: str, status: bytes = b"503 Service Unavailable") -> bytes:
