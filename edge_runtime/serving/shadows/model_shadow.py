@@ -91,7 +91,7 @@ class ModelShadow:
             wanted = self._wanted_beside(serving)
             if self._beside is not None and (self._beside.wanted != wanted or self._beside.serving is not serving):
                 await self._leave()
-            if not self._counts_of(wanted, serving):
+            if wanted is None or (self._counts is not None and self._counts.pair[1] != wanted.digest):
                 self._counts = None
             if wanted is not None and serving is not None and self._may_begin(wanted):
                 try:
@@ -137,7 +137,12 @@ class ModelShadow:
 
     def statistics(self) -> ShadowStatistics | None:
         """Return what was counted beside the version that serves; None without a shadow that was loaded."""
-        return None if self._counts is None else self._counts.read()
+        counts, serving = self._counts, self._queue.version
+        if counts is None:
+            return None
+        dropped = self._dropped is not None and self._dropped.digest == counts.pair[1]
+        other = serving is not None and serving.description.digest != counts.pair[0]
+        return None if other and not dropped else counts.read()
 
     def _wanted_beside(self, serving: LoadedVersion | None) -> WantedShadow | None:
         """Return the shadow that is wanted; what serves by now is none any more."""
@@ -146,14 +151,6 @@ class ModelShadow:
         wanted = self._by_hand or self._wanted()
         promoted = wanted is not None and serving is not None and wanted.digest == serving.description.digest
         return None if promoted else wanted
-
-    def _counts_of(self, wanted: WantedShadow | None, serving: LoadedVersion | None) -> bool:
-        """Tell whether what was counted is of this shadow and this version; of one that was dropped it stays."""
-        if wanted is None or self._counts is None:
-            return False
-        beside, digest = self._counts.pair
-        same = serving is None or serving.description.digest == beside or wanted == self._dropped
-        return same and digest == wanted.digest
 
     def _may_begin(self, wanted: WantedShadow) -> bool:
         if self._closing or self._beside is not None or wanted == self._dropped:

@@ -51,7 +51,8 @@ def _has_classes(array: np.ndarray) -> bool:
 def _same_place(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Tell where the largest values of the last axis are at the same place; a NaN must be one in both."""
     same: np.ndarray = one.argmax(axis=-1) == other.argmax(axis=-1)
-    return same & (np.isnan(one) == np.isnan(other)).all(axis=-1)
+    same &= (np.isnan(one) == np.isnan(other)).all(axis=-1)
+    return same
 
 
 def _near(one: np.ndarray, other: np.ndarray, allowed: float | None) -> np.ndarray:
@@ -61,7 +62,8 @@ def _near(one: np.ndarray, other: np.ndarray, allowed: float | None) -> np.ndarr
         gap = np.abs(first - second)
         most = NEAR * np.maximum(np.abs(first), np.abs(second)) if allowed is None else allowed
         near: np.ndarray = np.isfinite(gap) & (gap <= most)
-    return near | (first == second) | (np.isnan(first) & np.isnan(second))
+    near |= (first == second) | (np.isnan(first) & np.isnan(second))
+    return near
 
 
 def _largest_gap(one: np.ndarray, other: np.ndarray) -> float:

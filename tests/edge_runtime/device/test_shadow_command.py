@@ -61,7 +61,9 @@ def test_what_is_not_signed_is_no_shadow(carried: CarriedRepository, capsys: pyt
     offered = carried.offer(2)
     path = next(carried.root.glob(f"targets/{MODEL}/*/{offered.digest}.manifest.json"))
     path.chmod(0o644)
-    path.write_bytes(offered.data.replace(b'"verdict": "pass"', b'"verdict": "best"'))
+    forged = offered.data.replace(b'"pass"', b'"best"')
+    assert forged != offered.data
+    path.write_bytes(forged)
     assert run(carried, "shadow", str(carried.root)) == UpdateExit.REFUSED
     assert carried.device.runs().shadow is None and capsys.readouterr().err
 

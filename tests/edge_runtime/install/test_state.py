@@ -55,7 +55,7 @@ def test_a_shadow_ends_where_it_runs_or_is_refused_and_stays_otherwise() -> None
 
 def test_a_state_of_a_release_that_knows_no_shadow_is_read_and_written_as_it_was(tmp_path: Path) -> None:
     state = ModelState().committed(A, NOW).committed(B, NOW).refusing(C, "It hangs.").trying("d" * 64)
-    document = {
+    document: dict[str, object] = {
         "current": B, "previous": A, "trial": {"digest": "d" * 64, "attempts": 1},
         "refused": [{"digest": C, "reason": "It hangs."}], "since": NOW,
     }  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_state_of_a_release_that_knows_no_shadow_is_read_and_written_as_it_was
 
 @pytest.mark.parametrize("budget", [{"share": 2, "memory_mb": None}, {"share": 0.1, "memory_mb": "x"}, {"share": 0.1}])
 def test_a_shadow_with_an_impossible_budget_is_damage(tmp_path: Path, budget: dict[str, object]) -> None:
-    document = {
+    document: dict[str, object] = {
         "current": A, "previous": None, "trial": None, "refused": [], "since": NOW,
         "shadow": {"digest": B, "budget": budget, "since": NOW},
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """The share of requests and of time that a shadow gets."""
 
 import math
+from fractions import Fraction
 
 import pytest
 
@@ -12,8 +13,7 @@ def test_of_any_number_of_requests_the_share_is_chosen(share: float) -> None:
     mirrored, chosen = MirroredShare(share), 0
     for number in range(1, 5001):
         chosen += mirrored.takes_next()
-        assert chosen <= share * number + 1e-9
-        assert chosen == math.floor(share * number + 1e-9)
+        assert chosen == math.floor(Fraction(str(share)) * number)
 
 
 def test_after_a_call_it_rests_until_the_call_was_its_share_of_the_time() -> None:

@@ -59,9 +59,9 @@ def test_another_shape_agrees_nowhere() -> None:
 
 
 def test_an_output_without_rows_is_one_of_all_rows() -> None:
-    served, rows = {"y": f32([1], [1]), "sum": np.float32(2).reshape(())}, 2
-    assert compare_rows(served, served, rows, {}).agreeing_rows == 2
-    assert compare_rows(served, {**served, "sum": np.float32(3).reshape(())}, rows, {}) == RowComparison(2, 0, 1.0)
+    served = {"y": f32([1], [1]), "sum": np.array(2, np.float32)}
+    assert compare_rows(served, served, 2, {}).agreeing_rows == 2
+    assert compare_rows(served, {**served, "sum": np.array(3, np.float32)}, 2, {}) == RowComparison(2, 0, 1.0)
 
 
 def test_half_precision_is_compared_with_single() -> None:

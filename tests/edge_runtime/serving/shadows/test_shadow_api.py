@@ -13,6 +13,7 @@ from edge_runtime.model_files import model_files
 from edge_runtime.serving import Runtime, ServingSettings
 from tests.edge_runtime.bundle.linear import write
 from tests.edge_runtime.install.carried import DEVICE, MODEL, WIDTH, carry, rows
+from tests.edge_runtime.made_families import MadeFamily, bundle_at, head
 from tests.edge_runtime.models import linear_model, scaled_model
 from tests.edge_runtime.processes import wait_until
 from tests.edge_runtime.serving.gated_model import LONGEST_S
@@ -58,7 +59,7 @@ def test_a_program_compares_a_bundle_and_leaves_nothing_of_it(tmp_path: Path, mo
         runtime.compare(MODEL, None)
         assert runtime.statistics()[0].shadow is None
         assert mapped(tmp_path) == 1
-        assert threading.active_count() <= threads
+        wait_until(lambda: threading.active_count() <= threads, LONGEST_S)  # a thread ends after it has told
         assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
         ask(runtime, 1)
         runtime.compare(MODEL, second, share=1.0)
@@ -77,6 +78,27 @@ def test_in_a_coroutine_it_is_awaited(tmp_path: Path) -> None:
             assert found is not None and found.digest
 
     asyncio.run(program())
+
+
+def test_of_several_heads_those_that_both_have_are_compared(tmp_path: Path) -> None:
+    serves = MadeFamily(tmp_path / "one", {"faults": head("faults", 11), "kinds": head("kinds", 12)})
+    beside = MadeFamily(tmp_path / "two", {"kinds": head("kinds", 12), "grade": head("grade", 13)})
+    first, second = (bundle_at(each.carry(tmp_path / "carried", at)).path for at, each in enumerate((serves, beside)))
+    with Runtime.of_bundle(first) as runtime:
+        runtime.compare(MODEL, second, share=1.0)
+
+        def ended() -> int:
+            found = runtime.statistics()[0].shadow
+            assert found is not None and found.failed == 0
+            return found.requests + found.skipped
+
+        assert set(runtime.predict(MODEL, {"x": rows(3)})) == {"faults", "kinds"}
+        wait_until(lambda: ended() == 1, LONGEST_S)
+        runtime.predict(MODEL, {"x": rows(3)}, outputs=["faults"])
+        wait_until(lambda: ended() == 2, LONGEST_S)
+        found = runtime.statistics()[0].shadow
+        assert found is not None and (found.requests, found.skipped) == (1, 1)
+        assert found.agreeing_rows == found.rows == 3 and found.largest_gap < 1e-3
 
 
 def test_a_bundle_that_does_not_fit_is_refused_and_what_serves_goes_on(
