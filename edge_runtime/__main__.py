@@ -1,7 +1,7 @@
 """`python -m edge_runtime`: the programs of a device.
 
-`install`, `shadow`, `update`, `status`, `rollback`, `setup` and `mender` take the device's configuration. `verify` and
-`predict` take a bundle; `profile` and `serve` take either.
+`install`, `shadow`, `update`, `status`, `rollback`, `reports`, `setup` and `mender` take the device's configuration.
+`verify` and `predict` take a bundle; `profile` and `serve` take either.
 """
 
 import argparse
@@ -22,6 +22,7 @@ DEVICE_COMMANDS = {
     "update": "bring every model up to date over the network",
     "status": "show what runs, since when, and what is held back",
     "rollback": "go back to the bundle before",
+    "reports": "make, send or carry reports of this device, or show its key",
     "setup": "write units of systemd, or the update module of Mender",
     "mender": "do what Mender's update module is asked for",
 }
@@ -202,6 +203,12 @@ def _of_rollback(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reason", required=True, help="why, for the status")
 
 
+def _of_reports(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=("key", "make", "send", "carry", "status"))
+    command.add_argument("folder", type=Path, nargs="?", help="of `carry`: where to, such as a stick")
+    command.add_argument("--again", action="store_true", help="of `send`: also what the server did not take before")
+
+
 def _of_setup(command: argparse.ArgumentParser) -> None:
     command.add_argument("kind", choices=("systemd", "mender"))
     command.add_argument("--root", type=Path, default=Path("/"), help="write below this folder, as for an image")
@@ -218,6 +225,7 @@ _ARGUMENTS = {
     "update": _of_update,
     "status": _of_status,
     "rollback": _of_rollback,
+    "reports": _of_reports,
     "setup": _of_setup,
     "mender": _of_mender,
 }

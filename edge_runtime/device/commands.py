@@ -20,8 +20,10 @@ from edge_runtime.device.programs import (
     shadow_carried,
     status_lines,
 )
+from edge_runtime.device.report_commands import run_reports
 from edge_runtime.errors import EdgewrightError, InstallError
 from edge_runtime.install import Installed, ShadowBudget
+from edge_runtime.reports import DeviceReports
 from edge_runtime.update import SEVERITY, UpdateExit, exit_of
 
 
@@ -133,12 +135,13 @@ def _mender(configuration: UpdateConfiguration, options: argparse.Namespace, tal
 
 def _update(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
     become_owner(configuration.state)
-    agent = agent_of(configuration)
+    agent, reports = agent_of(configuration), DeviceReports(configuration)
     if options.forever:
-        agent.run_forever()
+        agent.run_forever(reports.after_update)
     ended = agent.run()
     for ending in agent.endings:
         (talk.say if ending.exit is UpdateExit.DONE else talk.say_error)(ending_line(ending))
+    reports.after_update()
     return ended
 
 
@@ -155,6 +158,10 @@ def _rollback(configuration: UpdateConfiguration, options: argparse.Namespace, t
     return UpdateExit.DONE
 
 
+def _reports(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
+    return run_reports(configuration, options, talk.say)
+
+
 def _setup(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
     for path in write_host_files(options.kind, configuration, options.config, options.root):
         talk.say(f"written: {path}")
@@ -169,6 +176,7 @@ _COMMANDS = {
     "update": _update,
     "status": _status,
     "rollback": _rollback,
+    "reports": _reports,
     "setup": _setup,
     "mender": _mender,
 }

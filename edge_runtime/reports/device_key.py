@@ -1,11 +1,11 @@
 """The key of a device: made once on the device, where its private half stays, and enrolled by its public half."""
 
+import errno
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +83,10 @@ class DeviceKey:
                 signer = _signer_of(file.read(MOST_KEY_BYTES))
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise ReportError(
+                f"{path} cannot be read by this user; run the command as root, or as its owner."
+            ) from error
         except (OSError, ValueError, TypeError) as error:
             raise ReportError(
                 f"{path}: expected the private key of this device, got {error}; remove it and the folder of reports "
@@ -94,7 +98,10 @@ class DeviceKey:
 
     @classmethod
     def make(cls, state: Path, profile: str) -> "DeviceKey":
-        """Make the device's key, durably, where none is. Raises OSError, also FileExistsError; ReportError."""
+        """Make the device's key, durably, where none is and nobody else makes one.
+
+        Raises FileExistsError where there is one, OSError, and ReportError without the package that signs.
+        """
         try:
             signer = CryptoSigner.generate_ed25519()
         except UnsupportedLibraryError as error:
@@ -129,6 +136,10 @@ def _signer_of(data: bytes) -> CryptoSigner:
 
 def _write_private(path: Path, data: bytes) -> None:
     """Create a file that only its owner may read, durably; FileExistsError where there is one."""
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, "there is one already", str(path))
+    for part in path.parent.glob(f".{path.name}.*.tmp"):  # of a power cut
+        part.unlink()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -136,8 +147,8 @@ def _write_private(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.link(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        os.replace(temporary, path)  # noqa: PTH105 - the call that the guarantee rests on
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     fsync_directory(path.parent)

@@ -107,10 +107,19 @@ def _add_models(made: Exposition, models: ServedModels) -> None:
         ("batch_rows", "Rows of a batch.", "batch_rows"),
         ("queue_duration_seconds", "Time of a request until its batch began.", "queue_s"),
         ("compute_duration_seconds", "Time of a batch in the model.", "compute_s"),
+        ("duration_seconds", "Whole time of a request that was answered.", "latency_s"),
     ):
         samples = ((labels, getattr(each, attribute)) for labels, each in found)
         made.histogram(f"{_OF_MODELS}_{name}", explanation, samples)
     _add_shadows(made, [(labels, each.shadow) for labels, each in found if each.shadow is not None])
+    drifts = [({**labels, "tensor": drift.tensor}, drift) for labels, each in found for drift in each.drift]
+    for name, explanation, attribute in (
+        ("index", "Population stability index of a tensor's values against the calibration rows.", "index"),
+        ("rows", "Rows that were looked at for it.", "rows"),
+    ):
+        made.gauge(
+            f"edgewright_drift_{name}", explanation, ((tags, getattr(drift, attribute)) for tags, drift in drifts)
+        )
 
 
 def _add_shadows(made: Exposition, found: Sequence[tuple[Labels, ShadowStatistics]]) -> None:

@@ -10,11 +10,12 @@ from typing import Protocol
 
 import numpy as np
 
-from edge_runtime.bundle import Manifest
+from edge_runtime.bundle import Manifest, Spread
 from edge_runtime.errors import BadRequest, SessionError
 from edge_runtime.golden import GoldenVectors, golden_vectors, missed_by
 from edge_runtime.install import RunningModel
 from edge_runtime.serving.batching_plan import BatchingPlan, Pace
+from edge_runtime.serving.drift_counter import DriftCounter
 from edge_runtime.serving.served_models import ModelDescription
 from edge_runtime.settings import TensorSpec
 
@@ -61,6 +62,7 @@ class LoadedVersion:
         model: Predictor,
         description: ModelDescription,
         plan: BatchingPlan,
+        spreads: Sequence[Spread] = (),
         tolerance: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._model: Predictor | None = model
@@ -71,6 +73,7 @@ class LoadedVersion:
         self.pins = 0
         self.retired = False
         self.freed = asyncio.Event()
+        self.drift = DriftCounter(spreads)
 
     def check(self, arrays: Mapping[str, np.ndarray], outputs: Sequence[str] | None) -> None:
         """Raise BadRequest, naming the input or the output, for a request that this version does not take."""
@@ -138,7 +141,7 @@ def load_version(running: RunningModel, before: LoadedVersion | None = None) -> 
         plan.joins,
     )  # fmt: skip
     tolerance = {} if manifest.golden is None else manifest.golden.tolerance
-    version = LoadedVersion(model, described, plan, tolerance)
+    version = LoadedVersion(model, described, plan, manifest.spreads, tolerance)
     if manifest.golden is None:
         logger.warning("%s: it has no golden vectors, so nothing shows that it answers rightly here", manifest.model)
     else:

@@ -89,6 +89,7 @@ class ModelQueue:
             raise
         else:
             self.counts.ended(None)
+            self.counts.answered(time.monotonic() - request.begun)
             return answer
         finally:
             if request is not None:
@@ -98,7 +99,8 @@ class ModelQueue:
     def statistics(self) -> ModelStatistics:
         """Return what was counted so far."""
         version = self._version.description.version if self._version is not None else ""
-        return self.counts.read(self.model, version, len(self._waiting))
+        drift = self._version.drift.read() if self._version is not None else ()
+        return self.counts.read(self.model, version, len(self._waiting), drift)
 
     async def close(self) -> None:
         """Take on no request any more, and give those that are there `drain_s` to be answered; then fail the rest."""
@@ -215,7 +217,7 @@ class ModelQueue:
         """Answer batches until the queue stops: the whole life of the thread."""
         try:
             while (batch := self._next_batch()) is not None:
-                self._loop.call_soon_threadsafe(self._deliver, batch, batch.run())
+                self._answer(batch)
                 del batch  # it would keep arrays while the thread waits
         except BaseException:
             if not self._loop.is_closed():
@@ -223,6 +225,13 @@ class ModelQueue:
         finally:
             with suppress(RuntimeError):  # of a closed event loop, on which nobody waits any more
                 self._loop.call_soon_threadsafe(self._end)
+
+    def _answer(self, batch: Batch) -> None:
+        """Run a batch and deliver it; what it says about drift is counted when nobody waits for it any more."""
+        ran, drift = batch.run(), batch.version.drift
+        sample = drift.sample(batch.answered(ran))
+        self._loop.call_soon_threadsafe(self._deliver, batch, ran)
+        drift.count(sample)
 
     def _next_batch(self) -> Batch | None:
         """Wait for requests and take them; None where the queue has stopped or its event loop is gone."""

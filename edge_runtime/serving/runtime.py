@@ -16,6 +16,7 @@ from edge_runtime.install import DeviceStore, ShadowBudget
 from edge_runtime.serving.model_host import ModelHost
 from edge_runtime.serving.model_sources import BundleSource, ModelSource, StoreSource
 from edge_runtime.serving.served_models import ModelDescription, ModelStatistics
+from edge_runtime.serving.served_recorder import ServedRecorder
 from edge_runtime.serving.serving_settings import ServingSettings
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Runtime:
 
     In `with` an event loop of its own runs in a thread, and `predict` may be called from any number of threads. In
     `async with` it lives on the loop that runs, is a ServedModels, and is asked with `await runtime.answer(...)`.
+    With `recorded`, a state folder and a number of seconds, what it counts is written down there so often, for reports.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Runtime:
         *,
         wait: bool = True,
         needs_all: bool = False,
+        recorded: tuple[Path, float] | None = None,
     ) -> None:
         self._host = ModelHost(sources, settings or ServingSettings())
+        self._recorder = None if recorded is None else ServedRecorder(*recorded, self._host)
         self._wait, self._needs_all = wait, needs_all
         self._opened = False
         self._loop_thread: _LoopThread | None = None
@@ -53,7 +57,8 @@ class Runtime:
         """
         read = read_configuration(configuration)
         store = DeviceStore(read.state, read.device)
-        return cls([StoreSource(store, model) for model in read.models], settings, wait=wait)
+        recorded = None if read.reports is None else (read.state, read.reports.served_s)
+        return cls([StoreSource(store, model) for model in read.models], settings, wait=wait, recorded=recorded)
 
     @classmethod
     def of_bundle(cls, *manifests: Path | str, settings: ServingSettings | None = None) -> Self:
@@ -69,7 +74,7 @@ class Runtime:
         try:
             self._loop_thread.call(self._start())
         except BaseException:
-            self._loop_thread.close(self._host.close())
+            self._loop_thread.close(self._close())
             raise
         return self
 
@@ -77,7 +82,7 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._loop_thread is not None:
-            self._loop_thread.close(self._host.close())
+            self._loop_thread.close(self._close())
 
     async def __aenter__(self) -> Self:
         self._open_once()
@@ -87,7 +92,7 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._host.close()
+        await self._close()
 
     def predict(
         self,
@@ -177,9 +182,19 @@ class Runtime:
             await self._host.start(wait=self._wait)
             for name in self.names() if self._needs_all else ():
                 self.description(name)
+            if self._recorder is not None:
+                self._recorder.start()
         except BaseException:
-            await self._host.close()
+            await self._close()
             raise
+
+    async def _close(self) -> None:
+        """End everything; what was counted is written down while the versions are still known."""
+        try:
+            if self._recorder is not None:
+                await self._recorder.close()
+        finally:
+            await self._host.close()
 
     def _in_thread(self) -> "_LoopThread":
         if self._loop_thread is None:

@@ -1,4 +1,4 @@
-"""What a serving process tells of one model, for reports: counted, written as JSON, and read strictly."""
+"""Figures of one model that a serving process tells, for reports: counted, written as JSON, and read strictly."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

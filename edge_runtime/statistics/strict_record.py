@@ -14,7 +14,8 @@ MOST_COUNT = 1 << 53
 _COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-_SHOWN = 60
+_SHOWN = 60  # characters
+_MOST_SHOWN = 8  # items of a list
 
 
 def strict_json(data: bytes, what: str) -> object:
@@ -150,10 +151,10 @@ def _number(value: object, where: str) -> float:
 
 def _shown(value: object) -> str:
     """Return what was got, short: another wrote it, and it may be long."""
-    kinds = {dict: "an object", list: f"a list of {len(value) if isinstance(value, list) else 0} items"}
-    said = kinds.get(type(value)) if not isinstance(value, list) or len(value) > 8 else None
-    if said is not None:
-        return said
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list) and len(value) > _MOST_SHOWN:
+        return f"a list of {len(value)} items"
     if isinstance(value, int) and abs(value) > 1 << 64:
         return "a far larger one"
     shown = ascii(value)
