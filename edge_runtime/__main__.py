@@ -1,7 +1,7 @@
 """`python -m edge_runtime`: the programs of a device.
 
-`install`, `update`, `status`, `rollback`, `setup` and `mender` take the device's configuration. `verify` and `predict`
-take a bundle; `profile` and `serve` take either.
+`install`, `shadow`, `update`, `status`, `rollback`, `reports`, `setup` and `mender` take the device's configuration.
+`verify` and `predict` take a bundle; `profile` and `serve` take either.
 """
 
 import argparse
@@ -18,9 +18,11 @@ from edge_runtime.errors import EdgewrightError
 
 DEVICE_COMMANDS = {
     "install": "install models from a carried folder or tar archive",
+    "shadow": "compare a carried release with what runs, on a share of the requests",
     "update": "bring every model up to date over the network",
     "status": "show what runs, since when, and what is held back",
     "rollback": "go back to the bundle before",
+    "reports": "make, send or carry reports of this device, or show its key",
     "setup": "write units of systemd, or the update module of Mender",
     "mender": "do what Mender's update module is asked for",
 }
@@ -176,6 +178,18 @@ def _of_install(command: argparse.ArgumentParser) -> None:
     command.add_argument("--again", action="store_true", help="try what failed before")
 
 
+def _of_shadow(command: argparse.ArgumentParser) -> None:
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", type=Path, nargs="?", help="the folder or tar archive with it, as `install` takes it")
+    what.add_argument("--end", action="store_true", help="end it, and remove what is kept of it")
+    command.add_argument("--model", action="append", help="default: all models of the configuration that are in it")
+    command.add_argument("--share", type=_bounded(float, 1e-6, 1.0), default=0.1, metavar="S",
+                         help="of the requests and of the time, at most 1; default: 0.1")  # fmt: skip
+    command.add_argument("--memory-mb", type=_bounded(float, 1.0, 1e9), metavar="N",
+                         help="the most that it may need; default: what is free")  # fmt: skip
+    command.add_argument("--again", action="store_true", help="try what failed before")
+
+
 def _of_update(command: argparse.ArgumentParser) -> None:
     command.add_argument("--forever", action="store_true", help="again and again, for devices without a timer")
 
@@ -187,6 +201,12 @@ def _of_status(_command: argparse.ArgumentParser) -> None:
 def _of_rollback(command: argparse.ArgumentParser) -> None:
     command.add_argument("model")
     command.add_argument("--reason", required=True, help="why, for the status")
+
+
+def _of_reports(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=("key", "make", "send", "carry", "status"))
+    command.add_argument("folder", type=Path, nargs="?", help="of `carry`: where to, such as a stick")
+    command.add_argument("--again", action="store_true", help="of `send`: also what the server did not take before")
 
 
 def _of_setup(command: argparse.ArgumentParser) -> None:
@@ -201,9 +221,11 @@ def _of_mender(command: argparse.ArgumentParser) -> None:
 
 _ARGUMENTS = {
     "install": _of_install,
+    "shadow": _of_shadow,
     "update": _of_update,
     "status": _of_status,
     "rollback": _of_rollback,
+    "reports": _of_reports,
     "setup": _of_setup,
     "mender": _of_mender,
 }

@@ -68,6 +68,10 @@ class BadConfiguration(UpdateError):  # noqa: N818 - it names a state
     """A configuration of a device that cannot be used; the message names the key."""
 
 
+class ReportError(EdgewrightError):
+    """A report of a device, or its key, that cannot be made, kept, read or trusted; the message names the field."""
+
+
 class ServingError(EdgewrightError):
     """A request that was not answered."""
 

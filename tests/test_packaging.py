@@ -45,7 +45,9 @@ def test_the_runtimes_wheel_has_the_projects_version_and_ranges() -> None:
 def test_the_runtimes_extras_are_what_the_tests_run_with() -> None:
     extras = RUNTIME["project"]["optional-dependencies"]
     here = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["dev"]]
-    assert set(extras) == {"serve", "update"} and {need for needs in extras.values() for need in needs} <= set(here)
+    assert set(extras) == {"report", "serve", "update"} and {
+        need for needs in extras.values() for need in needs
+    } <= set(here)
 
 
 def test_the_runtimes_wheel_can_be_built_here() -> None:

@@ -52,6 +52,12 @@ time_s = 120
 graph = true                              # a graph that is optimized for this CPU
 threads = [1, 2]                          # default: those of the bundle
 providers = ["CPUExecutionProvider"]      # default: that of the bundle
+
+[reports]                                 # without this table no report is made
+url = "https://reports.example.com/box"   # a server that takes PUT, or a folder; default: only carried by hand
+every_s = 3600
+keep = 500                                # reports that wait; the oldest leaves when there are more
+served_s = 60                             # so often what serves writes its figures down
 """
 """A configuration with all of its keys and what they are for."""
 
@@ -99,6 +105,24 @@ class TuningChoices:
 
 
 @dataclass(frozen=True)
+class ReportSettings:
+    """The drop box of reports, "" for none but a person; how often one is made, and how many wait at most.
+
+    Every `served_s` seconds the process that serves writes its figures down.
+    """
+
+    url: str = ""
+    every_s: float = 3600.0
+    keep: int = 500
+    served_s: float = 60.0
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that `url` names, or None where it names a server or nothing."""
+        return _folder_of(self.url)
+
+
+@dataclass(frozen=True)
 class UpdateConfiguration:
     """All settings of a device. `pins` maps a model to a release number or a digest, both as text."""
 
@@ -116,14 +140,19 @@ class UpdateConfiguration:
     pins: Mapping[str, str] = field(default_factory=dict)
     trial: TrialLimits = field(default_factory=TrialLimits)
     tuning: TuningChoices = field(default_factory=TuningChoices)
+    reports: ReportSettings | None = None
 
     @property
     def folder(self) -> Path | None:
         """The folder that `url` names, or None where it names a server."""
-        if self.url.startswith("/"):
-            return Path(self.url)
-        parts = urlsplit(self.url)
-        return Path(unquote(parts.path)) if parts.scheme == "file" else None
+        return _folder_of(self.url)
+
+
+def _folder_of(url: str) -> Path | None:
+    if url.startswith("/"):
+        return Path(url)
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def read_configuration(path: Path | str) -> UpdateConfiguration:
@@ -161,6 +190,7 @@ def parse_configuration(document: Mapping[str, Any], source: str) -> UpdateConfi
         pins=_pins(top.table("pins"), models),
         trial=_trial(top.table("trial")),
         tuning=_tuning(top.table("tuning")),
+        reports=_reports(top.table("reports")) if top.has("reports") else None,
     )
     for table in (lock, update, top):
         table.close()
@@ -239,3 +269,14 @@ def _tuning(table: ConfigurationTable) -> TuningChoices:
     )
     table.close()
     return choices
+
+
+def _reports(table: ConfigurationTable) -> ReportSettings:
+    settings = ReportSettings(
+        _url(table) if table.has("url") else "",
+        table.number("every_s", 3600.0, _MIN_INTERVAL_S, 31 * 86400.0),
+        table.whole("keep", 1, 10_000, 500),
+        table.number("served_s", 60.0, 1.0, 86400.0),
+    )
+    table.close()
+    return settings

@@ -14,6 +14,7 @@ from pathlib import Path
 from edge_runtime.configuration import UpdateConfiguration
 from edge_runtime.errors import InstallError
 from edge_runtime.files import make_directories, write_atomic
+from edge_runtime.statistics import SERVED
 
 USER = "edgewright"
 UNITS = (
@@ -74,7 +75,8 @@ def _words(configuration: UpdateConfiguration, config: Path) -> dict[str, str]:
     state, locks = configuration.state, configuration.busy_lock.parent
     for key, folder in (("state", state), ("lock.file", locks)):
         _check_own(key, folder)
-    folders = [f"d {state} 0755 {USER} {USER} -", f"Z {state} - {USER} {USER} -"]
+    served = state / SERVED
+    folders = [f"d {folder} 0755 {USER} {USER} -" for folder in (state, served)] + [f"Z {state} - {USER} {USER} -"]
     if not locks.is_relative_to(state):
         folders.append(f"d {locks} 0755 {USER} {USER} -")
     paths = dict.fromkeys((state, locks) if not locks.is_relative_to(state) else (state,))

@@ -8,8 +8,8 @@ from edge_runtime.errors import (
     Overloaded,
     ServingError,
 )
-from edge_runtime.serving.histograms import ROWS, SECONDS, HistogramCounter
-from edge_runtime.serving.served_models import OUTCOMES, ModelStatistics
+from edge_runtime.serving.served_models import ModelStatistics
+from edge_runtime.statistics import OUTCOMES, ROWS, SECONDS, HistogramCounter, TensorDrift
 
 _OUTCOME_OF: dict[type[BaseException], str] = {
     BadRequest: "bad_request",
@@ -31,6 +31,7 @@ class ModelCounts:
         self._batch_rows = HistogramCounter(ROWS)
         self._queue_s = HistogramCounter(SECONDS)
         self._compute_s = HistogramCounter(SECONDS)
+        self._latency_s = HistogramCounter(SECONDS)
         self.swaps = 0
         self.failed_swaps = 0
 
@@ -38,6 +39,10 @@ class ModelCounts:
         """Count the end of a request; None is a good one, and whatever is no ServingError gave it up."""
         kinds = (outcome for kind, outcome in _OUTCOME_OF.items() if isinstance(error, kind))
         self._requests["ok" if error is None else next(kinds, "cancelled")] += 1
+
+    def answered(self, seconds: float) -> None:
+        """Count the whole time of a request that was answered."""
+        self._latency_s.add(seconds)
 
     def waited(self, seconds: float) -> None:
         """Count the time that a request waited until its batch began."""
@@ -50,9 +55,10 @@ class ModelCounts:
         self._batch_rows.add(rows)
         self._compute_s.add(seconds)
 
-    def read(self, model: str, version: str, queued: int) -> ModelStatistics:
+    def read(self, model: str, version: str, queued: int, drift: tuple[TensorDrift, ...] = ()) -> ModelStatistics:
         """Return the statistics."""
         return ModelStatistics(
             model, version, dict(self._requests), self._rows, self._batches, self._batch_rows.read(),
             self._queue_s.read(), self._compute_s.read(), queued, self.swaps, self.failed_swaps,
+            self._latency_s.read(), drift,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from edge_runtime.errors import BadRequest, DeadlineExceeded, ModelNotServed, Overloaded
+from edge_runtime.errors import AnswerFailed, BadRequest, DeadlineExceeded, ModelNotServed, Overloaded
 from edge_runtime.serving.loaded_version import LoadedVersion
 from edge_runtime.serving.model_counts import ModelCounts
 from edge_runtime.serving.pending_requests import Answer, Batch, PendingRequest, Ran, next_batch
@@ -50,6 +50,10 @@ class ModelQueue:
         self._version: LoadedVersion | None = None
         self._open_requests: set[PendingRequest] = set()
         self._closing = False
+        self.idle = threading.Event()
+        """Set while nothing waits and nothing runs."""
+        self.mirror: Callable[[Sequence[PendingRequest], Sequence[Answer | AnswerFailed]], None] | None = None
+        """Called with requests after their answers; it must not raise."""
         self._all_ended = asyncio.Event()
         self.ended = asyncio.Event()
         """Set once the thread has nothing left to do."""
@@ -85,6 +89,7 @@ class ModelQueue:
             raise
         else:
             self.counts.ended(None)
+            self.counts.answered(time.monotonic() - request.begun)
             return answer
         finally:
             if request is not None:
@@ -94,7 +99,8 @@ class ModelQueue:
     def statistics(self) -> ModelStatistics:
         """Return what was counted so far."""
         version = self._version.description.version if self._version is not None else ""
-        return self.counts.read(self.model, version, len(self._waiting))
+        drift = self._version.drift.read() if self._version is not None else ()
+        return self.counts.read(self.model, version, len(self._waiting), drift)
 
     async def close(self) -> None:
         """Take on no request any more, and give those that are there `drain_s` to be answered; then fail the rest."""
@@ -147,6 +153,7 @@ class ModelQueue:
             self._waiting[request] = None
             self._waiting_share += request.share
             self._waiting_bytes += request.size
+            self.idle.clear()
             self._changed.notify()
         self._open_requests.add(request)
         if math.isfinite(deadline_s):
@@ -210,7 +217,7 @@ class ModelQueue:
         """Answer batches until the queue stops: the whole life of the thread."""
         try:
             while (batch := self._next_batch()) is not None:
-                self._loop.call_soon_threadsafe(self._deliver, batch, batch.run())
+                self._answer(batch)
                 del batch  # it would keep arrays while the thread waits
         except BaseException:
             if not self._loop.is_closed():
@@ -218,6 +225,13 @@ class ModelQueue:
         finally:
             with suppress(RuntimeError):  # of a closed event loop, on which nobody waits any more
                 self._loop.call_soon_threadsafe(self._end)
+
+    def _answer(self, batch: Batch) -> None:
+        """Run a batch and deliver it; what it says about drift is counted when nobody waits for it any more."""
+        ran, drift = batch.run(), batch.version.drift
+        sample = drift.sample(batch.answered(ran))
+        self._loop.call_soon_threadsafe(self._deliver, batch, ran)
+        drift.count(sample)
 
     def _next_batch(self) -> Batch | None:
         """Wait for requests and take them; None where the queue has stopped or its event loop is gone."""
@@ -233,6 +247,8 @@ class ModelQueue:
                     self._running_work = batch.version.plan.work(batch.rows)
                     return batch
                 self._running_work = 0.0
+                if wait_s is None:
+                    self.idle.set()
                 self._changed.wait(_LOOK_S if wait_s is None else wait_s)
         return None
 
@@ -250,6 +266,8 @@ class ModelQueue:
             else:
                 request.future.set_exception(answer)
         self._unpin(batch.version)
+        if self.mirror is not None:
+            self.mirror(batch.requests, ran.answers)
 
 
 def _expire(request: PendingRequest, deadline_s: float) -> None:

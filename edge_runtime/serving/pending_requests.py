@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -114,6 +114,11 @@ class Batch:
         for request in self.requests:
             ran.answers.append(self._alone(request, ran))
         return ran
+
+    def answered(self, ran: Ran) -> Iterator[tuple[Mapping[str, np.ndarray], int, Answer | AnswerFailed]]:
+        """Yield the arrays of each request, the number of its rows, 0 for one without rows, and its answer."""
+        for request, answer in zip(self.requests, ran.answers, strict=True):
+            yield request.arrays, request.rows if request.kind is not None else 0, answer
 
     def _together(self, ran: Ran) -> None:
         first = self.requests[0]

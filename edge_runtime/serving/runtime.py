@@ -12,10 +12,11 @@ import numpy as np
 
 from edge_runtime.configuration import CONFIGURATION, read_configuration
 from edge_runtime.errors import ModelNotServed, ServingError
-from edge_runtime.install import DeviceStore
+from edge_runtime.install import DeviceStore, ShadowBudget
 from edge_runtime.serving.model_host import ModelHost
 from edge_runtime.serving.model_sources import BundleSource, ModelSource, StoreSource
 from edge_runtime.serving.served_models import ModelDescription, ModelStatistics
+from edge_runtime.serving.served_recorder import ServedRecorder
 from edge_runtime.serving.serving_settings import ServingSettings
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Runtime:
 
     In `with` an event loop of its own runs in a thread, and `predict` may be called from any number of threads. In
     `async with` it lives on the loop that runs, is a ServedModels, and is asked with `await runtime.answer(...)`.
+    With `recorded`, a state folder and a number of seconds, what it counts is written down there so often, for reports.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Runtime:
         *,
         wait: bool = True,
         needs_all: bool = False,
+        recorded: tuple[Path, float] | None = None,
     ) -> None:
         self._host = ModelHost(sources, settings or ServingSettings())
+        self._recorder = None if recorded is None else ServedRecorder(*recorded, self._host)
         self._wait, self._needs_all = wait, needs_all
         self._opened = False
         self._loop_thread: _LoopThread | None = None
@@ -53,7 +57,8 @@ class Runtime:
         """
         read = read_configuration(configuration)
         store = DeviceStore(read.state, read.device)
-        return cls([StoreSource(store, model) for model in read.models], settings, wait=wait)
+        recorded = None if read.reports is None else (read.state, read.reports.served_s)
+        return cls([StoreSource(store, model) for model in read.models], settings, wait=wait, recorded=recorded)
 
     @classmethod
     def of_bundle(cls, *manifests: Path | str, settings: ServingSettings | None = None) -> Self:
@@ -69,7 +74,7 @@ class Runtime:
         try:
             self._loop_thread.call(self._start())
         except BaseException:
-            self._loop_thread.close(self._host.close())
+            self._loop_thread.close(self._close())
             raise
         return self
 
@@ -77,7 +82,7 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._loop_thread is not None:
-            self._loop_thread.close(self._host.close())
+            self._loop_thread.close(self._close())
 
     async def __aenter__(self) -> Self:
         self._open_once()
@@ -87,7 +92,7 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._host.close()
+        await self._close()
 
     def predict(
         self,
@@ -103,6 +108,12 @@ class Runtime:
     def replace(self, manifest: Path | str) -> None:
         """Serve another bundle of a model, in a `with` block, as `swap` does in an `async with` block."""
         self._in_thread().call(self._host.swap(BundleSource(manifest)))
+
+    def compare(
+        self, model: str, manifest: Path | str | None, *, share: float = 0.1, memory_mb: float | None = None
+    ) -> None:
+        """Compare another bundle with the one that serves, in a `with` block, as `shadow` does elsewhere."""
+        self._in_thread().call(self.shadow(model, manifest, share=share, memory_mb=memory_mb))
 
     async def answer(
         self,
@@ -126,6 +137,24 @@ class Runtime:
         goes on serving, and BundleError or SessionError is raised.
         """
         await self._host.swap(BundleSource(manifest))
+
+    async def shadow(
+        self, model: str, manifest: Path | str | None, *, share: float = 0.1, memory_mb: float | None = None
+    ) -> None:
+        """Ask another bundle of a model for a share of the requests too; its answers are compared, never returned.
+
+        It returns once that is loaded, and `statistics` tells what was found. Without a path, what was asked for here
+        ends. `memory_mb` is the most that it may need. Raises ModelNotServed, and BundleError, InstallError or
+        SessionError for a bundle that is none of the model, does not load, takes other inputs, or needs more memory
+        than is free.
+        """
+        wanted = None
+        if manifest is not None:
+            source = BundleSource(manifest)
+            if source.model != model:
+                raise ModelNotServed(f"The bundle {manifest} is one of {source.model}, not of {model}; give another.")
+            wanted = source.as_shadow(ShadowBudget(share, memory_mb))
+        await self._host.shadow(model, wanted)
 
     def names(self) -> list[str]:
         """Return the names of the models, sorted."""
@@ -153,9 +182,19 @@ class Runtime:
             await self._host.start(wait=self._wait)
             for name in self.names() if self._needs_all else ():
                 self.description(name)
+            if self._recorder is not None:
+                self._recorder.start()
         except BaseException:
-            await self._host.close()
+            await self._close()
             raise
+
+    async def _close(self) -> None:
+        """End everything; what was counted is written down while the versions are still known."""
+        try:
+            if self._recorder is not None:
+                await self._recorder.close()
+        finally:
+            await self._host.close()
 
     def _in_thread(self) -> "_LoopThread":
         if self._loop_thread is None:

@@ -6,11 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from edge_runtime.serving.histograms import Histogram
 from edge_runtime.settings import TensorSpec
-
-OUTCOMES = ("ok", "bad_request", "shed", "deadline", "cancelled", "failed")
-"""Ends of a request: the keys of ModelStatistics.requests."""
+from edge_runtime.statistics import NO_TIMES, Histogram, ShadowStatistics, TensorDrift
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,8 @@ class ModelStatistics:
     `requests` counts by OUTCOMES, every key always there. `rows` and `batches` are those that the session answered,
     `batch_rows` the rows of each batch. `queue_s` is the time of a request until its batch began, `compute_s` the time
     of a batch in the session, both in seconds. `queued` requests wait now. `swaps` counts the versions that took
-    another's place, `failed_swaps` those that did not load, for whatever reason.
+    another's place, `failed_swaps` those that did not load, for whatever reason. `latency_s` is the whole time of
+    answered requests, in seconds. `drift` tells of the version that serves now, and `shadow` of a bundle beside it.
     """
 
     model: str
@@ -52,6 +50,9 @@ class ModelStatistics:
     queued: int
     swaps: int
     failed_swaps: int = 0
+    latency_s: Histogram = NO_TIMES
+    drift: tuple[TensorDrift, ...] = ()
+    shadow: ShadowStatistics | None = None
 
 
 class ServedModels(Protocol):

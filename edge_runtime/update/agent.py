@@ -110,11 +110,17 @@ class UpdateAgent:
             self.endings = [self._ended(model, error) for model in configuration.models]
         return max((ending.exit for ending in self.endings), key=SEVERITY.index)
 
-    def run_forever(self, uniform: Callable[[], float] = random.random) -> None:
-        """Run again and again, `interval_s` and up to `jitter_s` apart; for devices without a timer."""
+    def run_forever(
+        self, afterwards: Callable[[], None] = lambda: None, uniform: Callable[[], float] = random.random
+    ) -> None:
+        """Run again and again, `interval_s` and up to `jitter_s` apart; for devices without a timer.
+
+        `afterwards` is called after each run, when the agent's lock is free.
+        """
         notify("READY=1")
         while True:
             self.run()
+            afterwards()
             self._sleep(self._configuration.interval_s + uniform() * self._configuration.jitter_s)
 
     def _alone(self) -> list[ModelEnding]:

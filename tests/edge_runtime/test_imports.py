@@ -8,8 +8,8 @@ from pathlib import Path
 import edge_runtime
 
 _FORBIDDEN = {"torch", "onnx", "pydantic", "pandas", "yaml", "prefect", "mlflow", "scipy", "sklearn"}
-_OF_UPDATES = {"tuf", "securesystemslib", "urllib3"}
-_KNOW_UPDATES = ("edge_runtime.trust", "edge_runtime.update", "edge_runtime.device")
+_OF_UPDATES = {"tuf", "securesystemslib", "urllib3", "cryptography"}
+_KNOW_UPDATES = ("edge_runtime.trust", "edge_runtime.update", "edge_runtime.device", "edge_runtime.reports")
 _OF_SERVING = {"starlette", "uvicorn", "httptools", "anyio"}
 _SCRIPT = """
 import importlib, json, sys

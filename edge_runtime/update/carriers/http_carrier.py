@@ -6,7 +6,6 @@ is received again and passed over, which is logged. What a server says about len
 promised in the signed manifest, or nothing of it is read.
 """
 
-import email.utils
 import logging
 import math
 import random
@@ -19,6 +18,7 @@ from typing import NoReturn
 from edge_runtime.configuration import NetworkSettings
 from edge_runtime.errors import UpdateError
 from edge_runtime.trust import NotThere
+from edge_runtime.update.carriers.asked_wait import retry_after_s
 from edge_runtime.update.carriers.daily_traffic import DailyTraffic
 from edge_runtime.update.carriers.fetching import check_path
 from edge_runtime.update.carriers.http_requests import Answer, BrokenOff, HttpRequests, NoAnswer
@@ -226,7 +226,8 @@ class HttpCarrier:
             )
         whole_server = answer.status in (429, 503)
         wait = self._politeness.failed(
-            self._requests.server if whole_server else path, retry_after_s=_retry_after(answer)
+            self._requests.server if whole_server else path,
+            retry_after_s=retry_after_s(answer.headers.get("retry-after", "")),
         )
         raise Unreachable(
             f"{self._requests.server} answered {answer.status} for {path}; it is asked again in {math.ceil(wait)} s at "
@@ -259,14 +260,3 @@ class HttpCarrier:
 def _strong(answer: Answer) -> str | None:
     etag = answer.headers.get("etag", "").strip()
     return etag if etag.startswith('"') and etag.endswith('"') and len(etag) > 2 else None
-
-
-def _retry_after(answer: Answer) -> float:
-    """Return the seconds that a server asks to be left alone; 0 where it says nothing that can be read."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdecimal():
-        return float(text[:9])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0

@@ -1,4 +1,4 @@
-"""One GET over HTTP: proxies, certificates, redirects and deadlines; every trouble of the network is one exception.
+"""One GET or PUT over HTTP: proxies, certificates, redirects, deadlines; every trouble of the network is one exception.
 
 urllib3 carries the bytes. Its `retries` and redirects are off: who asks again, and whom, is decided here. A server may
 not keep an update waiting by sending a byte now and then: the head of an answer has a deadline, and its body must come
@@ -87,7 +87,7 @@ class Answer:
 
 
 class HttpRequests:
-    """GETs below one URL over connections that are kept open."""
+    """GETs and PUTs below one URL over connections that are kept open."""
 
     def __init__(self, url: str, settings: NetworkSettings, count: Callable[[int], None]) -> None:
         self._base, self._settings, self._count = urlsplit(url + "/"), settings, count
@@ -108,7 +108,7 @@ class HttpRequests:
         """
         url = urljoin(self._base.geturl(), quote(path))
         for _ in range(_MOST_REDIRECTS + 1):
-            response = self._request(url, headers)
+            response = self._request("GET", url, headers)
             try:
                 answer = Answer(response, self._settings.timeout_s, self._count)
                 if response.status not in _REDIRECTS:
@@ -122,11 +122,29 @@ class HttpRequests:
             url = self._redirected(url, answer.headers.get("location", ""))
         raise NoAnswer(f"expected at most {_MOST_REDIRECTS} redirects for {path}, got more")
 
-    def _request(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    @contextmanager
+    def put(self, path: str, data: bytes, headers: Mapping[str, str]) -> Iterator[Answer]:
+        """Put a small file at a path below the URL; no redirect is followed. What is sent is counted.
+
+        Raises BrokenOff where the connection ended before the answer, and NoAnswer where there was none.
+        """
+        url = urljoin(self._base.geturl(), quote(path))
+        sent = {"Content-Length": str(len(data)), **headers}
+        self._count(len(data) + _LINE + len(url) + sum(len(name) + len(value) + 4 for name, value in sent.items()))
+        response = self._request("PUT", url, sent, data)
+        answer = Answer(response, self._settings.timeout_s, self._count)
+        try:
+            yield answer
+        finally:
+            _finish(response, answer)
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None = None
+    ) -> urllib3.BaseHTTPResponse:
         everything = {"Accept-Encoding": "identity", "User-Agent": "edgewright-update", **headers}
         try:
             return self._pool.request(
-                "GET", url, headers=everything, preload_content=False, decode_content=False, redirect=False,
+                method, url, body=data, headers=everything, preload_content=False, decode_content=False, redirect=False,
                 retries=False,
             )  # fmt: skip
         except urllib3.exceptions.ProtocolError as error:

@@ -1,4 +1,4 @@
-"""Troubles that a carrier raises: what is not there, who does not answer, what this device itself holds back."""
+"""Troubles that a carrier raises: who does not answer, who does not take a file, what this device itself holds back."""
 
 from typing import Literal
 
@@ -9,6 +9,10 @@ Reason = Literal["window", "lock", "cap", "pin"]
 
 class Unreachable(UpdateError):  # noqa: N818 - it names a state
     """A server that does not answer, answers with an error, or was asked too often; it may answer later."""
+
+
+class Rejected(UpdateError):  # noqa: N818 - it names a state
+    """A file that a server does not take, now or later."""
 
 
 class HeldBack(UpdateError):  # noqa: N818 - it names a state

@@ -9,6 +9,7 @@ from edge_runtime.configuration import (
     BadConfiguration,
     MaintenanceWindow,
     NetworkSettings,
+    ReportSettings,
     TrialLimits,
     TuningChoices,
     parse_configuration,
@@ -33,6 +34,7 @@ def test_the_documented_file_is_read(tmp_path: Path) -> None:
     assert (found.interval_s, found.jitter_s) == (3600.0, 600.0)
     assert found.trial == TrialLimits(512, 120.0)
     assert found.tuning == TuningChoices(True, (1, 2), ("CPUExecutionProvider",))
+    assert found.reports == ReportSettings("https://reports.example.com/box", 3600.0, 500, 60.0)
 
 
 def test_five_keys_are_enough() -> None:
@@ -40,7 +42,14 @@ def test_five_keys_are_enough() -> None:
     assert found.url == "https://models.example.com/edge"
     assert found.network == NetworkSettings()
     assert found.busy_lock == Path("/var/lib/edgewright/busy.lock")
-    assert found.window is None and not found.pins and found.folder is None
+    assert found.window is None and not found.pins and found.folder is None and found.reports is None
+
+
+def test_an_empty_table_of_reports_is_one() -> None:
+    found = parse_configuration(LEAST | {"reports": {}}, "device.toml")
+    assert found.reports == ReportSettings() and found.reports.folder is None
+    found = parse_configuration(LEAST | {"reports": {"url": "file:///media/box/"}}, "device.toml")
+    assert found.reports is not None and found.reports.folder == Path("/media/box")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +111,12 @@ def test_a_missing_key_is_named(key: str) -> None:
         ({"lock": {"wait_s": float("inf")}}, "lock.wait_s: expected a number"),
         ({"lock": {"waits": 1}}, "'lock.waits'"),
         ({"update": {"interval_s": 1}}, "update.interval_s: expected a number from 60"),
+        ({"reports": 1}, "reports: expected a table"),
+        ({"reports": {"url": "https://user:secret@x/"}}, "reports.url: expected http"),
+        ({"reports": {"every_s": 1}}, "reports.every_s: expected a number from 60"),
+        ({"reports": {"keep": 0}}, "reports.keep: expected a whole number from 1"),
+        ({"reports": {"served_s": 0}}, "reports.served_s: expected a number from 1"),
+        ({"reports": {"key": "x"}}, "'reports.key'"),
         ({"trial": {"memory_mb": 1.5}}, "trial.memory_mb: expected a whole number"),
     ],
 )

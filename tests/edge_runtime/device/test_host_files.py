@@ -58,13 +58,15 @@ def test_units_run_this_python_with_the_configuration(image: Path) -> None:
     assert lines(image, "edgewright-update-forever.service", "Type") == ["notify"]
 
 
-def test_the_unit_that_serves_waits_for_its_models_and_writes_nothing(image: Path) -> None:
+def test_the_unit_that_serves_waits_for_its_models_and_writes_its_figures_alone(image: Path) -> None:
     unit, config = "edgewright-serve.service", image.parent / "device.toml"
     assert lines(image, unit, "ExecStart") == [f"{sys.executable} -P -m edge_runtime serve --config {config}"]
     assert lines(image, unit, "Type") == ["notify"] and lines(image, unit, "WatchdogSec") == ["60s"]
     assert lines(image, unit, "TimeoutStartSec") == ["infinity"]
     assert lines(image, unit, "User") == ["edgewright"] and lines(image, unit, "ProtectSystem") == ["strict"]
-    for key, last in {"ReadWritePaths": "", "CPUWeight": "100", "IOWeight": "100"}.items():
+    assert lines(image, unit, "ReadWritePaths")[-2:] == ["", "-/var/lib/edgewright/served"]
+    assert lines(image, unit, "InaccessiblePaths") == ["-/var/lib/edgewright/device.key"]
+    for key, last in {"CPUWeight": "100", "IOWeight": "100"}.items():
         assert lines(image, unit, key)[-1] == last
 
 

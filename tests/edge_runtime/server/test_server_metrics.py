@@ -1,13 +1,15 @@
 """Metrics as Prometheus' own parser reads them."""
 
 import time
+from dataclasses import replace
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_runtime.server.exposition import Exposition
 from edge_runtime.server.server_metrics import ServerMetrics
-from edge_runtime.serving import HistogramCounter
+from edge_runtime.serving import HistogramCounter, ModelStatistics
+from edge_runtime.statistics import BINS, TensorDrift
 from tests.edge_runtime.server.memory_models import DIGEST, ECHO, PAIR, MemoryModels
 
 
@@ -63,6 +65,33 @@ def test_the_counts_of_models_are_told() -> None:
                         "model_swaps": 2, "model_failed_swaps": 1}.items():  # fmt: skip
         assert [each.value for each in found[f"edgewright_{name}"].samples] == [value]
     assert found["edgewright_inference_queue_duration_seconds"].type == "histogram"
+
+
+def test_what_a_shadow_was_compared_on_is_told() -> None:
+    found = parsed(ServerMetrics().text(MemoryModels()))
+    (info,) = found["edgewright_shadow_info"].samples
+    assert info.labels == {"model": ECHO, "release": "8", "digest": "cd" * 32} and info.value == 1
+    outcomes = {each.labels["outcome"]: each.value for each in found["edgewright_shadow_requests"].samples}
+    assert outcomes == {"compared": 4, "failed": 1, "skipped": 2}
+    for name, value in {"rows": 12, "agreeing_rows": 11, "largest_gap": 0.25}.items():
+        (sample,) = found[f"edgewright_shadow_{name}"].samples
+        assert (sample.labels, sample.value) == ({"model": ECHO}, value)
+    assert found["edgewright_shadow_compute_duration_seconds"].type == "histogram"
+
+
+def test_latency_and_drift_of_models_are_told() -> None:
+    drift = TensorDrift("image", 9, (1,) * BINS, 0.5)
+
+    class Drifting(MemoryModels):
+        def statistics(self) -> list[ModelStatistics]:
+            return [replace(each, latency_s=each.queue_s, drift=(drift,)) for each in super().statistics()]
+
+    found = parsed(ServerMetrics().text(Drifting()))
+    for name, value in {"drift_index": 0.5, "drift_rows": 9}.items():
+        (sample,) = found[f"edgewright_{name}"].samples
+        assert (sample.labels, sample.value) == ({"model": ECHO, "tensor": "image"}, value)
+    times = {each.name: each.value for each in found["edgewright_inference_duration_seconds"].samples}
+    assert times["edgewright_inference_duration_seconds_count"] == 1
 
 
 def test_requests_over_http_are_counted() -> None:

@@ -33,6 +33,10 @@ class Histogram:
         return tuple(accumulate(self.counts))
 
 
+NO_TIMES = Histogram(SECONDS, (0,) * (len(SECONDS) + 1), 0.0)
+"""Times of nothing."""
+
+
 class HistogramCounter:
     """A histogram that is being filled, by one thread."""
 

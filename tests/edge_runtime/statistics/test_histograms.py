@@ -3,7 +3,7 @@
 import pytest
 
 from edge_runtime.serving import Histogram, ServingError, ServingSettings
-from edge_runtime.serving.histograms import HistogramCounter
+from edge_runtime.statistics import HistogramCounter
 
 
 def test_observations_lie_at_or_below_their_bound() -> None:
