@@ -15,6 +15,7 @@ from rich.markup import escape
 from flows.commands import anchor, export_command, gates, hold, looks, recipes, rollback_command
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
+from flows.field import devices, ingest_command
 from flows.keys import keys
 from flows.prefect_api import start_prefect
 from flows.services import down_command, status_command, units_command, up_command
@@ -37,8 +38,10 @@ app.add_typer(anchor, name="anchor")
 app.add_typer(looks, name="looks")
 app.add_typer(hold, name="hold")
 app.add_typer(keys, name="keys")
+app.add_typer(devices, name="devices")
 app.command("rollback")(rollback_command)
 app.command("export")(export_command)
+app.command("ingest")(ingest_command)
 app.command("watch")(watch_command)
 app.command("sign-off")(sign_off_command)
 app.command("sign-off-key")(sign_off_key_command)
@@ -224,15 +227,6 @@ def demo() -> None:
         "Next: [bold]make ui[/] opens MLflow on what was made. Open the experiment [bold]edgewright-digits[/], "
         "a run of a device, such as [bold]digits v3 camera: refused[/], and its artifact [bold]report.html[/]."
     )
-
-
-@app.command()
-def devices() -> None:
-    """List the device profiles that come with Edgewright."""
-    from deployments.device import shipped_devices
-    from flows.listings import devices_table
-
-    console.print(devices_table(shipped_devices()))
 
 
 @app.command()

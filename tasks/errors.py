@@ -51,6 +51,18 @@ class KeysError(EdgewrightError):
     """A key, or metadata that is signed with it, is missing, wrong or too little protected."""
 
 
+class EnrolmentError(EdgewrightError):
+    """A device's key that cannot be enrolled, or a device that nobody enrolled."""
+
+
+class DropBoxError(EdgewrightError):
+    """A drop box that is none, or a file in it that is no report; never trusted, and never read whole."""
+
+
+class RecordDamaged(SystemFailure):  # names a state, which a person can change
+    """The record of what was taken from a drop box cannot be read."""
+
+
 class Overtaken(SystemFailure):
     """Another release was deployed after the gates had looked at what was deployed: it is to be judged again."""
 

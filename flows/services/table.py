@@ -16,6 +16,8 @@ HEALTHY: Condition = "service_healthy"
 COMPLETED: Condition = "service_completed_successfully"
 POOL = "edgewright"
 NOTIFY = "EDGEWRIGHT_NOTIFY"
+BOX = "EDGEWRIGHT_BOX"
+"""Variable with the folder that devices put their reports into."""
 OF_KEYS = ("EDGEWRIGHT_KEYS", "EDGEWRIGHT_KEYS_PASSPHRASE_FILE")
 """Variables with the folder of the keys that the worker signs with, and the file with their passphrase."""
 
@@ -171,7 +173,7 @@ def _worker(site: Site) -> Service:
         },
         after={"deploy": COMPLETED, "prefect": HEALTHY},  # a run waits for MLflow by itself
         health=f"http://127.0.0.1:{port}/health",
-        inherited=(NOTIFY, *OF_KEYS),
+        inherited=(BOX, NOTIFY, *OF_KEYS),
     )
 
 

@@ -25,6 +25,7 @@ from tasks.registry.edge_versions import (
     edge_name,
     standing_holds,
 )
+from tasks.registry.field_records import FieldCount, FieldFigures, FieldRecords, FieldRelease
 from tasks.registry.looks import Grant, LookBudget, LookLedger, Spending, TakenLook, spent
 from tasks.registry.runs import NOTE, UNDECIDED, WAITING, Runs, close_runs_of, find_run
 from tasks.registry.upstream import RegisteredModel, Upstream, register_upstream
@@ -49,6 +50,10 @@ __all__ = [
     "DeployedRelease",
     "EdgeModels",
     "EdgeVersion",
+    "FieldCount",
+    "FieldFigures",
+    "FieldRecords",
+    "FieldRelease",
     "Grant",
     "Hold",
     "Lineage",

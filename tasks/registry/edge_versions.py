@@ -28,6 +28,8 @@ ANCHOR_TAGS = "edgewright.anchor_"
 HOLD = "edgewright.hold."
 """Beginning of the name of a hold's tag; the upstream version follows."""
 HOLD_LIFTED = "edgewright.hold_lifted"
+FIELD_TAGS = "edgewright.field."
+"""Beginning of the names of the tags that say what devices report."""
 MOST_DIGITS = 18
 
 
@@ -259,7 +261,8 @@ class ReleasePage:
 def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the tags that a release has by its file and verdict; those of its number and its fate are left out."""
     fate = {RELEASE, WAS_DEPLOYED, HOLD_LIFTED, *(f"edgewright.{name}" for name in _ROLLBACK_KEYS)}
-    return {key: text for key, text in tags.items() if key not in fate and not key.startswith(ANCHOR_TAGS)}
+    others = (ANCHOR_TAGS, FIELD_TAGS)
+    return {key: text for key, text in tags.items() if key not in fate and not key.startswith(others)}
 
 
 def _release_of(text: str | None) -> int:

@@ -163,7 +163,7 @@ class Runs:
         the tag `edgewright.again.NAME`.
         """
         now = int(time.time() * 1000)
-        figures = {_allowed(key): value for key, value in (metrics or {}).items() if value is not None}
+        figures = {allowed_name(key): value for key, value in (metrics or {}).items() if value is not None}
         given = {key: str(value)[:6000] for key, value in (params or {}).items()}
         known = self.client.get_run(run).data.params if given else {}
         again = {f"edgewright.again.{key}": value for key, value in given.items() if known.get(key, value) != value}
@@ -171,7 +171,7 @@ class Runs:
             run,
             metrics=[Metric(key, float(value), now, step) for key, value in figures.items()],
             params=[Param(key, value) for key, value in given.items() if key not in known],
-            tags=[RunTag(_allowed(key), str(value)[:8000]) for key, value in {**(tags or {}), **again}.items()],
+            tags=[RunTag(allowed_name(key), str(value)[:8000]) for key, value in {**(tags or {}), **again}.items()],
         )
 
     def text(self, run: str, name: str, content: str) -> None:
@@ -335,6 +335,6 @@ def _own() -> dict[str, str]:
     return {OWNER: owner_tag(Process.this())}
 
 
-def _allowed(name: str) -> str:
+def allowed_name(name: str) -> str:
     """Replace the characters that MLflow does not allow in a name; the value of a slice may have some."""
     return re.sub(r"[^\w.\- ]", "_", name)[:250]

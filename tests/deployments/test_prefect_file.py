@@ -50,6 +50,7 @@ def test_every_flow_that_people_start_is_deployed() -> None:
     assert list(DEPLOYMENTS) == [
         "flows.reconcile.reconcile",
         "flows.keys.resigning.resign",
+        "flows.field.ingest_flow.ingest",
         "flows.deployed.compress",
         "flows.sign_off.sign_off_form.sign_off",
     ]

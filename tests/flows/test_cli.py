@@ -16,7 +16,17 @@ runner = CliRunner()
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["compress"], ["reconcile"], ["demo"], ["devices"], ["export"], ["recipes", "check"], ["gates", "plan"]],
+    [
+        [],
+        ["compress"],
+        ["reconcile"],
+        ["demo"],
+        ["devices"],
+        ["ingest"],
+        ["export"],
+        ["recipes", "check"],
+        ["gates", "plan"],
+    ],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     result = runner.invoke(app, [*command, "--help"])
@@ -25,7 +35,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 
 
 def test_devices_are_listed() -> None:
-    result = runner.invoke(app, ["devices"], env={"COLUMNS": "200"})
+    result = runner.invoke(app, ["devices", "profiles"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert all(device.name in result.output for device in shipped_devices())
 
