@@ -64,8 +64,10 @@ def _row(device: EnrolledDevice, heard: HeardReport, model: ModelInField, view: 
 def _note(heard: HeardReport, model: ModelInField, is_current: bool) -> str:
     """Return what a person may want to know beside the figures."""
     said = []
-    if not is_current or model.health not in RUNNING:
-        said.append(f"last update: {model.last_update}" if model.last_update else "it has not taken what is deployed")
+    if model.last_update and (not is_current or model.health not in RUNNING):
+        said.append(f"last update: {model.last_update}")
+    elif not is_current:
+        said.append("it has not taken what is deployed")
     if heard.missing:
         said.append(f"reports that never came: {heard.missing:,}")
     return "; ".join(said)
