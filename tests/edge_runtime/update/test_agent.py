@@ -322,9 +322,15 @@ def test_a_loop_runs_again_after_the_interval_and_some_jitter(
             raise Over
 
     agent = UpdateAgent(configuration, source, installer, sleep=sleep)
+    after: list[int] = []
+
+    def afterwards() -> None:
+        with exclusive(configuration.state / AGENT_LOCK):
+            after.append(len(pauses))
+
     with pytest.raises(Over):
-        agent.run_forever(uniform=lambda: 0.5)
-    assert pauses == [3900.0, 3900.0]
+        agent.run_forever(afterwards, uniform=lambda: 0.5)
+    assert pauses == [3900.0, 3900.0] and after == [0, 1]
     assert installer.running
 
 
