@@ -1,7 +1,7 @@
 """`python -m edge_runtime`: the programs of a device.
 
-`install`, `update`, `status`, `rollback`, `reports`, `setup` and `mender` take the device's configuration. `verify` and
-`predict` take a bundle; `profile` and `serve` take either.
+`install`, `shadow`, `update`, `status`, `rollback`, `reports`, `setup` and `mender` take the device's configuration.
+`verify` and `predict` take a bundle; `profile` and `serve` take either.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from edge_runtime.errors import EdgewrightError
 
 DEVICE_COMMANDS = {
     "install": "install models from a carried folder or tar archive",
+    "shadow": "compare a carried release with what runs, on a share of the requests",
     "update": "bring every model up to date over the network",
     "status": "show what runs, since when, and what is held back",
     "rollback": "go back to the bundle before",
@@ -177,6 +178,18 @@ def _of_install(command: argparse.ArgumentParser) -> None:
     command.add_argument("--again", action="store_true", help="try what failed before")
 
 
+def _of_shadow(command: argparse.ArgumentParser) -> None:
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", type=Path, nargs="?", help="the folder or tar archive with it, as `install` takes it")
+    what.add_argument("--end", action="store_true", help="end it, and remove what is kept of it")
+    command.add_argument("--model", action="append", help="default: all models of the configuration that are in it")
+    command.add_argument("--share", type=_bounded(float, 1e-6, 1.0), default=0.1, metavar="S",
+                         help="of the requests and of the time, at most 1; default: 0.1")  # fmt: skip
+    command.add_argument("--memory-mb", type=_bounded(float, 1.0, 1e9), metavar="N",
+                         help="the most that it may need; default: what is free")  # fmt: skip
+    command.add_argument("--again", action="store_true", help="try what failed before")
+
+
 def _of_update(command: argparse.ArgumentParser) -> None:
     command.add_argument("--forever", action="store_true", help="again and again, for devices without a timer")
 
@@ -208,6 +221,7 @@ def _of_mender(command: argparse.ArgumentParser) -> None:
 
 _ARGUMENTS = {
     "install": _of_install,
+    "shadow": _of_shadow,
     "update": _of_update,
     "status": _of_status,
     "rollback": _of_rollback,

@@ -12,14 +12,17 @@ from edge_runtime.device.host_files import next_commands, write_host_files
 from edge_runtime.device.ownership import become_owner
 from edge_runtime.device.programs import (
     agent_of,
+    end_shadows,
     ending_line,
     has_lost_states,
     install_carried,
     roll_back_model,
+    shadow_carried,
     status_lines,
 )
 from edge_runtime.device.report_commands import run_reports
 from edge_runtime.errors import EdgewrightError, InstallError
+from edge_runtime.install import Installed, ShadowBudget
 from edge_runtime.reports import DeviceReports
 from edge_runtime.update import SEVERITY, UpdateExit, exit_of
 
@@ -52,6 +55,25 @@ def _install(configuration: UpdateConfiguration, options: argparse.Namespace, ta
         return _install_each(configuration, carried, models, talk, again=options.again)
 
 
+def _shadow(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
+    """Let what was carried here be compared with what runs, or end that; one that fails is in no other's way."""
+    if options.end:
+        become_owner(configuration.state)
+        for model in end_shadows(configuration, options.model or configuration.models):
+            talk.say(f"{model}: its shadow has ended")
+        return UpdateExit.DONE
+    budget = ShadowBudget(options.share, options.memory_mb)
+    with open_carried(options.folder) as carried:
+        become_owner(configuration.state)
+        models = options.model or _models_in(carried, configuration, options.folder, talk)
+
+        def said(model: str) -> str:
+            done = shadow_carried(configuration, carried, model, budget, again=options.again)
+            return f"{_what(model, done)} is compared with what runs, on {budget.share:.4g} of the requests"
+
+        return _each(models, talk, said)
+
+
 def _models_in(carried: Carried, configuration: UpdateConfiguration, place: Path, talk: Talk) -> list[str]:
     """Return the configured models that were carried here. Raises InstallError where none was."""
     found = carried.models(configuration.device)
@@ -71,18 +93,29 @@ def _install_each(
     configuration: UpdateConfiguration, carried: Carried, models: Sequence[str], talk: Talk, *, again: bool = False
 ) -> UpdateExit:
     """Install models; one that fails is in no other's way."""
+
+    def said(model: str) -> str:
+        done = install_carried(configuration, carried, model, again=again)
+        return f"{_what(model, done)} {'is installed and runs from now on' if done.changed else 'runs already'}"
+
+    return _each(models, talk, said)
+
+
+def _each(models: Sequence[str], talk: Talk, said: Callable[[str], str]) -> UpdateExit:
+    """Say what `said` does with each model; return the gravest ending."""
     ends = [UpdateExit.DONE]
     for model in models:
         try:
-            done = install_carried(configuration, carried, model, again=again)
+            talk.say(said(model))
         except (EdgewrightError, OSError, MemoryError) as error:
             talk.say_error(_in_words(error))
             ends.append(exit_of(error))
-            continue
-        manifest = done.bundle.manifest
-        what = f"{model}: release {manifest.release or '-'}, version {manifest.version} ({done.bundle.digest[:12]})"
-        talk.say(f"{what} {'is installed and runs from now on' if done.changed else 'runs already'}")
     return max(ends, key=SEVERITY.index)
+
+
+def _what(model: str, done: Installed) -> str:
+    manifest = done.bundle.manifest
+    return f"{model}: release {manifest.release or '-'}, version {manifest.version} ({done.bundle.digest[:12]})"
 
 
 def _mender(configuration: UpdateConfiguration, options: argparse.Namespace, talk: Talk) -> UpdateExit:
@@ -139,6 +172,7 @@ def _setup(configuration: UpdateConfiguration, options: argparse.Namespace, talk
 
 _COMMANDS = {
     "install": _install,
+    "shadow": _shadow,
     "update": _update,
     "status": _status,
     "rollback": _rollback,

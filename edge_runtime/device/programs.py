@@ -1,6 +1,7 @@
 """The programs of a device, each with its exit code: update, install from a folder, status, and the way back."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge_runtime.bundle import Bundle
@@ -8,7 +9,20 @@ from edge_runtime.configuration import UpdateConfiguration, read_configuration
 from edge_runtime.device.carried import Carried
 from edge_runtime.device.joined import METADATA, InstallStep, TrustedReleases, settings_of, store_of
 from edge_runtime.files import make_directories
-from edge_runtime.install import HowItRuns, Installed, ModelStatus, how_it_runs, install, roll_back, running, statuses
+from edge_runtime.install import (
+    DeviceStore,
+    HowItRuns,
+    Installed,
+    ModelStatus,
+    ShadowBudget,
+    end_shadow,
+    how_it_runs,
+    install,
+    install_shadow,
+    roll_back,
+    running,
+    statuses,
+)
 from edge_runtime.trust import trust_state
 from edge_runtime.update import AGENT_LOCK, EndingRecords, ModelEnding, UpdateAgent, exclusive
 
@@ -28,13 +42,42 @@ def install_carried(
     `again` tries what failed before. Raises TrustError for what cannot be trusted, InstallError, and HeldBack where an
     update runs: what that has fetched so far must not be removed.
     """
+    with _carried_target(configuration, carried, model) as (store, data):
+        return install(store, model, data, carried, settings_of(configuration), again=again)
+
+
+@contextmanager
+def _carried_target(
+    configuration: UpdateConfiguration, carried: Carried, model: str
+) -> Iterator[tuple[DeviceStore, bytes]]:
+    """Yield the store, and the verified manifest of a model's newest carried release, while no update runs."""
     make_directories(configuration.state)
     with exclusive(configuration.state / AGENT_LOCK):
         target = TrustedReleases(configuration).target(model, carried.fetch)
         store = store_of(configuration)
-        done = install(store, model, target.data, carried, settings_of(configuration), again=again)
+        yield store, target.data
         store.clean_parts()
-        return done
+
+
+def shadow_carried(
+    configuration: UpdateConfiguration, carried: Carried, model: str, budget: ShadowBudget, *, again: bool = False
+) -> Installed:
+    """Let a model's newest release, from what carries its metadata, be the shadow of the one that runs.
+
+    Raises as `install_carried`, and InstallError for one that cannot be compared or needs more than the budget.
+    """
+    with _carried_target(configuration, carried, model) as (store, data):
+        return install_shadow(store, model, data, carried, settings_of(configuration), budget, again=again)
+
+
+def end_shadows(configuration: UpdateConfiguration, models: Sequence[str]) -> list[str]:
+    """End the shadows of models, and remove their files; return those that had one.
+
+    Raises InstallError, and HeldBack where an update runs.
+    """
+    make_directories(configuration.state)
+    with exclusive(configuration.state / AGENT_LOCK):
+        return [model for model in models if end_shadow(store_of(configuration), model)]
 
 
 def roll_back_model(configuration: UpdateConfiguration, model: str, reason: str | None) -> Bundle:
@@ -92,6 +135,10 @@ def _model_lines(model: str, status: ModelStatus | None) -> Iterator[str]:
         return
     if status.state.previous is not None:
         yield f"{model}: before it {_named(status.previous, status.state.previous)}, the way back"
+    if status.state.shadow is not None:
+        shadow = status.state.shadow
+        share = f"{shadow.budget.share:.4g} of the requests"
+        yield f"{model}: beside it {_named(status.shadow, shadow.digest)}, compared on {share} since {shadow.since}"
     if status.state.trial is not None:
         trial = status.state.trial
         yield f"{model}: trial {trial.attempts} of {trial.digest[:12]} did not end"

@@ -7,6 +7,7 @@ whose files are never touched. What is left over goes last.
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -24,9 +25,17 @@ from edge_runtime.cpu import this_instruction_set
 from edge_runtime.errors import BundleError, BundleRefused, DeviceFailed, InstallError
 from edge_runtime.files import make_directories
 from edge_runtime.install.daily_look import is_intact
+from edge_runtime.install.shadow_terms import ShadowBudget, shadow_misfit
 from edge_runtime.install.smoke_test import Limits, smoke_test
 from edge_runtime.install.sources import Source
-from edge_runtime.install.state import MOST_ATTEMPTS, ModelState, read_state, recovered_state, write_state
+from edge_runtime.install.state import (
+    MOST_ATTEMPTS,
+    ModelState,
+    ShadowChoice,
+    read_state,
+    recovered_state,
+    write_state,
+)
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.install.tuning import Tuning, portable, tune
 
@@ -75,17 +84,55 @@ def install(
         if state.current == digest and (whole := _whole(store, model, digest)) is not None:
             store.clean()  # a power cut may have come before it
             return Installed(whole, changed=False)
-        try:
-            bundle = _brought(store, manifest, data, digest, source)
+
+        def tried(bundle: Bundle) -> None:
             if state.current != digest:  # one that only lost some of its bytes has had its trial
-                state = _tried(store, bundle, state, settings)
-        except OSError as error:
-            raise DeviceFailed(
-                f"{store.root}: expected to write {model} version {manifest.version}, got {error}; cure the cause, and "
-                "run again. What ran before goes on running"
-            ) from error
-        store.clean()
-        return Installed(bundle, changed=True)
+                passed = _tried(store, bundle, state, settings).committed(digest, _utc_now())
+                write_state(store.root, model, passed)
+                logger.info("%s: version %s runs from now on (%s)", model, manifest.version, digest[:12])
+
+        return _put(store, manifest, data, source, tried)
+
+
+def install_shadow(
+    store: DeviceStore, model: str, data: bytes, source: Source, settings: InstallSettings, budget: ShadowBudget,
+    *, again: bool = False,
+) -> Installed:  # fmt: skip
+    """Bring the bundle of a trusted manifest into the store, try it as `install` does, and let it be the shadow.
+
+    What runs goes on running. One that is the shadow already gets the new budget. Raises as `install`, and InstallError
+    where nothing runs, where this very bundle does, and where its tensors or its memory do not fit.
+    """
+    manifest, digest = decode_manifest(data), hashlib.sha256(data).hexdigest()
+    _check_names(store, model, manifest)
+    with store.only_installer():
+        state = read_state(store.root, model)
+        if again and state.reason_against(digest) is not None:
+            state = state.permitting(digest)
+        _check_permitted(manifest, digest, state, settings)
+        _check_beside(store, manifest, digest, state)
+        budget.check_memory(manifest)
+        is_shadow = state.shadow is not None and state.shadow.digest == digest
+        choice = ShadowChoice(digest, budget, _utc_now())
+        if is_shadow and (whole := _whole(store, model, digest)) is not None:
+            write_state(store.root, model, state.shadowed(choice))
+            return Installed(whole, changed=False)
+
+        def tried(bundle: Bundle) -> None:
+            passed = state if is_shadow else _tried(store, bundle, state, settings)
+            write_state(store.root, model, passed.shadowed(choice))
+
+        return _put(store, manifest, data, source, tried)
+
+
+def end_shadow(store: DeviceStore, model: str) -> bool:
+    """Remove the shadow of a model, if it has one; return whether it had. Raises InstallError."""
+    with store.only_installer():
+        state = read_state(store.root, model)
+        if state.shadow is not None:
+            write_state(store.root, model, state.without_shadow())
+            store.clean()
+        return state.shadow is not None
 
 
 def check_permitted(store: DeviceStore, model: str, data: bytes, settings: InstallSettings) -> None:
@@ -165,6 +212,39 @@ def _check_verdict(what: str, manifest: Manifest, today: date) -> None:
             raise BundleRefused(f"{what} was approved until {until}, which is over; approve or publish it again.")
 
 
+def _check_beside(store: DeviceStore, manifest: Manifest, digest: str, state: ModelState) -> None:
+    """Raise InstallError for a bundle that cannot be compared with the one that runs."""
+    what = _what(manifest)
+    if state.current is None:
+        raise InstallError(f"{what} can be no shadow: nothing of {manifest.model} runs here; install a release first.")
+    if state.current == digest:
+        raise InstallError(f"{what} can be no shadow: it runs already.")
+    serves = store.identified(manifest.model, state.current).manifest
+    missed = shadow_misfit(serves.inputs, serves.outputs, manifest.inputs, manifest.outputs)
+    if missed is not None:
+        raise InstallError(f"{what} can be no shadow: {missed}; install it, or give one with the same tensors.")
+
+
+def _put(
+    store: DeviceStore, manifest: Manifest, data: bytes, source: Source, tried: Callable[[Bundle], None]
+) -> Installed:
+    """Bring a bundle, let it be tried, and remove what is left over."""
+    try:
+        bundle = _brought(store, manifest, data, hashlib.sha256(data).hexdigest(), source)
+        tried(bundle)
+    except OSError as error:
+        raise DeviceFailed(
+            f"{store.root}: expected to write {manifest.model} version {manifest.version}, got {error}; cure the "
+            "cause, and run again. What ran before goes on running"
+        ) from error
+    store.clean()
+    return Installed(bundle, changed=True)
+
+
+def _utc_now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _whole(store: DeviceStore, model: str, digest: str) -> Bundle | None:
     try:
         return store.verified(model, digest)
@@ -207,7 +287,7 @@ def _with_its_backbone(store: DeviceStore, bundle: Bundle, state: ModelState) ->
 
 
 def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: InstallSettings) -> ModelState:
-    """Try a bundle and commit it; refuse it for good where it fails. Returns the state that is on the disk."""
+    """Try a bundle; refuse it for good where it fails. Returns the state that is on the disk."""
     model, digest = bundle.manifest.model, bundle.digest
     if state.attempts_of(digest) >= MOST_ATTEMPTS:
         reason = f"The device went down in {MOST_ATTEMPTS} trials of it."
@@ -223,7 +303,4 @@ def _tried(store: DeviceStore, bundle: Bundle, state: ModelState, settings: Inst
         raise BundleRefused(str(error)) from error
     if state.attempts_of(digest) < MOST_ATTEMPTS:  # else tuning may be what took the device down, not the bundle
         tune(store, bundle, seen, settings.tuning, settings.limits, _with_its_backbone(store, bundle, state))
-    state = state.committed(digest, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-    write_state(store.root, model, state)
-    logger.info("%s: version %s runs from now on (%s)", model, bundle.manifest.version, digest[:12])
     return state

@@ -11,7 +11,7 @@ from edge_runtime.errors import BundleError, InstallError, SessionError, Session
 from edge_runtime.golden import golden_vectors, missed_by
 from edge_runtime.install.choices import HowItRuns
 from edge_runtime.install.smoke_test import Limits, smoke_test
-from edge_runtime.install.state import ModelState, models_of, read_state, stamp_of_state, write_state
+from edge_runtime.install.state import ModelState, ShadowChoice, models_of, read_state, stamp_of_state, write_state
 from edge_runtime.install.store import DeviceStore
 from edge_runtime.install.tuning import how_it_runs, portable
 from edge_runtime.model_files import HeadGraph
@@ -63,7 +63,7 @@ class RunningModel:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """The status of one model: its state, and the current and the previous bundle; None if damaged.
+    """The status of one model: its state, and the current bundle, the previous one and the shadow; None if damaged.
 
     `lost` says why its state cannot be read; the state is empty then.
     """
@@ -73,6 +73,7 @@ class ModelStatus:
     current: Bundle | None = None
     previous: Bundle | None = None
     lost: str | None = None
+    shadow: Bundle | None = None
 
 
 def running(store: DeviceStore, model: str) -> RunningModel:
@@ -108,6 +109,17 @@ def current_digest(store: DeviceStore, model: str) -> str | None:
     return read_state(store.root, model).current
 
 
+def shadow_choice(store: DeviceStore, model: str) -> ShadowChoice | None:
+    """Return the shadow that the state names; its files are not looked at. Raises InstallError as `current_digest`."""
+    return read_state(store.root, model).shadow
+
+
+def running_shadow(store: DeviceStore, model: str, digest: str) -> RunningModel:
+    """Return how a device runs a shadow, every byte of it verified. Raises BundleError."""
+    bundle = store.verified(model, digest)
+    return RunningModel.of(bundle, how_it_runs(store, bundle))
+
+
 def roll_back(store: DeviceStore, model: str, reason: str | None, limits: Limits) -> Bundle:
     """Go back to the bundle before the current one, which is not tried again until somebody says so.
 
@@ -140,8 +152,10 @@ def statuses(store: DeviceStore) -> list[ModelStatus]:
         except InstallError as error:
             found.append(ModelStatus(model, ModelState(), lost=str(error)))
             continue
-        current, previous = (_identified(store, model, digest) for digest in (state.current, state.previous))
-        found.append(ModelStatus(model, state, current, previous))
+        shadow = None if state.shadow is None else state.shadow.digest
+        bundles = (_identified(store, model, digest) for digest in (state.current, state.previous, shadow))
+        current, previous, beside = bundles
+        found.append(ModelStatus(model, state, current, previous, shadow=beside))
     return found
 
 

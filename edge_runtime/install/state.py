@@ -1,4 +1,4 @@
-"""The state of one model on a device: what runs, what ran before, what is being tried, and what is not tried again."""
+"""The state of one model on a device: what runs, and ran before, what is tried, what is not, and what runs beside."""
 
 import hashlib
 import json
@@ -12,9 +12,11 @@ from typing import Any
 
 from edge_runtime.errors import InstallError
 from edge_runtime.files import make_directories, open_regular, write_atomic
+from edge_runtime.install.shadow_terms import ShadowBudget
 
 MODELS = "models"
 _END = ".json"
+_SHADOW = "shadow"
 _COPY = ".copy"
 MOST_BAD = 50
 MOST_REASON = 1000
@@ -43,10 +45,22 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class ShadowChoice:
+    """The bundle whose answers are compared with those of the current one, by its digest, and its budget.
+
+    `since` says when it was chosen, in UTC by the device's clock.
+    """
+
+    digest: str
+    budget: ShadowBudget
+    since: str
+
+
+@dataclass(frozen=True)
 class ModelState:
     """Digests of the bundle that runs (`current`) and of the one before it; None where there is none.
 
-    `since` says when the current one was committed, in UTC by the device's clock.
+    `since` says when the current one was committed, in UTC by the device's clock. `shadow` is never the current one.
     """
 
     current: str | None = None
@@ -54,12 +68,13 @@ class ModelState:
     trial: BundleTrial | None = None
     refused: tuple[Refused, ...] = ()
     since: str | None = None
+    shadow: ShadowChoice | None = None
 
     @property
     def kept(self) -> tuple[str, ...]:
         """The bundles whose files must not be removed."""
-        trial = None if self.trial is None else self.trial.digest
-        return tuple(dict.fromkeys(each for each in (self.current, self.previous, trial) if each is not None))
+        named = (None if each is None else each.digest for each in (self.trial, self.shadow))
+        return tuple(dict.fromkeys(each for each in (self.current, self.previous, *named) if each is not None))
 
     def reason_against(self, digest: str) -> str | None:
         """Return why a bundle is not tried again; None where it may be."""
@@ -76,12 +91,23 @@ class ModelState:
     def committed(self, digest: str, now: str) -> "ModelState":
         """Return the state in which a bundle runs; what ran until now is the way back."""
         previous = self.previous if self.current == digest else self.current
-        return replace(self.permitting(digest), current=digest, previous=previous, trial=None, since=now)
+        left = self.permitting(digest).without_shadow(digest)
+        return replace(left, current=digest, previous=previous, trial=None, since=now)
 
     def refusing(self, digest: str, reason: str) -> "ModelState":
-        """Return the state in which a bundle is not tried again."""
+        """Return the state in which a bundle is not tried again, and is no shadow."""
         kept = tuple(each for each in self.refused if each.digest != digest)
-        return replace(self, trial=None, refused=(*kept, Refused(digest, reason[:MOST_REASON]))[-MOST_BAD:])
+        refused = (*kept, Refused(digest, reason[:MOST_REASON]))[-MOST_BAD:]
+        return replace(self.without_shadow(digest), trial=None, refused=refused)
+
+    def shadowed(self, shadow: ShadowChoice) -> "ModelState":
+        """Return the state in which a bundle answers beside the current one."""
+        return replace(self.permitting(shadow.digest), trial=None, shadow=shadow)
+
+    def without_shadow(self, digest: str | None = None) -> "ModelState":
+        """Return the state without its shadow, or without this one."""
+        stays = self.shadow is not None and digest is not None and self.shadow.digest != digest
+        return self if stays else replace(self, shadow=None)
 
     def permitting(self, digest: str) -> "ModelState":
         """Return the state in which a bundle may be tried, whatever was before."""
@@ -93,7 +119,8 @@ class ModelState:
         Without a reason against it, the current one may be tried again.
         """
         left = self if self.current is None or reason is None else self.refusing(self.current, reason)
-        return replace(left.permitting(previous), current=previous, previous=None, since=now)
+        left = left.permitting(previous).without_shadow(previous)
+        return replace(left, current=previous, previous=None, since=now)
 
 
 def state_path(root: Path, model: str) -> Path:
@@ -125,7 +152,7 @@ def read_state(root: Path, model: str) -> ModelState:
             return _read(path)
         except FileNotFoundError:
             missing += 1
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, InstallError) as error:
             failures.append(error)
     if missing == len(("state", "copy")):
         return ModelState()
@@ -153,8 +180,13 @@ def recovered_state(root: Path, model: str) -> ModelState:
 
 
 def write_state(root: Path, model: str, state: ModelState) -> None:
-    """Replace the state of a model in one step, durably, and then its copy."""
+    """Replace the state of a model in one step, durably, and then its copy.
+
+    Without a shadow there is no key for one, so that a release that knows of none reads it.
+    """
     path, document = state_path(root, model), asdict(state)
+    if state.shadow is None:
+        del document[_SHADOW]
     make_directories(path.parent)
     content = (json.dumps(document | {"check": _check(document)}, indent=2) + "\n").encode()
     write_atomic(path, content)
@@ -179,8 +211,8 @@ def _check(document: Mapping[str, Any]) -> str:
 def _read(path: Path) -> ModelState:
     with open_regular(path) as file:
         document = json.loads(file.read(_MAX_BYTES))
-    expected = {field.name for field in fields(ModelState)} | {"check"}
-    if not isinstance(document, dict) or set(document) != expected:
+    expected = {field.name for field in fields(ModelState)} - {_SHADOW} | {"check"}
+    if not isinstance(document, dict) or set(document) - {_SHADOW} != expected:
         raise ValueError(f"no object with the keys {sorted(expected)}")
     if document.pop("check") != _check(document):
         raise ValueError("a content that is not what was written")
@@ -188,15 +220,21 @@ def _read(path: Path) -> ModelState:
 
 
 def _decoded(document: Mapping[str, Any]) -> ModelState:
-    trial = document["trial"]
+    trial, shadow = document["trial"], document.get(_SHADOW)
     state = ModelState(
         document["current"],
         document["previous"],
         None if trial is None else BundleTrial(str(trial["digest"]), int(trial["attempts"])),
         tuple(Refused(str(each["digest"]), str(each["reason"])) for each in document["refused"]),
         None if document["since"] is None else str(document["since"]),
+        None if shadow is None else _shadow(shadow),
     )
     odd = [each for each in state.kept if not isinstance(each, str) or not _SHA256.fullmatch(each)]
     if odd:
         raise ValueError(f"{odd[0]!r} is no digest of a bundle")
     return state
+
+
+def _shadow(document: Mapping[str, Any]) -> ShadowChoice:
+    budget = document["budget"]
+    return ShadowChoice(document["digest"], ShadowBudget(budget["share"], budget["memory_mb"]), str(document["since"]))

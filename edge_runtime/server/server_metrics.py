@@ -4,12 +4,14 @@ import os
 import resource
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from edge_runtime.server.exposition import Exposition
-from edge_runtime.serving import SECONDS, HistogramCounter, ServedModels
+from edge_runtime.server.exposition import Exposition, Labels
+from edge_runtime.serving import SECONDS, HistogramCounter, ServedModels, ShadowStatistics
 
 _OF_MODELS = "edgewright_inference"
+_OF_SHADOWS = "edgewright_shadow"
 _STATUS_FIELDS_BEFORE_START = 19  # in /proc/self/stat, after the name of the program
 
 
@@ -109,6 +111,7 @@ def _add_models(made: Exposition, models: ServedModels) -> None:
     ):
         samples = ((labels, getattr(each, attribute)) for labels, each in found)
         made.histogram(f"{_OF_MODELS}_{name}", explanation, samples)
+    _add_shadows(made, [(labels, each.shadow) for labels, each in found if each.shadow is not None])
     drifts = [({**labels, "tensor": drift.tensor}, drift) for labels, each in found for drift in each.drift]
     for name, explanation, attribute in (
         ("index", "Population stability index of a tensor's values against the calibration rows.", "index"),
@@ -117,6 +120,37 @@ def _add_models(made: Exposition, models: ServedModels) -> None:
         made.gauge(
             f"edgewright_drift_{name}", explanation, ((tags, getattr(drift, attribute)) for tags, drift in drifts)
         )
+
+
+def _add_shadows(made: Exposition, found: Sequence[tuple[Labels, ShadowStatistics]]) -> None:
+    made.gauge(
+        f"{_OF_SHADOWS}_info", "The bundle that is compared with the version that serves; the value is 1.",
+        (({**labels, "release": each.release, "digest": each.digest}, 1) for labels, each in found),
+    )  # fmt: skip
+    made.counter(
+        f"{_OF_SHADOWS}_requests_total",
+        "Requests of a shadow's share, by their outcome.",
+        (
+            ({**labels, "outcome": outcome}, count)
+            for labels, each in found
+            for outcome, count in (("compared", each.requests), ("failed", each.failed), ("skipped", each.skipped))
+        ),
+    )
+    for name, explanation, attribute in (
+        ("rows_total", "Rows that were compared.", "rows"),
+        ("agreeing_rows_total", "Rows to which a shadow answered as the version that serves.", "agreeing_rows"),
+    ):
+        made.counter(
+            f"{_OF_SHADOWS}_{name}", explanation, ((labels, getattr(each, attribute)) for labels, each in found)
+        )
+    made.gauge(
+        f"{_OF_SHADOWS}_largest_gap", "Largest difference of two values of floating point outputs.",
+        ((labels, each.largest_gap) for labels, each in found),
+    )  # fmt: skip
+    made.histogram(
+        f"{_OF_SHADOWS}_compute_duration_seconds", "Time of a request in a shadow.",
+        ((labels, each.compute_s) for labels, each in found),
+    )  # fmt: skip
 
 
 def _process_start() -> float:

@@ -116,7 +116,6 @@ def make_server(application: InferenceApplication, settings: ServerSettings) -> 
         proxy_headers=False,
         server_header=False,
         backlog=_BACKLOG,
-        h11_max_incomplete_event_size=limits.head,
         timeout_keep_alive=limits.idle_s,
     )
     config.timeout_graceful_shutdown = limits.drain_s  # type: ignore[assignment]  # asyncio takes parts of seconds

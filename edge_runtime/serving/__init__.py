@@ -22,7 +22,7 @@ from edge_runtime.errors import (
 from edge_runtime.serving.runtime import Runtime
 from edge_runtime.serving.served_models import ModelDescription, ModelStatistics, ServedModels
 from edge_runtime.serving.serving_settings import ServingSettings
-from edge_runtime.statistics import OUTCOMES, ROWS, SECONDS, Histogram, HistogramCounter
+from edge_runtime.statistics import OUTCOMES, ROWS, SECONDS, Histogram, HistogramCounter, ShadowStatistics
 
 __all__ = [
     "OUTCOMES",
@@ -41,4 +41,5 @@ __all__ = [
     "ServedModels",
     "ServingError",
     "ServingSettings",
+    "ShadowStatistics",
 ]

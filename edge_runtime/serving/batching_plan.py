@@ -1,11 +1,10 @@
 """The plan for batches: whether a model gains by them, how large they get, and how long work will take here."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
-
-import numpy as np
 
 LEAST_GAIN = 1.3
 """Times the rows per second of single rows that a batch must reach in the measured curve, else nothing is batched."""
@@ -50,9 +49,11 @@ class BatchingPlan:
         """Return the work of one call with so many rows, in a unit of its own that Pace turns into seconds."""
         if not self.rows:
             return float(rows)
-        if rows > self.rows[-1]:
+        if rows >= self.rows[-1]:
             return self.milliseconds[-1] * rows / self.rows[-1]
-        return float(np.interp(rows, self.rows, self.milliseconds))
+        at = max(1, bisect_left(self.rows, rows))
+        (left, right), (low, high) = self.rows[at - 1 : at + 1], self.milliseconds[at - 1 : at + 1]
+        return low + (high - low) * (rows - left) / (right - left)
 
     def share(self, rows: int) -> float:
         """Return the work that a request of so many rows adds to a queue."""

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -52,15 +53,22 @@ class Predictor(Protocol):
 class LoadedVersion:
     """A version that can answer. It is closed once it is retired and nothing holds a pin on it any more.
 
+    `tolerance` says by how much each output may differ from its golden answer; it is empty without golden vectors.
     `pins` and `retired` belong to the lock of the queue that it serves. `freed` is set after its memory was given back.
     """
 
     def __init__(
-        self, model: Predictor, description: ModelDescription, plan: BatchingPlan, spreads: Sequence[Spread] = ()
+        self,
+        model: Predictor,
+        description: ModelDescription,
+        plan: BatchingPlan,
+        spreads: Sequence[Spread] = (),
+        tolerance: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._model: Predictor | None = model
         self.description = description
         self.plan = plan
+        self.tolerance = tolerance
         self.pace = Pace()
         self.pins = 0
         self.retired = False
@@ -132,7 +140,8 @@ def load_version(running: RunningModel, before: LoadedVersion | None = None) -> 
         manifest.model, manifest.version, manifest.release, running.bundle.digest, model.inputs, model.outputs,
         plan.joins,
     )  # fmt: skip
-    version = LoadedVersion(model, described, plan, manifest.spreads)
+    tolerance = {} if manifest.golden is None else manifest.golden.tolerance
+    version = LoadedVersion(model, described, plan, manifest.spreads, tolerance)
     if manifest.golden is None:
         logger.warning("%s: it has no golden vectors, so nothing shows that it answers rightly here", manifest.model)
     else:

@@ -5,16 +5,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edge_runtime.errors import EdgewrightError, InstallError, ModelNotServed, ServingError
 from edge_runtime.serving.loaded_version import LoadedVersion, load_version
 from edge_runtime.serving.model_queue import ModelQueue
-from edge_runtime.serving.model_sources import ModelSource
+from edge_runtime.serving.model_sources import ModelSource, WantedShadow
 from edge_runtime.serving.served_models import ModelDescription, ModelStatistics
 from edge_runtime.serving.serving_settings import ServingSettings
+from edge_runtime.serving.shadows import ModelShadow
 
 logger = logging.getLogger("edgewright")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 3600.0
@@ -34,6 +35,10 @@ class _Served:
     pause_s: float = FIRST_PAUSE_S
     again_at: float = 0.0
 
+    def shadow(self) -> WantedShadow | None:
+        """Return the shadow that the source names."""
+        return self.source.shadow()
+
 
 class ModelHost:
     """Models that are served in the event loop that calls `start`; it is a ServedModels.
@@ -48,6 +53,7 @@ class ModelHost:
         self._sources = tuple(sources)
         self._settings = settings
         self._served: dict[str, _Served] = {}
+        self._shadows: dict[str, ModelShadow] = {}
         self._loader = ThreadPoolExecutor(1, "edgewright-loader")
         self._following: list[asyncio.Task[None]] = []
         self._closing = False
@@ -56,10 +62,15 @@ class ModelHost:
         """Begin to serve; with `wait`, return once each model was loaded or has failed to. No model stops another."""
         self._loop = asyncio.get_running_loop()
         for source in self._sources:
-            self._served[source.model] = _Served(source, ModelQueue(source.model, self._settings, self._retire))
+            served = _Served(source, ModelQueue(source.model, self._settings, self._retire))
+            self._served[source.model] = served
+            self._shadows[source.model] = ModelShadow(served.queue, served.shadow, self._loader)
         self._following = [
-            asyncio.create_task(self._follow(served), name=f"edgewright-follow-{name}")
-            for name, served in self._served.items()
+            *(
+                asyncio.create_task(self._follow(served), name=f"edgewright-follow-{name}")
+                for name, served in self._served.items()
+            ),
+            *(asyncio.create_task(shadow.follow(self._settings.poll_s)) for shadow in self._shadows.values()),
         ]
         if wait:
             for served in self._served.values():
@@ -75,6 +86,8 @@ class ModelHost:
         try:
             for task in self._following:
                 task.cancel()
+            for shadow in self._shadows.values():
+                shadow.close()
             await asyncio.gather(*(queue.close() for queue in queues))
             freed = await self._ended(queues)
         finally:
@@ -88,6 +101,8 @@ class ModelHost:
             async with asyncio.timeout(max(self._settings.drain_s, 1.0)):
                 for queue in queues:
                     await queue.ended.wait()
+                for shadow in self._shadows.values():
+                    await shadow.ended()
                 await asyncio.get_running_loop().run_in_executor(self._loader, str)  # what is to be freed goes first
         except TimeoutError:
             logger.error("A session does not end in time; its memory stays until the process ends")
@@ -127,7 +142,10 @@ class ModelHost:
 
     def statistics(self) -> list[ModelStatistics]:
         """Return the statistics of every model, by name."""
-        return [self._served[name].queue.statistics() for name in self.names()]
+        return [
+            replace(self._served[name].queue.statistics(), shadow=self._shadows[name].statistics())
+            for name in self.names()
+        ]
 
     async def swap(self, source: ModelSource) -> None:
         """Serve another bundle of a model from now on; return once it serves and the one before it is freed.
@@ -140,9 +158,15 @@ class ModelHost:
             serving = served.queue.version
             if serving is not None and serving.description.digest == source.digest():
                 return
-            version = await self._loaded(served, source)
-            served.source, served.seen = source, source.stamp()
-            await self._put(served, version)
+            async with self._shadows[source.model].away():
+                version = await self._loaded(served, source)
+                served.source, served.seen = source, source.stamp()
+                await self._put(served, version)
+
+    async def shadow(self, model: str, wanted: WantedShadow | None) -> None:
+        """Compare a bundle with the one that serves, as ModelShadow.put says. Raises ModelNotServed too."""
+        self._known(model)
+        await self._shadows[model].put(wanted)
 
     def _known(self, model: str) -> _Served:
         if model not in self._served:
@@ -184,7 +208,8 @@ class ModelHost:
             return
         if version is not None and version.description.digest == digest:
             return
-        await self._put(served, await self._loaded(served, served.source))
+        async with self._shadows[served.source.model].away():
+            await self._put(served, await self._loaded(served, served.source))
 
     def _failed(self, served: _Served, reason: str) -> None:
         """Remember a bundle that does not load; the one before goes on serving."""

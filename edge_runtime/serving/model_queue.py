@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from edge_runtime.errors import BadRequest, DeadlineExceeded, ModelNotServed, Overloaded
+from edge_runtime.errors import AnswerFailed, BadRequest, DeadlineExceeded, ModelNotServed, Overloaded
 from edge_runtime.serving.loaded_version import LoadedVersion
 from edge_runtime.serving.model_counts import ModelCounts
 from edge_runtime.serving.pending_requests import Answer, Batch, PendingRequest, Ran, next_batch
@@ -50,6 +50,10 @@ class ModelQueue:
         self._version: LoadedVersion | None = None
         self._open_requests: set[PendingRequest] = set()
         self._closing = False
+        self.idle = threading.Event()
+        """Set while nothing waits and nothing runs."""
+        self.mirror: Callable[[Sequence[PendingRequest], Sequence[Answer | AnswerFailed]], None] | None = None
+        """Called with requests after their answers; it must not raise."""
         self._all_ended = asyncio.Event()
         self.ended = asyncio.Event()
         """Set once the thread has nothing left to do."""
@@ -149,6 +153,7 @@ class ModelQueue:
             self._waiting[request] = None
             self._waiting_share += request.share
             self._waiting_bytes += request.size
+            self.idle.clear()
             self._changed.notify()
         self._open_requests.add(request)
         if math.isfinite(deadline_s):
@@ -242,6 +247,8 @@ class ModelQueue:
                     self._running_work = batch.version.plan.work(batch.rows)
                     return batch
                 self._running_work = 0.0
+                if wait_s is None:
+                    self.idle.set()
                 self._changed.wait(_LOOK_S if wait_s is None else wait_s)
         return None
 
@@ -259,6 +266,8 @@ class ModelQueue:
             else:
                 request.future.set_exception(answer)
         self._unpin(batch.version)
+        if self.mirror is not None:
+            self.mirror(batch.requests, ran.answers)
 
 
 def _expire(request: PendingRequest, deadline_s: float) -> None:

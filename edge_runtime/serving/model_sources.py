@@ -1,10 +1,36 @@
 """Sources of models: a bundle that somebody names, or what a device's store says that runs now."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from edge_runtime.bundle import identify_bundle, read_bundle
-from edge_runtime.install import DeviceStore, RunningModel, current_digest, portable, running, state_stamp
+from edge_runtime.install import (
+    DeviceStore,
+    RunningModel,
+    ShadowBudget,
+    current_digest,
+    portable,
+    running,
+    running_shadow,
+    shadow_choice,
+    state_stamp,
+)
+
+
+@dataclass(frozen=True)
+class WantedShadow:
+    """A bundle that is to be compared with the one that serves, and its budget; `since` tells choices of one apart.
+
+    `read` verifies it, every byte, and returns how to run it. It raises BundleError or InstallError.
+    """
+
+    digest: str
+    budget: ShadowBudget
+    read: Callable[[], RunningModel] = field(compare=False)
+    since: str = ""
 
 
 class ModelSource(Protocol):
@@ -22,6 +48,10 @@ class ModelSource(Protocol):
 
     def read(self) -> RunningModel:
         """Verify the bundle to serve, every byte, and return how to run it. Raises BundleError or InstallError."""
+        ...
+
+    def shadow(self) -> WantedShadow | None:
+        """Return the shadow of the bundle to serve; asked as often as `stamp`. Raises InstallError."""
         ...
 
 
@@ -46,6 +76,14 @@ class BundleSource:
         bundle = read_bundle(self._path)
         return RunningModel.of(bundle, portable(bundle))
 
+    def shadow(self) -> WantedShadow | None:
+        """Return None."""
+        return None
+
+    def as_shadow(self, budget: ShadowBudget) -> WantedShadow:
+        """Return this bundle as a shadow of another one."""
+        return WantedShadow(self._digest, budget, self.read)
+
 
 class StoreSource:
     """A model of a device's store, which another process installs into."""
@@ -53,6 +91,8 @@ class StoreSource:
     def __init__(self, store: DeviceStore, model: str) -> None:
         self._store = store
         self.model = model
+        self._looked_at: object = None
+        self._shadow: WantedShadow | None = None
 
     def stamp(self) -> object:
         """Return the state file's identity: it is replaced whenever the state changes."""
@@ -65,3 +105,13 @@ class StoreSource:
     def read(self) -> RunningModel:
         """Return what this device runs, or the bundle before it where the current one is damaged."""
         return running(self._store, self.model)
+
+    def shadow(self) -> WantedShadow | None:
+        """Return the shadow that the state names, read again where it has changed."""
+        stamp = self.stamp()
+        if stamp != self._looked_at:
+            self._looked_at, self._shadow = stamp, None
+            if (choice := shadow_choice(self._store, self.model)) is not None:
+                read = partial(running_shadow, self._store, self.model, choice.digest)
+                self._shadow = WantedShadow(choice.digest, choice.budget, read, choice.since)
+        return self._shadow

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_runtime.configuration import CONFIGURATION, read_configuration
 from edge_runtime.errors import ModelNotServed, ServingError
-from edge_runtime.install import DeviceStore
+from edge_runtime.install import DeviceStore, ShadowBudget
 from edge_runtime.serving.model_host import ModelHost
 from edge_runtime.serving.model_sources import BundleSource, ModelSource, StoreSource
 from edge_runtime.serving.served_models import ModelDescription, ModelStatistics
@@ -109,6 +109,12 @@ class Runtime:
         """Serve another bundle of a model, in a `with` block, as `swap` does in an `async with` block."""
         self._in_thread().call(self._host.swap(BundleSource(manifest)))
 
+    def compare(
+        self, model: str, manifest: Path | str | None, *, share: float = 0.1, memory_mb: float | None = None
+    ) -> None:
+        """Compare another bundle with the one that serves, in a `with` block, as `shadow` does elsewhere."""
+        self._in_thread().call(self.shadow(model, manifest, share=share, memory_mb=memory_mb))
+
     async def answer(
         self,
         model: str,
@@ -131,6 +137,24 @@ class Runtime:
         goes on serving, and BundleError or SessionError is raised.
         """
         await self._host.swap(BundleSource(manifest))
+
+    async def shadow(
+        self, model: str, manifest: Path | str | None, *, share: float = 0.1, memory_mb: float | None = None
+    ) -> None:
+        """Ask another bundle of a model for a share of the requests too; its answers are compared, never returned.
+
+        It returns once that is loaded, and `statistics` tells what was found. Without a path, what was asked for here
+        ends. `memory_mb` is the most that it may need. Raises ModelNotServed, and BundleError, InstallError or
+        SessionError for a bundle that is none of the model, does not load, takes other inputs, or needs more memory
+        than is free.
+        """
+        wanted = None
+        if manifest is not None:
+            source = BundleSource(manifest)
+            if source.model != model:
+                raise ModelNotServed(f"The bundle {manifest} is one of {source.model}, not of {model}; give another.")
+            wanted = source.as_shadow(ShadowBudget(share, memory_mb))
+        await self._host.shadow(model, wanted)
 
     def names(self) -> list[str]:
         """Return the names of the models, sorted."""

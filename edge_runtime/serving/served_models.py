@@ -36,7 +36,7 @@ class ModelStatistics:
     `batch_rows` the rows of each batch. `queue_s` is the time of a request until its batch began, `compute_s` the time
     of a batch in the session, both in seconds. `queued` requests wait now. `swaps` counts the versions that took
     another's place, `failed_swaps` those that did not load, for whatever reason. `latency_s` is the whole time of
-    answered requests, in seconds. `drift` and `shadow` tell of the version that serves now.
+    answered requests, in seconds. `drift` tells of the version that serves now, and `shadow` of a bundle beside it.
     """
 
     model: str

@@ -7,11 +7,12 @@ from edge_runtime.statistics.histograms import Histogram
 
 @dataclass(frozen=True)
 class ShadowStatistics:
-    """A candidate's answers beside those of the version that serves, since the candidate was loaded.
+    """A candidate's answers beside those of the version that serves, since the two of them were first compared.
 
-    `requests` and `rows` were compared; `agreeing_rows` of them had the same answer within the tolerance of the
-    candidate's golden vectors. `largest_gap` is the largest difference between two outputs. `failed` requests had no
-    answer of the candidate, `skipped` ones were not asked. `compute_s` is the time of its calls, in seconds.
+    `requests` and `rows` were compared; `agreeing_rows` of them had the same class, or values within the tolerance of
+    the golden vectors of the version that serves. `largest_gap` is the largest finite difference of two floating point
+    values. `failed` requests had no answer of the candidate; `skipped` ones were of its share, but it was at work, had
+    to rest, or had none of the outputs. `compute_s` is the time of its calls, in seconds.
     """
 
     release: str

@@ -33,8 +33,8 @@ def field_table(found: Sequence[tuple[EnrolledDevice, HeardReport | None]], view
 
 def _rows(device: EnrolledDevice, heard: HeardReport | None, view: RegistryView) -> Iterator[Row]:
     if heard is None or not heard.report.models:
-        when, number = ("never", "-") if heard is None else (_minute(heard.taken_at), f"{heard.report.number:,}")
-        cells = (device.name, "-", device.public.profile, "-", "-", "-", when, number, "-", "-")
+        when, number = ("never", "") if heard is None else (_minute(heard.taken_at), f"{heard.report.number:,}")
+        cells = (device.name, "-", device.public.profile, "-", "-", "-", when, number, "-", "")
         yield Row(cells, "no report was taken yet" if heard is None else "it runs no model")
         return
     for model in heard.report.models:
@@ -56,7 +56,7 @@ def _row(device: EnrolledDevice, heard: HeardReport, model: ModelInField, view: 
         _minute(heard.taken_at),
         f"{heard.report.number:,}",
         Text("-" if drift is None else f"{drift:.2f}", "" if drift is None or drift < LARGE_DRIFT else "red"),
-        "-" if agreement is None else f"{agreement:.1%}",
+        "" if agreement is None else f"{agreement:.1%}",
     )
     return Row(cells, _note(heard, model, is_current))
 
@@ -64,8 +64,10 @@ def _row(device: EnrolledDevice, heard: HeardReport, model: ModelInField, view: 
 def _note(heard: HeardReport, model: ModelInField, is_current: bool) -> str:
     """Return what a person may want to know beside the figures."""
     said = []
-    if not is_current:
-        said.append(f"last update: {model.last_update}" if model.last_update else "it has not taken what is deployed")
+    if model.last_update and (not is_current or model.health not in RUNNING):
+        said.append(f"last update: {model.last_update}")
+    elif not is_current:
+        said.append("it has not taken what is deployed")
     if heard.missing:
         said.append(f"reports that never came: {heard.missing:,}")
     return "; ".join(said)

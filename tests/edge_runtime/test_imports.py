@@ -10,7 +10,7 @@ import edge_runtime
 _FORBIDDEN = {"torch", "onnx", "pydantic", "pandas", "yaml", "prefect", "mlflow", "scipy", "sklearn"}
 _OF_UPDATES = {"tuf", "securesystemslib", "urllib3", "cryptography"}
 _KNOW_UPDATES = ("edge_runtime.trust", "edge_runtime.update", "edge_runtime.device", "edge_runtime.reports")
-_OF_SERVING = {"starlette", "uvicorn", "h11", "anyio"}
+_OF_SERVING = {"starlette", "uvicorn", "httptools", "anyio"}
 _SCRIPT = """
 import importlib, json, sys
 loaded = {}
@@ -76,7 +76,7 @@ def test_only_the_server_loads_what_http_needs() -> None:
 def test_the_server_loads_nothing_of_updates_and_little_besides() -> None:
     """Its memory is that of every device which serves."""
     loaded = set(_modules_after("edge_runtime.server"))
-    assert {"starlette.applications", "uvicorn.server", "h11"} <= loaded
+    assert {"starlette.applications", "uvicorn.server", "httptools"} <= loaded
     heavy = {"tuf", "urllib3", "prometheus_client", "httpx", "pydantic", "jinja2", "yaml", "multiprocessing.pool"}
     assert not heavy & loaded
 

@@ -1,14 +1,18 @@
 """The state of a model on a device, and what becomes of it when its files are damaged."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 from edge_runtime.errors import InstallError
+from edge_runtime.install import ShadowBudget
 from edge_runtime.install.state import (
     MOST_BAD,
     MOST_REASON,
     ModelState,
+    ShadowChoice,
     models_of,
     read_state,
     state_path,
@@ -29,6 +33,53 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_state(tmp_path, "camera") == state
     assert models_of(tmp_path) == ["camera"]
     assert state.kept == (B, A, "d" * 64)
+
+
+def test_a_shadow_is_kept_and_read_as_it_was_written(tmp_path: Path) -> None:
+    state = ModelState().committed(A, NOW).committed(B, NOW).shadowed(ShadowChoice(C, ShadowBudget(0.1, 256.0), NOW))
+    write_state(tmp_path, "camera", state)
+    assert read_state(tmp_path, "camera") == state
+    assert (state.current, state.previous, state.refused) == (B, A, ()) and state.kept == (B, A, C)
+    assert state.without_shadow() == ModelState().committed(A, NOW).committed(B, NOW)
+
+
+def test_a_shadow_ends_where_it_runs_or_is_refused_and_stays_otherwise() -> None:
+    shadow = ShadowChoice(C, ShadowBudget(0.1), NOW)
+    state = ModelState().committed(A, NOW).shadowed(shadow)
+    assert state.committed(C, NOW).shadow is None and state.committed(C, NOW).previous == A
+    assert state.refusing(C, "It hangs.").shadow is None and state.trying(C).shadow == shadow
+    assert state.committed(B, NOW).shadow == state.committed(B, NOW).back_to(A, "blurred", NOW).shadow == shadow
+    beside = ModelState().committed(C, NOW).committed(B, NOW).shadowed(shadow)
+    assert beside.previous == C and beside.back_to(C, None, NOW).shadow is None
+
+
+def test_a_state_of_a_release_that_knows_no_shadow_is_read_and_written_as_it_was(tmp_path: Path) -> None:
+    state = ModelState().committed(A, NOW).committed(B, NOW).refusing(C, "It hangs.").trying("d" * 64)
+    document: dict[str, object] = {
+        "current": B, "previous": A, "trial": {"digest": "d" * 64, "attempts": 1},
+        "refused": [{"digest": C, "reason": "It hangs."}], "since": NOW,
+    }  # fmt: skip
+    check = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    path = state_path(tmp_path, "camera")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(document | {"check": check}))
+    assert read_state(tmp_path, "camera") == state
+    write_state(tmp_path, "camera", state)
+    assert json.loads(path.read_text()) == document | {"check": check}
+
+
+@pytest.mark.parametrize("budget", [{"share": 2, "memory_mb": None}, {"share": 0.1, "memory_mb": "x"}, {"share": 0.1}])
+def test_a_shadow_with_an_impossible_budget_is_damage(tmp_path: Path, budget: dict[str, object]) -> None:
+    document: dict[str, object] = {
+        "current": A, "previous": None, "trial": None, "refused": [], "since": NOW,
+        "shadow": {"digest": B, "budget": budget, "since": NOW},
+    }  # fmt: skip
+    check = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    path = state_path(tmp_path, "camera")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(document | {"check": check}))
+    with pytest.raises(InstallError, match="expected the state of camera"):
+        read_state(tmp_path, "camera")
 
 
 @pytest.mark.parametrize("end", ["", ".copy"])

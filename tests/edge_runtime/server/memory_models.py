@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from edge_runtime.errors import BadRequest, ModelNotServed, ServingError
-from edge_runtime.serving import OUTCOMES, ROWS, SECONDS, HistogramCounter, ModelDescription, ModelStatistics
+from edge_runtime.serving import (
+    OUTCOMES,
+    ROWS,
+    SECONDS,
+    HistogramCounter,
+    ModelDescription,
+    ModelStatistics,
+    ShadowStatistics,
+)
 from edge_runtime.settings import DTYPES, TensorSpec
 
 ECHO, PAIR = "echo", "pair"
@@ -77,7 +85,12 @@ class MemoryModels:
         rows.add(4)
         counts = dict.fromkeys(OUTCOMES, 0) | {"ok": 5, "shed": 2}
         times = seconds.read()
-        return [ModelStatistics(ECHO, "3", counts, 9, 1, rows.read(), times, times, queued=1, swaps=2, failed_swaps=1)]
+        shadow = ShadowStatistics("8", "cd" * 32, 4, 12, 11, 0.25, 1, 2, times)
+        return [
+            ModelStatistics(
+                ECHO, "3", counts, 9, 1, rows.read(), times, times, queued=1, swaps=2, failed_swaps=1, shadow=shadow
+            )
+        ]
 
     async def _wait(self) -> None:
         if self.gate is None:

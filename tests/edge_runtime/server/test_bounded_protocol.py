@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from edge_runtime.server import ServerLimits
+from edge_runtime.server.bounded_protocol import MOST_AHEAD
 from tests.edge_runtime.server.running_server import PAIRED, READY, Running, echo, post, running_server
 
 
@@ -61,6 +62,66 @@ def test_a_head_that_is_too_large_is_refused() -> None:
     with_server(work)
 
 
+@pytest.mark.parametrize("part", [b"X-%d: a\r\n", b"x%d"], ids=["headers", "one header"])
+def test_a_head_without_end_is_refused_when_it_is_too_large(part: bytes) -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        await client.send(READY[:-2] + b"X-Large: ")
+        for number in range(4000):
+            await client.send(part % number)
+        reply = await client.reply()
+        assert reply.status == 400 and "16384" in reply.error
+        assert await client.is_closed()
+
+    with_server(work)
+
+
+def test_a_large_head_that_comes_in_pieces_after_another_request_is_taken() -> None:
+    head = READY[:-2] + b"".join(b"X-%d: %s\r\n" % (at, b"a" * 990) for at in range(15)) + b"\r\n"
+
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        await client.send(READY + READY + head[:700])
+        for at in range(700, len(head), 700):
+            await client.send(head[at : at + 700])
+        assert [(await client.reply()).status for _ in range(3)] == [200, 200, 200]
+
+    with_server(work)
+
+
+def test_a_client_may_send_so_many_requests_ahead_and_no_more() -> None:
+    async def work(server: Running) -> None:
+        server.models.gate = asyncio.Event()
+        client = await server.connect()
+        await client.send(post(PAIRED) + READY * (MOST_AHEAD + 1))
+        await server.models.entered.wait()
+        server.models.gate.set()
+        assert [(await client.reply()).status for _ in range(1 + MOST_AHEAD)] == [200] * (1 + MOST_AHEAD)
+        assert await client.is_closed()
+
+    with_server(work)
+
+
+def test_who_would_rather_speak_another_protocol_is_answered_in_this_one() -> None:
+    upgrade = "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"
+
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        assert (await client.asked(READY[:-2] + "\r\n".join([*upgrade, "", ""]).encode())).status == 200
+        await client.send(post(PAIRED, *upgrade) + READY)
+        assert [(await client.reply()).status for _ in range(2)] == [200, 200]
+        whole = post(PAIRED, *upgrade)
+        for at in range(0, len(whole), 50):
+            await client.send(whole[at : at + 50])
+        assert (await client.reply()).status == 200
+        chunked = b"POST /v2/models/pair/infer HTTP/1.1\r\nHost: device\r\nTransfer-Encoding: chunked\r\n"
+        head = chunked + "\r\n".join([*upgrade, "", ""]).encode()
+        await client.send(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(PAIRED), PAIRED) + READY)
+        assert [(await client.reply()).status for _ in range(2)] == [200, 200]
+
+    with_server(work)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -69,9 +130,24 @@ def test_a_head_that_is_too_large_is_refused() -> None:
         b"GET /v2 HTTP/1.1\r\n\r\n",
         b"GET /v2 HTTP/1.1\r\nHost: device\r\nContent-Length: -1\r\n\r\n",
         post(PAIRED, "Content-Length: 3"),
+        b"GET /v2 HTTP/1.1\r\nHost: device\r\nHost: other\r\n\r\n",
         b"POST /v2 HTTP/1.1\r\nHost: device\r\nTransfer-Encoding: x, chunked\r\n\r\n",
+        post(PAIRED, "Transfer-Encoding: chunked"),
+        b"CONNECT device:443 HTTP/1.1\r\nHost: device\r\n\r\n",
+        b"GET /%s HTTP/1.1\r\nHost: device\r\n\r\n" % "\u00e9".encode(),
     ],
-    ids=["bytes", "no version", "no host", "a negative length", "two lengths", "an unknown transfer"],
+    ids=[
+        "bytes",
+        "no version",
+        "no host",
+        "a negative length",
+        "two lengths",
+        "two hosts",
+        "an unknown transfer",
+        "a length and chunks",
+        "a tunnel",
+        "a path that is no ASCII",
+    ],
 )
 def test_what_is_no_http_is_refused_in_the_form_of_the_protocol(data: bytes) -> None:
     async def work(server: Running) -> None:

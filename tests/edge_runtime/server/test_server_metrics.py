@@ -67,6 +67,18 @@ def test_the_counts_of_models_are_told() -> None:
     assert found["edgewright_inference_queue_duration_seconds"].type == "histogram"
 
 
+def test_what_a_shadow_was_compared_on_is_told() -> None:
+    found = parsed(ServerMetrics().text(MemoryModels()))
+    (info,) = found["edgewright_shadow_info"].samples
+    assert info.labels == {"model": ECHO, "release": "8", "digest": "cd" * 32} and info.value == 1
+    outcomes = {each.labels["outcome"]: each.value for each in found["edgewright_shadow_requests"].samples}
+    assert outcomes == {"compared": 4, "failed": 1, "skipped": 2}
+    for name, value in {"rows": 12, "agreeing_rows": 11, "largest_gap": 0.25}.items():
+        (sample,) = found[f"edgewright_shadow_{name}"].samples
+        assert (sample.labels, sample.value) == ({"model": ECHO}, value)
+    assert found["edgewright_shadow_compute_duration_seconds"].type == "histogram"
+
+
 def test_latency_and_drift_of_models_are_told() -> None:
     drift = TensorDrift("image", 9, (1,) * BINS, 0.5)
 

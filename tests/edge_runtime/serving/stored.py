@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.bundle import BLOBS, Measured
-from edge_runtime.install import DeviceStore
+from edge_runtime.install import DeviceStore, ShadowBudget, ShadowChoice
 from edge_runtime.install.state import read_state, state_path, write_state
 from tests.edge_runtime.install.carried import DEVICE, MODEL, Carried, carry, expected, rows
 
@@ -31,6 +31,17 @@ class Stored:
     def commit(self, carried: Carried) -> None:
         """Let a bundle of the store be the current one."""
         write_state(self.store.root, MODEL, read_state(self.store.root, MODEL).committed(carried.digest, NOW))
+
+    def shadow(self, seed: int, share: float = 1.0, memory_mb: float | None = None, **changes: Any) -> Carried:
+        """Bring a bundle into the store, and let it be the shadow."""
+        carried = carry(self.store.root, self.folder / "made", seed, **{"measured": GAINS} | changes)
+        choice = ShadowChoice(carried.digest, ShadowBudget(share, memory_mb), NOW)
+        write_state(self.store.root, MODEL, read_state(self.store.root, MODEL).shadowed(choice))
+        return carried
+
+    def end_shadow(self) -> None:
+        """Let the state name no shadow."""
+        write_state(self.store.root, MODEL, read_state(self.store.root, MODEL).without_shadow())
 
     def back(self) -> None:
         """Go back to the bundle before the current one."""

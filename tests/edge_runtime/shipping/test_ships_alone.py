@@ -23,7 +23,7 @@ VERSION = "7.8.9"
 _DOCKER = FOLDER.with_name("docker")
 _UNTRACKED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 _OF_UPDATE = ("tuf", "securesystemslib", "urllib3")
-_OF_SERVE = ("starlette", "uvicorn", "anyio", "click", "h11", "idna", "typing_extensions")
+_OF_SERVE = ("starlette", "uvicorn", "anyio", "click", "h11", "httptools", "idna", "typing_extensions")
 _OF_EXTRAS = (*_OF_UPDATE, *_OF_SERVE)
 _LOAD_ALL = """
 import importlib, pkgutil, sys

@@ -32,7 +32,7 @@ def test_all_stands_in_one_row_where_there_is_room(reporting: ReportingDevice) -
     report = reporting.report(1234, in_field("digits", "13", served=served(shadow=None)))
     row = printed(reporting, report, 160)[-1]
     assert row.split() == [
-        "press-in-hall-4", "digits", "bench", "13", "13", "serving", "2026-11-27", "22:05", "1,234", "0.30", "-",
+        "press-in-hall-4", "digits", "bench", "13", "13", "serving", "2026-11-27", "22:05", "1,234", "0.30",
     ]  # fmt: skip
 
 
@@ -60,5 +60,7 @@ def test_a_device_without_a_model_has_a_row(reporting: ReportingDevice) -> None:
 def test_a_release_that_is_not_the_deployed_one_needs_a_look(reporting: ReportingDevice) -> None:
     report = reporting.report(3, in_field("digits", "12", last_update=""))
     assert "it has not taken what is deployed" in printed(reporting, report, 200)[-1]
+    broken = reporting.report(3, in_field("faces", "12", health="damaged", last_update="refused: no room"))
+    assert "last update: refused: no room" in printed(reporting, broken, 200)[-1]
     unknown = reporting.report(3, in_field("faces", "12", last_update=""))
     assert "deployed" not in printed(reporting, unknown, 200)[-1]

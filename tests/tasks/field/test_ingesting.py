@@ -1,9 +1,11 @@
 """Ingest: every report that an enrolled key signed is taken once, everything else is told in a line and left alone."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -146,6 +148,46 @@ def test_a_report_that_is_gone_from_the_box_stays_taken(
     device.path(box, 2).unlink()
     device.put(box, 2, in_field("digits"))  # sent once more, as the device did not learn that it arrived
     assert (ingest().refused, steps(device)) == ([], [2])
+
+
+def test_what_took_the_place_of_a_report_that_was_taken_is_refused_unread(
+    box: Path, device: ReportingDevice, ingest: Ingest, steps: Steps
+) -> None:
+    device.put(box, 1, in_field("digits"))
+    ingest()
+    device.path(box, 1).unlink()
+    os.mkfifo(device.path(box, 1))
+    (line,) = ingest().refused
+    assert "expected a regular file that can be read" in line and steps(device) == [1]
+
+
+def test_a_report_that_goes_away_between_the_look_and_the_reading_is_not_taken(
+    box: Path, device: ReportingDevice, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = device.put(box, 1, in_field("digits"))
+    look = ReportBox.waiting
+
+    def look_and_clear(*given: Any) -> Any:
+        found = look(*given)
+        path.unlink()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReportBox, "waiting", look_and_clear)
+        ingested = ingest()
+    assert not path.exists() and (ingested.taken, ingested.refused) == ({"press": 0}, [])
+
+
+def test_files_of_other_names_and_a_folder_with_too_many_are_told(
+    box: Path, device: ReportingDevice, enrolments: Enrolments, tracking_uri: str
+) -> None:
+    for name in ("notes.txt", "1.json", "2.json", "3.json"):
+        device.path(box, 1).with_name(name).touch()
+    limited = ReportBox(box, BoxLimits(names=3))
+    assert ingest_box(limited, enrolments, FieldRecords(tracking_uri)).notes == [
+        "press: files that are not named as reports, not opened: 3",
+        "press: its folder has more files than a run looks at; remove those that were taken",
+    ]
 
 
 def test_many_refusals_are_counted(box: Path, device: ReportingDevice, ingest: Ingest) -> None:
