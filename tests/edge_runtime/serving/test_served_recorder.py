@@ -125,7 +125,8 @@ def test_a_folder_that_cannot_be_written_stops_nobody(tmp_path: Path, caplog: py
 def test_figures_that_cannot_be_had_at_the_moment_are_written_later(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, fired = served_recorder._resident_bytes, []
+    real = served_recorder._resident_bytes
+    fired: list[str] = []
 
     def once_without_files() -> int:
         if not fired:
