@@ -26,6 +26,7 @@ MOST_ATTEMPTS = 3
 _MAX_BYTES = 1 << 20
 _log = logging.getLogger("edgewright")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a model, as its manifest may have it
 
 
 @dataclass(frozen=True)
@@ -194,10 +195,11 @@ def write_state(root: Path, model: str, state: ModelState) -> None:
 
 
 def models_of(root: Path) -> list[str]:
-    """Return the names of the models that a store has a state of."""
+    """Return the names of the models that a store has a state of; what has no name of a model is none."""
     paths = (path for path in (root / MODELS).iterdir()) if (root / MODELS).is_dir() else ()
-    names = (path.name.removesuffix(_COPY) for path in paths if not path.name.startswith("."))
-    return sorted({name.removesuffix(_END) for name in names if name.endswith(_END)})
+    names = (path.name.removesuffix(_COPY) for path in paths)
+    models = {name.removesuffix(_END) for name in names if name.endswith(_END)}
+    return sorted(model for model in models if _NAME.fullmatch(model))
 
 
 def _copy_path(root: Path, model: str) -> Path:

@@ -16,7 +16,7 @@ from typing import Protocol
 from edge_runtime.configuration import ReportSettings, UpdateConfiguration
 from edge_runtime.errors import BadConfiguration, EdgewrightError, ReportError
 from edge_runtime.files import make_directories
-from edge_runtime.reports.device_key import DeviceKey, PublicDeviceKey
+from edge_runtime.reports.device_key import DEVICE_KEY, DeviceKey, PublicDeviceKey
 from edge_runtime.reports.field_report import REPORT_TYPE
 from edge_runtime.reports.folder_box import FolderBox
 from edge_runtime.reports.report_making import models_in_field, signed_report
@@ -146,6 +146,20 @@ class DeviceReports:
         self.spool.begin()
         return DeviceKey.make(state, profile)
 
+    def _key_of_waiting(self) -> DeviceKey:
+        """Return the key that signed the reports which wait. Raises ReportError where it is gone.
+
+        None is made here: it would not be that key, and `carry` may run as root, whose files keep the service out.
+        """
+        state, profile = self._configuration.state, self._configuration.device
+        key = DeviceKey.read(state, profile)
+        if key is None:
+            raise ReportError(
+                f"{state / DEVICE_KEY}: expected the private key of this device, which signed the reports that wait, "
+                "got none; restore it, or remove the folder of reports, run `reports key` and enrol the device again."
+            )
+        return key
+
     def _make(self) -> int:
         """Make a report; the figures of a process that has ended are told once, and then removed."""
         key = self._key()
@@ -203,10 +217,13 @@ class DeviceReports:
             pass
 
     def _put_all(self, box: DropBox, *, again: bool, budget_s: float | None) -> Sending:
-        key, begun = self._key(), self._clock()
+        waiting, begun = self.spool.waiting(refused=again), self._clock()
         sent = rejected = in_a_row = 0
         try:
-            for report in self.spool.waiting(refused=again):
+            if not waiting:
+                return Sending(0, 0, 0)
+            key = self._key_of_waiting()
+            for report in waiting:
                 if in_a_row >= MOST_REJECTED or (budget_s is not None and self._clock() - begun > budget_s):
                     break
                 data = self._whole(report, key)

@@ -114,10 +114,11 @@ class BoundedProtocol(HttpToolsProtocol):
         The parser takes no body after such a head. So another one begins with a head of its own, of which nobody is
         told, and takes the body and all that follows.
         """
-        if self._length_of_body is not None:
+        length, self._length_of_body = self._length_of_body, None
+        if length is not None:
             self.parser, self._apart = httptools.HttpRequestParser(self), True
-            self.parser.feed_data(b"POST / HTTP/1.1\r\n%s: %s\r\n\r\n" % self._length_of_body)
-            self._length_of_body, self._apart = None, False
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%s: %s\r\n\r\n" % length)  # a length of 0 ends it already
+            self._apart = False
         if rest:
             self._feed(rest)
 
@@ -157,6 +158,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._length_of_body = next(lengths, None)
         super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """Begin a chunk: behind the last one, which has no body, there may be headers again."""
+        self._in_head, self._head_received = True, 0
+        self._follows_another = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._in_head = False
+        super().on_body(body)
+
     def on_response_complete(self) -> None:
         """Go on, where the next head may be there already."""
         super().on_response_complete()
@@ -195,7 +206,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._length_of_body is not None:
             return  # it is the head alone that ended
         super().on_message_complete()
-        self._follows_another = True
+        self._in_head, self._follows_another = False, True
 
     def _measure(self, size: int) -> None:
         self._head_bytes += size

@@ -56,8 +56,8 @@ class ServedRecorder:
             await asyncio.sleep(self._every_s)
 
     async def _write(self) -> None:
-        record = self._record()
         try:
+            record = self._record()
             written = await asyncio.get_running_loop().run_in_executor(self._writer, self._put, record)
             trouble = None if written else "another process that serves writes it"
         except OSError as error:

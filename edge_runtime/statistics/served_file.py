@@ -59,8 +59,7 @@ class ServedFile:
         if self._held is not None:
             return True
         make_directories(self._folder)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        descriptor = os.open(self._folder / _LOCK, flags, 0o644)
+        descriptor = _opened(self._folder / _LOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -105,6 +104,15 @@ class ServedFile:
         for path in (self._folder / _NAME, *self._folder.glob(f".{_NAME}.*.tmp")):
             with suppress(FileNotFoundError):
                 path.unlink()
+
+
+def _opened(lock: Path) -> int:
+    """Open a lock, which another user may own, as where root served by hand: it can be held without writing to it."""
+    flags = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        return os.open(lock, flags | os.O_RDWR, 0o644)
+    except PermissionError:
+        return os.open(lock, flags | os.O_RDONLY, 0o644)
 
 
 def _plain(record: ServingRecord) -> dict[str, Any]:

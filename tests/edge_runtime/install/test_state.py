@@ -141,3 +141,10 @@ def test_a_model_keeps_its_name_whatever_ends_it(tmp_path: Path, model: str) -> 
     write_state(tmp_path, "a", ModelState().committed(B, NOW))
     assert models_of(tmp_path) == sorted(("a", model))
     assert (read_state(tmp_path, model).current, read_state(tmp_path, "a").current) == (A, B)
+
+
+@pytest.mark.parametrize("name", ["a (copy).json", "-a.json", ".a.json", f"{'a' * 129}.json", ".json"])
+def test_a_file_that_has_no_name_of_a_model_is_no_state(tmp_path: Path, name: str) -> None:
+    write_state(tmp_path, "a", ModelState().committed(A, NOW))
+    (tmp_path / "models" / name).write_bytes((tmp_path / "models" / "a.json").read_bytes())
+    assert models_of(tmp_path) == ["a"]

@@ -140,6 +140,18 @@ def test_a_report_under_another_number_is_not_sent(device: ReportingDevice, box:
     assert device.reports.send() == Sending(0, 0, 0) and box.puts == []
 
 
+def test_a_lost_key_is_not_made_again_by_who_sends_or_carries(
+    device: ReportingDevice, box: DropBoxServer, tmp_path: Path
+) -> None:
+    made(device, 2)
+    (device.state / DEVICE_KEY).unlink()
+    with pytest.raises(ReportError, match="expected the private key of this device"):
+        device.reports.send()
+    with pytest.raises(ReportError, match="expected the private key of this device"):
+        device.reports.carry(tmp_path)
+    assert device.waiting == [1, 2] and box.puts == [] and not (device.state / DEVICE_KEY).exists()
+
+
 def test_reports_are_carried_by_hand(device: ReportingDevice, tmp_path: Path) -> None:
     stick = tmp_path / "stick"
     stick.mkdir()

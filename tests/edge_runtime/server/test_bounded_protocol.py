@@ -76,6 +76,31 @@ def test_a_head_without_end_is_refused_when_it_is_too_large(part: bytes) -> None
     with_server(work)
 
 
+@pytest.mark.parametrize("path", [b"POST /v2/models/pair/infer", b"GET /v2/health/ready"], ids=["read", "not read"])
+def test_headers_behind_a_body_that_do_not_end_are_refused_when_they_are_too_large(path: bytes) -> None:
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        await client.send(path + b" HTTP/1.1\r\nHost: device\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Large: ")
+        with pytest.raises(ConnectionError):  # it is refused long before all of this was taken
+            for _ in range(1000):
+                await client.send(b"x" * 65_536)
+
+    with_server(work, ServerLimits(body_s=600.0, head_s=600.0))
+
+
+def test_chunks_whose_size_comes_apart_from_them_are_no_head() -> None:
+    head = b"POST /v2/models/pair/infer HTTP/1.1\r\nHost: device\r\nTransfer-Encoding: chunked\r\n\r\n"
+    blank = b"%x\r\n%s\r\n" % (60_000, b" " * 60_000)
+
+    async def work(server: Running) -> None:
+        client = await server.connect()
+        for part in (head + blank + b"%x\r\n" % len(PAIRED), PAIRED + b"\r\n0\r\n", b"X-Sum: 1\r\n\r\n" + READY):
+            await client.send(part)
+        assert [(await client.reply()).status for _ in range(2)] == [200, 200]
+
+    with_server(work)
+
+
 def test_a_large_head_that_comes_in_pieces_after_another_request_is_taken() -> None:
     head = READY[:-2] + b"".join(b"X-%d: %s\r\n" % (at, b"a" * 990) for at in range(15)) + b"\r\n"
 
@@ -118,8 +143,10 @@ def test_who_would_rather_speak_another_protocol_is_answered_in_this_one() -> No
         head = chunked + "\r\n".join([*upgrade, "", ""]).encode()
         await client.send(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(PAIRED), PAIRED) + READY)
         assert [(await client.reply()).status for _ in range(2)] == [200, 200]
+        await client.send(post(b"", *upgrade) + READY)
+        assert [(await client.reply()).status for _ in range(2)] == [400, 200]
 
-    with_server(work)
+    with_server(work, ServerLimits(body_s=600.0))
 
 
 @pytest.mark.parametrize(

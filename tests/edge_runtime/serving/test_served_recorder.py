@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle import Spread
-from edge_runtime.serving import ModelStatistics, Runtime
+from edge_runtime.serving import ModelStatistics, Runtime, served_recorder
 from edge_runtime.serving.served_recorder import ServedRecorder
 from edge_runtime.statistics import SERVED, ServedFile, ServingRecord
 from tests.edge_runtime.install.carried import DEVICE, MODEL
@@ -120,6 +120,32 @@ def test_a_folder_that_cannot_be_written_stops_nobody(tmp_path: Path, caplog: py
     with caplog.at_level(logging.WARNING, "edgewright"):
         asyncio.run(scenario())
     assert caplog.text.count("reports lack them") == 1
+
+
+def test_figures_that_cannot_be_had_at_the_moment_are_written_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = served_recorder._resident_bytes
+    fired: list[str] = []
+
+    def once_without_files() -> int:
+        if not fired:
+            fired.append("EMFILE")
+            raise OSError(24, "Too many open files")
+        return real()
+
+    monkeypatch.setattr(served_recorder, "_resident_bytes", once_without_files)
+
+    async def scenario() -> None:
+        recorder = ServedRecorder(tmp_path, 0.01, OneModel(await _counted()))  # type: ignore[arg-type]
+        recorder.start()
+        async with asyncio.timeout(60):
+            await _written(tmp_path)
+        await recorder.close()
+
+    with caplog.at_level(logging.WARNING, "edgewright"):
+        asyncio.run(scenario())
+    assert fired and "Too many open files" in caplog.text
 
 
 def test_a_runtime_of_a_device_that_reports_writes_its_figures(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The file with the figures of what serves: who may write it, and who is known to be gone."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,24 @@ def test_a_process_that_was_killed_is_known_to_be_gone(tmp_path: Path) -> None:
         holder.wait(60)
         assert file.hold()
         file.let_go()
+
+
+def test_the_lock_of_another_user_is_seen_and_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, other = ServedFile(tmp_path), ServedFile(tmp_path)
+    assert owner.hold()
+    real, fired = os.open, []
+
+    def not_for_writing(path: Path, flags: int, *mode: int) -> int:
+        if flags & os.O_RDWR:
+            fired.append(path)
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", not_for_writing)
+    assert not other.hold()
+    owner.let_go()
+    assert other.hold() and len(fired) == 2
+    other.let_go()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[" * 100_000, b'{"pid": 1, "written": "x", "models": []}'])
