@@ -1,5 +1,6 @@
 """The environment of every test: nothing phones home, no library unpickles by default, and no CI is seen."""
 
+import logging
 import os
 
 import pytest
@@ -16,3 +17,13 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the file of long tests first, so that no core waits for it alone at the end."""
     items.sort(key=lambda item: item.path.name != "test_changes.py")
+
+
+@pytest.fixture(autouse=True)
+def log_as_at_first() -> None:
+    """Forget what earlier tests of this process have made of the project's log, as programs do when they start."""
+    logger = logging.getLogger("edgewright")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True

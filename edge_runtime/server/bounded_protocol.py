@@ -192,7 +192,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._forget_stall()
 
     def send_400_response(self, msg: str) -> None:
-        """Say that what came is no HTTP, in the protocol's form, and close; what was asked before is answered first."""
+        """Say that what came is no HTTP, in the protocol's form, and close.
+
+        Requests that came whole before it are answered first; not so where it is the body of one that is taken on.
+        """
         self._deaf = True
         if self._is_answering() and not self.cycle.more_body:
             self.cycle.keep_alive = False

@@ -110,8 +110,9 @@ class StoreSource:
         """Return the shadow that the state names, read again where it has changed."""
         stamp = self.stamp()
         if stamp != self._looked_at:
-            self._looked_at, self._shadow = stamp, None
+            self._shadow = None
             if (choice := shadow_choice(self._store, self.model)) is not None:
                 read = partial(running_shadow, self._store, self.model, choice.digest)
                 self._shadow = WantedShadow(choice.digest, choice.budget, read, choice.since)
+            self._looked_at = stamp  # last: a read that failed is tried again
         return self._shadow

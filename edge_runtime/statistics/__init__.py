@@ -18,7 +18,7 @@ from edge_runtime.statistics.served_figures import (
 )
 from edge_runtime.statistics.served_file import SERVED, ServedFile, ServedModel, ServingRecord
 from edge_runtime.statistics.shadow_statistics import ShadowStatistics
-from edge_runtime.statistics.strict_record import StrictRecord, strict_json
+from edge_runtime.statistics.strict_record import TIME, StrictRecord, strict_json
 from edge_runtime.statistics.tensor_drift import BINS, LARGE_DRIFT, SMALL_DRIFT, TensorDrift, drift_index
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "SECONDS",
     "SERVED",
     "SMALL_DRIFT",
+    "TIME",
     "Histogram",
     "HistogramCounter",
     "ServedFile",

@@ -74,12 +74,13 @@ def _drift(value: object, where: str) -> TensorDrift:
 
 def _shadow(value: object, where: str) -> ShadowStatistics:
     record = StrictRecord(value, where, tuple(ShadowStatistics.__dataclass_fields__))
+    rows = record.whole("rows")
     return ShadowStatistics(
         record.text("release", MOST_RELEASE, may_be_empty=True),
         record.sha256("digest"),
         record.whole("requests"),
-        record.whole("rows"),
-        record.whole("agreeing_rows"),
+        rows,
+        record.whole("agreeing_rows", most=rows),
         record.number("largest_gap"),
         record.whole("failed"),
         record.whole("skipped"),

@@ -11,6 +11,8 @@ from edge_runtime.errors import ReportError
 
 MOST_COUNT = 1 << 53
 """The largest whole number that every reader of JSON holds exactly."""
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""The form of a time in UTC."""
 _COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
@@ -92,7 +94,7 @@ class StrictRecord:
         value = self._value[key]
         try:
             if isinstance(value, str) and _TIME.fullmatch(value):
-                datetime.fromisoformat(value)
+                datetime.strptime(value, TIME)
                 return value
         except ValueError:
             pass

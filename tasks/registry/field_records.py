@@ -110,7 +110,8 @@ class FieldRecords:
                 if place not in found:
                     self._tell(version, {ON_DEVICES: "0"})
             for version, count in found.values():
-                self._tell(version, {ON_DEVICES: str(count.devices), HEARD: count.heard})
+                heard = max(count.heard, version.tags.get(HEARD, ""))  # of a device that has left it since, too
+                self._tell(version, {ON_DEVICES: str(count.devices), HEARD: heard})
             return unknown
         except MlflowException as error:
             raise unavailable(self.tracking_uri, error) from error
