@@ -43,7 +43,8 @@ def _key(reports: DeviceReports, say: Say) -> UpdateExit:
 
 
 def _told(done: Sending, what: str, say: Say) -> UpdateExit:
-    say(f"{done.sent} reports were {what}, {done.left} wait")
+    reports = "1 report was" if done.sent == 1 else f"{done.sent} reports were"
+    say(f"{reports} {what}, {done.left} wait")
     if done.rejected:
         say(f"{done.rejected} were not taken: see the log")
         return UpdateExit.REFUSED

@@ -79,9 +79,12 @@ def _figures(profile: ModelProfile) -> Iterator[str]:
 
 def _memory(profile: ModelProfile) -> Iterator[str]:
     memory = profile.memory
+    times = ""
+    if memory.weights_mb > 1:  # beside what a process needs anyway, a smaller file says nothing
+        times = f": {memory.over_weights:.2f} times the model's {memory.weights_mb:.0f} MiB"
     yield (
         f"Memory of {memory.processes} processes at once: {memory.pss_mb:.0f} MiB, and {memory.empty_pss_mb:.0f} MiB "
-        f"without a model: {memory.over_weights:.2f} times the model's {memory.weights_mb:.0f} MiB."
+        f"without a model{times}."
     )
     rows = [("in each process", "resident MiB", "shared MiB", "its own MiB")]
     rows += [

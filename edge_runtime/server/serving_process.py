@@ -138,6 +138,7 @@ async def _tell_ready(application: InferenceApplication, models: ServedModels) -
     while not application.is_ready():
         waiting = ", ".join(name for name in models.names() if not models.is_ready(name))
         if waiting != told:
+            logger.info("not ready", extra={"told": {"models": waiting}})
             notify(f"STATUS=not ready: {waiting}")
             told = waiting
         await asyncio.sleep(_LOOK_S)

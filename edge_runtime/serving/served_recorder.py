@@ -59,7 +59,7 @@ class ServedRecorder:
         try:
             record = self._record()
             written = await asyncio.get_running_loop().run_in_executor(self._writer, self._put, record)
-            trouble = None if written else "another process that serves writes it"
+            trouble = None if written else "another process that serves writes its own"
         except OSError as error:
             trouble = str(error)
         if trouble is not None and not self._quiet:

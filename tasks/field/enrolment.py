@@ -148,10 +148,10 @@ def read_public_key(path: Path) -> PublicDeviceKey:
         with open_regular(path) as file:
             return PublicDeviceKey.from_bytes(file.read(MOST_KEY_BYTES + 1))
     except (OSError, ReportError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
+        said = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error).removesuffix(".")
         raise EnrolmentError(
-            f"{path}: expected the public key of a device, got: {said} It is what `python -m edge_runtime reports key` "
-            "prints on the device"
+            f"{path}: expected the public key of a device, got: {said}; take what "
+            "`python -m edge_runtime reports key` prints on the device"
         ) from error
 
 

@@ -55,7 +55,7 @@ def test_from_the_key_to_the_drop_box(device: Commanded, box: DropBoxServer) -> 
     status = device.run("reports", "status").stdout
     assert key.fingerprint in status and "1 made, 1 wait" in status
     sent = device.run("reports", "send")
-    assert (sent.returncode, sent.stdout) == (0, "1 reports were sent, 0 wait\n")
+    assert (sent.returncode, sent.stdout) == (0, "1 report was sent, 0 wait\n")
     report = verified((box.folder / key.device / "000000000001.json").read_bytes(), key.key)
     assert [(each.model, each.health) for each in report.models] == [("camera", "missing")]
 
@@ -64,7 +64,7 @@ def test_reports_are_carried(device: Commanded, tmp_path: Path) -> None:
     device.run("reports", "make")
     (tmp_path / "stick").mkdir()
     carried = device.run("reports", "carry", str(tmp_path / "stick"))
-    assert carried.returncode == 0 and "1 reports were carried to" in carried.stdout
+    assert carried.returncode == 0 and "1 report was carried to" in carried.stdout
     assert len(list((tmp_path / "stick").rglob("*.json"))) == 1
 
 

@@ -68,7 +68,7 @@ def test_people_read_what_runs_and_why(bundle: Bundle, profile: ModelProfile) ->
     assert "It runs the portable graph with 1 thread, CPUExecutionProvider." in text
     assert "Left out: the portable graph with 1 thread, MoonExecutionProvider: it is not here" in text
     assert "Answers are WRONG: the output y is off." in text
-    assert "memory of its own" in text and "FusedGemm" in text
+    assert "without a model: " in text and "memory of its own" in text and "FusedGemm" in text
     assert "weights as the file has them" in text
 
 
@@ -80,7 +80,8 @@ def test_a_model_that_answers_wrongly_is_profiled_and_told(tmp_path: Path) -> No
     found = profile_model(bundle, portable(bundle), processes=1, sizes=())
     assert found.answers is not None and "misses the expected answer" in found.answers
     assert [each.batch_size for each in found.batches] == [1]
-    assert "The weights are inside" not in "\n".join(profile_lines(found))  # they are small
+    text = "\n".join(profile_lines(found))
+    assert "MiB without a model.\n" in text and "The weights are inside" not in text  # they are small
 
 
 def test_a_model_that_does_not_load_here_has_no_profile(bundle: Bundle) -> None:

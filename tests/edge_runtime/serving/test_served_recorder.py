@@ -106,7 +106,7 @@ def test_a_second_process_leaves_the_file_to_the_first(tmp_path: Path, caplog: p
         asyncio.run(scenario())
     first.let_go()
     assert ServedFile(tmp_path).read() is None
-    assert caplog.text.count("another process that serves writes it") == 1
+    assert caplog.text.count("another process that serves writes its own") == 1
 
 
 def test_a_folder_that_cannot_be_written_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
