@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flows.commands import anchor, export_command, gates, hold, looks, recipes, rollback_command
+from flows.commands import anchor, export_command, gates, hold, init_command, looks, recipes, rollback_command
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.field import devices, ingest_command
@@ -39,6 +39,7 @@ app.add_typer(looks, name="looks")
 app.add_typer(hold, name="hold")
 app.add_typer(keys, name="keys")
 app.add_typer(devices, name="devices")
+app.command("init")(init_command)
 app.command("rollback")(rollback_command)
 app.command("export")(export_command)
 app.command("ingest")(ingest_command)
