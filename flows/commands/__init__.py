@@ -5,8 +5,19 @@ that `edgewright --help` loads neither torch nor MLflow.
 """
 
 from flows.commands.beginning_command import init_command
+from flows.commands.cost_table import print_cost
 from flows.commands.decision_commands import anchor, hold, looks, rollback_command
 from flows.commands.exports import export_command
 from flows.commands.recipe_commands import gates, recipes
 
-__all__ = ["anchor", "export_command", "gates", "hold", "init_command", "looks", "recipes", "rollback_command"]
+__all__ = [
+    "anchor",
+    "export_command",
+    "gates",
+    "hold",
+    "init_command",
+    "looks",
+    "print_cost",
+    "recipes",
+    "rollback_command",
+]
