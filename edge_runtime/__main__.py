@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             from edge_runtime.predicting import predict
 
-            predict(bundle, options.input, options.output)
+            predict(bundle, options.input, options.output, options.labels)
     except (EdgewrightError, OSError) as error:
         _print_error(error)
         return 2
@@ -115,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("bundle", type=Path, help="the path of its manifest, SHA256.manifest.json")
     predict.add_argument("input", type=Path, help=".npy for a model with one input, else .npz with one array per input")
     predict.add_argument("--output", type=Path, help=".npy for a model with one output, else .npz; default: print JSON")
+    predict.add_argument("--labels", type=Path, nargs="?", const=Path(), metavar="FILE",
+                         help="answer with names of classes: those of a file or the bundle")  # fmt: skip
     _of_profile(commands.add_parser("profile", help="measure a model on this very device"))
     _of_serve(commands.add_parser("serve", help="answer requests over HTTP, by the Open Inference Protocol"))
     for name, said in DEVICE_COMMANDS.items():

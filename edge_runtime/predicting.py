@@ -9,22 +9,35 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.answer_names import labels_of, named_rows, read_labels
 from edge_runtime.backbone import LoadedModel, load_model
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import SessionError
 from edge_runtime.files import write_atomic
 
+OWN = Path()
+"""The labels that the bundle itself has."""
 
-def predict(bundle: Bundle, source: Path, target: Path | None) -> None:
+
+def predict(bundle: Bundle, source: Path, target: Path | None, labels: Path | None = None) -> None:
     """Run a verified bundle once on arrays of a file; write its outputs to a file, or print them as JSON.
 
-    Raises SessionError for a file of other arrays than the model takes, and for a model that does not run.
+    With `labels`, a file of names or the word OWN for those of the bundle, the answers are names of classes, as JSON.
+    Raises SessionError for a file of other arrays than the model takes, for a model that does not run, and for labels
+    that are missing or not as many as the model has classes.
     """
+    names = None if labels is None else _names(bundle, labels)
     model = load_model(bundle.entry_path, bundle.manifest.session, bundle.heads)
     outputs = model.predict(_read_arrays(source, model))
     named = {spec.name: output for spec, output in zip(model.outputs, outputs, strict=True)}
-    if target is None:
-        sys.stdout.write(json.dumps({name: output.tolist() for name, output in named.items()}) + "\n")
+    if names is not None or target is None:
+        task = bundle.manifest.lineage.get("task", "")
+        answers = {
+            name: output.tolist() if names is None else named_rows(output, names, task)
+            for name, output in named.items()
+        }
+        text = json.dumps(answers, ensure_ascii=False) + "\n"
+        sys.stdout.write(text) if target is None else write_atomic(target, text.encode())
         return
     buffer = io.BytesIO()
     if len(named) == 1:
@@ -32,6 +45,18 @@ def predict(bundle: Bundle, source: Path, target: Path | None) -> None:
     else:
         _save_archive(buffer, named)
     write_atomic(target, buffer.getvalue())
+
+
+def _names(bundle: Bundle, labels: Path) -> list[str]:
+    if labels != OWN:
+        return read_labels(labels)
+    own = labels_of(bundle.manifest.lineage.get("labels", ""))
+    if not own:
+        raise SessionError(
+            f"The bundle of {bundle.manifest.model} has no labels of its own; give a file of them with --labels FILE, "
+            "or the workload `labels` before the next release."
+        )
+    return own
 
 
 def _save_archive(buffer: io.BytesIO, arrays: Mapping[str, np.ndarray]) -> None:

@@ -12,7 +12,17 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flows.commands import anchor, export_command, gates, hold, looks, recipes, rollback_command
+from flows.commands import (
+    anchor,
+    export_command,
+    gates,
+    hold,
+    init_command,
+    looks,
+    print_cost,
+    recipes,
+    rollback_command,
+)
 from flows.environment import HOME, prepare
 from flows.exit_codes import code_of, ending_of
 from flows.field import devices, ingest_command
@@ -39,6 +49,7 @@ app.add_typer(looks, name="looks")
 app.add_typer(hold, name="hold")
 app.add_typer(keys, name="keys")
 app.add_typer(devices, name="devices")
+app.command("init")(init_command)
 app.command("rollback")(rollback_command)
 app.command("export")(export_command)
 app.command("ingest")(ingest_command)
@@ -64,6 +75,9 @@ def compress_command(
     back: Annotated[
         bool, typer.Option("--back", help="Let it replace a newer version, as a new release: a deliberate way back.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what a run costs at most: time, memory and disk.")
+    ] = False,
 ) -> None:
     """Compress one registered version and publish it where its gates hold.
 
@@ -72,6 +86,9 @@ def compress_command(
     around it failed.
     """
     prepare(HOME)
+    if dry_run:
+        print_cost(console, model, version, Path(recipe))
+        return
     ready = start_prefect()
     from flows.compress import compress
     from flows.console import show_progress

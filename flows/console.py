@@ -24,24 +24,38 @@ _DECISIONS = {
     "refused": "red",
     "undecided": "yellow",
 }
+_TIME = "%H:%M:%S"
 Write: TypeAlias = Callable[[float], str]
 
 
 def show_progress(console: Console, level: int = logging.INFO) -> None:
-    """Show the pipeline's own log lines, and only warnings of the libraries below it."""
-    handler = RichHandler(
-        console=console,
-        show_path=False,
-        show_level=False,
-        omit_repeated_times=False,
-        log_time_format="%H:%M:%S",
-        highlighter=NullHighlighter(),
-    )
+    """Show the pipeline's own log lines, and only warnings of the libraries below it.
+
+    On a terminal a long line is folded beside its time; in a file or a pipe each is one line, whatever its length.
+    """
+    handler = _on_a_terminal(console) if console.is_terminal else _in_a_file(console)
     logger = logging.getLogger("edgewright")
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False
     quiet_libraries()
+
+
+def _on_a_terminal(console: Console) -> logging.Handler:
+    return RichHandler(
+        console=console,
+        show_path=False,
+        show_level=False,
+        omit_repeated_times=False,
+        log_time_format=_TIME,
+        highlighter=NullHighlighter(),
+    )
+
+
+def _in_a_file(console: Console) -> logging.Handler:
+    handler = logging.StreamHandler(console.file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", _TIME))
+    return handler
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> TerminalTable:

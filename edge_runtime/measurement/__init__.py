@@ -6,11 +6,12 @@ shows, limits or compares it. `measure` writes the request to a folder and start
 `python -m edge_runtime.measurement.worker` on it, on request by another interpreter or under an emulator.
 `measure_in_turns` times several models beside each other, so that their `TurnLatency` can be compared. One measurement
 of time runs on a machine at once. Every failure is a MeasurementFailed. `run_child` runs another program in such a
-process, and `read_result` reads a result that was measured elsewhere.
+process, and `read_result` reads a result that was measured elsewhere. `peak_mb` is this process's own peak memory.
 """
 
 from edge_runtime.measurement.figures import RESOURCES, Figures, Resource
 from edge_runtime.measurement.latency import TurnLatency, too_busy
+from edge_runtime.measurement.memory import peak_mb
 from edge_runtime.measurement.protocol import read_result
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 from edge_runtime.measurement.runner import environment, measure, run_child
@@ -26,6 +27,7 @@ __all__ = [
     "environment",
     "measure",
     "measure_in_turns",
+    "peak_mb",
     "read_result",
     "run_child",
     "too_busy",

@@ -19,16 +19,23 @@ console = Console()
 def check_recipe(
     file: Annotated[Path, typer.Argument(help="Path of a recipe, or the name of a shipped one.")],
 ) -> None:
-    """Check a recipe, its device profiles, its workload and its slices, without training anything."""
+    """Check a recipe, its device profiles, its workload and its slices, without training anything.
+
+    Where the model is registered, the workload's `loss`, `score` and `predictions` are tried on a batch of its answers.
+    """
     prepare(HOME)
     from tasks.upstream import check_recipe as check
+    from tasks.upstream import try_with_model
+    from tasks.workspace import Workspace
 
     recipe, splits = check(file)
     rows = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
+    tried = try_with_model(file, Workspace.from_environment())
     console.print(
         f"{file}: good. Model {recipe.model}; devices {', '.join(device.name for device in recipe.devices)}; "
         f"{len(recipe.gates)} gates; rows: {rows}. Digest {recipe.digest[:12]}."
     )
+    console.print(escape(f"{tried}."), soft_wrap=True, highlight=False)
 
 
 def _share(given: float) -> float:

@@ -5,6 +5,7 @@ them. The structure of a release is recorded, and another version can take it on
 store, so that what finished is not computed again.
 """
 
+from tasks.compression.cost_estimate import CostEstimate, CostLine, estimate_cost
 from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snapshot, export_snapshot
 from tasks.compression.kept_structure import DeployedStructure, rung_of, take_on
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
@@ -26,6 +27,8 @@ __all__ = [
     "STRUCTURE",
     "WEIGHTS_FOLDER",
     "Baseline",
+    "CostEstimate",
+    "CostLine",
     "DeployedStructure",
     "FloatSource",
     "ModelFile",
@@ -36,6 +39,7 @@ __all__ = [
     "Trajectory",
     "check_students",
     "distil",
+    "estimate_cost",
     "expected_file",
     "export_snapshot",
     "float_bytes",

@@ -5,6 +5,7 @@ A result appears by one rename, after everything in it is on disk, and counts on
 """
 
 from tasks.store.cache_keys import Code, code_digests, digest_of, libraries, sources_of, stage_key
+from tasks.store.stage_begins import duration
 from tasks.store.stage_store import StageResult, StageStore
 from tasks.store.work_folders import clean_leftovers, scratch_folder
 
@@ -15,6 +16,7 @@ __all__ = [
     "clean_leftovers",
     "code_digests",
     "digest_of",
+    "duration",
     "libraries",
     "scratch_folder",
     "sources_of",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_runtime.files import fsync_directory, make_directories, sha256_of, write_synced
 from tasks.store.cache_keys import Code, Json, digest_of, stage_key
+from tasks.store.stage_begins import say_begin
 from tasks.store.work_folders import work_folder
 
 logger = logging.getLogger("edgewright.stages")
@@ -51,6 +52,7 @@ class StageStore:
         if found is not None:
             logger.debug("%s: found %s", name, key)
             return found
+        say_begin(name, folder.parent)
         return self._compute(name, key, folder, produce)
 
     def _compute(self, name: str, key: str, folder: Path, produce: Callable[[Path], Json]) -> StageResult:

@@ -8,6 +8,8 @@ from tasks.upstream.answer_checks import check_parent_answers, check_teacher
 from tasks.upstream.context import REMEDY, UNTRAINABLE, Context, DeviceContext
 from tasks.upstream.job_checks import PlannedRecipe, check_recipe, plan_of, preflight
 from tasks.upstream.parents import OnnxParent, Parent, TorchParent
+from tasks.upstream.recipe_trial import try_with_model
+from tasks.upstream.registered_form import FirstLook, RegisteredInput, first_look
 from tasks.upstream.representativeness_check import check_representativeness
 from tasks.upstream.resolution import resolve
 
@@ -16,15 +18,19 @@ __all__ = [
     "UNTRAINABLE",
     "Context",
     "DeviceContext",
+    "FirstLook",
     "OnnxParent",
     "Parent",
     "PlannedRecipe",
+    "RegisteredInput",
     "TorchParent",
     "check_parent_answers",
     "check_recipe",
     "check_representativeness",
     "check_teacher",
+    "first_look",
     "plan_of",
     "preflight",
     "resolve",
+    "try_with_model",
 ]

@@ -12,6 +12,7 @@ from quality_gates.policy import ERRORS
 from tasks.errors import PreflightError
 from tasks.job import Job
 from tasks.upstream.context import Context
+from tasks.upstream.function_trials import try_functions
 from tasks.upstream.parents import OnnxParent, TorchParent
 
 logger = logging.getLogger("edgewright")
@@ -20,7 +21,7 @@ AnyParent = TypeVar("AnyParent", TorchParent, OnnxParent)
 
 
 def check_outputs_fit(job: Job, parent: AnyParent) -> AnyParent:
-    """Return the parent once the shape of its outputs fits the workload's task, and its answers can be learnt from.
+    """Return the parent once its outputs fit the workload's task and functions, and its answers can be learnt from.
 
     Raises ConfigurationError for the first and PreflightError for the second.
     """
@@ -32,6 +33,8 @@ def check_outputs_fit(job: Job, parent: AnyParent) -> AnyParent:
             "a model that keeps the rows on its first axis"
         )
     check_row_of_outputs(job.workload, outputs.shape[1:], job.splits)
+    targets = job.splits["validation"].targets[:CHECKED_ROWS]
+    try_functions(job.workload, outputs, targets, trains=isinstance(parent, TorchParent))
     if isinstance(parent, TorchParent):
         check_teacher(job, outputs)
     return parent

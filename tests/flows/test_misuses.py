@@ -207,7 +207,7 @@ MISUSES: Mapping[str, tuple[int, str, Command]] = {
     "a loss that ends the process": (2, "got SystemExit: 0; correct Workload.loss", compressed("LeavingInTraining")),
     "answers that end the process": (
         2,
-        "got SystemExit: 0; correct Workload.predictions and Workload.score",
+        "got SystemExit: 0; correct Workload.predictions",
         compressed("LeavingWithAnswers"),
     ),
     "data that memory does not hold": (3, "got MemoryError: cannot allocate", workload(f"{WORKLOADS}:OutOfMemory")),
