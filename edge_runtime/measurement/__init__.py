@@ -5,12 +5,13 @@ a `Measurement`: the outputs of every row, and the `Figures` of the file. `RESOU
 shows, limits or compares it. `measure` writes the request to a folder and starts
 `python -m edge_runtime.measurement.worker` on it, on request by another interpreter or under an emulator.
 `measure_in_turns` times several models beside each other, so that their `TurnLatency` can be compared. One measurement
-of time runs on a machine at once. Every failure is a MeasurementFailed. `run_child` runs another program in such a
-process, and `read_result` reads a result that was measured elsewhere.
+of time runs on a machine at once, which `measuring_alone` sees to. Every failure is a MeasurementFailed. `run_child`
+runs another program in such a process, and `read_result` reads a result that was measured elsewhere.
 """
 
 from edge_runtime.measurement.figures import RESOURCES, Figures, Resource
 from edge_runtime.measurement.latency import TurnLatency, too_busy
+from edge_runtime.measurement.machine_lock import measuring_alone
 from edge_runtime.measurement.protocol import read_result
 from edge_runtime.measurement.records import Measurement, MeasureRequest
 from edge_runtime.measurement.runner import environment, measure, run_child
@@ -26,6 +27,7 @@ __all__ = [
     "environment",
     "measure",
     "measure_in_turns",
+    "measuring_alone",
     "read_result",
     "run_child",
     "too_busy",

@@ -167,7 +167,13 @@ class Attempt:
     @property
     def title(self) -> str:
         """The name of its file in reports."""
-        return f"{self.rung.title}, {self.snapshot.title}"
+        return f"{self.rung.title}{self.islands}, {self.snapshot.title}"
+
+    @property
+    def islands(self) -> str:
+        """The number of layers that stay in float for speed, in words; empty where none does."""
+        count = len(self.file.in_float)
+        return f" with {count} {'layer' if count == 1 else 'layers'} in float" if count else ""
 
     @property
     def seconds(self) -> float:
