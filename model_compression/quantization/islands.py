@@ -28,8 +28,8 @@ TURN_S = 0.2  # after which a turn of a slow graph ends
 def faster_in_float(source: Path, calibration: Arrays) -> tuple[str, ...]:
     """Name the layers of a float ONNX file that this machine computes faster in float, on one thread and one row.
 
-    Runs of layers in the graph's order are turned over one by one: the whole graph first, then its halves, its quarters,
-    and so on. A run goes into float where the graph with it there is faster by `GAIN`, and back into integers where
+    Runs of layers in the graph's order are turned over one by one: the whole graph first, then its halves and
+    so on. A run goes into float where the graph with it there is faster by `GAIN`, and back into integers where
     that is no slower. All layers are named where nothing is faster in integers. Graphs of integers are those of
     `minmax`. Raises QuantizationError.
     """
