@@ -41,6 +41,11 @@ class Budgets(Frozen):
         """The file budget in bytes (1 kB = 1,000 bytes)."""
         return int(self.size_kb * 1000)
 
+    @property
+    def limits_latency(self) -> bool:
+        """True where a budget limits the time of a row."""
+        return any(RESOURCES[str(limit.resource)].weighed_as == "latency" for limit in self.limits())
+
     def limits(self) -> tuple[Limit, ...]:
         """Return every budget as a gate."""
         figures = self.model_dump(exclude_none=True, exclude={"size_kb"}) | {"size_bytes": self.size_bytes}

@@ -80,8 +80,13 @@ class RungKind(Frozen, ABC):
 
     @property
     def leaves_in_float(self) -> bool:
-        """True where layers stay in float because that was measured to be faster."""
-        return getattr(self, "float_where_faster", False)
+        """True where layers stay in float because that was measured to be faster, whatever the file then weighs."""
+        return getattr(self, "float_where_faster", False) is True
+
+    @property
+    def may_leave_in_float(self) -> bool:
+        """True where layers stay in float if latency matters and the file keeps its budget of bytes."""
+        return getattr(self, "float_where_faster", False) is None
 
 
 class AsItIs(RungKind):
@@ -129,8 +134,9 @@ class PostTraining(RungKind):
     """Rule for the range of an activation: all values, a percentile of them, or the least loss of entropy."""
     activations: Activations = "uint8"
     """Type of activations. int8 is slow on x86 and may be faster on other devices."""
-    float_where_faster: bool = False
-    """True leaves in float the layers that were measured to be slower in integers."""
+    float_where_faster: bool | None = None
+    """True leaves in float the runs of layers that were measured to be slower in integers; false leaves none. Without
+    the key, they are left where latency matters on the device and the file then keeps its budget of bytes."""
     precision = "int8"
     cost = 3
     static = True
@@ -242,8 +248,9 @@ class QuantizationAware(RungKind):
     kind: Literal["qat"]
     fine_tune: FineTune
     """The training."""
-    float_where_faster: bool = False
-    """True leaves in float the layers that were measured to be slower in integers."""
+    float_where_faster: bool | None = None
+    """True leaves in float the runs of layers that were measured to be slower in integers; false leaves none. Without
+    the key, they are left where latency matters on the device and the file then keeps its budget of bytes."""
     precision = "int8"
     cost = 10
     trains = True

@@ -7,10 +7,13 @@ shows, limits or compares it. `measure` writes the request to a folder and start
 `measure_in_turns` times several models beside each other, so that their `TurnLatency` can be compared. One measurement
 of time runs on a machine at once. Every failure is a MeasurementFailed. `run_child` runs another program in such a
 process, and `read_result` reads a result that was measured elsewhere. `peak_mb` is this process's own peak memory.
+of time runs on a machine at once, which `measuring_alone` sees to. Every failure is a MeasurementFailed. `run_child`
+runs another program in such a process, and `read_result` reads a result that was measured elsewhere.
 """
 
 from edge_runtime.measurement.figures import RESOURCES, Figures, Resource
 from edge_runtime.measurement.latency import TurnLatency, too_busy
+from edge_runtime.measurement.machine_lock import measuring_alone
 from edge_runtime.measurement.memory import peak_mb
 from edge_runtime.measurement.protocol import read_result
 from edge_runtime.measurement.records import Measurement, MeasureRequest
@@ -27,6 +30,7 @@ __all__ = [
     "environment",
     "measure",
     "measure_in_turns",
+    "measuring_alone",
     "peak_mb",
     "read_result",
     "run_child",

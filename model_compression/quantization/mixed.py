@@ -1,16 +1,10 @@
-"""Layers that stay in float: measured one by one, by their effect on the answers or on the time.
+"""Mixed precision: static INT8 except for the few layers that cost the accuracy, which are measured one by one."""
 
-Mixed precision is static INT8 except for the few layers that cost the accuracy.
-"""
-
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from onnx import ModelProto
 
 from model_compression.onnx_files import compact, save_onnx, strip
@@ -19,9 +13,6 @@ from model_compression.training import Arrays
 
 MIXED_REMEDY = "check that the calibration split fits the model, or drop `mixed` from the ladder"
 ALONE_REMEDY = "the layers are not looked at one by one"
-FLOAT_REMEDY = "drop `float_where_faster` from the ladder"
-GAIN = 0.04  # share of the whole graph's time that a layer must save to stay in float; less is noise
-TURNS, RUNS, WARMUP = 3, 100, 10
 Score = Callable[[np.ndarray], float]
 
 
@@ -72,10 +63,9 @@ def _fewest(
     quantizer: StaticQuantizer, order: list[str], rows: Arrays, score: Score, whole: float, tolerance: float
 ) -> tuple[ModelProto, MixedFile]:
     """Return the first file that keeps the score, else the best one."""
-    nodes = quantizer.layers()
 
     def attempt(count: int) -> tuple[ModelProto, MixedFile]:
-        model = quantizer.quantized(without=[nodes[layer] for layer in order[:count]])
+        model = quantizer.quantized(without=quantizer.region(order[:count]))
         return model, MixedFile(tuple(order[:count]), score(answers(model, rows)), whole)
 
     best = attempt(0)
@@ -121,52 +111,3 @@ def layer_answers(quantizer: StaticQuantizer, rows: Arrays) -> tuple[np.ndarray,
         change = float(np.linalg.norm(outputs - whole) / max(float(np.linalg.norm(whole)), 1e-12))
         found.append(LayerAnswer(layer, outputs, change))
     return whole, tuple(found)
-
-
-def faster_in_float(source: Path, calibration: Arrays) -> tuple[str, ...]:
-    """Name the layers of a float ONNX file that this machine computes faster in float, on one thread and one row.
-
-    A layer counts where the graph with it alone in float is faster. Layers are added from the largest gain on, while
-    the graph gets faster, so conversions between float and integers are part of what is measured. Raises
-    QuantizationError.
-    """
-    with static_quantizer(source, calibration, method="minmax", reduce_range=False, remedy=FLOAT_REMEDY) as quantizer:
-        return _measured(quantizer, calibration)
-
-
-def _measured(quantizer: StaticQuantizer, row: Arrays) -> tuple[str, ...]:
-    nodes = quantizer.layers()
-    graphs = {layer: quantizer.quantized(without=[node]) for layer, node in nodes.items()}
-    (whole, *alone) = _seconds([quantizer.quantized(), *graphs.values()], row)
-    gains = {layer: 1 - seconds / whole for layer, seconds in zip(graphs, alone, strict=True)}
-    promising = sorted((layer for layer in gains if gains[layer] > GAIN), key=lambda layer: -gains[layer])
-    chosen: tuple[str, ...] = ()
-    for layer in promising:
-        more = (*chosen, layer)
-        before, after = (quantizer.quantized(without=[nodes[name] for name in names]) for names in (chosen, more))
-        old, new = _seconds([before, after], row)
-        if new < old * (1 - GAIN):
-            chosen = more
-    return chosen
-
-
-def _seconds(graphs: Sequence[ModelProto], row: Arrays) -> list[float]:
-    """Return the median seconds of each graph, the best of several turns, because a machine may be busy."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    sessions = [
-        ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"]) for graph in graphs
-    ]
-    feed = {value.name: rows[:1] for value, rows in zip(sessions[0].get_inputs(), row, strict=True)}
-    turns = [[_median(session, feed) for session in sessions] for _ in range(TURNS)]
-    return [min(turn[index] for turn in turns) for index in range(len(sessions))]
-
-
-def _median(session: ort.InferenceSession, feed: dict[str, np.ndarray]) -> float:
-    times = []
-    for _ in range(WARMUP + RUNS):
-        start = time.perf_counter()
-        session.run(None, feed)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[WARMUP:])

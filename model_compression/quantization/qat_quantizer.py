@@ -25,6 +25,8 @@ from torchao.quantization.pt2e.quantizer import (
     SharedQuantizationSpec,
 )
 
+from model_compression.quantization.float_regions import GraphStep, region
+
 aten = torch.ops.aten
 ANNOTATION = "quantization_annotation"
 
@@ -86,8 +88,8 @@ REDUCED = 64  # of 127, so that two products with uint8 fit into the 16 bits of 
 class OnnxRuntimeQuantizer(Quantizer):
     """A torchao quantizer with uint8 per-tensor activations and int8 symmetric per-channel weights.
 
-    `reduce_range` keeps weights within -64 to 64. The weighted layers called `in_float` are left out, and so are the
-    nodes called `masked` and all numbers that are no float32.
+    `reduce_range` keeps weights within -64 to 64. The weighted layers called `in_float` are left out with what lies
+    between them alone, and so are the nodes called `masked` and all numbers that are no float32.
     """
 
     def __init__(self, reduce_range: bool, in_float: Sequence[str] = (), masked: Collection[str] = ()) -> None:
@@ -98,8 +100,9 @@ class OnnxRuntimeQuantizer(Quantizer):
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Annotate the nodes of an exported graph, in place; returns the graph."""
+        left_out = self._left_out(model)
         for node in model.graph.nodes:
-            if self._stays_in_float(node):
+            if node.name in left_out or not _is_float(node):
                 continue
             if node.target in WEIGHTED:
                 _quantize_input(node.args[0], node, ACTIVATION)
@@ -117,9 +120,16 @@ class OnnxRuntimeQuantizer(Quantizer):
                 _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, ACTIVATION)))
         return model
 
-    def _stays_in_float(self, node: Node) -> bool:
-        weighted = node.target in WEIGHTED and str(node.args[1].target) in self.in_float  # type: ignore[union-attr]
-        return weighted or node.name in self.masked or not _is_float(node)
+    def _left_out(self, model: GraphModule) -> set[str]:
+        """Return the names of the nodes that stay in float by their name, or with the layers around them."""
+        layers = [node for node in model.graph.nodes if node.target in WEIGHTED]
+        chosen = {node.name for node in layers if str(node.args[1].target) in self.in_float}
+        steps = [
+            GraphStep(node.name, tuple(source.name for source in node.all_input_nodes), node.target in WEIGHTED)
+            for node in model.graph.nodes
+        ]
+        masked = {node.name for node in layers}.intersection(self.masked)
+        return {*self.masked, *(region(steps, {*chosen, *masked}) if chosen else ())}
 
     def validate(self, model: GraphModule) -> None:
         """Accept any graph: nodes without annotation stay in float."""

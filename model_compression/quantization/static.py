@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
 
 from model_compression.errors import CompressionError, QuantizationError, cause_of
 from model_compression.onnx_files import compact, save_onnx, strip
+from model_compression.quantization.float_regions import region, steps_of
 from model_compression.quantization.masks import operations_in_float, operations_of
 from model_compression.quantization.ranges import observe_ranges
 from model_compression.quiet import quiet
@@ -32,6 +33,7 @@ WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BATCH_ROWS = 256
 MADE = ("QuantizeLinear", "DequantizeLinear")
 REMEDY = "check that the calibration split fits the model, or drop `ptq` from the ladder"
+ALL_IN_FLOAT = "every layer is faster in float: add `float` to the ladder, or drop `float_where_faster` from it"
 
 
 logger = logging.getLogger("edgewright")
@@ -73,6 +75,14 @@ class StaticQuantizer:
             if node.op_type in WEIGHTED and len(node.input) > 1 and node.input[1] in weights
             if node.name not in (*self._masked, *self.refused)
         }
+
+    def region(self, in_float: Sequence[str]) -> list[str]:
+        """Return the nodes that stay in float with these layers: their own, and those that lie between them alone."""
+        layers = self.layers()
+        nodes = {layers[layer] for layer in in_float if layer in layers}
+        fixed = {node.name for node in self.graph.graph.node if node.op_type in WEIGHTED} - set(layers.values())
+        weighted = {*layers.values(), *fixed.intersection((*self._masked, *self.refused))}
+        return sorted(region(steps_of(self.graph, weighted), {*nodes, *weighted.intersection(fixed)})) if nodes else []
 
     def quantized(self, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> onnx.ModelProto:
         """Quantize all nodes, `only` the named ones, or all except those in `without`."""
@@ -196,7 +206,6 @@ def quantize_after_training(
     with static_quantizer(
         source, calibration, method=method, reduce_range=reduce_range, remedy=REMEDY, activations=activations
     ) as quantizer:
-        nodes = quantizer.layers()
-        model = quantizer.quantized(without=[nodes[layer] for layer in in_float if layer in nodes])
-    check_quantized(model, source.name, "drop `ptq` from the ladder")
+        model = quantizer.quantized(without=quantizer.region(in_float))
+    check_quantized(model, source.name, ALL_IN_FLOAT if in_float else "drop `ptq` from the ladder")
     return save_onnx(compact(strip(model)), path)

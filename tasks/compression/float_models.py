@@ -134,12 +134,14 @@ class Snapshot(MeasuredFloatModel):
 class ModelFile:
     """A model's graph on disk, the digest of the stage that made it, and the seconds that this took.
 
-    What export_snapshot makes is one file with all of its weights. What is measured is in the portable form.
+    What export_snapshot makes is one file with all of its weights. What is measured is in the portable form. `in_float`
+    names the layers of a file of integers that were left in float, because they are faster there.
     """
 
     path: Path
     digest: str
     seconds: float
+    in_float: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, stage: StageResult) -> "ModelFile":

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from deployments.answers import answers_of
+from deployments.device import LocalProcess
 from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
 from deployments.workload import Split
 from edge_runtime.cpu import this_cpu
@@ -33,7 +34,7 @@ from tasks.upstream import REMEDY, Context, DeviceContext
 ROWS = 400
 SLICE_ROWS = 100  # of each slice that an even spread may miss
 logger = logging.getLogger("edgewright")
-MINMAX = PostTraining(kind="ptq", calibration="minmax")
+MINMAX = PostTraining(kind="ptq", calibration="minmax", float_where_faster=False)
 """The cheapest rung that makes integers: its file gives sizes and times before any rung is chosen."""
 
 
@@ -82,15 +83,20 @@ def make_file(context: DeviceContext, source: FloatSource, rung: Rung) -> ModelF
     """
     if rung.trains and not context.trainable:
         raise QuantizationError(f"expected a torch program for {rung.title}, got an ONNX file; {REMEDY}")
-    return make_rung(context, source, rung, reduce_range=context.device.saturates)
+    in_float = _in_float(context, source, rung)
+    return make_rung(context, source, rung, reduce_range=context.device.saturates, in_float=in_float)
 
 
-def make_rung(context: Context, source: FloatSource, rung: Rung, *, reduce_range: bool) -> ModelFile:
-    """Make the portable file of a float model by one rung; `reduce_range` keeps INT8 weights to 7 bits."""
+def make_rung(
+    context: Context, source: FloatSource, rung: Rung, *, reduce_range: bool, in_float: tuple[str, ...] = ()
+) -> ModelFile:
+    """Make the portable file of a float model by one rung, with these layers in float.
+
+    `reduce_range` keeps INT8 weights to 7 bits.
+    """
     job, exported = context.job, export_snapshot(context, source)
     if isinstance(rung, AsItIs):
         return float_file(context, source)
-    in_float = _faster_in_float(context, exported) if rung.leaves_in_float else ()
 
     def produce(folder: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -109,7 +115,7 @@ def make_rung(context: Context, source: FloatSource, rung: Rung, *, reduce_range
     }
     title = f"{rung.title} of {source.title}{', weights of 7 bits' if reduce_range else ''}"
     computed = as_task("rung", title, produce)
-    return ModelFile.of(context.store.run(rung.kind, inputs, _code(rung), computed))
+    return replace(ModelFile.of(context.store.run(rung.kind, inputs, _code(rung), computed)), in_float=in_float)
 
 
 def float_file(context: Context, source: FloatSource) -> ModelFile:
@@ -199,11 +205,40 @@ def _train(
         )
 
 
+def _in_float(context: DeviceContext, source: FloatSource, rung: Rung) -> tuple[str, ...]:
+    """Return the layers that stay in float by a rung, because this machine computes them faster there.
+
+    Where the recipe does not say, latency must matter, and the cheapest INT8 file with these layers in float must keep
+    the budget of bytes. A device that measures elsewhere has a CPU of its own, which nobody asked about layers.
+    """
+    if rung.leaves_in_float:
+        return _faster_in_float(context, export_snapshot(context, source))
+    if not (rung.may_leave_in_float and context.latency_matters and isinstance(context.device.measure, LocalProcess)):
+        return ()
+    try:
+        layers = _faster_in_float(context, export_snapshot(context, source))
+        if not layers:
+            return ()
+        file = make_rung(context, source, MINMAX, reduce_range=context.device.saturates, in_float=layers)
+    except QuantizationError as error:
+        logger.info("%s of %s: no layer stays in float: %s", rung.title, source.title, error)
+        return ()
+    budget = context.device.budgets.size_bytes
+    if file.size_bytes <= budget:
+        return layers
+    logger.info(
+        "%s of %s: %d layers are faster in float, but the file would take %s bytes of %s with them: none stays there",
+        rung.title, source.title, len(layers), f"{file.size_bytes:,}", f"{budget:,}",
+    )  # fmt: skip
+    return ()
+
+
 def _faster_in_float(context: Context, source: ModelFile) -> tuple[str, ...]:
     """Return the layers of a float file that this machine computes faster in float; they are measured once."""
     calibration = context.job.splits["calibration"].inputs
 
     def produce(_: Path) -> list[str]:
+        logger.info("layers are timed in float and in integers, which may take minutes")
         return list(faster_in_float(source.path, calibration))
 
     inputs = {"source": source.digest, "machine": this_cpu(), **context.job.digests("calibration")}

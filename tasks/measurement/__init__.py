@@ -17,7 +17,7 @@ from tasks.measurement.device_measurement import (
     session_settings,
 )
 from tasks.measurement.fresh_processes import measured_again
-from tasks.measurement.latency_in_turns import Role, timed_in_turns
+from tasks.measurement.latency_in_turns import Role, compared_in_turns, timed_in_turns
 
 __all__ = [
     "GOLDEN",
@@ -25,6 +25,7 @@ __all__ = [
     "Role",
     "acceptance_of",
     "answer_rows",
+    "compared_in_turns",
     "emulated_outputs",
     "machine",
     "measure_for",

@@ -19,7 +19,7 @@ from tasks.store import digest_of
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
-Role: TypeAlias = Literal["candidate", "parent", "deployed"]
+Role: TypeAlias = Literal["candidate", "parent", "deployed", "float"]
 Results: TypeAlias = Mapping[str, TurnLatency | MeasurementFailed]
 AGAIN_AFTER_S = (1.0, 5.0)
 """Pauses before the figures are taken again where the machine was too busy to compare."""
@@ -47,6 +47,14 @@ def timed_in_turns(
         deployed=evidence.deployed and _with_times(evidence.deployed, "deployed", found),
         turns=tuple(_record(size, results) for size, results in found.items()),
     )
+
+
+def compared_in_turns(
+    context: DeviceContext, files: Mapping[Role, Path], split: SplitName
+) -> Mapping[str, TurnLatency] | None:
+    """Time files in turns, a row at a time; return None where one fails, or the machine is too busy to compare."""
+    latencies = _latencies(_results(context, files, split, 1))
+    return None if len(latencies) < len(files) or too_busy(latencies) else latencies
 
 
 def _is_sound(model: ModelEvidence | None) -> bool:

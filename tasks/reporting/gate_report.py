@@ -167,7 +167,7 @@ def _side(role: str, name: str, job: Job, model: ModelEvidence | None) -> Side:
 
 def _rung(attempt: Attempt) -> RungRow:
     return RungRow(
-        name=attempt.rung.title,
+        name=f"{attempt.rung.title}{attempt.islands}",
         snapshot=attempt.snapshot.title,
         outcome=attempt.verdict.outcome,
         accuracy=attempt.accuracy,

@@ -16,7 +16,7 @@ from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
 from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
 from tasks.errors import AnchorLost, SystemFailure
-from tasks.measurement import Role, answer_rows, measure_for, measure_on
+from tasks.measurement import Role, answer_rows, compared_in_turns, measure_for, measure_on
 from tasks.registry import Anchor, EdgeVersion
 from tasks.selection.parity_runs import parity
 from tasks.upstream import DeviceContext
@@ -167,7 +167,13 @@ class Attempt:
     @property
     def title(self) -> str:
         """The name of its file in reports."""
-        return f"{self.rung.title}, {self.snapshot.title}"
+        return f"{self.rung.title}{self.islands}, {self.snapshot.title}"
+
+    @property
+    def islands(self) -> str:
+        """The number of layers that stay in float for speed, in words; empty where none does."""
+        count = len(self.file.in_float)
+        return f" with {count} {'layer' if count == 1 else 'layers'} in float" if count else ""
 
     @property
     def seconds(self) -> float:
@@ -227,6 +233,9 @@ class Trials(Protocol):
     def expected(self, model: Model) -> Figures | None:
         """Return the resources of a model's cheapest INT8 file; None where they could not be measured."""
 
+    def in_turns(self, tried: Attempt, whole: Attempt) -> tuple[float, float] | None:
+        """Return median milliseconds of a file and its float file, timed in turns; None where they do not compare."""
+
 
 @dataclass(frozen=True)
 class DeviceTrials:
@@ -260,6 +269,12 @@ class DeviceTrials:
         context = self.references.context
         file = expected_file(context, model)
         return measure_on(context, file.path, "validation").resources
+
+    def in_turns(self, tried: Attempt, whole: Attempt) -> tuple[float, float] | None:
+        """Return median milliseconds of a file and its float file, timed in turns; None where they do not compare."""
+        files: dict[Role, Path] = {"candidate": tried.file.path, "float": whole.file.path}
+        timed = compared_in_turns(self.references.context, files, "validation")
+        return None if timed is None else (timed["candidate"].latency_p50_ms, timed["float"].latency_p50_ms)
 
 
 def closest(attempts: list[Attempt]) -> Attempt:

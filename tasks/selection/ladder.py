@@ -18,6 +18,7 @@ from tasks.compression import Baseline, Snapshot, Student, Trajectory
 from tasks.measurement import measure_for, measured_again, timed_in_turns
 from tasks.registry import Anchor, EdgeVersion
 from tasks.selection.attempts import Attempt, Climb, Model, References, Trials, closest
+from tasks.selection.float_guard import not_slower_than_float
 from tasks.selection.looks import take_look
 from tasks.selection.parity_runs import parity
 from tasks.selection.search import search, why_chosen
@@ -59,9 +60,10 @@ def climb(
 
     A student is tried beside them. The most accurate attempt that holds on validation goes to the gates. Where none
     holds, the best attempt goes there all the same: the gates refuse it and say by how much. A recipe with a `search`
-    looks at models and rungs together instead. Raises QuantizationError where no rung can quantize the models.
+    looks at models and rungs together instead. Where latency matters, a file that is slower than its float file gives
+    way to that. Raises QuantizationError where no rung can quantize the models.
     """
-    found = _found(context, trials, baseline, trajectory, student)
+    found = not_slower_than_float(context, trials, _found(context, trials, baseline, trajectory, student))
     return replace(found, why=(*found.why, *context.left_out))
 
 

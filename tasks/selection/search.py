@@ -226,10 +226,11 @@ def why_chosen(
         )
     beside = (tried for tried in attempts if tried.snapshot is chosen.snapshot and tried is not chosen)
     passed_over = dict.fromkeys(f"Passed over: {error}." for error in refused)
-    return (yes, *(_why_not(tried) for tried in beside), *passed_over)
+    return (yes, *(why_not(tried) for tried in beside), *passed_over)
 
 
-def _why_not(tried: Attempt) -> str:
+def why_not(tried: Attempt) -> str:
+    """Return the reason against an attempt on the chosen model, with its figures."""
     if tried.verdict.passed:
         return f"Why not {tried.rung.title} there: it holds too, with {_figures(tried)}."
     return f"Why not {tried.rung.title} there: it misses {', '.join(sorted(tried.missed))}, with {_figures(tried)}."

@@ -7,6 +7,7 @@ from pathlib import Path
 from deployments.device import DeviceProfile
 from deployments.recipe import Rung
 from deployments.workload import SplitName
+from edge_runtime.measurement import RESOURCES
 from tasks.errors import PreflightError
 from tasks.job import Job
 from tasks.registry import EdgeModels, Lineage, Runs
@@ -86,6 +87,16 @@ class DeviceContext(Context):
         """The recipe's rungs for the device, by cost; none that trains where the parent cannot be trained."""
         rungs = self.job.recipe.rungs(self.device)
         return rungs if self.trainable else [rung for rung in rungs if not rung.trains]
+
+    @property
+    def latency_matters(self) -> bool:
+        """True where the recipe asks for speed on this device: by its search's objective, or by a budget of latency.
+
+        An objective of another resource asks for that instead, such as the smallest file that keeps the budgets.
+        """
+        search = self.job.recipe.search
+        objective = None if search is None else RESOURCES.get(search.objective)
+        return self.device.budgets.limits_latency if objective is None else objective.weighed_as == "latency"
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def recipe_of(rungs: Sequence[dict[str, Any]], **changes: Any) -> Recipe:
 class GivenTrials:
     """Attempts whose files and answers are `made`; any other file is a KeyError. Rungs `refusing` the models raise.
 
-    With `unanswered`, no file has answers.
+    With `unanswered`, no file has answers. With `is_busy`, no two files compare.
     """
 
     recipe: Recipe
@@ -68,6 +68,7 @@ class GivenTrials:
     refusing: Collection[str]
     expecting: Mapping[int, tuple[float, ...]]
     unanswered: Unanswered | None
+    is_busy: bool = False
 
     def attempt(self, model: Model, rung: Rung) -> Attempt:
         if rung.title in self.refusing:
@@ -92,6 +93,11 @@ class GivenTrials:
         size, *milliseconds = self.expecting[model.index]
         return evidence(0, int(size), *milliseconds).resources
 
+    def in_turns(self, tried: Attempt, whole: Attempt) -> tuple[float, float] | None:
+        first, second = (attempt.figure("latency_p50_ms") for attempt in (tried, whole))
+        assert first is not None and second is not None
+        return None if self.is_busy else (first, second)
+
     def _beside_parent(self, measured: ModelEvidence) -> Evidence:
         return Evidence(measured, evidence(PARENT_RIGHT, 10), None)
 
@@ -105,6 +111,7 @@ def index(attempt: Attempt) -> int:
 def climbed(
     tmp_path: Path, recipe: Recipe, snapshots: Sequence[Snapshot], made: Made, refusing: Collection[str] = (),
     expecting: Mapping[int, tuple[float, ...]] | None = None, unanswered: Unanswered | None = None,
+    is_busy: bool = False,
 ) -> Climb:  # fmt: skip
     """Climb over given files; `expecting` are bytes and milliseconds of each snapshot's cheapest INT8 file."""
     workload = tiny.Blobs()
@@ -112,5 +119,5 @@ def climbed(
     assert recipe.devices[0].budgets.size_bytes == BUDGET
     whole = Snapshot.original("0" * 64, 1, 1, 0.9, tmp_path)
     baseline, trajectory = Baseline(whole, tmp_path, GRAPH), Trajectory(tuple(snapshots), (), "done", ())
-    trials = GivenTrials(recipe, tmp_path, made, refusing, expecting or {}, unanswered)
+    trials = GivenTrials(recipe, tmp_path, made, refusing, expecting or {}, unanswered, is_busy)
     return climb.fn(on(job), trials, baseline, trajectory)

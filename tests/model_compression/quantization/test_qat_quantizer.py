@@ -72,6 +72,16 @@ def test_the_pair_goes_before_a_dropout() -> None:
     assert "dropout" not in inputs_of(nodes["linear"])
 
 
+def test_what_lies_between_layers_in_float_is_float_too() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AvgPool2d(2), nn.Conv2d(4, 4, 1), nn.AvgPool2d(2), nn.Conv2d(4, 2, 1))
+    graph = export(model.eval(), IMAGES).module()
+    OnnxRuntimeQuantizer(False, in_float=["0", "2"]).annotate(graph)
+    pools = [node for node in graph.graph.nodes if "avg_pool" in str(node.target)]
+    assert [output_of(node) for node in pools] == [None, ACTIVATION]
+    convolutions = [node for node in graph.graph.nodes if "conv" in str(node.target)]
+    assert [bool(inputs_of(node)) for node in convolutions] == [False, False, True]
+
+
 class Adding(nn.Module):
     def __init__(self) -> None:
         super().__init__()

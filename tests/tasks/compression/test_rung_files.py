@@ -1,13 +1,16 @@
 """Files of rungs: in the portable form, and with in float what is faster there, measured once for PTQ and QAT."""
 
+from typing import Any
+
 import onnx
 import pytest
 from onnx import numpy_helper
 
 import tasks.compression.rung_files
+from deployments.device import DeviceProfile
 from deployments.rungs import AsItIs, PostTraining, QuantizationAware
 from edge_runtime.model_files import model_files, weights_of
-from model_compression.errors import ExportError
+from model_compression.errors import ExportError, QuantizationError
 from model_compression.onnx_files import portable
 from tasks.compression import ModelFile, export_snapshot, float_bytes, make_file, measure_baseline
 from tasks.errors import SystemFailure
@@ -41,7 +44,7 @@ def test_layers_that_are_faster_in_float_stay_there(
     job = tiny.job(workspace)
     begun = on(job, parent=resolve.fn(job))
     snapshot = measure_baseline.fn(begun).snapshot
-    plain = PostTraining.model_validate(PTQ)
+    plain = PostTraining.model_validate(PTQ | {"float_where_faster": False})
     ptq = PostTraining.model_validate(PTQ | {"float_where_faster": True})
     training = job.recipe.prune.fine_tune.model_dump()
     qat = QuantizationAware.model_validate({"kind": "qat", "fine_tune": training, "float_where_faster": True})
@@ -55,6 +58,54 @@ def test_layers_that_are_faster_in_float_stay_there(
         "PTQ minmax, float where faster",
         "QAT, float where faster",
     ]
+
+
+SSH = {"kind": "ssh", "host": "board", "memory_limit_mb": 512, "timeout_s": 60, "warmup": 1, "repeats": 20}
+
+
+@pytest.mark.parametrize(
+    ("key", "changes", "layers"),
+    [
+        ({}, {"latency_p50_ms": 5.0}, ("0",)),
+        ({}, {"latency_p99_ms": 5.0}, ("0",)),
+        ({}, {}, ()),
+        ({"float_where_faster": False}, {"latency_p50_ms": 5.0}, ()),
+        ({"float_where_faster": True}, {}, ("0",)),
+        ({}, {"latency_p50_ms": 5.0, "size_kb": 1.0}, ()),
+        ({"float_where_faster": True}, {"latency_p50_ms": 5.0, "size_kb": 1.0}, ("0",)),
+        ({}, {"latency_p50_ms": 5.0, "measure": SSH}, ()),
+    ],
+    ids=["median", "p99", "no latency", "never", "always", "too large", "always, too large", "another CPU"],
+)
+@pytest.mark.usefixtures("registered")
+def test_unasked_layers_stay_in_float_where_latency_matters_and_the_file_fits(
+    key: dict[str, bool], changes: dict[str, Any], layers: tuple[str, ...], workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tasks.compression.rung_files, "faster_in_float", lambda *_: ("0",))
+    job = tiny.job(workspace)
+    given = job.recipe.devices[0].model_dump()
+    measure, changes = changes.get("measure", given["measure"]), {k: v for k, v in changes.items() if k != "measure"}
+    budgets = given["budgets"] | {"latency_p99_ms": None} | changes
+    device = DeviceProfile.model_validate(given | {"budgets": budgets, "measure": measure})
+    begun = on(job, device, parent=resolve.fn(job))
+    file = make_file(begun, measure_baseline.fn(begun).snapshot, PostTraining.model_validate(PTQ | key))
+    assert file.in_float == layers
+    assert float_layers(file) == len(layers)
+
+
+@pytest.mark.usefixtures("registered")
+def test_where_every_layer_is_faster_in_float_the_rung_is_what_it_was(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.compression.rung_files, "faster_in_float", lambda *_: ("0", "2"))
+    job = tiny.job(workspace)
+    budgets = job.recipe.devices[0].budgets.model_copy(update={"latency_p50_ms": 5.0})
+    begun = on(job, tiny.device(budgets=budgets), parent=resolve.fn(job))
+    snapshot = measure_baseline.fn(begun).snapshot
+    assert make_file(begun, snapshot, PostTraining.model_validate(PTQ)).in_float == ()
+    with pytest.raises(QuantizationError, match="add `float` to the ladder"):
+        make_file(begun, snapshot, PostTraining.model_validate(PTQ | {"float_where_faster": True}))
 
 
 @pytest.mark.usefixtures("registered")

@@ -13,7 +13,7 @@ from edge_runtime.measurement import MeasureRequest, TurnLatency
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.gates import Limit
 from tasks.job import Job
-from tasks.measurement import Role, measure_on, timed_in_turns
+from tasks.measurement import Role, compared_in_turns, measure_on, timed_in_turns
 from tasks.measurement import latency_in_turns as module
 from tests.edge_runtime.models import linear_model
 from tests.quality_gates.builders import resources, turn_latency
@@ -72,6 +72,24 @@ def test_real_models_are_timed_and_the_evidence_has_their_times(tiny: Job, files
     assert (figures.size_bytes, figures.peak_rss_mb) == (single.resources.size_bytes, single.resources.peak_rss_mb)
     assert seen.candidate.rows is single.rows
     assert seen.parent is not None and seen.parent.resources != figures
+
+
+def test_two_files_of_one_model_compare_or_are_not_compared(
+    tiny: Job, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = linear_model(tmp_path / "float.onnx", FEATURES, 4)
+    given(monkeypatch, {"candidate": QUIET, "float": QUIET}, *[{"candidate": QUIET, "float": BUSY}] * 3)
+    compared = compared_in_turns(on(tiny, device()), {"candidate": file, "float": whole}, "validation")
+    assert compared == {"candidate": QUIET, "float": QUIET}
+    assert compared_in_turns(on(tiny, device()), {"candidate": whole, "float": file}, "validation") is None
+
+
+def test_a_file_that_cannot_be_timed_compares_with_none(
+    tiny: Job, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(monkeypatch, {"candidate": QUIET, "float": MeasurementFailed("It crashed.")})
+    files: dict[Role, Path] = {"candidate": file, "float": linear_model(tmp_path / "float.onnx", FEATURES, 4)}
+    assert compared_in_turns(on(tiny, device()), files, "validation") is None
 
 
 def test_all_models_are_asked_as_the_device_runs_them_on_the_rows_of_the_split(
