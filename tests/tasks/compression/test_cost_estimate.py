@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from model_compression.training import fine_tune
 from tasks.compression import CostEstimate, estimate_cost
 from tasks.compression.cost_estimate import STEPS
 from tasks.job import Job
@@ -52,7 +53,7 @@ def test_few_steps_are_taken_and_nothing_is_kept(workspace: Workspace, monkeypat
     taken: list[int] = []
     from tasks.compression import cost_estimate
 
-    trained = cost_estimate.fine_tune
+    trained = fine_tune
 
     def counting(model: object, inputs: tuple[np.ndarray, ...], *rest: object, **more: object) -> object:
         taken.append(len(inputs[0]))
