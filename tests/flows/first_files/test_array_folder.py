@@ -17,7 +17,7 @@ def saved(folder: Path, **files: dict[str, np.ndarray] | np.ndarray) -> Path:
         path = folder / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, dict):
-            np.savez(path.with_suffix(".npz"), allow_pickle=False, **content)
+            np.savez(path.with_suffix(".npz"), **content)  # type: ignore[arg-type]  # names of arrays
         else:
             np.save(path.with_suffix(".npy"), content)
     return folder
