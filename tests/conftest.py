@@ -21,9 +21,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def log_as_at_first() -> None:
-    """Forget what earlier tests of this process have made of the project's log, as programs do when they start."""
+    """Forget what earlier tests of this process have made of the project's log and the root's: programs begin so."""
     logger = logging.getLogger("edgewright")
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     logger.setLevel(logging.NOTSET)
     logger.propagate = True
+    logging.getLogger().setLevel(logging.WARNING)
