@@ -51,7 +51,7 @@ class EdgeModel:
             raise SessionError(f"There is no model file at {path}; give the path of an ONNX graph.")
         provider, options = settings.execution_provider, session_options(settings)
         providers = use_provider(options, provider)
-        before = _resident_bytes()
+        before = resident_bytes()
         try:
             session = ort.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no base class below Exception
@@ -59,7 +59,7 @@ class EdgeModel:
         if session.get_providers()[0] != provider:
             raise SessionError(f"{provider} did not start; onnxruntime fell back to {session.get_providers()}.")
         session.disable_fallback()
-        if _resident_bytes() - before > _MUCH:
+        if resident_bytes() - before > _MUCH:
             return_free_memory()
         return cls(session, path)
 
@@ -123,7 +123,8 @@ def rows_of(name: str, array: np.ndarray, chosen: np.ndarray | None, count: int)
     return taken
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 

@@ -78,8 +78,7 @@ def install(
     _check_names(store, model, manifest)
     with store.only_installer():
         state = recovered_state(store.root, model)
-        if again and state.reason_against(digest) is not None:
-            state = state.permitting(digest)
+        state = state.permitting(digest) if again else state
         _check_permitted(manifest, digest, state, settings)
         if state.current == digest and (whole := _whole(store, model, digest)) is not None:
             store.clean()  # a power cut may have come before it
@@ -107,8 +106,7 @@ def install_shadow(
     _check_names(store, model, manifest)
     with store.only_installer():
         state = read_state(store.root, model)
-        if again and state.reason_against(digest) is not None:
-            state = state.permitting(digest)
+        state = state.permitting(digest) if again else state
         _check_permitted(manifest, digest, state, settings)
         _check_beside(store, manifest, digest, state)
         budget.check_memory(manifest)

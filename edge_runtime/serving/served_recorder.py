@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_runtime.serving.served_models import ModelDescription, ModelStatistics, ServedModels
+from edge_runtime.session import resident_bytes
 from edge_runtime.statistics import ServedFile, ServedInField, ServedModel, ServingRecord
 
 logger = logging.getLogger("edgewright")
@@ -73,7 +73,7 @@ class ServedRecorder:
         return True
 
     def _record(self) -> ServingRecord:
-        memory = _resident_bytes()
+        memory = resident_bytes()
         return ServingRecord(
             os.getpid(), _told(self._now()), tuple(self._model(each, memory) for each in self._models.statistics())
         )
@@ -90,7 +90,3 @@ class ServedRecorder:
 
 def _told(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from edge_runtime.reports import FieldReport, ModelInField
-from edge_runtime.statistics import Histogram, ServedInField, ShadowStatistics
+from edge_runtime.statistics import TIME, Histogram, ServedInField, ShadowStatistics
 from tasks.registry import FieldFigures
 
 RUNNING = ("serving", "installed")
 """Healths of a model that is in the field: one that is damaged or missing answers nobody."""
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 _LATE = ("shed", "deadline")
 _MIB = 1 << 20
 

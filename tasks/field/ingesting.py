@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from edge_runtime.errors import EdgewrightError, ReportError
 from edge_runtime.files import make_directories
 from edge_runtime.reports import verified
+from edge_runtime.statistics import TIME
 from tasks.errors import DropBoxError, RecordDamaged, RegistryError, one_line
 from tasks.field.drop_box import ReportBox, Waiting, name_of
 from tasks.field.enrolment import EnrolledDevice, Enrolments
-from tasks.field.field_figures import RUNNING, TIME, figures_of
+from tasks.field.field_figures import RUNNING, figures_of
 from tasks.field.taken_reports import LastReport, TakenReport, missing_ranges
 from tasks.registry import FieldCount, FieldRecords, FieldRelease
 

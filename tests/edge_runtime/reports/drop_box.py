@@ -5,11 +5,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
+
+from tests.edge_runtime.threaded_server import ThreadedServer, serving
 
 Fault = Callable[["BoxHandler", bytes], None]
 
@@ -24,15 +26,12 @@ class Put:
     if_none_match: str | None
 
 
-class DropBoxServer(ThreadingHTTPServer):
+class DropBoxServer(ThreadedServer):
     """Files below `folder`. A fault is used by the next request for which it was planned."""
-
-    daemon_threads = True
 
     def __init__(self, folder: Path, *, readable: bool = True) -> None:
         super().__init__(("127.0.0.1", 0), BoxHandler)
         self.folder, self.readable = folder, readable
-        self.scheme = "http"
         self.puts: list[Put] = []
         self.fired: list[str] = []
         self._faults: list[Fault] = []
@@ -40,7 +39,7 @@ class DropBoxServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}/box"
+        return f"{self.origin}/box"
 
     @property
     def names(self) -> list[str]:
@@ -137,15 +136,5 @@ def hangs_up(handler: BoxHandler, _body: bytes) -> None:
 def drop_box(folder: Path, *, readable: bool = True, tls: ssl.SSLContext | None = None) -> Iterator[DropBoxServer]:
     """Run a drop box in a thread until the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = DropBoxServer(folder, readable=readable)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        server.scheme = "https"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(DropBoxServer(folder, readable=readable), tls) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

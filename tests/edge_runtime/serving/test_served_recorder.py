@@ -11,6 +11,7 @@ import pytest
 from edge_runtime.bundle import Spread
 from edge_runtime.serving import ModelStatistics, Runtime, served_recorder
 from edge_runtime.serving.served_recorder import ServedRecorder
+from edge_runtime.session import resident_bytes
 from edge_runtime.statistics import SERVED, ServedFile, ServingRecord
 from tests.edge_runtime.install.carried import DEVICE, MODEL
 from tests.edge_runtime.serving.gated_model import GatedModel, rows, served, version_of
@@ -125,7 +126,7 @@ def test_a_folder_that_cannot_be_written_stops_nobody(tmp_path: Path, caplog: py
 def test_figures_that_cannot_be_had_at_the_moment_are_written_later(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = served_recorder._resident_bytes
+    real = resident_bytes
     fired: list[str] = []
 
     def once_without_files() -> int:
@@ -134,7 +135,7 @@ def test_figures_that_cannot_be_had_at_the_moment_are_written_later(
             raise OSError(24, "Too many open files")
         return real()
 
-    monkeypatch.setattr(served_recorder, "_resident_bytes", once_without_files)
+    monkeypatch.setattr(served_recorder, "resident_bytes", once_without_files)
 
     async def scenario() -> None:
         recorder = ServedRecorder(tmp_path, 0.01, OneModel(await _counted()))  # type: ignore[arg-type]

@@ -5,24 +5,23 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.edge_runtime.threaded_server import ThreadedServer, serving
 
 Fault = Callable[["Handler", bytes], None]
 _WRITTEN = 1 << 14
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
-class LoopbackServer(ThreadingHTTPServer):
+class LoopbackServer(ThreadedServer):
     """`files` by path without a leading slash. A fault is used by the next request for which it was planned."""
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.ranges = True
-        self.scheme = "http"
         self.etag: str | None = '"one"'
         self.asked: list[tuple[str, str]] = []
         """The path and the Range header of each request."""
@@ -38,7 +37,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
+        return self.origin
 
     def plan(self, fault: Fault, times: int = 1) -> None:
         """Let the next requests fail so; `fired` has the fault's name once for each."""
@@ -131,15 +130,5 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def running_server(tls: ssl.SSLContext | None = None) -> Iterator[LoopbackServer]:
     """Run a server in a thread until the block ends."""
-    server = LoopbackServer()
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        server.scheme = "https"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(LoopbackServer(), tls) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
