@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,7 @@ FICLONE = 0x40049409
 IMAGE_BYTES = 320 << 20  # the least that mkfs.xfs makes is 300 MiB
 STAND_BYTES = 8 << 30  # sparse: only what differs between images takes space
 WITNESS_BYTES = 4 << 20
+BUSY_S = 10.0  # that a file system may be in use after its subject has ended
 MEMORY = Path("/dev/shm")
 TOOLS = {"mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "mount": "mount"}
 
@@ -171,11 +173,16 @@ def _mounted(image: Path, kind: str, options: tuple[str, ...]) -> Iterator[Path]
 
 
 def _unmount(root: Path) -> None:
-    try:
-        _run("umount", root)
-    except subprocess.CalledProcessError:  # somebody is still at work in it
-        _run("umount", "--lazy", root)  # it goes away with them, and nothing of it stays on this machine
-        raise
+    """Unmount; a process that another thread is just starting holds the files of this one until its program runs."""
+    give_up_at = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return _run("umount", root)
+        except subprocess.CalledProcessError:
+            if time.monotonic() > give_up_at:  # somebody is still at work in it
+                _run("umount", "--lazy", root)  # it goes away with them, and nothing of it stays on this machine
+                raise
+        time.sleep(0.05)
 
 
 def _run(*command: str | Path) -> None:

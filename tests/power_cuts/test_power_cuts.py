@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -107,7 +108,19 @@ def test_a_subject_that_reports_no_success_says_nothing_about_cuts(stand: Stand)
             Bench(stand, FILE_SYSTEMS["ext4"], Saying(*command))
 
 
-def test_a_file_system_in_use_is_no_part_of_this_machine_afterwards(stand: Stand) -> None:
+def test_a_file_system_in_use_for_a_moment_is_waited_for(stand: Stand) -> None:
+    image = stand.new_image()
+    FILE_SYSTEMS["ext4"].make(image)
+    with stand.mounted(image, FILE_SYSTEMS["ext4"]) as root:
+        held = (root / "held").open("w")
+        threading.Timer(0.3, held.close).start()
+    assert held.closed and not root.exists()
+
+
+def test_a_file_system_in_use_is_no_part_of_this_machine_afterwards(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "BUSY_S", 0.1)
     image = stand.new_image()
     FILE_SYSTEMS["ext4"].make(image)
     with pytest.raises(subprocess.CalledProcessError), stand.mounted(image, FILE_SYSTEMS["ext4"]) as root:
