@@ -46,8 +46,8 @@ class NewDevice:
 def suggested_size_kb(look: FirstLook) -> int:
     """Return about the size of an INT8 file of the whole model: a byte for each parameter, and the graph."""
     kilobytes = look.parameters / 1000 * 1.1 + GRAPH_KB
-    digits = max(len(str(int(kilobytes))) - 2, 0)
-    return math.ceil(kilobytes / 10**digits) * 10**digits
+    step = int(10 ** max(len(str(int(kilobytes))) - 2, 0))
+    return math.ceil(kilobytes / step) * step
 
 
 def recipe_text(

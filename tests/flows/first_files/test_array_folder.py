@@ -17,13 +17,13 @@ def saved(folder: Path, **files: dict[str, np.ndarray] | np.ndarray) -> Path:
         path = folder / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, dict):
-            np.savez(path.with_suffix(".npz"), **content)
+            np.savez(path.with_suffix(".npz"), **content)  # type: ignore[arg-type]
         else:
             np.save(path.with_suffix(".npy"), content)
     return folder
 
 
-BOTH = {"images": IMAGES, "labels": LABELS}
+BOTH: dict[str, np.ndarray] = {"images": IMAGES, "labels": LABELS}
 
 
 @pytest.mark.parametrize(
