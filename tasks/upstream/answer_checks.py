@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 from deployments.answers import AnsweredRows, answers_of, lie_from_0_to_1, prediction_task
+from deployments.errors import ConfigurationError
 from deployments.workload import check_row_of_outputs, soft_labels_of
 from model_compression.training import Arrays
 from quality_gates.policy import ERRORS
@@ -34,10 +35,20 @@ def check_outputs_fit(job: Job, parent: AnyParent) -> AnyParent:
         )
     check_row_of_outputs(job.workload, outputs.shape[1:], job.splits)
     targets = job.splits["validation"].targets[:CHECKED_ROWS]
-    try_functions(job.workload, outputs, targets, trains=isinstance(parent, TorchParent))
+    try_functions(job.workload, outputs, targets, trains=False)
+    if isinstance(parent, TorchParent):
+        _warn_of_loss(job, outputs, targets)
     if isinstance(parent, TorchParent):
         check_teacher(job, outputs)
     return parent
+
+
+def _warn_of_loss(job: Job, outputs: np.ndarray, targets: np.ndarray) -> None:
+    """Warn of a loss that does not take these answers; a model whose budgets hold as it is needs none."""
+    try:
+        try_functions(job.workload, outputs, targets, trains=True)
+    except ConfigurationError as error:
+        logger.warning("%s; a training will fail", error)
 
 
 def check_teacher(job: Job, outputs: np.ndarray) -> None:

@@ -120,7 +120,7 @@ def test_words_as_right_answers_become_numbers_with_labels(world: Workspace, pla
     words = np.array([f"digit {number}" for number in range(10)])
     for path in rows.glob("*.npz"):
         arrays = dict(np.load(path))
-        np.savez(path, **(arrays | {"labels": words[arrays["labels"]]}))  # type: ignore[arg-type]
+        np.savez(path, **(arrays | {"labels": words[arrays["labels"]]}))
     files, _ = begun(world, wishes(place, rows, critical=("label=digit 8",)))
     assert files.recipe is not None
     with importable(place / "edge"):
