@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from torch import Tensor
 
 from deployments.errors import ConfigurationError
 from edge_runtime.files import make_directories, write_synced
@@ -66,7 +65,9 @@ def _write(items: Items, folder: Path) -> int:
 
 
 def _array(part: object) -> np.ndarray:
-    return part.detach().cpu().numpy() if isinstance(part, Tensor) else np.asarray(part)
+    """Return a part of an item as an array; a tensor is told by its method, so that nothing here loads torch."""
+    detach = getattr(part, "detach", None)
+    return np.asarray(part if detach is None else detach().cpu())
 
 
 def _said(parts: Sequence[np.ndarray]) -> str:
