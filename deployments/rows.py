@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from deployments.errors import ConfigurationError
+from deployments.mapped import parts_of
 from quality_gates.evidence import OPTIONAL, REQUIRED, is_reserved
 
 SplitName = Literal["train", "calibration", "validation", "test"]
@@ -242,7 +243,8 @@ def _digest(arrays: Iterable[np.ndarray], slices: pd.DataFrame) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        for part in parts_of(array):
+            digest.update(np.ascontiguousarray(part).tobytes())
     for column, values in slices.items():
         plain = values.to_numpy()  # text is `object` in it, whatever dtype pandas gives it
         digest.update(f"{column!r}\0{plain.dtype}\0".encode())
@@ -266,4 +268,4 @@ def word_of(value: object) -> str:
 
 
 def _rows_not_finite(array: np.ndarray) -> int:
-    return int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum())
+    return sum(int((~np.isfinite(part)).reshape(len(part), -1).any(axis=1).sum()) for part in parts_of(array))

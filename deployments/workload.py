@@ -2,8 +2,10 @@
 
 import importlib
 import inspect
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from deployments.answers import (
 )
 from deployments.errors import ConfigurationError, one_line
 from deployments.leaks import NearRows, SharedRows, check_groups, check_shared_rows, near_rows, shared_rows
+from deployments.mapped import changeable
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from deployments.user_calls import call_user_code
 from edge_runtime.errors import EdgewrightError, is_of_system
@@ -317,7 +320,11 @@ def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> Deploy
 
 def _read_split(workload: Workload, name: SplitName) -> Split:
     try:
-        return call_user_code(lambda: workload.split(name), "expected its rows", "correct Workload.split")
+        split = call_user_code(lambda: workload.split(name), "expected its rows", "correct Workload.split")
+        if not isinstance(split, Split) or not isinstance(split.inputs, tuple):
+            return split  # the checks of all splits say what it should be
+        inputs = tuple(changeable(array) if isinstance(array, np.ndarray) else array for array in split.inputs)
+        return split if all(map(operator.is_, inputs, split.inputs)) else replace(split, inputs=inputs)
     except EdgewrightError as error:
         raise ConfigurationError(f"split `{name}`: {error}") from error
 

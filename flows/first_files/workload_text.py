@@ -171,8 +171,9 @@ def _reading(plan: RowPlan) -> Iterator[str]:
     yield '    source = split if split in FILES else "train"'
     yield "    arrays = {name: _array(*place) for name, place in FILES[source].items()}"
     if plan.missing or "calibration" not in plan.found:
-        yield "    rows = _chosen(split, len(next(iter(arrays.values()))))"
-        yield "    return {name: array[rows] for name, array in arrays.items()}"
+        yield "    count = len(next(iter(arrays.values())))"
+        yield "    rows = _chosen(split, count)"
+        yield "    return arrays if len(rows) == count else {name: array[rows] for name, array in arrays.items()}"
         yield from _choosing(plan)
     else:
         yield "    return arrays"

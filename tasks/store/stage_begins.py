@@ -47,7 +47,7 @@ def say_begin(name: str, folder: Path) -> None:
     if name not in TITLES or (took and statistics.median(took) < QUICK_S):
         return
     expected = f", about {duration(statistics.median(took))} as before" if took else ""
-    logger.info("%s begins%s", TITLES[name], expected)
+    logger.info("begins: %s%s", TITLES[name], expected)
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from deployments.workload import load_workload, read_splits
 from edge_runtime.cpu import this_instruction_set
 from flows.first_files import FirstFiles, Wishes, begin
 from flows.first_files.writing import importable
+from quality_gates.gates import without_floor
 from tasks.registry import register_upstream
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.upstream import MODEL
@@ -81,7 +82,7 @@ def test_a_folder_of_arrays_becomes_files_that_pass_the_checks(world: Workspace,
     assert list(splits["test"].slices.columns) == ["site", "label"]
     assert len(splits["calibration"]) == len(splits["train"]) == 200
     assert recipe.devices[0].instruction_set == this_instruction_set() or recipe.accept_unproven_instruction_set
-    assert len(recipe.critical_slices) == 1
+    assert len(recipe.critical_slices) == 1 and not without_floor(recipe.gates)
 
 
 def test_the_files_lead_to_a_first_report(world: Workspace, place: Path) -> None:
@@ -105,11 +106,8 @@ def test_splits_that_are_missing_are_cut_from_the_train_rows(world: Workspace, p
 def test_rows_that_two_splits_share_are_left_out_and_told(world: Workspace, place: Path) -> None:
     rows = images(place)
     test, train = (dict(np.load(rows / f"{name}.npz")) for name in ("test", "train"))
-    np.savez(
-        rows / "train.npz",
-        allow_pickle=False,
-        **{name: np.concatenate([train[name], test[name][:7]]) for name in train},
-    )
+    both = {name: np.concatenate([train[name], test[name][:7]]) for name in train}
+    np.savez(rows / "train.npz", **both)  # type: ignore[arg-type]
     files, said = begun(world, wishes(place, rows))
     assert "leaves such rows out" in said and files.recipe is not None
     with importable(place / "edge"):

@@ -51,15 +51,12 @@ def _epochs(count: int) -> object:
 @pytest.mark.usefixtures("registered")
 def test_few_steps_are_taken_and_nothing_is_kept(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    from tasks.compression import cost_estimate
-
-    trained = fine_tune
 
     def counting(model: object, inputs: tuple[np.ndarray, ...], *rest: object, **more: object) -> object:
         taken.append(len(inputs[0]))
-        return trained(model, inputs, *rest, **more)  # type: ignore[arg-type]
+        return fine_tune(model, inputs, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cost_estimate, "fine_tune", counting)
+    monkeypatch.setattr("tasks.compression.cost_estimate.fine_tune", counting)
     job = tiny.job(workspace)
     parent = resolve.fn(job)
     before = {path.name for path in workspace.store.root.iterdir()}

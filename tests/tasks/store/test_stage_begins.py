@@ -33,13 +33,13 @@ def keep(root: Path, name: str, *took: float) -> None:
 def test_the_line_comes_before_the_work(tmp_path: Path, lines: pytest.LogCaptureFixture) -> None:
     seen: list[list[str]] = []
     StageStore(tmp_path).run("prune", {}, CODE, lambda _: seen.append(list(lines.messages)))
-    assert seen == [["a pruning round begins"]]
+    assert seen == [["begins: a pruning round"]]
 
 
 def test_earlier_stages_tell_how_long_it_takes(tmp_path: Path, lines: pytest.LogCaptureFixture) -> None:
     keep(tmp_path, "prune", 100, 200, 130)
     run(tmp_path, "prune", 0.2)
-    assert lines.messages == ["a pruning round begins, about 2 min as before"]
+    assert lines.messages == ["begins: a pruning round, about 2 min as before"]
 
 
 def test_what_is_found_or_quick_or_unnamed_has_no_line(tmp_path: Path, lines: pytest.LogCaptureFixture) -> None:
@@ -56,7 +56,7 @@ def test_a_damaged_result_is_passed_over(tmp_path: Path, lines: pytest.LogCaptur
     keep(tmp_path, "qat", 40)
     (tmp_path / "qat" / "earlier-0" / "result.json").write_text("{")
     run(tmp_path, "qat", 0.2)
-    assert lines.messages == ["a file by QAT begins"]
+    assert lines.messages == ["begins: a file by QAT"]
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (45, "45 s"), (600, "10 min"), (9000, "2.5 h")])
