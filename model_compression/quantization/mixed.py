@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
-from model_compression.onnx_files import compact, save_onnx, strip
+from model_compression.onnx_files import compact, pack_weights, save_onnx, strip
 from model_compression.quantization.static import StaticQuantizer, answers, check_quantized, static_quantizer
 from model_compression.training import Arrays
 
@@ -55,6 +55,7 @@ def quantize_mixed(
         order = [each.layer for each in sorted(alone, key=lambda each: each.output_change, reverse=True)]
         model, found = _fewest(quantizer, order[:at_most], rows, score, whole, tolerance)
     check_quantized(model, source.name, "drop `mixed` from the ladder")
+    pack_weights(model)
     save_onnx(compact(strip(model)), path)
     return found
 
