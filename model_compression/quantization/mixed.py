@@ -79,7 +79,7 @@ def _fewest(
 
 @dataclass(frozen=True)
 class LayerAnswer:
-    """The model's answers with only this layer in INT8: its weights, its input and its output.
+    """The model's answers with only this layer in INT8: its weights, its input, and its output behind its activation.
 
     `outputs` has shape (rows, ...). `output_change` is |quantized - float| / |float| in the Frobenius norm.
     """
@@ -108,7 +108,7 @@ def layer_answers(quantizer: StaticQuantizer, rows: Arrays) -> tuple[np.ndarray,
     whole = answers(quantizer.prepared, rows)
     found = []
     for layer, node in quantizer.layers().items():
-        outputs = answers(quantizer.quantized(only=[node]), rows)
+        outputs = answers(quantizer.quantized(only=quantizer.shipped_with(node)), rows)
         change = float(np.linalg.norm(outputs - whole) / max(float(np.linalg.norm(whole)), 1e-12))
         found.append(LayerAnswer(layer, outputs, change))
     return whole, tuple(found)

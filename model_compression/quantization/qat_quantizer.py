@@ -108,7 +108,7 @@ class OnnxRuntimeQuantizer(Quantizer):
                 self._annotate(node)
         return model
 
-    def _annotate(self, node: Node) -> None:
+    def _annotate(self, node: Any) -> None:
         if node.target in WEIGHTED:
             _quantize_input(node.args[0], node, ACTIVATION)
             _quantize_input(node.args[1], node, self.weight)
@@ -126,7 +126,7 @@ class OnnxRuntimeQuantizer(Quantizer):
         elif node.target in MOVES and _is_quantized(node.args[0]):
             _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, ACTIVATION)))
 
-    def _transposed_weight(self, node: Node) -> QuantizationSpec:
+    def _transposed_weight(self, node: Any) -> QuantizationSpec:
         """Return the form of a weight whose output channels are on its second axis, spread over the groups.
 
         ONNX Runtime computes these layers in float, so only the weight is quantized, to 8 bits on any CPU.
@@ -137,7 +137,7 @@ class OnnxRuntimeQuantizer(Quantizer):
     def _left_out(self, model: GraphModule) -> set[str]:
         """Return the names of the nodes that stay in float by their name, or with the layers around them."""
         layers = {node.name: node for node in model.graph.nodes if node.target in WEIGHTED | TRANSPOSED}
-        chosen = {name for name, node in layers.items() if str(node.args[1].target) in self.in_float}  # type: ignore[union-attr]
+        chosen = {name for name, node in layers.items() if str(node.args[1].target) in self.in_float}
         transposed = {name for name, node in layers.items() if node.target in TRANSPOSED}
         steps = [
             GraphStep(node.name, tuple(source.name for source in node.all_input_nodes), node.name in layers)

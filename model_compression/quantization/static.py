@@ -31,6 +31,7 @@ from model_compression.training import Arrays
 TYPES: dict[Activations, QuantType] = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 FLOAT_KERNELS = ("ConvTranspose",)  # ONNX Runtime computes them in float, whatever is around them
+FUSED = ("Relu", "Clip")  # activations that ONNX Runtime computes with the layer before them
 BATCH_ROWS = 256
 MADE = ("QuantizeLinear", "DequantizeLinear")
 REMEDY = "check that the calibration split fits the model, or drop `ptq` from the ladder"
@@ -77,6 +78,14 @@ class StaticQuantizer:
             if node.op_type in WEIGHTED and len(node.input) > 1 and node.input[1] in weights
             if node.name not in (*self._kept, *self.refused)
         }
+
+    def shipped_with(self, node: str) -> list[str]:
+        """Return a layer's node, and that of the activation that is computed with it: its range is behind that."""
+        (layer,) = (each for each in self.graph.graph.node if each.name == node)
+        readers = [each for each in self.graph.graph.node if layer.output[0] in each.input]
+        is_read = layer.output[0] in {value.name for value in self.graph.graph.output}
+        fused = [each.name for each in readers if each.op_type in FUSED and len(readers) == 1 and not is_read]
+        return [node, *(name for name in fused if name not in (*self._kept, *self.refused))]
 
     def region(self, in_float: Sequence[str]) -> list[str]:
         """Return the nodes that stay in float with these layers: their own, and those that lie between them alone."""
