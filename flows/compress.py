@@ -35,10 +35,10 @@ from tasks.reporting import (
     Outcome,
     description,
     device_outcome,
-    layer_losses,
     open_run,
     record_device,
     record_failure,
+    record_layers,
     record_line,
     record_outcome,
     record_search,
@@ -168,7 +168,7 @@ def _for_device(
     judgement = replace(judgement, verdict=with_recorded_approval(context, file, judgement.verdict))
     outcome = device_outcome(context, found, judgement, back=back)
     outcome = signed_before(context, outcome, judgement.verdict)
-    content = report_content(context, trajectory, found, judgement, outcome, layer_losses(context, found.chosen))
+    content = report_content(context, trajectory, found, judgement, outcome)
     acceptance = _acceptance(context, file, judgement, outcome)
     candidate = record_device(context, found.chosen, judgement, content, acceptance)
     outcome = outcome.kept(candidate)
@@ -190,6 +190,7 @@ def _for_device(
         outcome = outcome.released(publish(context, publication).release)
     record_line(context.runs, outcome)
     logger.info("%s: %s %s", context.device.name, content.decision, judgement.verdict.headline)
+    record_layers(context, found.chosen)
     return outcome
 
 

@@ -40,8 +40,8 @@ def faster_in_float(source: Path, calibration: Arrays) -> tuple[str, ...]:
 
 
 def _islands(quantizer: StaticQuantizer, layers: Sequence[str], row: Arrays) -> frozenset[str]:
-    whole = graph = quantizer.quantized()
     islands: frozenset[str] = frozenset()
+    whole = graph = _with_islands(quantizer, islands)
     for start, stop in _runs(len(layers)):
         run = frozenset(layers[start:stop])
         turned = islands - run if run <= islands else islands | run

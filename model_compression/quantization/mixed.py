@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
-from model_compression.onnx_files import compact, save_onnx, strip
+from model_compression.onnx_files import compact, pack_weights, save_onnx, strip
 from model_compression.quantization.static import StaticQuantizer, answers, check_quantized, static_quantizer
 from model_compression.training import Arrays
 
@@ -55,6 +55,7 @@ def quantize_mixed(
         order = [each.layer for each in sorted(alone, key=lambda each: each.output_change, reverse=True)]
         model, found = _fewest(quantizer, order[:at_most], rows, score, whole, tolerance)
     check_quantized(model, source.name, "drop `mixed` from the ladder")
+    pack_weights(model)
     save_onnx(compact(strip(model)), path)
     return found
 
@@ -78,7 +79,7 @@ def _fewest(
 
 @dataclass(frozen=True)
 class LayerAnswer:
-    """The model's answers with only this layer in INT8: its weights, its input and its output.
+    """The model's answers with only this layer in INT8: its weights, its input, and its output behind its activation.
 
     `outputs` has shape (rows, ...). `output_change` is |quantized - float| / |float| in the Frobenius norm.
     """
@@ -107,7 +108,7 @@ def layer_answers(quantizer: StaticQuantizer, rows: Arrays) -> tuple[np.ndarray,
     whole = answers(quantizer.prepared, rows)
     found = []
     for layer, node in quantizer.layers().items():
-        outputs = answers(quantizer.quantized(only=[node]), rows)
+        outputs = answers(quantizer.quantized(only=quantizer.shipped_with(node)), rows)
         change = float(np.linalg.norm(outputs - whole) / max(float(np.linalg.norm(whole)), 1e-12))
         found.append(LayerAnswer(layer, outputs, change))
     return whole, tuple(found)

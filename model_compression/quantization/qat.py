@@ -16,7 +16,7 @@ from torch.fx import GraphModule
 
 from model_compression.errors import QuantizationError, cause_of
 from model_compression.intake import rebuild
-from model_compression.onnx_files import compact, save_onnx, to_onnx
+from model_compression.onnx_files import compact, pack_weights, save_onnx, to_onnx
 from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
 from model_compression.quantization.qat_masks import masked_nodes
 from model_compression.quantization.ranges import check_rows
@@ -68,6 +68,7 @@ def train_quantized(
     exact = replace(settings, precision="float32")  # a second kind of rounding would hide the one to train for
     fine_tune(prepared, inputs, targets, teacher, loss, exact, progress, validate, augment, weights, soft_labels)
     quantized = quantize_biases(to_onnx(convert(prepared), example, names))
+    pack_weights(quantized)
     return save_onnx(compact(quantized), path)
 
 

@@ -37,6 +37,8 @@ WEIGHTED = {
     aten.conv2d.padding,
     aten.linear.default,
 }
+TRANSPOSED = {aten.conv_transpose1d.default, aten.conv_transpose2d.input}
+GROUPS = 6  # place of that argument
 BINARY = {aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor}
 ACTIVATIONS = {
     aten.relu.default,
@@ -102,34 +104,47 @@ class OnnxRuntimeQuantizer(Quantizer):
         """Annotate the nodes of an exported graph, in place; returns the graph."""
         left_out = self._left_out(model)
         for node in model.graph.nodes:
-            if node.name in left_out or not _is_float(node):
-                continue
-            if node.target in WEIGHTED:
-                _quantize_input(node.args[0], node, ACTIVATION)
-                _quantize_input(node.args[1], node, self.weight)
-                _quantize_output(node, ACTIVATION)
-            elif node.target is aten.embedding.default:
-                _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, TABLE)))
-            elif node.target in BINARY and all(_is_activation(argument) for argument in node.args[:2]):
-                _quantize_all(node, node.args[:2])
-            elif node.target is aten.cat.default and all(_is_activation(argument) for argument in node.args[0]):
-                _quantize_all(node, node.args[0])
-            elif node.target in AVERAGES:
-                _quantize_all(node, node.args[:1])
-            elif node.target in MOVES and _is_quantized(node.args[0]):
-                _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, ACTIVATION)))
+            if node.name not in left_out and _is_float(node):
+                self._annotate(node)
         return model
+
+    def _annotate(self, node: Any) -> None:
+        if node.target in WEIGHTED:
+            _quantize_input(node.args[0], node, ACTIVATION)
+            _quantize_input(node.args[1], node, self.weight)
+            _quantize_output(node, ACTIVATION)
+        elif node.target in TRANSPOSED:
+            _quantize_input(node.args[1], node, self._transposed_weight(node))
+        elif node.target is aten.embedding.default:
+            _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, TABLE)))
+        elif node.target in BINARY and all(_is_activation(argument) for argument in node.args[:2]):
+            _quantize_all(node, node.args[:2])
+        elif node.target is aten.cat.default and all(_is_activation(argument) for argument in node.args[0]):
+            _quantize_all(node, node.args[0])
+        elif node.target in AVERAGES:
+            _quantize_all(node, node.args[:1])
+        elif node.target in MOVES and _is_quantized(node.args[0]):
+            _quantize_output(node, SharedQuantizationSpec(_quantize_input(node.args[0], node, ACTIVATION)))
+
+    def _transposed_weight(self, node: Any) -> QuantizationSpec:
+        """Return the form of a weight whose output channels are on its second axis, spread over the groups.
+
+        ONNX Runtime computes these layers in float, so only the weight is quantized, to 8 bits on any CPU.
+        """
+        groups = node.args[GROUPS] if len(node.args) > GROUPS else 1
+        return replace(WEIGHT, ch_axis=1 if groups == 1 else 0)
 
     def _left_out(self, model: GraphModule) -> set[str]:
         """Return the names of the nodes that stay in float by their name, or with the layers around them."""
-        layers = [node for node in model.graph.nodes if node.target in WEIGHTED]
-        chosen = {node.name for node in layers if str(node.args[1].target) in self.in_float}
+        layers = {node.name: node for node in model.graph.nodes if node.target in WEIGHTED | TRANSPOSED}
+        chosen = {name for name, node in layers.items() if str(node.args[1].target) in self.in_float}
+        transposed = {name for name, node in layers.items() if node.target in TRANSPOSED}
         steps = [
-            GraphStep(node.name, tuple(source.name for source in node.all_input_nodes), node.target in WEIGHTED)
+            GraphStep(node.name, tuple(source.name for source in node.all_input_nodes), node.name in layers)
             for node in model.graph.nodes
         ]
-        masked = {node.name for node in layers}.intersection(self.masked)
-        return {*self.masked, *(region(steps, {*chosen, *masked}) if chosen else ())}
+        masked = self.masked.intersection(layers)
+        return {*self.masked, *(region(steps, {*chosen, *masked, *transposed}) - (transposed - chosen))}
 
     def validate(self, model: GraphModule) -> None:
         """Accept any graph: nodes without annotation stay in float."""

@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 )
 
 from model_compression.errors import CompressionError, QuantizationError, cause_of
-from model_compression.onnx_files import compact, save_onnx, strip
+from model_compression.onnx_files import compact, pack_weights, save_onnx, strip
 from model_compression.quantization.float_regions import region, steps_of
 from model_compression.quantization.masks import operations_in_float, operations_of
 from model_compression.quantization.ranges import observe_ranges
@@ -30,6 +30,8 @@ from model_compression.training import Arrays
 
 TYPES: dict[Activations, QuantType] = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+FLOAT_KERNELS = ("ConvTranspose",)  # ONNX Runtime computes them in float, whatever is around them
+FUSED = ("Relu", "Clip")  # activations that ONNX Runtime computes with the layer before them
 BATCH_ROWS = 256
 MADE = ("QuantizeLinear", "DequantizeLinear")
 REMEDY = "check that the calibration split fits the model, or drop `ptq` from the ladder"
@@ -42,8 +44,8 @@ logger = logging.getLogger("edgewright")
 class StaticQuantizer:
     """A float graph with its ranges, from which QDQ graphs with per-channel int8 weights are made.
 
-    Operations on masked values stay in float, and so do those that cannot be quantized: `refused` has the names of
-    these nodes.
+    Operations on masked values stay in float, and so do those that have no integer kernel, whose weights pack_weights()
+    stores in 8 bits. So do those that cannot be quantized: `refused` has the names of these nodes.
     """
 
     def __init__(
@@ -57,10 +59,11 @@ class StaticQuantizer:
         save_tensors_data(TensorsData(CalibrationMethod.MinMax, values), self._cache)
         self._reduce_range, self._activations = reduce_range, activations
         self._row = tuple(array[:1] for array in calibration)
-        self._masked = operations_in_float(operations_of(self.graph), ranges.seen)
+        without_kernel = {node.name for node in self.graph.graph.node if node.op_type in FLOAT_KERNELS}
+        self._kept = operations_in_float(operations_of(self.graph), ranges.seen) | without_kernel
         self.refused: tuple[str, ...] = ()
         self.refused = tuple(
-            self._refused([node.name for node in self.graph.graph.node if node.name not in self._masked])
+            self._refused([node.name for node in self.graph.graph.node if node.name not in self._kept])
         )
 
     def layers(self) -> dict[str, str]:
@@ -73,16 +76,24 @@ class StaticQuantizer:
             node.input[1].removesuffix(".weight"): node.name
             for node in self.graph.graph.node
             if node.op_type in WEIGHTED and len(node.input) > 1 and node.input[1] in weights
-            if node.name not in (*self._masked, *self.refused)
+            if node.name not in (*self._kept, *self.refused)
         }
+
+    def shipped_with(self, node: str) -> list[str]:
+        """Return a layer's node, and that of the activation that is computed with it: its range is behind that."""
+        (layer,) = (each for each in self.graph.graph.node if each.name == node)
+        readers = [each for each in self.graph.graph.node if layer.output[0] in each.input]
+        is_read = layer.output[0] in {value.name for value in self.graph.graph.output}
+        fused = [each.name for each in readers if each.op_type in FUSED and len(readers) == 1 and not is_read]
+        return [node, *(name for name in fused if name not in (*self._kept, *self.refused))]
 
     def region(self, in_float: Sequence[str]) -> list[str]:
         """Return the nodes that stay in float with these layers: their own, and those that lie between them alone."""
         layers = self.layers()
-        nodes = {layers[layer] for layer in in_float if layer in layers}
-        fixed = {node.name for node in self.graph.graph.node if node.op_type in WEIGHTED} - set(layers.values())
-        weighted = {*layers.values(), *fixed.intersection((*self._masked, *self.refused))}
-        return sorted(region(steps_of(self.graph, weighted), {*nodes, *weighted.intersection(fixed)})) if nodes else []
+        fixed = {node.name for node in self.graph.graph.node if node.op_type in WEIGHTED}
+        fixed &= {*self._kept, *self.refused}
+        chosen = {layers[layer] for layer in in_float if layer in layers}
+        return sorted(region(steps_of(self.graph, {*layers.values(), *fixed}), {*chosen, *fixed}))
 
     def quantized(self, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> onnx.ModelProto:
         """Quantize all nodes, `only` the named ones, or all except those in `without`."""
@@ -90,7 +101,7 @@ class StaticQuantizer:
             self.prepared,
             self._made,
             nodes_to_quantize=list(only) or None,
-            nodes_to_exclude=[*self._masked, *self.refused, *without] or None,
+            nodes_to_exclude=[*self._kept, *self.refused, *without] or None,
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=self._reduce_range,
@@ -208,4 +219,5 @@ def quantize_after_training(
     ) as quantizer:
         model = quantizer.quantized(without=quantizer.region(in_float))
     check_quantized(model, source.name, ALL_IN_FLOAT if in_float else "drop `ptq` from the ladder")
+    pack_weights(model)
     return save_onnx(compact(strip(model)), path)

@@ -9,7 +9,7 @@ from tasks.compression.cost_estimate import CostEstimate, CostLine, estimate_cos
 from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snapshot, export_snapshot
 from tasks.compression.kept_structure import DeployedStructure, rung_of, take_on
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
-from tasks.compression.rung_files import float_bytes, make_file, rows_with_slices
+from tasks.compression.rung_files import float_bytes, float_file, make_file, rows_with_slices
 from tasks.compression.structures import (
     STRUCTURE,
     WEIGHTS_FOLDER,
@@ -43,6 +43,7 @@ __all__ = [
     "expected_file",
     "export_snapshot",
     "float_bytes",
+    "float_file",
     "make_file",
     "measure_baseline",
     "prune",

@@ -135,13 +135,15 @@ class ModelFile:
     """A model's graph on disk, the digest of the stage that made it, and the seconds that this took.
 
     What export_snapshot makes is one file with all of its weights. What is measured is in the portable form. `in_float`
-    names the layers of a file of integers that were left in float, because they are faster there.
+    names the layers of a file of integers that were left in float, because they are faster there. `note`
+    is a sentence for people on what a rung made of the model, empty where there is nothing to say.
     """
 
     path: Path
     digest: str
     seconds: float
     in_float: tuple[str, ...] = ()
+    note: str = ""
 
     @classmethod
     def of(cls, stage: StageResult) -> "ModelFile":

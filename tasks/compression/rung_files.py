@@ -12,13 +12,13 @@ import pandas as pd
 
 from deployments.answers import answers_of
 from deployments.device import LocalProcess
-from deployments.rungs import AsItIs, FloatModel, PostTraining, Rung
+from deployments.rungs import AsItIs, FloatModel, Half, PostTraining, Rung
 from deployments.workload import Split
 from edge_runtime.cpu import this_cpu
 from edge_runtime.model_files import model_bytes
 from model_compression import quantization
 from model_compression.errors import ExportError, QuantizationError
-from model_compression.onnx_files import make_portable
+from model_compression.onnx_files import make_portable, recurrent_note
 from model_compression.quantization import faster_in_float, train_quantized
 from model_compression.training import FineTuning
 from quality_gates.errors import EvidenceError
@@ -103,7 +103,8 @@ def make_rung(
             made = Path(scratch) / FILE
             rung.make(_float_model(context, source, exported, reduce_range, in_float), made)
             make_portable(made, folder)
-        return rung.model_dump(mode="json")
+            note = "" if isinstance(rung, Half) else recurrent_note(made)
+        return {"rung": rung.model_dump(mode="json"), "note": note}
 
     inputs = {
         "source": exported.digest,
@@ -115,7 +116,8 @@ def make_rung(
     }
     title = f"{rung.title} of {source.title}{', weights of 7 bits' if reduce_range else ''}"
     computed = as_task("rung", title, produce)
-    return replace(ModelFile.of(context.store.run(rung.kind, inputs, _code(rung), computed)), in_float=in_float)
+    stage = context.store.run(rung.kind, inputs, _code(rung), computed)
+    return replace(ModelFile.of(stage), in_float=in_float, note=stage.value["note"])
 
 
 def float_file(context: Context, source: FloatSource) -> ModelFile:

@@ -19,6 +19,7 @@ from tasks.outcomes import (
 )
 from tasks.reporting.gate_report import decision, report_content
 from tasks.reporting.judged_device import accuracy, device_outcome
+from tasks.reporting.late_layers import record_layers
 from tasks.reporting.losses import LayerLosses, layer_losses
 from tasks.reporting.planned_gates import DevicePlan, earlier_verdicts, plan_gates
 from tasks.reporting.recording import (
@@ -70,6 +71,7 @@ __all__ = [
     "record_answer",
     "record_device",
     "record_failure",
+    "record_layers",
     "record_line",
     "record_outcome",
     "record_report",

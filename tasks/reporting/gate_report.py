@@ -34,12 +34,16 @@ from tasks.selection import Attempt, Climb, Judgement, pareto
 from tasks.store import libraries
 from tasks.upstream import DeviceContext
 
+LAYERS_LATER = (
+    "The layers have not been looked at one by one. That comes last, when a version is published or refused; this "
+    "report is then written again."
+)
+
 
 def report_content(
-    context: DeviceContext, trajectory: Trajectory, climb: Climb, judgement: Judgement, outcome: DeviceOutcome,
-    layers: LayerLosses,
-) -> ReportContent:  # fmt: skip
-    """Gather everything that the gate report of one device says."""
+    context: DeviceContext, trajectory: Trajectory, climb: Climb, judgement: Judgement, outcome: DeviceOutcome
+) -> ReportContent:
+    """Gather everything that the gate report of one device says, but for the losses of single layers."""
     job, device, verdict, evidence = context.job, context.device, judgement.verdict, judgement.evidence
     deployed, compared = judgement.deployed_version, judgement.reference_version
     reference = evidence.deployed if compared else evidence.parent
@@ -65,8 +69,7 @@ def report_content(
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),
         why=climb.why,
         ledger=tuple(ledger(job, trajectory, climb.chosen, sizes)),
-        layers=layers.rows,
-        layers_note=_layers_note(climb.chosen, layers),
+        layers_note=LAYERS_LATER,
         mistakes=mistakes(job, evidence.candidate, reference),
         confusion=confusion(evidence.candidate, reference),
         history=until_now(past, current),
@@ -131,6 +134,11 @@ def _not_numbers(candidate: ModelEvidence) -> str:
     return f" {broken:,} of {rows:,} rows were answered with NaN or infinity, which is wrong." if broken else ""
 
 
+def with_layers(content: ReportContent, chosen: Attempt, layers: LayerLosses) -> ReportContent:
+    """Return a report with the losses of single layers, which are taken last, because nothing waits for them."""
+    return content.model_copy(update={"layers": layers.rows, "layers_note": _layers_note(chosen, layers)})
+
+
 def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
     if layers.failure is not None:
         return f"The layers could not be looked at one by one: {layers.failure}"
@@ -141,7 +149,7 @@ def _layers_note(chosen: Attempt, layers: LayerLosses) -> str:
         "training and with min-max calibration; all other layers stay in float. The line shows how much this changes "
         f"the accuracy on {layers.validation_rows:,} validation rows, and how far the answers move, as a share of "
         "their own size. Each critical slice has further rows of its own. The losses of single layers do not add up to "
-        "the loss of the whole file."
+        f"the loss of the whole file. They took {layers.seconds:.0f} s, after the decision."
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +50,15 @@ def _ledger_row(job: Job, stage: str, model: ModelEvidence, size_bytes: int | No
 
 @dataclass(frozen=True)
 class LayerLosses:
-    """Losses of each layer on some validation rows and some of each critical slice, or the `failure` to take them."""
+    """Losses of each layer on some validation rows and some of each critical slice, or the `failure` to take them.
+
+    `seconds` is the time that they took when they were computed.
+    """
 
     rows: tuple[LayerRow, ...]
     validation_rows: int
     failure: str | None = None
+    seconds: float = field(default=0.0, compare=False)
 
 
 @task(name="layer losses", task_run_name="layer losses {context.device.name}", cache_policy=NO_CACHE)
@@ -90,7 +94,7 @@ def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
     )
     named = zip(stage.value["layers"], stage.value["changes"], outputs, strict=True)
     rows = tuple(_layer_row(job, layer, change, whole, answers, spread) for layer, change, answers in named)
-    return LayerLosses(rows, int(spread.sum()))
+    return LayerLosses(rows, int(spread.sum()), seconds=stage.seconds)
 
 
 def _layer_row(

@@ -14,7 +14,7 @@ from edge_runtime.measurement import Figures
 from quality_gates.evidence import Evidence, ModelEvidence, Unanswered
 from quality_gates.gates import GatePolicy, decide
 from quality_gates.verdict import Verdict
-from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, make_file
+from tasks.compression import Baseline, ModelFile, Snapshot, Student, expected_file, float_file, make_file
 from tasks.errors import AnchorLost, SystemFailure
 from tasks.measurement import Role, answer_rows, compared_in_turns, measure_for, measure_on
 from tasks.registry import Anchor, EdgeVersion
@@ -233,7 +233,7 @@ class Trials(Protocol):
     def expected(self, model: Model) -> Figures | None:
         """Return the resources of a model's cheapest INT8 file; None where they could not be measured."""
 
-    def in_turns(self, tried: Attempt, whole: Attempt) -> tuple[float, float] | None:
+    def in_turns(self, tried: Attempt) -> tuple[float, float] | None:
         """Return median milliseconds of a file and its float file, timed in turns; None where they do not compare."""
 
 
@@ -270,10 +270,11 @@ class DeviceTrials:
         file = expected_file(context, model)
         return measure_on(context, file.path, "validation").resources
 
-    def in_turns(self, tried: Attempt, whole: Attempt) -> tuple[float, float] | None:
+    def in_turns(self, tried: Attempt) -> tuple[float, float] | None:
         """Return median milliseconds of a file and its float file, timed in turns; None where they do not compare."""
-        files: dict[Role, Path] = {"candidate": tried.file.path, "float": whole.file.path}
-        timed = compared_in_turns(self.references.context, files, "validation")
+        context = self.references.context
+        files: dict[Role, Path] = {"candidate": tried.file.path, "float": float_file(context, tried.snapshot).path}
+        timed = compared_in_turns(context, files, "validation")
         return None if timed is None else (timed["candidate"].latency_p50_ms, timed["float"].latency_p50_ms)
 
 

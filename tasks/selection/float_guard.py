@@ -19,12 +19,14 @@ def not_slower_than_float(context: DeviceContext, trials: Trials, found: Climb) 
 
     Both are timed in turns, where latency matters, the device runs float, and the float file holds every gate on
     validation. It is made and measured for this, whether the ladder lists it or not. Where the machine is too busy to
-    compare, the choice stays, and its reasons say so.
+    compare, the choice stays, and its reasons say so. Of a file that has something to say of itself, such as one with
+    recurrent layers, the times are told in any case.
     """
     chosen = found.chosen
-    asked = found.held and context.latency_matters and not isinstance(chosen.rung, AsItIs)
-    if not asked or FLOAT.precision not in context.device.precisions:
+    if not found.held or isinstance(chosen.rung, AsItIs):
         return found
+    if not context.latency_matters or FLOAT.precision not in context.device.precisions:
+        return _told(trials, found) if chosen.file.note else found
     known = (tried for tried in found.attempts if tried.snapshot is chosen.snapshot and tried.rung == FLOAT)
     whole = next(known, None)
     if whole is None:
@@ -41,15 +43,27 @@ def _beside(trials: Trials, found: Climb, whole: Attempt) -> Climb:
     if not whole.verdict.passed:
         missed = ", ".join(sorted(whole.missed))
         return _kept(found, f"Its float file is no choice, because it misses {missed}.")
-    times = trials.in_turns(chosen, whole)
-    if times is None:
-        return _kept(found, "Whether its float file is faster is not known: the machine was too busy to compare them.")
-    said = f"{times[0]:.3g} ms a row against {times[1]:.3g} ms of its float file, timed in turns"
-    if times[0] <= ALIKE * times[1]:
-        return _kept(found, f"It is not slower than float: {said}.")
+    times = trials.in_turns(chosen)
+    if times is None or times[0] <= ALIKE * times[1]:
+        return _kept(found, _compared(times))
+    said = _said(times)
     yes = f"Why {whole.title}: it holds every gate on validation, and {chosen.rung.title} is slower, with {said}."
     others = (sentence for sentence in found.why[1:] if not sentence.startswith(f"Why not {whole.rung.title} there"))
     return replace(found, chosen=whole, why=(yes, why_not(chosen), *others))
+
+
+def _told(trials: Trials, found: Climb) -> Climb:
+    return _kept(found, _compared(trials.in_turns(found.chosen)))
+
+
+def _compared(times: tuple[float, float] | None) -> str:
+    if times is None:
+        return "Whether its float file is faster is not known: the machine was too busy to compare them."
+    return f"It is {'not ' if times[0] <= ALIKE * times[1] else ''}slower than float: {_said(times)}."
+
+
+def _said(times: tuple[float, float]) -> str:
+    return f"{times[0]:.3g} ms a row against {times[1]:.3g} ms of its float file, timed in turns"
 
 
 def _kept(found: Climb, sentence: str) -> Climb:

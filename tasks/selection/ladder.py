@@ -64,7 +64,8 @@ def climb(
     way to that. Raises QuantizationError where no rung can quantize the models.
     """
     found = not_slower_than_float(context, trials, _found(context, trials, baseline, trajectory, student))
-    return replace(found, why=(*found.why, *context.left_out))
+    noted = (found.chosen.file.note,) if found.chosen.file.note else ()
+    return replace(found, why=(*found.why, *noted, *context.left_out))
 
 
 def _found(

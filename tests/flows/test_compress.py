@@ -14,12 +14,13 @@ from edge_runtime.model_files import model_files
 from model_compression.errors import CompressionError, QuantizationError
 from model_compression.onnx_files import portable
 from quality_gates.report import ReportContent
+from tasks.compression import Trajectory
 from tasks.delivery import FolderDestination
 from tasks.delivery.destinations import is_same_release
 from tasks.errors import PreflightError, RegistryError, SystemFailure
 from tasks.registry import EdgeModels, Runs
-from tasks.reporting import LayerLosses, layer_losses
-from tasks.selection import Attempt, ladder
+from tasks.reporting import late_layers, report_content
+from tasks.selection import Climb, ladder
 from tasks.upstream import DeviceContext
 from tasks.workspace import Workspace
 from tests.edge_runtime.bundle.listing import bundles_in, manifests_in
@@ -72,6 +73,25 @@ def test_no_artifact_holds_a_test_row_unless_the_recipe_allows_it(world: Workspa
     assert "test row " in runs.read_text(shown.run_id, "report.html")
 
 
+def test_the_losses_of_layers_come_after_the_release_and_cost_none_where_they_fail(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    released: list[bool] = []
+
+    def fail(*_: object) -> object:
+        released.append(EdgeModels(world.tracking_uri, "tiny").deployed("late") is not None)
+        raise SystemFailure("The disk is full.")
+
+    monkeypatch.setattr(late_layers, "layer_losses", fail)
+    with caplog.at_level("WARNING", logger="edgewright"):
+        (device,) = flows.compress.compress("tiny", "1", variant("late"), world).devices
+    assert device.verdict == "pass" and device.published and released == [True]
+    text = Runs(world.tracking_uri, "tiny").read_text(device.run_id, "report.json")
+    content = ReportContent.model_validate_json(text)
+    assert content.layers == () and content.layers_note.startswith("The layers have not been looked at one by one.")
+    assert any("no losses of single layers" in line and "The disk is full" in line for line in caplog.messages)
+
+
 @pytest.mark.parametrize("part", ["graph", "weights"])
 def test_a_file_that_changes_after_it_was_measured_is_neither_kept_nor_published(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, part: str
@@ -79,8 +99,8 @@ def test_a_file_that_changes_after_it_was_measured_is_neither_kept_nor_published
     monkeypatch.setattr(portable, "LARGE", 16)  # the tiny model's weights are files of their own
     changed: list[Path] = []
 
-    def change(context: DeviceContext, chosen: Attempt) -> LayerLosses:
-        (path, *beside) = model_files(chosen.file.path).values()
+    def change(context: DeviceContext, trajectory: Trajectory, climb: Climb, *rest: Any) -> ReportContent:
+        (path, *beside) = model_files(climb.chosen.file.path).values()
         if part == "graph":
             model = onnx.load(path, load_external_data=False)
             model.producer_name = "somebody else"
@@ -88,9 +108,9 @@ def test_a_file_that_changes_after_it_was_measured_is_neither_kept_nor_published
         else:
             beside[0].write_bytes(bytes(255 - byte for byte in beside[0].read_bytes()))
         changed.append(path)
-        return layer_losses.fn(context, chosen)
+        return report_content(context, trajectory, climb, *rest)
 
-    monkeypatch.setattr(flows.compress, "layer_losses", change)
+    monkeypatch.setattr(flows.compress, "report_content", change)
     name, ladder = f"tampered-{part}", {"ladder": [{"kind": "ptq", "calibration": "entropy"}]}  # a file of its own
     outcome = flows.compress.compress("tiny", "1", variant(name, ladder), world)
     assert (outcome.answer, outcome.exit_code, len(changed)) == ("undecided", 3, 1)

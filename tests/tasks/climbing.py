@@ -59,7 +59,7 @@ def recipe_of(rungs: Sequence[dict[str, Any]], **changes: Any) -> Recipe:
 class GivenTrials:
     """Attempts whose files and answers are `made`; any other file is a KeyError. Rungs `refusing` the models raise.
 
-    With `unanswered`, no file has answers. With `is_busy`, no two files compare.
+    With `unanswered`, no file has answers. With `is_busy`, no two files compare. Every file has the `note`.
     """
 
     recipe: Recipe
@@ -69,6 +69,7 @@ class GivenTrials:
     expecting: Mapping[int, tuple[float, ...]]
     unanswered: Unanswered | None
     is_busy: bool = False
+    note: str = ""
 
     def attempt(self, model: Model, rung: Rung) -> Attempt:
         if rung.title in self.refusing:
@@ -81,7 +82,8 @@ class GivenTrials:
         if self.unanswered is not None:
             measured = replace(measured, rows=None, unanswered=self.unanswered)
         verdict = decide(self.recipe.search_policy(self.recipe.devices[0]), self._beside_parent(measured))
-        return Attempt(model, rung, ModelFile(path, path.name, 0.5), measured, verdict, verdict.headline)
+        file = ModelFile(path, path.name, 0.5, note=self.note)
+        return Attempt(model, rung, file, measured, verdict, verdict.headline)
 
     def float_failures(self, model: Model) -> tuple[str, ...]:
         measured = ModelEvidence(answers(int(str(model.outputs))), None)
@@ -93,10 +95,9 @@ class GivenTrials:
         size, *milliseconds = self.expecting[model.index]
         return evidence(0, int(size), *milliseconds).resources
 
-    def in_turns(self, tried: Attempt, whole: Attempt) -> tuple[float, float] | None:
-        first, second = (attempt.figure("latency_p50_ms") for attempt in (tried, whole))
-        assert first is not None and second is not None
-        return None if self.is_busy else (first, second)
+    def in_turns(self, tried: Attempt) -> tuple[float, float] | None:
+        milliseconds = [float(self.made[index(tried), title][2]) for title in (tried.rung.title, "FP32")]
+        return None if self.is_busy else (milliseconds[0], milliseconds[1])
 
     def _beside_parent(self, measured: ModelEvidence) -> Evidence:
         return Evidence(measured, evidence(PARENT_RIGHT, 10), None)
@@ -111,7 +112,7 @@ def index(attempt: Attempt) -> int:
 def climbed(
     tmp_path: Path, recipe: Recipe, snapshots: Sequence[Snapshot], made: Made, refusing: Collection[str] = (),
     expecting: Mapping[int, tuple[float, ...]] | None = None, unanswered: Unanswered | None = None,
-    is_busy: bool = False,
+    is_busy: bool = False, note: str = "",
 ) -> Climb:  # fmt: skip
     """Climb over given files; `expecting` are bytes and milliseconds of each snapshot's cheapest INT8 file."""
     workload = tiny.Blobs()
@@ -119,5 +120,5 @@ def climbed(
     assert recipe.devices[0].budgets.size_bytes == BUDGET
     whole = Snapshot.original("0" * 64, 1, 1, 0.9, tmp_path)
     baseline, trajectory = Baseline(whole, tmp_path, GRAPH), Trajectory(tuple(snapshots), (), "done", ())
-    trials = GivenTrials(recipe, tmp_path, made, refusing, expecting or {}, unanswered, is_busy)
+    trials = GivenTrials(recipe, tmp_path, made, refusing, expecting or {}, unanswered, is_busy, note)
     return climb.fn(on(job), trials, baseline, trajectory)

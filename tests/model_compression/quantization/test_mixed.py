@@ -12,8 +12,9 @@ from torch import nn
 
 from model_compression.errors import QuantizationError
 from model_compression.onnx_files import export_onnx, optimized_operators
-from model_compression.quantization import one_layer_at_a_time
+from model_compression.quantization import answers, one_layer_at_a_time
 from model_compression.quantization.mixed import MixedFile, quantize_mixed
+from model_compression.quantization.static import static_quantizer
 from tests.model_compression.toys import accuracy, digits, float_file, run
 
 CALIBRATION = (digits("train").images[:200],)
@@ -127,3 +128,31 @@ def test_what_cannot_be_quantized_is_one_sentence(tmp_path: Path) -> None:
     broken.write_bytes(b"no graph")
     with pytest.raises(QuantizationError, match=r"broken.onnx to quantize with 64 calibration rows"):
         one_layer_at_a_time(broken, VECTORS, VECTORS, method="minmax", reduce_range=False)
+
+
+class Clipped(nn.Module):
+    """Outputs far below zero in one channel, which the activation cuts off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+        with torch.no_grad():
+            self.layer.bias[0] = -1000.0
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.layer(rows)))
+
+
+def test_a_layer_is_measured_with_its_activation(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    source = export_onnx(Clipped().eval(), (torch.from_numpy(rows[:4]),), ("rows",), tmp_path / "clipped.onnx")
+    _, (layer, _) = one_layer_at_a_time(source, (rows,), (rows,), method="minmax", reduce_range=False)
+    assert layer.layer == "layer" and layer.output_change < 0.03
+    with static_quantizer(source, (rows,), method="minmax", reduce_range=False, remedy="none") as quantizer:
+        node = quantizer.layers()["layer"]
+        alone = answers(quantizer.quantized(only=[node]), (rows,))
+        assert len(quantizer.shipped_with(node)) == 2
+        assert len(quantizer.shipped_with(quantizer.layers()["head"])) == 1
+    whole = answers(source, (rows,))
+    assert np.linalg.norm(alone - whole) > 5 * layer.output_change * np.linalg.norm(whole)

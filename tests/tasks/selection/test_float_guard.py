@@ -84,6 +84,18 @@ def test_a_machine_that_is_too_busy_changes_no_choice(tmp_path: Path) -> None:
     assert found.why[-1].startswith("Whether its float file is faster is not known")
 
 
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [(SLOWER, "It is slower than float: 2 ms"), (FASTER, "It is not slower than float: 1 ms")],
+    ids=["slower", "faster"],
+)
+def test_the_times_of_a_file_with_a_note_are_told_whoever_asks(tmp_path: Path, made: Made, said: str) -> None:
+    note = "Recurrent layers: 1 LSTM in integers, by the range of each call."
+    title, found = chosen(tmp_path, recipe("size_bytes"), made, note=note)
+    assert title == "PTQ minmax" and len(found.attempts) == 1
+    assert found.why[-2].startswith(said) and found.why[-1] == note
+
+
 def test_what_holds_no_gate_is_not_timed(tmp_path: Path) -> None:
     made = {(0, "PTQ minmax"): (100, 4_000, 2.0)}
     title, found = chosen(tmp_path, recipe("latency_p50_ms"), made)
