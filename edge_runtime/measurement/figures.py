@@ -52,8 +52,9 @@ def _described(resource: Resource) -> Mapping[str, Any]:
 class Figures:
     """Figures of one file, measured on one device profile; latency is that of one row at a time unless said otherwise.
 
-    Memory is the peak of the whole process in MiB (2**20 bytes), as the kernel counts resident memory. A figure that is
-    added here may be None and is so by default, so that records from before it can still be read.
+    Memory is the peak of the whole process in MiB (2**20 bytes), as the kernel counts resident memory. Its growth is
+    that peak without what the bare runtime had before it loaded the model. A figure that is added here may be None and
+    is so by default, so that records from before it can still be read.
     """
 
     size_bytes: float = field(
@@ -82,6 +83,13 @@ class Figures:
         metadata=_described(
             Resource("Latency p99", "ms", "faster", "slower", batched=True, noisy=True, weighed_as="latency")
         )
+    )
+
+    growth_mb: float | None = field(
+        default=None,
+        metadata=_described(
+            Resource("Memory growth", "MiB", "smaller", "larger", may_be_zero=True, noisy=True, weighed_as="memory")
+        ),
     )
 
     def value(self, resource: str) -> float:

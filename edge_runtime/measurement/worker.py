@@ -75,6 +75,7 @@ def _measure(job: MeasuringJob) -> None:
         load_ms=load.milliseconds,
         latency_p50_ms=float(p50),
         latency_p99_ms=float(p99),
+        growth_mb=max(peak_mb - bare_mb, 0.0),
     )
     write_figures(job, digest, figures, bare_mb, private_mb, len(model.outputs))
 

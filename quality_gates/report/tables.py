@@ -81,7 +81,9 @@ def side_rows(sides: Sequence[Side], shares: bool = True, turns: Sequence[Latenc
     rows = [_scores(score_title(shares), sides, lambda side: side.accuracy, shares, write)]
     for name in dict.fromkeys(value.name for side in sides for value in side.slices):
         rows.append(_scores(name, sides, partial(_slice_value, name), shares, write))
-    rows += [_figures(sides, name, resource, single) for name, resource in RESOURCES.items()]
+    known = [side.figures for side in sides if side.figures is not None]
+    measured = [name for name in RESOURCES if not known or any(getattr(each, name) is not None for each in known)]
+    rows += [_figures(sides, name, RESOURCES[name], single) for name in measured]
     return tuple(rows)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from deployments.workload import SplitName
 from edge_runtime.errors import MeasurementFailed
-from edge_runtime.measurement import RESOURCES, TurnLatency
+from edge_runtime.measurement import RESOURCES, Figures, TurnLatency
 from edge_runtime.model_files import model_digest
 from quality_gates.evidence import Evidence, RepeatedFigures
 from quality_gates.gates import Limit
@@ -65,10 +65,10 @@ class _Fresh:
         """Time the calls in so many processes, one after the other; raises MeasurementFailed."""
         return [self._timed() for _ in range(count)]
 
-    def memory(self, count: int) -> list[float]:
-        """Return the peak of so many processes in MiB; raises MeasurementFailed."""
+    def memory(self, count: int) -> list[Figures]:
+        """Return the figures of so many processes, of which only memory counts; raises MeasurementFailed."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda _: self._peak_mb(), range(count)))
+            return list(pool.map(lambda _: self._run(), range(count)))
 
     def _timed(self) -> TurnLatency:
         asked = request(self.context.device, self.file, self._rows(self.batch_size), latency_batch_size=self.batch_size)
@@ -78,10 +78,10 @@ class _Fresh:
             raise result
         return result
 
-    def _peak_mb(self) -> float:
+    def _run(self) -> Figures:
         device = self.context.device
         asked = request(device, self.file, self._rows(2 * device.max_batch), latency_warmup=0, latency_repeats=1)
-        return measure(asked, device.measure).figures.peak_rss_mb
+        return measure(asked, device.measure).figures
 
     def _rows(self, count: int) -> tuple[Any, ...]:
         return tuple(array[:count] for array in self.context.job.splits[self.split].inputs)
@@ -150,7 +150,9 @@ def _more(fresh: _Fresh, before: RepeatedFigures, count: int) -> RepeatedFigures
     times = [name for name in missing if RESOURCES[name].is_time]
     latencies = fresh.times(max((missing[name] for name in times), default=0))
     more = {name: [float(getattr(latency, name)) for latency in latencies] for name in times}
-    more |= {name: fresh.memory(missing[name]) for name in missing if name not in times}
+    others = [name for name in missing if name not in times]
+    runs = fresh.memory(max((missing[name] for name in others), default=0))
+    more |= {name: [run.value(name) for run in runs[: missing[name]]] for name in others}
     values = {name: (*known, *more[name]) for name, known in before.values.items()}
     disturbances = dict(before.disturbances)
     for name in times:
