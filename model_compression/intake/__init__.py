@@ -10,14 +10,23 @@ through `read_graph`. Out goes a `torch.fx.GraphModule`, or a float ONNX graph i
 from model_compression.intake.activations import ScaledDotProductAttention
 from model_compression.intake.equality import check_equal, numbered
 from model_compression.intake.graph_form import graph_digest, weight_shapes
+from model_compression.intake.kept_operators import KeptOperator, kept_as_they_are
 from model_compression.intake.nodes import aten, is_view
 from model_compression.intake.onnx_graph import graph_inputs, read_graph
-from model_compression.intake.program import InputSpec, check_dynamic_batch, input_specs, load_into, load_program
+from model_compression.intake.program import (
+    InputSpec,
+    check_dynamic_batch,
+    input_specs,
+    load_into,
+    load_program,
+    output_names,
+)
 from model_compression.intake.rebuilding import drop_dead_code, rebuild
 from model_compression.intake.untold import untold_settings
 
 __all__ = [
     "InputSpec",
+    "KeptOperator",
     "ScaledDotProductAttention",
     "aten",
     "check_dynamic_batch",
@@ -27,9 +36,11 @@ __all__ = [
     "graph_inputs",
     "input_specs",
     "is_view",
+    "kept_as_they_are",
     "load_into",
     "load_program",
     "numbered",
+    "output_names",
     "read_graph",
     "rebuild",
     "untold_settings",

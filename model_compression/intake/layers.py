@@ -1,7 +1,7 @@
 """Modules for ATen operators with weights: convolutions, linear layers, norms, embeddings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx, nn
@@ -14,15 +14,20 @@ Arguments = dict[str, Any]
 
 @dataclass(frozen=True)
 class Layer:
-    """A module on the meta device, its input nodes, and for each of its attributes the node of that tensor."""
+    """A module on the meta device, its input nodes, and for each of its attributes the node of that tensor.
+
+    Where it is `transposed`, the program holds the weight as (inputs, outputs).
+    """
 
     module: nn.Module
     inputs: tuple[Any, ...]
     tensors: dict[str, fx.Node]
+    transposed: bool = False
 
     def same_as(self, other: "Layer") -> bool:
         """Tell whether both are one layer that is called twice."""
-        return self.tensors == other.tensors and repr(self.module) == repr(other.module)
+        same_form = repr(self.module) == repr(other.module) and self.transposed == other.transposed
+        return same_form and self.tensors == other.tensors
 
 
 def is_transpose(node: fx.Node) -> bool:
@@ -95,27 +100,39 @@ def _linear(args: Arguments) -> Layer | None:
 
 
 def _addmm(args: Arguments) -> Layer | None:
-    weight = _untransposed(args["mat2"])
-    plain = args["beta"] == 1 and args["alpha"] == 1 and len(size_of(args["self"])) == 1
-    return _dense(args["mat1"], weight, args["self"]) if weight is not None and plain else None
+    plain = args["beta"] == 1 and args["alpha"] == 1 and size_of(args["self"]) == size_of(args["mat2"])[1:]
+    return _product(args["mat1"], args["mat2"], args["self"]) if plain else None
 
 
 def _mm(args: Arguments) -> Layer | None:
-    weight = _untransposed(args["mat2"])
-    return None if weight is None else _dense(args["self"], weight, None)
+    return _product(args["self"], args["mat2"], None)
+
+
+def _matmul(args: Arguments) -> Layer | None:
+    return _product(args["self"], args["other"], None) if len(size_of(args["self"])) > 1 else None
+
+
+def _product(source: fx.Node, weight: fx.Node, bias: fx.Node | None) -> Layer | None:
+    """Return the linear layer for a product with a matrix: a decomposed one has it behind `weight.t()`."""
+    if is_transpose(weight):
+        return _dense(source, weight.args[0], bias)  # type: ignore[arg-type]
+    if not _is_matrix(weight):
+        return None
+    in_features, out_features = size_of(weight)
+    module = nn.Linear(in_features, out_features, bias=bias is not None, device="meta")
+    return replace(_layer(module, (source,), weight=weight, bias=bias), transposed=True)
 
 
 def _dense(source: fx.Node, weight: fx.Node, bias: fx.Node | None) -> Layer | None:
-    if len(size_of(weight)) != 2:
+    if not _is_matrix(weight) or (bias is not None and size_of(bias) != size_of(weight)[:1]):
         return None
     out_features, in_features = size_of(weight)
     module = nn.Linear(in_features, out_features, bias=bias is not None, device="meta")
     return _layer(module, (source,), weight=weight, bias=bias)
 
 
-def _untransposed(node: fx.Node) -> fx.Node | None:
-    """Return the weight behind `weight.t()`, which is how a decomposed linear layer is written."""
-    return node.args[0] if is_transpose(node) and len(size_of(node)) == 2 else None  # type: ignore[return-value]
+def _is_matrix(node: fx.Node) -> bool:
+    return len(size_of(node)) == 2 and all(isinstance(size, int) for size in size_of(node))
 
 
 def _batch_norm(args: Arguments) -> Layer:
@@ -188,6 +205,7 @@ BUILDERS: dict[OpOverload, Callable[[Arguments], Layer | None]] = {
     aten.linear.default: _linear,
     aten.addmm.default: _addmm,
     aten.mm.default: _mm,
+    aten.matmul.default: _matmul,
     aten.batch_norm.default: _batch_norm,
     aten._native_batch_norm_legit_no_training.default: _batch_norm,
     aten._native_batch_norm_legit_functional.default: _batch_norm,

@@ -4,7 +4,7 @@ An exported program writes `view(x, [batch, 512])` where its author wrote flatte
 a literal size that pruning would break is replaced by one that is read when the model runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import torch
@@ -98,12 +98,12 @@ def without_write(target: OpOverload) -> OpOverload | None:
     return getattr(plain, target._overloadname, None)
 
 
-def live_nodes(graph: fx.Graph, output: fx.Node) -> set[fx.Node]:
-    """Return the nodes that `output` needs, and those that write in place to memory that it needs.
+def live_nodes(graph: fx.Graph, outputs: Collection[fx.Node]) -> set[fx.Node]:
+    """Return the nodes that the outputs need, and those that write in place to memory that it needs.
 
     Assertions and the counters of batch norms are not among them.
     """
-    needed = {output}
+    needed = set(outputs)
     for node in reversed(graph.nodes):
         written = written_argument(node)
         if node in needed or (written is not None and memory_of(written) in needed):

@@ -1,31 +1,27 @@
 """Ownership of a program's tensors: each belongs to one layer, or to no layer.
 
-A tensor is a parameter, a buffer or a constant, and a placeholder of the program stands for it.
+A tensor is a parameter, a buffer or a constant, and a placeholder of the program stands for it. A weight that is
+computed from parameters alone (weight norm, spectral norm, weight standardisation) counts as one tensor.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from model_compression.errors import RebuildError
-from model_compression.intake.layers import Layer, build_layer, is_transpose
-from model_compression.intake.nodes import memory_of, operator_name, origin
+from model_compression.intake.layers import Layer, build_layer
+from model_compression.intake.nodes import is_operator, memory_of, origin, written_argument
 
 _REMEDY = (
     "give the workload a build_model() that returns the same architecture; "
     "the program's weights will be loaded into it strictly by name"
 )
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_ELEMENTWISE = frozenset({
-    "add", "sub", "rsub", "mul", "div", "pow", "minimum", "maximum", "where", "lerp", "addcmul", "cat", "stack",
-    "expand_as", "add_", "sub_", "mul_", "div_",
-})  # fmt: skip
-"""Operators that may take a bare parameter, because they treat every element alike."""
 
 
 @dataclass(frozen=True)
@@ -78,104 +74,109 @@ def _aliases(program: ExportedProgram) -> dict[str, list[str]]:
     return {name: names for names in by_memory.values() for name in names}
 
 
-def not_rebuilt(node: fx.Node, why: str, held: Iterable[Holding] = ()) -> RebuildError:
-    """Make the error for one node. `held` are the parameters that it takes."""
-    names = ", ".join(str(holding) for holding in held)
-    took = f", which takes {names}" if names else ""
-    return RebuildError(
-        f"expected a program of known layers and operators, got {_described(node)}{took}: {why}; {_REMEDY}"
-    )
-
-
-def shared(holding: Holding, node: fx.Node, other: fx.Node) -> RebuildError:
-    """Make the error for a tensor that two different layers use."""
-    return RebuildError(
-        f"expected every weight to belong to one layer, but {holding} is shared between {_described(other)} "
-        f"and {_described(node)}: only one layer called twice with the same weights can stay shared; {_REMEDY}"
-    )
-
-
-def _described(node: fx.Node) -> str:
+def not_rebuilt(node: fx.Node, why: str) -> RebuildError:
+    """Make the error for one node."""
     path, kind = origin(node)
     place = f" of module '{path}' ({kind.rpartition('.')[2]})" if path else " of the model itself"
-    return f"node '{node.name}' ({node.target}){place}"
+    return RebuildError(
+        f"expected a program whose operators compute from the rows and the weights alone, got node '{node.name}' "
+        f"({node.target}){place}: {why}; {_REMEDY}"
+    )
 
 
-class _Use(NamedTuple):
-    node: fx.Node
+class _Owner(NamedTuple):
     path: str
-    layer: Layer | None
+    attribute: str
+    layer: Layer
 
 
 class Ownership:
-    """The tensors that a program holds, and the user of each."""
+    """The tensors of one program, and the layer that each was given to. Refuses programs that change their own."""
 
     def __init__(self, program: ExportedProgram) -> None:
-        self.held: dict[fx.Node, Holding] = holdings(program)
-        self._parameters = {node: [holding] for node, holding in self.held.items() if holding.is_parameter}
-        self._uses: dict[fx.Node, _Use] = {}
+        self.held = holdings(program)
+        self._owners: dict[fx.Node, _Owner] = {}
+        self._constant: dict[fx.Node, bool] = {}
+        self._computed: dict[fx.Node, Tensor] = {}
         _check_mutations(program)
 
-    def can_own(self, layer: Layer) -> bool:
-        """Tell whether the layer's tensors are the program's: parameters to train, buffers for statistics."""
-        return all(
-            tensor in self.held and self.held[tensor].is_parameter != name.startswith("running_")
-            for name, tensor in layer.tensors.items()
-        )
+    def tensors_of(self, node: fx.Node, layer: Layer) -> dict[str, Holding] | None:
+        """Return what a layer's attributes hold, None where the layer cannot own it.
 
-    def find(self, node: fx.Node, layer: Layer) -> str | None:
-        """Return the path of the layer if it was called before, else None.
-
-        Raises RebuildError if another layer has its tensors.
+        Attributes are parameters to train and buffers for statistics. Another layer must not have them.
         """
-        uses = {tensor: self._uses[tensor] for tensor in layer.tensors.values() if tensor in self._uses}
-        for tensor, use in uses.items():
-            if use.layer is None or not use.layer.same_as(layer):
-                raise shared(self.held[tensor], node, use.node)
-        return next((use.path for use in uses.values()), None)
+        taken = (self._owners.get(tensor) for tensor in layer.tensors.values())
+        if any(owner is not None and not owner.layer.same_as(layer) for owner in taken):
+            return None
+        if layer.transposed and not all(_is_call_of(user, layer) for user in layer.tensors["weight"].users):
+            return None  # another reader would get the weight transposed
+        found = {name: self._holding(node, name, tensor) for name, tensor in layer.tensors.items()}
+        return None if any(holding is None for holding in found.values()) else found  # type: ignore[return-value]
 
-    def claim(self, node: fx.Node, layer: Layer, path: str) -> None:
+    def path_of(self, layer: Layer) -> str | None:
+        """Return the path of a layer that was called before, else None."""
+        return next((self._owners[tensor].path for tensor in layer.tensors.values() if tensor in self._owners), None)
+
+    def claim(self, layer: Layer, path: str) -> None:
         """Note that the layer at `path` owns its tensors."""
-        self._uses.update({tensor: _Use(node, path, layer) for tensor in layer.tensors.values()})
+        for attribute, tensor in layer.tensors.items():
+            self._owners[tensor] = _Owner(path, attribute, layer)
 
-    def claim_bare(self, tensor: fx.Node, node: fx.Node) -> bool:
-        """Note that `node` takes a tensor without a layer; returns whether this is the first time.
-
-        Raises RebuildError if a layer owns it.
-        """
-        use = self._uses.get(tensor)
-        if use is not None and use.layer is not None:
-            raise shared(self.held[tensor], node, use.node)
-        self._uses[tensor] = _Use(node, self.held[tensor].name, None)
-        return use is None
-
-    def is_inside_layer(self, node: fx.Node) -> bool:
-        """Tell whether the node only transposes a weight for the layers that own it.
-
-        Decomposed linear layers are written so.
-        """
-        if not is_transpose(node) or node.args[0] not in self._parameters:
-            return False
-        layers = [build_layer(user) for user in node.users]
-        return all(layer is not None and node.args[0] in layer.tensors.values() for layer in layers)
-
-    def check_parameters(self, node: fx.Node) -> None:
-        """Raise RebuildError if the node takes a parameter in a way that no layer here computes."""
-        tensors = [source for source in node.all_input_nodes if _holds_tensors(source)]
-        taken = [source for source in tensors if source in self._parameters]
-        parameters = [holding for source in taken for holding in self._parameters[source]]
-        if taken and all(source in self._parameters or source in self.held for source in tensors):
-            self._parameters[node] = parameters  # computed from parameters alone, so it counts as one
-        elif taken and operator_name(node) not in _ELEMENTWISE:
-            has_layer = build_layer(node) is not None
-            why = "its weight is computed while the model runs" if has_layer else "the operator has no layer here"
-            raise not_rebuilt(node, why, parameters)
+    def owned_names(self) -> dict[str, str]:
+        """Map the name of each tensor of the program that a layer owns to its path in the rebuilt model."""
+        return {
+            self.held[tensor].name: f"{owner.path}.{owner.attribute}"
+            for tensor, owner in self._owners.items()
+            if tensor in self.held
+        }
 
     def check_write(self, node: fx.Node, written: fx.Node) -> None:
         """Raise RebuildError if the node changes one of the program's own tensors."""
         holding = self.held.get(memory_of(written))
         if holding is not None:
             raise not_rebuilt(node, f"it changes {holding} while the model runs")
+
+    def _holding(self, node: fx.Node, attribute: str, tensor: fx.Node) -> Holding | None:
+        statistic = attribute.startswith("running_")
+        if tensor in self.held:
+            return self.held[tensor] if self.held[tensor].is_parameter != statistic else None
+        if statistic or not self._is_constant(tensor) or not self._has_parameter(tensor):
+            return None
+        name = f"{origin(node)[0] or node.name}.{attribute}"
+        return Holding(name, self._value(tensor), True, True, ())
+
+    def _is_constant(self, node: fx.Node) -> bool:
+        """Tell whether a node computes from the program's own tensors alone, the same each time."""
+        if node not in self._constant:
+            repeatable = is_operator(node) and torch.Tag.nondeterministic_seeded not in node.target.tags  # type: ignore[union-attr]
+            self._constant[node] = node in self.held or (
+                repeatable
+                and written_argument(node) is None
+                and all(self._is_constant(source) for source in node.all_input_nodes)
+            )
+        return self._constant[node]
+
+    def _has_parameter(self, node: fx.Node) -> bool:
+        holding = self.held.get(node)
+        if holding is not None:
+            return holding.is_parameter
+        return any(self._has_parameter(source) for source in node.all_input_nodes)
+
+    def _value(self, node: fx.Node) -> Tensor:
+        """Compute a constant node."""
+        if node in self.held:
+            return self.held[node].tensor.detach()
+        if node not in self._computed:
+            args: Any = fx.map_arg(node.args, self._value)
+            kwargs: Any = fx.map_arg(node.kwargs, self._value)
+            with torch.no_grad():
+                self._computed[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+        return self._computed[node]
+
+
+def _is_call_of(node: fx.Node, layer: Layer) -> bool:
+    other = build_layer(node)
+    return other is not None and other.same_as(layer)
 
 
 def _check_mutations(program: ExportedProgram) -> None:
@@ -184,7 +185,3 @@ def _check_mutations(program: ExportedProgram) -> None:
         if mutates and not str(spec.target).endswith(_STATISTICS):
             node = next(node for node in program.graph.nodes if node.name == spec.arg.name)
             raise not_rebuilt(node, f"it changes '{spec.target}' while the model runs")
-
-
-def _holds_tensors(node: fx.Node) -> bool:
-    return isinstance(node.meta.get("val"), (Tensor, tuple, list))

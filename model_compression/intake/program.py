@@ -1,6 +1,7 @@
 """A registered `pt2` program: read without unpickling or running its code; its inputs, output, weights."""
 
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,8 +10,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
+from torch.utils import _pytree as pytree
 
 from model_compression.errors import IntakeError
+from model_compression.intake.regions import inline_regions
 from model_compression.intake.screening import screen
 
 if TYPE_CHECKING:  # what reads an archive takes a second to import, and only a job whose checks held reads one
@@ -77,11 +80,12 @@ def _read(archive: "PT2ArchiveReader") -> ExportedProgram:
     text = json.loads(archive.read_bytes(_MODEL))
     screen(text)
     text["guards_code"] = []
-    return ExportedProgramDeserializer().deserialize(
+    program: ExportedProgram = ExportedProgramDeserializer().deserialize(
         _dict_to_dataclass(schema.ExportedProgram, text),
         _tensors(_load_state_dict(archive, "model")),
         _tensors(_load_constants(archive, "model")),
     )
+    return inline_regions(program)
 
 
 def _check_payload(archive: "PT2ArchiveReader", records: Collection[str], kind: str) -> None:
@@ -147,19 +151,40 @@ def check_dynamic_batch(program: ExportedProgram) -> None:
             )
 
 
-def output_node(program: ExportedProgram) -> fx.Node:
-    """Return the node of the program's one output tensor. Raises IntakeError for any other kind of output."""
+def output_nodes(program: ExportedProgram) -> list[fx.Node]:
+    """Return the nodes of the program's outputs, in their order. Raises IntakeError for one that is no tensor."""
     results = program.graph.output_node().args[0]
     results = results if isinstance(results, (tuple, list)) else (results,)
     specs = program.graph_signature.output_specs
     found = [result for result, spec in zip(results, specs, strict=True) if spec.kind is OutputKind.USER_OUTPUT]
-    if len(found) == 1 and isinstance(found[0], fx.Node) and isinstance(found[0].meta["val"], Tensor):
-        return found[0]
-    names = ", ".join(str(result) for result in found)
-    raise IntakeError(
-        f"expected one output tensor (alone, or alone in a tuple or dict), got {len(found)} outputs: {names}; "
-        "let forward() return the tensor that is scored"
-    )
+    others = [result for result in found if not _is_tensor(result)]
+    if others or not found:
+        got = f"{', '.join(str(result) for result in others)} of another type" if others else "none"
+        raise IntakeError(f"expected tensors as the model's outputs, got {got}; let forward() return tensors only")
+    return found
+
+
+def output_names(program: ExportedProgram) -> tuple[str, ...]:
+    """Return a name for each output: its key, field or place in what forward() returns, "output" where it is alone.
+
+    Nested containers give names such as `boxes_0`. Raises IntakeError as output_nodes() does.
+    """
+    count = len(output_nodes(program))
+    tree = pytree.tree_unflatten(range(count), program.call_spec.out_spec)
+    places = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
+    names = ["_".join(_written_key(key) for key in path) for path in places]
+    if count == 1:
+        return ("output",)
+    return tuple(f"output_{name}" if name[:1].isdigit() else name for name in names)
+
+
+def _written_key(key: Any) -> str:
+    value = next(getattr(key, name) for name in ("key", "idx", "name") if hasattr(key, name))
+    return re.sub(r"\W", "_", str(value))
+
+
+def _is_tensor(result: Any) -> bool:
+    return isinstance(result, fx.Node) and isinstance(result.meta["val"], Tensor)
 
 
 def _spec(name: str, value: Tensor) -> InputSpec:

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,21 +23,24 @@ from model_compression.intake.nodes import (
     written_argument,
 )
 from model_compression.intake.ownership import Holding, Ownership, fresh, not_rebuilt
-from model_compression.intake.program import check_dynamic_batch, output_node, user_inputs
+from model_compression.intake.program import check_dynamic_batch, output_nodes, user_inputs
+from model_compression.intake.regions import inline_regions
 from model_compression.intake.untold import BATCH_COUNTER, restore_momentum
 
 
 def rebuild(program: ExportedProgram) -> fx.GraphModule:
     """Rebuild a program as modules with fresh, trainable copies of its parameters; the program stays as it is.
 
-    The result takes the program's inputs in their order and returns its one output tensor, bare. Modules and parameters
-    have the names of the original model; everything that the output does not need is left out. The result is in
+    The result takes the program's inputs in their order and returns its one output tensor, bare, or a tuple of them in
+    the order of output_names(). Modules and parameters have the names of the original model; everything that the output
+    does not need is left out. A weight that is computed from parameters alone is folded into its layer. Operators and
+    parameters that no layer here has stay in the graph as they are; kept_as_they_are() lists them. The result is in
     evaluation mode; train() switches batch statistics and dropout on again, also where the program was exported without
-    them. untold_settings() names what the program does not tell. Raises RebuildError for a node that cannot become a
-    module, IntakeError for a program with a fixed batch size or with another kind of input or output.
+    them. untold_settings() names what the program does not tell. Raises RebuildError for control flow and for a program
+    that changes its own tensors, IntakeError for one with a fixed batch size or with another kind of input or output.
     """
     check_dynamic_batch(program)
-    return _Rebuilding(program).run().eval()
+    return _Rebuilding(inline_regions(program)).run().eval()
 
 
 class _Rebuilding:
@@ -44,61 +48,80 @@ class _Rebuilding:
 
     def __init__(self, program: ExportedProgram) -> None:
         self.program = program
-        self.output = output_node(program)
+        self.outputs = output_nodes(program)
         self.inputs = set(user_inputs(program))
         self.ownership = Ownership(program)
         self.places = Places(self.ownership.held.values())
+        self.bare: set[fx.Node] = set()
         self.graph = fx.Graph()
         self.copies: dict[fx.Node, fx.Node] = {}
         self.sizes: dict[tuple[fx.Node, int], fx.Node] = {}
         self.tuples: set[Any] = set()
 
     def run(self) -> fx.GraphModule:
-        live = live_nodes(self.program.graph, self.output)
+        live = live_nodes(self.program.graph, self.outputs)
         for node in self.program.graph.nodes:
             if node in self.inputs:
                 self.copies[node] = self.graph.placeholder(node.name)
             elif node in live and node.op == "call_function":
                 self._visit(node)
-        self.graph.output(self._copy(self.output, self.output))
+        results = tuple(self._copy(node) for node in self.outputs)
+        self.graph.output(results if len(results) > 1 else results[0])
+        self.graph.eliminate_dead_code(is_impure_node=_has_effect)
+        self._give_to_owners()
         # not GraphModule(root, graph), which would make every buffer persistent
         model = fx.GraphModule({}, fx.Graph())
-        moved = self.places.fill(model)
+        moved = self.places.fill(model, self.graph)
         for node in self.graph.find_nodes(op="get_attr"):
             node.target = moved.get(str(node.target), node.target)
-        self.graph.eliminate_dead_code(is_impure_node=_has_effect)
         model.graph = self.graph
         model.graph.lint()
         return model
+
+    def _give_to_owners(self) -> None:
+        """Let operators read the weights of layers where the layers are: tied weights stay one tensor."""
+        owned = self.ownership.owned_names()
+        called = {str(node.target) for node in self.graph.find_nodes(op="call_module")}
+        for node in self.graph.find_nodes(op="get_attr"):
+            path = owned.get(str(node.target), "")
+            if path.rpartition(".")[0] in called:
+                del self.places.tensors[str(node.target)]
+                node.target = path
 
     def _visit(self, node: fx.Node) -> None:
         if isinstance(node.target, HigherOrderOperator):
             raise not_rebuilt(node, "control flow and other operators that call subgraphs are not rebuilt")
         layer = build_layer(node)
-        if layer is not None and self.ownership.can_own(layer):
+        held = None if layer is None else self.ownership.tensors_of(node, layer)
+        if layer is not None and held is not None:
             restore_momentum(self.program, node, layer.module)
-            self._place_layer(node, layer)
+            self._place_layer(node, layer, held)
         elif node.target is operator.getitem and node.args[0] in self.tuples:
             if node.args[1] == 0:
                 self.copies[node] = self.copies[node.args[0]]  # type: ignore[index]
-        elif not self.ownership.is_inside_layer(node):
-            self.ownership.check_parameters(node)
+        else:
             self._place(node)
 
-    def _place_layer(self, node: fx.Node, layer: Layer) -> None:
+    def _place_layer(self, node: fx.Node, layer: Layer, held: dict[str, Holding]) -> None:
         if layer.tensors:
-            path = self.ownership.find(node, layer) or self._fill(node, layer)
-            self.ownership.claim(node, layer, path)
+            path = self.ownership.path_of(layer) or self._fill(node, layer, held)
+            self.ownership.claim(layer, path)
         else:
             path = self.places.activation(node, layer.module)
         self._call(node, path, layer.inputs, {})
 
-    def _fill(self, node: fx.Node, layer: Layer) -> str:
+    def _fill(self, node: fx.Node, layer: Layer, held: dict[str, Holding]) -> str:
         """Give a new layer its tensors and its place; returns its path."""
-        held = {name: self.ownership.held[tensor] for name, tensor in layer.tensors.items()}
-        path = self.places.layer(node, layer.module, *next(iter(held.items())))
+        own = [(name, holding) for name, holding in held.items() if holding.name in self.program.state_dict]
+        name, holding = [*own, *held.items()][0]
+        usual = f"{origin(node)[0]}.{name}"  # of a tied weight, the name that this layer gives it
+        holding = replace(holding, name=usual) if usual in holding.aliases else holding
+        path = self.places.layer(node, layer.module, name, holding)
         for name, holding in held.items():
-            setattr(layer.module, name, fresh(holding))
+            tensor = fresh(holding)
+            if layer.transposed and name == "weight":
+                tensor = nn.Parameter(tensor.detach().t().contiguous(), tensor.requires_grad)
+            setattr(layer.module, name, tensor)
         if getattr(layer.module, BATCH_COUNTER, None) is not None:
             counter = self.program.state_dict.get(f"{path}.{BATCH_COUNTER}", torch.tensor(0))
             setattr(layer.module, BATCH_COUNTER, counter.detach().clone())
@@ -113,7 +136,7 @@ class _Rebuilding:
             plain = without_write(target)
             if plain is not None and (plain in DROPOUTS or overwritten_is_free(node, written)):
                 target = plain
-        activation = build_activation(node, target) if is_operator(node) else None
+        activation = build_activation(node, target) if is_operator(node) and not _has_more_results(node) else None
         if activation is not None:
             self._call(node, self.places.activation(node, activation.module), activation.args, activation.kwargs)
         else:
@@ -124,22 +147,21 @@ class _Rebuilding:
     def _keep(self, node: fx.Node, target: Any) -> None:
         target, args = without_literals(node, self._read_size) or (target, node.args)
         self.copies[node] = self.graph.create_node(
-            "call_function", target, self._map(node, args), self._map(node, node.kwargs), node.name
+            "call_function", target, self._map(args), self._map(node.kwargs), node.name
         )
 
     def _call(self, node: fx.Node, path: str, args: Any, kwargs: Any) -> None:
         if isinstance(node.meta["val"], (tuple, list)):
             self.tuples.add(node)
-        self.copies[node] = self.graph.create_node(
-            "call_module", path, self._map(node, args), self._map(node, kwargs), node.name
-        )
+        self.copies[node] = self.graph.create_node("call_module", path, self._map(args), self._map(kwargs), node.name)
 
-    def _map(self, user: fx.Node, value: Any) -> Any:
-        return fx.map_arg(value, lambda node: node if node.graph is self.graph else self._copy(node, user))
+    def _map(self, value: Any) -> Any:
+        return fx.map_arg(value, lambda node: node if node.graph is self.graph else self._copy(node))
 
-    def _copy(self, node: fx.Node, user: fx.Node) -> fx.Node:
+    def _copy(self, node: fx.Node) -> fx.Node:
         holding = self.ownership.held.get(node)
-        if holding is not None and self.ownership.claim_bare(node, user):
+        if holding is not None and node not in self.bare:
+            self.bare.add(node)
             self.copies[node] = self.graph.get_attr(self.places.tensor(holding, fresh(holding)))
         if node not in self.copies:
             raise not_rebuilt(node, "only the first result of its operator is rebuilt")
@@ -148,7 +170,7 @@ class _Rebuilding:
     def _read_size(self, node: fx.Node, dim: int) -> fx.Node:
         key = (node, dim)
         if key not in self.sizes:
-            self.sizes[key] = self.graph.call_function(aten.sym_size.int, (self._copy(node, node), dim))
+            self.sizes[key] = self.graph.call_function(aten.sym_size.int, (self._copy(node), dim))
         return self.sizes[key]
 
 
@@ -162,6 +184,11 @@ def drop_dead_code(model: fx.GraphModule) -> None:
         if not any(f"{path}.".startswith(f"{name}.") for name in used):
             delattr(model.get_submodule(parent), leaf)
     model.recompile()
+
+
+def _has_more_results(node: fx.Node) -> bool:
+    """Tell whether anything reads another result than the first, which is all that a module gives."""
+    return any(user.target is operator.getitem and user.args[1] != 0 and user.users for user in node.users)
 
 
 def _has_effect(node: fx.Node) -> bool:
@@ -204,15 +231,18 @@ class Places:
         self.tensors[holding.name] = (value, holding.persistent)
         return holding.name
 
-    def fill(self, root: nn.Module) -> dict[str, str]:
-        """Put everything into `root`; returns the new path of each tensor that had to move.
+    def fill(self, root: nn.Module, graph: fx.Graph) -> dict[str, str]:
+        """Put everything that a graph uses into `root`; returns the new path of each tensor that had to move.
 
         A tensor moves when a layer has an attribute of its name.
         """
-        for path in sorted(self.modules, key=lambda path: path.count(".")):
+        called, read = ({str(node.target) for node in graph.find_nodes(op=op)} for op in ("call_module", "get_attr"))
+        for path in sorted((path for path in self.modules if path in called), key=lambda path: path.count(".")):
             _parent(root, path).add_module(path.rpartition(".")[2], self.modules[path])
         moved = {}
         for path, (value, persistent) in self.tensors.items():
+            if path not in read:
+                continue
             parent, leaf = _parent(root, path), path.rpartition(".")[2]
             if hasattr(parent, leaf):
                 moved[path] = leaf = path.replace(".", "_")

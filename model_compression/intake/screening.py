@@ -66,11 +66,14 @@ _STRUCTURE = (
 def screen(text: Any) -> None:
     """Check parsed JSON of a `pt2` archive, in place: of the nodes' metadata only the module path stays.
 
-    Raises IntakeError that names the first entry outside the grammar.
+    Of a class that the outputs come in, such as a dataclass, its fields stay, as a dict or a tuple. Raises IntakeError
+    that names the first entry outside the grammar.
     """
     for holder, key, value in _entries(text):
         if key == "metadata" and isinstance(value, dict) and "target" in holder:
             holder[key] = {name: path for name, path in value.items() if name == "nn_module_stack"}
+        elif key == "out_spec":
+            holder[key] = _plain_tree(key, value)
         elif (check := _CHECKS.get(key)) is not None:
             check(key, value)
 
@@ -127,18 +130,53 @@ def _check_expression(_key: str, value: Any) -> None:
 
 
 def _check_tree(key: str, value: Any) -> None:
+    for entry in _containers(key, value):
+        if entry.get("type") is not None and entry["type"] not in _CONTAINERS:
+            raise IntakeError(
+                f"expected the inputs to be tensors, tuples, lists or dicts, got {str(entry['type'])[:80]!r}; "
+                "let forward() take those, and register the model again"
+            )
+        if entry.get("context") is not None:
+            _check_keys(key, entry["context"])
+
+
+def _plain_tree(key: str, value: Any) -> str:
+    """Return a tree of plain containers: a class that torch would import is replaced by a dict of its fields."""
+    protocol, tree = _parsed(key, value)
+    for entry in _containers(key, [protocol, tree]):
+        if entry.get("type") is not None and entry["type"] not in _CONTAINERS:
+            fields = _fields(entry)
+            entry["type"] = "builtins.dict" if fields else "builtins.tuple"
+            entry["context"] = json.dumps(fields) if fields else "null"
+        if entry.get("context") is not None:
+            _check_keys(key, entry["context"])
+    return json.dumps([protocol, tree])
+
+
+def _fields(entry: dict[str, Any]) -> list[str]:
+    """Return the names of a class's fields, in the order of its children; none where it does not tell them."""
     try:
-        _, tree = json.loads(value)
+        context = json.loads(entry.get("context") or "null")
+    except (TypeError, ValueError):
+        return []
+    if isinstance(context, list) and context and isinstance(context[0], list):
+        context = context[0]  # of a dataclass: the fields that hold something, then the others
+    children = entry.get("children_spec")
+    is_named = isinstance(context, list) and all(isinstance(name, str) for name in context)
+    return context if is_named and isinstance(children, list) and len(context) == len(children) else []
+
+
+def _containers(key: str, value: Any) -> list[dict[str, Any]]:
+    _, tree = _parsed(key, value)
+    return list({id(holder): holder for holder, name, _ in _entries(tree) if name == "type"}.values())
+
+
+def _parsed(key: str, value: Any) -> Any:
+    try:
+        protocol, tree = value if isinstance(value, list) else json.loads(value)
     except (TypeError, ValueError) as error:
         raise _refuse(f"'{key}'", value, "a tree of containers") from error
-    for _, name, entry in _entries(tree):
-        if name == "type" and entry is not None and entry not in _CONTAINERS:
-            raise IntakeError(
-                f"expected the inputs and outputs to be tensors, tuples, lists or dicts, got {str(entry)[:80]!r}; "
-                "let forward() take and return those, and register the model again"
-            )
-        if name == "context" and entry is not None:
-            _check_keys(key, entry)
+    return protocol, tree
 
 
 def _check_keys(key: str, context: Any) -> None:
@@ -185,7 +223,6 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "max_val": _check_number,
     "expr_str": _check_expression,
     "in_spec": _check_tree,
-    "out_spec": _check_tree,
     "device": _check_device,
     "as_device": _check_device,
     "as_custom_obj": _refuse_object,

@@ -23,7 +23,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from model_compression.errors import PruningError
 from model_compression.intake import is_view
 from model_compression.onnx_files import to_traced_onnx
-from model_compression.pruning.dependencies import ChannelGroup
+from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.structure import OPERATORS, Attention, Residual, Values, observe
 from model_compression.pruning.vocabulary import TrimmedTable
 from model_compression.settings import CostKind
@@ -49,9 +49,9 @@ class Costs:
     inputs_too: bool = True
 
     def of_channel(self, group: ChannelGroup) -> float:
-        """Return the share that one channel of a group frees."""
+        """Return the share that one channel, or one unit, of a group frees."""
         if not self.taken:
-            return 1.0
+            return float(group.unit_size)
         parts = [part for part in group.parts if part.of_outputs or self.inputs_too]
         return sum(self.taken.get(part.layer, 0.0) * part.share for part in parts)
 
@@ -70,6 +70,43 @@ class Costs:
         if not self.taken:
             return inside or 1.0
         return sum(self.taken.get(name, 0.0) for name in (*layer.modules, *(node.name for node in layer.nodes)))
+
+    def freed(self, units: "Removed") -> float:
+        """Return the share that removed units free together; a weight that loses output and input counts once."""
+        total = 0.0
+        for name, taken in self.taken.items():
+            inputs = units.of_inputs.get(name, 0.0) if self.inputs_too else 0.0
+            left = (1 - min(1.0, units.of_outputs.get(name, 0.0))) * (1 - min(1.0, inputs))
+            total += taken * (1 - left)
+        return total
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Shares of the outputs and of the inputs that layers and other nodes lose, by name."""
+
+    of_outputs: dict[str, float] = field(default_factory=dict)
+    of_inputs: dict[str, float] = field(default_factory=dict)
+
+    def channels(self, group: ChannelGroup, count: int) -> None:
+        """Add channels, or units of them, of a group."""
+        for part in group.parts:
+            self._add(self.of_outputs if part.of_outputs else self.of_inputs, part.layer, count * part.share)
+
+    def heads(self, attention: Attention, count: int) -> None:
+        """Add heads of an attention."""
+        share = count / len(attention.heads)
+        for name in {_name(node) for node in (*attention.heads_at, *attention.operators)} | {*attention.makers}:
+            self._add(self.of_outputs, name, share)
+        self._add(self.of_inputs, attention.name, share)
+
+    def layer(self, layer: Residual) -> None:
+        """Add a whole residual layer."""
+        for name in (*layer.modules, *(node.name for node in layer.nodes)):
+            self._add(self.of_outputs, name, 1.0)
+
+    def _add(self, shares: dict[str, float], name: str, share: float) -> None:
+        shares[name] = shares.get(name, 0.0) + share
 
 
 NOTHING = Costs()

@@ -1,56 +1,15 @@
-"""Channels that must be removed together, found by torch-pruning's dependency graph."""
+"""Channels of a module in code that must be removed together, found by torch-pruning's dependency graph."""
 
 import math
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch_pruning as tp
 from torch import Tensor, nn
 
 from model_compression.errors import PruningError, cause_of
-
-ROOTS = (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding)
-READERS = (nn.modules.conv._ConvNd, nn.Linear)
-MIXERS = (nn.LayerNorm, nn.GroupNorm)
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A layer that reads the channels of a group: its input `inputs[i]` carries channel `channels[i]`."""
-
-    layer: str
-    inputs: list[int]
-    channels: list[int]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A layer that loses a share of its outputs, or of its inputs, with each channel of a group."""
-
-    layer: str
-    of_outputs: bool
-    share: float
-
-
-@dataclass(frozen=True)
-class ChannelGroup:
-    """Channels that can only be removed together, because of residual sums or depthwise convolutions.
-
-    `layer` is the name of one of its layers. `blocks` equal parts must lose the same positions (grouped convolutions,
-    group norms). Where it `mixes`, a norm over the channels makes the others depend on what is removed. `parts` are all
-    layers that get smaller with it; `makers` are the layers that make its channels in their order, and each of their
-    names can stand for the group.
-    """
-
-    layer: str
-    width: int
-    blocks: int
-    mixes: bool
-    readers: tuple[Reader, ...]
-    parts: tuple[Part, ...] = ()
-    makers: tuple[str, ...] = ()
+from model_compression.pruning.channel_groups import MIXERS, READERS, ROOTS, ChannelGroup, Part, Reader
 
 
 class Dependencies:

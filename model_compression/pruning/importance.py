@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import TrainingError
-from model_compression.pruning.dependencies import READERS, ChannelGroup
+from model_compression.pruning.channel_groups import READERS, ChannelGroup
 from model_compression.pruning.structure import Attention, Residual, Watching
 from model_compression.settings import Criterion
 from model_compression.training import LossFunction

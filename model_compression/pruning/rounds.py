@@ -4,16 +4,18 @@ Channels, attention heads and residual layers are really removed, so the module 
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from model_compression.errors import PruningError
-from model_compression.pruning.costs import NOTHING, Costs
+from model_compression.pruning.channel_groups import ChannelGroup
+from model_compression.pruning.costs import NOTHING, Costs, Removed
 from model_compression.pruning.dependencies import Dependencies
 from model_compression.pruning.importance import Scores
+from model_compression.pruning.indexed_channels import IndexedChannels
 from model_compression.pruning.structure import remove_heads
 from model_compression.pruning.units import PrunableUnits, remove_layer
 from model_compression.pruning.vocabulary import replay_trim
@@ -24,6 +26,9 @@ Round = dict[str, Any]
 
 `layers`: names; `heads`: attention -> heads; `channels`: layer -> output channels; `vocabulary`: a trimmed table.
 """
+Chosen = dict[str, tuple[str, list[int]]]
+"""Name of a group -> its kind and the numbers of the units that go."""
+HALVINGS = 12
 History = list[Round]
 """The removed units, round by round."""
 
@@ -141,23 +146,73 @@ def remove_units(
 ) -> History:
     """Remove the units that cost the loss least for what they free, in place; returns them as one round.
 
-    `ratio` is the share to free of everything that the units take of the resource behind `costs`. Channels that depend
-    on each other (residual sums, depthwise convolutions) count once and go together. Widths that shrink become
-    multiples of `round_to`. `at_most` bounds the number of units of a kind; by default at most half of the layers go.
-    Raises PruningError when nothing is left to remove.
+    `ratio` is the share to free of all that the model takes of the resource behind `costs`, as near as whole steps
+    allow; without costs it is the share of the units. Channels that depend on each other (residual sums, depthwise
+    convolutions) count once and go together. Widths that shrink become multiples of `round_to`. `at_most` bounds the
+    number of units of a kind; by default at most half of the layers go. Raises PruningError when nothing is left to
+    remove.
     """
     named = list(_candidates(units, scores, round_to, costs))
     bounds = dict(at_most or {})
     bounds.setdefault("layers", len(units.layers) // 2)
-    chosen = choose([candidates for _, candidates in named], ratio, bounds, normalise=scores.criterion != "taylor")
-    kinds = {name: (candidates.kind, gone) for (name, candidates), gone in zip(named, chosen, strict=True) if gone}
-    removed = _round(units, kinds)
+
+    def chosen_at(share: float) -> Chosen:
+        picked = choose([each for _, each in named], share, bounds, normalise=scores.criterion != "taylor")
+        return _kept_within_layers(units, named, picked)
+
+    chosen = _nearest(units, costs, ratio, chosen_at) if costs.taken else chosen_at(ratio)
+    removed = _round(units, chosen)
     if not removed:
         raise PruningError(
             f"expected units to remove at ratio {ratio} with widths in multiples of {round_to}, found none: "
             "all are protected or as few as may be; stop pruning here or lower `round_to`"
         )
     return [replay_round(model, example, removed)]
+
+
+def _nearest(units: PrunableUnits, costs: Costs, ratio: float, chosen_at: Callable[[float], Chosen]) -> Chosen:
+    """Return the choice that frees the share nearest to `ratio`.
+
+    A weight counts with its outputs and with its inputs when units compete, so that the share of what they take
+    together is not what goes: it is searched for by halving.
+    """
+    low, high = 0.0, 1.0
+    found: list[tuple[float, Chosen]] = []
+    for _ in range(HALVINGS):
+        share = (low + high) / 2
+        chosen = chosen_at(share)
+        freed = costs.freed(_removed(units, chosen))
+        found.append((abs(freed - ratio), chosen))
+        low, high = (low, share) if freed > ratio else (share, high)
+    return min(found, key=lambda each: each[0])[1]
+
+
+def _removed(units: PrunableUnits, chosen: Chosen) -> Removed:
+    removed = Removed()
+    for group in units.channel_groups:
+        removed.channels(group, len(chosen.get(group.layer, ("", []))[1]))
+    for attention in units.attentions:
+        removed.heads(attention, len(chosen.get(attention.name, ("", []))[1]))
+    for layer in units.layers:
+        if layer.name in chosen:
+            removed.layer(layer)
+    return removed
+
+
+def _kept_within_layers(
+    units: PrunableUnits, named: Sequence[tuple[str, Candidates]], picked: Sequence[list[int]]
+) -> Chosen:
+    """Return what is chosen by the group's name; no layer of a group loses more than its share."""
+    groups = {group.layer: group for group in units.channel_groups if group.units}
+    chosen: Chosen = {}
+    for (name, candidates), numbers in zip(named, picked, strict=True):
+        gone = numbers
+        if candidates.kind == "channels" and name in groups:
+            by_score = sorted(numbers, key=candidates.scores.tolist().__getitem__)
+            gone = sorted(groups[name].leaving(by_score, SMALLEST_SHARE))
+        if gone:
+            chosen[name] = (candidates.kind, gone)
+    return chosen
 
 
 def replay(model: nn.Module, example: tuple[Tensor, ...], history: History) -> nn.Module:
@@ -179,9 +234,12 @@ def replay_round(model: nn.Module, example: tuple[Tensor, ...], removed: Round) 
     for name, heads in removed.get("heads", {}).items():
         remove_heads(model, example, name, heads)  # type: ignore[arg-type]
     if channels := removed.get("channels"):
-        dependencies = Dependencies(model, example)
-        for layer, gone in channels.items():
-            dependencies.remove(layer, gone)
+        if isinstance(model, fx.GraphModule):
+            IndexedChannels(model, example).remove(channels)
+        else:
+            dependencies = Dependencies(model, example)
+            for layer, gone in channels.items():
+                dependencies.remove(layer, gone)
     return removed
 
 
@@ -194,17 +252,32 @@ def removed_units(history: History) -> dict[str, int]:
 
 
 def _round(units: PrunableUnits, chosen: Mapping[str, tuple[str, list[int]]]) -> Round:
-    """Record the chosen units; a channel group gets the name of a maker that is not removed itself."""
+    """Record the chosen units; channels get the name of a layer that is not removed itself."""
     layers = [name for name, (kind, _) in chosen.items() if kind == "layers"]
     lost = {module for layer in units.layers if layer.name in layers for module in layer.modules}
-    makers = {group.layer: [name for name in group.makers if name not in lost] for group in units.channel_groups}
+    groups = {group.layer: group for group in units.channel_groups}
     removed: Round = {"layers": layers} if layers else {}
     for name, (kind, gone) in chosen.items():
         if kind == "heads":
             removed.setdefault("heads", {})[name] = gone
-        elif kind == "channels" and makers[name]:
-            removed.setdefault("channels", {})[makers[name][0]] = gone
+        elif kind == "channels":
+            for maker, channels in _by_maker(groups[name], gone, lost).items():
+                removed.setdefault("channels", {})[maker] = channels
     return removed
+
+
+def _by_maker(group: ChannelGroup, gone: Sequence[int], lost: Collection[str]) -> dict[str, list[int]]:
+    """Return channels that stand for the chosen ones, by the layer that makes them."""
+    found: dict[str, list[int]] = {}
+    if not group.units:
+        makers = [name for name in group.makers if name not in lost]
+        return {makers[0]: list(gone)} if makers else {}
+    for number in gone:
+        unit = {name: channels for name, channels in group.units[number].items() if name not in lost}
+        if unit:
+            name = next(iter(unit))
+            found.setdefault(name, []).extend(unit[name])
+    return {name: sorted(channels) for name, channels in found.items()}
 
 
 def _candidates(units: PrunableUnits, scores: Scores, round_to: int, costs: Costs) -> Iterator[tuple[str, Candidates]]:
@@ -212,7 +285,8 @@ def _candidates(units: PrunableUnits, scores: Scores, round_to: int, costs: Cost
     for group in units.channel_groups:
         channels = scores.channels(group)
         if channels is not None:
-            candidates = Candidates("channels", channels, group.blocks, costs.of_channel(group), round_to)
+            step = round_to // math.gcd(round_to, group.unit_size)
+            candidates = Candidates("channels", channels, group.blocks, costs.of_channel(group), step)
             found.append((group.layer, candidates, [part.layer for part in group.parts if part.of_outputs]))
     for attention in units.attentions:
         candidates = Candidates("heads", scores.heads(attention), cost=costs.of_head(attention))

@@ -1,6 +1,7 @@
 """Units that may be removed from a model: channels, heads, residual layers; and those that must stay."""
 
 import copy
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import cause_of
-from model_compression.pruning.dependencies import ChannelGroup, Dependencies
+from model_compression.intake import kept_as_they_are
+from model_compression.pruning.channel_groups import ChannelGroup
+from model_compression.pruning.dependencies import Dependencies
 from model_compression.pruning.importance import by_input
+from model_compression.pruning.indexed_channels import IndexedChannels
 from model_compression.pruning.structure import (
     Attention,
     Residual,
@@ -68,12 +72,17 @@ def units_of(
     channels: Iterator[ChannelGroup] = iter(())
     if "channels" in kinds:
         names = {name for name, _ in model.named_modules()}
-        channels = Dependencies(model, example).channel_groups(kept=(kept | made_of_heads) & names)
+        channels = channels_of(model, example).channel_groups(kept=(kept | made_of_heads) & names)
     return PrunableUnits(
         tuple(channels),
         tuple(each for each in heads if "heads" in kinds and each.name not in kept and len(each.heads) > 1),
         tuple(each for each in layers if "layers" in kinds and each.name not in kept),
     )
+
+
+def channels_of(model: nn.Module, example: tuple[Tensor, ...]) -> IndexedChannels | Dependencies:
+    """Return the channels of a model: by indices in a rebuilt program, by torch-pruning in a module of code."""
+    return IndexedChannels(model, example) if isinstance(model, fx.GraphModule) else Dependencies(model, example)
 
 
 def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind] = KINDS) -> list[Protected]:
@@ -83,13 +92,14 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequen
     """
     units = units_of(model, example, kinds)
     reasons: list[tuple[str, str | None]] = []
-    reasons += [(each.layer, _trial(model, example, _without_channels(each))) for each in units.channel_groups]
+    reasons += _channel_reasons(model, example, units.channel_groups) if "channels" in kinds else []
     reasons += [(each.name, _trial(model, example, _without_head(each))) for each in units.attentions]
     reasons += [(each.name, _trial(model, example, _without_layer(each))) for each in units.layers]
     found = [Protected(name, reason) for name, reason in reasons if reason]
     if "heads" in kinds:
         _, _, unknown = _structure(model, example)
         found += [Protected(name, f"its heads stay: {reason}") for name, reason in unknown.items()]
+    found += [Protected(kept.name, str(kept)) for kept in kept_as_they_are(model)]
     if not isinstance(model, fx.GraphModule) and {"heads", "layers"} & set(kinds):
         found.append(Protected("the model", "heads and layers are found in a rebuilt program, not in build_model()'s"))
     return found
@@ -126,16 +136,52 @@ def _sizes(outputs: Tensor) -> str:
     return " x ".join(str(size) for size in outputs.shape[1:]) or "1"
 
 
+def _channel_reasons(
+    model: nn.Module, example: tuple[Tensor, ...], groups: Sequence[ChannelGroup]
+) -> list[tuple[str, str | None]]:
+    if not isinstance(model, fx.GraphModule):
+        return [(each.layer, _trial(model, example, _without_channels(each))) for each in groups]
+    channels = IndexedChannels(model, example)
+    made_of_heads = {maker for attention in _structure(model, example)[0] for maker in attention.makers}
+    reasons: list[tuple[str, str | None]] = [
+        (layer, reason) for layer, reason in channels.staying().items() if layer not in made_of_heads
+    ]
+    for group in groups:
+        trials = [_trial(model, example, _without_units(channels, group, gone)) for gone in _random_units(group)]
+        alone = "its channels can only go all together" if group.width < 2 else None
+        reasons.append((group.layer, alone or next((reason for reason in trials if reason), None)))
+    return reasons
+
+
+def _random_units(group: ChannelGroup) -> Iterator[set[int]]:
+    """Yield sets of units to try: one, an odd number of them, and half of them."""
+    draw = random.Random(group.layer)
+    for count in sorted({1, (group.width // 3) | 1, group.width // 2}):
+        if 0 < count < group.width:
+            yield set(group.leaving(draw.sample(range(group.width), count), 0))
+
+
+def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Trial:
+    def trial(model: nn.Module, _: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
+        reference = None if group.mixes else silenced(copy.deepcopy(model), group, gone)
+        lost = [next(iter(group.units[number].items())) for number in sorted(gone)]
+        layers = {layer: [place for name, places in lost if name == layer for place in places] for layer, _ in lost}
+        channels.remove_from(model, layers)  # type: ignore[arg-type]
+        return model, reference
+
+    return trial
+
+
 def _without_channels(group: ChannelGroup) -> "str | Trial":
     if group.width <= group.blocks:
         return f"it has only {group.width} channels in {group.blocks} groups"
     first_of_each_block = set(range(0, group.width, group.width // group.blocks))
 
     def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
-        silenced = None if group.mixes else _silenced(copy.deepcopy(model), group, first_of_each_block)
+        reference = None if group.mixes else silenced(copy.deepcopy(model), group, first_of_each_block)
         with torch.enable_grad():
             Dependencies(model, example).remove(group.layer, sorted(first_of_each_block))
-        return model, silenced
+        return model, reference
 
     return trial
 
@@ -170,7 +216,7 @@ def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> No
     remove_residual(model, layers[name])  # type: ignore[arg-type]
 
 
-def _silenced(model: nn.Module, group: ChannelGroup, channels: set[int]) -> nn.Module:
+def silenced(model: nn.Module, group: ChannelGroup, channels: set[int]) -> nn.Module:
     """Zero the weights that read these channels, in place; returns the model.
 
     It is the reference that real removal must match.

@@ -45,6 +45,8 @@ logger = logging.getLogger("edgewright")
 WEIGHED_AS: dict[str, CostKind] = {
     name: resource.weighed_as for name, resource in RESOURCES.items() if resource.weighed_as is not None
 }
+MARGIN = 1.15  # of what is missing: a file's graph and a model's fixed work do not shrink with its weights
+SMALLEST_RATIO = 0.01
 CODE = (
     remove_units,
     unit_scores,
@@ -122,7 +124,8 @@ class _Pruning:
         stop = self._again(known)
         while stop is None and (stop := _enough(self.context, self.baseline, self.snapshots[-1])) is None:
             try:
-                stop = self._take(self.ratio, _weigh_by(self.context, self.snapshots[-1]))
+                weigh_by = _weigh_by(self.context, self.snapshots[-1])
+                stop = self._take(_scaled(self.context, self.snapshots[-1], self.ratio, weigh_by), weigh_by)
             except PruningError as error:
                 stop = str(error)
         return Trajectory(tuple(self.snapshots), tuple(self.undone), stop, self.prunable.protected, tuple(self.steps))
@@ -217,6 +220,16 @@ def _prunable(context: Context) -> Prunable:
 def _weigh_by(context: Context, last: Snapshot) -> str:
     chosen = context.job.recipe.prune.weigh_by
     return _binding_resource(context, last) if chosen == "binding" else chosen
+
+
+def _scaled(context: Context, last: Snapshot, ratio: float, weigh_by: str) -> float:
+    """Return the ratio of a round: less than the recipe's where less is missing to the budget that is furthest away."""
+    if weigh_by == "channels" or _goes_on_below(context.job.recipe.search):
+        return ratio
+    furthest = max((share for _, _, share in _uses(context, last)), default=0.0)
+    if furthest <= 1:
+        return ratio
+    return min(ratio, round(MARGIN * (1 - 1 / furthest) + SMALLEST_RATIO, 2))
 
 
 def _round(context: Context, last: Snapshot, prunable: Prunable, ratio: float, weigh_by: str) -> Snapshot:

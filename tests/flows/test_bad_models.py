@@ -24,19 +24,6 @@ from tests.flows.conftest import Variant
 EXAMPLE = np.zeros((2, 1, 8, 8), dtype=np.float32)
 
 
-class Tied(nn.Module):
-    """Two layers with one weight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(64, 64), nn.Linear(64, 64)
-        self.second.weight = self.first.weight
-        self.head = nn.Linear(64, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(torch.relu(self.second(torch.relu(self.first(images.flatten(1))))))
-
-
 class Shared(nn.Module):
     """One layer called twice."""
 
@@ -121,7 +108,6 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
         (Branches, "control flow"),
         (lambda: Outputs(dict), "one output"),
         (lambda: Outputs(tuple), "one output"),
-        (Tied, "shared between"),
         (OneBatchSize, "batch"),
         (not_a_number, "NaN"),
         (lambda: upstream.small_network().double(), "float64"),

@@ -130,8 +130,8 @@ def test_trees_of_containers_are_let_through() -> None:
 @pytest.mark.parametrize(
     ("key", "spec", "said"),
     [
-        ("out_spec", _tree("collections.defaultdict", "{}"), "tensors, tuples, lists or dicts"),
-        ("out_spec", _tree("transformers.Output", "null"), "tensors, tuples, lists or dicts"),
+        ("in_spec", _tree("collections.defaultdict", "{}"), "tensors, tuples, lists or dicts"),
+        ("in_spec", _tree("transformers.Output", "null"), "tensors, tuples, lists or dicts"),
         ("out_spec", _tree("builtins.dict", '[{"__enum__": 1, "fqn": "this:x"}]'), "list of strings"),
         ("out_spec", _tree("builtins.dict", "not json"), "list of strings"),
         ("in_spec", _tree("builtins.dict", '["x=print()"]'), "Python identifier"),
@@ -141,6 +141,23 @@ def test_trees_of_containers_are_let_through() -> None:
 def test_trees_that_would_import_or_inject_are_refused(key: str, spec: str, said: str) -> None:
     with pytest.raises(IntakeError, match=said):
         screen({key: spec})
+
+
+@pytest.mark.parametrize(
+    ("context", "kind", "kept"),
+    [
+        ('["a", "b"]', "builtins.dict", '["a", "b"]'),  # as transformers writes its outputs
+        ('[["a", "b"], ["c"]]', "builtins.dict", '["a", "b"]'),  # as torch writes a dataclass
+        ('{"__enum__": 1}', "builtins.tuple", "null"),
+        ("not json", "builtins.tuple", "null"),
+    ],
+)
+def test_a_class_of_outputs_becomes_a_plain_container(context: str, kind: str, kept: str) -> None:
+    leaf = {"type": None, "context": None, "children_spec": []}
+    text = {"out_spec": json.dumps([1, {"type": "some.Output", "context": context, "children_spec": [leaf, leaf]}])}
+    screen(text)
+    _, tree = json.loads(text["out_spec"])
+    assert (tree["type"], tree["context"], len(tree["children_spec"])) == (kind, kept, 2)
 
 
 def test_program_from_an_accelerator_is_refused_with_the_remedy() -> None:

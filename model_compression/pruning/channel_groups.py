@@ -1,0 +1,71 @@
+"""Groups of channels that can only be removed together, with the layers that make and read them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+ROOTS = (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding)
+READERS = (nn.modules.conv._ConvNd, nn.Linear)
+MIXERS = (nn.LayerNorm, nn.GroupNorm)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A layer that reads the channels of a group: its input `inputs[i]` carries channel `channels[i]`."""
+
+    layer: str
+    inputs: list[int]
+    channels: list[int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A layer that loses a share of its outputs, or of its inputs, with each channel of a group."""
+
+    layer: str
+    of_outputs: bool
+    share: float
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Channels that can only be removed together, because of residual sums or depthwise convolutions.
+
+    `layer` is the name of one of its layers. `blocks` equal parts must lose the same positions (grouped convolutions,
+    group norms). Where it `mixes`, a norm over the channels makes the others depend on what is removed. `parts` are all
+    layers that get smaller with it; `makers` are the layers that make its channels in their order, and each of their
+    names can stand for the group.
+
+    In a rebuilt program, the group has `width` units instead: the channels of each layer that go together, as shuffles,
+    gates and groups ask for. Readers' channels are then numbers of units.
+    """
+
+    layer: str
+    width: int
+    blocks: int
+    mixes: bool
+    readers: tuple[Reader, ...]
+    parts: tuple[Part, ...] = ()
+    makers: tuple[str, ...] = ()
+    units: tuple[dict[str, tuple[int, ...]], ...] = ()
+
+    @property
+    def unit_size(self) -> int:
+        """The channels of one layer that go with one unit: the most of any unit."""
+        return max((len(places) for unit in self.units for places in unit.values()), default=1)
+
+    def leaving(self, numbers: Sequence[int], share: float) -> list[int]:
+        """Return those units, in their order, that leave each layer a share of what it makes and reads."""
+        takes = [Counter({(path, "makes"): len(places) for path, places in unit.items()}) for unit in self.units]
+        for reader in self.readers:
+            for unit in reader.channels:
+                takes[unit][reader.layer, "reads"] += 1
+        whole = sum(takes, Counter[tuple[str, str]]())
+        left, found = whole.copy(), []
+        for number in numbers:
+            if all(left[each] - count >= max(1, share * whole[each]) for each, count in takes[number].items()):
+                left.subtract(takes[number])
+                found.append(number)
+        return found
