@@ -43,7 +43,7 @@ def examples() -> dict[str, Example]:
         "fashion": Example("fashion-mnist", resnet, 4, 4e-3),
         "mobilenet": Example("fashion-mobilenet", mobilenet, 8, 4e-3),
         "shuttle": Example("shuttle", telemetry_network, 12, 4e-3),
-        "exercises": Example("exercises", lstm, 12, 4e-3, batch_size=64, weight_decay=1e-2),
+        "exercises": Example("exercises", lstm, 20, 4e-3, batch_size=64, weight_decay=1e-2),
         "diabetes": Example("diabetes", table_network, 60, 3e-3, batch_size=32),
         "r8": Example("reuters-r8", minilm, 2, 2e-4, batch_size=16, weight_decay=1e-2, precision="bfloat16"),
     }

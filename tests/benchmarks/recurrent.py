@@ -132,8 +132,8 @@ def main() -> None:
         "",
         *said.values(),
         f"Answers of our file are other ones than the float file's in {differing} of the test windows. Files were",
-        "chosen on validation. The test has windows of three persons who are in no other split. One thread, one window of 40",
-        "steps at a time, in turns with the other files of its training; memory is above a bare runtime's.",
+        "chosen on validation. The test has windows of three persons who are in no other split. One thread, one window",
+        "of 40 steps at a time, in turns with the other files of its training. Memory is above a bare runtime's.",
     ]
     console.print(Markdown(record("recurrent", "make bench-recurrent", figures(found), "\n".join(notes))))
 
