@@ -15,7 +15,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle exercises diabetes r8 test coverage test-unit test-slow test-kills test-browser \
 	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text \
-	bench-recurrent bench-triggers \
+	bench-recurrent bench-memory bench-triggers \
 	runtime-wheel emulators docs lint clean
 
 help: ## Show what there is
@@ -134,6 +134,9 @@ bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against
 
 bench-recurrent: $(VENV)/data/exercises ## An LSTM and a GRU on a watch's signals, four trainings each, beside FP32, about 15 minutes
 	$(BIN)/python -m tests.benchmarks.recurrent
+
+bench-memory: setup ## The peak memory of the digits recipe's path on 200,000 mapped images, about 10 minutes
+	$(BIN)/python -m tests.benchmarks.memory
 
 .venv-peers/installed: tests/benchmarks/frontier/peers.txt
 	$(PYTHON) -m venv .venv-peers
