@@ -132,7 +132,7 @@ bench-runtime: setup ## Shared weights, loading, batches, hot swaps, heads and H
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes
 	$(BIN)/python -m tests.benchmarks.text
 
-bench-recurrent: $(VENV)/data/exercises ## An LSTM and a GRU on a watch's signals, four trainings each, beside FP32, about 15 minutes
+bench-recurrent: $(VENV)/data/exercises ## An LSTM and a GRU on a watch's signals, three trainings each, beside FP32, about 15 minutes
 	$(BIN)/python -m tests.benchmarks.recurrent
 
 bench-memory: setup ## The peak memory of the digits recipe's path on 200,000 mapped images, about 10 minutes
