@@ -12,7 +12,7 @@ from deployments.recipe import read_recipe
 from deployments.workload import check_leaks, load_workload, read_splits
 from tests.benchmarks.memory import many_digits
 from tests.benchmarks.memory.__main__ import write_recipe
-from tests.benchmarks.memory.watching import children_of, status_of, watch
+from tests.benchmarks.memory.watching import children_of, programs_of, status_of, watch
 
 
 def test_the_rows_are_maps_that_no_two_splits_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_memory_that_no_file_backs_is_told_from_the_whole() -> None:
 
 def test_processes_that_a_program_has_started_are_found() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert child.pid in children_of(os.getpid())
+        assert child.pid in children_of(os.getpid()) and child.pid in programs_of(os.getpid())
         child.communicate(b"\n")
     assert child.pid not in children_of(os.getpid()) and status_of(child.pid) == {}
 

@@ -38,7 +38,7 @@ def watch(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
                 anonymous = own["RssAnon"]
                 if anonymous > (steps[-1][0] if steps else 0) + 32:
                     steps.append((anonymous, _last_line(log)))
-            child = max([child, *(status_of(each).get("VmRSS", 0.0) for each in children_of(process.pid))])
+            child = max([child, *(status_of(each).get("VmRSS", 0.0) for each in programs_of(process.pid))])
             time.sleep(POLL_S)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output=log.read_text())
@@ -62,6 +62,19 @@ def children_of(pid: int) -> list[int]:
         return [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except OSError:
         return []
+
+
+def programs_of(pid: int) -> list[int]:
+    """Return the children of a process that run a program of their own: one that was just forked has its parent's."""
+    own = _command(pid)
+    return [child for child in children_of(pid) if _command(child) != own]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _last_line(log: Path) -> str:
