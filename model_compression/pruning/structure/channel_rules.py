@@ -58,6 +58,8 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
 """Modules that compute each element from the element at the same place."""
 _SPATIAL_NAMES = ("upsample_", "_upsample_", "pad", "constant_pad_nd", "reflection_pad", "replication_pad", "max_pool",
                   "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "_adaptive_avg_pool", "lp_pool")  # fmt: skip
+_COMPOSED = ("where", "to", "_to_copy", "type_as", "clip", "float_power", "square", "relu6", "selu", "dropout",
+             "feature_dropout", "lift_fresh_copy", "true_divide", "fill", "nan_to_num")  # fmt: skip
 _LIKE = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like")
 _AVERAGES = ("mean", "var", "std")
 _OTHERS = ("sum", "amax", "amin", "prod", "logsumexp", "softmax", "_softmax", "log_softmax", "_log_softmax", "cumsum",
@@ -78,6 +80,8 @@ def is_elementwise(node: fx.Node) -> bool:
     """Tell whether a node computes each element from the elements at the same place."""
     if not isinstance(node.target, OpOverload):
         return False
+    if _name(node).removesuffix("_") in _COMPOSED:
+        return True
     plain = getattr(getattr(aten, _name(node).removesuffix("_"), None), node.target._overloadname, None)
     return any(torch.Tag.pointwise in target.tags for target in (node.target, plain) if target is not None)
 
