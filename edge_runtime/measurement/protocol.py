@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +27,8 @@ PARENT = "EDGEWRIGHT_MEASURED_FOR"  # variable with the number of the process th
 REQUEST = "request.json"
 RESULT = "result.json"
 _BARE, _PRIVATE = "bare_rss_mb", "private_mb"
+_OPTIONAL = {each.name for each in fields(Figures) if each.default is None}
+_REQUIRED = {*RESOURCES, _BARE, _PRIVATE} - _OPTIONAL
 _MAX_RESULT = 1 << 20
 _MAX_FAILURE = 4096  # characters: a library may quote a whole graph
 _MAX_OUTPUTS = 10_000
@@ -119,12 +121,14 @@ def read_result(folder: Path, request: MeasureRequest) -> Measurement:
 
 
 def _figures(document: Any) -> dict[str, float]:
-    if not isinstance(document, dict) or set(document) != {*RESOURCES, _BARE, _PRIVATE}:
+    """Return the figures; those that a device's runtime of an earlier version does not know are left out."""
+    if not isinstance(document, dict) or not _REQUIRED <= set(document) <= _REQUIRED | _OPTIONAL:
         raise ValueError(f"its figures are {document!r}")
-    for name, value in document.items():
+    known = {name: value for name, value in document.items() if value is not None or name in _REQUIRED}
+    for name, value in known.items():
         if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max:  # so that NaN is none either
             raise ValueError(f"{name} is {value!r}")
-    return document
+    return known
 
 
 def _output(folder: Path, index: int, rows: int) -> np.ndarray:

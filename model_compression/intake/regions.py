@@ -54,7 +54,7 @@ def _inline(root: nn.Module, node: fx.Node) -> None:
                     copies[inner].target = f"inlined_{copies[inner].name}"
                     root.add_module(copies[inner].target, region.get_submodule(str(inner.target)))
     for user in list(node.users):
-        result = results[user.args[1]] if isinstance(results, tuple | list) else results
+        result = results[int(user.args[1])] if isinstance(results, tuple | list) else results  # type: ignore[arg-type]
         user.replace_all_uses_with(result)
         node.graph.erase_node(user)
     node.graph.erase_node(node)

@@ -86,7 +86,8 @@ class _Walk(ChannelWalk):
 
     def _part(self, node: fx.Node) -> Any:
         source: Any = self.at.get(node.args[0])  # type: ignore[arg-type]
-        return source[node.args[1]] if isinstance(source, list | tuple) else self.unknown(node)
+        index: Any = node.args[1]
+        return source[index] if isinstance(source, list | tuple) else self.unknown(node)
 
     def _copied(self, node: fx.Node) -> Any:
         source = self.at.get(node.args[0])  # type: ignore[arg-type]
@@ -221,7 +222,8 @@ def _indexed(node: fx.Node, rank: int) -> list[int]:
     if node.target is torch.ops.aten.index.Tensor:
         return [dim for dim, index in enumerate(node.args[1]) if index is not None]  # type: ignore[arg-type]
     if node.target is torch.ops.aten.roll.default:
-        return [dim % rank for dim in (node.args[2] if len(node.args) > 2 else range(rank))]  # type: ignore[union-attr]
+        dims: Any = node.args[2] if len(node.args) > 2 else range(rank)
+        return [dim % rank for dim in dims]
     return [int(node.args[1]) % rank]  # type: ignore[arg-type]
 
 

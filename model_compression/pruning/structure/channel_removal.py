@@ -48,8 +48,8 @@ def _shrink(
     kept_out, kept_in = (_kept(labels, gone) for labels in (outputs, inputs))
     if any(kept is not None and not len(kept) for kept in (kept_out, kept_in)):
         raise PruningError(f"expected some channels of {path} to stay, got none; remove fewer")
-    if all(kept is None or len(kept) == len(labels) for kept, labels in ((kept_out, outputs), (kept_in, inputs))  # type: ignore[arg-type]
-           ):  # fmt: skip
+    both = ((kept_out, outputs), (kept_in, inputs))
+    if all(kept is None or labels is None or len(kept) == len(labels) for kept, labels in both):
         return
     if isinstance(module, nn.modules.conv._ConvNd):
         _shrink_convolution(module, kept_out, kept_in)
@@ -61,7 +61,7 @@ def _shrink(
     elif isinstance(module, nn.Embedding):
         _select(module, "weight", 1, kept_out)
         module.embedding_dim = module.weight.shape[1]
-    else:
+    elif kept_in is not None:
         _shrink_norm(module, kept_in)
 
 

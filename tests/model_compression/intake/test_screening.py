@@ -153,7 +153,7 @@ def test_trees_that_would_import_or_inject_are_refused(key: str, spec: str, said
     ],
 )
 def test_a_class_of_outputs_becomes_a_plain_container(context: str, kind: str, kept: str) -> None:
-    leaf = {"type": None, "context": None, "children_spec": []}
+    leaf: dict[str, object] = {"type": None, "context": None, "children_spec": []}
     text = {"out_spec": json.dumps([1, {"type": "some.Output", "context": context, "children_spec": [leaf, leaf]}])}
     screen(text)
     _, tree = json.loads(text["out_spec"])

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from model_compression.intake import rebuild
-from model_compression.pruning.dependencies import ChannelGroup, Dependencies
+from model_compression.pruning.channel_groups import ChannelGroup
+from model_compression.pruning.dependencies import Dependencies
 from tests.model_compression.architectures import ARCHITECTURES, exported
 
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from model_compression.errors import TrainingError
 from model_compression.intake import rebuild
-from model_compression.pruning.dependencies import ChannelGroup, Dependencies, Reader
+from model_compression.pruning.channel_groups import ChannelGroup, Reader
+from model_compression.pruning.dependencies import Dependencies
 from model_compression.pruning.importance import Batch, by_input, unit_scores
 from tests.model_compression.architectures import ARCHITECTURES, exported
 

@@ -86,6 +86,12 @@ def test_the_plain_answer_of_such_a_script_is_taken(model: Path, monkeypatch: py
     with answering(monkeypatch, f"say({measured()}, {RIGHT!r})") as device:
         seen = device.measure(request(model))
     assert seen.outputs[0].shape == (2, 3) and seen.figures.latency_p50_ms == 0.1
+    assert seen.figures.growth_mb is None  # a runtime from before that figure
+
+
+def test_a_figure_that_later_runtimes_have_is_taken(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(monkeypatch, f"say({measured(figures=FIGURES | {'growth_mb': 4.0})}, {RIGHT!r})") as device:
+        assert device.measure(request(model)).figures.growth_mb == 4.0
 
 
 BAD_ANSWERS = {

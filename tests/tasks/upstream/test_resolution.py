@@ -25,15 +25,20 @@ from tests.tasks.tiny import FEATURES, Blobs, example, job, network
 
 
 class Scaled(nn.Module):
-    """Its weight is computed in the graph, which cannot be rebuilt into a layer."""
+    """It counts its calls in a buffer, which no rebuilt graph does."""
+
+    calls: Tensor
 
     def __init__(self, outputs: int = 3) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.layer = nn.Linear(FEATURES, outputs)
+        self.register_buffer("calls", torch.zeros(1))
 
     def forward(self, rows: Tensor) -> Tensor:
-        return F.linear(rows, self.layer.weight / self.layer.weight.norm(), self.layer.bias)
+        self.calls.add_(1)
+        weight = self.layer.weight / self.layer.weight.norm()
+        return F.linear(rows, weight, self.layer.bias) * (self.calls / self.calls)
 
 
 class Building(Blobs):
@@ -165,7 +170,7 @@ def test_a_program_for_one_batch_size_is_refused_with_the_remedy(workspace: Work
 
 
 def test_a_program_that_cannot_be_rebuilt_is_named_with_the_remedy(workspace: Workspace, scaled: str) -> None:
-    with pytest.raises(RebuildError, match=r"takes 'layer\.weight'.*; give the workload a build_model\(\)"):
+    with pytest.raises(RebuildError, match=r"it changes 'calls'.*; give the workload a build_model\(\)"):
         resolve.fn(job(workspace, scaled))
 
 
