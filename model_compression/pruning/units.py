@@ -2,8 +2,8 @@
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,7 +20,6 @@ from model_compression.pruning.structure import (
     Residual,
     attentions,
     observe,
-    remove_heads,
     remove_residual,
     residuals,
 )
@@ -67,12 +66,18 @@ def units_of(
     Heads and layers are found in rebuilt programs only.
     """
     kept = {protection.layer for protection in protected}
-    heads, layers, _ = _structure(model, example)
-    made_of_heads = {maker for attention in heads for maker in attention.makers}
+    return _units(model, _structure(model, example), example, kinds, kept)
+
+
+def _units(
+    model: nn.Module, found: "_Structure", example: tuple[Tensor, ...], kinds: Sequence[Kind], kept: Collection[str]
+) -> PrunableUnits:
     channels: Iterator[ChannelGroup] = iter(())
     if "channels" in kinds:
         names = {name for name, _ in model.named_modules()}
-        channels = channels_of(model, example).channel_groups(kept=(kept | made_of_heads) & names)
+        engine = found.channels or Dependencies(model, example)
+        channels = engine.channel_groups(kept=({*kept} | found.made_of_heads) & names)
+    heads, layers = found.attentions, found.layers
     return PrunableUnits(
         tuple(channels),
         tuple(each for each in heads if "heads" in kinds and each.name not in kept and len(each.heads) > 1),
@@ -80,9 +85,28 @@ def units_of(
     )
 
 
-def channels_of(model: nn.Module, example: tuple[Tensor, ...]) -> IndexedChannels | Dependencies:
-    """Return the channels of a model: by indices in a rebuilt program, by torch-pruning in a module of code."""
-    return IndexedChannels(model, example) if isinstance(model, fx.GraphModule) else Dependencies(model, example)
+@dataclass(frozen=True)
+class _Structure:
+    """What one walk found in a rebuilt program; empty for a module of code."""
+
+    channels: IndexedChannels | None = None
+    attentions: tuple[Attention, ...] = ()
+    layers: tuple[Residual, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def made_of_heads(self) -> set[str]:
+        """The layers whose outputs are heads: their channels go with the heads alone."""
+        return {maker for attention in self.attentions for maker in attention.makers}
+
+
+def _structure(model: nn.Module, example: tuple[Tensor, ...]) -> _Structure:
+    if not isinstance(model, fx.GraphModule):
+        return _Structure()
+    values = observe(model, example)
+    channels = IndexedChannels(model, example, values)
+    found, unknown = attentions(model, channels.flow)
+    return _Structure(channels, tuple(found), tuple(residuals(model, values)), unknown)
 
 
 def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind] = KINDS) -> list[Protected]:
@@ -90,27 +114,19 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequen
 
     Each is tried on a copy, so that no annotation is needed.
     """
-    units = units_of(model, example, kinds)
+    structure = _structure(model, example)
+    units = _units(model, structure, example, kinds, ())
     reasons: list[tuple[str, str | None]] = []
-    reasons += _channel_reasons(model, example, units.channel_groups) if "channels" in kinds else []
-    reasons += [(each.name, _trial(model, example, _without_head(each))) for each in units.attentions]
+    reasons += _channel_reasons(model, example, structure, units.channel_groups) if "channels" in kinds else []
+    reasons += [(each.name, _head_reason(model, example, structure, each)) for each in units.attentions]
     reasons += [(each.name, _trial(model, example, _without_layer(each))) for each in units.layers]
     found = [Protected(name, reason) for name, reason in reasons if reason]
     if "heads" in kinds:
-        _, _, unknown = _structure(model, example)
-        found += [Protected(name, f"its heads stay: {reason}") for name, reason in unknown.items()]
+        found += [Protected(name, f"its heads stay: {reason}") for name, reason in structure.unknown.items()]
     found += [Protected(kept.name, str(kept)) for kept in kept_as_they_are(model)]
     if not isinstance(model, fx.GraphModule) and {"heads", "layers"} & set(kinds):
         found.append(Protected("the model", "heads and layers are found in a rebuilt program, not in build_model()'s"))
     return found
-
-
-def _structure(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Attention], list[Residual], dict[str, str]]:
-    if not isinstance(model, fx.GraphModule):
-        return [], [], {}
-    values = observe(model, example)
-    found, unknown = attentions(model, values)
-    return found, residuals(model, values), unknown
 
 
 @torch.no_grad()
@@ -137,28 +153,37 @@ def _sizes(outputs: Tensor) -> str:
 
 
 def _channel_reasons(
-    model: nn.Module, example: tuple[Tensor, ...], groups: Sequence[ChannelGroup]
+    model: nn.Module, example: tuple[Tensor, ...], structure: _Structure, groups: Sequence[ChannelGroup]
 ) -> list[tuple[str, str | None]]:
-    if not isinstance(model, fx.GraphModule):
+    channels = structure.channels
+    if channels is None:
         return [(each.layer, _trial(model, example, _without_channels(each))) for each in groups]
-    channels = IndexedChannels(model, example)
-    made_of_heads = {maker for attention in _structure(model, example)[0] for maker in attention.makers}
+    made_of_heads = structure.made_of_heads
     reasons: list[tuple[str, str | None]] = [
         (layer, reason) for layer, reason in channels.staying().items() if layer not in made_of_heads
     ]
     for group in groups:
-        trials = [_trial(model, example, _without_units(channels, group, gone)) for gone in _random_units(group)]
+        sets = (set(group.leaving(gone, 0)) for gone in _random_sets(group.layer, group.width))
+        trials = (_trial(model, example, _without_units(channels, group, gone)) for gone in sets if gone)
         alone = "its channels can only go all together" if group.width < 2 else None
         reasons.append((group.layer, alone or next((reason for reason in trials if reason), None)))
     return reasons
 
 
-def _random_units(group: ChannelGroup) -> Iterator[set[int]]:
-    """Yield sets of units to try: one, an odd number of them, and half of them."""
-    draw = random.Random(group.layer)
-    for count in sorted({1, (group.width // 3) | 1, group.width // 2}):
-        if 0 < count < group.width:
-            yield set(group.leaving(draw.sample(range(group.width), count), 0))
+def _head_reason(
+    model: nn.Module, example: tuple[Tensor, ...], structure: _Structure, attention: Attention
+) -> str | None:
+    sets = _random_sets(attention.name, len(attention.heads))
+    trials = (_trial(model, example, _without_heads(structure, attention, gone)) for gone in sets)
+    return next((reason for reason in trials if reason), None)
+
+
+def _random_sets(name: str, width: int) -> Iterator[list[int]]:
+    """Yield sets of units to try: one, an odd number of them, and half of them; the same for the same name."""
+    draw = random.Random(name)
+    for count in sorted({1, (width // 3) | 1, width // 2}):
+        if 0 < count < width:
+            yield draw.sample(range(width), count)
 
 
 def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Trial:
@@ -186,13 +211,13 @@ def _without_channels(group: ChannelGroup) -> "str | Trial":
     return trial
 
 
-def _without_head(attention: Attention) -> Trial:
-    def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
-        silenced = copy.deepcopy(model)
-        weight: Any = silenced.get_submodule(attention.name).weight
-        weight[:, attention.heads[0].columns] = 0
-        remove_heads(model, example, attention.name, [0])  # type: ignore[arg-type]
-        return model, silenced
+def _without_heads(structure: _Structure, attention: Attention, gone: Sequence[int]) -> Trial:
+    def trial(model: nn.Module, _: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
+        reference = copy.deepcopy(model)
+        weight: Any = reference.get_submodule(attention.name).weight
+        weight[:, [column for number in gone for column in attention.heads[number].columns]] = 0
+        structure.channels.remove_heads_from(model, attention, gone)  # type: ignore[union-attr, arg-type]
+        return model, reference
 
     return trial
 
@@ -210,7 +235,8 @@ def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> No
 
     Raises ValueError for an unknown layer, PruningError where something else reads what the layer computes.
     """
-    layers = {layer.name: layer for layer in _structure(model, example)[1]}
+    found = residuals(model, observe(model, example)) if isinstance(model, fx.GraphModule) else []
+    layers = {layer.name: layer for layer in found}
     if name not in layers:
         raise ValueError(f"expected a residual layer of {', '.join(layers) or 'none'}, got {name}")
     remove_residual(model, layers[name])  # type: ignore[arg-type]

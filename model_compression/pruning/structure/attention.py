@@ -15,12 +15,11 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from model_compression.intake import ScaledDotProductAttention, aten
-from model_compression.pruning.structure.channel_paths import channel_flow
 from model_compression.pruning.structure.channel_rules import ACTIVATIONS, MOVES, is_elementwise
 from model_compression.pruning.structure.channel_walk import ChannelFlow
 from model_compression.pruning.structure.contractions import CONTRACTIONS, FUSED
 from model_compression.pruning.structure.labels import without_copies
-from model_compression.pruning.structure.observation import STAYS, Values, layer_of
+from model_compression.pruning.structure.observation import STAYS, layer_of
 
 SOFTMAX = {aten.softmax.int, aten._softmax.default}
 OPERATORS = {*CONTRACTIONS, *SOFTMAX}
@@ -112,29 +111,23 @@ class NotFoundError(Exception):
     """The heads of an attention cannot be told apart; the message says why."""
 
 
-def attentions(
-    model: fx.GraphModule, values: Values, flow: ChannelFlow | None = None
-) -> tuple[list[Attention], dict[str, str]]:
-    """Find the heads of every attention in a graph that was observed; `flow` is that of its channels, where known.
+def attentions(model: fx.GraphModule, flow: ChannelFlow) -> tuple[list[Attention], dict[str, str]]:
+    """Find the heads of every attention in a graph, by the labels of its channels.
 
     Returns the attentions, and a reason for each attention whose heads cannot be told apart, by its node's name.
     """
     found: list[Attention] = []
     unknown: dict[str, str] = {}
-    all_cores = list(cores(model))
-    if not all_cores:
-        return found, unknown
-    flow = channel_flow(model, (), values) if flow is None else flow
-    for core in all_cores:
+    for core in cores(model):
         try:
             attention = _attention(model, core, flow)
         except NotFoundError as error:
             unknown[core.node.name] = str(error)
             continue
-        if not any({*attention.classes} & {*other.classes} for other in found):
-            found.append(attention)
-        else:
+        if any({*attention.classes} & {*other.classes} for other in found):
             unknown[core.node.name] = "its heads go with those of another attention"
+        else:
+            found.append(attention)
     return found, unknown
 
 
@@ -142,7 +135,7 @@ def _attention(model: fx.GraphModule, core: Core, flow: ChannelFlow) -> Attentio
     labels = flow.at[core.node.name]
     classes = torch.unique(without_copies(labels)) if isinstance(labels, Tensor) else torch.zeros(1)
     if 0 in classes:
-        raise NotFoundError(_why(model, core, flow))
+        raise NotFoundError(_why(core, flow))
     readers = [path for path, read in flow.inputs.items()
                if isinstance(model.get_submodule(path), READERS) and torch.isin(read, classes).any()]  # fmt: skip
     if len(readers) != 1:
@@ -161,7 +154,7 @@ def _attention(model: fx.GraphModule, core: Core, flow: ChannelFlow) -> Attentio
     return Attention(readers[0], core.node, heads, carrying, core.operators, tuple(classes.tolist()))
 
 
-def _why(model: fx.GraphModule, core: Core, flow: ChannelFlow) -> str:
+def _why(core: Core, flow: ChannelFlow) -> str:
     """Return the reason of the nearest layers behind an attention whose outputs stay."""
     pending, seen = list(core.operators[0].all_input_nodes), set()
     while pending:

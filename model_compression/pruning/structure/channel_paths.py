@@ -26,16 +26,14 @@ from model_compression.pruning.structure.channel_walk import ChannelFlow, Channe
 from model_compression.pruning.structure.contractions import CONTRACTIONS, FUSED, attend, contract
 from model_compression.pruning.structure.labels import as_copies, varying, without_copies
 from model_compression.pruning.structure.observation import STAYS as COPIES
-from model_compression.pruning.structure.observation import Values, observe
+from model_compression.pruning.structure.observation import Values
 
 FEW_ELEMENTS = 1 << 22  # of a bare parameter, whose every element gets a label
 
 
-def channel_flow(
-    model: fx.GraphModule, example: tuple[Tensor, ...], values: Values | None = None
-) -> ChannelFlow:
-    """Send the labels of all channels through a graph; `values` are those of its nodes where they are known."""
-    return _Walk(model, observe(model, example) if values is None else values).run().settle()
+def channel_flow(model: fx.GraphModule, values: Values) -> ChannelFlow:
+    """Send the labels of all channels through a graph that was observed."""
+    return _Walk(model, values).run().settle()
 
 
 class _Walk(ChannelWalk):

@@ -38,7 +38,7 @@ MOVES = {
         ("cat", "default"), ("stack", "default"), ("repeat", "default"), ("repeat_interleave", "self_int"),
         ("flip", "default"), ("roll", "default"), ("pixel_shuffle", "default"), ("pixel_unshuffle", "default"),
         ("channel_shuffle", "default"), ("index", "Tensor"), ("index_select", "default"), ("movedim", "int"),
-        ("movedim", "intlist"), ("squeeze", "default"), ("expand_as", "default"), ("view_as", "default"),
+        ("movedim", "intlist"), ("squeeze", "default"), ("expand_as", "default"), ("view_as", "default"), ("reshape_as", "default"),
         ("swapaxes", "default"), ("numpy_T", "default"), ("mT", "default"), ("narrow", "default"),
         ("unfold", "default"),
     )),

@@ -46,10 +46,10 @@ def contract(walk: ChannelWalk, node: fx.Node) -> Any:
 def attend(walk: ChannelWalk, node: fx.Node) -> Any:
     """Return the labels behind attention in one operator: scores, a mask, and their product with the values."""
     given: dict[str, Any] = {**dict(zip(_ATTENDING, node.args, strict=False)), **node.kwargs}
-    sides = [walk.at.get(given[name]) for name in _ATTENDING[:3]]
-    if not all(isinstance(side, Tensor) and side.dim() > 2 for side in sides):
+    taken: list[Any] = [walk.at.get(given[name]) for name in _ATTENDING[:3]]
+    if not all(isinstance(each, Tensor) and each.dim() > 2 for each in taken):
         return walk.unknown(node)
-    query, key, value = (walk.labels.classes(side) for side in sides)  # type: ignore[arg-type]
+    query, key, value = (walk.labels.classes(each) for each in taken)
     if given.get("enable_gqa"):
         key, value = (side.repeat_interleave(query.shape[-3] // side.shape[-3], -3) for side in (key, value))
     letters = _PLACES[: query.dim() - 2]
@@ -89,7 +89,7 @@ def _sides(walk: ChannelWalk, node: fx.Node) -> list[_Side] | None:
             return None
     else:
         operands = list(node.args[1:3] if node.target is PRODUCT_AND_SUM else node.args[:2])
-        ranks = [walk.values[each].dim() if isinstance(each, fx.Node) else 0 for each in operands]  # type: ignore[index]
+        ranks = [walk.values[each].dim() if isinstance(each, fx.Node) else 0 for each in operands]
         if min(ranks) < 2:
             return None
         places = _PLACES[: value.dim() - 2]
@@ -99,7 +99,7 @@ def _sides(walk: ChannelWalk, node: fx.Node) -> list[_Side] | None:
     if not all(isinstance(each, Tensor) and len(names) == each.dim() == len(set(names))
                for each, names in zip(labels, letters, strict=True)):  # fmt: skip
         return None
-    return [_Side(*each) for each in zip([*labels, walk.none(node)], [*letters, result], strict=True)]  # type: ignore[arg-type]
+    return [_Side(*each) for each in zip([*labels, walk.none(node)], [*letters, result], strict=True)]
 
 
 def _product(

@@ -16,9 +16,8 @@ def remove_heads(model: fx.GraphModule, example: tuple[Tensor, ...], name: str, 
     Raises ValueError for an unknown attention, for heads that it does not have or for all of them, and PruningError
     where the remaining heads do not fit the graph's layout.
     """
-    values = observe(model, example)
-    flow = channel_flow(model, example, values)
-    found, _ = attentions(model, values, flow)
+    flow = channel_flow(model, observe(model, example))
+    found, _ = attentions(model, flow)
     attention = next((each for each in found if each.name == name), None)
     if attention is None or not set(gone) < set(range(len(attention.heads))):
         have = f"{len(attention.heads)} heads" if attention else "no attention"

@@ -79,7 +79,7 @@ class Labels:
             np.minimum.at(self._parents, np.maximum(ones, others), np.minimum(ones, others))
 
     def _roots(self, labels: np.ndarray) -> np.ndarray:
-        roots = self._parents[labels]
+        roots: np.ndarray = self._parents[labels]
         while True:
             above = self._parents[roots]
             if np.array_equal(above, roots):

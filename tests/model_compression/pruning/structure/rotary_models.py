@@ -85,6 +85,8 @@ class Llama(_Attending):
 class NeoX(nn.Module):
     """Queries, keys and values of one layer head by head; a third of each head is turned."""
 
+    bias: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.fused, self.out, self.head = nn.Linear(WIDTH, 12 * SIZE), nn.Linear(4 * SIZE, WIDTH), nn.Linear(WIDTH, 5)
@@ -102,6 +104,8 @@ class NeoX(nn.Module):
 
 class Window(nn.Module):
     """Normalized queries and keys, a table of biases by relative place, and a mask that is spread over heads."""
+
+    place: Tensor
 
     def __init__(self) -> None:
         super().__init__()

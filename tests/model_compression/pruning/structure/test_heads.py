@@ -9,7 +9,7 @@ from torch.fx import GraphModule
 
 from model_compression.onnx_files import export_onnx
 from model_compression.pruning import parameters
-from model_compression.pruning.structure import Attention, attentions, observe, remove_heads
+from model_compression.pruning.structure import Attention, attentions, channel_flow, observe, remove_heads
 from tests.model_compression.pruning.structure.attention_models import MODELS, OneAttention, built
 from tests.model_compression.toys import run, untrained
 
@@ -17,7 +17,7 @@ ALL = pytest.mark.parametrize("name", MODELS)
 
 
 def found_in(model: GraphModule, name: str) -> list[Attention]:
-    found, unknown = attentions(model, observe(model, MODELS[name].rows))
+    found, unknown = attentions(model, channel_flow(model, observe(model, MODELS[name].rows)))
     assert not unknown
     return found
 
@@ -48,7 +48,7 @@ def test_what_is_left_answers_as_if_they_were_silent(name: str, gone: list[int])
     if max(gone) >= MODELS[name].heads[0]:
         pytest.skip("it has fewer heads")
     for index, count in enumerate(MODELS[name].heads):
-        found, _ = attentions(model, observe(model, rows))
+        found, _ = attentions(model, channel_flow(model, observe(model, rows)))
         attention = found[index if count - len(gone) > 1 else 0]
         expected, before = silenced(model, attention, gone)(*rows), model(*rows)
         weights = parameters(model)
@@ -96,6 +96,6 @@ class Watched(OneAttention):
 def test_attention_whose_heads_cannot_be_told_apart_says_why() -> None:
     rows = MODELS["one attention"].rows
     model = untrained(Watched(), *rows)
-    found, unknown = attentions(model, observe(model, rows))
+    found, unknown = attentions(model, channel_flow(model, observe(model, rows)))
     assert not found
     assert "as attention with one head does" in next(iter(unknown.values()))
