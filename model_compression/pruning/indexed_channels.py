@@ -1,12 +1,12 @@
 """Channels of a rebuilt program that must be removed together, found by sending indices through its graph."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, fx
 
 from model_compression.pruning.channel_groups import READERS, ChannelGroup, Part, Reader
-from model_compression.pruning.structure import Attention, Values, channel_flow, observe, remove_classes
+from model_compression.pruning.structure import Values, channel_flow, observe, remove_classes
 
 
 class IndexedChannels:
@@ -57,9 +57,13 @@ class IndexedChannels:
                 raise ValueError(f"expected some of the channels 0 to {len(made) - 1} of {layer} that may go, got all")
         remove_classes(model, self.flow, gone)
 
-    def remove_heads_from(self, model: fx.GraphModule, attention: Attention, heads: Collection[int]) -> None:
-        """Remove heads from a copy of the model, in place."""
-        remove_classes(model, self.flow, {attention.classes[number] for number in heads})
+    def classes_of(self, units: Iterable[Mapping[str, Sequence[int]]]) -> set[int]:
+        """Return the labels of units of a group, which are given by one or more layers that make them."""
+        return {int(self.flow.outputs[path][places[0]]) for unit in units for path, places in unit.items()}
+
+    def remove_classes_from(self, model: fx.GraphModule, classes: Collection[int]) -> None:
+        """Remove all that goes with some labels from a copy of the model, in place."""
+        remove_classes(model, self.flow, classes)
 
     def _competing(self) -> Iterator[list[int]]:
         """Yield the classes that share layers, which compete for what stays of them."""

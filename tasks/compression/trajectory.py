@@ -205,7 +205,7 @@ def _prunable(context: Context) -> Prunable:
         protected = protected_units(model, parent.example, kinds)
         units = units_of(model, parent.example, kinds, protected)
         return {
-            "protected": [[each.layer, each.reason] for each in protected],
+            "protected": [[each.layer, each.reason, each.kind] for each in protected],
             "counts": {kind: units.count(kind) for kind in kinds},
         }
 

@@ -19,6 +19,7 @@ from model_compression.pruning.structure.channel_rules import (
     VIEWS,
     is_elementwise,
     is_like,
+    is_padding,
     is_spatial,
     reduction,
 )
@@ -90,6 +91,14 @@ class _Walk(ChannelWalk):
     def _copied(self, node: fx.Node) -> Any:
         source = self.at.get(node.args[0])  # type: ignore[arg-type]
         return source if isinstance(source, Tensor) else self.unknown(node)
+
+    def _padded(self, node: fx.Node) -> Any:
+        source = self.at.get(node.args[0])  # type: ignore[arg-type]
+        if not isinstance(source, Tensor):
+            return self.unknown(node)
+        source, sizes = self.labels.classes(source), list(node.args[1])  # type: ignore[arg-type]
+        padded = {source.dim() - 1 - place // 2 for place, size in enumerate(sizes) if size != 0}
+        return self.unknown(node) if padded & {*varying(source)} else self.beside(node, source)
 
     def _in_each_channel(self, node: fx.Node) -> Any:
         source = self.at.get(node.args[0])  # type: ignore[arg-type]
@@ -233,6 +242,7 @@ OPERATORS: tuple[tuple[Any, Any], ...] = (
     (lambda node: node.target is FUSED, _Walk._attended),
     (lambda node: node.target in CONTRACTIONS, _Walk._contracted),
     (lambda node: node.target is torch.ops.aten.glu.default, _Walk._paired),
+    (is_padding, _Walk._padded),
     (is_spatial, _Walk._in_each_channel),
     (lambda node: reduction(node) is not None, _Walk._read_together),
     (is_elementwise, _Walk._met),

@@ -120,13 +120,21 @@ class ChannelWalk:
 
     def spatial(self, node: fx.Node, source: Tensor) -> Any:
         """Return the labels behind an operator that works in each channel for itself."""
-        value = self.values[node]
         source = self.labels.classes(source)
-        if not isinstance(value, Tensor) or value.dim() != source.dim() or any(dim > 1 for dim in varying(source)):
+        if any(dim > 1 for dim in varying(source)):
             return self.unknown(node)
-        if value.shape[:2] != source.shape[:2]:
+        return self.beside(node, source)
+
+    def beside(self, node: fx.Node, source: Tensor) -> Any:
+        """Return the labels behind an operator that changes other dimensions than those in which channels differ."""
+        value, differ = self.values[node], varying(source)
+        if not isinstance(value, Tensor) or value.dim() != source.dim():
             return self.unknown(node)
-        return source[(slice(None), slice(None), *[slice(0, 1)] * (source.dim() - 2))].expand(value.shape)
+        if any(value.shape[dim] != source.shape[dim] for dim in differ):
+            return self.unknown(node)
+        for dim in set(range(source.dim())) - {*differ}:
+            source = source.narrow(dim, 0, 1)
+        return source.expand(value.shape)
 
     def reduced(self, node: fx.Node, source: Tensor, dims: Sequence[int], kind: Reduction) -> Any:
         """Return the labels behind an operator that reads all places of some dimensions together."""
