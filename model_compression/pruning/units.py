@@ -114,20 +114,44 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequen
     Each is tried on copies, so that no annotation is needed.
     """
     structure = _structure(model, example)
-    units = _units(model, structure, example, kinds, ())
     found: list[Protected] = []
-    if "channels" in kinds:
-        found += _protected(_channel_reasons(model, example, structure, units.channel_groups), "channels")
+    if "channels" in kinds and structure.channels is not None:
+        made_of_heads, staying = structure.made_of_heads, structure.channels.staying()
+        found += _protected({layer: why for layer, why in staying.items() if layer not in made_of_heads}, "channels")
     if "heads" in kinds:
-        found += _protected(_head_reasons(model, example, structure, units.attentions), "heads")
         unknown = {name: f"its heads stay: {reason}" for name, reason in structure.unknown.items()}
         found += _protected(unknown, "heads")
-    for layer in units.layers:
-        alone = Trial(layer.name, frozenset({layer.name}), None)
-        found += _protected(failing(model, example, [alone], _without_layers(example)), "layers")
+    found += _failing_units(model, structure, example, kinds, found)
     found += [Protected(kept.name, str(kept)) for kept in kept_as_they_are(model)]
     if not isinstance(model, fx.GraphModule) and {"heads", "layers"} & set(kinds):
         found.append(Protected("the model", "heads and layers are found in a rebuilt program, not in build_model()'s"))
+    return found
+
+
+def failing_units(
+    model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind], protected: Sequence[Protected]
+) -> list[Protected]:
+    """Try the units that are not protected, as protected_units() does; returns those that must stay after all.
+
+    It is for a model that lost units since its own were found.
+    """
+    return _failing_units(model, _structure(model, example), example, kinds, protected)
+
+
+def _failing_units(
+    model: nn.Module,
+    structure: _Structure,
+    example: tuple[Tensor, ...],
+    kinds: Sequence[Kind],
+    protected: Sequence[Protected],
+) -> list[Protected]:
+    units = _units(model, structure, example, kinds, protected)
+    channels = _channel_reasons(model, example, structure, units.channel_groups)
+    found = _protected(channels, "channels")
+    found += _protected(_head_reasons(model, example, structure, units.attentions), "heads")
+    for layer in units.layers:
+        alone = Trial(layer.name, frozenset({layer.name}), None)
+        found += _protected(failing(model, example, [alone], _without_layers(example)), "layers")
     return found
 
 
@@ -141,9 +165,7 @@ def _channel_reasons(
     channels = structure.channels
     if channels is None:
         return _reasons_in_code(model, example, groups)
-    made_of_heads = structure.made_of_heads
-    reasons = {layer: reason for layer, reason in channels.staying().items() if layer not in made_of_heads}
-    reasons |= {each.layer: "its channels can only go all together" for each in groups if each.width < 2}
+    reasons = {each.layer: "its channels can only go all together" for each in groups if each.width < 2}
     sets = {each.layer: list(random_sets(each.layer, each.width)) for each in groups}
     for number in range(SETS):
         tried = [each for each in groups if each.layer not in reasons and sets[each.layer]]
