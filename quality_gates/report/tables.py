@@ -305,8 +305,8 @@ def _flat(row: Side | SizePoint | RungRow | LedgerRow | LayerRow, *without: str)
 
     A figure that many devices cannot measure has no column where it was not.
     """
-    columns = row.model_dump(exclude={*without, "figures"})
+    columns: dict[str, Any] = row.model_dump(exclude={*without, "figures"})
     if isinstance(row, LedgerRow | LayerRow):
         return columns
-    figures = dict.fromkeys(LIMITED) | ({} if row.figures is None else row.figures.known)
-    return figures | columns
+    known: Mapping[str, Any] = {} if row.figures is None else row.figures.known
+    return {**dict.fromkeys(LIMITED), **known, **columns}
