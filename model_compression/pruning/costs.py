@@ -61,7 +61,7 @@ class Costs:
             return float(len(attention.heads[0].columns))
         count = len(attention.heads)
         makers = sum(self.taken.get(maker, 0.0) for maker in attention.makers) / count
-        between = {_name(node) for node in (*attention.heads_at, *attention.operators)} - {*attention.makers}
+        between = {_name(node) for node in (*attention.nodes, *attention.operators)} - {*attention.makers}
         core = sum(self.taken.get(name, 0.0) for name in between) / count
         return makers + core + (self.taken.get(attention.name, 0.0) / count if self.inputs_too else 0.0)
 
@@ -96,7 +96,7 @@ class Removed:
     def heads(self, attention: Attention, count: int) -> None:
         """Add heads of an attention."""
         share = count / len(attention.heads)
-        for name in {_name(node) for node in (*attention.heads_at, *attention.operators)} | {*attention.makers}:
+        for name in {_name(node) for node in (*attention.nodes, *attention.operators)} | {*attention.makers}:
             self._add(self.of_outputs, name, share)
         self._add(self.of_inputs, attention.name, share)
 

@@ -1,20 +1,21 @@
 """Channels of a rebuilt program that must be removed together, found by sending indices through its graph."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, fx
 
 from model_compression.pruning.channel_groups import READERS, ChannelGroup, Part, Reader
-from model_compression.pruning.structure import channel_flow, remove_classes
+from model_compression.pruning.structure import Values, channel_flow, observe, remove_classes
 
 
 class IndexedChannels:
     """The channels of one rebuilt program. They stay in step with it while channels are removed."""
 
-    def __init__(self, model: fx.GraphModule, example: tuple[Tensor, ...]) -> None:
+    def __init__(self, model: fx.GraphModule, example: tuple[Tensor, ...], values: Values | None = None) -> None:
+        """Walk through a graph; `values` are those of its nodes on the example, where they are known."""
         self.model, self.example = model, example
-        self.flow = channel_flow(model, example)
+        self.flow = channel_flow(model, observe(model, example) if values is None else values)
 
     def channel_groups(self, kept: Collection[str] = ()) -> Iterator[ChannelGroup]:
         """Yield every group of units that compete, without those that have a layer of `kept`."""
@@ -37,7 +38,7 @@ class IndexedChannels:
         Raises ValueError for an unknown layer, for channels that it does not have, and for those that must stay.
         """
         self.remove_from(self.model, channels)
-        self.flow = channel_flow(self.model, self.example)
+        self.flow = channel_flow(self.model, observe(self.model, self.example))
 
     def remove_from(self, model: fx.GraphModule, channels: Mapping[str, Sequence[int]]) -> None:
         """Remove channels from a copy of the model, in place."""
@@ -55,6 +56,14 @@ class IndexedChannels:
             if 0 in gone or set(made.tolist()) <= gone:
                 raise ValueError(f"expected some of the channels 0 to {len(made) - 1} of {layer} that may go, got all")
         remove_classes(model, self.flow, gone)
+
+    def classes_of(self, units: Iterable[Mapping[str, Sequence[int]]]) -> set[int]:
+        """Return the labels of units of a group, which are given by one or more layers that make them."""
+        return {int(self.flow.outputs[path][places[0]]) for unit in units for path, places in unit.items()}
+
+    def remove_classes_from(self, model: fx.GraphModule, classes: Collection[int]) -> None:
+        """Remove all that goes with some labels from a copy of the model, in place."""
+        remove_classes(model, self.flow, classes)
 
     def _competing(self) -> Iterator[list[int]]:
         """Yield the classes that share layers, which compete for what stays of them."""

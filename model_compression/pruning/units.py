@@ -1,43 +1,37 @@
 """Units that may be removed from a model: channels, heads, residual layers; and those that must stay."""
 
-import copy
-import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, fx, nn
 
-from model_compression.errors import cause_of
 from model_compression.intake import kept_as_they_are
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.dependencies import Dependencies
-from model_compression.pruning.importance import by_input
 from model_compression.pruning.indexed_channels import IndexedChannels
 from model_compression.pruning.structure import (
     Attention,
     Residual,
     attentions,
     observe,
-    remove_heads,
     remove_residual,
     residuals,
 )
+from model_compression.pruning.trials import Removal, Trial, failing, random_sets, silenced, silenced_heads
 from model_compression.settings import Kind
 
 KINDS: tuple[Kind, ...] = ("channels", "heads", "layers")
-TOLERANCE = 1e-3  # of the largest output: float kernels differ in summation order
-Trial = Callable[[nn.Module, tuple[Tensor, ...]], tuple[nn.Module, nn.Module | None]]
-"""A function that removes one unit from a copy; returns the rest and, where one is known, the reference for it."""
+SETS = 3  # random sets of units of each group
 
 
 @dataclass(frozen=True)
 class Protected:
-    """A unit that stays, by the name of its layer, and the reason."""
+    """A unit that stays, by the name of its layer, and the reason; of every kind, where it names none."""
 
     layer: str
     reason: str
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True)
@@ -66,143 +60,175 @@ def units_of(
 
     Heads and layers are found in rebuilt programs only.
     """
-    kept = {protection.layer for protection in protected}
-    heads, layers, _ = _structure(model, example)
-    made_of_heads = {maker for attention in heads for maker in attention.makers}
+    return _units(model, _structure(model, example), example, kinds, protected)
+
+
+def _units(
+    model: nn.Module,
+    found: "_Structure",
+    example: tuple[Tensor, ...],
+    kinds: Sequence[Kind],
+    protected: Sequence[Protected],
+) -> PrunableUnits:
+    kept = {kind: {each.layer for each in protected if each.kind in (None, kind)} for kind in KINDS}
     channels: Iterator[ChannelGroup] = iter(())
     if "channels" in kinds:
         names = {name for name, _ in model.named_modules()}
-        channels = channels_of(model, example).channel_groups(kept=(kept | made_of_heads) & names)
+        engine = found.channels or Dependencies(model, example)
+        channels = engine.channel_groups(kept=(kept["channels"] | found.made_of_heads) & names)
+    heads, layers = found.attentions, found.layers
     return PrunableUnits(
         tuple(channels),
-        tuple(each for each in heads if "heads" in kinds and each.name not in kept and len(each.heads) > 1),
-        tuple(each for each in layers if "layers" in kinds and each.name not in kept),
+        tuple(each for each in heads if "heads" in kinds and each.name not in kept["heads"] and len(each.heads) > 1),
+        tuple(each for each in layers if "layers" in kinds and each.name not in kept["layers"]),
     )
 
 
-def channels_of(model: nn.Module, example: tuple[Tensor, ...]) -> IndexedChannels | Dependencies:
-    """Return the channels of a model: by indices in a rebuilt program, by torch-pruning in a module of code."""
-    return IndexedChannels(model, example) if isinstance(model, fx.GraphModule) else Dependencies(model, example)
+@dataclass(frozen=True)
+class _Structure:
+    """What one walk found in a rebuilt program; empty for a module of code."""
+
+    channels: IndexedChannels | None = None
+    attentions: tuple[Attention, ...] = ()
+    layers: tuple[Residual, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def made_of_heads(self) -> set[str]:
+        """The layers whose outputs are heads: their channels go with the heads alone."""
+        return {maker for attention in self.attentions for maker in attention.makers}
+
+
+def _structure(model: nn.Module, example: tuple[Tensor, ...]) -> _Structure:
+    if not isinstance(model, fx.GraphModule):
+        return _Structure()
+    values = observe(model, example)
+    channels = IndexedChannels(model, example, values)
+    found, unknown = attentions(model, channels.flow)
+    return _Structure(channels, tuple(found), tuple(residuals(model, values)), unknown)
 
 
 def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind] = KINDS) -> list[Protected]:
-    """Find the units that must stay: they are the model's output, or the model does not run without them.
+    """Find the units that must stay: they are the model's output, or the model does not answer right without them.
 
-    Each is tried on a copy, so that no annotation is needed.
+    Each is tried on copies, so that no annotation is needed.
     """
-    units = units_of(model, example, kinds)
-    reasons: list[tuple[str, str | None]] = []
-    reasons += _channel_reasons(model, example, units.channel_groups) if "channels" in kinds else []
-    reasons += [(each.name, _trial(model, example, _without_head(each))) for each in units.attentions]
-    reasons += [(each.name, _trial(model, example, _without_layer(each))) for each in units.layers]
-    found = [Protected(name, reason) for name, reason in reasons if reason]
+    structure = _structure(model, example)
+    found: list[Protected] = []
+    if "channels" in kinds and structure.channels is not None:
+        made_of_heads, staying = structure.made_of_heads, structure.channels.staying()
+        found += _protected({layer: why for layer, why in staying.items() if layer not in made_of_heads}, "channels")
     if "heads" in kinds:
-        _, _, unknown = _structure(model, example)
-        found += [Protected(name, f"its heads stay: {reason}") for name, reason in unknown.items()]
+        unknown = {name: f"its heads stay: {reason}" for name, reason in structure.unknown.items()}
+        found += _protected(unknown, "heads")
+    found += _failing_units(model, structure, example, kinds, found)
     found += [Protected(kept.name, str(kept)) for kept in kept_as_they_are(model)]
     if not isinstance(model, fx.GraphModule) and {"heads", "layers"} & set(kinds):
         found.append(Protected("the model", "heads and layers are found in a rebuilt program, not in build_model()'s"))
     return found
 
 
-def _structure(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Attention], list[Residual], dict[str, str]]:
-    if not isinstance(model, fx.GraphModule):
-        return [], [], {}
-    values = observe(model, example)
-    found, unknown = attentions(model, values)
-    return found, residuals(model, values), unknown
+def failing_units(
+    model: nn.Module, example: tuple[Tensor, ...], kinds: Sequence[Kind], protected: Sequence[Protected]
+) -> list[Protected]:
+    """Try the units that are not protected, as protected_units() does; returns those that must stay after all.
+
+    It is for a model that lost units since its own were found.
+    """
+    return _failing_units(model, _structure(model, example), example, kinds, protected)
 
 
-@torch.no_grad()
-def _trial(model: nn.Module, example: tuple[Tensor, ...], trial: "str | Trial") -> str | None:
-    """Return why a unit must stay, or None where the model runs without it."""
-    if isinstance(trial, str):
-        return trial
-    try:
-        smaller, silenced = trial(copy.deepcopy(model).eval(), example)
-        got = smaller(*example)
-    except Exception as error:  # any error of the model or of the graph is the reason
-        return f"the model does not run without a unit of it: {cause_of(error)}"
-    expected = (model if silenced is None else silenced).eval()(*example)
-    if got.shape != expected.shape:
-        return f"its units are the model's outputs: {_sizes(expected)} of them would become {_sizes(got)}"
-    if silenced is not None and (got - expected).abs().max() > TOLERANCE * expected.abs().max():
-        return "removing a unit of it changes what the model makes of the others"
-    return None
+def _failing_units(
+    model: nn.Module,
+    structure: _Structure,
+    example: tuple[Tensor, ...],
+    kinds: Sequence[Kind],
+    protected: Sequence[Protected],
+) -> list[Protected]:
+    units = _units(model, structure, example, kinds, protected)
+    channels = _channel_reasons(model, example, structure, units.channel_groups)
+    found = _protected(channels, "channels")
+    found += _protected(_head_reasons(model, example, structure, units.attentions), "heads")
+    for layer in units.layers:
+        alone = Trial(layer.name, frozenset({layer.name}), None)
+        found += _protected(failing(model, example, [alone], _without_layers(example)), "layers")
+    return found
 
 
-def _sizes(outputs: Tensor) -> str:
-    """Write the sizes of the outputs of one row."""
-    return " x ".join(str(size) for size in outputs.shape[1:]) or "1"
+def _protected(reasons: Mapping[str, str], kind: Kind) -> list[Protected]:
+    return [Protected(name, reason, kind) for name, reason in reasons.items()]
 
 
 def _channel_reasons(
-    model: nn.Module, example: tuple[Tensor, ...], groups: Sequence[ChannelGroup]
-) -> list[tuple[str, str | None]]:
-    if not isinstance(model, fx.GraphModule):
-        return [(each.layer, _trial(model, example, _without_channels(each))) for each in groups]
-    channels = IndexedChannels(model, example)
-    made_of_heads = {maker for attention in _structure(model, example)[0] for maker in attention.makers}
-    reasons: list[tuple[str, str | None]] = [
-        (layer, reason) for layer, reason in channels.staying().items() if layer not in made_of_heads
-    ]
-    for group in groups:
-        trials = [_trial(model, example, _without_units(channels, group, gone)) for gone in _random_units(group)]
-        alone = "its channels can only go all together" if group.width < 2 else None
-        reasons.append((group.layer, alone or next((reason for reason in trials if reason), None)))
+    model: nn.Module, example: tuple[Tensor, ...], structure: _Structure, groups: Sequence[ChannelGroup]
+) -> dict[str, str]:
+    channels = structure.channels
+    if channels is None:
+        return _reasons_in_code(model, example, groups)
+    reasons = {each.layer: "its channels can only go all together" for each in groups if each.width < 2}
+    sets = {each.layer: list(random_sets(each.layer, each.width)) for each in groups}
+    for number in range(SETS):
+        tried = [each for each in groups if each.layer not in reasons and sets[each.layer]]
+        gone = {each.layer: set(each.leaving(sets[each.layer][number % len(sets[each.layer])], 0)) for each in tried}
+        trials = [_without_units(channels, each, gone[each.layer]) for each in tried if gone[each.layer]]
+        reasons |= failing(model, example, trials, channels.remove_classes_from)  # type: ignore[arg-type]
     return reasons
 
 
-def _random_units(group: ChannelGroup) -> Iterator[set[int]]:
-    """Yield sets of units to try: one, an odd number of them, and half of them."""
-    draw = random.Random(group.layer)
-    for count in sorted({1, (group.width // 3) | 1, group.width // 2}):
-        if 0 < count < group.width:
-            yield set(group.leaving(draw.sample(range(group.width), count), 0))
+def _reasons_in_code(model: nn.Module, example: tuple[Tensor, ...], groups: Sequence[ChannelGroup]) -> dict[str, str]:
+    few = {each.layer: f"it has only {each.width} channels in {each.blocks} groups"
+           for each in groups if each.width <= each.blocks}  # fmt: skip
+    for group in groups:
+        if group.layer not in few:
+            few |= failing(model, example, [_first_of_each_block(group)], _without_channels(group, example))
+    return few
+
+
+def _head_reasons(
+    model: nn.Module, example: tuple[Tensor, ...], structure: _Structure, found: Sequence[Attention]
+) -> dict[str, str]:
+    reasons: dict[str, str] = {}
+    sets = {each.name: list(random_sets(each.name, len(each.heads))) for each in found}
+    for number in range(SETS):
+        trials = [
+            _without_heads(each, sets[each.name][number % len(sets[each.name])])
+            for each in found
+            if each.name not in reasons and sets[each.name]
+        ]
+        if structure.channels is not None:
+            reasons |= failing(model, example, trials, structure.channels.remove_classes_from)  # type: ignore[arg-type]
+    return reasons
 
 
 def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Trial:
-    def trial(model: nn.Module, _: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
-        reference = None if group.mixes else silenced(copy.deepcopy(model), group, gone)
-        lost = [next(iter(group.units[number].items())) for number in sorted(gone)]
-        layers = {layer: [place for name, places in lost if name == layer for place in places] for layer, _ in lost}
-        channels.remove_from(model, layers)  # type: ignore[arg-type]
-        return model, reference
-
-    return trial
+    classes = channels.classes_of(group.units[number] for number in gone)
+    return Trial(group.layer, frozenset(classes), None if group.mixes else lambda model: silenced(model, group, gone))
 
 
-def _without_channels(group: ChannelGroup) -> "str | Trial":
-    if group.width <= group.blocks:
-        return f"it has only {group.width} channels in {group.blocks} groups"
-    first_of_each_block = set(range(0, group.width, group.width // group.blocks))
+def _without_heads(attention: Attention, gone: Sequence[int]) -> Trial:
+    classes = frozenset(attention.classes[number] for number in gone)
+    return Trial(attention.name, classes, lambda model: silenced_heads(model, attention, gone))
 
-    def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
-        reference = None if group.mixes else silenced(copy.deepcopy(model), group, first_of_each_block)
+
+def _first_of_each_block(group: ChannelGroup) -> Trial:
+    gone = set(range(0, group.width, group.width // group.blocks))
+    return Trial(group.layer, frozenset(gone), None if group.mixes else lambda model: silenced(model, group, gone))
+
+
+def _without_channels(group: ChannelGroup, example: tuple[Tensor, ...]) -> Removal:
+    def remove(model: nn.Module, gone: set[int]) -> None:
         with torch.enable_grad():
-            Dependencies(model, example).remove(group.layer, sorted(first_of_each_block))
-        return model, reference
+            Dependencies(model, example).remove(group.layer, sorted(gone))
 
-    return trial
-
-
-def _without_head(attention: Attention) -> Trial:
-    def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
-        silenced = copy.deepcopy(model)
-        weight: Any = silenced.get_submodule(attention.name).weight
-        weight[:, attention.heads[0].columns] = 0
-        remove_heads(model, example, attention.name, [0])  # type: ignore[arg-type]
-        return model, silenced
-
-    return trial
+    return remove
 
 
-def _without_layer(layer: Residual) -> Trial:
-    def trial(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, nn.Module | None]:
-        remove_layer(model, example, layer.name)
-        return model, None
+def _without_layers(example: tuple[Tensor, ...]) -> Removal:
+    def remove(model: nn.Module, names: set[str]) -> None:
+        for name in names:
+            remove_layer(model, example, name)
 
-    return trial
+    return remove
 
 
 def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> None:
@@ -210,21 +236,8 @@ def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> No
 
     Raises ValueError for an unknown layer, PruningError where something else reads what the layer computes.
     """
-    layers = {layer.name: layer for layer in _structure(model, example)[1]}
+    found = residuals(model, observe(model, example)) if isinstance(model, fx.GraphModule) else []
+    layers = {layer.name: layer for layer in found}
     if name not in layers:
         raise ValueError(f"expected a residual layer of {', '.join(layers) or 'none'}, got {name}")
     remove_residual(model, layers[name])  # type: ignore[arg-type]
-
-
-def silenced(model: nn.Module, group: ChannelGroup, channels: set[int]) -> nn.Module:
-    """Zero the weights that read these channels, in place; returns the model.
-
-    It is the reference that real removal must match.
-    """
-    for reader in group.readers:
-        layer = model.get_submodule(reader.layer)
-        weight = by_input(layer, layer.weight)  # type: ignore[arg-type]
-        for index, channel in zip(reader.inputs, reader.channels, strict=True):
-            if channel in channels:
-                weight[index // weight.shape[2], :, index % weight.shape[2]] = 0
-    return model

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from model_compression.errors import PruningError
 from model_compression.training import Arrays
@@ -50,7 +50,7 @@ def trim_vocabulary(
 
     Tokens that occur fewer than `seen` times share the row of the token `unknown`; the rows of `unknown` and of padding
     stay. `example` has the inputs' form. Raises PruningError where there is no such table, where `unknown` is not one
-    of its tokens, and where every row is used.
+    of its tokens, where every row is used, and where another operator or layer reads the table too.
     """
     tables = {}
     for path, index in _tables(model, example).items():
@@ -62,6 +62,7 @@ def trim_vocabulary(
             )
         kept = _kept(table, inputs[index], unknown, seen)
         if len(kept) < table.num_embeddings:
+            _check_untied(model, path)
             tables[path] = kept
     if not tables:
         raise PruningError(
@@ -109,6 +110,21 @@ def _tables(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, int]:
         for hook in hooks:
             hook.remove()
     return {path: found.pop() for path, found in looked_up.items() if len(found) == 1 and None not in found}  # type: ignore[misc]
+
+
+def _check_untied(model: nn.Module, path: str) -> None:
+    """Raise PruningError where something besides its lookups reads a table, as an output layer with tied weights."""
+    weight = _embedding(model, path).weight
+    readers = [f"the layer {name}" for name, module in model.named_modules()
+               if name != path and any(each is weight for each in module.parameters(recurse=False))]  # fmt: skip
+    if isinstance(model, fx.GraphModule):
+        read = [node for node in model.graph.find_nodes(op="get_attr") if node.target == f"{path}.weight"]
+        readers += [f"the operator {user.name}" for node in read for user in node.users]
+    if readers:
+        raise PruningError(
+            f"expected the table {path} to be read by its lookups alone, got {', '.join(readers)} reading it too (tied "
+            "weights), which needs every row; remove `vocabulary` from the recipe"
+        )
 
 
 def _kept(table: nn.Embedding, tokens: np.ndarray, unknown: int, seen: int) -> list[int]:

@@ -4,7 +4,7 @@ It stops when every device's budgets hold as measured, or when a floor on valida
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from model_compression.pruning import (
     Protected,
     Round,
     costs_of,
-    protected_units,
     remove_units,
     removed_units,
     trim_vocabulary,
@@ -36,6 +35,7 @@ from tasks.compression.distillation_targets import fine_tune_with_parent
 from tasks.compression.float_models import KEEPING, LOADING, FloatSource, Snapshot, keep_float_model
 from tasks.compression.floors import accuracy_floor, broken_floor
 from tasks.compression.parent_baseline import Baseline, expected_file
+from tasks.compression.prunable_units import TRYING, Prunable, prunable_units, tried_again
 from tasks.job import Job
 from tasks.measurement import measure_on
 from tasks.progress import Advance, Cell, as_task, tell
@@ -51,9 +51,9 @@ CODE = (
     remove_units,
     unit_scores,
     units_of,
-    protected_units,
     costs_of,
     trim_vocabulary,
+    *TRYING,
     fine_tune,
     fine_tune_with_parent,
     *LOADING,
@@ -87,14 +87,6 @@ class Trajectory:
     release: int | None = None
 
 
-@dataclass(frozen=True)
-class Prunable:
-    """The layers of the parent that stay, and how many units of each kind may go."""
-
-    protected: tuple[Protected, ...]
-    counts: Mapping[str, int]
-
-
 @task(name="prune", task_run_name="prune", cache_policy=NO_CACHE)
 def prune(context: Context, baseline: Baseline, known: Sequence[Step] = ()) -> Trajectory:
     """Prune in rounds until every device's budgets hold, a floor breaks, or nothing is left to remove.
@@ -115,7 +107,7 @@ class _Pruning:
 
     def __init__(self, context: Context, baseline: Baseline) -> None:
         self.context, self.baseline = context, baseline
-        self.prunable = _prunable(context)
+        self.prunable = prunable_units(context)
         self.snapshots, self.undone, self.steps = [baseline.snapshot], list[Snapshot](), list[Step]()
         self.ratio = context.job.recipe.prune.ratio
 
@@ -139,6 +131,7 @@ class _Pruning:
     def _take(self, ratio: float, weigh_by: str) -> str | None:
         """Take one round; return why pruning ends where it broke a floor for the second time."""
         context, job = self.context, self.context.job
+        self.prunable = tried_again(context, self.snapshots[-1], self.prunable)
         after = _round(context, self.snapshots[-1], self.prunable, ratio, weigh_by)
         reason = broken_floor(job, self.baseline.snapshot, after)
         _report(job, after)
@@ -194,27 +187,6 @@ def _keeps_budgets(context: Context, baseline: Baseline, last: Snapshot) -> str 
 
 def _goes_on_below(search: Search | None) -> bool:
     return search is not None and search.objective != "accuracy"
-
-
-def _prunable(context: Context) -> Prunable:
-    """Find by trial, once per program, what can be pruned."""
-    job, parent, kinds = context.job, context.torch_parent, context.job.recipe.prune.units
-
-    def produce(_: Path) -> dict[str, Any]:
-        model = parent.build()
-        protected = protected_units(model, parent.example, kinds)
-        units = units_of(model, parent.example, kinds, protected)
-        return {
-            "protected": [[each.layer, each.reason] for each in protected],
-            "counts": {kind: units.count(kind) for kind in kinds},
-        }
-
-    inputs = {"parent": parent.digest, "kinds": list(kinds), **job.digests("validation")}
-    value = context.store.run("prunable", inputs, CODE, produce).value
-    found = Prunable(tuple(Protected(*each) for each in value["protected"]), value["counts"])
-    if not any(found.counts.values()):
-        logger.warning("nothing of this model can be pruned; it is quantized as it is")
-    return found
 
 
 def _weigh_by(context: Context, last: Snapshot) -> str:

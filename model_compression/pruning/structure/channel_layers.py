@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
 from model_compression.pruning.structure.channel_rules import ACTIVATIONS, SPATIAL, Reduction
 from model_compression.pruning.structure.channel_walk import ChannelWalk
+from model_compression.pruning.structure.contractions import attend, is_attention
+from model_compression.pruning.structure.labels import varying
 
 CHANNEL_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm)
 FEATURE_NORMS = (nn.LayerNorm, nn.RMSNorm)
@@ -13,6 +16,8 @@ FEATURE_NORMS = (nn.LayerNorm, nn.RMSNorm)
 
 def through_layer(walk: ChannelWalk, node: fx.Node) -> Any:
     """Return the labels of what a layer gives."""
+    if is_attention(walk, node):
+        return attend(walk, node)
     module: Any = walk.model.get_submodule(str(node.target))
     module = getattr(module, "table", module)  # a trimmed table looks tokens up in a smaller one
     source = walk.at.get(node.args[0]) if node.args else None  # type: ignore[arg-type]
@@ -23,8 +28,27 @@ def through_layer(walk: ChannelWalk, node: fx.Node) -> Any:
 
 
 def _linear(walk: ChannelWalk, node: fx.Node, module: Any, source: Tensor) -> Tensor:
+    if _is_apart(walk, source):
+        return _in_each_channel(walk, node, module, source)
     walk.reads(str(node.target), walk.labels.slab(source, -1))
     return walk.made(node, module.out_features, -1)
+
+
+def _in_each_channel(walk: ChannelWalk, node: fx.Node, module: Any, source: Tensor) -> Tensor:
+    """Return the labels behind a layer whose features are places of other channels, as a mixer of tokens has them."""
+    path = str(node.target)
+    if path in walk.flow.outputs:
+        walk.keep(walk.flow.outputs[path], f"{node.name} makes places of other channels")
+    walk.flow.outputs.setdefault(path, torch.zeros(module.out_features, dtype=torch.long))
+    walk.flow.why.setdefault(path, f"its features are places of the channels that {node.name} reads")
+    walk.fix(path, f"{node.name} reads places of other channels")
+    return walk.labels.classes(source).narrow(-1, 0, 1).expand(walk.values[node].shape)
+
+
+def _is_apart(walk: ChannelWalk, source: Tensor) -> bool:
+    """Tell whether channels are along another dimension than the last."""
+    differ = varying(walk.labels.classes(source))
+    return bool(differ) and source.dim() - 1 not in differ
 
 
 def _table(walk: ChannelWalk, node: fx.Node, _module: Any, _source: Tensor) -> Tensor:
@@ -34,6 +58,11 @@ def _table(walk: ChannelWalk, node: fx.Node, _module: Any, _source: Tensor) -> T
 def _feature_norm(walk: ChannelWalk, node: fx.Node, module: Any, source: Tensor) -> Any:
     if len(module.normalized_shape) != 1:
         return walk.unknown(node)
+    if not walk.is_bare(source):
+        source = walk.together(source, [source.dim() - 1])  # a norm of each head has weights for one head
+    if _is_apart(walk, source):
+        walk.fix(str(node.target), f"{node.name} reads places of other channels")
+        return walk.labels.classes(source)
     classes = walk.labels.slab(source, -1)
     walk.reads(str(node.target), classes)
     walk.labels.mix(classes)

@@ -6,6 +6,7 @@ channels.
 """
 
 import operator
+from math import prod
 from typing import Any
 
 import torch
@@ -18,20 +19,21 @@ from model_compression.pruning.structure.channel_rules import (
     VIEWS,
     is_elementwise,
     is_like,
+    is_padding,
     is_spatial,
     reduction,
 )
 from model_compression.pruning.structure.channel_walk import ChannelFlow, ChannelWalk
-from model_compression.pruning.structure.labels import varying
+from model_compression.pruning.structure.contractions import CONTRACTIONS, FUSED, attend, contract
+from model_compression.pruning.structure.labels import as_copies, varying, without_copies
 from model_compression.pruning.structure.observation import STAYS as COPIES
-from model_compression.pruning.structure.observation import observe
+from model_compression.pruning.structure.observation import Values
 
 FEW_ELEMENTS = 1 << 22  # of a bare parameter, whose every element gets a label
 
 
-def channel_flow(model: fx.GraphModule, example: tuple[Tensor, ...]) -> ChannelFlow:
-    """Send the labels of all channels through a graph."""
-    values = observe(model, example)
+def channel_flow(model: fx.GraphModule, values: Values) -> ChannelFlow:
+    """Send the labels of all channels through a graph that was observed."""
     return _Walk(model, values).run().settle()
 
 
@@ -43,7 +45,7 @@ class _Walk(ChannelWalk):
             if node.op == "output":
                 self.stay(node, "its units are the model's outputs")
                 continue
-            found = self._visit(node)
+            found = pytree.tree_map_only(Tensor, as_copies, self._visit(node))
             self.at[node] = found
             self.flow.at[node.name] = found
         for owner, why in self.read_elsewhere.items():
@@ -90,6 +92,14 @@ class _Walk(ChannelWalk):
         source = self.at.get(node.args[0])  # type: ignore[arg-type]
         return source if isinstance(source, Tensor) else self.unknown(node)
 
+    def _padded(self, node: fx.Node) -> Any:
+        source = self.at.get(node.args[0])  # type: ignore[arg-type]
+        if not isinstance(source, Tensor):
+            return self.unknown(node)
+        source, sizes = self.labels.classes(source), list(node.args[1])  # type: ignore[arg-type]
+        padded = {source.dim() - 1 - place // 2 for place, size in enumerate(sizes) if size != 0}
+        return self.unknown(node) if padded & {*varying(source)} else self.beside(node, source)
+
     def _in_each_channel(self, node: fx.Node) -> Any:
         source = self.at.get(node.args[0])  # type: ignore[arg-type]
         return self.spatial(node, source) if isinstance(source, Tensor) else self.unknown(node)
@@ -100,7 +110,7 @@ class _Walk(ChannelWalk):
         if not isinstance(source, Tensor):
             return self.unknown(node)
         gated, gates = source.chunk(2, int(node.args[1]) if len(node.args) > 1 else -1)  # type: ignore[arg-type]
-        self.labels.join(self.labels.classes(gated), self.labels.classes(gates))
+        self.labels.join(gated, gates)
         return self.labels.classes(gated)
 
     def _read_together(self, node: fx.Node) -> Any:
@@ -120,93 +130,98 @@ class _Walk(ChannelWalk):
                 self.at[source] = self.labels.classes(labels)
         if node.target in (torch.ops.aten.cat.default, torch.ops.aten.stack.default):
             self._side_by_side(node)
-        problem = self._before_move(node)
-        if problem:
+        if self._stays_whole(node):
             return self.unknown(node)
         target: Any = VIEWS.get(node.target, node.target)
         rest: Any = fx.map_arg(node.args[1:], self.values.__getitem__)
         kwargs: Any = fx.map_arg(node.kwargs, self.values.__getitem__)
         moved = target(fx.map_arg(node.args[0], self.at.__getitem__), *rest, **kwargs)
-        return self._rectangles(moved) if node.target in VIEWED else moved
+        if node.target is torch.ops.aten.expand.default and not bool(without_copies(moved).any()):
+            return self._copies(node, moved)
+        return moved
 
-    def _before_move(self, node: fx.Node) -> bool:
+    def _copies(self, node: fx.Node, moved: Tensor) -> Tensor:
+        """Give labels to the copies of a value that no channel is in, such as a mask for each head: any can go."""
+        written: Any = node.args[1]
+        before = [1] * (moved.dim() - self.at[node.args[0]].dim()) + list(self.at[node.args[0]].shape)  # type: ignore[index]
+        sizes = [
+            size if isinstance(size, int) and size > 1 and old == 1 else 1
+            for size, old in zip(written, before, strict=True)
+        ]
+        if not 1 < prod(sizes) <= FEW_ELEMENTS:
+            return moved
+        return self.labels.fresh(prod(sizes)).view(sizes).expand(moved.shape)
+
+    def _stays_whole(self, node: fx.Node) -> bool:
         """Join what a select, a strided slice or a literal index needs to stay where it is; tell whether it cannot."""
-        source: Any = self.at.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
+        first = node.args[0]
+        source: Any = self.at.get(first) if isinstance(first, fx.Node) else None
         if not isinstance(source, Tensor):
             return False
         differ = varying(source)
         if node.target is torch.ops.aten.channel_shuffle.default:
             groups = self.labels.slab(source, 1).view(int(node.args[1]), -1)  # type: ignore[arg-type]
             self.labels.join(groups, groups[:1].expand_as(groups))
-        if node.target in INDEXED:
-            return bool(set(_indexed(node, source.dim())) & set(differ))
-        if node.target in (torch.ops.aten.select.int, torch.ops.aten.unbind.int):
+        elif node.target in INDEXED:
+            dims = set(_indexed(node, source.dim())) & set(differ)
+            self.at[first] = self.together(source, sorted(dims))  # type: ignore[index]
+            return bool(dims and set(differ) <= dims)
+        elif node.target in SELECTS:
             dim = int(node.args[1] if len(node.args) > 1 else 0) % source.dim()  # type: ignore[arg-type]
-            if dim in differ:
-                self.labels.join(source, source.narrow(dim, 0, 1).expand_as(source))
-                self.at[node.args[0]] = self.labels.classes(source)  # type: ignore[index]
-        step = int(node.args[4]) if node.target is torch.ops.aten.slice.Tensor and len(node.args) > 4 else 1  # type: ignore[arg-type]
-        if step > 1 and (dim := int(node.args[1]) % source.dim()) in differ:  # type: ignore[arg-type]
-            if source.shape[dim] % step:
-                return True
-            blocks = source.unflatten(dim, (-1, step))
-            self.labels.join(blocks, blocks.narrow(dim + 1, 0, 1).expand_as(blocks))
-            self.at[node.args[0]] = self.labels.classes(source)  # type: ignore[index]
+            self.at[first] = self.labels.along(source, dim) if dim in differ else source  # type: ignore[index]
+        elif node.target is torch.ops.aten.slice.Tensor and len(node.args) > 4:
+            return self._stepped(node, source, int(node.args[4]))  # type: ignore[arg-type]
+        return False
+
+    def _stepped(self, node: fx.Node, source: Tensor, step: int) -> bool:
+        """Join neighbours under a strided slice; tell whether they are no whole number of steps."""
+        dim = int(node.args[1]) % source.dim()  # type: ignore[arg-type]
+        if step < 2 or dim not in varying(source):
+            return False
+        if source.shape[dim] % step:
+            return True
+        blocks = source.unflatten(dim, (-1, step))
+        self.labels.join(blocks, blocks.narrow(dim + 1, 0, 1).expand_as(blocks))
+        self.at[node.args[0]] = self.labels.classes(source)  # type: ignore[index]
         return False
 
     def _side_by_side(self, node: fx.Node) -> None:
         """Join the channels of tensors that are put side by side in another dimension."""
         parts = [self.at[part] for part in node.args[0] if isinstance(part, fx.Node)]  # type: ignore[union-attr]
-        stacked = node.target is torch.ops.aten.stack.default
-        dim = int(node.args[1]) if len(node.args) > 1 else 0  # type: ignore[arg-type]
-        for each in {each for part in parts for each in varying(part)}:
-            if stacked or each != dim % parts[0].dim():
-                vectors = [self.labels.slab(part, each) for part in parts]
-                for vector in vectors[1:]:
-                    self.labels.join(vectors[0], vector)
-
-    def _rectangles(self, moved: Any) -> Any:
-        """Join labels until each belongs to places of one dimension: then what remains is a rectangle."""
-        if not isinstance(moved, Tensor):
-            return moved
-        differ = varying(moved)
-        if len(differ) > 1:
-            carrier = max(differ, key=lambda dim: (moved.shape[dim], -dim))
-            self.labels.slab(moved, carrier)
-            moved = self.labels.classes(moved)
-        return moved
+        if node.target is torch.ops.aten.stack.default:
+            for part in parts[1:]:
+                self.labels.join(parts[0], part)
+            return
+        dim = (int(node.args[1]) if len(node.args) > 1 else 0) % parts[0].dim()  # type: ignore[arg-type]
+        for each in {each for part in parts for each in varying(part)} - {dim}:
+            vectors = [self.labels.slab(part, each) for part in parts]
+            for vector in vectors[1:]:
+                self.labels.join(vectors[0], vector)
 
     def _met(self, node: fx.Node) -> Any:
         """Return the labels of a value that is computed element by element from several."""
-        shape = self.values[node].shape
-        met = [
-            self.labels.classes(self.at[source])
-            for source in node.all_input_nodes
-            if isinstance(self.at.get(source), Tensor)
-        ]
-        spread = [labels.view(*[1] * (len(shape) - labels.dim()), *labels.shape) for labels in met]
-        differ = {dim for labels in spread for dim in varying(labels)}
-        whole = [labels for labels in spread if all(labels.shape[dim] == shape[dim] for dim in differ)]
-        if not differ:
-            whole = []
-        for labels in spread:
-            if not any(labels is each for each in whole) and labels.any():
-                self.keep(labels, f"{node.name} spreads them over other channels")
-        if not whole:
-            return self.none(node)
-        first = torch.broadcast_to(whole[0], shape)
-        for labels in whole[1:]:
-            self._join_all(node, first, torch.broadcast_to(labels, shape))
-        return self.labels.classes(first)
+        met = [self.at[source] for source in node.all_input_nodes if isinstance(self.at.get(source), Tensor)]
+        return self.meet(node, met, self.values[node].shape)
 
-    def _join_all(self, node: fx.Node, one: Tensor, other: Tensor) -> None:
-        if not bool(one.any() and other.any()):
-            self.keep(one if one.any() else other, f"{node.name} joins them with what is no channel")
-        self.labels.join(one, other)
+    def _complex(self, node: fx.Node) -> Any:
+        """Join the two parts of each complex number, or give both the label of their number."""
+        source = self.at.get(node.args[0])  # type: ignore[arg-type]
+        if not isinstance(source, Tensor):
+            return self.unknown(node)
+        if node.target is torch.ops.aten.view_as_real.default:
+            return source.unsqueeze(-1).expand(self.values[node].shape)
+        return self.labels.along(source, source.dim() - 1).select(-1, 0)
+
+    def _contracted(self, node: fx.Node) -> Any:
+        return contract(self, node)
+
+    def _attended(self, node: fx.Node) -> Any:
+        return attend(self, node)
 
 
+COMPLEX = {torch.ops.aten.view_as_complex.default, torch.ops.aten.view_as_real.default}
+SELECTS = {torch.ops.aten.select.int, torch.ops.aten.unbind.int}
 INDEXED = {torch.ops.aten.roll.default, torch.ops.aten.index.Tensor, torch.ops.aten.index_select.default}
-VIEWED = {*VIEWS, torch.ops.aten.reshape.default, torch.ops.aten.unflatten.int, torch.ops.aten.flatten.using_ints}
 
 
 def _indexed(node: fx.Node, rank: int) -> list[int]:
@@ -223,7 +238,11 @@ OPERATORS: tuple[tuple[Any, Any], ...] = (
     (lambda node: node.target is operator.getitem, _Walk._part),
     (lambda node: is_like(node) or node.target in COPIES, _Walk._copied),
     (lambda node: node.target in MOVES, _Walk._moved),
+    (lambda node: node.target in COMPLEX, _Walk._complex),
+    (lambda node: node.target is FUSED, _Walk._attended),
+    (lambda node: node.target in CONTRACTIONS, _Walk._contracted),
     (lambda node: node.target is torch.ops.aten.glu.default, _Walk._paired),
+    (is_padding, _Walk._padded),
     (is_spatial, _Walk._in_each_channel),
     (lambda node: reduction(node) is not None, _Walk._read_together),
     (is_elementwise, _Walk._met),

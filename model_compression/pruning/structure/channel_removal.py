@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 
 from model_compression.errors import PruningError
 from model_compression.pruning.structure.channel_walk import ChannelFlow
-from model_compression.pruning.structure.labels import STAYS
+from model_compression.pruning.structure.labels import STAYS, without_copies
 from model_compression.pruning.structure.literal_sizes import along, kept_places, remaining_shape, rewrite_sizes
 
 
@@ -37,7 +37,7 @@ def _loses_any(at: dict[fx.Node, Any], node: fx.Node, gone: Collection[int]) -> 
     tensors = [each for value in (at[node], *(at.get(source) for source in node.all_input_nodes))
                for each in (value if isinstance(value, list | tuple) else [value])]  # fmt: skip
     lost = torch.tensor(sorted(gone))
-    return any(isinstance(each, Tensor) and bool(torch.isin(each, lost).any()) for each in tensors)
+    return any(isinstance(each, Tensor) and bool(torch.isin(without_copies(each), lost).any()) for each in tensors)
 
 
 def _shrink(

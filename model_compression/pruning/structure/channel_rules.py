@@ -20,6 +20,7 @@ __all__ = [
     "Reduction",
     "is_elementwise",
     "is_like",
+    "is_padding",
     "is_spatial",
     "reduction",
 ]
@@ -40,7 +41,7 @@ MOVES = {
         ("channel_shuffle", "default"), ("index", "Tensor"), ("index_select", "default"), ("movedim", "int"),
         ("movedim", "intlist"), ("squeeze", "default"), ("expand_as", "default"), ("view_as", "default"),
         ("swapaxes", "default"), ("numpy_T", "default"), ("mT", "default"), ("narrow", "default"),
-        ("unfold", "default"),
+        ("unfold", "default"), ("reshape_as", "default"),
     )),
 }  # fmt: skip
 """Operators that put values elsewhere, so that they can be given labels in place of values."""
@@ -56,8 +57,12 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.GELU, nn.LeakyReLU, nn.ELU, nn.RReLU, nn.Softplus, nn.Identity, nn.modules.dropout._DropoutNd,
 )  # fmt: skip
 """Modules that compute each element from the element at the same place."""
-_SPATIAL_NAMES = ("upsample_", "_upsample_", "pad", "constant_pad_nd", "reflection_pad", "replication_pad", "max_pool",
-                  "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "_adaptive_avg_pool", "lp_pool")  # fmt: skip
+_PADDINGS = ("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
+             "replication_pad2d", "replication_pad3d")  # fmt: skip
+_SPATIAL_NAMES = ("upsample_", "_upsample_", "max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool",
+                  "_adaptive_avg_pool", "lp_pool")  # fmt: skip
+_COMPOSED = ("where", "to", "_to_copy", "type_as", "clip", "float_power", "square", "relu6", "selu", "dropout",
+             "feature_dropout", "lift_fresh_copy", "true_divide", "fill", "nan_to_num")  # fmt: skip
 _LIKE = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like")
 _AVERAGES = ("mean", "var", "std")
 _OTHERS = ("sum", "amax", "amin", "prod", "logsumexp", "softmax", "_softmax", "log_softmax", "_log_softmax", "cumsum",
@@ -69,6 +74,11 @@ def is_like(node: fx.Node) -> bool:
     return _name(node) in _LIKE
 
 
+def is_padding(node: fx.Node) -> bool:
+    """Tell whether a node adds places at the ends of dimensions."""
+    return _name(node) in _PADDINGS
+
+
 def is_spatial(node: fx.Node) -> bool:
     """Tell whether an operator works in each channel for itself, over places."""
     return _name(node).startswith(_SPATIAL_NAMES)
@@ -78,6 +88,8 @@ def is_elementwise(node: fx.Node) -> bool:
     """Tell whether a node computes each element from the elements at the same place."""
     if not isinstance(node.target, OpOverload):
         return False
+    if _name(node).removesuffix("_") in _COMPOSED:
+        return True
     plain = getattr(getattr(aten, _name(node).removesuffix("_"), None), node.target._overloadname, None)
     return any(torch.Tag.pointwise in target.tags for target in (node.target, plain) if target is not None)
 

@@ -160,5 +160,5 @@ MODELS = {
     "grouped": Model(_Grouped, IMAGES, {"first": (3, 4), "grouped": (4, 8)}),
     "positions": Model(_Positions, IMAGES, {"patches": (10, 1), "merge": (7, 1)}),
     "recurrent": Model(_Recurrent, SIGNALS, {"first": (8, 1), "hidden": (9, 1)}),
-    "rotated": Model(_Rotated, torch.randn(3, 5, 12), {"out": (12, 1), "wide": (20, 1)}),
+    "rotated": Model(_Rotated, torch.randn(3, 5, 12), {"value": (2, 6), "out": (12, 1), "wide": (20, 1)}),
 }

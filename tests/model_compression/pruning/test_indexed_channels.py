@@ -15,7 +15,7 @@ from model_compression.intake import rebuild
 from model_compression.pruning import parameters, protected_units, units_of
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.indexed_channels import IndexedChannels
-from model_compression.pruning.units import silenced
+from model_compression.pruning.trials import silenced
 from tests.model_compression.architectures import export
 from tests.model_compression.pruning.channel_models import MODELS
 from tests.model_compression.toys import prune

@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_compression.errors import PruningError
+from model_compression.intake import rebuild
 from model_compression.onnx_files import export_onnx
 from model_compression.pruning import int8_weight_bytes, parameters
 from model_compression.pruning.vocabulary import Trim, TrimmedTable, replay_trim, trim_vocabulary
 from model_compression.quantization import quantize_after_training, train_quantized
 from model_compression.training import FineTuning, fine_tune
+from tests.model_compression.architectures import export
 from tests.model_compression.encoders import PADDING, TOKENS, UNKNOWN, WIDTH, rebuilt, rows, small_bert
 from tests.model_compression.toys import run
 
@@ -158,6 +160,23 @@ class TestNothingToTrim:
     def test_a_trimmed_table_is_not_trimmed_again(self, trimmed: tuple[nn.Module, Trim]) -> None:
         with pytest.raises(PruningError, match="found none"):
             trim_vocabulary(trimmed[0], rows(), ARRAYS, unknown=UNKNOWN)
+
+    @pytest.mark.parametrize("from_program", [True, False])
+    def test_a_table_that_something_else_reads(self, from_program: bool) -> None:
+        class Tied(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.words, self.head = nn.Embedding(TOKENS, 6), nn.Linear(6, TOKENS, bias=False)
+                self.head.weight = self.words.weight
+
+            def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+                return self.head(self.words(tokens).mean(1))
+
+        tokens = torch.from_numpy(ARRAYS[0][:2])
+        model = rebuild(export(Tied().eval(), tokens)) if from_program else Tied().eval()
+        with pytest.raises(PruningError, match=r"words to be read by its lookups alone.* remove `vocabulary`"):
+            trim_vocabulary(model, (tokens,), ARRAYS[:1], unknown=UNKNOWN)
+        assert model(tokens).shape == (2, TOKENS)
 
     def test_an_unknown_token_that_the_table_lacks(self) -> None:
         with pytest.raises(PruningError, match=r"one of the 200 of embeddings\.words, got 200; correct `unknown`"):

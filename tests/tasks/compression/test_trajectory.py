@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+import tasks.compression.prunable_units
 import tasks.compression.trajectory
 from deployments.answers import TaskName
 from deployments.device import DeviceProfile
 from deployments.recipe import Search
 from deployments.rungs import Rung
+from model_compression.pruning import Protected
 from quality_gates.gates import NonInferiority
 from quality_gates.policy import SliceCondition
 from tasks.compression import Baseline, Snapshot, expected_file, measure_baseline, prune
 from tasks.compression.floors import broken_floor
-from tasks.compression.trajectory import Prunable
+from tasks.compression.prunable_units import Prunable
 from tasks.job import Job
 from tasks.progress import Advance, told_to
 from tasks.upstream import Context, resolve
@@ -67,6 +69,55 @@ def test_a_search_for_the_smallest_goes_on_below_the_budgets(workspace: Workspac
     changed = settings(max_rounds=1, round_to=1, accuracy_floor=1.0) | {"devices": (with_budgets(size_kb=1000),)}
     trajectory = prune.fn(*started(tiny.job(workspace, search=search, **changed)))
     assert len(trajectory.snapshots) == 1 + rounds
+
+
+@pytest.mark.parametrize(("furthest", "ratio"), [(1.02, 0.03), (1.1, 0.11), (3.0, 0.3), (0.9, 0.3)])
+@pytest.mark.usefixtures("registered")
+def test_a_round_is_as_large_as_what_is_missing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, furthest: float, ratio: float
+) -> None:
+    asked = list[float]()
+
+    def uses(context: Context, _: Snapshot) -> list[tuple[DeviceProfile, str, float]]:
+        asked.append(furthest)
+        return [(context.job.devices[0], "size_bytes", furthest)]
+
+    monkeypatch.setattr(tasks.compression.trajectory, "_uses", uses)
+    begun, baseline = started(tiny.job(workspace, **settings(ratio=0.3)))
+    scaled = tasks.compression.trajectory._scaled(begun, baseline.snapshot, 0.3, "bytes")
+    assert asked and scaled == pytest.approx(ratio, abs=0.005)
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_last_round_does_not_go_far_below_a_budget_that_is_near(workspace: Workspace) -> None:
+    begun, baseline = started(tiny.job(workspace, **settings()))
+    whole = expected_file(begun.on(begun.job.devices[0]), baseline.snapshot).path.stat().st_size
+    near = with_budgets(size_kb=0.99 * whole / 1000)
+    pruning = settings(max_rounds=4, round_to=1, accuracy_floor=1.0, weigh_by="bytes", ratio=0.5)
+    begun, baseline = started(tiny.job(workspace, **pruning | {"devices": (near,)}))
+    trajectory = prune.fn(begun, baseline)
+    assert "keeps every device's budgets" in trajectory.stopped
+    assert all(step.ratio < 0.1 for step in trajectory.steps)
+    last = expected_file(begun.on(near), trajectory.snapshots[-1]).path.stat().st_size
+    assert 0.9 * whole < last <= 0.99 * whole
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_bundle_that_fails_after_a_round_is_protected_and_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = list[int]()
+
+    def failing(*given: Any) -> list[Protected]:
+        tried.append(len(given))
+        return [Protected("hidden", "it fails", "channels")]
+
+    monkeypatch.setattr(tasks.compression.prunable_units, "failing_units", failing)
+    changed = settings(max_rounds=2, round_to=1, accuracy_floor=1.0)
+    trajectory = prune.fn(*started(tiny.job(workspace, **changed)))
+    assert tried
+    assert Protected("hidden", "it fails", "channels") in trajectory.protected
+    assert "hidden stays as it is: it fails" in caplog.text
 
 
 @pytest.mark.usefixtures("registered")

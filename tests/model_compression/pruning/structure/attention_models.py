@@ -11,6 +11,7 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from model_compression.intake import rebuild
+from tests.model_compression.pruning.structure.rotary_models import ByEinsum, Llama, NeoX, Window
 
 WIDTH, HEADS = 32, 4
 Written = Literal["fused", "sliced", "split", "products"]
@@ -161,6 +162,7 @@ def _tokens() -> Tensor:
 _TOKENS = _tokens()
 _MASKED = (_TOKENS, (_TOKENS != 0).long())
 _IMAGES = (torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)),)
+_FEATURES = (torch.randn(4, 12, 24, generator=torch.Generator().manual_seed(0)),)
 _SIGNALS = (torch.randn(4, 12, 8, generator=torch.Generator().manual_seed(0)),)
 
 MODELS: dict[str, WithAttention] = {
@@ -177,6 +179,12 @@ MODELS: dict[str, WithAttention] = {
     "bert": WithAttention(Bert, _MASKED, [4] * 3),
     "bert by hand": WithAttention(lambda: Bert(by_hand=True), _MASKED, [4] * 3),
     "grouped queries": WithAttention(lambda: Bert(groups=2), _MASKED, [2] * 3),
+    "einsum": WithAttention(ByEinsum, _FEATURES, [4]),
+    "llama": WithAttention(lambda: Llama("halves"), _FEATURES, [2]),
+    "interleaved rotary": WithAttention(lambda: Llama("pairs", groups=4), _FEATURES, [4]),
+    "complex rotary": WithAttention(lambda: Llama("complex", groups=4), _FEATURES, [4]),
+    "neox": WithAttention(NeoX, _FEATURES, [4]),
+    "window": WithAttention(Window, _FEATURES, [4]),
 }
 
 

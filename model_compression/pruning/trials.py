@@ -1,0 +1,124 @@
+"""Trials: units are removed from a copy of the model, and the answers compared with those of the units' silence.
+
+Many are tried at once; where that fails, halves of them are tried until the units that fail are found.
+"""
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from model_compression.errors import cause_of
+from model_compression.pruning.channel_groups import ChannelGroup
+from model_compression.pruning.importance import by_input
+from model_compression.pruning.structure import Attention
+
+TOLERANCE = 1e-3  # of the largest output: float kernels differ in summation order
+Change = Callable[[nn.Module], object]
+"""A function that changes a copy of the model in place."""
+Removal = Callable[[nn.Module, set[Any]], object]
+"""A function that takes units out of a copy of the model, in place and all at once."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Units to remove, by the name under which they would be protected.
+
+    `silence` zeroes what reads them, and is None where there is no exact reference.
+    """
+
+    name: str
+    units: frozenset[Any]
+    silence: Change | None
+
+
+def failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Trial], remove: Removal) -> dict[str, str]:
+    """Return why units must stay, by name; empty where the model answers without all of them as it should.
+
+    Units without a reference are tried apart from the others: of them, the model must run and keep its output's shape.
+    """
+    exact = [each for each in trials if each.silence is not None]
+    others = [each for each in trials if each.silence is None]
+    return _failing(model, example, exact, remove) | _failing(model, example, others, remove)
+
+
+def _failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Trial], remove: Removal) -> dict[str, str]:
+    reason = _reason(model, example, trials, remove) if trials else None
+    if reason is None:
+        return {}
+    found: dict[str, str] = {}
+    if len(trials) > 1:
+        for half in (trials[: len(trials) // 2], trials[len(trials) // 2 :]):
+            found |= _failing(model, example, half, remove)
+    return found or {each.name: reason for each in trials}
+
+
+@torch.no_grad()
+def _reason(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Trial], remove: Removal) -> str | None:
+    smaller, reference = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
+    for each in trials:
+        if each.silence is not None:
+            each.silence(reference)
+    expected = _outputs(reference, example)
+    try:
+        remove(smaller, {unit for each in trials for unit in each.units})
+        got = _outputs(smaller, example)
+    except Exception as error:  # any error of the model or of the graph is the reason
+        return f"the model does not run without a unit of it: {cause_of(error)}"
+    for one, other in zip(got, expected, strict=True):
+        if one.shape != other.shape:
+            return f"its units are the model's outputs: {_sizes(other)} of them would become {_sizes(one)}"
+        changed = not one.isfinite().equal(other.isfinite()) or not _close(one, other)
+        if trials[0].silence is not None and changed:
+            return "removing a unit of it changes what the model makes of the others"
+    return None
+
+
+def _close(got: Tensor, expected: Tensor) -> bool:
+    difference = torch.where(got == expected, 0.0, (got - expected).abs()).max()
+    return bool(difference <= TOLERANCE * expected[expected.isfinite()].abs().max())
+
+
+def _outputs(model: nn.Module, example: tuple[Tensor, ...]) -> list[Tensor]:
+    return [leaf for leaf in pytree.tree_leaves(model(*example)) if isinstance(leaf, Tensor)]
+
+
+def _sizes(outputs: Tensor) -> str:
+    """Write the sizes of the outputs of one row."""
+    return " x ".join(str(size) for size in outputs.shape[1:]) or "1"
+
+
+def random_sets(name: str, width: int) -> Iterator[list[int]]:
+    """Yield sets of units to try: one, an odd number of them, and half of them; the same for the same name."""
+    draw = random.Random(name)
+    for count in sorted({1, (width // 3) | 1, width // 2}):
+        if 0 < count < width:
+            yield draw.sample(range(width), count)
+
+
+def silenced(model: nn.Module, group: ChannelGroup, channels: set[int]) -> nn.Module:
+    """Zero the weights that read these channels, in place; returns the model.
+
+    It is the reference that real removal must match.
+    """
+    for reader in group.readers:
+        layer = model.get_submodule(reader.layer)
+        weight = by_input(layer, layer.weight)  # type: ignore[arg-type]
+        lost = [index for index, channel in zip(reader.inputs, reader.channels, strict=True) if channel in channels]
+        places = torch.tensor(lost, dtype=torch.long)
+        with torch.no_grad():
+            weight[places // weight.shape[2], :, places % weight.shape[2]] = 0
+    return model
+
+
+def silenced_heads(model: nn.Module, attention: Attention, heads: Sequence[int]) -> nn.Module:
+    """Zero the weights that read these heads, in place; returns the model."""
+    weight: Any = model.get_submodule(attention.name).weight
+    with torch.no_grad():
+        weight[:, [column for number in heads for column in attention.heads[number].columns]] = 0
+    return model
