@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
 from rich.markdown import Markdown
 from torch import nn
@@ -76,7 +77,7 @@ def trained(network: str, example: Example) -> Trained:
     recipe = read_recipe(Path(example.recipe))
     ours = run(recipe, registered(example, workspace, console), workspace)
     alone = CACHE / f"recurrent-{network}-{example.seed}.onnx"
-    quant_pre_process(ours.baseline.onnx, alone, skip_symbolic_shape=True)
+    quant_pre_process(onnx.load(ours.baseline.onnx), alone, skip_symbolic_shape=True)
     quantize_dynamic(alone, alone, per_channel=True, weight_type=QuantType.QInt8)
     files = {FLOAT: ours.baseline.onnx, OURS: ours.climb.chosen.file.path, ALONE: alone}
     test = ours.job.splits["test"]
