@@ -1,7 +1,7 @@
 """Units that may be removed from a model: channels, heads, residual layers; and those that must stay."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, fx, nn
@@ -18,7 +18,7 @@ from model_compression.pruning.structure import (
     remove_residual,
     residuals,
 )
-from model_compression.pruning.trials import Removal, Trial, failing, random_sets, silenced, silenced_heads
+from model_compression.pruning.trials import Removal, Tried, failing, random_sets, silenced, silenced_heads
 from model_compression.settings import Kind
 
 KINDS: tuple[Kind, ...] = ("channels", "heads", "layers")
@@ -86,7 +86,7 @@ def _units(
 
 @dataclass(frozen=True)
 class _Structure:
-    """What one walk found in a rebuilt program; empty for a module of code."""
+    """Finds of one walk through a rebuilt program; empty for a module of code."""
 
     channels: IndexedChannels | None = None
     attentions: tuple[Attention, ...] = ()
@@ -150,8 +150,8 @@ def _failing_units(
     found = _protected(channels, "channels")
     found += _protected(_head_reasons(model, example, structure, units.attentions), "heads")
     for layer in units.layers:
-        alone = Trial(layer.name, frozenset({layer.name}), None)
-        found += _protected(failing(model, example, [alone], _without_layers(example)), "layers")
+        alone = Tried(layer.name, frozenset({layer.name}), None)
+        found += _protected(failing(model, example, [alone], _without_layers(units.layers)), "layers")
     return found
 
 
@@ -200,19 +200,19 @@ def _head_reasons(
     return reasons
 
 
-def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Trial:
+def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Tried:
     classes = channels.classes_of(group.units[number] for number in gone)
-    return Trial(group.layer, frozenset(classes), None if group.mixes else lambda model: silenced(model, group, gone))
+    return Tried(group.layer, frozenset(classes), None if group.mixes else lambda model: silenced(model, group, gone))
 
 
-def _without_heads(attention: Attention, gone: Sequence[int]) -> Trial:
+def _without_heads(attention: Attention, gone: Sequence[int]) -> Tried:
     classes = frozenset(attention.classes[number] for number in gone)
-    return Trial(attention.name, classes, lambda model: silenced_heads(model, attention, gone))
+    return Tried(attention.name, classes, lambda model: silenced_heads(model, attention, gone))
 
 
-def _first_of_each_block(group: ChannelGroup) -> Trial:
+def _first_of_each_block(group: ChannelGroup) -> Tried:
     gone = set(range(0, group.width, group.width // group.blocks))
-    return Trial(group.layer, frozenset(gone), None if group.mixes else lambda model: silenced(model, group, gone))
+    return Tried(group.layer, frozenset(gone), None if group.mixes else lambda model: silenced(model, group, gone))
 
 
 def _without_channels(group: ChannelGroup, example: tuple[Tensor, ...]) -> Removal:
@@ -223,12 +223,18 @@ def _without_channels(group: ChannelGroup, example: tuple[Tensor, ...]) -> Remov
     return remove
 
 
-def _without_layers(example: tuple[Tensor, ...]) -> Removal:
-    def remove(model: nn.Module, names: set[str]) -> None:
-        for name in names:
-            remove_layer(model, example, name)
+def _without_layers(layers: Sequence[Residual]) -> Removal:
+    by_name = {layer.name: layer for layer in layers}
 
-    return remove
+    def remove(model: fx.GraphModule, names: set[str]) -> None:
+        nodes = {node.name: node for node in model.graph.nodes}
+        for layer in (by_name[name] for name in names):
+            inside = frozenset(nodes[node.name] for node in layer.nodes)
+            remove_residual(
+                model, replace(layer, start=nodes[layer.start.name], end=nodes[layer.end.name], nodes=inside)
+            )
+
+    return remove  # type: ignore[return-value]
 
 
 def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> None:
