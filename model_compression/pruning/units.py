@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, fx, nn
 
+from model_compression.errors import PruningError
 from model_compression.intake import kept_as_they_are
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.dependencies import Dependencies
@@ -22,6 +23,7 @@ from model_compression.pruning.trials import Removal, Tried, failing, random_set
 from model_compression.settings import Kind
 
 KINDS: tuple[Kind, ...] = ("channels", "heads", "layers")
+MODEL = "the model"
 SETS = 3  # random sets of units of each group
 
 
@@ -74,8 +76,11 @@ def _units(
     channels: Iterator[ChannelGroup] = iter(())
     if "channels" in kinds:
         names = {name for name, _ in model.named_modules()}
-        engine = found.channels or Dependencies(model, example)
-        channels = engine.channel_groups(kept=(kept["channels"] | found.made_of_heads) & names)
+        staying = (kept["channels"] | found.made_of_heads) & names
+        if found.channels is not None:
+            channels = found.channels.channel_groups(staying)
+        elif MODEL not in kept["channels"]:
+            channels = Dependencies(model, example).channel_groups(staying)
     heads, layers = found.attentions, found.layers
     return PrunableUnits(
         tuple(channels),
@@ -114,7 +119,7 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequen
     Each is tried on copies, so that no annotation is needed.
     """
     structure = _structure(model, example)
-    found: list[Protected] = []
+    found: list[Protected] = _unreachable(model, example) if "channels" in kinds else []
     if "channels" in kinds and structure.channels is not None:
         made_of_heads, staying = structure.made_of_heads, structure.channels.staying()
         found += _protected({layer: why for layer, why in staying.items() if layer not in made_of_heads}, "channels")
@@ -124,8 +129,20 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequen
     found += _failing_units(model, structure, example, kinds, found)
     found += [Protected(kept.name, str(kept)) for kept in kept_as_they_are(model)]
     if not isinstance(model, fx.GraphModule) and {"heads", "layers"} & set(kinds):
-        found.append(Protected("the model", "heads and layers are found in a rebuilt program, not in build_model()'s"))
+        found.append(
+            Protected(MODEL, "heads and layers are found in a rebuilt program, not in build_model()'s", "heads")
+        )
     return found
+
+
+def _unreachable(model: nn.Module, example: tuple[Tensor, ...]) -> list[Protected]:
+    """Protect all channels of a module of code that cannot be followed from layer to layer."""
+    if not isinstance(model, fx.GraphModule):
+        try:
+            list(Dependencies(model, example).channel_groups())
+        except PruningError as error:
+            return [Protected(MODEL, str(error), "channels")]
+    return []
 
 
 def failing_units(

@@ -45,7 +45,7 @@ class Removing:
         weight[:, [unit + (unit in bad) for unit in gone]] = 0
         copied[1].weight = nn.Parameter(weight)  # type: ignore[index]
         if bad and self.fault == "shape":
-            copied[1] = nn.Linear(WIDE, 2)  # type: ignore[index, operator]
+            copied[1] = nn.Linear(WIDE, 2)  # type: ignore[operator]
 
 
 def test_units_that_all_answer_right_are_tried_once() -> None:
