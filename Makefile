@@ -13,8 +13,9 @@ export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle diabetes r8 test coverage test-unit test-slow test-kills test-browser \
-	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text bench-triggers \
+.PHONY: help setup demo ui fashion mobilenet shuttle exercises diabetes r8 test coverage test-unit test-slow test-kills test-browser \
+	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text \
+	bench-recurrent bench-memory bench-triggers \
 	runtime-wheel emulators docs lint clean
 
 help: ## Show what there is
@@ -48,6 +49,14 @@ test-browser: $(VENV)/browser ## Reports in MLflow, in a real browser (Debian pa
 
 shuttle: $(VENV)/shuttle ## NASA's Shuttle telemetry (Debian package r-cran-mlbench)
 	$(BIN)/python -m flows.demo.examples $@
+
+exercises: $(VENV)/data/exercises ## Movements of a smartwatch with an LSTM; fetches them out of a package, 11 MB
+	$(BIN)/python -m flows.demo.examples $@
+
+$(VENV)/data/exercises: $(VENV)/installed
+	$(BIN)/python -m pip download --disable-pip-version-check --quiet --progress-bar off --no-deps --dest $(@D) \
+		seglearn==1.2.5
+	@touch $@
 
 diabetes: setup ## A regression on scikit-learn's packaged table of patients
 	$(BIN)/python -m flows.demo.examples $@
@@ -122,6 +131,12 @@ bench-runtime: setup ## Shared weights, loading, batches, hot swaps, heads and H
 
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes
 	$(BIN)/python -m tests.benchmarks.text
+
+bench-recurrent: $(VENV)/data/exercises ## An LSTM and a GRU on a watch's signals, three trainings each, beside FP32, about 15 minutes
+	$(BIN)/python -m tests.benchmarks.recurrent
+
+bench-memory: setup ## The peak memory of the digits recipe's path on 200,000 mapped images, about 10 minutes
+	$(BIN)/python -m tests.benchmarks.memory
 
 .venv-peers/installed: tests/benchmarks/frontier/peers.txt
 	$(PYTHON) -m venv .venv-peers

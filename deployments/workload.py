@@ -16,6 +16,7 @@ from deployments.answers import (
     PredictionTask,
     TaskName,
     check_attributes,
+    check_output_name,
     check_outputs,
     check_reason,
     check_targets,
@@ -65,6 +66,8 @@ class Workload(ABC):
     group: str | None = None
     """The slice column whose values mark rows that belong together, such as a patient or a machine: no two splits may
     share one, and confidence bounds count groups in place of rows."""
+    output: str | None = None
+    """The name of the output that is scored, of a model that has several; the edge model is without the others."""
     shared_rows: str | None = None
     """The reason, in 3 words or more, why rows with the same inputs are in two splits of which one judges the other."""
 
@@ -197,6 +200,7 @@ def load_workload(reference: str) -> Workload:
     def made() -> Workload:
         workload = kind()
         check_attributes(workload.task, workload.labels, workload.preprocessing, workload.group, workload.written)
+        check_output_name(workload.output)
         check_reason("shared_rows", workload.shared_rows)
         return workload
 

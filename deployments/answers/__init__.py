@@ -24,6 +24,7 @@ from deployments.answers.prediction_tasks import (
 from deployments.answers.workload_checks import (
     LONGEST_DESCRIPTION,
     check_attributes,
+    check_output_name,
     check_outputs,
     check_reason,
     check_targets,
@@ -40,6 +41,7 @@ __all__ = [
     "TaskName",
     "answers_of",
     "check_attributes",
+    "check_output_name",
     "check_outputs",
     "check_reason",
     "check_targets",

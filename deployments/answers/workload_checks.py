@@ -40,6 +40,19 @@ def check_attributes(
     _check_preprocessing(preprocessing)
 
 
+def check_output_name(output: object) -> None:
+    """Check the name of the output that is scored.
+
+    Raises:
+        ConfigurationError: it is no name.
+    """
+    if output is not None and not (isinstance(output, str) and output):
+        raise ConfigurationError(
+            f"expected the name of one of the model's outputs or None as `output`, got {output!r}; correct it in the "
+            "workload"
+        )
+
+
 def check_reason(attribute: str, reason: object) -> None:
     """Check an attribute of a workload that says why something is as it is, or None.
 

@@ -20,6 +20,7 @@ from deployments.rows import Split, SplitName
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Codes: TypeAlias = npt.NDArray[np.uint32]
+Bits: TypeAlias = npt.NDArray[np.uint8]
 Places: TypeAlias = npt.NDArray[np.intp]
 Texts: TypeAlias = Callable[[Split, int], str | None]
 GRID = 8  # squares of a picture's hash, on a side
@@ -27,7 +28,9 @@ FINE = 16  # squares of the picture that a pair is confirmed on, on a side
 FLAT = 0.05  # of a picture's spread, below which two neighbouring squares are equally bright
 WORDS = 3  # of a shingle
 BANDS = {"picture": 8, "text": 16}
-ALIKE = {"picture": 1 - 10 / (2 * GRID * (GRID - 1) + GRID * GRID), "text": 0.8}
+PLACES = 2 * GRID * (GRID - 1) + GRID * GRID
+"""Bits of a picture's hash: neighbours across and down, and each square beside the mean."""
+ALIKE = {"picture": 1 - 10 / PLACES, "text": 0.8}
 """The share of the hash that must be the same: all but 10 of 176 bits of a picture, 4 of 5 shingles of a text."""
 LEAST_CONTRAST = 0.01  # of the brightest square: a picture with less shows nothing
 CORRELATED = 0.99
@@ -65,7 +68,7 @@ class NearRows:
 class _Hashed:
     """Rows by their hash: `codes` (rows, places), `bands` (rows, bands) to look up, and pictures to confirm with."""
 
-    codes: Codes
+    codes: Codes | Bits
     bands: Codes
     usable: npt.NDArray[np.bool_]
     pictures: Floats | None = None
@@ -106,17 +109,21 @@ def _hashed(kind: Literal["picture", "text"], split: Split, text: Texts | None) 
 
 
 def _hashed_pictures(images: np.ndarray) -> _Hashed:
-    parts = [_bits(images[start : start + _AT_ONCE]) for start in range(0, len(images), _AT_ONCE)]
-    bits = np.concatenate([part[0] for part in parts])
-    fine, contrast = np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])
-    order = np.random.default_rng(_SEED).permutation(bits.shape[1])
-    columns = np.array_split(order, BANDS["picture"])
+    """Hash pictures some at a time, into arrays that are made once: there may be as many as a disk holds."""
+    squares = min(FINE, images.shape[2]) * min(FINE, images.shape[3])
+    bits, bands = np.empty((len(images), PLACES), np.uint8), np.empty((len(images), BANDS["picture"]), np.uint32)
+    fine, contrast = np.empty((len(images), squares), np.float32), np.empty(len(images), np.float32)
+    columns = np.array_split(np.random.default_rng(_SEED).permutation(PLACES), BANDS["picture"])
     weights = [1 << np.arange(len(each), dtype=np.uint32) for each in columns]
-    bands = np.stack([bits[:, each] @ weight for each, weight in zip(columns, weights, strict=True)], axis=1)
-    return _Hashed(bits, bands.astype(np.uint32), contrast > LEAST_CONTRAST, fine)
+    for start in range(0, len(images), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        bits[part], fine[part], contrast[part] = _bits(images[part])
+        for band, (each, weight) in enumerate(zip(columns, weights, strict=True)):
+            bands[part, band] = bits[part, each] @ weight
+    return _Hashed(bits, bands, contrast > LEAST_CONTRAST, fine)
 
 
-def _bits(images: np.ndarray) -> tuple[Codes, Floats, Floats]:
+def _bits(images: np.ndarray) -> tuple[Bits, Floats, Floats]:
     """Return the hash of pictures, (rows, 176) of 0 and 1, the pictures as fine gray squares, and their contrast."""
     gray = images.astype(np.float32).mean(axis=1)
     coarse, fine = _squares(gray, GRID), _squares(gray, FINE).reshape(len(gray), -1)
@@ -130,7 +137,7 @@ def _bits(images: np.ndarray) -> tuple[Codes, Floats, Floats]:
     bits = np.concatenate([each.reshape(len(gray), -1) for each in told], axis=1)
     length = np.sqrt((centered**2).sum(axis=1, keepdims=True))
     contrast = spread.ravel() / np.maximum(abs(coarse).max(axis=(1, 2)), 1e-12)
-    return bits.astype(np.uint32), centered / np.maximum(length, 1e-12), contrast
+    return bits.astype(np.uint8), centered / np.maximum(length, 1e-12), contrast
 
 
 def _squares(gray: Floats, side: int) -> Floats:

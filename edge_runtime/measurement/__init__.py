@@ -2,16 +2,15 @@
 
 `measure` takes a `MeasureRequest` (the model, its rows, the session's settings, the repeats and the limits) and returns
 a `Measurement`: the outputs of every row, and the `Figures` of the file. `RESOURCES` describes each figure to whoever
-shows, limits or compares it. `measure` writes the request to a folder and starts
-`python -m edge_runtime.measurement.worker` on it, on request by another interpreter or under an emulator.
+shows, limits or compares it; `LIMITED` names those that can be limited. `measure` writes the request to a folder and
+starts `python -m edge_runtime.measurement.worker` on it, on request by another interpreter or under an emulator.
 `measure_in_turns` times several models beside each other, so that their `TurnLatency` can be compared. One measurement
-of time runs on a machine at once. Every failure is a MeasurementFailed. `run_child` runs another program in such a
-process, and `read_result` reads a result that was measured elsewhere. `peak_mb` is this process's own peak memory.
 of time runs on a machine at once, which `measuring_alone` sees to. Every failure is a MeasurementFailed. `run_child`
-runs another program in such a process, and `read_result` reads a result that was measured elsewhere.
+runs another program in such a process, and `read_result` reads a result that was measured elsewhere. `peak_mb` is this
+process's own peak memory.
 """
 
-from edge_runtime.measurement.figures import RESOURCES, Figures, Resource
+from edge_runtime.measurement.figures import LIMITED, RESOURCES, Figures, Resource
 from edge_runtime.measurement.latency import TurnLatency, too_busy
 from edge_runtime.measurement.machine_lock import measuring_alone
 from edge_runtime.measurement.memory import peak_mb
@@ -21,6 +20,7 @@ from edge_runtime.measurement.runner import environment, measure, run_child
 from edge_runtime.measurement.turns import measure_in_turns
 
 __all__ = [
+    "LIMITED",
     "RESOURCES",
     "Figures",
     "MeasureRequest",

@@ -19,12 +19,13 @@ class Resource:
     """
 
     title: str
-    unit: Literal["bytes", "MiB", "ms"]
+    unit: Literal["bytes", "MiB", "ms", "mJ"]
     less: str
     more: str
     may_be_zero: bool = False
     batched: bool = False
     noisy: bool = False
+    everywhere: bool = True
     objective: str | None = None
     weighed_as: Literal["bytes", "memory", "latency"] | None = None
 
@@ -53,8 +54,9 @@ class Figures:
     """Figures of one file, measured on one device profile; latency is that of one row at a time unless said otherwise.
 
     Memory is the peak of the whole process in MiB (2**20 bytes), as the kernel counts resident memory. Its growth is
-    that peak without what the bare runtime had before it loaded the model. A figure that is added here may be None and
-    is so by default, so that records from before it can still be read.
+    that peak without what the bare runtime had before it loaded the model. Energy is that of the whole machine while
+    rows are answered, of its CPU packages and of the memory beside them, and None where no counter can be read. A
+    figure that is added here may be None and is so by default, so that records from before it can still be read.
     """
 
     size_bytes: float = field(
@@ -92,6 +94,22 @@ class Figures:
         ),
     )
 
+    energy_mj: float | None = field(
+        default=None,
+        metadata=_described(Resource("Energy of a row", "mJ", "lower", "higher", noisy=True, everywhere=False)),
+    )
+    memory_energy_mj: float | None = field(
+        default=None,
+        metadata=_described(
+            Resource("Energy of a row in memory", "mJ", "lower", "higher", noisy=True, everywhere=False)
+        ),
+    )
+
+    @property
+    def known(self) -> Mapping[str, float]:
+        """The figures that were measured, by name."""
+        return {each.name: figure for each in fields(self) if (figure := getattr(self, each.name)) is not None}
+
     def value(self, resource: str) -> float:
         """Return one figure by the name of its resource; NaN, which no gate passes, where a record does not have it."""
         figure = getattr(self, resource)
@@ -100,3 +118,6 @@ class Figures:
 
 RESOURCES: Mapping[str, Resource] = MappingProxyType({each.name: each.metadata["resource"] for each in fields(Figures)})
 """All resources by name, in the order in which people read them."""
+
+LIMITED = tuple(name for name, resource in RESOURCES.items() if resource.everywhere)
+"""Names of the resources that gates and budgets can limit."""

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -59,6 +59,11 @@ class MeasuringJob:
     memory_limit_mb: float | None
     heads: tuple[HeadGraph, ...] = ()
 
+    @property
+    def times_calls(self) -> bool:
+        """True where the latency is asked for; a request for answers alone times one call."""
+        return self.latency_repeats > 1
+
     def output(self, index: int) -> Path:
         """Return the path of the file that takes the rows of an output."""
         return self.folder / f"output-{index}.npy"
@@ -91,7 +96,7 @@ def write_figures(
     job: MeasuringJob, digest: str, figures: Figures, bare_rss_mb: float, private_mb: float, outputs: int
 ) -> None:
     """Write the result of a measurement; the rows of its outputs are in their files already."""
-    found = asdict(figures) | {_BARE: bare_rss_mb, _PRIVATE: private_mb}
+    found = {**figures.known, _BARE: bare_rss_mb, _PRIVATE: private_mb}
     document = {"sha256": digest, "figures": found, "outputs": outputs}
     write_atomic(job.folder / RESULT, json.dumps(document).encode())
 

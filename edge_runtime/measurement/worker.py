@@ -19,6 +19,7 @@ import numpy as np
 from edge_runtime.backbone import LoadedModel, load_model
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, SessionMemoryError
 from edge_runtime.measurement import memory as process_memory
+from edge_runtime.measurement.energy import CallEnergy, energy_of_calls
 from edge_runtime.measurement.figures import Figures
 from edge_runtime.measurement.latency import TimedLoad
 from edge_runtime.measurement.protocol import (
@@ -60,12 +61,9 @@ def _measure(job: MeasuringJob) -> None:
     bare_mb, bare_private_mb = process_memory.resident_mb(), process_memory.private_mb()
     model, load = _loaded(job, bare_mb)
     _predict_all(job, model, readers)
-    milliseconds = time_calls(
-        functools.partial(model.predict, _timed_rows(job, readers)),
-        warmup=job.latency_warmup,
-        repeats=job.latency_repeats,
-        seconds=job.latency_seconds,
-    )
+    call = functools.partial(model.predict, _timed_rows(job, readers))
+    milliseconds = time_calls(call, warmup=job.latency_warmup, repeats=job.latency_repeats, seconds=job.latency_seconds)
+    energy = energy_of_calls(call) if job.times_calls else CallEnergy(None, None)
     peak_mb, private_mb = _check_peak(job), max(process_memory.private_mb() - bare_private_mb, 0.0)
     p50, p99 = np.percentile(milliseconds, [50, 99])
     process_memory.lift_limit()
@@ -76,8 +74,14 @@ def _measure(job: MeasuringJob) -> None:
         latency_p50_ms=float(p50),
         latency_p99_ms=float(p99),
         growth_mb=max(peak_mb - bare_mb, 0.0),
+        energy_mj=_of_a_row(job, energy.packages_mj),
+        memory_energy_mj=_of_a_row(job, energy.memory_mj),
     )
     write_figures(job, digest, figures, bare_mb, private_mb, len(model.outputs))
+
+
+def _of_a_row(job: MeasuringJob, figure: float | None) -> float | None:
+    return None if figure is None else figure / job.latency_batch_size
 
 
 def _time_in_turns(job: MeasuringJob) -> None:

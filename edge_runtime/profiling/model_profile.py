@@ -86,7 +86,7 @@ class ModelProfile:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the profile as JSON values. `measure` is what the pipeline's stage of that name keeps."""
-        figures, batches = asdict(self.measured.figures), [asdict(each) for each in self.batches]
+        figures, batches = dict(self.measured.figures.known), [asdict(each) for each in self.batches]
         return {
             "model": self.model, "version": self.version, "release": self.release, "device": self.device,
             "digest": self.digest, "machine": asdict(self.machine),

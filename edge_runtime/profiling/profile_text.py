@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from edge_runtime.install import FailedChoice, MeasuredChoice
+from edge_runtime.measurement import Figures
 from edge_runtime.profiling.model_profile import ModelProfile
 from edge_runtime.settings import SessionSettings
 
@@ -66,6 +67,7 @@ def _figures(profile: ModelProfile) -> Iterator[str]:
         f"Files {figures.size_bytes / 1e6:.2f} MB, load {figures.load_ms:.1f} ms, first answer after "
         f"{profile.first_answer_ms:.1f} ms, peak memory {figures.peak_rss_mb:.0f} MiB."
     )
+    yield from _energy(figures)
     one = profile.batches[0]
     rows = [("rows", "p50 ms", "p99 ms", "rows/s", "gain")]
     for each in profile.batches:
@@ -75,6 +77,13 @@ def _figures(profile: ModelProfile) -> Iterator[str]:
             (str(each.batch_size), f"{each.latency_p50_ms:.3g}", f"{each.latency_p99_ms:.3g}", rate, f"{gain:.2f}x")
         )
     yield from _table(rows)
+
+
+def _energy(figures: Figures) -> Iterator[str]:
+    """Yield what a row takes, where this machine has a counter that tells."""
+    if figures.energy_mj is not None:
+        beside = "" if figures.memory_energy_mj is None else f", and {figures.memory_energy_mj:.3g} mJ in memory"
+        yield f"Energy of the machine while it answers a row: {figures.energy_mj:.3g} mJ in the CPU{beside}."
 
 
 def _memory(profile: ModelProfile) -> Iterator[str]:

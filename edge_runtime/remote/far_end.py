@@ -146,7 +146,7 @@ class _FarEnd:
         for file, output in zip(files, seen.outputs, strict=True):
             with file.open("wb") as writer:
                 np.lib.format.write_array(writer, output, version=(1, 0), allow_pickle=False)
-        figures = asdict(seen.figures) | {"bare_rss_mb": seen.bare_rss_mb, "private_mb": seen.private_mb}
+        figures = {**seen.figures.known, "bare_rss_mb": seen.bare_rss_mb, "private_mb": seen.private_mb}
         return {"measured": {"sha256": seen.sha256, "figures": figures, "outputs": len(files)}}, files
 
     def _turns(self, question: Frame, place: Path) -> _Answer:

@@ -29,6 +29,7 @@ def init_command(
     to: Annotated[Path, typer.Option(help="Folder that the files go to.")] = Path("edge"),
     targets: Annotated[str | None, typer.Option(help="Name of the array of right answers.")] = None,
     task: Annotated[str | None, typer.Option(help=f"What the outputs are: {', '.join(TASKS)}.")] = None,
+    output: Annotated[str | None, typer.Option(help="Name of the output that is scored, of several.")] = None,
     critical: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN=VALUE", help="A slice that no version may lose; repeat for more."),
@@ -56,7 +57,7 @@ def init_command(
         task=_one_of(task, TASKS, "--task"),  # type: ignore[arg-type]
         critical=tuple(critical or ()), device=device,
         instruction_set=_one_of(instruction_set, get_args(InstructionSet), "--instruction-set"),  # type: ignore[arg-type]
-        threads=threads, size_kb=size_kb, memory_mb=memory_mb, latency_ms=latency_ms,
+        threads=threads, size_kb=size_kb, memory_mb=memory_mb, latency_ms=latency_ms, output=output,
     )  # fmt: skip
     asks = _is_terminal() and not yes
     found = begin(wishes, Workspace.from_environment(), _asked if asks else _taken, _said)

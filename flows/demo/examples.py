@@ -1,4 +1,4 @@
-"""`make fashion`, `mobilenet`, `shuttle`, `diabetes`, `r8`: the pipeline on other models and data than the demo's."""
+"""The shipped examples, each with a command of the Makefile: the pipeline on other models and data than the demo's."""
 
 import sys
 from collections.abc import Callable
@@ -32,16 +32,18 @@ class Example:
     batch_size: int = 128
     weight_decay: float = 1e-3
     precision: Literal["auto", "bfloat16"] = "auto"
+    seed: int = 0
 
 
 def examples() -> dict[str, Example]:
     """Return all examples by the names of their commands."""
-    from flows.demo.example_networks import minilm, mobilenet, resnet, table_network, telemetry_network
+    from flows.demo.example_networks import lstm, minilm, mobilenet, resnet, table_network, telemetry_network
 
     return {
         "fashion": Example("fashion-mnist", resnet, 4, 4e-3),
         "mobilenet": Example("fashion-mobilenet", mobilenet, 8, 4e-3),
         "shuttle": Example("shuttle", telemetry_network, 12, 4e-3),
+        "exercises": Example("exercises", lstm, 20, 4e-3, batch_size=64, weight_decay=1e-2),
         "diabetes": Example("diabetes", table_network, 60, 3e-3, batch_size=32),
         "r8": Example("reuters-r8", minilm, 2, 2e-4, batch_size=16, weight_decay=1e-2, precision="bfloat16"),
     }
@@ -92,20 +94,25 @@ def trained(example: Example, workload: "Workload", store: "StageStore", console
     train = workload.split("train")
     settings = FineTuning(
         example.epochs, example.batch_size, example.learning_rate, example.weight_decay, temperature=1,
-        distillation_weight=0, seed=0, precision=example.precision,
+        distillation_weight=0, seed=example.seed, precision=example.precision,
     )  # fmt: skip
-    torch.manual_seed(0)
+    torch.manual_seed(example.seed)
     model = example.network()
+
+    augment = workload.augment if workload.augments else None
 
     def produce(folder: Path) -> dict[str, float]:
         console.print(f"upstream: training {example.epochs} epochs on {len(train):,} rows")
         with steps("upstream trains") as progress:
-            ended = fine_tune(model, train.inputs, train.targets, None, workload.loss, settings, progress)
+            ended = fine_tune(
+                model, train.inputs, train.targets, None, workload.loss, settings, progress, augment=augment
+            )
         save_model(model, str(folder / WEIGHTS))
         return {"loss": ended.loss}
 
     inputs = {
         "recipe": example.recipe,
+        "network": example.network.__name__,
         "settings": repr(settings),
         "train": train.digest,
         "workload": code_digest(workload, reference_of(workload)),

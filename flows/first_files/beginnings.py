@@ -45,6 +45,7 @@ class Wishes:
     size_kb: float | None
     memory_mb: float | None
     latency_ms: float | None
+    output: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def begin(wishes: Wishes, workspace: Workspace, ask: Ask, say: Say) -> FirstFile
     with workspace.scratch() as scratch, importable(wishes.folder):
         places = FilePlaces(wishes.folder, wishes.model, wishes.device or "")
         check_free(places.recipe, *([] if wishes.workload else [places.workload]))
-        look = first_look(wishes.model, wishes.version, workspace, scratch)
+        output = load_workload(wishes.workload).output if wishes.workload else wishes.output
+        look = first_look(wishes.model, wishes.version, workspace, scratch, output)
         say(
             f"Model {look.model} version {look.version}: {'; '.join(map(str, look.inputs))}; {look.parameters:,} "
             f"parameters{'' if look.trains else ', an ONNX file'}."

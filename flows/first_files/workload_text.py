@@ -43,7 +43,7 @@ from deployments.workload import Split, Workload
 
 class {name}(Workload):
     task = "classification"  # or binary (one logit), multi_label, regression
-    # labels = ("good", "scratch")  # names of the classes, by number
+{output}    # labels = ("good", "scratch")  # names of the classes, by number
     # group = "patient"             # a slice column: its rows belong together, and no two splits may share one
 
     def split(self, split):
@@ -72,7 +72,10 @@ def skeleton_text(look: FirstLook) -> str:
     """Return a workload whose user is to write how rows are read, with what the model takes."""
     inputs = "\n".join(f"        #   {each}" for each in look.inputs)
     arrays = ", ".join(f'rows["{each.name}"]' for each in look.inputs)
-    return _HEAD.format(model=look.model) + _SKELETON.format(name=class_name(look.model), inputs=inputs, arrays=arrays)
+    output = "" if look.output is None else f"    output = {json.dumps(look.output)}\n"
+    return _HEAD.format(model=look.model) + _SKELETON.format(
+        name=class_name(look.model), inputs=inputs, arrays=arrays, output=output
+    )
 
 
 def workload_text(look: FirstLook, plan: RowPlan, drop_shared: bool) -> str:
@@ -95,7 +98,7 @@ def workload_text(look: FirstLook, plan: RowPlan, drop_shared: bool) -> str:
         "",
         "",
         f"class {class_name(look.model)}(Workload):",
-        *_attributes(plan),
+        *_attributes(look, plan),
         "",
         *_split(plan, drop_shared),
         "",
@@ -122,8 +125,10 @@ def _files(plan: RowPlan) -> Iterator[str]:
     yield "}"
 
 
-def _attributes(plan: RowPlan) -> Iterator[str]:
+def _attributes(look: FirstLook, plan: RowPlan) -> Iterator[str]:
     yield f'    task = "{plan.task}"'
+    if look.output is not None:
+        yield f"    output = {json.dumps(look.output)}  # the others are left out of the edge model"
     if plan.labels and plan.task == "classification":
         yield "    labels = LABELS"
     elif plan.task in ("classification", "binary", "multi_label"):

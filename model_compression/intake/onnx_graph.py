@@ -8,6 +8,7 @@ import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, inliner, version_converter
 
 from model_compression.errors import IntakeError, cause_of
+from model_compression.intake.program import no_such_output, several_outputs
 from model_compression.onnx_files import graph_parameters, strip
 
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "Integer", "DynamicQuantize", "NBits", "BlockQuantized")
@@ -24,13 +25,14 @@ class GraphInput(NamedTuple):
     shape: tuple[int | None, ...]
 
 
-def read_graph(path: Path) -> ModelProto:
+def read_graph(path: Path, output: str | None = None) -> ModelProto:
     """Read a file with the weights beside it, check it, and bring it into one form.
 
     In this form initializers are not inputs, constants are initializers, functions are inlined, the opset is at least
     13, every node has a name, and a batch size of 1 is any batch size. Code that looks for weights relies on all of
-    these. Raises IntakeError for a damaged or incomplete file, and for a graph that is not of float32, is quantized
-    already, or has several outputs or another fixed batch size.
+    these. Of several outputs, `output` names the one that stays. Raises IntakeError for a damaged or incomplete file,
+    and for a graph that is not of float32, is quantized already, has another fixed batch size, or has several outputs
+    of which none is named.
     """
     try:
         model = onnx.load(path)
@@ -44,7 +46,7 @@ def read_graph(path: Path) -> ModelProto:
     model = _of_today(model)
     strip(model)  # also drops the shapes that an exporter noted, which may be wrong after its own rewriting
     _bring_into_form(model)
-    _check_output(model)
+    _keep_output(model, output)
     _check_numbers(model)
     _open_batch(model)
     return model
@@ -102,13 +104,36 @@ def _is_constant(node: NodeProto) -> bool:
     return node.op_type == "Constant" and not node.domain and node.attribute[0].type == AttributeProto.TENSOR
 
 
-def _check_output(model: ModelProto) -> None:
-    names = [value.name for value in model.graph.output]
-    if len(names) != 1:
-        raise IntakeError(
-            f"expected one output tensor, got {len(names)} outputs: {', '.join(names)}; export the model with the one "
-            "that is scored (onnx.utils.extract_model cuts the others off)"
-        )
+def _keep_output(model: ModelProto, output: str | None) -> None:
+    """Leave out the other outputs, with the operators and weights that only they need."""
+    graph = model.graph
+    names = [value.name for value in graph.output]
+    if output is None and len(names) != 1:
+        raise IntakeError(several_outputs(names))
+    if output is None:
+        return
+    if output not in names:
+        raise IntakeError(no_such_output(output, names))
+    for value in [value for value in graph.output if value.name != output]:
+        graph.output.remove(value)
+    wanted = {output}
+    for node in reversed(list(graph.node)):
+        if wanted & set(node.output):
+            wanted.update(node.input, *_read_inside(node))
+        else:
+            graph.node.remove(node)
+    for weight in [weight for weight in graph.initializer if weight.name not in wanted]:
+        graph.initializer.remove(weight)
+
+
+def _read_inside(node: NodeProto) -> Iterator[set[str]]:
+    """Yield the names that the graphs of a branch or a loop read."""
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            for inner in attribute.g.node:
+                yield set(inner.input)
+                yield from _read_inside(inner)
+            yield {value.name for value in attribute.g.output}
 
 
 def _check_numbers(model: ModelProto) -> None:

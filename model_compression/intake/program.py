@@ -178,6 +178,47 @@ def output_names(program: ExportedProgram) -> tuple[str, ...]:
     return tuple(f"output_{name}" if name[:1].isdigit() else name for name in names)
 
 
+def check_one_output(program: ExportedProgram) -> None:
+    """Raise IntakeError if the program has several outputs."""
+    names = output_names(program)
+    if len(names) > 1:
+        raise IntakeError(several_outputs(names))
+
+
+def keep_output(program: ExportedProgram, name: str) -> ExportedProgram:
+    """Leave out all outputs but one of output_names(), in place, with what only they need; returns the program.
+
+    Raises IntakeError for a name that no output has.
+    """
+    names = output_names(program)
+    if name not in names:
+        raise IntakeError(no_such_output(name, names))
+    kept, node = output_nodes(program)[names.index(name)], program.graph.output_node()
+    others = [result for result in output_nodes(program) if result is not kept]
+    pairs = list(zip(node.args[0], program.graph_signature.output_specs, strict=True))
+    pairs = [(result, spec) for result, spec in pairs if result not in others]
+    node.args = (tuple(result for result, _ in pairs),)
+    program.graph_signature.output_specs[:] = [spec for _, spec in pairs]
+    signature: Any = program.module_call_graph[0].signature
+    signature.out_spec = pytree.tree_structure(0)
+    program.graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program
+
+
+def several_outputs(names: Collection[str]) -> str:
+    """Write the sentence for a model with several outputs of which none is named."""
+    return (
+        f"expected a model with one output, got {len(names)}: {', '.join(names)}; name the one that is scored as "
+        "`output` in the workload (with `edgewright init`: --output NAME), and the others are left out"
+    )
+
+
+def no_such_output(name: str, names: Collection[str]) -> str:
+    """Write the sentence for an output that a model has not."""
+    return f"expected an output of {', '.join(names)}, got `{name}`; correct `output` in the workload"
+
+
 def _written_key(key: Any) -> str:
     value = next(getattr(key, name) for name in ("key", "idx", "name") if hasattr(key, name))
     return re.sub(r"\W", "_", str(value))

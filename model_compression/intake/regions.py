@@ -5,6 +5,7 @@ from typing import Any
 from torch import fx, nn
 from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
+from torch.export.graph_signature import TensorArgument
 
 _GRADIENTS = "wrap_with_set_grad_enabled"
 _AUTOCAST = "wrap_with_autocast"
@@ -20,9 +21,18 @@ def inline_regions(program: ExportedProgram) -> ExportedProgram:
     graph = program.graph
     while (node := next((each for each in graph.nodes if _is_transparent(each)), None)) is not None:
         _inline(program.graph_module, node)
+    _name_outputs(program)
     graph.eliminate_dead_code(is_impure_node=lambda node: not _is_unused_region(node))
     program.graph_module.recompile()
     return program
+
+
+def _name_outputs(program: ExportedProgram) -> None:
+    """Let the signature name the nodes that the outputs come from now."""
+    results = program.graph.output_node().args[0]
+    for result, spec in zip(results, program.graph_signature.output_specs, strict=True):
+        if isinstance(result, fx.Node) and isinstance(spec.arg, TensorArgument):
+            spec.arg = TensorArgument(result.name)
 
 
 def _is_transparent(node: fx.Node) -> bool:

@@ -91,7 +91,7 @@ def _units(
 
 @dataclass(frozen=True)
 class _Structure:
-    """Finds of one walk through a rebuilt program; empty for a module of code."""
+    """Units that one walk found in a rebuilt program; empty for a module of code."""
 
     channels: IndexedChannels | None = None
     attentions: tuple[Attention, ...] = ()

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edge_runtime.measurement import RESOURCES, Resource
+from edge_runtime.measurement import LIMITED, RESOURCES, Resource
 from quality_gates.errors import EvidenceError, PolicyError
 from quality_gates.evidence import MEASURE_AGAIN, Evidence
 from quality_gates.gates import figures_in_words as in_words
@@ -34,21 +34,20 @@ from quality_gates.statistics import (
 )
 from quality_gates.verdict import GateOutcome, GateResult
 
-ENERGY = "energy_mj"
 _PLACES = {"pass": "within", "fail": "over", "inconclusive": "too close to tell from"}
 BATCHED = tuple(name for name, resource in RESOURCES.items() if resource.batched)
 
 
 def _measured(resource: object) -> object:
-    if resource == ENERGY:
+    if resource in RESOURCES and resource not in LIMITED:
         raise PolicyError(
-            f"expected a resource that can be measured, got {ENERGY}; nothing here reads a power sensor, so the gate "
-            "could never pass: remove the gate"
+            f"expected a resource that every device can measure, got {resource}; most machines show no counter of "
+            "energy, and there the gate could never pass: remove the gate"
         )
     return resource
 
 
-ResourceName: TypeAlias = Annotated[str, one_of(RESOURCES), BeforeValidator(_measured)]
+ResourceName: TypeAlias = Annotated[str, one_of(LIMITED), BeforeValidator(_measured)]
 
 
 class Limit(GateKind):

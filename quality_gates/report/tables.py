@@ -6,7 +6,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from edge_runtime.measurement import RESOURCES, Resource
+from edge_runtime.measurement import LIMITED, RESOURCES, Resource
 from quality_gates.evidence import UNLISTED, LatencyInTurns
 from quality_gates.report.content import LayerRow, LedgerRow, ReportContent, RungRow, Side, SizePoint, SliceRow
 from quality_gates.report.quantities import (
@@ -73,7 +73,7 @@ class SliceLine:
 def side_rows(sides: Sequence[Side], shares: bool = True, turns: Sequence[LatencyInTurns] = ()) -> tuple[SideRow, ...]:
     """Accuracy, slices and resources of every model, with the candidate's change beside each reference.
 
-    A time has a change only where both models' were taken in the same `turns`.
+    A time has a change only where both models' were taken in the same `turns`, and energy has none.
     """
     single = next((each for each in turns if each.batch_size == 1), None)
     values = [value for side in sides for value in (side.accuracy, *(each.value for each in side.slices))]
@@ -231,7 +231,7 @@ def _figures(sides: Sequence[Side], name: str, resource: Resource, turns: Latenc
     cells = []
     for side in sides:
         note = None
-        if candidate and side is not candidate:
+        if candidate and side is not candidate and resource.everywhere:  # energy is of whatever else ran meanwhile too
             note = _times(side, name, resource, turns) if resource.is_time else _ratio(candidate, side, name, resource)
         cells.append(Cell(figure(side.figures, name), _resource_note(note)))
     return SideRow(resource.title, tuple(cells))
@@ -301,9 +301,12 @@ def _with_slices(row: Side | LedgerRow | LayerRow) -> Row:
 
 
 def _flat(row: Side | SizePoint | RungRow | LedgerRow | LayerRow, *without: str) -> dict[str, Any]:
-    """Return the row with each figure in a column of its own, empty where the file was not measured."""
-    columns = row.model_dump(exclude={*without, "figures"})
+    """Return the row with each figure in a column of its own, empty where the file was not measured.
+
+    A figure that many devices cannot measure has no column where it was not.
+    """
+    columns: dict[str, Any] = row.model_dump(exclude={*without, "figures"})
     if isinstance(row, LedgerRow | LayerRow):
         return columns
-    figures = dict.fromkeys(RESOURCES) if row.figures is None else asdict(row.figures)
-    return figures | columns
+    known: Mapping[str, Any] = {} if row.figures is None else row.figures.known
+    return {**dict.fromkeys(LIMITED), **known, **columns}

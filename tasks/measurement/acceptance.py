@@ -117,7 +117,7 @@ def acceptance_of(context: DeviceContext, file: Path, measured: ModelEvidence) -
     """
     job, device = context.job, context.device
     inputs = tuple(array[:SPREAD_ROWS] for array in job.splits["calibration"].inputs)
-    known = {} if measured.resources is None else _finite(asdict(measured.resources))
+    known = {} if measured.resources is None else _finite(measured.resources.known)
     digest, emulator = _unchanged(file, measured), _emulator(context)
     one = _OneFile(device, file, digest, inputs, emulator)
 
@@ -264,5 +264,5 @@ def _spread(name: str, array: np.ndarray) -> Spread | None:
         return None
 
 
-def _finite(figures: Mapping[str, float | int | None]) -> dict[str, float]:
-    return {name: value for name, value in figures.items() if isinstance(value, int | float) and np.isfinite(value)}
+def _finite(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if np.isfinite(value)}

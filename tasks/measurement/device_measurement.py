@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
         check_measured(file, seen, digest)
         np.save(folder / "outputs.npy", seen.outputs[0])
         batches = [_batch(job, device, file, split, size) for size in sizes]
-        return {"figures": asdict(seen.figures), "batches": batches, "sha256": seen.sha256}
+        return {"figures": dict(seen.figures.known), "batches": batches, "sha256": seen.sha256}
 
     try:
         digest, measuring = model_digest(file), machine(device)

@@ -170,7 +170,7 @@ def register_upstream(
                 model,
                 name="model",
                 input_example=list(rows) if several else rows[0],
-                signature=_signature(model, rows) if several else None,
+                signature=_signature(model, rows),
                 registered_model_name=name,
                 pip_requirements=["torch==2.13.0"],
             )
@@ -183,7 +183,12 @@ def register_upstream(
 
 
 def _signature(model: Any, rows: Sequence[np.ndarray]) -> ModelSignature:
-    """Return a signature with names for several inputs: MLflow infers one for a single input only."""
+    """Return a signature of the inputs, which have names where there are several.
+
+    MLflow infers one only for a model with one input that returns one tensor.
+    """
+    if len(rows) == 1:
+        return ModelSignature(inputs=Schema([TensorSpec(rows[0].dtype, (-1, *rows[0].shape[1:]))]))
     names = inspect.signature(model.forward).parameters
     specs: list[Any] = [
         TensorSpec(array.dtype, (-1, *array.shape[1:]), name) for name, array in zip(names, rows, strict=False)

@@ -264,7 +264,7 @@ def _metrics(job: Job, evidence: Evidence) -> dict[str, float | None]:
         for condition in job.recipe.critical_slices:
             metrics[f"{name}.accuracy.{condition.key}"] = accuracy(model, condition)
         if (figures := figures_of(model)) is not None:
-            metrics |= {f"{name}.{figure}": value for figure, value in asdict(figures).items()}
+            metrics |= {f"{name}.{figure}": value for figure, value in figures.known.items()}
     return metrics | _turn_metrics(evidence)
 
 

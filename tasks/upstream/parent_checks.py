@@ -14,7 +14,7 @@ from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import IntakeError
-from model_compression.intake import check_dynamic_batch, graph_inputs, input_specs, output_names
+from model_compression.intake import check_dynamic_batch, check_one_output, graph_inputs, input_specs
 from model_compression.training import Arrays, predict
 from tasks.errors import PreflightError, SystemFailure, one_line
 from tasks.job import Job
@@ -122,12 +122,7 @@ def check_signature(job: Job, program: ExportedProgram) -> None:
     Raises IntakeError for a fixed batch size and for several outputs.
     """
     check_dynamic_batch(program)
-    outputs = output_names(program)
-    if len(outputs) > 1:
-        raise IntakeError(
-            f"expected a program with the one output that is scored, got {len(outputs)}: {', '.join(outputs)}; let "
-            "forward() return that tensor alone, and register the model again"
-        )
+    check_one_output(program)
     check_rows(job, [(str(dtype).removeprefix("torch."), tuple(shape[1:])) for _, dtype, shape in input_specs(program)])
 
 

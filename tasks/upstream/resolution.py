@@ -11,7 +11,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from torch import Tensor
 
-from model_compression.intake import check_equal, read_graph
+from model_compression.errors import IntakeError
+from model_compression.intake import check_equal, keep_output, load_program, read_graph
 from model_compression.onnx_files import save_onnx
 from model_compression.training import tensors
 from tasks.errors import RegistryError, one_line
@@ -47,11 +48,12 @@ def resolve(job: Job) -> Parent:
         "identity": upstream.identity(job.model, job.version),
         "trust_pickled_modules": job.recipe.trust_pickled_modules,
         **job.digests("validation"),  # a pickled module is exported with example rows
+        **({} if job.workload.output is None else {"output": job.workload.output}),
     }
     stage = job.workspace.store.run(
         "program",
         inputs,
-        (__name__, read_graph, save_onnx),
+        (__name__, read_graph, save_onnx, keep_output),
         lambda folder: _fetch(job, upstream.fetch(job.model, job.version), folder),
     )
     if stage.value["form"] == "onnx":
@@ -65,11 +67,15 @@ def resolve(job: Job) -> Parent:
 
 
 def _fetch(job: Job, registered: RegisteredModel, folder: Path) -> dict[str, str]:
+    output = job.workload.output
+    if registered.program is not None and output is not None:
+        torch.export.save(keep_output(load_program(registered.program), output), folder / PROGRAM)
+        return {"form": "pt2"}
     if registered.program is not None:
         shutil.copyfile(registered.program, folder / PROGRAM)
         return {"form": "pt2"}
     if registered.graph is not None:
-        save_onnx(read_graph(registered.graph), folder / GRAPH)
+        save_onnx(read_graph(registered.graph, output), folder / GRAPH)
         return {"form": "onnx"}
     if registered.pickled is None:
         raise RegistryError(
@@ -83,18 +89,21 @@ def _fetch(job: Job, registered: RegisteredModel, folder: Path) -> dict[str, str
             "which runs its author's code when loaded; register it in MLflow's default pt2 form, or set "
             "`trust_pickled_modules: true` in the recipe if everyone who can write to this registry is trusted"
         )
-    _export_pickled(registered.pickled, _rows(job, EXAMPLE_ROWS), folder / PROGRAM)
+    _export_pickled(registered.pickled, _rows(job, EXAMPLE_ROWS), folder / PROGRAM, output)
     return {"form": "pickle"}
 
 
-def _export_pickled(source: Path, example: tuple[Tensor, ...], path: Path) -> None:
+def _export_pickled(source: Path, example: tuple[Tensor, ...], path: Path, output: str | None) -> None:
     """Turn a pickled module into a program; the one place that unpickles, behind the recipe's trust."""
     shapes: Any = tuple({0: torch.export.Dim("batch")} for _ in example)
     try:
         module = torch.load(source, weights_only=False, map_location="cpu")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.export.save(torch.export.export(module.eval(), example, dynamic_shapes=shapes), path)
+            program = torch.export.export(module.eval(), example, dynamic_shapes=shapes)
+            torch.export.save(program if output is None else keep_output(program, output), path)
+    except IntakeError:
+        raise
     except (Exception, SystemExit) as error:  # the module's own code, and any of an exporter's dozens of types
         raise RegistryError(
             f"the pickled module {source.name}: expected to load it and export it with the workload's rows, got "

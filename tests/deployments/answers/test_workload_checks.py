@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployments.answers import LONGEST_DESCRIPTION, check_attributes, check_reason, described
+from deployments.answers import LONGEST_DESCRIPTION, check_attributes, check_output_name, check_reason, described
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, check_row_of_outputs, read_splits
 from tests.deployments.example_rows import Rows
@@ -136,3 +136,11 @@ def test_a_reason_is_a_text_that_says_something(reason: object, got: str) -> Non
         check_reason("shared_rows", reason)
     expected = "expected `shared_rows` as a text of 3 words or more and at most 500 characters that says why, or None"
     assert str(caught.value).startswith(f"{expected}, {got}; ")
+
+
+@pytest.mark.parametrize("output", ["", 1, ("logits",)])
+def test_an_output_has_a_name(output: object) -> None:
+    check_output_name(None)
+    check_output_name("logits")
+    with pytest.raises(ConfigurationError, match="expected the name of one of the model's outputs or None as `output`"):
+        check_output_name(output)

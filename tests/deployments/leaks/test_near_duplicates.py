@@ -1,5 +1,7 @@
 """Rows that are nearly the same are found by a hash of pictures and of texts; other rows are not looked at."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,3 +104,15 @@ def test_rows_of_numbers_have_no_hash() -> None:
     assert (
         list(near_rows(splits(made), lambda _split, _row: "the same text of more than eight words for all rows")) == []
     )
+
+
+def test_many_pictures_take_little_memory() -> None:
+    images = np.random.default_rng(0).random((20_000, 1, 8, 8), dtype=np.float32)
+    made = splits({"train": images, "calibration": images[:2], "validation": images[2:4], "test": images[4:6]})
+    tracemalloc.start()
+    try:
+        assert not list(near_rows(made, None))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1500 * len(images)  # with what is at hand at a time: the pictures as bytes, and their digests

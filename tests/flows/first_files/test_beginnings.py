@@ -17,6 +17,7 @@ from deployments.workload import load_workload, read_splits
 from edge_runtime.cpu import this_instruction_set
 from flows.first_files import FirstFiles, Wishes, begin
 from flows.first_files.writing import importable
+from model_compression.errors import IntakeError
 from quality_gates.gates import without_floor
 from tasks.registry import register_upstream
 from tasks.workspace import Workspace
@@ -161,6 +162,22 @@ def test_without_rows_there_is_a_skeleton_that_says_what_the_model_takes(world: 
     (path,) = files.written
     assert files.recipe is None and "float32 (rows, 1, 8, 8)" in path.read_text()
     compile(path.read_text(), str(path), "exec")
+
+
+def test_of_several_outputs_the_one_that_is_named_is_written_down(world: Workspace, place: Path) -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = kinds.trained(kinds.Binary(), 1)
+
+        def forward(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return rows.sum(1), self.network(rows)
+
+    kinds.register(world, "both", Both().eval())
+    with pytest.raises(IntakeError, match=r"got 2: output_0, output_1; .*--output NAME"):
+        begun(world, wishes(place, None, model="both", version="1"))
+    files, _ = begun(world, wishes(place, None, model="both", version="1", output="output_1"))
+    assert '    output = "output_1"\n' in files.written[0].read_text()
 
 
 def test_a_shipped_profile_is_named_and_not_written(world: Workspace, place: Path) -> None:

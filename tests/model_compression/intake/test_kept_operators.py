@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_compression.intake import check_equal, kept_as_they_are, load_program, output_names, rebuild
+from model_compression.errors import IntakeError
+from model_compression.intake import (
+    check_equal,
+    check_one_output,
+    keep_output,
+    kept_as_they_are,
+    load_program,
+    output_names,
+    rebuild,
+)
 from tests.model_compression.architectures import export
 
 
@@ -142,3 +151,26 @@ def test_several_outputs_come_in_their_order_with_names(form: str, names: tuple[
     assert output_names(program) == names
     assert check_equal(program, rebuilt, (rows,)) == 0
     assert [tuple(output.shape) for output in rebuilt(rows)] == [(3, 4), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "place"), [("tuple", "output_1", 1), ("dict", "scores", 1), ("class", "boxes", 0)]
+)
+def test_one_output_stays_with_what_it_needs(form: str, name: str, place: int, tmp_path: Path) -> None:
+    rows = torch.randn(3, 4)
+    program = export(_Several(form).eval(), rows)
+    expected = rebuild(program)(rows)[place]
+    with pytest.raises(IntakeError, match=r"expected a model with one output, got 2: .*`output` in the workload"):
+        check_one_output(program)
+    torch.export.save(keep_output(program, name), tmp_path / "cut.pt2")
+    cut = load_program(tmp_path / "cut.pt2")
+    check_one_output(cut)
+    rebuilt = rebuild(cut)
+    assert check_equal(cut, rebuilt, (rows,)) == 0
+    assert torch.equal(rebuilt(rows), expected)
+
+
+def test_an_output_that_is_not_there_is_named_with_those_that_are() -> None:
+    program = export(_Several("dict").eval(), torch.randn(3, 4))
+    with pytest.raises(IntakeError, match="expected an output of boxes, scores, got `masks`; correct `output`"):
+        keep_output(program, "masks")

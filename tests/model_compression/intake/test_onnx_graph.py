@@ -189,7 +189,7 @@ def sequence() -> ModelProto:
         (sequence, r"expected tensors as the model's inputs, got `x` of another type; export it with tensors only"),
         (
             lambda: graph([PRODUCT, helper.make_node("Neg", ["y"], ["z"])], outputs=("y", "z")),
-            r"expected one output tensor, got 2 outputs: y, z; export the model with the one that is scored",
+            r"expected a model with one output, got 2: y, z; name the one that is scored as `output` in the workload",
         ),
         (lambda: graph([helper.make_node("Nothing", ["x", "w"], ["y"])]), r"expected a valid ONNX model .* got Valid"),
     ],
@@ -198,6 +198,29 @@ def sequence() -> ModelProto:
 def test_what_cannot_be_quantized_is_refused_with_the_remedy(make: object, says: str, tmp_path: Path) -> None:
     with pytest.raises(IntakeError, match=says):
         read(make(), tmp_path)  # type: ignore[operator]
+
+
+def two_outputs() -> ModelProto:
+    """`y`, and `z` with a weight of its own, that a branch adds to `y`."""
+    own = numpy_helper.from_array(np.ones(CLASSES, np.float32), "own")
+    inner = helper.make_graph(
+        [helper.make_node("Add", ["y", "own"], ["sum"])], "then", [], [helper.make_tensor_value_info("sum", 1, None)]
+    )
+    branch = helper.make_node("If", ["always"], ["z"], then_branch=inner, else_branch=inner)
+    model = graph([PRODUCT, branch], outputs=("y", "z"))
+    model.graph.initializer.extend([own, numpy_helper.from_array(np.array(True), "always")])
+    return model
+
+
+@pytest.mark.parametrize(("name", "weights"), [("y", {"w"}), ("z", {"w", "own", "always"})])
+def test_of_several_outputs_one_stays_with_what_it_needs(name: str, weights: set[str], tmp_path: Path) -> None:
+    onnx.save_model(two_outputs(), tmp_path / "model.onnx")
+    model = read_graph(tmp_path / "model.onnx", name)
+    assert [value.name for value in model.graph.output] == [name]
+    assert {weight.name for weight in model.graph.initializer} == weights
+    np.testing.assert_allclose(answers(model), ROWS @ WEIGHTS + (name == "z"), rtol=1e-5)
+    with pytest.raises(IntakeError, match="expected an output of y, z, got `x`; correct `output` in the workload"):
+        read_graph(tmp_path / "model.onnx", "x")
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph", b"\x08"])

@@ -100,6 +100,14 @@ def test_times_of_two_measurements_do_not_compare() -> None:
     assert notes["Peak memory"] == "about the same"
 
 
+def test_energy_is_told_where_it_was_measured_and_never_compared() -> None:
+    known = CANDIDATE.model_copy(update={"figures": replace(examples.resources(), energy_mj=1.5)})
+    rows = {row.label: row.cells for row in side_rows((known, PARENT))}
+    assert [(cell.value, cell.note) for cell in rows["Energy of a row"]] == [("1.50 mJ", ""), ("–", "")]
+    assert "Energy of a row in memory" not in rows
+    assert not [row.label for row in side_rows((CANDIDATE, PARENT)) if row.label.startswith("Energy")]
+
+
 def test_times_from_the_same_turns_compare_but_for_the_load() -> None:
     turns = LatencyInTurns(1, {"candidate": turn_latency(0.1), "parent": turn_latency(0.21, latency_p99_ms=0.1)})
     notes = _notes(replace(turns, batch_size=8), turns)
