@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="name the architectures, and measure nothing")
     parser.add_argument("--table", action="store_true", help="write the table of what is kept, and measure nothing")
     parser.add_argument("--again", action="store_true", help="measure also what is known")
-    parser.add_argument("--without-times", action="store_true", help="leave out the times, for which nothing else may run")
+    parser.add_argument(
+        "--without-times", action="store_true", help="leave out the times, for which nothing else may run"
+    )
     asked = parser.parse_args()
     if asked.list:
         for entry in ENTRIES.values():

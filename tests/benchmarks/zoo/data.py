@@ -22,7 +22,16 @@ from torch.nn import functional as F
 Arrays: TypeAlias = tuple[np.ndarray, ...]
 Task: TypeAlias = Literal["classes", "pixels", "values"]
 DataName: TypeAlias = Literal[
-    "digits", "large_digits", "grey_digits", "masks", "images", "two_inputs", "series", "tokens", "masked_tokens", "table"
+    "digits",
+    "large_digits",
+    "grey_digits",
+    "masks",
+    "images",
+    "two_inputs",
+    "series",
+    "tokens",
+    "masked_tokens",
+    "table",
 ]
 TRAIN, CALIBRATION, VALIDATION = 384, 96, 256
 WORDS, LENGTH = 512, 24

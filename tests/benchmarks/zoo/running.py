@@ -6,11 +6,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,8 @@ def measure_rows(names: Sequence[str], *, again: bool, times: bool) -> None:
     wanted = [name for name in names if again or not _is_known(name, ROW)]
     console.print(f"{len(wanted)} of {len(names)} architectures are not known yet")
     with ThreadPoolExecutor(BESIDE) as pool:
-        for done, (name, said) in enumerate(pool.map(_row, wanted), 1):
+        for done, row in enumerate(as_completed([pool.submit(_row, name) for name in wanted]), 1):
+            name, said = row.result()
             console.print(f"{done}/{len(wanted)} {name}: {said}")
     if not times:
         return
@@ -62,7 +66,9 @@ def _digest() -> str:
 
 @cache
 def _commit() -> str:
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return asked.stdout.strip() or "unknown"
 
 
@@ -91,24 +97,37 @@ def _row(name: str) -> tuple[str, str]:
 def _run(program: str, name: str, timeout_s: float) -> str:
     """Run a program of one architecture; return in words how it ended where it did not end well."""
     folder = FOLDER / name
-    with (folder / f"{program}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.benchmarks.zoo.measured.{program}", name, str(folder)],
-            cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-        )  # fmt: skip
-        try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return f"hung: it was not done after {timeout_s:.0f} s"
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    if code:
+    process = _server().Process(target=_alone, args=(program, name, folder))
+    process.start()
+    process.join(timeout_s)
+    if process.exitcode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid or 0, signal.SIGKILL)
+        process.kill()
+        process.join()
+        return f"hung: it was not done after {timeout_s:.0f} s"
+    if process.exitcode:
         lines = (folder / f"{program}.log").read_text(errors="replace").strip().splitlines()
-        return f"crashed with {code}: {lines[-1][:200] if lines else 'nothing was said'}"
+        return f"crashed with {process.exitcode}: {lines[-1][:200] if lines else 'nothing was said'}"
     return ""
+
+
+@cache
+def _server() -> ForkServerContext:
+    """Return what starts processes that have the libraries loaded already, which else takes most of a row's time."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tests.benchmarks.zoo.measured.preloaded"])
+    return context
+
+
+def _alone(program: str, name: str, folder: Path) -> None:
+    """Be the process of one architecture, in a group of its own; what it says goes into a file."""
+    os.setsid()
+    log = os.open(folder / f"{program}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    import_module(f"tests.benchmarks.zoo.measured.{program}").main(name, folder)
 
 
 def kept_rows() -> dict[str, dict[str, Any]]:

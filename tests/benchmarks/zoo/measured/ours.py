@@ -1,12 +1,13 @@
 """The pipeline's steps on one architecture: intake, what may go, one round, export, and files of integers."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.model_files import model_bytes
@@ -33,6 +34,7 @@ from model_compression.pruning import (
     units_of,
 )
 from model_compression.quantization import answers, quantize_after_training, train_quantized
+from model_compression.settings import Kind
 from model_compression.training import FineTuning, batches, fine_tune, predict, tensors
 from tests.benchmarks.zoo.data import Data
 from tests.benchmarks.zoo.measured.files import FLOAT, PTQ, QAT
@@ -42,6 +44,8 @@ from tests.benchmarks.zoo.models import Entry
 
 ASKED = 0.3
 ROUND_TO = 2
+KINDS: tuple[Kind, ...] = ("channels", "heads")  # what torch-pruning removes too; layers are counted alone
+SMALL = 500_000  # parameters up to which a model is settled for longer
 PARITY, PARITY_ROWS, TIMEOUT_S = 1e-3, 32, 120.0
 CHECKED_ROWS, BATCH = 64, 32
 SETTINGS = FineTuning(
@@ -102,12 +106,18 @@ class Ours:
             return False
         whole = copy.deepcopy(model)
         with self.journal.step("round") as found:
-            units = units_of(model, self.example, ("channels", "heads"), protected)
+            units = units_of(model, self.example, KINDS, protected)
             calibration = self.data.calibration
             rows = batches(calibration.inputs, calibration.targets, BATCH)
             scores = unit_scores(model, rows, self.data.loss, "taylor", ())
             costs, before = costs_of(model, self.example, "bytes"), parameters(model)
+            most = copy.deepcopy(model)
             try:
+                remove_units(
+                    most, self.example, units_of(most, self.example, KINDS, protected), scores, 1.0, round_to=ROUND_TO,
+                    costs=costs,
+                )  # fmt: skip
+                found["most"] = 1 - parameters(most) / before
                 history = remove_units(model, self.example, units, scores, ASKED, round_to=ROUND_TO, costs=costs)
             except PruningError as error:
                 history, found["nothing"] = [], str(error)
@@ -148,7 +158,9 @@ class Ours:
             found |= {"parity": _parity(got, expected), "bytes": model_bytes(path)}
             found["score"] = self.data.score(answers(path, self.data.validation.inputs))
             if not found["parity"] <= PARITY:
-                raise ExportError(f"expected ONNX Runtime to answer as torch, got a difference of {found['parity']:.3g}")
+                raise ExportError(
+                    f"expected ONNX Runtime to answer as torch, got a difference of {found['parity']:.3g}"
+                )
         return self.journal.went_well("export")
 
     def _ptq(self) -> None:
@@ -156,7 +168,7 @@ class Ours:
         with self.journal.step("ptq") as found:
             calibration = self.data.calibration.inputs
             quantize_after_training(self.folder / FLOAT, calibration, path, method="minmax", reduce_range=False)
-            found |= self._seen(path)
+            found.update(self._seen(path))
 
     def _qat(self) -> None:
         path = self.folder / QAT
@@ -166,7 +178,7 @@ class Ours:
                 self._known(), self.example, self.data.calibration.inputs, train.inputs, train.targets, None,
                 self.data.loss, SETTINGS, reduce_range=False, names=self.names, path=path,
             )  # fmt: skip
-            found |= self._seen(path)
+            found.update(self._seen(path))
 
     def _seen(self, path: Path) -> dict[str, float]:
         return {"bytes": model_bytes(path), "score": self.data.score(answers(path, self.data.validation.inputs))}
@@ -180,22 +192,16 @@ class Ours:
 def settled(model: nn.Module, data: Data) -> nn.Module:
     """Train a fresh model for a short while, so that its weights and statistics are those of data; returns it."""
     train = data.train
-    short = copy.copy(SETTINGS)
-    object.__setattr__(short, "epochs", 3)
-    object.__setattr__(short, "learning_rate", 2e-3)
+    epochs = 8 if sum(weight.numel() for weight in model.parameters()) < SMALL else 4
+    short = replace(SETTINGS, epochs=epochs, learning_rate=2e-3)
     fine_tune(model, train.inputs, train.targets, None, data.loss, short)
     return model.eval()
 
 
 def _takes_all(model: nn.Module) -> bool:
-    """Tell whether forward() takes all of its inputs as *rows, whose shapes torch.export wants in a tuple of their own."""
+    """Tell whether forward() takes its inputs as *rows, whose shapes torch.export wants in a tuple of their own."""
     return model.forward.__code__.co_flags & 0x04 != 0
 
 
 def _parity(got: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(got - expected).max() / max(1e-12, np.abs(expected).max()))
-
-
-def rows_of(data: Data, count: int) -> tuple[Tensor, ...]:
-    """Return the first validation rows."""
-    return tensors(tuple(array[:count] for array in data.validation.inputs))

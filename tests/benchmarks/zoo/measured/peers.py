@@ -1,4 +1,4 @@
-"""The peers on one architecture: torch-pruning alone on the registered model, and `quantize_static` alone on the file."""
+"""The peers on one architecture: torch-pruning alone on the registered model, `quantize_static` alone on the file."""
 
 import copy
 from pathlib import Path
@@ -60,7 +60,11 @@ def _pruned(model: nn.Module, example: tuple[Tensor, ...], ratio: float, outputs
 
 def _answering(model: nn.Module, outputs: int) -> list[nn.Module]:
     """Return the layers that may make the outputs: the last one, and all of the outputs' width."""
-    layers = [module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d))]
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d))
+    ]
     widths = {layer: layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels for layer in layers}
     return [layer for layer in layers if widths[layer] == outputs or layer is layers[-1]]
 

@@ -45,7 +45,7 @@ def main(name: str, folder: Path) -> None:
 
 
 def _chosen(folder: Path, data: Data) -> dict[str, Any]:
-    """Choose as the pipeline does: the file of integers, with layers in float where that is faster, or the float file."""
+    """Choose as the pipeline does: integers, with layers in float where that is faster, or the float file."""
     if not (folder / PTQ).is_file():
         shutil.copyfile(folder / FLOAT, folder / CHOSEN)
         return {"choice": "float"}

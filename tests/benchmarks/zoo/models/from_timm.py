@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -11,29 +12,27 @@ from tests.benchmarks.zoo.data import DataName
 from tests.benchmarks.zoo.models.entry import Entry
 
 CLASSES = 10
+OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
 
 
 @cache
-def _timm() -> Any:
+def timm() -> Any:
     """Import timm beside a torch that has none of torchvision's operators."""
-    library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
-    import timm
-
-    return library, timm
+        OPERATORS.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+    return import_module("timm")
 
 
 def _entry(name: str, base: str, data: DataName = "digits", **settings: Any) -> Entry:
     def build() -> nn.Module:
-        model: nn.Module = _timm()[1].create_model(base, pretrained=False, num_classes=CLASSES, **settings)
+        model: nn.Module = timm().create_model(base, pretrained=False, num_classes=CLASSES, **settings)
         return model
 
     return Entry(name, "timm", data, build)
 
 
 def _made(name: str, make: Callable[[Any], nn.Module]) -> Entry:
-    return Entry(name, "timm", "digits", lambda: make(_timm()[1].models))
+    return Entry(name, "timm", "digits", lambda: make(timm().models))
 
 
 def _resnet(models: Any, **settings: Any) -> nn.Module:
@@ -78,7 +77,7 @@ TIMM = (
     _made("resmlp", lambda models: models.mlp_mixer.MlpMixer(**_MIXER, block_layer=models.mlp_mixer.ResBlock)),
     _made("gmlp", lambda models: models.mlp_mixer.MlpMixer(
         **_MIXER, mlp_ratio=(4, 4), block_layer=models.mlp_mixer.SpatialGatingBlock,
-        mlp_layer=_timm()[1].layers.GatedMlp)),
+        mlp_layer=timm().layers.GatedMlp)),
     _entry("mobilevit", "mobilevit_xxs", "large_digits"),
     _entry("mobilevitv2", "mobilevitv2_050", "large_digits"),
     _entry("repvgg", "repvgg_a0"),

@@ -48,7 +48,12 @@ class _MeanOfEncoder(nn.Module):
 
     def __init__(self, encoder: nn.Module, size: int, name: str, *, channels_first: bool = False) -> None:
         super().__init__()
-        self.encoder, self.head, self.name, self.channels_first = encoder, nn.Linear(size, CLASSES), name, channels_first
+        self.encoder, self.head, self.name, self.channels_first = (
+            encoder,
+            nn.Linear(size, CLASSES),
+            name,
+            channels_first,
+        )
 
     def forward(self, rows: Tensor) -> Tensor:
         rows = rows.transpose(1, 2) if self.channels_first else rows
@@ -72,7 +77,9 @@ def _classifier(name: str, base: str, data: DataName = "masked_tokens", **settin
 
         config = getattr(transformers, f"{base}Config")(**settings)
         model = getattr(transformers, f"{base}ForSequenceClassification")(config)
-        return _Masked(model, "input_ids", "attention_mask") if data == "masked_tokens" else _Unmasked(model, "input_ids")
+        return (
+            _Masked(model, "input_ids", "attention_mask") if data == "masked_tokens" else _Unmasked(model, "input_ids")
+        )
 
     return Entry(name, "transformers", data, build)
 
@@ -120,8 +127,8 @@ TRANSFORMERS = (
     _classifier("mobilebert", "MobileBert", **_BERT, embedding_size=32, intra_bottleneck_size=32),
     _classifier("gpt2", "GPT2", "tokens", vocab_size=WORDS, n_embd=64, n_layer=2, n_head=4, n_positions=2 * LENGTH,
                 num_labels=CLASSES, pad_token_id=0),
-    _classifier("llama", "Llama", "tokens", vocab_size=WORDS, hidden_size=64, num_hidden_layers=2, intermediate_size=128,
-                num_attention_heads=4, num_key_value_heads=2, num_labels=CLASSES, pad_token_id=0),
+    _classifier("llama", "Llama", "tokens", vocab_size=WORDS, hidden_size=64, num_hidden_layers=2, num_labels=CLASSES,
+                num_attention_heads=4, num_key_value_heads=2, intermediate_size=128, pad_token_id=0),
     _entry("t5_encoder", "tokens", _t5),
     _entry("whisper_encoder", "series", _whisper),
     _entry("wav2vec2", "series", _wav2vec),

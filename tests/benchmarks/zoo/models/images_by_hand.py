@@ -1,4 +1,4 @@
-"""Architectures on images as people write them by hand: shuffles, gates, normed weights, segmenters, several outputs."""
+"""Architectures on images as people write them: shuffles, gates, normed weights, segmenters, several outputs."""
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,9 @@ class _ShuffleUnit(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         half = width // 2
-        self.branch = nn.Sequential(_conv(half, half, kernel=1), _conv(half, half, groups=half), _conv(half, half, kernel=1))
+        self.branch = nn.Sequential(
+            _conv(half, half, kernel=1), _conv(half, half, groups=half), _conv(half, half, kernel=1)
+        )
 
     def forward(self, rows: Tensor) -> Tensor:
         left, right = rows.chunk(2, dim=1)
@@ -202,7 +204,7 @@ def _spectral_normed() -> nn.Module:
     return _Classified(64, *(layer for conv in convs for layer in (conv, nn.LeakyReLU(0.1))))
 
 
-IMAGES = tuple(
+_CLASSIFIERS = tuple(
     Entry(name, "by hand", "digits", build)
     for name, build in {
         "plain_cnn": lambda: _Classified(64, _conv(3, 16, 2), _conv(16, 32, 2), _conv(32, 64)),
@@ -217,7 +219,9 @@ IMAGES = tuple(
         "weight_norm": _weight_normed,
         "spectral_norm": _spectral_normed,
     }.items()
-) + (
+)
+IMAGES = (
+    *_CLASSIFIERS,
     Entry("unet", "by hand", "masks", _UNet),
     Entry("deeplab", "by hand", "masks", _DeepLab),
     Entry("detector_dict", "by hand", "digits", _Detector, outputs=3),

@@ -112,7 +112,11 @@ class _Words(nn.Module):
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
-        self.table, self.layers, self.head = nn.Embedding(WORDS, WIDTH), nn.Sequential(*layers), nn.Linear(WIDTH, CLASSES)
+        self.table, self.layers, self.head = (
+            nn.Embedding(WORDS, WIDTH),
+            nn.Sequential(*layers),
+            nn.Linear(WIDTH, CLASSES),
+        )
         self.places = nn.Parameter(torch.randn(LENGTH, WIDTH) / 10)
 
     def forward(self, words: Tensor) -> Tensor:
