@@ -11,7 +11,7 @@ the code: a run that was stopped goes on where it was.
 import argparse
 
 from tests.benchmarks.zoo.models import ENTRIES
-from tests.benchmarks.zoo.running import measure_rows
+from tests.benchmarks.zoo.running import PASSES, measure_rows
 from tests.benchmarks.zoo.table import write_table
 
 
@@ -22,16 +22,14 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="name the architectures, and measure nothing")
     parser.add_argument("--table", action="store_true", help="write the table of what is kept, and measure nothing")
     parser.add_argument("--again", action="store_true", help="measure also what is known")
-    parser.add_argument(
-        "--without-times", action="store_true", help="leave out the times, for which nothing else may run"
-    )
+    parser.add_argument("--passes", nargs="+", choices=PASSES, default=PASSES, help="what to measure; times need quiet")
     asked = parser.parse_args()
     if asked.list:
         for entry in ENTRIES.values():
             print(f"{entry.name:20} {entry.source:14} {entry.data}")  # noqa: T201 - what is asked for
         return
     if not asked.table:
-        measure_rows(asked.only or list(ENTRIES), again=asked.again, times=not asked.without_times)
+        measure_rows(asked.only or list(ENTRIES), again=asked.again, passes=asked.passes)
     write_table()
 
 

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from functools import cache
@@ -21,33 +21,56 @@ from rich.console import Console
 
 from edge_runtime.files import write_atomic
 from tests.benchmarks.record import ROOT
-from tests.benchmarks.zoo.measured import FLOAT, JOURNAL, TIMES
+from tests.benchmarks.zoo.measured import FLOAT, JOURNAL, SNAPSHOT, TIMES, TRAINED
 from tests.benchmarks.zoo.models import ENTRIES
 
 FOLDER = ROOT / ".edgewright" / "bench" / "zoo"
 ROW = "row.json"
 BESIDE = 2
 TIMEOUT_S, TIMES_TIMEOUT_S = 400.0, 300.0
+PASSES = ("rows", "times", "qat")
 ROOMS = ("model_compression", "edge_runtime", "tests/benchmarks/zoo")
 NOT_MEASURED = ("table.py", "running.py", "__main__.py")
 console = Console(highlight=False)
 
 
-def measure_rows(names: Sequence[str], *, again: bool, times: bool) -> None:
-    """Measure the named architectures that are not known under this code, and then the times of their files."""
-    wanted = [name for name in names if again or not _is_known(name, ROW)]
-    console.print(f"{len(wanted)} of {len(names)} architectures are not known yet")
+def measure_rows(names: Sequence[str], *, again: bool, passes: Sequence[str] = PASSES) -> None:
+    """Measure the named architectures that are not known under this code: their rows, times, and QAT."""
+    if "rows" in passes:
+        wanted = [name for name in names if again or not _is_known(name, ROW)]
+        _beside_each_other(wanted, _row)
+    if "times" in passes:
+        wanted = [name for name in names if (FOLDER / name / FLOAT).is_file()]
+        for done, name in enumerate([name for name in wanted if again or not _is_known(name, TIMES)], 1):
+            _tell(done, len(wanted), _timed(name))
+    if "qat" in passes:
+        wanted = [name for name in names if (FOLDER / name / SNAPSHOT).is_dir()]
+        _beside_each_other([name for name in wanted if again or not _is_known(name, TRAINED)], _trained)
+
+
+def _beside_each_other(names: Sequence[str], measure: Callable[[str], tuple[str, str]]) -> None:
     with ThreadPoolExecutor(BESIDE) as pool:
-        for done, row in enumerate(as_completed([pool.submit(_row, name) for name in wanted]), 1):
-            name, said = row.result()
-            console.print(f"{done}/{len(wanted)} {name}: {said}")
-    if not times:
-        return
-    timed = [name for name in names if (FOLDER / name / FLOAT).is_file() and (again or not _is_known(name, TIMES))]
-    for done, name in enumerate(timed, 1):
-        began = time.monotonic()
-        ended = _run("times", name, TIMES_TIMEOUT_S)
-        console.print(f"times {done}/{len(timed)} {name}: {ended or 'measured'}, {time.monotonic() - began:.0f} s")
+        for done, row in enumerate(as_completed([pool.submit(measure, name) for name in names]), 1):
+            _tell(done, len(names), row.result())
+
+
+def _tell(done: int, of: int, said: tuple[str, str]) -> None:
+    console.print(f"{done}/{of} {said[0]}: {said[1]}")
+
+
+def _timed(name: str) -> tuple[str, str]:
+    began = time.monotonic()
+    ended = _run("times", name, TIMES_TIMEOUT_S)
+    return name, f"times {ended or 'taken'}, {time.monotonic() - began:.0f} s"
+
+
+def _trained(name: str) -> tuple[str, str]:
+    began = time.monotonic()
+    ended = _run("qat", name, TIMEOUT_S)
+    if ended:
+        write_atomic(FOLDER / name / TRAINED, json.dumps({"code": code_digest(), "error": ended}).encode())
+    said = json.loads((FOLDER / name / TRAINED).read_text())
+    return name, f"QAT {said.get('error', 'went through')}, {time.monotonic() - began:.0f} s"
 
 
 def code_digest() -> str:
@@ -97,7 +120,7 @@ def _row(name: str) -> tuple[str, str]:
 def _run(program: str, name: str, timeout_s: float) -> str:
     """Run a program of one architecture; return in words how it ended where it did not end well."""
     folder = FOLDER / name
-    process = _server().Process(target=_alone, args=(program, name, folder))
+    process = _server().Process(target=_alone, args=(program, name, folder, code_digest()))
     process.start()
     process.join(timeout_s)
     if process.exitcode is None:
@@ -121,27 +144,28 @@ def _server() -> ForkServerContext:
     return context
 
 
-def _alone(program: str, name: str, folder: Path) -> None:
+def _alone(program: str, name: str, folder: Path, code: str) -> None:
     """Be the process of one architecture, in a group of its own; what it says goes into a file."""
     os.setsid()
     log = os.open(folder / f"{program}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    import_module(f"tests.benchmarks.zoo.measured.{program}").main(name, folder)
+    import_module(f"tests.benchmarks.zoo.measured.{program}").main(name, folder, code)
 
 
 def kept_rows() -> dict[str, dict[str, Any]]:
-    """Return what is kept of each architecture: its row, and the times where they were taken."""
+    """Return what is kept of each architecture: its row, and the times and QAT where they were measured."""
     rows = {}
     for name in ENTRIES:
-        path = FOLDER / name / ROW
-        if path.is_file():
-            rows[name] = json.loads(path.read_text())
-            times = FOLDER / name / TIMES
-            rows[name]["times"] = json.loads(times.read_text()) if times.is_file() else {}
+        if (FOLDER / name / ROW).is_file():
+            rows[name] = _read(name, ROW)
+            rows[name]["times"] = _read(name, TIMES)
+            if trained := _read(name, TRAINED):
+                rows[name]["steps"]["qat"] = trained
     return rows
 
 
-def folder_of(name: str) -> Path:
-    """Return the folder of an architecture."""
-    return FOLDER / name
+def _read(name: str, file: str) -> dict[str, Any]:
+    path = FOLDER / name / file
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return found

@@ -31,10 +31,11 @@ HEAD = (
     "`quantize_static` ms, score", "torch-pruning",
 )  # fmt: skip
 NOTES = """Models are small, with random weights that a few short epochs on real data have settled: digits of
-scikit-learn, docstrings of Python packages, movements out of the wheel of aeon, patients of scikit-learn. `went
-through`: intake, one round at a ratio of 0.3 of the parameters, export with parity, and PTQ. `freed` is the share of the
-parameters that the round took, of those that a round may take at most with half of each group's units left. `removal differs` compares the pruned model with the whole one in which each number that
-went is zero: which numbers are left is read off a copy whose weights are their own places, by neither pruner's account.
+scikit-learn, docstrings of Python packages, movements out of the wheel of aeon, patients of scikit-learn.
+`went through`: intake, one round at a ratio of 0.3 of the parameters, export with parity, and PTQ. `freed` is the
+share of the parameters that the round took, of the share that it may take at most with half of each group's units left.
+`removal differs` compares the pruned model with the whole one in which each number that went is zero. Which numbers are
+left is read off a copy whose weights are their own places, by neither pruner's account.
 torch-pruning is told the output layers and the numbers of heads, and the same check judges it. Its ratio is one of
 channels, as its own users give it. `quantize_static` has ONNX Runtime's own settings for x86, per channel. Both it and
 the pipeline's rungs get the file of the pruned model. Times are medians of one row on one thread, taken in turns.

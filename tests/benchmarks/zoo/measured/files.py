@@ -1,4 +1,5 @@
 """Names of the files of one architecture, in its folder."""
 
 FLOAT, PTQ, QAT, STATIC, CHOSEN = "float.onnx", "ptq.onnx", "qat.onnx", "static.onnx", "chosen.onnx"
-JOURNAL, TIMES = "journal.json", "times.json"
+PROGRAM, SNAPSHOT = "program.pt2", "snapshot"
+JOURNAL, TIMES, TRAINED = "journal.json", "times.json", "qat.json"

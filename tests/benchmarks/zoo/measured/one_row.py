@@ -1,4 +1,4 @@
-"""One architecture through the pipeline's steps and the peers: `python -m ...one_row NAME FOLDER`."""
+"""One architecture through the pipeline's steps and the peers: `python -m ...one_row NAME FOLDER`, to look into one."""
 
 import logging
 import resource
@@ -18,7 +18,7 @@ from tests.benchmarks.zoo.models import ENTRIES
 MEMORY_BYTES = 16 << 30
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, _: str) -> None:
     """Take an architecture through all steps; what went wrong is in its journal."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     torch.set_num_threads(1)
@@ -44,4 +44,4 @@ def main(name: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), "")

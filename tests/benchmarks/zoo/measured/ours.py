@@ -30,14 +30,15 @@ from model_compression.pruning import (
     remove_units,
     removed_units,
     replay,
+    save_snapshot,
     unit_scores,
     units_of,
 )
-from model_compression.quantization import answers, quantize_after_training, train_quantized
+from model_compression.quantization import answers, quantize_after_training
 from model_compression.settings import Kind
 from model_compression.training import FineTuning, batches, fine_tune, predict, tensors
 from tests.benchmarks.zoo.data import Data
-from tests.benchmarks.zoo.measured.files import FLOAT, PTQ, QAT
+from tests.benchmarks.zoo.measured.files import FLOAT, PROGRAM, PTQ, SNAPSHOT
 from tests.benchmarks.zoo.measured.journal import Journal
 from tests.benchmarks.zoo.measured.positions import TOLERANCE, difference, places_left, silenced_whole
 from tests.benchmarks.zoo.models import Entry
@@ -67,7 +68,6 @@ class Ours:
         """Take the registered model through all steps, as far as it gets."""
         if self._intake(registered) and self._round() and self._export():
             self._ptq()
-            self._qat()
 
     def _intake(self, registered: nn.Module) -> bool:
         with self.journal.step("program"):
@@ -75,11 +75,11 @@ class Ours:
             shapes: Any = tuple({0: batch} for _ in self.example)
             program = torch.export.export(registered.eval(), self.example, dynamic_shapes=(shapes,) if _takes_all(
                 registered) else shapes)  # fmt: skip
-            torch.export.save(program, self.folder / "program.pt2")
+            torch.export.save(program, self.folder / PROGRAM)
         if not self.journal.went_well("program"):
             return False
         with self.journal.step("intake") as found:
-            program = load_program(self.folder / "program.pt2")
+            program = load_program(self.folder / PROGRAM)
             check_dynamic_batch(program)
             outputs = output_names(program)
             if len(outputs) > 1:  # as tasks.upstream says it
@@ -130,6 +130,7 @@ class Ours:
             train, teacher = self.data.train, predict(whole, self.data.train.inputs)
             fine_tune(model, train.inputs, train.targets, teacher, self.data.loss, SETTINGS)
             found["score"] = self.data.score(predict(model, self.data.validation.inputs))
+            save_snapshot(self.folder / SNAPSHOT, model, history)
             found["parent"] = self.data.score(predict(whole, self.data.validation.inputs))
         return self.journal.went_well("fine-tune")
 
@@ -168,20 +169,7 @@ class Ours:
         with self.journal.step("ptq") as found:
             calibration = self.data.calibration.inputs
             quantize_after_training(self.folder / FLOAT, calibration, path, method="minmax", reduce_range=False)
-            found.update(self._seen(path))
-
-    def _qat(self) -> None:
-        path = self.folder / QAT
-        with self.journal.step("qat") as found:
-            train = self.data.train
-            train_quantized(
-                self._known(), self.example, self.data.calibration.inputs, train.inputs, train.targets, None,
-                self.data.loss, SETTINGS, reduce_range=False, names=self.names, path=path,
-            )  # fmt: skip
-            found.update(self._seen(path))
-
-    def _seen(self, path: Path) -> dict[str, float]:
-        return {"bytes": model_bytes(path), "score": self.data.score(answers(path, self.data.validation.inputs))}
+            found.update(seen(path, self.data))
 
     def _known(self) -> nn.Module:
         if self.model is None:
@@ -192,10 +180,15 @@ class Ours:
 def settled(model: nn.Module, data: Data) -> nn.Module:
     """Train a fresh model for a short while, so that its weights and statistics are those of data; returns it."""
     train = data.train
-    epochs = 8 if sum(weight.numel() for weight in model.parameters()) < SMALL else 4
+    epochs = 6 if sum(weight.numel() for weight in model.parameters()) < SMALL else 4
     short = replace(SETTINGS, epochs=epochs, learning_rate=2e-3)
     fine_tune(model, train.inputs, train.targets, None, data.loss, short)
     return model.eval()
+
+
+def seen(path: Path, data: Data) -> dict[str, float]:
+    """Return the bytes of a file and its score on validation."""
+    return {"bytes": model_bytes(path), "score": data.score(answers(path, data.validation.inputs))}
 
 
 def _takes_all(model: nn.Module) -> bool:

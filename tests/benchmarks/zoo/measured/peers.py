@@ -1,6 +1,9 @@
 """The peers on one architecture: torch-pruning alone on the registered model, `quantize_static` alone on the file."""
 
 import copy
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from tests.benchmarks.zoo.measured.files import FLOAT, STATIC
 from tests.benchmarks.zoo.measured.journal import Journal
 from tests.benchmarks.zoo.measured.positions import TOLERANCE, difference, places_left, silenced_whole
 
+PEER_S = 20
 ASKERS = ("q", "k", "v", "query", "key", "value", "q_proj", "k_proj", "v_proj", "q_lin", "k_lin", "v_lin")
 
 
@@ -27,7 +31,8 @@ def torch_pruning_alone(model: nn.Module, example: tuple[Tensor, ...], ratio: fl
         with torch.no_grad():
             expected = model.eval()(*example)
         torch.manual_seed(0)
-        pruned, left = places_left(model, lambda copied: _pruned(copied, example, ratio, int(expected.shape[1])))
+        with _at_most(PEER_S):
+            pruned, left = places_left(model, lambda copied: _pruned(copied, example, ratio, int(expected.shape[1])))
         with torch.no_grad():
             got = pruned.eval()(*example)
         found["share"] = 1 - parameters(pruned) / parameters(model)
@@ -38,6 +43,22 @@ def torch_pruning_alone(model: nn.Module, example: tuple[Tensor, ...], ratio: fl
         found["difference"] = difference(pruned, silenced_whole(model, left), example)
         if not found["difference"] <= TOLERANCE:
             raise ValueError(f"removal answers otherwise than silencing, by {found['difference']:.3g}")
+
+
+@contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    """End the block with an error after some seconds: torch-pruning's walk over some graphs has no end."""
+
+    def end(*_: object) -> None:
+        raise TimeoutError(f"it was not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _pruned(model: nn.Module, example: tuple[Tensor, ...], ratio: float, outputs: int) -> nn.Module:
@@ -86,11 +107,12 @@ def _told(module: nn.Module, heads: dict[nn.Module, int]) -> None:
         layer = getattr(module, name, None)
         if isinstance(layer, nn.Linear) and layer in heads:
             size = layer.out_features // (3 if name == "qkv" else 1) // heads[layer]
-            for attribute in ("head_dim", "attention_head_size"):
+            for attribute in ("head_dim", "attention_head_size", "key_dim"):
                 if isinstance(getattr(module, attribute, None), int):
                     setattr(module, attribute, size)
-            if isinstance(getattr(module, "all_head_size", None), int):
-                module.all_head_size = size * heads[layer]  # type: ignore[assignment]
+            for attribute in ("all_head_size", "attn_dim"):
+                if isinstance(getattr(module, attribute, None), int):
+                    setattr(module, attribute, size * heads[layer])
 
 
 class _Rows(CalibrationDataReader):

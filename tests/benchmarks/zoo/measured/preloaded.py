@@ -1,8 +1,8 @@
 """What the processes of the zoo have loaded before they are told their architecture."""
 
-from tests.benchmarks.zoo.measured import one_row, times
+from tests.benchmarks.zoo.measured import one_row, qat, times
 from tests.benchmarks.zoo.models import load_libraries
 
-__all__ = ["one_row", "times"]
+__all__ = ["one_row", "qat", "times"]
 
 load_libraries()

@@ -1,12 +1,11 @@
 """Times of one architecture's files in turns, and the file that is chosen where latency is the objective.
 
-`python -m ...times NAME FOLDER`, alone on the machine.
+Nothing else may run on the machine meanwhile.
 """
 
 import json
 import logging
 import shutil
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,6 @@ from model_compression.quantization import answers, faster_in_float, quantize_af
 from tests.benchmarks.zoo.data import Data, load
 from tests.benchmarks.zoo.measured.files import CHOSEN, FLOAT, PTQ, STATIC, TIMES
 from tests.benchmarks.zoo.models import ENTRIES
-from tests.benchmarks.zoo.running import code_digest
 
 ALIKE = 1.03  # as tasks.selection.float_guard has it: identical files that are timed in turns differ by so much
 CLEARLY_FASTER = 1.1  # a file of integers that needs no search for layers that are faster in float
@@ -32,12 +30,12 @@ TRIES = 2
 TIMEOUT_S = 60.0
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, code: str) -> None:
     """Choose the file, time it beside the others, and write what was found."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     data = load(ENTRIES[name].data)
-    found: dict[str, Any] = {"code": code_digest()}
+    found: dict[str, Any] = {"code": code}
     found |= _chosen(folder, data)
     found |= _timed(folder, data, {"float": FLOAT, "ptq": PTQ, "static": STATIC, "chosen": CHOSEN}, "last")
     found["chosen_score"] = data.score(answers(folder / CHOSEN, data.validation.inputs))
@@ -100,7 +98,3 @@ def _timed(folder: Path, data: Data, files: Mapping[str, str], key: str) -> dict
 def _inputs(path: Path, rows: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
     names = [value.name for value in ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()]
     return dict(zip(names, rows, strict=True))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

@@ -90,7 +90,7 @@ def _whisper() -> nn.Module:
 
     config = WhisperConfig(
         num_mel_bins=6, d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=128,
-        max_source_positions=24, decoder_layers=1,
+        max_source_positions=16, decoder_layers=1,
     )  # fmt: skip
     return _MeanOfEncoder(WhisperEncoder(config), 64, "input_features", channels_first=True)
 
