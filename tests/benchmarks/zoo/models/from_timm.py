@@ -74,7 +74,8 @@ TIMM = (
            depths=(2, 2), num_heads=(2, 4)),
     _entry("levit", "levit_128s", "large_digits", img_size=64),
     _made("mixer", lambda models: models.mlp_mixer.MlpMixer(**_MIXER)),
-    _made("resmlp", lambda models: models.mlp_mixer.MlpMixer(**_MIXER, mlp_ratio=4, block_layer=models.mlp_mixer.ResBlock)),
+    _made("resmlp", lambda models: models.mlp_mixer.MlpMixer(
+        **_MIXER, mlp_ratio=4, block_layer=models.mlp_mixer.ResBlock)),
     _made("gmlp", lambda models: models.mlp_mixer.MlpMixer(
         **_MIXER, mlp_ratio=4, block_layer=models.mlp_mixer.SpatialGatingBlock,
         mlp_layer=timm().layers.GatedMlp)),
