@@ -28,8 +28,8 @@ class Mixed(nn.Module):
 def pruned(model: nn.Module, read: list[int]) -> nn.Module:
     first, norm, second = (model.get_submodule(name) for name in ("first", "norm", "second"))
     for layer in (first, norm):
-        layer.weight.data, layer.bias.data = layer.weight.data[KEPT], layer.bias.data[KEPT]  # type: ignore[union-attr, index]
-    second.weight.data = second.weight.data[:, read]  # type: ignore[union-attr, index]
+        layer.weight.data, layer.bias.data = layer.weight.data[KEPT], layer.bias.data[KEPT]  # type: ignore[index]
+    second.weight.data = second.weight.data[:, read]  # type: ignore[index]
     norm.num_channels = len(KEPT)  # type: ignore[assignment]
     return model
 
@@ -57,7 +57,7 @@ def test_the_numbers_that_are_left_are_the_models_own() -> None:
     assert left["first.bias"].tolist() == KEPT
 
 
-def row(ended: str = "", times: dict[str, Any] | None = None, **steps: dict[str, Any]) -> dict[str, Any]:
+def row(ended: str = "", times: dict[str, Any] | None = None, **steps: Any) -> dict[str, Any]:
     names = ("settle", "program", "intake", "found", "round", "silencing", "fine-tune", "export", "ptq")
     known: dict[str, Any] = {name: dict(WELL) for name in names}
     known["round"] |= {"share": 0.3, "most": 0.6}

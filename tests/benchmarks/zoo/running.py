@@ -66,7 +66,7 @@ def _timed(name: str) -> tuple[str, str]:
 
 def _trained(name: str) -> tuple[str, str]:
     began = time.monotonic()
-    ended = _run("qat", name, TIMEOUT_S)
+    ended = _run("quantized_training", name, TIMEOUT_S)
     if ended:
         write_atomic(FOLDER / name / TRAINED, json.dumps({"code": code_digest(), "error": ended}).encode())
     said = json.loads((FOLDER / name / TRAINED).read_text())

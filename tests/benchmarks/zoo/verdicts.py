@@ -1,4 +1,4 @@
-"""What came of each architecture: it went through, was refused, or failed at a step; and what the peers made of it."""
+"""Outcomes of the architectures: each went through, was refused, or failed at a step; and those of the peers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ SAME_SCORE = 0.01
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an architecture: `through`, `refused` or `failed`, the step that ended it, and the sentence."""
+    """The outcome of an architecture: `through`, `refused` or `failed`, the step that ended it, and the sentence."""
 
     kind: str
     step: str = ""

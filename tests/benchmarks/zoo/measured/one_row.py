@@ -11,8 +11,8 @@ import torch
 from tests.benchmarks.zoo.data import load
 from tests.benchmarks.zoo.measured.files import FLOAT, JOURNAL
 from tests.benchmarks.zoo.measured.journal import Journal
-from tests.benchmarks.zoo.measured.ours import ASKED, Ours, settled
-from tests.benchmarks.zoo.measured.peers import quantize_static_alone, torch_pruning_alone, untouched
+from tests.benchmarks.zoo.measured.pipeline_steps import ASKED, Ours, settled
+from tests.benchmarks.zoo.measured.tools_alone import quantize_static_alone, torch_pruning_alone, untouched
 from tests.benchmarks.zoo.models import ENTRIES
 
 MEMORY_BYTES = 16 << 30

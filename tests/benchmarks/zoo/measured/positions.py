@@ -53,7 +53,7 @@ def silenced_whole(model: nn.Module, left: dict[str, Tensor]) -> nn.Module:
 @torch.no_grad()
 def difference(pruned: nn.Module, whole: nn.Module, rows: tuple[Tensor, ...]) -> float:
     """Return the largest difference of the answers as a share of the largest answer; infinity where shapes differ."""
-    with _CountsNoChannels():
+    with _CountsNoChannels():  # type: ignore[no-untyped-call]  # torch's class has no types
         got, expected = pruned.eval()(*rows), whole.eval()(*rows)
     if got.shape != expected.shape:
         return float("inf")

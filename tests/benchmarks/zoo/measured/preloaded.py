@@ -1,8 +1,8 @@
-"""What the processes of the zoo have loaded before they are told their architecture."""
+"""Libraries that the processes of the zoo have loaded before they are told their architecture."""
 
-from tests.benchmarks.zoo.measured import one_row, qat, times
+from tests.benchmarks.zoo.measured import one_row, quantized_training, times
 from tests.benchmarks.zoo.models import load_libraries
 
-__all__ = ["one_row", "qat", "times"]
+__all__ = ["one_row", "quantized_training", "times"]
 
 load_libraries()

@@ -43,7 +43,7 @@ def _resnet(models: Any, **settings: Any) -> nn.Module:
 
 
 _MIXER = {"num_classes": CLASSES, "img_size": 32, "patch_size": 8, "embed_dim": 64, "num_blocks": 3}
-_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 4}
+_VIT: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 4}
 TIMM = (
     _made("resnet", lambda models: _resnet(models, block=models.resnet.BasicBlock)),
     _made("resnet_bottleneck", lambda models: _resnet(models, block=models.resnet.Bottleneck)),

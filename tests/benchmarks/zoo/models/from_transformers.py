@@ -9,7 +9,7 @@ from tests.benchmarks.zoo.data import LENGTH, WORDS, DataName
 from tests.benchmarks.zoo.models.entry import Entry
 
 CLASSES = 4
-_BERT = {
+_BERT: dict[str, Any] = {
     "vocab_size": WORDS, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128,
     "max_position_embeddings": 2 * LENGTH, "num_labels": CLASSES, "pad_token_id": 0,
 }  # fmt: skip

@@ -1,5 +1,7 @@
 """Architectures on series, words and tables as people write them by hand: recurrent, gated, rotary, by einsum."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,9 +15,9 @@ CLASSES, SENSORS, WIDTH = 4, 6, 64
 class _Recurrent(nn.Module):
     """A recurrent layer whose last state is classified."""
 
-    def __init__(self, layer: type[nn.RNNBase], *, both_ways: bool = False, layers: int = 1) -> None:
+    def __init__(self, layer: Callable[..., nn.Module], *, both_ways: bool = False, layers: int = 1) -> None:
         super().__init__()
-        self.layer = layer(SENSORS, WIDTH, layers, batch_first=True, bidirectional=both_ways)  # type: ignore[call-arg]
+        self.layer = layer(SENSORS, WIDTH, layers, batch_first=True, bidirectional=both_ways)
         self.head = nn.Sequential(nn.Linear((1 + both_ways) * WIDTH, 32), nn.ReLU(), nn.Linear(32, CLASSES))
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from model_compression.quantization import train_quantized
 from tests.benchmarks.zoo.data import example_of, load
 from tests.benchmarks.zoo.measured.files import PROGRAM, QAT, SNAPSHOT, TRAINED
 from tests.benchmarks.zoo.measured.journal import Journal
-from tests.benchmarks.zoo.measured.ours import SETTINGS, seen
+from tests.benchmarks.zoo.measured.pipeline_steps import SETTINGS, seen
 from tests.benchmarks.zoo.models import ENTRIES
 
 
