@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -19,6 +19,7 @@ from tests.benchmarks.zoo.verdicts import (
     peer_pruned_rightly,
     pruned_rightly,
     same_score,
+    shown_times,
     silently_changed,
     times_of,
 )
@@ -40,8 +41,8 @@ torch-pruning is told the output layers and the numbers of heads, and the same c
 channels, as its own users give it. `quantize_static` has ONNX Runtime's own settings for x86, per channel. Both it and
 the pipeline's rungs get the file of the pruned model. Times are medians of one row on one thread, taken in turns.
 `chosen` is what latency as the objective gives: PTQ, where that is not faster than float by 10 % with runs of layers in
-float, and the float file where it is faster than both. Rows whose times the machine was too busy to compare have none,
-and count for no figure of speed."""
+float, and the float file where it is faster than both. Times behind a ~ were taken while the machine was too busy to
+compare them, and count for no figure."""
 
 
 def write_table() -> None:
@@ -95,27 +96,32 @@ def _shares(rows: Mapping[str, Row]) -> list[Figure]:
 def _peers(rows: Mapping[str, Row]) -> list[Figure]:
     ours = sum(pruned_rightly(row) for row in rows.values())
     theirs = sum(peer_pruned_rightly(row) for row in rows.values())
-    alike = [row for row in rows.values() if {"chosen", "static"} <= times_of(row).keys() and same_score(row)]
-    ratios = [times_of(row)["static"] / times_of(row)["chosen"] for row in alike]
-    slower = sum(ratio < 1 / ALIKE for ratio in ratios)
-    worse = sum(bool(times_of(row)) and "static" in times_of(row) and not same_score(row) for row in rows.values())
+    timed = [row for row in rows.values() if {"chosen", "static"} <= times_of(row).keys()]
+    ratios = [times_of(row)["static"] / times_of(row)["chosen"] for row in timed if same_score(row)]
+    slower = _count(ratios, sum(ratio < 1 / ALIKE for ratio in ratios))
+    worse = _count(timed, sum(not same_score(row) for row in timed))
+    alike, alone = f"at the same score, of {len(ratios)} rows", "`quantize_static` alone"
     return [
         Figure(f"pruned rightly, where torch-pruning alone does so in {theirs}", ours, theirs + 1, "rows", "at_least"),
-        Figure(f"faster than `quantize_static` alone, geometric mean of {len(ratios)} rows of the same score",
-               _mean(ratios), 1, "x", "at_least"),
-        Figure("slower than `quantize_static` alone at the same score", slower, 0, "rows", "at_most"),
-        Figure("a point or more below `quantize_static` alone", worse, 0, "rows", "at_most"),
-    ]  # fmt: skip
+        Figure(f"faster than {alone} {alike}, geometric mean", _mean(ratios), 1, "x", "at_least"),
+        Figure(f"slower than {alone} {alike}", slower, 0, "rows", "at_most"),
+        Figure(f"a point or more below {alone}, of {len(timed)} rows", worse, 0, "rows", "at_most"),
+    ]
 
 
 def _latency(rows: Mapping[str, Row]) -> list[Figure]:
     timed = [times for row in rows.values() if {"chosen", "float"} <= (times := times_of(row)).keys()]
-    slower = sum(times["chosen"] > ALIKE * times["float"] for times in timed)
+    slower = _count(timed, sum(times["chosen"] > ALIKE * times["float"] for times in timed))
     gains = _mean([times["float"] / times["chosen"] for times in timed])
     return [
         Figure(f"chosen for latency and slower than float, of {len(timed)} rows", slower, 0, "rows", "at_most"),
         Figure("chosen for latency against float, geometric mean", gains, 1, "x", "at_least"),
     ]
+
+
+def _count(of: Sequence[object], found: int) -> float:
+    """Return how many were found; no number where nothing was looked at."""
+    return found if of else math.nan
 
 
 def _mean(ratios: Iterable[float]) -> float:
@@ -134,10 +140,11 @@ def _found(rows: Mapping[str, Row]) -> str:
     nothing = [name for name, row in rows.items() if "nothing" in row["steps"].get("round", {})]
     qat = [name for name, row in rows.items() if "error" in row["steps"].get("qat", {})]
     kept = [name for name, row in rows.items() if row["steps"].get("intake", {}).get("kept")]
+    tried = sum("qat" in row["steps"] for row in rows.values())
     said = [
         f"Nothing could be removed in {_counted(nothing)}.",
         f"Operators were kept as they are in {_counted(kept)}.",
-        f"QAT was not possible in {_counted(qat)}.",
+        f"QAT, an epoch long, was tried in {tried} rows and failed in {_counted(qat)}.",
     ]
     return " ".join(said)
 
@@ -161,20 +168,21 @@ def _table(rows: Mapping[str, Row]) -> list[str]:
 
 
 def _line(name: str, row: Row) -> tuple[str, ...]:
-    steps, times, share = row["steps"], times_of(row), freed(row)
+    steps, share = row["steps"], freed(row)
+    times = {role: f"{'' if times_of(row) else '~'}{value:.3g}" for role, value in shown_times(row).items()}
     found, export, ptq = (steps.get(step, {}) for step in ("found", "export", "ptq"))
     scores = [_number(steps.get("fine-tune", {}).get("parent")), _number(export.get("score")),
               _number(ptq.get("score")), _number(steps.get("qat", {}).get("score"))]  # fmt: skip
     size = ptq["bytes"] / export["bytes"] if "bytes" in ptq and "bytes" in export else None
     peer = steps.get("torch-pruning", {})
-    static = f"{_number(times.get('static'))}, {_number(steps.get('quantize_static', {}).get('score'))}"
+    static = f"{times.get('static', '-')}, {_number(steps.get('quantize_static', {}).get('score'))}"
     return (
         name, row["source"], f"{steps.get('settle', {}).get('parameters', 0):,}", outcome_of(row).in_words,
         *(str(found.get(kind, "-")) for kind in ("channels", "heads", "layers")),
         "nothing" if "nothing" in steps.get("round", {}) else f"{_number(share)} of {may_free(row):.2g}",
         _number(steps.get("silencing", {}).get("difference")), _number(export.get("parity")), ", ".join(scores),
-        _number(size), _number(times.get("float")), _number(times.get("ptq")), row["times"].get("choice", "-"),
-        _number(times.get("chosen")), static,
+        _number(size), times.get("float", "-"), times.get("ptq", "-"), row["times"].get("choice", "-"),
+        times.get("chosen", "-"), static,
         "rightly" if peer_pruned_rightly(row) else _cell(peer.get("error", "-"))[:60],
     )  # fmt: skip
 

@@ -82,8 +82,14 @@ def peer_pruned_rightly(row: Row) -> bool:
 
 def times_of(row: Row) -> dict[str, float]:
     """Return the times of the files that were timed together at last, where the machine was quiet enough to compare."""
+    return dict(shown_times(row)) if row.get("times", {}).get("last_busy", "none") is None else {}
+
+
+def shown_times(row: Row) -> dict[str, float]:
+    """Return the times that were taken at last, also those of a busy machine; a chosen float file is the float file."""
     times = row.get("times", {})
-    return times.get("last", {}) if times.get("last_busy", "none") is None else {}
+    last: dict[str, float] = times.get("last", {})
+    return {**last, "chosen": last["float"]} if times.get("choice") == "float" and "float" in last else last
 
 
 def same_score(row: Row) -> bool:
