@@ -40,7 +40,7 @@ from model_compression.training import FineTuning, batches, fine_tune, predict, 
 from tests.benchmarks.zoo.data import Data
 from tests.benchmarks.zoo.measured.files import FLOAT, PROGRAM, PTQ, SNAPSHOT
 from tests.benchmarks.zoo.measured.journal import Journal
-from tests.benchmarks.zoo.measured.positions import TOLERANCE, difference, places_left, silenced_whole
+from tests.benchmarks.zoo.measured.positions import TOLERANCE, differs, places_left
 from tests.benchmarks.zoo.models import Entry
 
 ASKED = 0.3
@@ -139,7 +139,7 @@ class Ours:
         for name, value in pruned.named_parameters():
             if not torch.equal(value, dict(again.named_parameters())[name]):
                 raise ValueError(f"expected the numbers of {name} that are left to be those of the parent, got others")
-        found = difference(pruned, silenced_whole(whole, left), self.example)
+        found = differs(whole, again, left, self.example)
         if not found <= TOLERANCE:
             raise ValueError(f"expected removal to answer as silencing, got a difference of {found:.3g}")
         return found

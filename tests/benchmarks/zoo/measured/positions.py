@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 TOLERANCE = 1e-3  # of the largest output: float kernels differ in summation order
 SHARE = 1 / 16  # what a mean multiplies a sum by, whatever was added up
+ASLEEP = 0.02  # the largest number of a parameter that hardly counts
 SCALE = 0.25  # of attention, whatever is left of a head
 LARGEST = 1 << 24  # numbers up to which float32 counts exactly
 _ATEN: Any = torch.ops.aten
@@ -48,6 +49,33 @@ def silenced_whole(model: nn.Module, left: dict[str, Tensor]) -> nn.Module:
             kept[left[name].flatten()] = True
         value.data = torch.where(kept.reshape(value.shape), value.data, torch.zeros_like(value))
     return silenced
+
+
+def differs(model: nn.Module, pruned: nn.Module, left: dict[str, Tensor], rows: tuple[Tensor, ...]) -> float:
+    """Return the larger difference of removal and silencing: with the model's own numbers, and with all of them awake.
+
+    Numbers near zero, such as fresh scales of layers, would hide what the layers behind them make of their channels.
+    """
+    awake = _awake(model)
+    own, filled = _floats(awake), copy.deepcopy(pruned)
+    for name, value in _floats(filled).items():
+        if name in left:
+            value.data = own[name].flatten()[left[name].flatten()].reshape(value.shape)
+    return max(
+        difference(pruned, silenced_whole(model, left), rows), difference(filled, silenced_whole(awake, left), rows)
+    )
+
+
+def _awake(model: nn.Module) -> nn.Module:
+    """Return a copy in which each parameter near zero is scaled up to 1, or drawn anew where it is zero."""
+    awake, generator = copy.deepcopy(model), torch.Generator().manual_seed(0)
+    for parameter in awake.parameters():
+        largest = float(parameter.detach().abs().max()) if parameter.numel() else 1.0
+        if not largest:
+            parameter.data = 0.5 + torch.rand(parameter.shape, generator=generator) / 2
+        elif largest < ASLEEP:
+            parameter.data = parameter.data / largest
+    return awake
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from model_compression.quantization import answers
 from tests.benchmarks.zoo.data import Arrays, Data
 from tests.benchmarks.zoo.measured.files import FLOAT, STATIC
 from tests.benchmarks.zoo.measured.journal import Journal
-from tests.benchmarks.zoo.measured.positions import TOLERANCE, difference, places_left, silenced_whole
+from tests.benchmarks.zoo.measured.positions import TOLERANCE, differs, places_left
 
 PEER_S = 20
 ASKERS = ("q", "k", "v", "query", "key", "value", "q_proj", "k_proj", "v_proj", "q_lin", "k_lin", "v_lin")
@@ -40,7 +40,7 @@ def torch_pruning_alone(model: nn.Module, example: tuple[Tensor, ...], ratio: fl
             raise ValueError(f"the output has the shape {list(got.shape)} after {list(expected.shape)}")
         if found["share"] <= 0:
             raise ValueError("no parameter went")
-        found["difference"] = difference(pruned, silenced_whole(model, left), example)
+        found["difference"] = differs(model, pruned, left, example)
         if not found["difference"] <= TOLERANCE:
             raise ValueError(f"removal answers otherwise than silencing, by {found['difference']:.3g}")
 
