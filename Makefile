@@ -15,7 +15,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion mobilenet shuttle exercises diabetes r8 test coverage test-unit test-slow test-kills test-browser \
 	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text \
-	bench-recurrent bench-memory bench-triggers \
+	bench-recurrent bench-memory bench-triggers bench-zoo \
 	runtime-wheel emulators docs lint clean
 
 help: ## Show what there is
@@ -128,6 +128,18 @@ bench-delivery: setup ## Updates, installs, deltas and power cuts; needs root (D
 
 bench-runtime: setup ## Shared weights, loading, batches, hot swaps, heads and HTTP, beside ONNX Runtime, MLServer and LitServe; needs root, and wrk
 	$(BIN)/python -m tests.benchmarks.runtime
+
+ZOO := .edgewright/bench/zoo-env
+bench-zoo: $(ZOO)/installed ## Many architectures through the pipeline's steps, beside other tools, about an hour
+	$(ZOO)/bin/python -m tests.benchmarks.zoo
+
+$(ZOO)/installed: $(VENV)/installed tests/benchmarks/zoo/requirements.txt
+	$(PYTHON) -m venv $(ZOO)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$($(ZOO)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
+	$(ZOO)/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off --no-deps \
+		-r tests/benchmarks/zoo/requirements.txt
+	@touch $@
 
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes
 	$(BIN)/python -m tests.benchmarks.text
