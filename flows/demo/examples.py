@@ -1,4 +1,4 @@
-"""`make fashion`, `mobilenet`, `shuttle`, `diabetes`, `r8`: the pipeline on other models and data than the demo's."""
+"""`make fashion`, `mobilenet`, `shuttle`, `diabetes`, `nuclei`, `r8`: the pipeline on other models and data."""
 
 import sys
 from collections.abc import Callable
@@ -36,13 +36,14 @@ class Example:
 
 def examples() -> dict[str, Example]:
     """Return all examples by the names of their commands."""
-    from flows.demo.example_networks import minilm, mobilenet, resnet, table_network, telemetry_network
+    from flows.demo.example_networks import minilm, mobilenet, resnet, small_unet, table_network, telemetry_network
 
     return {
         "fashion": Example("fashion-mnist", resnet, 4, 4e-3),
         "mobilenet": Example("fashion-mobilenet", mobilenet, 8, 4e-3),
         "shuttle": Example("shuttle", telemetry_network, 12, 4e-3),
         "diabetes": Example("diabetes", table_network, 60, 3e-3, batch_size=32),
+        "nuclei": Example("nuclei", small_unet, 25, 3e-3, batch_size=32),
         "r8": Example("reuters-r8", minilm, 2, 2e-4, batch_size=16, weight_decay=1e-2, precision="bfloat16"),
     }
 
