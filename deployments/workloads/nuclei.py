@@ -25,7 +25,7 @@ COLUMNS: dict[SplitName, tuple[int, int]] = {"train": (0, 192), "validation": (1
 """The part of the image, from left to right, that each split has for itself."""
 STEP_OF_TRAINING = 32
 """Pixels from one training tile to the next. They overlap each other; tiles of the other splits lie side by side."""
-CROWDED = 0.2
+CROWDED = 0.15
 """Share of a tile's pixels from which on it is a crowded one."""
 
 

@@ -24,10 +24,10 @@ def test_masks_are_answered_and_a_worse_version_is_refused(world: Workspace, var
     first = masks.register(world, name, masks.trained(channels))
     published = flows.compress.compress(name, first, recipe, world)
     assert published.answer == "published", published.devices[0].reasons
-    assert 0.8 < (published.devices[0].accuracy.candidate or 0) < 1
+    assert 0.6 < (published.devices[0].accuracy.candidate or 0) < 1
     report = read_report(Runs(world.tracking_uri, name), published.devices[0].run_id)
     assert [row.name for row in report.overlaps] == ["background", "square"]
-    assert all(0.5 < (row.candidate or 0) < 1 and 0.5 < (row.parent or 0) < 1 for row in report.overlaps)
+    assert all(0.4 < (row.candidate or 0) < 1 and 0.4 < (row.parent or 0) < 1 for row in report.overlaps)
     assert report.drawn and report.flips_from == "validation" and not report.scores_are_shares
     for row in report.drawn:
         assert [picture.title for picture in row.pictures] == ["input", "target", "parent", "candidate"]
