@@ -4,6 +4,7 @@ A workload names one as its `task`. What it does not write itself follows from t
 """
 
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from deployments.answers.task_kind import (
     WHOLE,
     Labels,
     PredictionTask,
+    TaskName,
     lie_from_0_to_1,
     named,
     per_row,
@@ -39,7 +41,7 @@ THE_USUAL = (
 class Classification(PredictionTask):
     """One of several classes for each row: outputs (rows, classes), targets are class numbers (rows,)."""
 
-    name = "classification"
+    name: ClassVar[TaskName] = "classification"
 
     def predictions(self, outputs: np.ndarray, labels: Labels) -> np.ndarray:
         """Return the arg-max."""
@@ -160,7 +162,7 @@ class MultiLabel(PredictionTask):
 class Regression(PredictionTask):
     """Values: outputs and targets of one shape. The score is minus the mean absolute error of the row."""
 
-    name = "regression"
+    name: ClassVar[TaskName] = "regression"
     values = True
     best_score = 0
     right_or_wrong = False

@@ -66,7 +66,7 @@ class Segmentation(PredictionTask):
     def areas(self, outputs: np.ndarray, targets: np.ndarray, labels: Labels) -> Mapping[str, np.ndarray]:
         """Return for each class the pixels on which answer and target agree, and those on which either has it."""
         both, either = self._overlaps(outputs, targets)
-        columns = {}
+        columns: dict[str, np.ndarray] = {}
         for number in range(both.shape[1]):
             agree, any_of = area_columns(_name(number, labels))
             columns |= {agree: both[:, number], any_of: either[:, number]}

@@ -1,5 +1,6 @@
 """Masks of bright squares in noise: a workload of the task segmentation, and a network that learns it in a second."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from deployments.answers import TaskName
 from deployments.workload import Split, SplitName, Workload
 from tasks.registry import register_upstream
 from tasks.workspace import Workspace
@@ -42,9 +44,9 @@ def _rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 class Squares(Workload):
     """Squares of 4x4 pixels; one corner of each row counts nowhere. Its loss is the task's."""
 
-    task = "segmentation"
-    labels = ("background", "square")
-    ignore_index = IGNORED
+    task: TaskName = "segmentation"
+    labels: Sequence[str] | None = ("background", "square")
+    ignore_index: int | None = IGNORED
     images: ClassVar[np.ndarray]
     masks: ClassVar[np.ndarray]
     places: ClassVar[np.ndarray]

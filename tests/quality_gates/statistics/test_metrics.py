@@ -86,7 +86,8 @@ def test_a_mean_score_is_better_when_larger() -> None:
     parent = answers().assign(score=generator.uniform(0.5, 0.9, 600))
     worse, noisy = parent.assign(score=parent["score"] - 0.1), parent.assign(score=generator.permuted(parent["score"]))
     lost = result(gate("mean_score", 0.05), worse, parent)
-    assert (lost.outcome, lost.unit, lost.candidate_value) == ("fail", "value", pytest.approx(worse["score"].mean()))
+    assert (lost.outcome, lost.unit) == ("fail", "value")
+    assert lost.candidate_value == pytest.approx(worse["score"].mean())
     assert lost.estimate == pytest.approx(-0.1)
     assert result(gate("mean_score", 0.05), noisy, parent).outcome == "pass"
     gained = result(gate("mean_score", 0.0), parent, worse)
