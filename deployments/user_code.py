@@ -21,7 +21,7 @@ from deployments.answers import TASKS, prediction_task
 ROOMS = frozenset({"edge_runtime", "quality_gates", "model_compression", "deployments", "tasks", "flows"})
 WORKLOADS = "deployments.workloads"
 """The package of the shipped workloads, whose modules are followed as a user's own are."""
-ATTRIBUTES = ("task", "labels", "preprocessing", "group", "ignore_index", "shared_rows")
+ATTRIBUTES = ("task", "labels", "preprocessing", "group", "ignore_index", "pixels_per_cell", "shared_rows")
 """The attributes of a workload that say something in plain values."""
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
@@ -81,10 +81,11 @@ def _kinds(workload: object) -> list[type]:
     return [base for base in bases if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
 
 
-def _kinds_of_task(workload: object) -> list[type]:
-    """Return the class of a workload's task and its bases; none for an object that has no task."""
-    task = getattr(workload, "task", None)
-    return _kinds(prediction_task(task)) if task in TASKS else []
+def _kinds_of_task(workload: object) -> list[object]:
+    """Return the class of a workload's task, its bases and its parts; none for an object that has no task."""
+    name = getattr(workload, "task", None)
+    task = prediction_task(name) if name in TASKS else None
+    return [] if task is None else [*_kinds(task), *task.parts]
 
 
 def _values(workload: object) -> str:

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from deployments.answers import (
     TASKS,
+    Detection,
     PredictionTask,
+    RowBoxes,
     TaskName,
     check_attributes,
     check_output_name,
@@ -25,7 +27,7 @@ from deployments.answers import (
     reference_of,
 )
 from deployments.errors import ConfigurationError, one_line
-from deployments.leaks import NearRows, SharedRows, check_groups, check_shared_rows, near_rows, shared_rows
+from deployments.leaks import SharedRows, check_groups, check_shared_rows, shared_rows
 from deployments.mapped import changeable
 from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
 from deployments.user_calls import call_user_code
@@ -42,13 +44,12 @@ __all__ = [
     "check_leaks",
     "check_row_of_outputs",
     "load_workload",
-    "near_rows_of",
     "read_sample",
     "read_splits",
     "soft_labels_of",
 ]
 
-_OPTIONAL = ("loss", "score", "predictions", "right_answers", "probabilities", "augment")
+_OPTIONAL = ("loss", "score", "predictions", "right_answers", "probabilities", "boxes", "augment")
 
 
 class Workload(ABC):
@@ -59,8 +60,8 @@ class Workload(ABC):
     """
 
     task: TaskName = "classification"
-    """The kind of outputs: classification, binary, multi_label, regression, embedding, segmentation, or own: see
-    `predictions`."""
+    """The kind of outputs: classification, binary, multi_label, regression, embedding, segmentation, detection, or own:
+    see `predictions`."""
     labels: Sequence[str] | None = None
     """Names of the classes or labels, by number; predictions, metrics of classes and reports then speak these names."""
     preprocessing: Mapping[str, object] | Sequence[object] | str | None = None
@@ -72,6 +73,8 @@ class Workload(ABC):
     """The name of the output that is scored, of a model that has several; the edge model is without the others."""
     ignore_index: int | None = None
     """The number in masks of targets that stands for pixels that count nowhere, for the task segmentation."""
+    pixels_per_cell: int | None = None
+    """The pixels from one cell of the outputs to the next, for the task detection."""
     shared_rows: str | None = None
     """The reason, in 3 words or more, why rows with the same inputs are in two splits of which one judges the other."""
 
@@ -80,7 +83,7 @@ class Workload(ABC):
         """Return the rows of a split; the same rows at every call."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the scalar loss of a batch against the ground truth; segmentation alone has a default."""
+        """Return the scalar loss of a batch against the ground truth; segmentation and detection have a default."""
         return self.meaning.loss(outputs, targets)
 
     def data_version(self) -> str | None:
@@ -103,7 +106,7 @@ class Workload(ABC):
 
         Classification, binary and multi_label give 0 and 1, the last one 1 where all labels of the row are right.
         regression gives minus the mean absolute error of the row, embedding the cosine similarity, segmentation the
-        mean intersection over union of the classes that occur in the row.
+        mean intersection over union of the classes that occur in the row, detection their mean F1.
         """
         if "predictions" not in self.written or not self.meaning.right_or_wrong:
             return self.meaning.score(outputs, targets)
@@ -128,6 +131,14 @@ class Workload(ABC):
         for other tasks; outputs of classes that already are probabilities stay what they are.
         """
         return self.meaning.probabilities(outputs, self.labels)
+
+    def boxes(self, outputs: np.ndarray) -> Sequence[RowBoxes]:
+        """Return the boxes of each row, for the task detection: corners (n, 4) in pixels, scores (n,) and classes (n,).
+
+        By default of cells with distances and class logits, as deployments.answers.boxes_of_cells has them; that
+        function takes other thresholds. For outputs of another form, write `loss` too.
+        """
+        return Detection(self.pixels_per_cell).boxes(outputs)
 
     def build_model(self) -> nn.Module | None:
         """Return a fresh module of the registered architecture, to be used instead of the rebuilt program.
@@ -172,6 +183,8 @@ class Workload(ABC):
     @property
     def meaning(self) -> PredictionTask:
         """The meaning of the outputs by the `task`: the functions that are the defaults."""
+        if self.task == "detection":
+            return Detection(self.pixels_per_cell, self.boxes, dense=not {"boxes", "loss"} <= self.written)
         return prediction_task(self.task, self.ignore_index)
 
     def build_student(self, interface: Interface, width: int, depth: int) -> nn.Module:
@@ -207,7 +220,7 @@ def load_workload(reference: str) -> Workload:
         workload = kind()
         check_attributes(
             workload.task, workload.labels, workload.preprocessing, workload.group, workload.written,
-            workload.ignore_index,
+            workload.ignore_index, workload.pixels_per_cell,
         )  # fmt: skip
         check_output_name(workload.output)
         check_reason("shared_rows", workload.shared_rows)
@@ -280,20 +293,6 @@ def check_leaks(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[
     except ConfigurationError as error:
         raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
     return found
-
-
-def near_rows_of(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[NearRows, ...]:
-    """Return the rows of splits that are nearly the same, of pictures, and of texts where the workload writes them.
-
-    Raises:
-        ConfigurationError: Workload.text fails.
-    """
-    text = None if type(workload).text is Workload.text else workload.text
-    return call_user_code(
-        lambda: tuple(near_rows(splits, text)),
-        f"workload `{reference_of(workload)}`: expected texts of rows",
-        "correct Workload.text",
-    )
 
 
 def check_row_of_outputs(workload: Workload, row: tuple[int, ...], splits: Mapping[SplitName, Split]) -> None:

@@ -273,3 +273,8 @@ def probability_column(of: Value | None) -> str:
 def area_columns(name: str) -> tuple[str, str]:
     """Names of the columns of measured rows that hold the pixels of one class: in answer and truth, and in either."""
     return f"both({name})", f"either({name})"
+
+
+def box_columns(name: str) -> tuple[str, str, str]:
+    """Names of the columns of measured rows that count boxes of a class: true ones found, answered ones, true ones."""
+    return f"found({name})", f"answered({name})", f"true({name})"

@@ -13,6 +13,9 @@ from deployments.answers.answered_rows import (
     predictions_of,
     reference_of,
 )
+from deployments.answers.cell_outputs import boxes_of_cells
+from deployments.answers.detection import Detection
+from deployments.answers.found_boxes import RowBoxes
 from deployments.answers.known_tasks import prediction_task
 from deployments.answers.prediction_tasks import BETWEEN
 from deployments.answers.task_kind import TASKS, PredictionTask, TaskName, lie_from_0_to_1
@@ -32,9 +35,12 @@ __all__ = [
     "NOT_A_NUMBER",
     "TASKS",
     "AnsweredRows",
+    "Detection",
     "PredictionTask",
+    "RowBoxes",
     "TaskName",
     "answers_of",
+    "boxes_of_cells",
     "check_attributes",
     "check_output_name",
     "check_outputs",

@@ -1,11 +1,13 @@
 """The known prediction tasks by their names."""
 
+from deployments.answers.detection import Detection
 from deployments.answers.prediction_tasks import Binary, Classification, Embedding, MultiLabel, Own, Regression
 from deployments.answers.segmentation import Segmentation
 from deployments.answers.task_kind import PredictionTask, TaskName
 
 _TASKS: dict[TaskName, PredictionTask] = {
-    task.name: task for task in (Classification(), Binary(), MultiLabel(), Regression(), Embedding(), Own())
+    task.name: task
+    for task in (Classification(), Binary(), MultiLabel(), Regression(), Embedding(), Detection(), Own())
 }
 
 

@@ -33,8 +33,8 @@ from model_compression.training import (
 NO_LABEL = "none"
 BETWEEN = "+"  # of the labels of one row
 THE_USUAL = (
-    'set the workload\'s `task` to "binary" (one logit), "multi_label" (a logit for each label), "regression" (values) '
-    'or "segmentation" (masks), or write its `predictions` and `score`'
+    'set the workload\'s `task` to "binary" (one logit), "multi_label" (a logit for each label), "regression" '
+    '(values), "segmentation" (masks) or "detection" (boxes), or write its `predictions` and `score`'
 )
 
 
@@ -108,6 +108,10 @@ class Binary(Classification):
         yes = expit(outputs.reshape(len(outputs), -1)[:, 0].astype(float))
         return pd.DataFrame({0: 1 - yes, 1: yes}).set_axis([0, 1] if labels is None else list(labels), axis=1)
 
+    def logits(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Return the one logit; of two columns none."""
+        return outputs if per_row(outputs) == 1 else None
+
     def targets_wanted(self, targets: np.ndarray, labels: Labels) -> str | None:
         """Want one 0 or 1 for each row."""
         if labels is not None and len(labels) != 2:
@@ -141,6 +145,10 @@ class MultiLabel(PredictionTask):
     def right_answers(self, targets: np.ndarray, labels: Labels) -> np.ndarray | None:
         """Return the labels of each row, as text."""
         return _joined(targets.reshape(len(targets), -1) > 0, labels)
+
+    def logits(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Return all outputs."""
+        return outputs
 
     def targets_wanted(self, targets: np.ndarray, labels: Labels) -> str | None:
         """Want 0 and 1 of shape (rows, labels)."""

@@ -8,17 +8,20 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from deployments.answers.task_kind import VALUES_SHOWN, WHOLE, Labels, PredictionTask, lie_from_0_to_1
+from deployments.answers.task_kind import (
+    COLORS,
+    VALUES_SHOWN,
+    WHOLE,
+    Labels,
+    PredictionTask,
+    class_name,
+    lie_from_0_to_1,
+)
 from model_compression.training import SoftLabelLoss, are_probabilities, soft_binary_loss, soft_label_loss
 from quality_gates.policy import area_columns
 
 _AT_ONCE = 16 << 20  # bytes of outputs: masks of many rows are more than the memory holds
 _NOTHING = -100  # the class number that torch leaves out, where a workload names none
-_COLORS = np.array([
-    (24, 28, 34), (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
-    (204, 121, 167),
-], dtype=np.uint8)  # fmt: skip
-"""Colours that are told apart by most eyes. Source: Okabe and Ito, Color Universal Design, 2008."""
 _IGNORED_COLOR = np.uint8(128)
 
 
@@ -63,12 +66,16 @@ class Segmentation(PredictionTask):
         ratios = np.divide(both, either, out=np.zeros(both.shape), where=occurs)
         return np.asarray(ratios.sum(axis=1) / np.maximum(occurs.sum(axis=1), 1))
 
+    def logits(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Return masks of one logit; of two or more classes none."""
+        return outputs if outputs.ndim == 4 and outputs.shape[1] == 1 else None
+
     def areas(self, outputs: np.ndarray, targets: np.ndarray, labels: Labels) -> Mapping[str, np.ndarray]:
         """Return for each class the pixels on which answer and target agree, and those on which either has it."""
         both, either = self._overlaps(outputs, targets)
         columns: dict[str, np.ndarray] = {}
         for number in range(both.shape[1]):
-            agree, any_of = area_columns(_name(number, labels))
+            agree, any_of = area_columns(class_name(number, labels))
             columns |= {agree: both[:, number], any_of: either[:, number]}
         return columns
 
@@ -79,7 +86,7 @@ class Segmentation(PredictionTask):
     def drawing_of_target(self, target: np.ndarray, _picture: np.ndarray | None) -> np.ndarray | None:
         """Return a colour for each pixel by its class; gray where it does not count."""
         counts = np.ones(target.shape, dtype=bool) if self.ignore_index is None else target != self.ignore_index
-        picture = _COLORS[np.where(counts, target, 0).astype(np.int64) % len(_COLORS)]
+        picture = COLORS[np.where(counts, target, 0).astype(np.int64) % len(COLORS)]
         picture[~counts] = _IGNORED_COLOR
         return picture
 
@@ -146,9 +153,5 @@ def _shares(classes: np.ndarray, labels: Labels) -> str:
     counts = np.bincount(classes.ravel())
     order = [number for number in np.argsort(-counts, kind="stable") if counts[number]]
     more = ", ..." if len(order) > VALUES_SHOWN else ""
-    shown = (f"{_name(number, labels)} {counts[number] / classes.size:.1%}" for number in order[:VALUES_SHOWN])
+    shown = (f"{class_name(number, labels)} {counts[number] / classes.size:.1%}" for number in order[:VALUES_SHOWN])
     return f"{', '.join(shown)}{more}"
-
-
-def _name(number: int, labels: Labels) -> str:
-    return f"class {number}" if labels is None else labels[number]

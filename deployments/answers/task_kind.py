@@ -12,7 +12,7 @@ from deployments.errors import ConfigurationError
 from model_compression.training import SoftLabelLoss
 
 TaskName: TypeAlias = Literal[
-    "classification", "binary", "multi_label", "regression", "embedding", "segmentation", "own"
+    "classification", "binary", "multi_label", "regression", "embedding", "segmentation", "detection", "own"
 ]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
 Labels: TypeAlias = Sequence[str] | None
@@ -20,6 +20,11 @@ OF_CLASSES = frozenset({"accuracy", "recall", "precision", "f1", "macro_f1", "ba
 VALUES_SHOWN = 3
 WHOLE = "biu"
 """Kinds of arrays of whole numbers."""
+COLORS = np.array([
+    (24, 28, 34), (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
+    (204, 121, 167),
+], dtype=np.uint8)  # fmt: skip
+"""Colours that are told apart by most eyes. Source: Okabe and Ito, Color Universal Design, 2008."""
 
 
 class PredictionTask(ABC):
@@ -28,7 +33,8 @@ class PredictionTask(ABC):
     `best_score` is the score of a row that could not be answered better, None where that is not known;
     `right_or_wrong` says that every score is 0 or 1, `values` that hardly two answers are the same, `has_loss` that a
     workload need not write one, and `draws` that answers are drawn in reports. `fitting_metrics` are the metrics of
-    gates that mean something on its scores and predictions; None stands for all.
+    gates that mean something on its scores and predictions; None stands for all. `parts` are classes and functions of
+    other modules that the answers depend on.
     """
 
     name: ClassVar[TaskName]
@@ -38,6 +44,7 @@ class PredictionTask(ABC):
     has_loss = False
     draws = False
     fitting_metrics: frozenset[str] | None = OF_CLASSES | {"auroc"}
+    parts: ClassVar[tuple[object, ...]] = ()
 
     def loss(self, _outputs: Tensor, _targets: Tensor) -> Tensor:
         """Return the scalar loss of a batch where the task `has_loss`. Raises ConfigurationError for all others."""
@@ -60,8 +67,12 @@ class PredictionTask(ABC):
         """Return the probability of each class for each row, or None."""
         return None
 
+    def logits(self, _outputs: np.ndarray) -> np.ndarray | None:
+        """Return the part of the outputs where a number above 0 is a yes; None for outputs without such a part."""
+        return None
+
     def areas(self, _outputs: np.ndarray, _targets: np.ndarray, _labels: Labels) -> Mapping[str, np.ndarray]:
-        """Return columns (rows,) that tell of each row's areas by class; none for outputs without areas."""
+        """Return columns (rows,) that tell of each row's areas or boxes by class; none for outputs without them."""
         return {}
 
     def drawing(self, _answer: np.ndarray, _picture: np.ndarray | None) -> np.ndarray | None:
@@ -103,3 +114,8 @@ def named(numbers: np.ndarray, labels: Labels) -> np.ndarray:
     if labels is None or numbers.dtype.kind not in WHOLE:
         return numbers
     return np.asarray(labels, dtype=object)[numbers.astype(np.int64)]
+
+
+def class_name(number: int, labels: Labels) -> str:
+    """Return the label of a class; its number in words without labels."""
+    return f"class {number}" if labels is None else labels[number]

@@ -18,7 +18,7 @@ LONGEST_DESCRIPTION = 4_000  # characters of JSON, because it travels in every m
 
 def check_attributes(
     task: object, labels: object, preprocessing: object, group: object, written: Collection[str],
-    ignore_index: object = None,
+    ignore_index: object = None, pixels_per_cell: object = None,
 ) -> None:  # fmt: skip
     """Check the class attributes of a workload; `written` names the functions that it has of its own.
 
@@ -38,8 +38,9 @@ def check_attributes(
             'expected a whole number as `ignore_index`, and the task "segmentation", got '
             f"{ignore_index!r} and {task!r}; correct the workload, or give an attribute for something else another name"
         )
+    _check_cells(task, written, pixels_per_cell)
     if labels is not None:
-        _check_labels(task == "multi_label", labels)
+        _check_labels(task, labels)
     if group is not None and not (isinstance(group, str) and group):
         raise ConfigurationError(
             f"expected the name of a slice column or None as `group`, got {group!r}; correct it in the workload"
@@ -78,8 +79,20 @@ def check_reason(attribute: str, reason: object) -> None:
         )
 
 
-def _check_labels(several: bool, labels: object) -> None:
+def _check_cells(task: object, written: Collection[str], pixels_per_cell: object) -> None:
+    if pixels_per_cell is None and (task != "detection" or {"boxes", "loss"} <= set(written)):
+        return
+    if task != "detection" or type(pixels_per_cell) is not int or pixels_per_cell < 1:
+        raise ConfigurationError(
+            'expected for the task "detection", and no other, a whole number of pixels from one cell of the outputs to '
+            f"the next as `pixels_per_cell`, got {pixels_per_cell!r} and {task!r}; correct the workload, or write its "
+            "`boxes` and `loss` where outputs have no cells"
+        )
+
+
+def _check_labels(task: object, labels: object) -> None:
     names = list(labels) if isinstance(labels, list | tuple) else []
+    several = task in ("multi_label", "detection")  # of one row, or none
     taken = {NOT_A_NUMBER} | ({NO_LABEL} if several else set())
     fits = all(isinstance(name, str) and name and name not in taken for name in names)
     if len(names) < 2 - several or not fits or len(set(names)) != len(names):
@@ -88,7 +101,7 @@ def _check_labels(several: bool, labels: object) -> None:
             "expected `labels` as a tuple of different names, the name of class 0 first and none of them "
             f"{' or '.join(sorted(taken))}, got {got}; correct it, or give an attribute for something else another name"
         )
-    if several and any(BETWEEN in name for name in names):
+    if task == "multi_label" and any(BETWEEN in name for name in names):
         raise ConfigurationError(
             f"expected `labels` without {BETWEEN}, which stands between the labels of a row, got {', '.join(names)}; "
             "rename them"

@@ -40,7 +40,8 @@ class Nuclei(Workload):
     preprocessing = "gray values from 0 to 255, divided by 255"
 
     def __init__(self) -> None:
-        self.image, self.mask = _read()
+        self.image, nuclei = read_image()
+        self.mask = (nuclei > 0).astype(np.int64)
 
     def split(self, name: SplitName) -> Split:
         """Return the tiles of a split."""
@@ -66,8 +67,11 @@ def turned(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([*quarters, *(each[:, :, ::-1] for each in quarters)])
 
 
-def _read() -> tuple[np.ndarray, np.ndarray]:
-    """Return the image in [0, 1] and its mask of 0 and 1, (512, 512) each. Raises ConfigurationError."""
+def read_image() -> tuple[np.ndarray, np.ndarray]:
+    """Return the image in [0, 1], and which nucleus each pixel is of, 0 for none, (512, 512) each.
+
+    Raises ConfigurationError.
+    """
     folder = Path(os.environ.get("NUCLEI", Path(sys.prefix) / "data"))
     found = sorted(folder.glob(PACKAGE))
     if not found:
@@ -85,4 +89,4 @@ def _read() -> tuple[np.ndarray, np.ndarray]:
             f"Nuclei: expected {found[-1]} to be a whole wheel with its images, got {error}; delete it and run make "
             "nuclei"
         ) from error
-    return (image / BRIGHTEST).astype(np.float32), (mask > 0).astype(np.int64)
+    return (image / BRIGHTEST).astype(np.float32), mask.astype(np.int64)

@@ -10,6 +10,7 @@ from deployments.errors import ConfigurationError
 from deployments.workloads import exercises, reuters
 from deployments.workloads.diabetes import COLUMNS
 from deployments.workloads.nuclei import Nuclei
+from deployments.workloads.nuclei_boxes import NucleiBoxes
 from deployments.workloads.shuttle import CLASSES, SENSORS
 
 
@@ -99,6 +100,22 @@ class SmallUNet(nn.Module):
         return scores
 
 
+class CellDetector(nn.Module):
+    """Convolutions that make each 8x8 pixels a cell, with four distances and the logits of the classes in each."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        widths = [(1, width, 2), (width, 2 * width, 2), (2 * width, 2 * width, 1), (2 * width, 4 * width, 2)]
+        widths += [(4 * width, 4 * width, 1)] * 2
+        self.cells = nn.Sequential(*(layer for each in widths for layer in _halved(*each)))
+        self.boxes = nn.Conv2d(4 * width, 4 + classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return distances and logits (rows, 4 + classes, height / 8, width / 8)."""
+        boxes: Tensor = self.boxes(self.cells(images))
+        return boxes
+
+
 class TextClassifier(nn.Module):
     """A Hugging Face classifier that takes tokens and their mask and gives the class scores alone."""
 
@@ -158,6 +175,11 @@ def small_unet() -> nn.Module:
     return SmallUNet(16, len(Nuclei.labels))
 
 
+def cell_detector() -> nn.Module:
+    """Return a detector of 107,000 parameters for the nuclei's tiles."""
+    return CellDetector(16, len(NucleiBoxes.labels))
+
+
 def minilm() -> nn.Module:
     """Return MiniLM (Wang et al., 2020; 22.7 million parameters, trained on sentences), its head new for Reuters R8."""
     try:
@@ -181,6 +203,10 @@ def minilm() -> nn.Module:
 def _twice(channels: int, width: int) -> nn.Module:
     first = (nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
     return nn.Sequential(*first, nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+
+
+def _halved(channels: int, width: int, stride: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(channels, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
 
 
 def _stem(width: int) -> tuple[nn.Module, ...]:

@@ -38,6 +38,7 @@ class Example:
 def examples() -> dict[str, Example]:
     """Return all examples by the names of their commands."""
     from flows.demo.example_networks import (
+        cell_detector,
         lstm,
         minilm,
         mobilenet,
@@ -54,6 +55,7 @@ def examples() -> dict[str, Example]:
         "exercises": Example("exercises", lstm, 20, 4e-3, batch_size=64, weight_decay=1e-2),
         "diabetes": Example("diabetes", table_network, 60, 3e-3, batch_size=32),
         "nuclei": Example("nuclei", small_unet, 25, 3e-3, batch_size=32),
+        "nuclei-boxes": Example("nuclei-boxes", cell_detector, 60, 3e-3, batch_size=32),
         "r8": Example("reuters-r8", minilm, 2, 2e-4, batch_size=16, weight_decay=1e-2, precision="bfloat16"),
     }
 

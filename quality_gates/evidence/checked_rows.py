@@ -26,7 +26,7 @@ USUAL_ANSWERS = (
 )
 """The remedy for answers that cannot vary: what workloads that are no classification of several columns write."""
 _STILL = 1e-6  # of the spread of the right answers: numbers that vary less are one number
-_OF_A_CLASS = ("p(", "both(", "either(")
+_OF_A_CLASS = ("p(", "both(", "either(", "found(", "answered(", "true(")
 _ANSWERS = ("prediction", "score", "confidence", *WORST_SCORES)
 
 
@@ -41,7 +41,7 @@ def is_answer(column: object) -> bool:
 
 
 def _is_of_a_class(column: object) -> bool:
-    """Return True for a column of one class: its probabilities, or its pixels."""
+    """Return True for a column of one class: its probabilities, its pixels, or its boxes."""
     return isinstance(column, str) and column.startswith(_OF_A_CLASS) and column.endswith(")")
 
 

@@ -217,9 +217,14 @@ class DrawnRow(_Frozen):
 
 
 class ClassOverlap(_Frozen):
-    """One class of masks: each model's intersection over union, over all pixels of the test rows."""
+    """One class of masks or boxes: a measure of each model over all of the test rows.
+
+    overlap is the intersection over union of pixels, recall the share of the true boxes that are found, and precision
+    the share of the answered boxes that find one.
+    """
 
     name: str
+    measure: Literal["overlap", "recall", "precision"] = "overlap"
     parent: float | None = None
     deployed: float | None = None
     candidate: float | None = None

@@ -29,6 +29,7 @@ from tasks.progress import as_task
 from tasks.store import digest_of
 from tasks.upstream import DeviceContext
 
+_OF_TARGETS = ("either", "true")  # columns that stand also where an answer is no number
 _ROUNDING = 1e-3  # by which float32 probabilities may miss a sum of 1
 logger = logging.getLogger("edgewright")
 MEASURED = {"threads", "execution_provider", "max_batch", "measure"}  # the part of a profile that figures depend on
@@ -120,7 +121,7 @@ def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame
 
 
 def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: AnsweredRows) -> dict[str, object]:
-    """Return target, areas of masks, confidence, p(k) of classes k whose AUROC a gate holds, and scores of p.
+    """Return target, areas or boxes, confidence, p(k) of classes k whose AUROC a gate holds, and scores of p.
 
     What the workload does not give is left out, and a gate that needs it fails with that reason.
     Raises ConfigurationError when the workload's labels or probabilities do not fit its rows.
@@ -136,7 +137,7 @@ def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Answ
 
 
 def _areas(job: Job, outputs: np.ndarray, targets: np.ndarray, answers: AnsweredRows) -> dict[str, object]:
-    """Return the areas of each row by class, of masks alone; a row without numbers agrees with its target nowhere.
+    """Return the areas or boxes of each row by class; a row without numbers agrees with its target nowhere.
 
     They follow from the task: a workload that writes its own predictions or score has none.
     """
@@ -145,7 +146,7 @@ def _areas(job: Job, outputs: np.ndarray, targets: np.ndarray, answers: Answered
         return {}
     columns = workload.meaning.areas(outputs, targets, workload.labels)
     return {
-        name: column if answers.finite.all() or name.startswith("either") else np.where(answers.finite, column, 0)
+        name: column if answers.finite.all() or name.startswith(_OF_TARGETS) else np.where(answers.finite, column, 0)
         for name, column in columns.items()
     }
 

@@ -1,7 +1,8 @@
-"""Drawn rows: the answers of parent and candidate beside the truth, and the overlap of their areas by class."""
+"""Drawn rows: the answers of parent and candidate beside the truth, and their masks or boxes by class."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from model_compression.quantization import answers
 from model_compression.training import Arrays
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, ModelEvidence, paired
-from quality_gates.policy import area_columns
+from quality_gates.policy import area_columns, box_columns
 from quality_gates.report import ClassOverlap, DrawnRow, Picture, png_base64
 from tasks.job import Job
 from tasks.reporting.row_findings import shown_row
@@ -22,23 +23,35 @@ PIXELS = 128  # of the longer edge of a drawing
 
 
 def class_overlaps(evidence: Evidence) -> Iterator[ClassOverlap]:
-    """Yield each class of masks with the models' intersection over union, over all pixels of the test rows."""
+    """Yield each class of masks with the overlap of each model, and each class of boxes with recall and precision."""
     rows = evidence.candidate.rows
     if rows is None:
         return
-    names = [str(column)[len("both(") : -1] for column in rows.columns if str(column).startswith("both(")]
     models = {"parent": evidence.parent, "deployed": evidence.deployed, "candidate": evidence.candidate}
-    for name in names:
-        found = {role: _overlap(model, name) for role, model in models.items()}
-        yield ClassOverlap(name=name, **found)
+    for name, measure, part, of in _columns(rows):
+        yield ClassOverlap(
+            name=name, measure=measure, **{role: _share(model, part, of) for role, model in models.items()}
+        )
 
 
-def _overlap(model: ModelEvidence | None, name: str) -> float | None:
-    both, either = area_columns(name)
-    if model is None or model.rows is None or either not in model.rows.columns:
+def _columns(rows: pd.DataFrame) -> Iterator[tuple[str, Literal["overlap", "recall", "precision"], str, str]]:
+    """Yield each class with a measure, the column that this counts, and the column that it is a share of."""
+    for column in map(str, rows.columns):
+        name = column.partition("(")[2][:-1]
+        both, either = area_columns(name)
+        found, answered, true = box_columns(name)
+        if column == both:
+            yield name, "overlap", both, either
+        if column == found:
+            yield name, "recall", found, true
+            yield name, "precision", found, answered
+
+
+def _share(model: ModelEvidence | None, part: str, of: str) -> float | None:
+    if model is None or model.rows is None or of not in model.rows.columns:
         return None
-    whole = float(model.rows[either].sum())
-    return float(model.rows[both].sum()) / whole if whole else None
+    whole = float(model.rows[of].sum())
+    return float(model.rows[part].sum()) / whole if whole else None
 
 
 def drawn_rows(context: Context, evidence: Evidence, file: Path) -> Iterator[DrawnRow]:

@@ -98,12 +98,11 @@ def check_parent_answers(context: Context, outputs: np.ndarray) -> float:
 def _check_logits(job: Job, outputs: np.ndarray) -> None:
     """Refuse probabilities where the default functions take a logit above 0 for a yes."""
     workload = job.workload
-    one = outputs[0].size if workload.task == "binary" else len(outputs[0]) if outputs.ndim == 4 else 0
-    logits = workload.task == "multi_label" or (workload.task in ("binary", "segmentation") and one == 1)
-    if logits and not {"predictions", "score"} <= workload.written and lie_from_0_to_1(outputs):
+    logits = None if {"predictions", "score"} <= workload.written else workload.meaning.logits(outputs)
+    if logits is not None and lie_from_0_to_1(logits):
         raise PreflightError(
             f'{_named(job)}: expected logits for the task "{workload.task}", of which 0 is undecided, got numbers '
-            f"from {outputs.min():.3g} to {outputs.max():.3g}, as probabilities are; register the model without its "
+            f"from {logits.min():.3g} to {logits.max():.3g}, as probabilities are; register the model without its "
             "sigmoid, or write the workload's `predictions` and `score`"
         )
 

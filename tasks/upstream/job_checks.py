@@ -10,11 +10,13 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from deployments.answers import BETWEEN, prediction_task
+from deployments.answers import BETWEEN, prediction_task, reference_of
 from deployments.custom_metrics import load_custom_metrics
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
+from deployments.leaks import NearRows, near_rows
 from deployments.recipe import Recipe, read_recipe
+from deployments.user_calls import call_user_code
 from deployments.workload import (
     DeploymentSample,
     Split,
@@ -22,7 +24,6 @@ from deployments.workload import (
     Workload,
     check_leaks,
     load_workload,
-    near_rows_of,
     read_sample,
     read_splits,
 )
@@ -206,12 +207,26 @@ def _warn_of_shared_rows(workload: Workload, splits: Mapping[SplitName, Split]) 
             logger.warning(
                 "expected calibration rows that are no validation rows, got %s; take them from the train split", each
             )
-    for near in near_rows_of(workload, splits):
+    for near in _near_rows(workload, splits):
         logger.warning(
             "expected different rows in the splits, got %s; look at these examples, and drop such rows in "
             "Workload.split if they show the same thing",
             near,
         )
+
+
+def _near_rows(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[NearRows, ...]:
+    """Return the rows of splits that are nearly the same, of pictures, and of texts where the workload writes them.
+
+    Raises:
+        ConfigurationError: Workload.text fails.
+    """
+    text = None if type(workload).text is Workload.text else workload.text
+    return call_user_code(
+        lambda: tuple(near_rows(splits, text)),
+        f"workload `{reference_of(workload)}`: expected texts of rows",
+        "correct Workload.text",
+    )
 
 
 def check_gates_fit(workload: Workload, gates: Iterable[Gate]) -> None:

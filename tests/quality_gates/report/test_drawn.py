@@ -30,6 +30,13 @@ def test_rows_that_lost_most_are_drawn_beside_each_other() -> None:
     assert "could not be compared" not in page.text
 
 
+def test_boxes_have_recall_and_precision() -> None:
+    rows = tuple(ClassOverlap(name="square", measure=measure, candidate=0.5) for measure in ("recall", "precision"))
+    text = Page(render_html(content().model_copy(update={"overlaps": rows}))).text
+    assert "Boxes by class" in text and "Overlap by class" not in text
+    assert "square, recall" in text and "square, precision" in text
+
+
 def test_a_page_without_masks_says_nothing_of_them() -> None:
     text = Page(render_html(examples.refused())).text
     assert "Overlap by class" not in text and "Rows that lost most" not in text
@@ -37,5 +44,7 @@ def test_a_page_without_masks_says_nothing_of_them() -> None:
 
 def test_the_tables_have_figures_and_no_pictures() -> None:
     tables = report_tables(content())
-    assert tables["overlaps"] == [{"name": "square", "parent": 0.9, "deployed": None, "candidate": 0.5}]
+    assert tables["overlaps"] == [
+        {"name": "square", "measure": "overlap", "parent": 0.9, "deployed": None, "candidate": 0.5}
+    ]
     assert tables["drawn"] == [{"row_id": "7", "slice": "place = <top>", "parent": 0.875, "candidate": 0.25}]

@@ -25,6 +25,7 @@ FITTING: dict[TaskName, set[str]] = {
     "regression": {"mae", "rmse"},
     "embedding": {"mean_score"},
     "segmentation": {"mean_score"},
+    "detection": {"mean_score"},
     "own": {*NAMED, *WORST_SCORES},
 }
 KEYS: dict[str, dict[str, Any]] = {
@@ -67,6 +68,7 @@ class Scored(Blobs):
         ("embedding", FLIPS, "expected scores of 0 and 1"),
         ("segmentation", FLIPS, "expected scores of 0 and 1"),
         ("segmentation", CALIBRATION, "expected probabilities of classes"),
+        ("detection", gate(metric="recall", of="a"), r"\(mean_score, or a custom metric"),
     ],
 )
 def test_a_gate_that_would_hold_whatever_is_answered(task: TaskName, asked: Gate, says: str) -> None:
@@ -83,6 +85,7 @@ def test_a_gate_that_would_hold_whatever_is_answered(task: TaskName, asked: Gate
         ("regression", (gate(metric="mae"), gate(metric="rmse"), gate(**CUSTOM))),
         ("embedding", (gate(metric="mean_score"), gate(**CUSTOM))),
         ("segmentation", (gate(metric="mean_score"), gate(**CUSTOM))),
+        ("detection", (gate(metric="mean_score"), gate(**CUSTOM))),
         ("own", (gate(metric="mae"), gate(metric="accuracy"), FLIPS, CALIBRATION)),
     ],
 )
