@@ -55,7 +55,7 @@ def examples() -> dict[str, Example]:
         "exercises": Example("exercises", lstm, 20, 4e-3, batch_size=64, weight_decay=1e-2),
         "diabetes": Example("diabetes", table_network, 60, 3e-3, batch_size=32),
         "nuclei": Example("nuclei", small_unet, 25, 3e-3, batch_size=32),
-        "nuclei-boxes": Example("nuclei-boxes", cell_detector, 60, 3e-3, batch_size=32),
+        "nuclei-boxes": Example("nuclei-boxes", cell_detector, 30, 3e-3, batch_size=32),
         "r8": Example("reuters-r8", minilm, 2, 2e-4, batch_size=16, weight_decay=1e-2, precision="bfloat16"),
     }
 
