@@ -13,7 +13,7 @@ from edge_runtime.cpu import InstructionSet
 from flows.environment import HOME, prepare
 
 console = Console()
-TASKS = ("classification", "binary", "multi_label", "regression")
+TASKS = ("classification", "binary", "multi_label", "regression", "segmentation", "detection")
 
 
 def _one_of(given: str | None, known: tuple[str, ...], option: str) -> str | None:

@@ -142,9 +142,10 @@ def _suggested(wishes: Wishes, look: FirstLook, data: _Data, ask: Ask, say: Say)
     answers = answers_of(data.workload, look.answers(validation.inputs), validation.targets)
     found = suggest(data.workload, validation, test, answers, wishes.critical)
     share = f"{found.whole.value:.1%} of the validation rows right"
+    figure = {"mae": "error", "mean_score": "score"}.get(found.metric)
     say(
-        f"The registered model answers with a mean error of {found.whole.value:.3g} on validation."
-        if found.metric == "mae"
+        f"The registered model answers with a mean {figure} of {found.whole.value:.3g} on validation."
+        if figure is not None
         else f"The registered model answers {share}"
         + (f"; one answer for all rows, {found.guess:.1%}." if found.guess is not None else ".")
     )

@@ -143,11 +143,14 @@ def _of_rows(found: Suggestions, gates: SuggestedGates, discordance: float) -> I
         return
     if found.metric == "mae":
         yield "  # The error may grow by a tenth of what the model has; a quarter more is the most that is of use."
+    elif found.metric == "mean_score":
+        yield f"  # {gates.slice_said}: on {gates.rows:,} test rows two equal models, whose scores part by half of what"
+        yield "  # those of rows do, pass this margin in 4 of 5 cases. What may be lost is yours to say."
     else:
         yield f"  # {gates.slice_said}: on {gates.rows:,} test rows two equal models that disagree on {discordance:.0%}"
         yield "  # of them pass this margin in 4 of 5 cases (`gates plan`). What may be lost is yours to say."
     on = "" if gates.column is None else f" on {gates.equals}"
-    called = f"{'error' if found.metric == 'mae' else found.metric}{on}"
+    called = f"{'error' if found.metric == 'mae' else found.metric.replace('_', ' ')}{on}"
     for against in ("parent", "deployed"):
         yield from _gate("non_inferiority", f"{called} against {against}", found, gates)
         yield f"    against: {against}"
@@ -170,7 +173,8 @@ def _gate(kind: str, name: str, found: Suggestions, gates: SuggestedGates) -> It
 
 
 def _figure(found: Suggestions, gates: SuggestedGates) -> str:
-    return f"a mean error of {gates.value:.3g}" if found.metric == "mae" else f"{gates.value:.1%}"
+    named = {"mae": "error", "mean_score": "score"}.get(found.metric)
+    return f"{gates.value:.1%}" if named is None else f"a mean {named} of {gates.value:.3g}"
 
 
 def device_text(device: NewDevice) -> str:

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from deployments.answers import TaskName, prediction_task
+from deployments.answers import TaskName
 from deployments.errors import ConfigurationError
 from deployments.rows import RESERVED, SplitName
 from flows.first_files.array_folder import Found, FoundArray
+from flows.first_files.output_meaning import OutputMeaning, meaning_of
 from flows.first_files.preparation import Preparation, preparations
-from model_compression.training import are_probabilities
 from tasks.upstream import FirstLook, RegisteredInput
 
 TARGET_NAMES = ("y", "label", "labels", "target", "targets", "class", "classes", "answer", "answers", "truth")
+DRAWN_NAMES = ("mask", "masks", "boxes")  # where no array has one of the others: a mask may be an input too
 JUDGED_SPLITS: tuple[SplitName, ...] = ("validation", "test")
 TRIED_ROWS = 512
 _NAMES = "OSU"  # kinds of arrays that are words
-_WHOLE = "biu"
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,13 @@ class RowPlan:
     target: str
     labels: tuple[str, ...] | None
     slices: tuple[str, ...]
-    task: TaskName
-    probabilities: bool
+    meaning: OutputMeaning
     score: float
+
+    @property
+    def task(self) -> TaskName:
+        """The task of the outputs."""
+        return self.meaning.task
 
     @property
     def missing(self) -> tuple[SplitName, ...]:
@@ -64,13 +68,14 @@ def plan_rows(folder: Path, found: Found, look: FirstLook, target: str | None, t
     tried = []
     for ways in product(*(ways for _, ways in inputs)):
         chosen = tuple((name, way) for (name, _), way in zip(inputs, ways, strict=True))
-        outputs = look.answers(tuple(way(read[name]) for name, way in chosen))
-        meant = task or _task(outputs, numbers)
-        tried.append((_score(meant, outputs, numbers), chosen, meant, _are_probabilities(meant, outputs)))
-    score, chosen, meant, probabilities = max(tried, key=lambda each: each[0])
+        prepared = tuple(way(read[name]) for name, way in chosen)
+        outputs = look.answers(prepared)
+        meant = meaning_of(prepared, outputs, numbers, task)
+        tried.append((meant.score(outputs, numbers), chosen, meant))
+    score, chosen, meant = max(tried, key=lambda each: each[0])
     taken = {named, *(name for name, _ in chosen)}
     slices = tuple(name for name, each in arrays.items() if name not in taken and len(each.shape) == 1)
-    return RowPlan(folder, found, chosen, named, labels, slices, meant, probabilities, score)
+    return RowPlan(folder, found, chosen, named, labels, slices, meant, score)
 
 
 def numbered(targets: np.ndarray, labels: Sequence[str] | None) -> np.ndarray:
@@ -88,7 +93,7 @@ def _labels(truth: np.ndarray) -> tuple[str, ...]:
 
 
 def _target(folder: Path, arrays: Mapping[str, FoundArray], given: str | None) -> str:
-    fitting = [name for name in arrays if any(word in TARGET_NAMES for word in name.split("_"))]
+    fitting = _named(arrays, TARGET_NAMES) or _named(arrays, DRAWN_NAMES)
     if given is not None and given in arrays:
         return given
     if given is None and len(fitting) == 1:
@@ -97,6 +102,10 @@ def _target(folder: Path, arrays: Mapping[str, FoundArray], given: str | None) -
         f"{folder}: expected one array of right answers{f' by the name {given}' if given else ', such as labels'}, got "
         f"{', '.join(sorted(arrays))}; name it with --targets"
     )
+
+
+def _named(arrays: Mapping[str, FoundArray], words: tuple[str, ...]) -> list[str]:
+    return [name for name in arrays if any(word in words for word in name.split("_"))]
 
 
 def _inputs(
@@ -126,34 +135,3 @@ def _fitting(
         ways = tuple(preparations(each, wanted))
         if ways:
             yield name, ways
-
-
-def _task(outputs: np.ndarray, targets: np.ndarray) -> TaskName:
-    """Return what outputs mean for these targets. Raises ConfigurationError where that is open."""
-    ours, theirs = (int(np.prod(array.shape[1:])) for array in (outputs, targets))
-    whole = targets.dtype.kind in _WHOLE or bool((targets == np.round(targets)).all())
-    yes_or_no = bool(np.isin(targets, (0, 1)).all())
-    if theirs == 1 and whole and outputs.ndim == 2 and ours > 1:
-        return "classification"
-    if theirs == 1 and yes_or_no and ours == 1:
-        return "binary"
-    if theirs > 1 and yes_or_no and outputs.shape == targets.shape:
-        return "multi_label"
-    if ours == theirs and outputs.shape[0] == targets.shape[0]:
-        return "regression"
-    raise ConfigurationError(
-        f"expected outputs and right answers of one kind, got outputs of shape {outputs.shape} for targets of shape "
-        f"{targets.shape} and type {targets.dtype}; write the workload yourself and name it with --workload"
-    )
-
-
-def _score(task: TaskName, outputs: np.ndarray, targets: np.ndarray) -> float:
-    """Return the mean score by the task's default function, minus infinity for outputs that are no numbers."""
-    if not np.isfinite(outputs).all():
-        return -np.inf
-    kind = np.float64 if task in ("regression", "embedding") else np.int64
-    return float(prediction_task(task).score(outputs, targets.astype(kind)).mean())
-
-
-def _are_probabilities(task: TaskName, outputs: np.ndarray) -> bool:
-    return task == "classification" and are_probabilities(outputs)

@@ -4,8 +4,9 @@ The arithmetic is that of `edgewright gates plan`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,8 @@ MARGINS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2
 WIDEST = MARGINS[-1]
 MOST_VALUES = 30
 """Values of a column above which it is no way to slice, but a number or a name."""
+PARTING = 0.5
+"""How far the scores of two equal models part, in standard deviations of the scores of rows."""
 ERROR_MARGIN, ERROR_FLOOR = 0.1, 1.25
 """Shares of the parent's own error: by how much it may grow, and up to where it is of use."""
 
@@ -50,6 +53,10 @@ class SuggestedGates:
         return "all rows" if self.column is None else f"{self.column} = {self.equals}"
 
 
+_Gates = Callable[[str | None, object, np.ndarray, int, float], SuggestedGates]
+"""Takes a slice, the scores of its validation rows, the number of its test rows and a discordance."""
+
+
 @dataclass(frozen=True)
 class Suggestions:
     """The metric that fits, the gates on all rows, and those on critical slices."""
@@ -71,20 +78,28 @@ def suggest(
     """Suggest gates by what the registered model answers on validation and by the number of test rows.
 
     `critical` are slices as `column=value` that a person named; without any, the slice that is answered worst among
-    those that the test rows can decide. Raises ConfigurationError for scores that are neither shares nor errors, and
-    for a slice that has no rows.
+    those that the test rows can decide. Raises ConfigurationError for scores of the workload's own that are neither
+    shares nor errors, and for a slice that has no rows.
     """
     scores = answers.scores.astype(float)
     if workload.scores_are_errors:
         return Suggestions("mae", _of_errors(scores, len(test)), (), None)
-    if not np.isin(scores, (0, 1)).all():
+    metric = _metric(workload)
+    if metric == "accuracy" and not np.isin(scores, (0, 1)).all():
         raise ConfigurationError(
             f"expected scores of 0 and 1 or of errors, for which gates can be suggested, got a workload of the task "
             f'"{workload.task}" with others; write the recipe yourself, from docs/tutorial.md, with a custom metric'
         )
-    whole = _of_shares(None, None, scores, len(test), DISCORDANCE)
-    named = tuple(_named(each, validation, test, scores) for each in critical)
-    return Suggestions("accuracy", whole, named or _worst(validation, test, scores), _guess(workload, validation))
+    of = _of_means if metric == "mean_score" else _of_shares
+    whole = of(None, None, scores, len(test), DISCORDANCE)
+    named = tuple(_named(each, validation, test, scores, of) for each in critical)
+    return Suggestions(metric, whole, named or _worst(validation, test, scores, of), _guess(workload, validation))
+
+
+def _metric(workload: Workload) -> str:
+    """Return the metric of scores that are no errors: mean_score where the task's are neither 0 and 1."""
+    fitting = workload.meaning.fitting_metrics or ()
+    return "mean_score" if "score" not in workload.written and "mean_score" in fitting else "accuracy"
 
 
 def margin_for(rows: int, discordance: float) -> float | None:
@@ -101,6 +116,18 @@ def _of_shares(column: str | None, equals: object, scores: np.ndarray, rows: int
     needed = rows_needed(discordance, WIDEST, CONFIDENCE, POWER) or 0
     floor = None if margin is None else _floor(value - margin, rows)
     return SuggestedGates(column, equals, value, rows, margin, floor, needed)  # type: ignore[arg-type]
+
+
+def _of_means(column: str | None, equals: object, scores: np.ndarray, rows: int, _: float) -> SuggestedGates:
+    """Return gates on a mean of scores, by the normal approximation of its bounds."""
+    value, spread = float(scores.mean()), float(scores.std())
+    bound, passed = NormalDist().inv_cdf(CONFIDENCE), NormalDist().inv_cdf(POWER)
+    widths = (bound + passed) * PARTING * spread
+    margin = next((each for each in MARGINS if rows and widths <= each * math.sqrt(rows)), None)
+    least = 0.0 if margin is None else value - margin - bound * spread / math.sqrt(rows)
+    floor = math.floor(least * 20) / 20
+    needed = math.ceil((widths / WIDEST) ** 2)
+    return SuggestedGates(column, equals, value, rows, margin, floor if floor > 0 else None, needed)  # type: ignore[arg-type]
 
 
 def _floor(share: float, rows: int) -> float | None:
@@ -121,25 +148,27 @@ def _two_digits(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def _worst(validation: Split, test: Split, scores: np.ndarray) -> tuple[SuggestedGates, ...]:
+def _worst(validation: Split, test: Split, scores: np.ndarray, of: _Gates) -> tuple[SuggestedGates, ...]:
     """Return the slice with the lowest score among those that the test rows can decide; none for a single value."""
     found = []
     for column in validation.slices.columns:
         values = validation.slices[column].unique()
         if 1 < len(values) <= MOST_VALUES and validation.slices[column].dtype.kind in "biuOU":
-            found += [_slice(column, value, validation, test, scores) for value in values]
+            found += [_slice(column, value, validation, test, scores, of) for value in values]
     fitting = [each for each in found if each.margin is not None and each.floor is not None and each.rows]
     return (min(fitting, key=lambda each: (each.value, str(each.equals))),) if fitting else ()
 
 
-def _slice(column: str, value: object, validation: Split, test: Split, scores: np.ndarray) -> SuggestedGates:
+def _slice(
+    column: str, value: object, validation: Split, test: Split, scores: np.ndarray, of: _Gates
+) -> SuggestedGates:
     mask = (validation.slices[column] == value).to_numpy()
     rows = int((test.slices[column] == value).sum())
     plain = value.item() if isinstance(value, np.generic) else value
-    return _of_shares(column, plain, scores[mask], rows, SLICE_DISCORDANCE)
+    return of(column, plain, scores[mask], rows, SLICE_DISCORDANCE)
 
 
-def _named(condition: str, validation: Split, test: Split, scores: np.ndarray) -> SuggestedGates:
+def _named(condition: str, validation: Split, test: Split, scores: np.ndarray, of: _Gates) -> SuggestedGates:
     column, separator, text = condition.partition("=")
     known = validation.slices.get(column)
     values = [] if known is None else [value for value in known.unique() if str(value) == text]
@@ -149,7 +178,7 @@ def _named(condition: str, validation: Split, test: Split, scores: np.ndarray) -
         raise ConfigurationError(
             f"--critical: expected COLUMN=VALUE of a slice column ({columns}), got {got}; correct it"
         )
-    return _slice(column, values[0], validation, test, scores)
+    return _slice(column, values[0], validation, test, scores, of)
 
 
 def _guess(workload: Workload, validation: Split) -> float | None:

@@ -25,6 +25,8 @@ _TARGET_TYPES: dict[TaskName, str] = {
     "binary": "int64",
     "multi_label": "float32",
     "regression": "float32",
+    "segmentation": "int64",
+    "detection": "float32",
 }
 
 _HEAD = '''"""Rows, loss and score of the registered model `{model}`.
@@ -42,7 +44,7 @@ from deployments.workload import Split, Workload
 
 
 class {name}(Workload):
-    task = "classification"  # or binary (one logit), multi_label, regression
+    task = "classification"  # or binary (one logit), multi_label, regression, segmentation, ...
 {output}    # labels = ("good", "scratch")  # names of the classes, by number
     # group = "patient"             # a slice column: its rows belong together, and no two splits may share one
 
@@ -87,7 +89,7 @@ def workload_text(look: FirstLook, plan: RowPlan, drop_shared: bool) -> str:
         "",
         "import numpy as np",
         "import pandas as pd",
-        "import torch.nn.functional as F",
+        *(["import torch.nn.functional as F"] if plan.task in _LOSSES else []),
         "",
         *(["from deployments.leaks import rows_not_in"] if drop_shared else []),
         "from deployments.workload import Split, Workload",
@@ -102,12 +104,18 @@ def workload_text(look: FirstLook, plan: RowPlan, drop_shared: bool) -> str:
         "",
         *_split(plan, drop_shared),
         "",
-        "    def loss(self, outputs, targets):",
-        f"        return {_OF_PROBABILITIES if plan.probabilities else _LOSSES[plan.task]}",
-        "",
+        *_loss(plan),
         *_reading(plan),
         "",
     ])  # fmt: skip
+
+
+def _loss(plan: RowPlan) -> Iterator[str]:
+    """Yield the method of a task that has no default."""
+    if plan.task in _LOSSES:
+        yield "    def loss(self, outputs, targets):"
+        yield f"        return {_OF_PROBABILITIES if plan.meaning.probabilities else _LOSSES[plan.task]}"
+        yield ""
 
 
 def _files(plan: RowPlan) -> Iterator[str]:
@@ -131,8 +139,12 @@ def _attributes(look: FirstLook, plan: RowPlan) -> Iterator[str]:
         yield f"    output = {json.dumps(look.output)}  # the others are left out of the edge model"
     if plan.labels and plan.task == "classification":
         yield "    labels = LABELS"
-    elif plan.task in ("classification", "binary", "multi_label"):
+    elif plan.task != "regression":
         yield '    # labels = ("good", "scratch")  # names of the classes, by number: reports then speak them'
+    if plan.meaning.ignore_index is not None:
+        yield f"    ignore_index = {plan.meaning.ignore_index}  # of pixels that count nowhere"
+    if plan.meaning.pixels_per_cell is not None:
+        yield f"    pixels_per_cell = {plan.meaning.pixels_per_cell}  # from one cell of the outputs to the next"
     column = plan.slices[0] if plan.slices else "patient"
     yield f'    # group = "{column_name(column)}"  # if its rows belong together: no two splits may then share one'
 

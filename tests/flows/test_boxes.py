@@ -22,7 +22,7 @@ def test_boxes_are_answered_and_a_worse_version_is_refused(world: Workspace, var
     first = boxes.register(world, "spots", boxes.trained())
     published = flows.compress.compress("spots", first, recipe, world)
     assert published.answer == "published", published.devices[0].reasons
-    assert 0.7 < (published.devices[0].accuracy.candidate or 0) < 1
+    assert 0.6 < (published.devices[0].accuracy.candidate or 0) < 1
     report = read_report(Runs(world.tracking_uri, "spots"), published.devices[0].run_id)
     named = [f"{label} {measure}" for label in ("bright", "dark") for measure in ("recall", "precision")]
     assert [f"{row.name} {row.measure}" for row in report.overlaps] == named

@@ -23,6 +23,7 @@ from tasks.registry import register_upstream
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.upstream import MODEL
 from tests.end_to_end.tiny.workload import Tiny
+from tests.flows import boxes, masks
 from tests.flows import output_kinds as kinds
 
 BYTES = 255
@@ -148,6 +149,28 @@ def test_the_task_follows_from_answers_and_targets(
     assert f"task {task}." in said and files.recipe is not None
     metrics = {getattr(gate, "metric", None) for gate in read_recipe(files.recipe).gates}
     assert metrics == {"mae" if task == "regression" else "accuracy"}
+
+
+@pytest.mark.parametrize("kind", ["masks", "one logit", "boxes"])
+def test_masks_and_boxes_are_known_by_their_arrays(world: Workspace, place: Path, kind: str) -> None:
+    name, named = f"begun-{kind.replace(' ', '-')}", "boxes" if kind == "boxes" else "masks"
+    workload = boxes.Spots() if kind == "boxes" else masks.Squares()
+    if kind == "boxes":
+        boxes.register(world, name, boxes.trained(30))
+    else:
+        masks.register(world, name, masks.trained(1 if kind == "one logit" else 2, 20))
+    for split in ("train", "validation", "test"):
+        rows = workload.split(split)  # type: ignore[arg-type]
+        np.savez(place / f"{split}.npz", images=rows.inputs[0], **{named: rows.targets})
+    files, said = begun(world, wishes(place, place, model=name, version="1"))
+    assert f"task {'detection' if kind == 'boxes' else 'segmentation'}." in said and "a mean score of " in said
+    assert files.recipe is not None and "a loss of " in files.tried
+    with importable(place / "edge"):
+        recipe = read_recipe(files.recipe)
+        made = load_workload(recipe.workload)
+    assert (made.ignore_index, made.pixels_per_cell) == (workload.ignore_index, workload.pixels_per_cell)
+    assert {getattr(gate, "metric", None) for gate in recipe.gates} == {"mean_score"}
+    assert not without_floor(recipe.gates) and "loss" not in made.written
 
 
 def test_a_workload_that_is_there_gets_a_recipe_alone(world: Workspace, place: Path) -> None:

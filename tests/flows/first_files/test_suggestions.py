@@ -73,7 +73,25 @@ def test_errors_have_margins_in_their_unit() -> None:
     assert found.metric == "mae" and (found.whole.margin, found.whole.floor) == (0.032, 0.4)
 
 
+class Judged(Vectors):
+    """A score of its own, of which nothing is known."""
+
+    def score(self, outputs: np.ndarray, _targets: np.ndarray) -> np.ndarray:
+        return outputs[:, 0]
+
+
 def test_scores_of_another_kind_are_refused() -> None:
     scores = np.linspace(0, 1, ROWS)
     with pytest.raises(ConfigurationError, match="expected scores of 0 and 1 or of errors"):
-        suggest(Vectors(), split(ROWS), split(ROWS), AnsweredRows(scores, scores, scores >= 0), ())
+        suggest(Judged(), split(ROWS), split(ROWS), AnsweredRows(scores, scores, scores >= 0), ())
+
+
+def test_mean_scores_have_the_margin_that_equal_models_pass_and_a_floor_below() -> None:
+    scores = np.where(np.arange(ROWS) % 4 == 0, 0.4, 0.9) + np.where(np.arange(ROWS) % 2, 0.05, -0.05)
+    found = suggest(Vectors(), split(ROWS), split(ROWS), AnsweredRows(scores, scores, scores > 0), ())
+    assert found.metric == "mean_score" and found.whole.value == pytest.approx(0.775)
+    # Twice 1.2 standard deviations of half of 0.23, over 20: 0.0144 would do.
+    assert found.whole.margin == 0.02 and found.whole.floor == 0.7
+    assert [each.equals for each in found.critical] == ["north"] and found.critical[0].value == pytest.approx(0.35)
+    few = suggest(Vectors(), split(ROWS), split(1), AnsweredRows(scores, scores, scores > 0), ()).whole
+    assert few.margin is None and few.floor is None and few.needed == 2
