@@ -26,7 +26,7 @@ WIDEST = MARGINS[-1]
 MOST_VALUES = 30
 """Values of a column above which it is no way to slice, but a number or a name."""
 PARTING = 0.5
-"""How far the scores of two equal models part, in standard deviations of the scores of rows."""
+"""Standard deviation of the differences of two equal models' scores, in standard deviations of the scores of rows."""
 ERROR_MARGIN, ERROR_FLOOR = 0.1, 1.25
 """Shares of the parent's own error: by how much it may grow, and up to where it is of use."""
 

@@ -50,7 +50,9 @@ def _seen(context: Context, name: SplitName) -> Sample:
 
 
 def _sample(job: Job, outputs: np.ndarray, targets: np.ndarray | None, slices: pd.DataFrame) -> Sample:
-    """Return rows as they are compared: classes by their shares, measured values, vectors by their mean, by size."""
+    """Return rows as they are compared: classes and numbers of boxes by their shares, values by their size."""
+    if job.workload.task == "detection" and targets is not None:
+        targets = (targets[..., -1] >= 0).sum(axis=1)  # the number of boxes in each row
     if not job.workload.answers_are_values:
         return Sample(outputs, predictions_of(job.workload, outputs), targets, slices)
     values = outputs.reshape(len(outputs), -1).mean(axis=1)
