@@ -182,7 +182,8 @@ def _checked(boxes: Sequence[np.ndarray]) -> RowBoxes:
 
 def _in_words(boxes: RowBoxes, labels: Labels) -> str:
     counts = np.bincount(boxes.classes.astype(np.int64))
-    return ", ".join(f"{class_name(number, labels)} {counts[number]}" for number in np.flatnonzero(counts)) or NO_BOX
+    named = (f"{class_name(int(number), labels)} {counts[number]}" for number in np.flatnonzero(counts))
+    return ", ".join(named) or NO_BOX
 
 
 def _shown(part: np.ndarray, wrong: np.ndarray, start: int) -> str:

@@ -63,7 +63,7 @@ def _task(outputs: np.ndarray, targets: np.ndarray) -> TaskName:
     yes_or_no = bool(np.isin(targets, (0, 1)).all())
     if outputs.ndim == 4 and _are_boxes(targets):
         return "detection"
-    if _are_masks(outputs, targets) and (outputs.shape[1] > 1 or yes_or_no):
+    if _are_masks(outputs, targets):
         return "segmentation"
     if theirs == 1 and whole and outputs.ndim == 2 and ours > 1:
         return "classification"
@@ -80,9 +80,15 @@ def _task(outputs: np.ndarray, targets: np.ndarray) -> TaskName:
 
 
 def _are_masks(outputs: np.ndarray, targets: np.ndarray) -> bool:
-    """Tell whether targets are whole numbers at each pixel of outputs (rows, classes, height, width)."""
+    """Tell whether targets are whole numbers at each pixel of outputs (rows, classes, height, width).
+
+    Beside one logit they are 0 and 1, and at most one number that counts nowhere: more of them are measured values.
+    """
     at_pixels = targets.ndim == 3 and outputs.ndim == 4 and outputs.shape[2:] == targets.shape[1:]
-    return at_pixels and targets.dtype.kind in _WHOLE
+    if not at_pixels or targets.dtype.kind not in _WHOLE:
+        return False
+    numbers = set(np.unique(targets).tolist())
+    return outputs.shape[1] > 1 or numbers <= {0, 1} or ({0, 1} <= numbers and len(numbers) == 3)
 
 
 def _are_boxes(targets: np.ndarray) -> bool:

@@ -20,7 +20,7 @@ BOXES = np.array([[(2, 4, 14, 12, 0), (20, 20, 30, 31, 1)], [(8, 8, 16, 16, 1), 
 class Yard(Workload):
     task = "detection"
     labels = ("car", "person")
-    pixels_per_cell = CELL
+    pixels_per_cell: int | None = CELL
 
     def split(self, _name: object) -> Split:
         raise NotImplementedError

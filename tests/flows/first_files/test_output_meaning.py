@@ -19,6 +19,7 @@ def masks(*numbers: int) -> np.ndarray:
     [
         (3, masks(0, 1, 2), None),
         (1, masks(0, 1), None),
+        (1, masks(0, 1, 255), 255),
         (3, masks(0, 2, 255), 255),
         (2, masks(-1, 0, 1), -1),
         (2, masks(0, 1, 7, 9), None),  # two numbers that no class has: the checks of rows say what is wrong
