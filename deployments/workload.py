@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from deployments.answers import (
+    TASKS,
     PredictionTask,
     TaskName,
     check_attributes,
@@ -47,18 +48,19 @@ __all__ = [
     "soft_labels_of",
 ]
 
-_OPTIONAL = ("score", "predictions", "right_answers", "probabilities", "augment")
+_OPTIONAL = ("loss", "score", "predictions", "right_answers", "probabilities", "augment")
 
 
 class Workload(ABC):
     """Base of the class that a user writes for a model of their own; recipes name it as `package.module:Class`.
 
-    `split` and `loss` must be written. All other methods have a default, which follows from `task`: a classifier unless
-    it says otherwise. A method that is written wins over the task's.
+    `split` must be written, and `loss` for most tasks. All other methods have a default, which follows from `task`: a
+    classifier unless it says otherwise. A method that is written wins over the task's.
     """
 
     task: TaskName = "classification"
-    """The kind of outputs: classification, binary, multi_label, regression, embedding, or own: see `predictions`."""
+    """The kind of outputs: classification, binary, multi_label, regression, embedding, segmentation, or own: see
+    `predictions`."""
     labels: Sequence[str] | None = None
     """Names of the classes or labels, by number; predictions, metrics of classes and reports then speak these names."""
     preprocessing: Mapping[str, object] | Sequence[object] | str | None = None
@@ -68,6 +70,8 @@ class Workload(ABC):
     share one, and confidence bounds count groups in place of rows."""
     output: str | None = None
     """The name of the output that is scored, of a model that has several; the edge model is without the others."""
+    ignore_index: int | None = None
+    """The number in masks of targets that stands for pixels that count nowhere, for the task segmentation."""
     shared_rows: str | None = None
     """The reason, in 3 words or more, why rows with the same inputs are in two splits of which one judges the other."""
 
@@ -75,9 +79,9 @@ class Workload(ABC):
     def split(self, name: SplitName) -> Split:
         """Return the rows of a split; the same rows at every call."""
 
-    @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the scalar loss of a batch against the ground truth."""
+        """Return the scalar loss of a batch against the ground truth; segmentation alone has a default."""
+        return self.meaning.loss(outputs, targets)
 
     def data_version(self) -> str | None:
         """Return a text that changes with every change of any split, or None.
@@ -98,23 +102,24 @@ class Workload(ABC):
         """Return one number per row, higher for better: 1 for right and 0 for wrong, or minus an error.
 
         Classification, binary and multi_label give 0 and 1, the last one 1 where all labels of the row are right.
-        regression gives minus the mean absolute error of the row, embedding the cosine similarity.
+        regression gives minus the mean absolute error of the row, embedding the cosine similarity, segmentation the
+        mean intersection over union of the classes that occur in the row.
         """
-        if "predictions" not in self.written or not self._task.right_or_wrong:
-            return self._task.score(outputs, targets)
+        if "predictions" not in self.written or not self.meaning.right_or_wrong:
+            return self.meaning.score(outputs, targets)
         right = self.right_answers(targets)
         return np.asarray(self.predictions(outputs) == (targets if right is None else right)).astype(float)
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
         """Return the model's answer to each row, as people read it, in the words of `labels` where there are some."""
-        return self._task.predictions(outputs, self.labels)
+        return self.meaning.predictions(outputs, self.labels)
 
     def right_answers(self, targets: np.ndarray) -> np.ndarray | None:
         """Return the right answer of each row in the words of `predictions`, or None where there is none.
 
         Metrics of classes (recall, F1, ...) compare the two.
         """
-        return self._task.right_answers(targets, self.labels)
+        return self.meaning.right_answers(targets, self.labels)
 
     def probabilities(self, outputs: np.ndarray) -> pd.DataFrame | None:
         """Return the probability of each class for each row, columns named as `predictions` name the classes, or None.
@@ -122,7 +127,7 @@ class Workload(ABC):
         Probability calibration and AUROC need it. Softmax of class scores (rows, classes), sigmoid of one logit, None
         for other tasks; outputs of classes that already are probabilities stay what they are.
         """
-        return self._task.probabilities(outputs, self.labels)
+        return self.meaning.probabilities(outputs, self.labels)
 
     def build_model(self) -> nn.Module | None:
         """Return a fresh module of the registered architecture, to be used instead of the rebuilt program.
@@ -152,12 +157,12 @@ class Workload(ABC):
     @property
     def answers_are_shares(self) -> bool:
         """True where scores are 0 and 1 by default, so that their mean is an accuracy."""
-        return "score" not in self.written and self._task.right_or_wrong
+        return "score" not in self.written and self.meaning.right_or_wrong
 
     @property
     def answers_are_values(self) -> bool:
         """True where answers are measured values by default, of which two are hardly ever the same."""
-        return "predictions" not in self.written and self.task in ("regression", "embedding")
+        return "predictions" not in self.written and self.meaning.values
 
     @property
     def scores_are_errors(self) -> bool:
@@ -165,8 +170,9 @@ class Workload(ABC):
         return "score" not in self.written and self.task == "regression"
 
     @property
-    def _task(self) -> PredictionTask:
-        return prediction_task(self.task)
+    def meaning(self) -> PredictionTask:
+        """The meaning of the outputs by the `task`: the functions that are the defaults."""
+        return prediction_task(self.task, self.ignore_index)
 
     def build_student(self, interface: Interface, width: int, depth: int) -> nn.Module:
         """Return a fresh student network, for a recipe whose `distil` says `family: own`.
@@ -199,7 +205,10 @@ def load_workload(reference: str) -> Workload:
 
     def made() -> Workload:
         workload = kind()
-        check_attributes(workload.task, workload.labels, workload.preprocessing, workload.group, workload.written)
+        check_attributes(
+            workload.task, workload.labels, workload.preprocessing, workload.group, workload.written,
+            workload.ignore_index,
+        )  # fmt: skip
         check_output_name(workload.output)
         check_reason("shared_rows", workload.shared_rows)
         return workload
@@ -225,7 +234,8 @@ def _workload_class(reference: str) -> type[Workload]:
             f"workload `{reference}`: expected {class_name} to be a subclass of deployments.workload.Workload, got "
             f"{'nothing of that name' if kind is None else repr(kind)}; correct the recipe's `workload` or the module"
         )
-    if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+    untaught = kind.loss is Workload.loss and not (kind.task in TASKS and prediction_task(kind.task).has_loss)
+    if missing := sorted([*kind.__abstractmethods__, *(["loss"] if untaught else [])]):
         raise ConfigurationError(
             f"workload `{reference}`: expected the methods split and loss, got none for {', '.join(missing)}; write it"
         )
@@ -251,7 +261,7 @@ def read_splits(workload: Workload) -> dict[SplitName, Split]:
         for name in SPLITS:
             splits[name] = _read_split(workload, name)
         check_splits(splits)
-        check_targets(workload.task, workload.labels, workload.group, workload.written, splits)
+        check_targets(workload.meaning, workload.labels, workload.group, workload.written, splits)
         check_groups(splits, workload.group)
     except ConfigurationError as error:
         raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
@@ -294,14 +304,14 @@ def check_row_of_outputs(workload: Workload, row: tuple[int, ...], splits: Mappi
     """
     for split in splits.values():
         try:
-            check_outputs(workload.task, workload.labels, workload.written, row, split.targets)
+            check_outputs(workload.meaning, workload.labels, workload.written, row, split.targets)
         except ConfigurationError as error:
             raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
 
 
 def soft_labels_of(workload: Workload, outputs: np.ndarray, targets: np.ndarray) -> SoftLabelLoss | None:
     """Return the loss that compares a student's outputs with these of the parent, by the task; None where none fits."""
-    return prediction_task(workload.task).soft_labels(outputs, targets)
+    return workload.meaning.soft_labels(outputs, targets)
 
 
 def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> DeploymentSample:

@@ -26,7 +26,7 @@ ParityCheck: TypeAlias = Literal[
 ]
 _WAYS = ("equals", "in", "from", "to", "above", "below")
 NamedMetric: TypeAlias = Literal[
-    "accuracy", "recall", "precision", "f1", "macro_f1", "balanced_accuracy", "auroc", "mae", "rmse"
+    "accuracy", "recall", "precision", "f1", "macro_f1", "balanced_accuracy", "auroc", "mae", "rmse", "mean_score"
 ]
 TARGET = "target"
 """The column of right answers in measured rows. No slice column has this name, so it can say what class a row is of."""
@@ -38,6 +38,8 @@ LEAST_PROBABILITY = 1e-4
 WORST_SCORES: Mapping[ProperScore, float] = {"brier": 2.0, "log_loss": -math.log(LEAST_PROBABILITY)}
 """The scores of probabilities, of which a measured row has a column where a gate asks for it, and their largest."""
 ERRORS = frozenset({"mae", "rmse"})
+OF_SCORES = ERRORS | {"mean_score"}
+"""Metrics of scores in their own unit, which are no shares of rows."""
 _CUSTOM = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 _TITLES = {"f1": "F1", "macro_f1": "Macro-F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE"}
 
@@ -163,7 +165,8 @@ Metric: TypeAlias = Annotated[str, AfterValidator(_known), WithJsonSchema(_WRITT
 class MetricChoice(Setting):
     """A metric, the class that it is of where it is one class's, and the rows that it looks at.
 
-    accuracy is the mean of scores of 0 and 1; mae and rmse take the scores for errors, which are better when smaller.
+    accuracy is the mean of scores of 0 and 1, mean_score of any others; mae and rmse take the scores for errors, which
+    are better when smaller.
     recall, precision, f1 and auroc are of one class, against all others. A custom metric is a function: it gets the
     rows of one model as a frame (row_id, target, prediction, score, slice columns) and returns a number.
     """
@@ -195,12 +198,12 @@ class MetricChoice(Setting):
     @property
     def is_of_classes(self) -> bool:
         """True for a metric that compares predictions with right answers class by class."""
-        return not self.is_custom and self.metric != "accuracy" and self.metric not in ERRORS
+        return not self.is_custom and self.metric != "accuracy" and self.metric not in OF_SCORES
 
     @property
     def is_proportion(self) -> bool:
         """True for a metric in [0, 1], so that differences are points."""
-        return not self.is_custom and self.metric not in ERRORS
+        return not self.is_custom and self.metric not in OF_SCORES
 
     @property
     def sign(self) -> int:
@@ -232,7 +235,7 @@ def below_one_for_proportions(metric: object, bound: float) -> float:
 
     Raises pydantic's own error for the key that is being read.
     """
-    if metric in NAMED and metric not in ERRORS and bound >= 1:
+    if metric in NAMED and metric not in OF_SCORES and bound >= 1:
         raise PydanticKnownError("less_than", {"lt": 1})
     return bound
 
@@ -265,3 +268,8 @@ class AlphaSpending(Setting):
 def probability_column(of: Value | None) -> str:
     """Name of the column of measured rows that holds the probability of one class."""
     return f"p({of})"
+
+
+def area_columns(name: str) -> tuple[str, str]:
+    """Names of the columns of measured rows that hold the pixels of one class: in answer and truth, and in either."""
+    return f"both({name})", f"either({name})"

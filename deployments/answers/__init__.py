@@ -13,14 +13,9 @@ from deployments.answers.answered_rows import (
     predictions_of,
     reference_of,
 )
-from deployments.answers.prediction_tasks import (
-    BETWEEN,
-    TASKS,
-    PredictionTask,
-    TaskName,
-    lie_from_0_to_1,
-    prediction_task,
-)
+from deployments.answers.known_tasks import prediction_task
+from deployments.answers.prediction_tasks import BETWEEN
+from deployments.answers.task_kind import TASKS, PredictionTask, TaskName, lie_from_0_to_1
 from deployments.answers.workload_checks import (
     LONGEST_DESCRIPTION,
     check_attributes,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deployments.errors import ConfigurationError
+from deployments.mapped import parts_of
 from deployments.user_calls import call_user_code
 
 NOT_A_NUMBER = "not a number"
@@ -121,7 +122,8 @@ def reference_of(workload: object) -> str:
 
 def finite_rows(outputs: np.ndarray) -> np.ndarray:
     """Return a mask of the rows without NaN and infinite values."""
-    return np.asarray(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
+    parts = (np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in parts_of(outputs))
+    return np.concatenate([np.zeros(0, dtype=bool), *parts])
 
 
 def _filled(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,15 +3,24 @@
 A workload names one as its `task`. What it does not write itself follows from there.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import partial
-from typing import Literal, TypeAlias, get_args
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
 
+from deployments.answers.task_kind import (
+    OF_CLASSES,
+    VALUES_SHOWN,
+    WHOLE,
+    Labels,
+    PredictionTask,
+    TaskName,
+    lie_from_0_to_1,
+    named,
+    per_row,
+)
 from deployments.errors import ConfigurationError
 from model_compression.training import (
     SoftLabelLoss,
@@ -21,64 +30,18 @@ from model_compression.training import (
     soft_value_loss,
 )
 
-TaskName: TypeAlias = Literal["classification", "binary", "multi_label", "regression", "embedding", "own"]
-TASKS: tuple[TaskName, ...] = get_args(TaskName)
-Labels: TypeAlias = Sequence[str] | None
 NO_LABEL = "none"
 BETWEEN = "+"  # of the labels of one row
-VALUES_SHOWN = 3
-OF_CLASSES = frozenset({"accuracy", "recall", "precision", "f1", "macro_f1", "balanced_accuracy"})
-_WHOLE = "biu"
 THE_USUAL = (
-    'set the workload\'s `task` to "binary" (one logit), "multi_label" (a logit for each label) or "regression" '
-    "(values), or write its `predictions` and `score`"
+    'set the workload\'s `task` to "binary" (one logit), "multi_label" (a logit for each label), "regression" (values) '
+    'or "segmentation" (masks), or write its `predictions` and `score`'
 )
-
-
-class PredictionTask(ABC):
-    """One kind of output, with the functions of a workload that it is the default of.
-
-    `best_score` is the score of a row that could not be answered better, None where that is not known;
-    `right_or_wrong` says that every score is 0 or 1. `fitting_metrics` are the metrics of gates that mean something on
-    its scores and predictions; None stands for all.
-    """
-
-    best_score: float | None = 1
-    right_or_wrong = True
-    fitting_metrics: frozenset[str] | None = OF_CLASSES | {"auroc"}
-
-    @abstractmethod
-    def predictions(self, outputs: np.ndarray, labels: Labels) -> np.ndarray:
-        """Return one answer for each row, as people read it."""
-
-    @abstractmethod
-    def right_answers(self, targets: np.ndarray, labels: Labels) -> np.ndarray | None:
-        """Return the right answer of each row in the words of `predictions`, or None."""
-
-    def score(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return one number for each row; a higher one is better."""
-        right = self.right_answers(targets, None)
-        return np.asarray(self.predictions(outputs, None) == right).astype(float)
-
-    def probabilities(self, _outputs: np.ndarray, _labels: Labels) -> pd.DataFrame | None:
-        """Return the probability of each class for each row, or None."""
-        return None
-
-    @abstractmethod
-    def targets_wanted(self, targets: np.ndarray, labels: Labels) -> str | None:
-        """Return what targets should be where these are not it, else None."""
-
-    @abstractmethod
-    def outputs_wanted(self, row: tuple[int, ...], targets: np.ndarray, labels: Labels) -> str | None:
-        """Return what outputs should be where those of shape (rows, *row) are not it, else None."""
-
-    @abstractmethod
-    def soft_labels(self, outputs: np.ndarray, targets: np.ndarray) -> SoftLabelLoss | None:
-        """Return the loss that compares a student's outputs with these of the parent; None where none fits."""
 
 
 class Classification(PredictionTask):
     """One of several classes for each row: outputs (rows, classes), targets are class numbers (rows,)."""
+
+    name: ClassVar[TaskName] = "classification"
 
     def predictions(self, outputs: np.ndarray, labels: Labels) -> np.ndarray:
         """Return the arg-max."""
@@ -97,7 +60,7 @@ class Classification(PredictionTask):
 
     def targets_wanted(self, targets: np.ndarray, labels: Labels) -> str | None:
         """Want one whole number from 0 for each row."""
-        if targets.dtype.kind not in _WHOLE or per_row(targets) != 1:
+        if targets.dtype.kind not in WHOLE or per_row(targets) != 1:
             return "class numbers (rows,) of whole numbers"
         last = np.inf if labels is None else len(labels) - 1
         if targets.min() < 0 or targets.max() > last:
@@ -111,7 +74,7 @@ class Classification(PredictionTask):
             return "class scores (rows, classes) of two or more classes"
         if labels is not None and columns != len(labels):
             return f"a column for each of the {len(labels)} `labels`"
-        if per_row(targets) == 1 and targets.dtype.kind in _WHOLE and targets.max() >= columns:
+        if per_row(targets) == 1 and targets.dtype.kind in WHOLE and targets.max() >= columns:
             return f"a column for each class, as the targets go up to {targets.max()}"
         return None
 
@@ -125,6 +88,8 @@ class Classification(PredictionTask):
 
 class Binary(Classification):
     """Yes or no for each row: outputs of one logit, (rows,) or (rows, 1), targets 0 and 1."""
+
+    name = "binary"
 
     def predictions(self, outputs: np.ndarray, labels: Labels) -> np.ndarray:
         """Return 1 where the logit is above 0; the arg-max of two columns."""
@@ -166,6 +131,7 @@ class MultiLabel(PredictionTask):
     The prediction of a row is a text such as `a+c`, or `none`; a row is right where all of its labels are.
     """
 
+    name = "multi_label"
     fitting_metrics = OF_CLASSES
 
     def predictions(self, outputs: np.ndarray, labels: Labels) -> np.ndarray:
@@ -196,6 +162,8 @@ class MultiLabel(PredictionTask):
 class Regression(PredictionTask):
     """Values: outputs and targets of one shape. The score is minus the mean absolute error of the row."""
 
+    name: ClassVar[TaskName] = "regression"
+    values = True
     best_score = 0
     right_or_wrong = False
     fitting_metrics: frozenset[str] | None = frozenset({"mae", "rmse"})
@@ -231,8 +199,9 @@ class Regression(PredictionTask):
 class Embedding(Regression):
     """Vectors: outputs and targets of one shape (rows, size). The score is their cosine similarity."""
 
+    name = "embedding"
     best_score = 1
-    fitting_metrics = frozenset()
+    fitting_metrics = frozenset({"mean_score"})
 
     def right_answers(self, _targets: np.ndarray, _labels: Labels) -> np.ndarray | None:
         """Return None: no answer is the right one in words."""
@@ -252,6 +221,7 @@ class Embedding(Regression):
 class Own(PredictionTask):
     """Whatever the workload's own `predictions` and `score` say."""
 
+    name = "own"
     best_score = None
     right_or_wrong = False
     fitting_metrics = None
@@ -279,38 +249,6 @@ class Own(PredictionTask):
         return None
 
 
-_TASKS: dict[TaskName, PredictionTask] = {
-    "classification": Classification(),
-    "binary": Binary(),
-    "multi_label": MultiLabel(),
-    "regression": Regression(),
-    "embedding": Embedding(),
-    "own": Own(),
-}
-
-
-def prediction_task(name: TaskName) -> PredictionTask:
-    """Return a task by its name."""
-    return _TASKS[name]
-
-
-def per_row(array: np.ndarray) -> int:
-    """Count the numbers of one row."""
-    return int(np.prod(array.shape[1:]))
-
-
-def lie_from_0_to_1(outputs: np.ndarray) -> bool:
-    """Tell whether outputs look like probabilities: logits of many rows reach beyond."""
-    return bool(((outputs >= 0) & (outputs <= 1)).all())
-
-
-def named(numbers: np.ndarray, labels: Labels) -> np.ndarray:
-    """Return the labels with these numbers; the numbers themselves without labels, or where they are no whole ones."""
-    if labels is None or numbers.dtype.kind not in _WHOLE:
-        return numbers
-    return np.asarray(labels, dtype=object)[numbers.astype(np.int64)]
-
-
 def _class_axis(outputs: np.ndarray, targets: np.ndarray) -> int | None:
     """Return the axis of the classes: the one that the targets lack, of two such the first; None where there is none.
 
@@ -322,7 +260,7 @@ def _class_axis(outputs: np.ndarray, targets: np.ndarray) -> int | None:
     for axis in (1, outputs.ndim - 1):
         others = tuple(size for place, size in enumerate(outputs.shape) if place not in (0, axis))
         fits = others == positions or (not positions and set(others) <= {1})
-        if 0 < axis < outputs.ndim and fits and outputs.shape[axis] > 1 and targets.dtype.kind in _WHOLE:
+        if 0 < axis < outputs.ndim and fits and outputs.shape[axis] > 1 and targets.dtype.kind in WHOLE:
             return axis
     return None
 

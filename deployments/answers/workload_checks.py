@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from deployments.answers.answered_rows import NOT_A_NUMBER
-from deployments.answers.prediction_tasks import BETWEEN, NO_LABEL, TASKS, THE_USUAL, TaskName, prediction_task
+from deployments.answers.prediction_tasks import BETWEEN, NO_LABEL, THE_USUAL
+from deployments.answers.task_kind import TASKS, PredictionTask
 from deployments.errors import ConfigurationError
 from deployments.rows import Split, SplitName
 
@@ -16,8 +17,9 @@ LONGEST_DESCRIPTION = 4_000  # characters of JSON, because it travels in every m
 
 
 def check_attributes(
-    task: object, labels: object, preprocessing: object, group: object, written: Collection[str]
-) -> None:
+    task: object, labels: object, preprocessing: object, group: object, written: Collection[str],
+    ignore_index: object = None,
+) -> None:  # fmt: skip
     """Check the class attributes of a workload; `written` names the functions that it has of its own.
 
     Raises:
@@ -30,6 +32,11 @@ def check_attributes(
         raise ConfigurationError(
             f'expected `predictions` and `score` of the workload, as its `task` is "own", got no '
             f"{' and no '.join(missing)}; write them, or name one of the other tasks"
+        )
+    if ignore_index is not None and (task != "segmentation" or type(ignore_index) is not int):
+        raise ConfigurationError(
+            'expected a whole number as `ignore_index`, and the task "segmentation", got '
+            f"{ignore_index!r} and {task!r}; correct the workload, or give an attribute for something else another name"
         )
     if labels is not None:
         _check_labels(task == "multi_label", labels)
@@ -115,7 +122,7 @@ def is_plain(value: object) -> bool:
 
 
 def check_targets(
-    task: TaskName, labels: Sequence[str] | None, group: str | None, written: Collection[str],
+    task: PredictionTask, labels: Sequence[str] | None, group: str | None, written: Collection[str],
     splits: Mapping[SplitName, Split],
 ) -> None:  # fmt: skip
     """Check that every split has the group's column, and targets that the default functions fit.
@@ -131,15 +138,19 @@ def check_targets(
             )
         if {"score", "right_answers"} <= set(written) or ("score" in written and labels is None):
             continue
-        if wanted := prediction_task(task).targets_wanted(rows.targets, labels):
+        if wanted := task.targets_wanted(rows.targets, labels):
             raise ConfigurationError(
-                f'split `{split}`: expected for the task "{task}" {wanted}, got {described(rows.targets)}; correct '
-                f"Workload.split, or {THE_USUAL}"
+                f'split `{split}`: expected for the task "{task.name}" {wanted}, got {described(rows.targets)}; '
+                f"correct Workload.split, or {THE_USUAL}"
             )
 
 
 def check_outputs(
-    task: TaskName, labels: Sequence[str] | None, written: Collection[str], row: tuple[int, ...], targets: np.ndarray
+    task: PredictionTask,
+    labels: Sequence[str] | None,
+    written: Collection[str],
+    row: tuple[int, ...],
+    targets: np.ndarray,
 ) -> None:
     """Check that outputs of shape (rows, *row) are such as the default functions fit.
 
@@ -148,10 +159,10 @@ def check_outputs(
     """
     if {"predictions", "score"} <= set(written):
         return
-    if wanted := prediction_task(task).outputs_wanted(row, targets, labels):
+    if wanted := task.outputs_wanted(row, targets, labels):
         raise ConfigurationError(
-            f'expected for the task "{task}" {wanted}, got outputs (rows{"".join(f", {size}" for size in row)}) for '
-            f"{described(targets)}; {THE_USUAL}, or give it a model whose outputs have this form"
+            f'expected for the task "{task.name}" {wanted}, got outputs (rows{"".join(f", {size}" for size in row)}) '
+            f"for {described(targets)}; {THE_USUAL}, or give it a model whose outputs have this form"
         )
 
 

@@ -3,11 +3,13 @@
 import tempfile
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from deployments.errors import ConfigurationError
 from deployments.workloads import exercises, reuters
 from deployments.workloads.diabetes import COLUMNS
+from deployments.workloads.nuclei import Nuclei
 from deployments.workloads.shuttle import CLASSES, SENSORS
 
 
@@ -73,6 +75,30 @@ class Recurrent(nn.Module):
         return scores
 
 
+class SmallUNet(nn.Module):
+    """An encoder of three levels, and a decoder that takes each level's features again (Ronneberger et al., 2015)."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.fine = _twice(1, width)
+        self.middle = _twice(width, 2 * width)
+        self.coarse = _twice(2 * width, 4 * width)
+        self.to_middle = _twice(6 * width, 2 * width)
+        self.to_fine = _twice(3 * width, width)
+        self.smaller = nn.MaxPool2d(2)
+        self.larger = nn.Upsample(scale_factor=2, mode="nearest")
+        self.scores = nn.Conv2d(width, classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores of each class at each pixel."""
+        fine = self.fine(images)
+        middle = self.middle(self.smaller(fine))
+        coarse = self.coarse(self.smaller(middle))
+        middle = self.to_middle(torch.cat([self.larger(coarse), middle], dim=1))
+        scores: Tensor = self.scores(self.to_fine(torch.cat([self.larger(middle), fine], dim=1)))
+        return scores
+
+
 class TextClassifier(nn.Module):
     """A Hugging Face classifier that takes tokens and their mask and gives the class scores alone."""
 
@@ -127,6 +153,11 @@ def gru() -> nn.Module:
     return Recurrent(nn.GRU(sensors, 64, num_layers=2, batch_first=True), classes)
 
 
+def small_unet() -> nn.Module:
+    """Return a U-Net of 118,000 parameters for the nuclei's tiles."""
+    return SmallUNet(16, len(Nuclei.labels))
+
+
 def minilm() -> nn.Module:
     """Return MiniLM (Wang et al., 2020; 22.7 million parameters, trained on sentences), its head new for Reuters R8."""
     try:
@@ -145,6 +176,11 @@ def minilm() -> nn.Module:
                 Path(folder) / reuters.MODEL_FOLDER, num_labels=len(reuters.CLASSES), local_files_only=True
             )
         )
+
+
+def _twice(channels: int, width: int) -> nn.Module:
+    first = (nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+    return nn.Sequential(*first, nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
 
 
 def _stem(width: int) -> tuple[nn.Module, ...]:

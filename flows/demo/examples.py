@@ -37,7 +37,15 @@ class Example:
 
 def examples() -> dict[str, Example]:
     """Return all examples by the names of their commands."""
-    from flows.demo.example_networks import lstm, minilm, mobilenet, resnet, table_network, telemetry_network
+    from flows.demo.example_networks import (
+        lstm,
+        minilm,
+        mobilenet,
+        resnet,
+        small_unet,
+        table_network,
+        telemetry_network,
+    )  # fmt: skip
 
     return {
         "fashion": Example("fashion-mnist", resnet, 4, 4e-3),
@@ -45,6 +53,7 @@ def examples() -> dict[str, Example]:
         "shuttle": Example("shuttle", telemetry_network, 12, 4e-3),
         "exercises": Example("exercises", lstm, 20, 4e-3, batch_size=64, weight_decay=1e-2),
         "diabetes": Example("diabetes", table_network, 60, 3e-3, batch_size=32),
+        "nuclei": Example("nuclei", small_unet, 25, 3e-3, batch_size=32),
         "r8": Example("reuters-r8", minilm, 2, 2e-4, batch_size=16, weight_decay=1e-2, precision="bfloat16"),
     }
 

@@ -3,13 +3,25 @@
 import math
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch_pruning as tp
 from torch import Tensor, nn
+from torch_pruning.dependency import graph as walks
 
 from model_compression.errors import PruningError, cause_of
 from model_compression.pruning.channel_groups import MIXERS, READERS, ROOTS, ChannelGroup, Part, Reader
+
+STEPS_PER_DEPENDENCY = 10  # of a walk; one that ends takes each dependency once or, behind splits, a few times
+FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # torch-pruning's, in graphs new to it
+_REMEDY = "leave `channels` out of the recipe's `units`"
+
+
+def _not_followed(error: Exception) -> PruningError:
+    return PruningError(
+        f"expected to follow the model's channels from layer to layer, got {cause_of(error)}; {_REMEDY}"
+    )
 
 
 class Dependencies:
@@ -22,30 +34,57 @@ class Dependencies:
             warnings.simplefilter("ignore")
             try:
                 self._graph = tp.DependencyGraph().build_dependency(model, example_inputs=example)
-            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-                raise PruningError(
-                    f"expected to follow the model's channels from layer to layer, got {cause_of(error)}; leave "
-                    "`channels` out of the recipe's `units`"
-                ) from error
+            except FAULTS as error:
+                raise _not_followed(error) from error
 
     def channel_groups(self, kept: Collection[str] = ()) -> Iterator[ChannelGroup]:
-        """Yield every group that has none of the layers in `kept`."""
+        """Yield every group that has none of the layers in `kept`. Raises PruningError for a walk without an end."""
         ignored = [self.model.get_submodule(name) for name in kept]
-        for group in self._graph.get_all_groups(ignored_layers=ignored, root_module_types=ROOTS):
+        with self._bounded():
+            found = list(self._graph.get_all_groups(ignored_layers=ignored, root_module_types=ROOTS))
+        for group in found:
             yield self._channel_group(group)
 
     def remove(self, layer: str, channels: Sequence[int]) -> None:
         """Remove output channels of a layer, and everything that depends on them, in place.
 
-        Raises AttributeError for an unknown layer, ValueError for channels that it does not have or for all of them.
+        Raises AttributeError for an unknown layer, ValueError for channels that it does not have or for all of them,
+        PruningError for a walk without an end.
         """
         module = self.model.get_submodule(layer)
         pruner = self._graph.get_pruner_of_module(module)
         width = pruner.get_out_channels(module)
         if not set(channels) < set(range(width)):
             raise ValueError(f"expected some of the channels 0 to {width - 1} of {layer}, got {sorted(channels)}")
-        group = self._graph.get_pruning_group(module, pruner.prune_out_channels, list(channels))
+        with self._bounded():
+            group = self._graph.get_pruning_group(module, pruner.prune_out_channels, list(channels))
         group.prune(record_history=False)
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Let a walk end with PruningError after more steps than any that ends by itself takes.
+
+        torch-pruning goes round and round in a graph where channels come back in another order, as with rotary
+        embeddings. Each of its steps adds an entry to a group.
+        """
+        most = STEPS_PER_DEPENDENCY * sum(len(node.dependencies) for node in self._graph.module2node.values())
+
+        class Bounded(walks.Group):  # type: ignore[misc]
+            def add_dep(self, dep: Any, idxs: Any) -> None:
+                if len(self) > most:
+                    raise PruningError(
+                        "expected to follow the model's channels from layer to layer, got no end after "
+                        f"{most:,} steps; {_REMEDY}"
+                    )
+                super().add_dep(dep, idxs)
+
+        whole, walks.Group = walks.Group, Bounded
+        try:
+            yield
+        except FAULTS as error:
+            raise _not_followed(error) from error
+        finally:
+            walks.Group = whole
 
     def _channel_group(self, group: Any) -> ChannelGroup:
         ends = [(item.dep.target.module, item.dep.handler) for item in group]

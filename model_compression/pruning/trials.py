@@ -26,7 +26,7 @@ Removal = Callable[[nn.Module, set[Any]], object]
 
 
 @dataclass(frozen=True)
-class Trial:
+class Tried:
     """Units to remove, by the name under which they would be protected.
 
     `silence` zeroes what reads them, and is None where there is no exact reference.
@@ -37,7 +37,7 @@ class Trial:
     silence: Change | None
 
 
-def failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Trial], remove: Removal) -> dict[str, str]:
+def failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tried], remove: Removal) -> dict[str, str]:
     """Return why units must stay, by name; empty where the model answers without all of them as it should.
 
     Units without a reference are tried apart from the others: of them, the model must run and keep its output's shape.
@@ -47,7 +47,7 @@ def failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tria
     return _failing(model, example, exact, remove) | _failing(model, example, others, remove)
 
 
-def _failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Trial], remove: Removal) -> dict[str, str]:
+def _failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tried], remove: Removal) -> dict[str, str]:
     reason = _reason(model, example, trials, remove) if trials else None
     if reason is None:
         return {}
@@ -59,12 +59,9 @@ def _failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tri
 
 
 @torch.no_grad()
-def _reason(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Trial], remove: Removal) -> str | None:
-    smaller, reference = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
-    for each in trials:
-        if each.silence is not None:
-            each.silence(reference)
-    expected = _outputs(reference, example)
+def _reason(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tried], remove: Removal) -> str | None:
+    expected = _silent(model, example, trials)
+    smaller = _copied(model)
     try:
         remove(smaller, {unit for each in trials for unit in each.units})
         got = _outputs(smaller, example)
@@ -77,6 +74,28 @@ def _reason(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tria
         if trials[0].silence is not None and changed:
             return "removing a unit of it changes what the model makes of the others"
     return None
+
+
+def _silent(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tried]) -> list[Tensor]:
+    """Return the outputs of the model with its units silent; the model is left as it was."""
+    was_training = model.training
+    kept = [weight.detach().clone() for weight in model.parameters()] if trials[0].silence is not None else []
+    model.eval()
+    try:
+        for each in trials:
+            if each.silence is not None:
+                each.silence(model)
+        return _outputs(model, example)
+    finally:
+        for weight, before in zip(model.parameters(), kept, strict=False):
+            weight.copy_(before)
+        model.train(was_training)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Copy a model's modules; the tensors, which a removal replaces, are those of the model."""
+    memo = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, memo).eval()
 
 
 def _close(got: Tensor, expected: Tensor) -> bool:

@@ -1,11 +1,12 @@
 """Units that may be removed from a model: channels, heads, residual layers; and those that must stay."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, fx, nn
 
+from model_compression.errors import PruningError
 from model_compression.intake import kept_as_they_are
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.dependencies import Dependencies
@@ -18,10 +19,11 @@ from model_compression.pruning.structure import (
     remove_residual,
     residuals,
 )
-from model_compression.pruning.trials import Removal, Trial, failing, random_sets, silenced, silenced_heads
+from model_compression.pruning.trials import Removal, Tried, failing, random_sets, silenced, silenced_heads
 from model_compression.settings import Kind
 
 KINDS: tuple[Kind, ...] = ("channels", "heads", "layers")
+MODEL = "the model"
 SETS = 3  # random sets of units of each group
 
 
@@ -74,8 +76,11 @@ def _units(
     channels: Iterator[ChannelGroup] = iter(())
     if "channels" in kinds:
         names = {name for name, _ in model.named_modules()}
-        engine = found.channels or Dependencies(model, example)
-        channels = engine.channel_groups(kept=(kept["channels"] | found.made_of_heads) & names)
+        staying = (kept["channels"] | found.made_of_heads) & names
+        if found.channels is not None:
+            channels = found.channels.channel_groups(staying)
+        elif MODEL not in kept["channels"]:
+            channels = Dependencies(model, example).channel_groups(staying)
     heads, layers = found.attentions, found.layers
     return PrunableUnits(
         tuple(channels),
@@ -86,7 +91,7 @@ def _units(
 
 @dataclass(frozen=True)
 class _Structure:
-    """What one walk found in a rebuilt program; empty for a module of code."""
+    """Units that one walk found in a rebuilt program; empty for a module of code."""
 
     channels: IndexedChannels | None = None
     attentions: tuple[Attention, ...] = ()
@@ -114,7 +119,7 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequen
     Each is tried on copies, so that no annotation is needed.
     """
     structure = _structure(model, example)
-    found: list[Protected] = []
+    found: list[Protected] = _unreachable(model, example) if "channels" in kinds else []
     if "channels" in kinds and structure.channels is not None:
         made_of_heads, staying = structure.made_of_heads, structure.channels.staying()
         found += _protected({layer: why for layer, why in staying.items() if layer not in made_of_heads}, "channels")
@@ -124,8 +129,20 @@ def protected_units(model: nn.Module, example: tuple[Tensor, ...], kinds: Sequen
     found += _failing_units(model, structure, example, kinds, found)
     found += [Protected(kept.name, str(kept)) for kept in kept_as_they_are(model)]
     if not isinstance(model, fx.GraphModule) and {"heads", "layers"} & set(kinds):
-        found.append(Protected("the model", "heads and layers are found in a rebuilt program, not in build_model()'s"))
+        found.append(
+            Protected(MODEL, "heads and layers are found in a rebuilt program, not in build_model()'s", "heads")
+        )
     return found
+
+
+def _unreachable(model: nn.Module, example: tuple[Tensor, ...]) -> list[Protected]:
+    """Protect all channels of a module of code that cannot be followed from layer to layer."""
+    if not isinstance(model, fx.GraphModule):
+        try:
+            list(Dependencies(model, example).channel_groups())
+        except PruningError as error:
+            return [Protected(MODEL, str(error), "channels")]
+    return []
 
 
 def failing_units(
@@ -150,8 +167,8 @@ def _failing_units(
     found = _protected(channels, "channels")
     found += _protected(_head_reasons(model, example, structure, units.attentions), "heads")
     for layer in units.layers:
-        alone = Trial(layer.name, frozenset({layer.name}), None)
-        found += _protected(failing(model, example, [alone], _without_layers(example)), "layers")
+        alone = Tried(layer.name, frozenset({layer.name}), None)
+        found += _protected(failing(model, example, [alone], _without_layers(units.layers)), "layers")
     return found
 
 
@@ -200,19 +217,19 @@ def _head_reasons(
     return reasons
 
 
-def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Trial:
+def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Tried:
     classes = channels.classes_of(group.units[number] for number in gone)
-    return Trial(group.layer, frozenset(classes), None if group.mixes else lambda model: silenced(model, group, gone))
+    return Tried(group.layer, frozenset(classes), None if group.mixes else lambda model: silenced(model, group, gone))
 
 
-def _without_heads(attention: Attention, gone: Sequence[int]) -> Trial:
+def _without_heads(attention: Attention, gone: Sequence[int]) -> Tried:
     classes = frozenset(attention.classes[number] for number in gone)
-    return Trial(attention.name, classes, lambda model: silenced_heads(model, attention, gone))
+    return Tried(attention.name, classes, lambda model: silenced_heads(model, attention, gone))
 
 
-def _first_of_each_block(group: ChannelGroup) -> Trial:
+def _first_of_each_block(group: ChannelGroup) -> Tried:
     gone = set(range(0, group.width, group.width // group.blocks))
-    return Trial(group.layer, frozenset(gone), None if group.mixes else lambda model: silenced(model, group, gone))
+    return Tried(group.layer, frozenset(gone), None if group.mixes else lambda model: silenced(model, group, gone))
 
 
 def _without_channels(group: ChannelGroup, example: tuple[Tensor, ...]) -> Removal:
@@ -223,12 +240,18 @@ def _without_channels(group: ChannelGroup, example: tuple[Tensor, ...]) -> Remov
     return remove
 
 
-def _without_layers(example: tuple[Tensor, ...]) -> Removal:
-    def remove(model: nn.Module, names: set[str]) -> None:
-        for name in names:
-            remove_layer(model, example, name)
+def _without_layers(layers: Sequence[Residual]) -> Removal:
+    by_name = {layer.name: layer for layer in layers}
 
-    return remove
+    def remove(model: fx.GraphModule, names: set[str]) -> None:
+        nodes = {node.name: node for node in model.graph.nodes}
+        for layer in (by_name[name] for name in names):
+            inside = frozenset(nodes[node.name] for node in layer.nodes)
+            remove_residual(
+                model, replace(layer, start=nodes[layer.start.name], end=nodes[layer.end.name], nodes=inside)
+            )
+
+    return remove  # type: ignore[return-value]
 
 
 def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> None:

@@ -77,7 +77,7 @@ def _tensors(session: ort.InferenceSession, feeds: Iterator[Feed]) -> Iterator[t
     names = [value.name for value in session.get_outputs()]
     for feed in feeds:
         for name, tensor in [*feed.items(), *zip(names, session.run(None, feed), strict=True)]:
-            if tensor.dtype == np.float32 and tensor.size:
+            if isinstance(tensor, np.ndarray) and tensor.dtype == np.float32 and tensor.size:  # a sequence is a list
                 yield name, tensor
 
 

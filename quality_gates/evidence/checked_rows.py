@@ -26,6 +26,7 @@ USUAL_ANSWERS = (
 )
 """The remedy for answers that cannot vary: what workloads that are no classification of several columns write."""
 _STILL = 1e-6  # of the spread of the right answers: numbers that vary less are one number
+_OF_A_CLASS = ("p(", "both(", "either(")
 _ANSWERS = ("prediction", "score", "confidence", *WORST_SCORES)
 
 
@@ -36,12 +37,12 @@ def slice_columns(rows: pd.DataFrame) -> list[str]:
 
 def is_answer(column: object) -> bool:
     """Return True for a column that holds what a model answered, or should have."""
-    return column in REQUIRED or column in OPTIONAL or is_probability(column)
+    return column in REQUIRED or column in OPTIONAL or _is_of_a_class(column)
 
 
-def is_probability(column: object) -> bool:
-    """Return True for a column that holds the probabilities of one class."""
-    return isinstance(column, str) and column.startswith("p(") and column.endswith(")")
+def _is_of_a_class(column: object) -> bool:
+    """Return True for a column of one class: its probabilities, or its pixels."""
+    return isinstance(column, str) and column.startswith(_OF_A_CLASS) and column.endswith(")")
 
 
 def check_rows(rows: pd.DataFrame, whose: str) -> None:
@@ -85,7 +86,7 @@ def check_varied(rows: pd.DataFrame, whose: str) -> None:
 
 def is_figure(column: object) -> bool:
     """Return True for a column of numbers that a model gives beside its score, where the workload has them."""
-    return column == "confidence" or column in WORST_SCORES or is_probability(column)
+    return column == "confidence" or column in WORST_SCORES or _is_of_a_class(column)
 
 
 def check_right_or_wrong(rows: pd.DataFrame, whose: str) -> None:
@@ -132,7 +133,7 @@ def paired(candidate: pd.DataFrame, reference: pd.DataFrame, reference_name: str
     together = {"row_id": ours["row_id"]} | {column: ours[column] for column in shared}
     for name, frame in (("candidate", ours), ("reference", theirs)):
         for column in both:
-            if column in _ANSWERS or is_probability(column):
+            if column in _ANSWERS or _is_of_a_class(column):
                 together[f"{name}_{column}"] = frame[column]
         together[f"{name}_score"] = frame["score"].astype(float)
     return pd.DataFrame(together)

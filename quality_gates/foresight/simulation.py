@@ -24,7 +24,7 @@ from quality_gates.gates import (
     NonInferiority,
     Plausibility,
 )
-from quality_gates.policy import ERRORS
+from quality_gates.policy import OF_SCORES
 from quality_gates.statistics import POWER, is_class, row_scores
 from quality_gates.verdict import GateResult, Verdict
 
@@ -156,7 +156,7 @@ def _is_simulated(gate: GateKind, validation: pd.DataFrame | None) -> bool:
         return False
     of_rows = isinstance(gate, NonInferiority | Limit | Plausibility)
     metric = str(getattr(gate, "metric", ""))
-    return isinstance(gate, Flips | Calibration) or (of_rows and metric not in ERRORS and ":" not in metric)
+    return isinstance(gate, Flips | Calibration) or (of_rows and metric not in OF_SCORES and ":" not in metric)
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ class PlannedRows:
         match choice.metric:
             case "accuracy":
                 return Foreseen(len(seen), len(seen))
+            case "mean_score":
+                return Foreseen(len(seen), unknown="it depends on how far the scores of the two models part")
             case "mae" | "rmse":
                 return Foreseen(len(seen), unknown="it depends on how far the errors of the two models part")
             case "balanced_accuracy" | "macro_f1":

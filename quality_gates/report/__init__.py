@@ -6,14 +6,17 @@ go out, with a model card in Markdown and an attestation in JSON. Pictures are l
 
 from quality_gates.report.charts import ThumbnailError, png_base64
 from quality_gates.report.content import (
+    ClassOverlap,
     Confusion,
     DataSplit,
+    DrawnRow,
     FlippedRow,
     HistoryRow,
     LayerRow,
     LedgerRow,
     Mistake,
     Origin,
+    Picture,
     ReportContent,
     RungRow,
     ShippedFile,
@@ -38,14 +41,17 @@ from quality_gates.report.tables import report_tables
 
 __all__ = [
     "PAYLOAD_TYPE",
+    "ClassOverlap",
     "Confusion",
     "DataSplit",
+    "DrawnRow",
     "FlippedRow",
     "HistoryRow",
     "LayerRow",
     "LedgerRow",
     "Mistake",
     "Origin",
+    "Picture",
     "ReportContent",
     "RungRow",
     "ShippedFile",

@@ -199,6 +199,32 @@ class FlippedRow(_Frozen):
     text: str | None = None
 
 
+class Picture(_Frozen):
+    """One picture of a row: what it shows, and its pixels."""
+
+    title: str
+    png_base64: Base64
+
+
+class DrawnRow(_Frozen):
+    """A row whose answer is a picture, with the scores of parent and candidate; input, target and answers are drawn."""
+
+    row_id: str
+    slice: str = ""
+    parent: float
+    candidate: float
+    pictures: tuple[Picture, ...]
+
+
+class ClassOverlap(_Frozen):
+    """One class of masks: each model's intersection over union, over all pixels of the test rows."""
+
+    name: str
+    parent: float | None = None
+    deployed: float | None = None
+    candidate: float | None = None
+
+
 class DataSplit(_Frozen):
     """One split of the data: its number of rows, and the sha256 of its arrays and slice columns."""
 
@@ -241,12 +267,12 @@ class ReportContent(_Frozen):
     has another one, and is shown in amber. `turns` are the times of the sides beside each other, the only ones that
     compare. `flips_against` names the reference of the flipped rows: the deployed model or, on a first deployment, the
     parent; `mistakes` and `confusion` are counted against the same. `flips_total` counts all flipped test rows, None
-    says that the rows could not be compared. `flips` are some rows of the split `flips_from`, which is test only where
-    the recipe allows it; `flips_validation` counts those of validation. `ledger` begins with the parent; `layers_note`
-    says how the layers were looked at, or why they were not. `history` ends with this version, and `critical` names the
-    slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly, or figures of another
-    unit where `scores_are_shares` is false. `sign_off` is there where persons must sign before it is published.
-    `origin` is None in what older releases recorded.
+    says that the rows could not be compared. `flips` and `drawn` are some rows of the split `flips_from`, which is
+    test only where the recipe allows it; `flips_validation` counts those of validation. `ledger` begins with the
+    parent; `layers_note` says how the layers were looked at, or why they were not. `history` ends with this version,
+    and `critical` names the slice of its figures. Accuracies are mean scores: shares of rows that are answered rightly,
+    or figures of another unit where `scores_are_shares` is false. `sign_off` is there where persons must sign before it
+    is published. `origin` is None in what older releases recorded.
     """
 
     model: str
@@ -280,6 +306,8 @@ class ReportContent(_Frozen):
     flips_total: int | None = Field(default=None, ge=0)
     flips_validation: int | None = Field(default=None, ge=0)
     flips_against: str = "the parent"
+    overlaps: tuple[ClassOverlap, ...] = ()
+    drawn: tuple[DrawnRow, ...] = ()
     representativeness: Representativeness | None = None
     lineage: tuple[tuple[str, str], ...] = ()
     origin: Origin | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from edge_runtime.measurement import RESOURCES, Figures
 from quality_gates.gates import AllowedSide, digits_to_tell_apart, shown_of
-from quality_gates.policy import ERRORS, WORST_SCORES
+from quality_gates.policy import ERRORS, OF_SCORES, WORST_SCORES
 from quality_gates.verdict import GateResult
 
 MINUS = "\u2212"
@@ -130,7 +130,7 @@ def has_unit(metric: str) -> bool:
 
 def is_proportion(metric: str) -> bool:
     """Return True for a share of rows: errors, scores and custom metrics (`module:function`) are none."""
-    return not has_unit(metric) and metric not in ERRORS and metric not in WORST_SCORES and ":" not in metric
+    return not has_unit(metric) and metric not in OF_SCORES and metric not in WORST_SCORES and ":" not in metric
 
 
 def signed(value: float | None, more: int = 0) -> str:

@@ -163,10 +163,9 @@ def comparison_lines(result: Representativeness | None) -> tuple[ComparisonLine,
 
 
 def report_tables(content: ReportContent) -> dict[str, Sequence[Row]]:
-    """Return plain rows by table: gates, models, turns, ladder, ledger, layers, slices, frontier, mistakes and flips.
+    """Return plain rows by table: the gates, the models, and what else is known of stages, slices and rows.
 
-    No table is empty. Slices of the models and of the ledger are columns of their own; pictures of flipped rows are
-    left out.
+    No table is empty. Slices of the models and of the ledger are columns of their own; pictures of rows are left out.
     """
     tables: dict[str, Sequence[Row]] = {
         "gates": [gate.model_dump() for gate in content.verdict.gates],
@@ -182,6 +181,8 @@ def report_tables(content: ReportContent) -> dict[str, Sequence[Row]]:
         "slices": [row.model_dump() for row in content.slices],
         "frontier": [_flat(point) for point in content.points],
         "mistakes": [row.model_dump() for row in content.mistakes],
+        "overlaps": [row.model_dump() for row in content.overlaps],
+        "drawn": [row.model_dump(exclude={"pictures"}) for row in content.drawn],
         "flips": [row.model_dump(exclude={"image_png_base64"}) for row in content.flips],
     }
     return {name: rows for name, rows in tables.items() if rows}
@@ -305,8 +306,8 @@ def _flat(row: Side | SizePoint | RungRow | LedgerRow | LayerRow, *without: str)
 
     A figure that many devices cannot measure has no column where it was not.
     """
-    columns = row.model_dump(exclude={*without, "figures"})
+    columns: dict[str, Any] = row.model_dump(exclude={*without, "figures"})
     if isinstance(row, LedgerRow | LayerRow):
         return columns
-    figures = dict.fromkeys(LIMITED) | ({} if row.figures is None else row.figures.known)
-    return figures | columns
+    known: Mapping[str, Any] = {} if row.figures is None else row.figures.known
+    return {**dict.fromkeys(LIMITED), **known, **columns}

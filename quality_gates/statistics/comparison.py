@@ -15,7 +15,7 @@ from quality_gates.statistics.class_metrics import ClassTable, check_classes, cl
 from quality_gates.statistics.custom_metric import PairedCustomMetric
 from quality_gates.statistics.grouped_rows import check_enough_groups, grouped_bounds, grouped_share_bounds
 from quality_gates.statistics.proportions import POWER, exact_bounds, rows_needed, score_interval, share_bounds
-from quality_gates.statistics.value_metrics import error_metric, ranking_metric
+from quality_gates.statistics.value_metrics import error_metric, ranking_metric, score_metric
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,8 @@ def bounded(choice: MetricChoice, laid: PairedRows, evidence: Evidence) -> Bound
         check_enough_groups(groups)
     if choice.metric in ERRORS:
         return error_metric(choice.metric, rows, groups)
+    if choice.metric == "mean_score":
+        return score_metric(rows, groups)
     if choice.is_of_classes:
         check_classes(choice, target_of(rows), evidence.classes.on(choice.slice))
     if choice.metric == "auroc":

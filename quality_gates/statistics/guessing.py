@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from quality_gates.policy import ERRORS, MetricChoice, ProperScore
+from quality_gates.policy import OF_SCORES, MetricChoice, ProperScore
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Standing:
 
 
 def guessing_value(choice: MetricChoice, rows: pd.DataFrame, every: pd.DataFrame) -> float | None:
-    """Return the metric on `rows` of answers that guess; None for an error and a custom metric, where none is known.
+    """Return the metric on `rows` of answers that guess; None for a mean of scores or errors and a custom metric.
 
     A guess says each class as often as it occurs among `every` row, or all classes alike, whichever is right less
     often: so no model that knows something is taken for worthless. Without right answers, 0 is the value of guessing.
     """
-    if choice.is_custom or choice.metric in ERRORS:
+    if choice.is_custom or choice.metric in OF_SCORES:
         return None
     if choice.metric == "auroc":
         return 0.5

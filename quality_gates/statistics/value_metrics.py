@@ -45,6 +45,26 @@ def error_metric(metric: str, rows: pd.DataFrame, groups: RowGroups | None = Non
     return BootstrapMetric(len(rows), values, -1, figures, units, against, towards, grouped)
 
 
+def score_metric(rows: pd.DataFrame, groups: RowGroups | None = None) -> BootstrapMetric:
+    """Prepare the mean of the scores of paired rows, of which a higher one is better."""
+    scores = np.stack([rows[f"{side}_score"].to_numpy(dtype=float) for side in SIDES], axis=1)
+    differences = scores[:, 0] - scores[:, 1]
+    widest = scores[int(np.lexsort((scores[:, 0], scores[:, 1], abs(differences)))[-1])]
+    better, worse = float(widest.max()), float(widest.min())
+    if not differences.any():  # nothing tells how far the models may part: as far as the largest score or error
+        better = float(scores.max())
+        worse = better - float(abs(scores).max())
+    figures, units = mean_errors("mae"), _rows(_score_sums(canonical(scores)))
+    against, towards = (_score_sums(np.array([pair]))[0] for pair in ((worse, better), (better, worse)))
+    grouped = each_in_its_group(_score_sums(scores), groups)
+    return BootstrapMetric(len(rows), as_pair(figures(units.total)[0]), 1, figures, units, against, towards, grouped)
+
+
+def _score_sums(scores: Floats) -> Floats:
+    """The columns 1 and both models' scores (rows, 2), of which mean_errors() makes their means."""
+    return np.column_stack([np.ones(len(scores)), scores])
+
+
 def ranking_metric(choice: MetricChoice, rows: pd.DataFrame, groups: RowGroups | None = None) -> BootstrapMetric:
     """Prepare AUROC of paired rows; raises EvidenceError where they lack what it needs."""
     target, remedy = target_of(rows), "Let Workload.probabilities return a column for the class."

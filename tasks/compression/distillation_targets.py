@@ -41,11 +41,11 @@ def distillation_targets(context: Context) -> DistillationTargets:
     """
     job, parent = context.job, context.torch_parent
     augment = job.augment if job.workload.augments else None
-    outputs, targets = np.load(context.parent_outputs("validation")), job.splits["validation"].targets
+    outputs, targets = np.load(context.parent_outputs("validation"), mmap_mode="r"), job.splits["validation"].targets
     soft_labels = soft_labels_of(job.workload, outputs, targets)
     if soft_labels is None:  # then no training distils, which was checked
         return DistillationTargets(None, augment, _weights(job))
-    teacher = np.load(context.parent_outputs("train")) if augment is None else parent.build()
+    teacher = np.load(context.parent_outputs("train"), mmap_mode="c") if augment is None else parent.build()
     return DistillationTargets(teacher, augment, _weights(job), soft_labels)
 
 

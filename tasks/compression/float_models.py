@@ -62,7 +62,7 @@ class MeasuredFloatModel:
     @property
     def validation_outputs(self) -> np.ndarray:
         """The float model's outputs on the validation rows."""
-        outputs: np.ndarray = np.load(self.outputs)
+        outputs: np.ndarray = np.load(self.outputs, mmap_mode="r")
         return outputs
 
 

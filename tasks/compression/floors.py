@@ -9,7 +9,7 @@ from tasks.compression.float_models import Snapshot
 from tasks.job import Job
 from tasks.measurement import answer_rows
 
-MEANS_OF_SCORES = {"accuracy", "mae"}  # so that a gate's margin is a floor of the mean score
+MEANS_OF_SCORES = {"accuracy", "mae", "mean_score"}  # so that a gate's margin is a floor of the mean score
 
 
 def accuracy_floor(job: Job, parent: Snapshot) -> float:

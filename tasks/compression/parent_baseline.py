@@ -41,7 +41,7 @@ def measure_baseline(context: Context) -> Baseline:
     """
     job, parent = context.job, context.parent
     validation = context.parent_outputs("validation")
-    accuracy = check_parent_answers(context, np.load(validation))
+    accuracy = check_parent_answers(context, np.load(validation, mmap_mode="r"))
     if context.trainable:
         context.parent_outputs("train")  # they teach every later round
     whole = Snapshot.original(parent.digest, *parent.footprint(), accuracy, validation)

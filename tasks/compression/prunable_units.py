@@ -1,4 +1,4 @@
-"""What of the parent can be pruned, found by trial, and tried again after each round."""
+"""Units of the parent that can be pruned, found by trial, and tried again after each round."""
 
 import logging
 from collections.abc import Mapping

@@ -158,7 +158,7 @@ def _unit_of_scores(context: Context) -> float:
     job = context.job
     if not job.workload.scores_are_errors:
         return 1.0
-    return job.allowed_loss(1.0, job.mean_score(np.load(context.parent_outputs("validation")))) or 1.0
+    return job.allowed_loss(1.0, job.mean_score(np.load(context.parent_outputs("validation"), mmap_mode="r"))) or 1.0
 
 
 def _float_model(

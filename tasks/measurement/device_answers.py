@@ -73,7 +73,7 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
     }
     title = f"answers of {device.name}, {split} rows, on an emulated {cpu.name}"
     stage = context.store.run("emulate", inputs, CODE, as_task("emulated answers", title, produce))
-    answers: np.ndarray = np.load(stage.folder / "outputs.npy")
+    answers: np.ndarray = np.load(stage.folder / "outputs.npy", mmap_mode="r")
     return answers
 
 

@@ -74,7 +74,7 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
     except MeasurementFailed as error:
         logger.warning("%s: %s", device.name, error)
         return replace(failed(error), file_sha256=str(inputs["file"]))
-    rows = answer_rows(job, split, np.load(stage.folder / "outputs.npy"))
+    rows = answer_rows(job, split, np.load(stage.folder / "outputs.npy", mmap_mode="r"))
     batches = tuple(BatchLatency(**batch) for batch in stage.value["batches"])
     return ModelEvidence(rows, Figures(**stage.value["figures"]), batches=batches, file_sha256=stage.value["sha256"])
 
@@ -120,17 +120,34 @@ def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame
 
 
 def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: AnsweredRows) -> dict[str, object]:
-    """Return target, confidence of the prediction, p(k) of classes k whose AUROC a gate holds, and scores of p.
+    """Return target, areas of masks, confidence, p(k) of classes k whose AUROC a gate holds, and scores of p.
 
     What the workload does not give is left out, and a gate that needs it fails with that reason.
     Raises ConfigurationError when the workload's labels or probabilities do not fit its rows.
     """
-    labels, table = labelled(job.workload, outputs, job.splits[split].targets)
+    targets = job.splits[split].targets
+    labels, table = labelled(job.workload, outputs, targets)
     more: dict[str, object] = {} if labels is None else {"target": labels}
+    more |= _areas(job, outputs, targets, answers)
     if table is None:
         return more
     scores = {} if labels is None else _row_scores(job, table, labels)
     return more | _probabilities(job, table, answers) | scores
+
+
+def _areas(job: Job, outputs: np.ndarray, targets: np.ndarray, answers: AnsweredRows) -> dict[str, object]:
+    """Return the areas of each row by class, of masks alone; a row without numbers agrees with its target nowhere.
+
+    They follow from the task: a workload that writes its own predictions or score has none.
+    """
+    workload = job.workload
+    if {"predictions", "score"} & workload.written:
+        return {}
+    columns = workload.meaning.areas(outputs, targets, workload.labels)
+    return {
+        name: column if answers.finite.all() or name.startswith("either") else np.where(answers.finite, column, 0)
+        for name, column in columns.items()
+    }
 
 
 def _probabilities(job: Job, table: pd.DataFrame, answers: AnsweredRows) -> dict[str, object]:

@@ -182,13 +182,12 @@ def register_upstream(
     return str(info.registered_model_version)
 
 
-def _signature(model: Any, rows: Sequence[np.ndarray]) -> ModelSignature | None:
-    """Return a signature, or None where MLflow infers one: of a model with one input and one output."""
-    from torch import Tensor, from_numpy
+def _signature(model: Any, rows: Sequence[np.ndarray]) -> ModelSignature:
+    """Return a signature of the inputs, which have names where there are several.
 
+    MLflow infers one only for a model with one input that returns one tensor.
+    """
     if len(rows) == 1:
-        if isinstance(model(from_numpy(rows[0])), Tensor):
-            return None
         return ModelSignature(inputs=Schema([TensorSpec(rows[0].dtype, (-1, *rows[0].shape[1:]))]))
     names = inspect.signature(model.forward).parameters
     specs: list[Any] = [

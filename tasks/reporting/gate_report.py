@@ -26,6 +26,7 @@ from tasks.compression import Snapshot, Student, Trajectory, float_bytes
 from tasks.emulation import answering_of
 from tasks.job import Job
 from tasks.outcomes import DeviceOutcome, history, history_row, until_now
+from tasks.reporting.drawn_rows import class_overlaps, drawn_rows
 from tasks.reporting.judged_device import accuracy, figures_of
 from tasks.reporting.losses import LayerLosses, ledger
 from tasks.reporting.row_findings import confusion, flips, mistakes, slice_rows
@@ -76,6 +77,8 @@ def report_content(
         critical=str(critical[0]) if critical else None,
         slices=tuple(slice_rows(job, evidence)),
         **flips(job, evidence, compared is not None),
+        overlaps=tuple(class_overlaps(evidence)),
+        drawn=tuple(drawn_rows(context, evidence, climb.chosen.file.path)),
         flips_against=f"{_role(judgement)} version {compared}" if compared else "the parent",
         representativeness=judgement.representativeness,
         lineage=tuple(_lineage(context, trajectory, judgement, started_by).items()),

@@ -118,7 +118,7 @@ def shown_flips(job: Job, flipped: pd.DataFrame, split: SplitName) -> Iterator[F
     ordered = pd.concat([flipped[in_critical], flipped[~in_critical]])
     for _, row in ordered.head(SHOWN_FLIPS).iterrows():
         index = int(row["row_id"])
-        picture, text = _shown(job, rows, f"of {split} row {index}", index)
+        picture, text = shown_row(job, rows, f"of {split} row {index}", index)
         slices = [f"{column} = {_short(row[column])}" for column in rows.slices.columns]
         yield FlippedRow(
             row_id=str(index),
@@ -131,7 +131,7 @@ def shown_flips(job: Job, flipped: pd.DataFrame, split: SplitName) -> Iterator[F
         )
 
 
-def _shown(job: Job, rows: Split, which: str, row: int) -> tuple[np.ndarray | None, str | None]:
+def shown_row(job: Job, rows: Split, which: str, row: int) -> tuple[np.ndarray | None, str | None]:
     """Return the picture and the text of a row, None for what the workload does not have."""
     workload = job.workload
     said = f"workload `{job.recipe.workload}`: expected"

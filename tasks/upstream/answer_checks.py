@@ -38,8 +38,8 @@ def check_outputs_fit(job: Job, parent: AnyParent) -> AnyParent:
     try_functions(job.workload, outputs, targets, trains=False)
     if isinstance(parent, TorchParent):
         _warn_of_loss(job, outputs, targets)
-    if isinstance(parent, TorchParent):
         check_teacher(job, outputs)
+        _check_students(job, outputs)
     return parent
 
 
@@ -60,6 +60,15 @@ def check_teacher(job: Job, outputs: np.ndarray) -> None:
             f'{_named(job)}: expected outputs with a loss of soft labels that fits the task "{job.workload.task}", '
             f"got outputs {_shape(outputs)} for targets {_shape(targets)}; set the workload's `task` to what the "
             f"outputs are, or `distillation_weight: 0` in {' and '.join(distilling)}"
+        )
+
+
+def _check_students(job: Job, outputs: np.ndarray) -> None:
+    """Raise PreflightError where the recipe makes students, which have class scores, of a parent with other outputs."""
+    if job.recipe.distil is not None and outputs.ndim != 2:
+        raise PreflightError(
+            f"{_named(job)}: key `distil`: expected a parent whose outputs are class scores (rows, classes), got "
+            f"{_shape(outputs)}; remove `distil` from the recipe, as students are made for outputs of this shape"
         )
 
 
@@ -89,7 +98,8 @@ def check_parent_answers(context: Context, outputs: np.ndarray) -> float:
 def _check_logits(job: Job, outputs: np.ndarray) -> None:
     """Refuse probabilities where the default functions take a logit above 0 for a yes."""
     workload = job.workload
-    logits = workload.task == "multi_label" or (workload.task == "binary" and outputs[0].size == 1)
+    one = outputs[0].size if workload.task == "binary" else len(outputs[0]) if outputs.ndim == 4 else 0
+    logits = workload.task == "multi_label" or (workload.task in ("binary", "segmentation") and one == 1)
     if logits and not {"predictions", "score"} <= workload.written and lie_from_0_to_1(outputs):
         raise PreflightError(
             f'{_named(job)}: expected logits for the task "{workload.task}", of which 0 is undecided, got numbers '

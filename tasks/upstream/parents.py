@@ -11,6 +11,7 @@ import onnx
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from deployments.answers import finite_rows
 from deployments.errors import ConfigurationError
 from deployments.user_calls import call_user_code
 from deployments.workload import Workload
@@ -22,6 +23,9 @@ from model_compression.quantization import answers
 from model_compression.training import Arrays, predict
 from tasks.job import Job
 
+FIRST_ROWS = 2
+MOST_BYTES = 256 << 20
+"""Outputs that are held in memory at a time."""
 CODE = (rebuild, load_into, load_program, predict, answers, __name__)
 
 
@@ -91,18 +95,31 @@ def stored_outputs(job: Job, parent: Parent, rows: Arrays, digests: Mapping[str,
     """
 
     def produce(folder: Path) -> dict[str, int]:
-        outputs = parent.answers(rows)
-        _check_finite(outputs, f"the {next(iter(digests))} rows")
-        np.save(folder / "outputs.npy", outputs)
+        _write_outputs(folder / "outputs.npy", parent, rows)
+        _check_finite(np.load(folder / "outputs.npy", mmap_mode="r"), f"the {next(iter(digests))} rows")
         return {"rows": len(rows[0])}
 
     inputs = {"parent": parent.digest, **digests}
     return job.workspace.store.run("parent-outputs", inputs, CODE, produce).folder / "outputs.npy"
 
 
+def _write_outputs(path: Path, parent: Parent, rows: Arrays) -> None:
+    """Write the outputs for all rows, some at a time where those of all would fill the memory, as of large masks."""
+    first = parent.answers(tuple(array[:FIRST_ROWS] for array in rows))
+    count = len(rows[0])
+    step = max(MOST_BYTES // max(first[:1].nbytes, 1), FIRST_ROWS)
+    if count <= step:
+        np.save(path, first if count <= FIRST_ROWS else parent.answers(rows))
+        return
+    written = np.lib.format.open_memmap(path, mode="w+", dtype=first.dtype, shape=(count, *first.shape[1:]))
+    for start in range(0, count, step):
+        written[start : start + step] = parent.answers(tuple(array[start : start + step] for array in rows))
+    written.flush()
+
+
 def _check_finite(outputs: np.ndarray, where: str) -> None:
     """Raise IntakeError that counts and names the rows in which an output is NaN or infinite."""
-    bad = np.flatnonzero(~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
+    bad = np.flatnonzero(~finite_rows(outputs))
     if len(bad):
         raise IntakeError(
             f"expected numbers, got NaN or infinity from the registered model in {len(bad)} of {len(outputs)} of "

@@ -54,6 +54,8 @@ def _sample(job: Job, outputs: np.ndarray, targets: np.ndarray | None, slices: p
     if not job.workload.answers_are_values:
         return Sample(outputs, predictions_of(job.workload, outputs), targets, slices)
     values = outputs.reshape(len(outputs), -1).mean(axis=1)
+    if targets is not None and targets.ndim > 2:  # masks, by the mean of their class numbers
+        targets = targets.reshape(len(targets), -1).mean(axis=1)
     return Sample(outputs, values, None if targets is None else targets.astype(float), slices)
 
 

@@ -46,9 +46,9 @@ def residuals(model: fx.GraphModule, values: Values) -> list[Residual]:
     found: dict[tuple[fx.Node, fx.Node], Residual] = {}
     for chain in trunk(model, values):
         for start, end in _spans(chain, attending, inside):
-            if _shape(values, start) == _shape(values, end) is not None:
+            if (start, end) not in found and _shape(values, start) == _shape(values, end) is not None:
                 nodes = inside(start, end)
-                found.setdefault((start, end), Residual(_name(model, nodes, end), start, end, nodes))
+                found[start, end] = Residual(_name(model, nodes, end), start, end, nodes)
     whole = [layer for layer in found.values() if not any(layer.nodes < other.nodes for other in found.values())]
     return _unique(sorted(whole, key=lambda layer: list(model.graph.nodes).index(layer.end)))
 

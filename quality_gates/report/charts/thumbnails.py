@@ -16,8 +16,10 @@ class ThumbnailError(GateError):
     """The row is no image that can be shown."""
 
 
-def png_base64(array: NDArray[np.generic], size: int = 56) -> str:
-    """A base64 PNG of an image, min-max scaled to 0..255, its longer edge enlarged to about `size` pixels.
+def png_base64(array: NDArray[np.generic], size: int = 56, *, stretch: bool = True) -> str:
+    """A base64 PNG of an image, its longer edge enlarged to about `size` pixels.
+
+    Values are scaled from their least and largest to 0..255, unless they are bytes that are not to `stretch`.
 
     Takes HxW (grey), HxWxC or CxHxW with C of 1 or 3; enlarges by a whole factor without smoothing, so that every
     pixel stays a square, and shrinks an image that is larger than `size`. NaN and infinite pixels become black.
@@ -25,7 +27,8 @@ def png_base64(array: NDArray[np.generic], size: int = 56) -> str:
     """
     if size < 1:
         raise ThumbnailError(f"Expected a thumbnail of at least 1 pixel, got size {size}: ask for a positive size.")
-    image = Image.fromarray(_to_bytes(_channels_last(np.asarray(array))))
+    channels = _channels_last(np.asarray(array))
+    image = Image.fromarray(_to_bytes(channels) if stretch else channels.astype(np.uint8))
     longest = max(image.size)
     if longest > size:
         image.thumbnail((size, size))

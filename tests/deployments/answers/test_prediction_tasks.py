@@ -161,5 +161,6 @@ def test_targets_that_are_distributions_have_soft_labels() -> None:
 
 def test_every_task_has_its_functions() -> None:
     assert {task: prediction_task(task).best_score for task in TASKS} == {
-        "classification": 1, "binary": 1, "multi_label": 1, "regression": 0, "embedding": 1, "own": None
+        "classification": 1, "binary": 1, "multi_label": 1, "regression": 0, "embedding": 1, "segmentation": 1,
+        "own": None,
     }  # fmt: skip

@@ -28,7 +28,7 @@ def test_what_is_right_passes() -> None:
     [
         (
             {"task": "ranking"},
-            "a `task` of classification, binary, multi_label, regression, embedding, own, got 'ranking'",
+            "a `task` of classification, binary, multi_label, regression, embedding, segmentation, own, got 'ranking'",
         ),
         ({"task": None}, "got None"),
         ({"task": "own"}, "got no predictions and no score; write them"),

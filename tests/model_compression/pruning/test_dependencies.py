@@ -3,11 +3,16 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_pruning.dependency import graph as walks
 
+from model_compression.errors import PruningError
 from model_compression.intake import rebuild
+from model_compression.pruning import protected_units, units_of
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.dependencies import Dependencies
 from tests.model_compression.architectures import ARCHITECTURES, exported
+from tests.model_compression.pruning.channel_models import MODELS
+from tests.model_compression.pruning.structure.rotary_models import WIDTH, NeoX
 
 
 def channel_groups(name: str, kept: tuple[str, ...] = ()) -> dict[str, ChannelGroup]:
@@ -46,6 +51,24 @@ def test_a_grouped_convolution_makes_blocks_on_both_of_its_sides() -> None:
     model = nn.Sequential(nn.Conv2d(1, 8, 1), nn.Conv2d(8, 12, 1, groups=4), nn.Conv2d(12, 2, 1))
     found = {b.layer: b.blocks for b in Dependencies(model, (torch.zeros(2, 1, 4, 4),)).channel_groups()}
     assert found == {"0": 4, "1": 4, "2": 1}
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "reason"),
+    [
+        (NeoX(), torch.randn(2, 5, WIDTH), r"got no end after [\d,]+ steps"),
+        (MODELS["recurrent"].build(), MODELS["recurrent"].rows, "got IndexError"),
+    ],
+    ids=["without an end", "with an error"],
+)
+def test_a_walk_that_fails_is_a_sentence_and_protects_the_channels(model: nn.Module, rows: Tensor, reason: str) -> None:
+    whole = walks.Group
+    with pytest.raises(PruningError, match=f"{reason}.*leave `channels` out"):
+        list(Dependencies(model.eval(), (rows,)).channel_groups())
+    assert walks.Group is whole
+    protected = protected_units(model, (rows,))
+    assert any(each.kind == "channels" and "leave `channels` out" in each.reason for each in protected)
+    assert units_of(model, (rows,), ("channels",), protected).channel_groups == ()
 
 
 def test_a_bundle_with_a_kept_layer_is_left_out() -> None:

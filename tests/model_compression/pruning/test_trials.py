@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from model_compression.pruning.trials import Trial, failing, random_sets
+from model_compression.pruning.trials import Tried, failing, random_sets
 
 ROWS = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 WIDE = 8
@@ -20,13 +20,13 @@ def model() -> nn.Sequential:
 
 def silence(unit: int) -> Callable[[nn.Module], object]:
     def zeroed(copied: nn.Module) -> None:
-        copied[1].weight[:, unit] = 0  # type: ignore[index, operator]
+        copied[1].weight[:, unit] = 0  # type: ignore[index]
 
     return zeroed
 
 
-def trials() -> list[Trial]:
-    return [Trial(f"unit {unit}", frozenset({unit}), silence(unit)) for unit in range(WIDE - 1)]
+def trials() -> list[Tried]:
+    return [Tried(f"unit {unit}", frozenset({unit}), silence(unit)) for unit in range(WIDE - 1)]
 
 
 class Removing:
@@ -41,10 +41,11 @@ class Removing:
         self.faults += bool(bad)
         if bad and self.fault == "raises":
             raise RuntimeError("sizes differ")
-        for unit in gone:
-            copied[1].weight[:, unit + (unit in bad)] = 0  # type: ignore[index, operator]
+        weight = copied[1].weight.detach().clone()  # type: ignore[index]
+        weight[:, [unit + (unit in bad) for unit in gone]] = 0
+        copied[1].weight = nn.Parameter(weight)  # type: ignore[index]
         if bad and self.fault == "shape":
-            copied[1] = nn.Linear(WIDE, 2)  # type: ignore[index, operator]
+            copied[1] = nn.Linear(WIDE, 2)  # type: ignore[operator]
 
 
 def test_units_that_all_answer_right_are_tried_once() -> None:
@@ -68,7 +69,7 @@ def test_the_units_that_fail_are_found_among_the_others(fault: str, reason: str)
 
 
 def test_units_without_a_reference_need_only_run_with_their_shape() -> None:
-    alone = [Trial("layer", frozenset({3}), None)]
+    alone = [Tried("layer", frozenset({3}), None)]
     assert failing(model(), (ROWS,), alone, Removing("other", 3)) == {}
     assert "would become 2" in failing(model(), (ROWS,), alone, Removing("shape", 3))["layer"]
 

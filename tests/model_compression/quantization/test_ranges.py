@@ -45,6 +45,13 @@ def test_minmax_sees_every_row_of_every_tensor() -> None:
     assert observe(TWICE, data, "minmax") == {"x": (-9, 7), "r": (0, 7), "y": (-7, 0)}
 
 
+@ALL
+def test_a_sequence_of_tensors_has_no_range_and_what_is_taken_from_it_has_one(method: str) -> None:
+    parts = helper.make_node("SplitToSequence", ["x"], ["parts"], axis=1, keepdims=1)
+    source = graph(parts, helper.make_node("ConcatFromSequence", ["parts"], ["y"], axis=1))
+    assert observe(source, rows(), method).keys() == {"x", "y"}
+
+
 @pytest.mark.parametrize("method", ["percentile", "entropy"])
 def test_an_outlier_is_cut_off_by_the_methods_that_are_there_for_it_also_in_the_last_batch(method: str) -> None:
     data = rows(4000)

@@ -22,6 +22,7 @@ ROWS = pd.DataFrame({"target": ["a"] * 90 + ["b"] * 6 + ["c"] * 4})
         ("balanced_accuracy", None, 1 / 3),
         ("auroc", "a", 0.5),
         ("mae", None, None),
+        ("mean_score", None, None),
     ],
 )
 def test_a_guess_says_each_class_as_often_as_it_occurs_or_all_alike(

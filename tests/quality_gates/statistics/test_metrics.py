@@ -81,6 +81,25 @@ def test_errors_are_better_when_smaller(metric: str) -> None:
     assert result(gate(metric, 0.0), better, parent).outcome == "pass"
 
 
+def test_a_mean_score_is_better_when_larger() -> None:
+    generator = np.random.default_rng(0)
+    parent = answers().assign(score=generator.uniform(0.5, 0.9, 600))
+    worse, noisy = parent.assign(score=parent["score"] - 0.1), parent.assign(score=generator.permuted(parent["score"]))
+    lost = result(gate("mean_score", 0.05), worse, parent)
+    assert (lost.outcome, lost.unit) == ("fail", "value")
+    assert lost.candidate_value == pytest.approx(worse["score"].mean())
+    assert lost.estimate == pytest.approx(-0.1)
+    assert result(gate("mean_score", 0.05), noisy, parent).outcome == "pass"
+    gained = result(gate("mean_score", 0.0), parent, worse)
+    assert gained.outcome == "pass" and gained.lower is not None and 0 < gained.lower < 0.1
+
+
+def test_few_rows_with_the_same_scores_show_no_mean() -> None:
+    alike = answers(9).assign(score=0.8)
+    found = result(gate("mean_score", 0.05), alike, alike)
+    assert found.outcome in ("fail", "inconclusive") and found.remedy
+
+
 def cost(rows: pd.DataFrame) -> float:
     return float((10 * (rows["target"] == "crack") * (1 - rows["score"])).mean())
 
@@ -140,7 +159,7 @@ def test_what_a_metric_needs_and_one_model_lacks_fails(metric: str, column: str)
 
 
 def test_the_order_of_rows_changes_no_figure() -> None:
-    names = [*CLASS_METRICS, "mae", "accuracy"]
+    names = [*CLASS_METRICS, "mae", "mean_score", "accuracy"]
     policy = GatePolicy(gates=tuple(gate(name) for name in names))
     candidate, parent = answers(wrong=WRONG), answers(wrong=WRONG[:20])
     shuffled = [rows.sample(frac=1, random_state=seed) for seed, rows in enumerate((candidate, parent))]

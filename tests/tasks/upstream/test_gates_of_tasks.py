@@ -23,7 +23,8 @@ FITTING: dict[TaskName, set[str]] = {
     "binary": PROPORTIONS | PROBABLE,
     "multi_label": PROPORTIONS,
     "regression": {"mae", "rmse"},
-    "embedding": set(),
+    "embedding": {"mean_score"},
+    "segmentation": {"mean_score"},
     "own": {*NAMED, *WORST_SCORES},
 }
 KEYS: dict[str, dict[str, Any]] = {
@@ -62,8 +63,10 @@ class Scored(Blobs):
         ("regression", gate(metric="accuracy"), r"\(mae, rmse, or a custom metric as package\.module:function\)"),
         ("regression", FLIPS, "expected scores of 0 and 1 for the kind flips"),
         ("regression", CALIBRATION, "expected probabilities of classes"),
-        ("embedding", gate(metric="mae"), r"\(none of the named ones, or a custom metric"),
+        ("embedding", gate(metric="mae"), r"\(mean_score, or a custom metric"),
         ("embedding", FLIPS, "expected scores of 0 and 1"),
+        ("segmentation", FLIPS, "expected scores of 0 and 1"),
+        ("segmentation", CALIBRATION, "expected probabilities of classes"),
     ],
 )
 def test_a_gate_that_would_hold_whatever_is_answered(task: TaskName, asked: Gate, says: str) -> None:
@@ -78,7 +81,8 @@ def test_a_gate_that_would_hold_whatever_is_answered(task: TaskName, asked: Gate
         ("binary", (gate(metric="f1", of=1), FLIPS, CALIBRATION)),
         ("multi_label", (gate(metric="accuracy"), FLIPS)),
         ("regression", (gate(metric="mae"), gate(metric="rmse"), gate(**CUSTOM))),
-        ("embedding", (gate(**CUSTOM),)),
+        ("embedding", (gate(metric="mean_score"), gate(**CUSTOM))),
+        ("segmentation", (gate(metric="mean_score"), gate(**CUSTOM))),
         ("own", (gate(metric="mae"), gate(metric="accuracy"), FLIPS, CALIBRATION)),
     ],
 )
