@@ -83,7 +83,7 @@ def _computed_numbers(model: nn.Module) -> int:
     for node in model.graph.nodes:
         arguments = fx.map_arg((node.args, node.kwargs), lambda source: values.get(source, source))
         if node.op == "get_attr":
-            values[node] = fx.graph_module._get_attr(model, str(node.target))  # type: ignore[attr-defined]
+            values[node] = fx.graph_module._get_attr(model, str(node.target))
         elif node.all_input_nodes and all(source in values for source in node.all_input_nodes):
             called = model.get_submodule(str(node.target)) if node.op == "call_module" else node.target
             values[node] = called(*arguments[0], **arguments[1])
