@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model_compression.errors import ExportError
-from model_compression.intake import rebuild
+from model_compression.intake import check_equal, rebuild
 from model_compression.onnx_files import check_shrunk, export_onnx, strip
 from model_compression.training import predict
 from tests.model_compression.architectures import export
@@ -161,3 +161,27 @@ def test_a_value_that_is_laid_out_anew_is_so_in_the_file(tmp_path: Path) -> None
     model = rebuild(export(_Relaid().eval(), rows))
     path = export_onnx(model, (rows,), ["rows"], tmp_path / "model.onnx")
     np.testing.assert_allclose(run(path, rows.numpy()), model(rows).detach().numpy(), atol=1e-5)
+
+
+class _Windowed(nn.Module):
+    """Attention within windows beside the rows, or without heads, with a mask for each."""
+
+    def __init__(self, *beside: int) -> None:
+        super().__init__()
+        self.beside = beside
+        self.layer, self.bias = nn.Linear(8, 8), nn.Parameter(torch.randn(*beside, 6, 6))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        read = self.layer(rows).view(rows.shape[0], *self.beside, 6, 8)
+        return F.scaled_dot_product_attention(read, read, read, self.bias.expand(*read.shape[:-1], 6))
+
+
+@pytest.mark.parametrize("beside", [(), (2,), (3, 2), (2, 3, 2)], ids=str)
+def test_attention_of_any_number_of_dimensions_is_exported(tmp_path: Path, beside: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(4, *beside, 6, 8)
+    program = export(_Windowed(*beside).eval(), rows)
+    model = rebuild(program)
+    assert check_equal(program, model, (rows,)) <= 1e-6
+    path = export_onnx(model, (rows,), ["rows"], tmp_path / "model.onnx")
+    np.testing.assert_allclose(run(path, rows[:3].numpy()), model(rows[:3]).detach().numpy(), atol=1e-5)
