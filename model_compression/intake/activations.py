@@ -41,9 +41,9 @@ class ScaledDotProductAttention(nn.Module):
         """Attend to the values; takes the function's arguments except `dropout_p`."""
         kwargs["dropout_p"] = self.dropout if self.training else 0.0
         beside = query.shape[:-3]
-        four = [_in_four_dimensions(each, beside) for each in (query, key, value)]
+        asked, keys, values = (_in_four_dimensions(each, beside) for each in (query, key, value))
         mask = attn_mask if attn_mask is None or attn_mask.dim() <= 2 else _in_four_dimensions(attn_mask, beside)
-        attended = F.scaled_dot_product_attention(*four, mask, **kwargs)
+        attended = F.scaled_dot_product_attention(asked, keys, values, mask, **kwargs)
         if query.dim() == 3:
             return attended.squeeze(1)
         return attended if query.dim() == 4 else attended.unflatten(0, beside)
