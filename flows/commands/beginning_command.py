@@ -13,6 +13,7 @@ from edge_runtime.cpu import InstructionSet
 from flows.environment import HOME, prepare
 
 console = Console()
+ASSUMED_AT_MOST = 0.999  # a model that is always right on these rows is not so on all
 TASKS = ("classification", "binary", "multi_label", "regression", "segmentation", "detection")
 
 
@@ -72,11 +73,16 @@ def init_command(
     _said(f"{found.recipe}: good. {found.tried}. Next, from this folder:")
     for line in (
         *([f"export PYTHONPATH={to.resolve()}"] if workload is None else []),
-        f"edgewright gates plan {found.recipe}",
+        f"edgewright gates plan {found.recipe}{_assumed(found.accuracy)}",
         f"edgewright compress {model} {found.version} --recipe {found.recipe}",
         f"edgewright report {model}/{found.version} --open",
     ):
         _said(f"    {line}")
+
+
+def _assumed(accuracy: float | None) -> str:
+    """Return the option by which the plan assumes the registered model's own accuracy."""
+    return "" if accuracy is None else f" --accuracy {min(accuracy, ASSUMED_AT_MOST):.3f}"
 
 
 def _is_terminal() -> bool:

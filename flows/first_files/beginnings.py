@@ -52,13 +52,15 @@ class Wishes:
 class FirstFiles:
     """The files that were written, and the recipe with the version that it can be tried with; None for a skeleton.
 
-    `tried` says what the workload's functions gave with the registered model.
+    `tried` says what the workload's functions gave with the registered model, and `accuracy` what share of the
+    validation rows it has right; None where its answers are values.
     """
 
     written: tuple[Path, ...]
     version: str
     recipe: Path | None
     tried: str = ""
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,9 @@ def _written(
     written.append(write_new(places.recipe, text))
     importlib.invalidate_caches()
     check_recipe(places.recipe)
-    return FirstFiles(tuple(written), look.version, places.recipe, try_with_model(places.recipe, workspace))
+    tried = try_with_model(places.recipe, workspace)
+    accuracy = found.whole.value if found.metric == "accuracy" else None
+    return FirstFiles(tuple(written), look.version, places.recipe, tried, accuracy)
 
 
 def _new_device(wishes: Wishes, name: str, look: FirstLook, ask: Ask) -> NewDevice:

@@ -11,7 +11,7 @@ from model_compression.intake.activations import ScaledDotProductAttention
 from model_compression.intake.equality import check_equal, numbered
 from model_compression.intake.graph_form import graph_digest, weight_shapes
 from model_compression.intake.kept_operators import KeptOperator, kept_as_they_are
-from model_compression.intake.nodes import aten, is_view
+from model_compression.intake.nodes import aten, is_view, operator_name
 from model_compression.intake.onnx_graph import graph_inputs, read_graph
 from model_compression.intake.program import (
     InputSpec,
@@ -44,6 +44,7 @@ __all__ = [
     "load_into",
     "load_program",
     "numbered",
+    "operator_name",
     "output_names",
     "read_graph",
     "rebuild",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.nn import functional as F
@@ -10,6 +11,8 @@ from torch.nn import functional as F
 from model_compression.intake.nodes import arguments, aten, size_of
 
 Arguments = dict[str, Any]
+IN_ONNX = 4
+"""Dimensions of the attention that ONNX's exporter writes."""
 Builder = Callable[[Arguments], nn.Module | None]
 
 
@@ -24,21 +27,38 @@ class Activation(NamedTuple):
 class ScaledDotProductAttention(nn.Module):
     """Attention with dropout on its weights while training.
 
-    Shapes as in torch.nn.functional.scaled_dot_product_attention.
+    Shapes as in torch.nn.functional.scaled_dot_product_attention. ONNX's exporter knows four dimensions alone: (rows,
+    heads, places, features). Windows beside the rows are computed as more rows, and rows without heads as one head.
     """
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
 
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **kwargs: Any
+    ) -> Tensor:
         """Attend to the values; takes the function's arguments except `dropout_p`."""
         kwargs["dropout_p"] = self.dropout if self.training else 0.0
-        return F.scaled_dot_product_attention(*args, **kwargs)
+        beside = query.shape[:-3]
+        asked, keys, values = (_in_four_dimensions(each, beside) for each in (query, key, value))
+        mask = attn_mask if attn_mask is None or attn_mask.dim() <= 2 else _in_four_dimensions(attn_mask, beside)
+        attended = F.scaled_dot_product_attention(asked, keys, values, mask, **kwargs)
+        if query.dim() == 3:
+            return attended.squeeze(1)
+        return attended if query.dim() == 4 else attended.unflatten(0, beside)
 
     def extra_repr(self) -> str:
         """Return the dropout, so that modules with different dropouts have different texts."""
         return f"dropout={self.dropout}"
+
+
+def _in_four_dimensions(values: Tensor, beside: torch.Size) -> Tensor:
+    if not beside:
+        return values.unsqueeze(-3)
+    if len(beside) == 1:
+        return values
+    return values.expand(*beside, *values.shape[-3:]).flatten(0, len(beside) - 1)
 
 
 def build_activation(node: fx.Node, operator: OpOverload) -> Activation | None:
@@ -58,7 +78,7 @@ def build_activation(node: fx.Node, operator: OpOverload) -> Activation | None:
 
 def _attention(args: Arguments) -> Activation | None:
     dropout = args.pop("dropout_p")
-    if not dropout:
+    if not dropout and len(size_of(args["query"])) == IN_ONNX:
         return None
     inputs = tuple(args.pop(name) for name in ("query", "key", "value"))
     return Activation(ScaledDotProductAttention(dropout), inputs, args)

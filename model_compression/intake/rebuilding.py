@@ -146,8 +146,11 @@ class _Rebuilding:
 
     def _keep(self, node: fx.Node, target: Any) -> None:
         target, args = without_literals(node, self._read_size) or (target, node.args)
+        kwargs = node.kwargs
+        if target is aten.contiguous.default:  # an exporter drops it where its own value happens to be laid out so
+            target, kwargs = aten.clone.default, {"memory_format": torch.contiguous_format, **kwargs}
         self.copies[node] = self.graph.create_node(
-            "call_function", target, self._map(args), self._map(node.kwargs), node.name
+            "call_function", target, self._map(args), self._map(kwargs), node.name
         )
 
     def _call(self, node: fx.Node, path: str, args: Any, kwargs: Any) -> None:

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from model_compression.errors import ExportError, cause_of
+from model_compression.onnx_files.slimming import share_constants
 from model_compression.quiet import quiet
 
 OPSET = 20
@@ -27,7 +29,8 @@ def export_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[s
 
 def to_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
     """Export as export_onnx() does, in memory."""
-    return strip(to_traced_onnx(model, example, names))
+    # the exporter writes a weight again for each call of a layer that is called several times
+    return share_constants(strip(to_traced_onnx(model, example, names)))
 
 
 def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
@@ -58,15 +61,34 @@ def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequenc
 def check_shrunk(model: nn.Module, path: Path) -> None:
     """Raise ExportError where a file holds more numbers than the model.
 
-    A pruned model must not ship with the weights that were removed.
+    A pruned model must not ship with the weights that were removed. Tables that the exporter computes from weights
+    belong to the model, such as biases of relative positions.
     """
-    own = sum(tensor.numel() for tensor in [*model.parameters(), *model.buffers()])
+    own = sum(tensor.numel() for tensor in [*model.parameters(), *model.buffers()]) + _computed_numbers(model)
     held = sum(math.prod(tensor.dims) for tensor in onnx.load(path).graph.initializer)
     if held > own * (1 + SPARE) + FEW_NUMBERS:
         raise ExportError(
             f"expected {path.name} to hold the {own:,} numbers of the model, got {held:,}; report this with the "
             "model's graph: what was removed is still in the file"
         )
+
+
+@torch.no_grad()
+def _computed_numbers(model: nn.Module) -> int:
+    """Count the numbers of the tensors that a graph computes from weights alone, each of which an exporter may fold."""
+    if not isinstance(model, fx.GraphModule):
+        return 0
+    values: dict[fx.Node, Any] = {}
+    count = 0
+    for node in model.graph.nodes:
+        arguments = fx.map_arg((node.args, node.kwargs), lambda source: values.get(source, source))
+        if node.op == "get_attr":
+            values[node] = fx.graph_module._get_attr(model, str(node.target))
+        elif node.all_input_nodes and all(source in values for source in node.all_input_nodes):
+            called = model.get_submodule(str(node.target)) if node.op == "call_module" else node.target
+            values[node] = called(*arguments[0], **arguments[1])
+            count += values[node].numel() if isinstance(values[node], Tensor) else 0
+    return count
 
 
 def save_onnx(model: onnx.ModelProto, path: Path) -> Path:

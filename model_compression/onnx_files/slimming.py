@@ -21,7 +21,7 @@ def compact(model: onnx.ModelProto) -> onnx.ModelProto:
     keep their names. A graph with subgraphs stays as it is, because subgraphs read its tensors by name.
     """
     nodes, graph = model.graph.node, model.graph
-    if any(attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for n in nodes for attribute in n.attribute):
+    if _has_subgraphs(model):
         return model
     versions = {opset.domain: opset.version for opset in model.opset_import}
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -53,6 +53,18 @@ def _drop_zero_point(node: NodeProto, constants: dict[str, TensorProto]) -> None
         zero_point = constants.get(node.input[2])
         if zero_point is not None and zero_point.data_type == TensorProto.INT32:
             del node.input[2]
+
+
+def share_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Keep one of several equal constants, in place; returns the model. One with subgraphs stays as it is."""
+    if not _has_subgraphs(model):
+        _merge_constants(model.graph)
+    return model
+
+
+def _has_subgraphs(model: onnx.ModelProto) -> bool:
+    kinds = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+    return any(attribute.type in kinds for node in model.graph.node for attribute in node.attribute)
 
 
 def _merge_constants(graph: onnx.GraphProto) -> None:

@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from model_compression.errors import PruningError
-from model_compression.intake import is_view
+from model_compression.intake import is_view, operator_name
 from model_compression.onnx_files import to_traced_onnx
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.structure import OPERATORS, Attention, Residual, Values, observe
@@ -34,6 +34,7 @@ SCOPES = "pkg.torch.onnx.name_scopes"
 KERNEL = "_kernel_time"
 OPERATOR = "_operator_"  # prefix of the module that stands for a node
 FLOAT_BYTES = 4
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 BYTES_PER_CHANNEL = 4 + 4 + 4  # the weights' scale, the int32 bias and its scale
 
 
@@ -255,15 +256,31 @@ def parameters(model: nn.Module) -> int:
 def int8_weight_bytes(model: nn.Module) -> int:
     """Count the bytes of a model's weights in an INT8 file with scales per channel and batch norms folded.
 
+    Weights of recurrent layers and transposed convolutions are stored in 8 bits with a scale for each row or channel.
     Bytes of the graph itself are not counted.
     """
-    return sum(_int8_bytes(module) for module in model.modules())
+    stored = sum((FLOAT_BYTES - 1) * weight.numel() - FLOAT_BYTES * len(weight) for weight in _recurrent_weights(model))
+    return sum(_int8_bytes(module) for module in model.modules()) - stored
+
+
+def _recurrent_weights(model: nn.Module) -> list[Tensor]:
+    """Return the matrices of recurrent layers: modules of code, and operators of a rebuilt program."""
+    read = [weight for module in model.modules() if isinstance(module, nn.RNNBase) for weight in module.parameters()]
+    if isinstance(model, fx.GraphModule):
+        nodes = [node for node in model.graph.nodes if operator_name(node) in RECURRENT]
+        paths = {str(source.target) for node in nodes for source in node.all_input_nodes if source.op == "get_attr"}
+        read += [weight for name, weight in model.named_parameters() if name in paths]
+    return [weight for weight in read if weight.dim() == 2]
 
 
 def _int8_bytes(module: nn.Module) -> int:
     if isinstance(module, _BatchNorm):
         return 0
-    if isinstance(module, (_ConvNd, nn.Linear)) and not isinstance(module, _ConvTransposeNd):
+    if isinstance(module, _ConvTransposeNd):
+        channels = module.in_channels if module.groups > 1 else module.out_channels
+        biases = 0 if module.bias is None else module.bias.numel()
+        return module.weight.numel() + FLOAT_BYTES * (channels + biases)
+    if isinstance(module, (_ConvNd, nn.Linear)):
         return module.weight.numel() + BYTES_PER_CHANNEL * module.weight.shape[0]
     if isinstance(module, TrimmedTable):
         return module.rows.numel() * module.rows.element_size()

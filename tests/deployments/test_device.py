@@ -82,7 +82,7 @@ def test_an_unknown_device_names_the_places_and_the_shipped_ones(tmp_path: Path)
     with pytest.raises(ConfigurationError) as caught:
         read_device("toaster", tmp_path)
     assert f"expected toaster.yaml in {tmp_path} or " in str(caught.value)
-    assert "(shipped are arm-board, camera, gateway, haswell, kiosk, sensor-hub)" in str(caught.value)
+    assert "(shipped are arm-board, camera, gateway, haswell, kiosk, microscope, sensor-hub)" in str(caught.value)
 
 
 def test_a_profile_cannot_be_changed() -> None:

@@ -74,7 +74,7 @@ def test_a_folder_of_arrays_becomes_files_that_pass_the_checks(world: Workspace,
         Path("devices/reader.yaml"), Path("tiny.py"), Path("recipes/tiny.yaml")
     ]  # fmt: skip
     assert "images with channels first, values from 0 to 1" in said and "slices site; task classification" in said
-    assert files.recipe is not None and "a loss of " in files.tried
+    assert files.recipe is not None and "a loss of " in files.tried and 0.5 < (files.accuracy or 0) <= 1
     with importable(place / "edge"):
         recipe = read_recipe(files.recipe)
         splits = read_splits(load_workload(recipe.workload))

@@ -9,10 +9,13 @@ import pytest
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model_compression.errors import ExportError
+from model_compression.intake import check_equal, rebuild
 from model_compression.onnx_files import check_shrunk, export_onnx, strip
 from model_compression.training import predict
+from tests.model_compression.architectures import export
 from tests.model_compression.toys import digits, float_file, pruned, run, trained
 
 ROWS = digits("test").images
@@ -114,3 +117,71 @@ def test_a_file_that_still_holds_what_was_removed_is_refused(tmp_path: Path) -> 
     check_shrunk(pruned("resnet"), float_file("resnet", tmp_path, smaller=True))
     with pytest.raises(ExportError, match=r"resnet\.onnx to hold the [\d,]+ numbers of the model, got [\d,]+"):
         check_shrunk(pruned("resnet"), whole)
+
+
+class _CalledTwice(nn.Module):
+    """A layer that is called twice, and a table of positions that is computed from weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.positions = nn.Linear(96, 96), nn.Linear(2, 96)
+        self.register_buffer("places", torch.rand(96, 2))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.layer(self.layer(rows).relu()) + self.positions(self.places).relu().mean(0)
+
+
+def test_a_layer_that_is_called_twice_has_its_weights_once(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(4, 96)
+    model = rebuild(export(_CalledTwice().eval(), rows))
+    path = export_onnx(model, (rows,), ["rows"], tmp_path / "model.onnx")
+    check_shrunk(model, path)
+    weights = [tensor for tensor in onnx.load(path).graph.initializer if list(tensor.dims) == [96, 96]]
+    assert len(weights) <= 2  # the layer's, and what the exporter folds of the table
+    np.testing.assert_allclose(run(path, rows.numpy()), model(rows).detach().numpy(), atol=1e-5)
+
+
+class _Relaid(nn.Module):
+    """Attention whose answer is read in another layout, as T5 writes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.bias = nn.Linear(16, 16), nn.Parameter(torch.randn(1, 4, 6, 6))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        heads = self.layer(rows).view(*rows.shape[:2], 4, 4).transpose(1, 2)
+        read = F.scaled_dot_product_attention(heads, heads, heads, self.bias.expand(len(rows), 4, 6, 6), scale=1.0)
+        read = read.reshape(read.shape).transpose(1, 2).contiguous()
+        return self.layer(read.view(*rows.shape[:2], -1))
+
+
+def test_a_value_that_is_laid_out_anew_is_so_in_the_file(tmp_path: Path) -> None:
+    rows = torch.randn(4, 6, 16)
+    model = rebuild(export(_Relaid().eval(), rows))
+    path = export_onnx(model, (rows,), ["rows"], tmp_path / "model.onnx")
+    np.testing.assert_allclose(run(path, rows.numpy()), model(rows).detach().numpy(), atol=1e-5)
+
+
+class _Windowed(nn.Module):
+    """Attention within windows beside the rows, or without heads, with a mask for each."""
+
+    def __init__(self, *beside: int) -> None:
+        super().__init__()
+        self.beside = beside
+        self.layer, self.bias = nn.Linear(8, 8), nn.Parameter(torch.randn(*beside, 6, 6))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        read = self.layer(rows).view(rows.shape[0], *self.beside, 6, 8)
+        return F.scaled_dot_product_attention(read, read, read, self.bias.expand(*read.shape[:-1], 6))
+
+
+@pytest.mark.parametrize("beside", [(), (2,), (3, 2), (2, 3, 2)], ids=str)
+def test_attention_of_any_number_of_dimensions_is_exported(tmp_path: Path, beside: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(4, *beside, 6, 8)
+    program = export(_Windowed(*beside).eval(), rows)
+    model = rebuild(program)
+    assert check_equal(program, model, (rows,)) <= 1e-6
+    path = export_onnx(model, (rows,), ["rows"], tmp_path / "model.onnx")
+    np.testing.assert_allclose(run(path, rows[:3].numpy()), model(rows[:3]).detach().numpy(), atol=1e-5)

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from deployments.device import Budgets
 from deployments.recipe import Recipe
 from deployments.rungs import PostTraining
 from deployments.techniques import Distil, KeepStructure
@@ -251,7 +252,7 @@ class TestStudents:
     @pytest.fixture
     def structure(self, versions: Versions) -> ReleaseStructure:
         """The structure of version 1's student, the narrowest, as wide ones do not fit."""
-        budgets = tiny.device().budgets.model_copy(update={"size_kb": 20})
+        budgets = Budgets(size_kb=20)  # no time: this machine may be busy
         begun, _ = versions.begun(tiny.network, distil=students(widths=(4,)), devices=(tiny.device(budgets=budgets),))
         student = distil.fn(begun.on(begun.job.devices[0]))
         assert student is not None
