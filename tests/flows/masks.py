@@ -10,8 +10,8 @@ from torch import nn
 
 from deployments.answers import TaskName
 from deployments.workload import Split, SplitName, Workload
-from tasks.registry import register_upstream
 from tasks.workspace import Workspace
+from tests.flows.small_models import fitted, recipe_keys, registered
 
 EDGE = 8
 ROWS: dict[SplitName, tuple[int, int]] = {
@@ -85,23 +85,14 @@ def network(channels: int = 2, stride: int = 1, seed: int = 0) -> nn.Sequential:
 
 def trained(channels: int = 2, steps: int = 40) -> nn.Sequential:
     """Train on all training rows at every step, by the task's own loss."""
-    workload, model = Squares(), network(channels)
-    train = workload.split("train")
-    images, masks = torch.from_numpy(train.inputs[0]), torch.from_numpy(train.targets)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-2)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        workload.loss(model(images), masks).backward()
-        optimizer.step()
-    return model.eval()
+    return fitted(network(channels), Squares(), 3e-2, steps)
 
 
 def register(workspace: Workspace, name: str, model: nn.Module) -> str:
     """Register a version; returns it."""
-    example = np.zeros((2, 1, EDGE, EDGE), np.float32)
-    return register_upstream(workspace.tracking_uri, name, model.eval(), example, {})
+    return registered(workspace, name, model, 1, EDGE, EDGE)
 
 
 def recipe(name: str, workload: type[Workload] = Squares) -> dict[str, Any]:
     """Keys of the tiny recipe for a model of this name."""
-    return {"model": name, "workload": f"{workload.__module__}:{workload.__qualname__}", "gates": GATES}
+    return recipe_keys(name, workload, GATES)

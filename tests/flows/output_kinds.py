@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from deployments.answers import TaskName
 from deployments.workload import Split, SplitName, Workload
-from tasks.registry import register_upstream
 from tasks.workspace import Workspace
+from tests.flows.small_models import fitted, recipe_keys, registered
 
 FEATURES = 8
 ROWS: dict[SplitName, tuple[int, int]] = {
@@ -140,21 +140,14 @@ def network(columns: int, seed: int = 0) -> nn.Sequential:
 
 def trained(workload: Points, columns: int, steps: int = 150) -> nn.Sequential:
     """Train on all training rows at every step."""
-    model, train = network(columns), workload.split("train")
-    points, truth = torch.from_numpy(train.inputs[0]), torch.from_numpy(train.targets)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        workload.loss(model(points), truth).backward()
-        optimizer.step()
-    return model.eval()
+    return fitted(network(columns), workload, 2e-2, steps)
 
 
 def register(workspace: Workspace, name: str, model: nn.Module) -> str:
     """Register a version; returns it."""
-    return register_upstream(workspace.tracking_uri, name, model.eval(), np.zeros((2, FEATURES), np.float32), {})
+    return registered(workspace, name, model, FEATURES)
 
 
 def recipe(name: str, workload: type[Points], gates: list[dict[str, Any]]) -> dict[str, Any]:
     """Keys of the tiny recipe for a model of this name."""
-    return {"model": name, "workload": f"{workload.__module__}:{workload.__qualname__}", "gates": gates}
+    return recipe_keys(name, workload, gates)
