@@ -9,7 +9,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 
 from model_compression.errors import IntakeError, cause_of
 from model_compression.intake.program import no_such_output, several_outputs
-from model_compression.onnx_files import graph_parameters, strip
+from model_compression.onnx_files import graph_parameters, graphs_in, strip
 
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "Integer", "DynamicQuantize", "NBits", "BlockQuantized")
 OTHER_FLOATS = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
@@ -128,12 +128,11 @@ def _keep_output(model: ModelProto, output: str | None) -> None:
 
 def _read_inside(node: NodeProto) -> Iterator[set[str]]:
     """Yield the names that the graphs of a branch or a loop read."""
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            for inner in attribute.g.node:
-                yield set(inner.input)
-                yield from _read_inside(inner)
-            yield {value.name for value in attribute.g.output}
+    for graph in graphs_in(node):
+        for inner in graph.node:
+            yield set(inner.input)
+            yield from _read_inside(inner)
+        yield {value.name for value in graph.output}
 
 
 def _check_numbers(model: ModelProto) -> None:

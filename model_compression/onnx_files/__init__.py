@@ -12,6 +12,7 @@ from model_compression.onnx_files.inspection import (
     computes_in_steps,
     graph_parameters,
     graph_tensors,
+    graphs_in,
     optimized_operators,
 )
 from model_compression.onnx_files.portable import make_portable
@@ -24,6 +25,7 @@ __all__ = [
     "export_onnx",
     "graph_parameters",
     "graph_tensors",
+    "graphs_in",
     "make_portable",
     "optimized_operators",
     "pack_weights",

@@ -78,17 +78,13 @@ def _computed_numbers(model: nn.Module) -> int:
     """Count the numbers of the tensors that a graph computes from weights alone, each of which an exporter may fold."""
     if not isinstance(model, fx.GraphModule):
         return 0
-    values: dict[fx.Node, Any] = {}
-    count = 0
+    runner, values = fx.Interpreter(model), dict[fx.Node, Any]()
     for node in model.graph.nodes:
-        arguments = fx.map_arg((node.args, node.kwargs), lambda source: values.get(source, source))
-        if node.op == "get_attr":
-            values[node] = fx.graph_module._get_attr(model, str(node.target))
-        elif node.all_input_nodes and all(source in values for source in node.all_input_nodes):
-            called = model.get_submodule(str(node.target)) if node.op == "call_module" else node.target
-            values[node] = called(*arguments[0], **arguments[1])
-            count += values[node].numel() if isinstance(values[node], Tensor) else 0
-    return count
+        if node.op == "get_attr" or (node.all_input_nodes and all(each in values for each in node.all_input_nodes)):
+            args, kwargs = fx.map_arg((node.args, node.kwargs), values.__getitem__)
+            values[node] = getattr(runner, node.op)(node.target, args, kwargs)
+    computed = [value for node, value in values.items() if node.op != "get_attr" and isinstance(value, Tensor)]
+    return sum(value.numel() for value in computed)
 
 
 def save_onnx(model: onnx.ModelProto, path: Path) -> Path:

@@ -62,6 +62,11 @@ def nodes_of(graph: GraphProto) -> Iterator[NodeProto]:
     """Yield all nodes of a graph, those of graphs in its nodes included."""
     for node in graph.node:
         yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from nodes_of(inner)
+        for inner in graphs_in(node):
+            yield from nodes_of(inner)
+
+
+def graphs_in(node: NodeProto) -> Iterator[GraphProto]:
+    """Yield the graphs of a node itself, such as those of a branch or the body of a loop."""
+    for attribute in node.attribute:
+        yield from (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else []))

@@ -10,6 +10,8 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
+from model_compression.onnx_files.inspection import graphs_in
+
 DIGITS = string.digits + string.ascii_letters
 
 
@@ -63,8 +65,7 @@ def share_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _has_subgraphs(model: onnx.ModelProto) -> bool:
-    kinds = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
-    return any(attribute.type in kinds for node in model.graph.node for attribute in node.attribute)
+    return any(True for node in model.graph.node for _ in graphs_in(node))
 
 
 def _merge_constants(graph: onnx.GraphProto) -> None:
