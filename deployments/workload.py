@@ -19,7 +19,7 @@ from deployments.answers import (
     RowBoxes,
     TaskName,
     check_attributes,
-    check_output_name,
+    check_name,
     check_outputs,
     check_reason,
     check_targets,
@@ -222,7 +222,7 @@ def load_workload(reference: str) -> Workload:
             workload.task, workload.labels, workload.preprocessing, workload.group, workload.written,
             workload.ignore_index, workload.pixels_per_cell,
         )  # fmt: skip
-        check_output_name(workload.output)
+        check_name("output", "one of the model's outputs", workload.output)
         check_reason("shared_rows", workload.shared_rows)
         return workload
 

@@ -22,7 +22,7 @@ from deployments.answers.task_kind import TASKS, PredictionTask, TaskName, lie_f
 from deployments.answers.workload_checks import (
     LONGEST_DESCRIPTION,
     check_attributes,
-    check_output_name,
+    check_name,
     check_outputs,
     check_reason,
     check_targets,
@@ -42,7 +42,7 @@ __all__ = [
     "answers_of",
     "boxes_of_cells",
     "check_attributes",
-    "check_output_name",
+    "check_name",
     "check_outputs",
     "check_reason",
     "check_targets",

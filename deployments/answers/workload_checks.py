@@ -41,23 +41,19 @@ def check_attributes(
     _check_cells(task, written, pixels_per_cell)
     if labels is not None:
         _check_labels(task, labels)
-    if group is not None and not (isinstance(group, str) and group):
-        raise ConfigurationError(
-            f"expected the name of a slice column or None as `group`, got {group!r}; correct it in the workload"
-        )
+    check_name("group", "a slice column", group)
     _check_preprocessing(preprocessing)
 
 
-def check_output_name(output: object) -> None:
-    """Check the name of the output that is scored.
+def check_name(attribute: str, of: str, name: object) -> None:
+    """Check an attribute of a workload that names something, or None.
 
     Raises:
         ConfigurationError: it is no name.
     """
-    if output is not None and not (isinstance(output, str) and output):
+    if name is not None and not (isinstance(name, str) and name):
         raise ConfigurationError(
-            f"expected the name of one of the model's outputs or None as `output`, got {output!r}; correct it in the "
-            "workload"
+            f"expected the name of {of} or None as `{attribute}`, got {name!r}; correct it in the workload"
         )
 
 

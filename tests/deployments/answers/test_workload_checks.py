@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployments.answers import LONGEST_DESCRIPTION, check_attributes, check_output_name, check_reason, described
+from deployments.answers import LONGEST_DESCRIPTION, check_attributes, check_name, check_reason, described
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, check_row_of_outputs, read_splits
 from tests.deployments.example_rows import Rows
@@ -140,7 +140,7 @@ def test_a_reason_is_a_text_that_says_something(reason: object, got: str) -> Non
 
 @pytest.mark.parametrize("output", ["", 1, ("logits",)])
 def test_an_output_has_a_name(output: object) -> None:
-    check_output_name(None)
-    check_output_name("logits")
+    check_name("output", "one of the model's outputs", None)
+    check_name("output", "one of the model's outputs", "logits")
     with pytest.raises(ConfigurationError, match="expected the name of one of the model's outputs or None as `output`"):
-        check_output_name(output)
+        check_name("output", "one of the model's outputs", output)
