@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pandas as pd
 
+from deployments.answers.task_kind import Labels, PredictionTask, TaskName
 from deployments.errors import ConfigurationError
 from deployments.mapped import parts_of
 from deployments.user_calls import call_user_code
@@ -32,6 +33,22 @@ class AnsweringWorkload(Protocol):
 
     def right_answers(self, targets: np.ndarray) -> np.ndarray | None:
         """Return the right answer to each row, or None."""
+
+    @property
+    def task(self) -> TaskName:
+        """The kind of outputs."""
+
+    @property
+    def labels(self) -> Labels:
+        """Names of the classes, by number."""
+
+    @property
+    def meaning(self) -> PredictionTask:
+        """The meaning of the outputs."""
+
+    @property
+    def written(self) -> frozenset[str]:
+        """The names of the optional methods that the workload has of its own."""
 
     def asked(self, outputs: np.ndarray, targets: np.ndarray) -> Sequence["AskedRows"] | None:
         """Return the rows of each task, of a family whose rows ask one task each; else None."""
@@ -93,6 +110,12 @@ def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.nda
         return AnsweredRows(np.asarray(predictions), np.asarray(scores), finite)
     logger.warning("%d of %d rows are answered with NaN or infinity; they count as wrong", (~finite).sum(), len(finite))
     return AnsweredRows(_not_numbers(predictions, finite), _wrong(np.asarray(scores, dtype=float), finite), finite)
+
+
+def asked_rows(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> Sequence[AskedRows]:
+    """Return the rows of each task of a family; of one model all rows, whose task has no name."""
+    asked = workload.asked(outputs, targets)
+    return [AskedRows("", workload, np.arange(len(targets)), outputs, targets)] if asked is None else asked
 
 
 def predictions_of(workload: AnsweringWorkload, outputs: np.ndarray) -> np.ndarray:

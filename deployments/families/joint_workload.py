@@ -76,8 +76,8 @@ class JointWorkload(Workload):
 
     @property
     def answers_are_values(self) -> bool:
-        """False: the answers of all tasks to a row are a text."""
-        return False
+        """True where the answers of a task are values, so that those of all tasks to a row are hardly ever the same."""
+        return any(each.workload.answers_are_values for each in self.tasks)
 
     @property
     def scores_are_errors(self) -> bool:

@@ -92,6 +92,10 @@ class FamilyRecipe(Recipe):
         """The gates of each member."""
         return tuple(member.family_gates for member in self.members)
 
+    def gates_of(self, task: str) -> tuple[Gate, ...]:
+        """Return the gates on the rows of a member's task."""
+        return tuple(gate for member in self.members if member.name == task for gate in member.family_gates)
+
     @property
     def workloads_key(self) -> str:
         """The members as JSON, without what rows do not depend on."""

@@ -166,6 +166,10 @@ class Recipe(Frozen):
         """The gates on the answers of each model: all gates, for a recipe of one model."""
         return (self.gates,)
 
+    def gates_of(self, _task: str) -> tuple[Gate, ...]:
+        """Return the gates on the rows of a task; a recipe of one model has one task, which has no name."""
+        return self.gates
+
     @property
     def workloads_key(self) -> str:
         """A text that is the same for recipes of one workload, so that its rows are read once."""

@@ -184,12 +184,14 @@ class ComparedRows(Protocol):
 class PairedRows:
     """The rows of the candidate and one reference side by side, with their slices.
 
-    `group` is the column whose values mark rows that belong together; None where rows are independent.
+    `group` is the column whose values mark rows that belong together; None where rows are independent. `task` is the
+    column that names what a row asks, of a family of models; None for one model.
     """
 
     rows: pd.DataFrame
     index: SliceIndex
     group: str | None = None
+    task: str | None = None
     _right_or_wrong: set[str] = field(default_factory=set, init=False, repr=False)
 
     @property
@@ -204,13 +206,22 @@ class PairedRows:
         """
         return None if self.group is None else RowGroups.of(self.index.groups(self.group)[mask])
 
-    def check_right_or_wrong(self, against: str) -> None:
-        """Raise EvidenceError unless both models' scores are 0 or 1."""
-        if against in self._right_or_wrong:
+    def check_right_or_wrong(self, against: str, mask: npt.NDArray[np.bool_] | None = None) -> None:
+        """Raise EvidenceError unless both models' scores are 0 or 1 on all rows of the task, or tasks, of a mask."""
+        rows = self.rows if mask is None else self.alike(mask)
+        key = f"{against} {len(rows)} {rows.index[0]}"
+        if key in self._right_or_wrong:
             return
         for whose, side in (("candidate", "candidate"), (f"{against} model", "reference")):
-            check_right_or_wrong(self.rows[[f"{side}_score"]].set_axis(["score"], axis=1), whose)
-        self._right_or_wrong.add(against)
+            check_right_or_wrong(rows[[f"{side}_score"]].set_axis(["score"], axis=1), whose)
+        self._right_or_wrong.add(key)
+
+    def alike(self, mask: npt.NDArray[np.bool_]) -> pd.DataFrame:
+        """Return all rows that ask what the rows of a mask (rows,) ask: those of the same tasks, else all rows."""
+        if self.task is None:
+            return self.rows
+        asked: pd.DataFrame = self.rows[self.rows[self.task].isin(self.rows[self.task][mask].unique())]
+        return asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +235,7 @@ class Evidence:
     rows are from. `anchor` is the release that cumulative margins are held against, or why it cannot be told; None
     where there is none yet or no gate asks for it. `withheld` says why no answers of these rows may be looked at, and
     what to do. `group` is the column whose values mark rows that belong together, which every bound then counts in
-    place of rows.
+    place of rows. `task` is the column that names what a row asks, where the models are families.
     """
 
     candidate: ModelEvidence
@@ -241,6 +252,7 @@ class Evidence:
     anchor: ModelEvidence | Unanswered | None = None
     withheld: Unanswered | None = None
     group: str | None = None
+    task: str | None = None
     _laid: dict[str, PairedRows | EvidenceError] = field(default_factory=dict, init=False, repr=False)
 
     def beside(self, against: Reference) -> PairedRows | None:
@@ -290,7 +302,7 @@ class Evidence:
 
     def _once(self, name: str, reference: ModelEvidence) -> PairedRows:
         if name not in self._laid:
-            self._laid[name] = _laid(self.candidate, reference, name, self.split, self.group)
+            self._laid[name] = _laid(self.candidate, reference, name, self)
         laid = self._laid[name]
         if isinstance(laid, EvidenceError):
             raise laid
@@ -298,11 +310,11 @@ class Evidence:
 
 
 def _laid(
-    candidate: ModelEvidence, reference: ModelEvidence, against: str, split: str, group: str | None
+    candidate: ModelEvidence, reference: ModelEvidence, against: str, evidence: Evidence
 ) -> PairedRows | EvidenceError:
     name = "candidate" if reference is candidate else f"{against} model"
     try:
         rows = paired(candidate.measured_rows("candidate"), reference.measured_rows(name), name)
     except EvidenceError as error:
         return error
-    return PairedRows(rows, SliceIndex(rows, split), group)
+    return PairedRows(rows, SliceIndex(rows, evidence.split), evidence.group, evidence.task)

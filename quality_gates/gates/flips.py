@@ -70,13 +70,12 @@ class Flips(GateKind):
     def decide(self, evidence: Evidence) -> GateResult:
         """Pass when the upper bound of the share that flipped is within the limit."""
         alone = evidence.alone()
-        alone.check_right_or_wrong("candidate")
-        alone.index.mask(self.slice)
+        alone.check_right_or_wrong("candidate", alone.index.mask(self.slice))
         laid = evidence.beside(self.against)
         if laid is None:
             return self.not_applicable()
-        laid.check_right_or_wrong(self.against)
         mask = laid.index.mask(self.slice)
+        laid.check_right_or_wrong(self.against, mask)
         rows, groups = laid.rows[mask], laid.groups(mask)
         candidate, reference = rows["candidate_score"].to_numpy() == 1, rows["reference_score"].to_numpy() == 1
         bounds = bounds_of_share(reference & ~candidate, groups, self.confidence)
@@ -88,8 +87,9 @@ class Flips(GateKind):
         laid, choice = evidence.beside(self.against), MetricChoice(metric="accuracy", slice=self.slice)
         if laid is None:
             return None
-        rows, every = laid.rows[laid.index.mask(self.slice)], evidence.alone().rows
-        guess = guessing_value(choice, every[evidence.alone().index.mask(self.slice)], every)
+        rows, alone = laid.rows[laid.index.mask(self.slice)], evidence.alone()
+        mask = alone.index.mask(self.slice)
+        guess = guessing_value(choice, alone.rows[mask], alone.alike(mask))
         ours, theirs = (float(rows[f"{side}_score"].mean()) for side in ("candidate", "reference"))
         return None if guess is None else Standing(choice.title, ours, theirs, guess)
 

@@ -223,7 +223,8 @@ class Limit(GateKind):
         if self.metric is None or result.candidate_value is None:
             return None
         alone, choice = evidence.alone(), self.choice
-        guess = guessing_value(choice, alone.rows[alone.index.mask(choice.slice)], alone.rows)
+        mask = alone.index.mask(choice.slice)
+        guess = guessing_value(choice, alone.rows[mask], alone.alike(mask))
         return None if guess is None else Standing(choice.title, result.candidate_value, None, guess)
 
     def _decide_metric(self, evidence: Evidence) -> GateResult:

@@ -127,7 +127,8 @@ class NonInferiority(MetricChoice, GateKind):
     def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
         """The candidate's value of the metric, and the reference's."""
         alone = evidence.alone()
-        guess = guessing_value(self, alone.rows[alone.index.mask(self.slice)], alone.rows)
+        mask = alone.index.mask(self.slice)
+        guess = guessing_value(self, alone.rows[mask], alone.alike(mask))
         if guess is None or result.candidate_value is None:
             return None
         return Standing(self.title, result.candidate_value, result.reference_value, guess)

@@ -166,7 +166,8 @@ class Calibration(GateKind):
 
     def standing(self, evidence: Evidence, result: GateResult, /) -> Standing | None:
         """The candidate's score, and the reference's."""
-        guess = guessing_score(self.metric, evidence.alone().rows)
+        alone = evidence.alone()
+        guess = guessing_score(self.metric, alone.alike(alone.index.mask(self.slice)))
         if guess is None or result.candidate_value is None:
             return None
         ours, theirs = result.candidate_value, result.reference_value

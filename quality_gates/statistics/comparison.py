@@ -200,9 +200,9 @@ def _as_shares(choice: MetricChoice, laid: PairedRows, against: str, evidence: E
     """Return the rows that the candidate and the reference have right, where the metric is a share of rows."""
     if choice.metric not in ("accuracy", "recall"):
         return None
-    if choice.metric == "accuracy":
-        laid.check_right_or_wrong(against)
     mask = laid.index.mask(choice.slice)
+    if choice.metric == "accuracy":
+        laid.check_right_or_wrong(against, mask)
     rows = laid.rows[mask]
     if choice.metric == "accuracy":
         candidate, reference = (rows[f"{side}_score"].to_numpy() == 1 for side in SIDES)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from deployments.answers import AnsweredRows, answers_of, labelled
+from deployments.answers import AnsweredRows, AskedRows, answers_of, asked_rows, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.workload import SplitName, check_row_of_outputs
@@ -19,9 +20,9 @@ from edge_runtime.measurement import Figures, Measurement, MeasureRequest
 from edge_runtime.model_files import model_digest
 from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
-from quality_gates.evidence import BatchLatency, ModelEvidence
-from quality_gates.gates import Calibration, Limit
-from quality_gates.policy import probability_column
+from quality_gates.evidence import BatchLatency, ModelEvidence, is_figure
+from quality_gates.gates import Calibration, Gate, Limit
+from quality_gates.policy import WORST_SCORES, probability_column
 from quality_gates.statistics import row_scores
 from tasks.device_link import machine_of, measure
 from tasks.job import Job
@@ -111,64 +112,79 @@ def check_form(job: Job, split: SplitName, outputs: np.ndarray) -> None:
 def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame:
     """Return a frame with one line per row: row_id, prediction, score and the slice columns.
 
-    Raises ConfigurationError when the workload does not give one prediction and one score for every row.
+    Each row of a family is answered by its own task. Raises ConfigurationError when the workload does not give one
+    prediction and one score for every row.
     """
     rows = job.splits[split]
-    answers = answers_of(job.workload, outputs, rows.targets)
-    columns = {"row_id": np.arange(len(rows)), "prediction": answers.predictions, "score": answers.scores}
-    frame = pd.DataFrame(columns | _more_answers(job, split, outputs, answers))
+    asked = asked_rows(job.workload, outputs, rows.targets)
+    found = [pd.DataFrame(_answered(job, each), index=each.rows) for each in asked]
+    frame = pd.concat(found).reindex(range(len(rows)))
+    if len(found) > 1:
+        _fill(frame, found)
+    frame.insert(0, "row_id", np.arange(len(rows)))
     return pd.concat([frame, rows.slices.reset_index(drop=True)], axis=1)
 
 
-def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: AnsweredRows) -> dict[str, object]:
-    """Return target, areas or boxes, confidence, p(k) of classes k whose AUROC a gate holds, and scores of p.
+def _fill(frame: pd.DataFrame, found: Sequence[pd.DataFrame]) -> None:
+    """Give the rows of a family's task that lacks a figure which another one has the worst: no gate looks at it."""
+    worst = {name: WORST_SCORES.get(name, 0.0) for name in map(str, frame.columns) if is_figure(name)}
+    for own in found:
+        for name in worst.keys() - set(own.columns):
+            frame.loc[own.index, name] = worst[name]
 
-    What the workload does not give is left out, and a gate that needs it fails with that reason.
+
+def _answered(job: Job, asked: AskedRows) -> dict[str, object]:
+    """Return prediction and score of rows that ask one task, and what else its workload gives.
+
+    That is target, areas or boxes, confidence, p(k) of classes k whose AUROC a gate holds, and scores of p. What the
+    workload does not give is left out, and a gate that needs it fails with that reason.
     Raises ConfigurationError when the workload's labels or probabilities do not fit its rows.
     """
-    targets = job.splits[split].targets
-    labels, table = labelled(job.workload, outputs, targets)
-    more: dict[str, object] = {} if labels is None else {"target": labels}
-    more |= _areas(job, outputs, targets, answers)
+    answers = answers_of(asked.workload, asked.outputs, asked.targets)
+    labels, table = labelled(asked.workload, asked.outputs, asked.targets)
+    given: dict[str, object] = {"prediction": answers.predictions, "score": answers.scores}
+    given |= {} if labels is None else {"target": labels}
+    given |= _areas(asked, answers)
     if table is None:
-        return more
-    scores = {} if labels is None else _row_scores(job, table, labels)
-    return more | _probabilities(job, table, answers) | scores
+        return given
+    gates = job.recipe.gates_of(asked.task)
+    scores = {} if labels is None else _row_scores(job, gates, table, labels)
+    return given | _probabilities(gates, table, answers) | scores
 
 
-def _areas(job: Job, outputs: np.ndarray, targets: np.ndarray, answers: AnsweredRows) -> dict[str, object]:
+def _areas(asked: AskedRows, answers: AnsweredRows) -> dict[str, object]:
     """Return the areas or boxes of each row by class; a row without numbers agrees with its target nowhere.
 
     They follow from the task: a workload that writes its own predictions or score has none.
     """
-    workload = job.workload
+    workload = asked.workload
     if {"predictions", "score"} & workload.written:
         return {}
-    columns = workload.meaning.areas(outputs, targets, workload.labels)
+    columns = workload.meaning.areas(asked.outputs, asked.targets, workload.labels)
     return {
         name: column if answers.finite.all() or name.startswith(_OF_TARGETS) else np.where(answers.finite, column, 0)
         for name, column in columns.items()
     }
 
 
-def _probabilities(job: Job, table: pd.DataFrame, answers: AnsweredRows) -> dict[str, object]:
+def _probabilities(gates: Sequence[Gate], table: pd.DataFrame, answers: AnsweredRows) -> dict[str, object]:
     found: dict[str, object] = {}
     place = pd.Index(table.columns).get_indexer(pd.Index(answers.predictions))
     if (place >= 0)[answers.finite].all():  # a broken row's confidence is missing, whatever its place
         found["confidence"] = table.to_numpy(dtype=float)[np.arange(len(table)), place]
-    for gate in job.recipe.gates:
+    for gate in gates:
         of = getattr(gate, "of", None)
         if getattr(gate, "metric", None) == "auroc" and of in table.columns:
             found[probability_column(of)] = table[of].to_numpy(dtype=float)
     return found
 
 
-def _row_scores(job: Job, table: pd.DataFrame, labels: np.ndarray) -> dict[str, object]:
+def _row_scores(job: Job, gates: Sequence[Gate], table: pd.DataFrame, labels: np.ndarray) -> dict[str, object]:
     """Return the scores of a row's probabilities that calibration gates hold.
 
     Raises ConfigurationError for rows that are no distribution over the classes that right answers name.
     """
-    asked = {gate.metric for gate in job.recipe.gates if isinstance(gate, Calibration)}
+    asked = {gate.metric for gate in gates if isinstance(gate, Calibration)}
     if not asked:
         return {}
     shares, right = table.to_numpy(dtype=float), pd.Index(table.columns).get_indexer(pd.Index(labels))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from deployments.rows import TASK
 from deployments.rungs import Rung
 from deployments.workload import SplitName
 from edge_runtime.measurement import Figures
@@ -72,7 +73,7 @@ class References:
         job = self.context.job
         return Evidence(
             candidate, parent, deployed, functions=job.functions, classes=job.classes, split=split, anchor=anchor,
-            group=job.workload.group,
+            group=job.workload.group, task=TASK if job.recipe.members else None,
         )  # fmt: skip
 
     def files(self, candidate: Path) -> dict[Role, Path]:

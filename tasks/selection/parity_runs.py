@@ -124,20 +124,23 @@ def _compare(candidate: _Candidate, check: ParityCheck, first: np.ndarray, secon
         raise MeasurementFailed(
             f"expected numbers both ways, got NaN or infinity in {int(broken.sum())} of {len(first)} rows"
         )
-    workload, pair = candidate.context.job.workload, (first, second)
-    answers = pair if workload.answers_are_values else tuple(predictions_of(workload, outputs) for outputs in pair)
-    largest = float(np.abs(first - second).max() / max(1e-12, float(np.abs(first).max())))
-    return ParityMeasurement(check, len(first), _differing(*answers), largest)
+    workload, largest = candidate.context.job.workload, 0.0
+    differing = np.zeros(len(first), dtype=bool)
+    for (task, ours), (_, theirs) in zip(workload.of_tasks(first), workload.of_tasks(second), strict=True):
+        pair = (ours, theirs)
+        differing |= _differing(*(pair if task.answers_are_values else (predictions_of(task, each) for each in pair)))
+        largest = max(largest, float(np.abs(ours - theirs).max() / max(1e-12, float(np.abs(ours).max()))))
+    return ParityMeasurement(check, len(first), int(differing.sum()), largest)
 
 
-def _differing(first: np.ndarray, second: np.ndarray) -> int:
-    """Count the rows that are answered differently; values that are measured, by more than float kernels differ."""
+def _differing(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the rows that are answered differently; values that are measured, by more than float kernels differ."""
     first, second = np.asarray(first), np.asarray(second)
     if first.dtype.kind == "f":
         differing = abs(first - second) > SAME_VALUE * max(1e-12, float(abs(first).max()))
     else:
         differing = first != second
-    return int(differing.reshape(len(first), -1).any(axis=1).sum())
+    return np.asarray(differing.reshape(len(first), -1).any(axis=1))
 
 
 def _batched_single(candidate: _Candidate) -> Pair:

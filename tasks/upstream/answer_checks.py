@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from deployments.answers import AnsweredRows, answers_of, lie_from_0_to_1, prediction_task
+from deployments.answers import AnsweredRows, AskedRows, answers_of, asked_rows, lie_from_0_to_1, prediction_task
 from deployments.errors import ConfigurationError
 from deployments.workload import check_row_of_outputs, soft_labels_of
 from model_compression.training import Arrays
@@ -83,56 +83,66 @@ def check_parent_answers(context: Context, outputs: np.ndarray) -> float:
     if context.trainable and _distilling(job) and not job.workload.augments:
         context.parent_outputs("train")  # looked at now, before any training
     _check_logits(job, outputs)
-    answers = answers_of(job.workload, outputs, job.splits["validation"].targets)
+    targets = job.splits["validation"].targets
+    for asked in asked_rows(job.workload, outputs, targets):
+        _check_answers(job, asked)
+    return answers_of(job.workload, outputs, targets).mean_score
+
+
+def _check_answers(job: Job, asked: AskedRows) -> None:
+    """Check the answers of one model, or of one task of a family."""
+    answers = answers_of(asked.workload, asked.outputs, asked.targets)
     one_answer = len(set(answers.predictions.tolist())) == 1
     if one_answer:
         logger.warning(
             "%s: expected different answers to different rows, got %s for all %d validation rows, with which no gate "
             "can show a loss; check that rows are prepared as the model's team does, and the workload's `predictions`",
-            _named(job), answers.predictions[0], len(answers.predictions),
+            _of_task(job, asked), answers.predictions[0], len(answers.predictions),
         )  # fmt: skip
-    _check_scores(job, answers, one_answer)
-    return answers.mean_score
+    _check_scores(job, asked, answers, one_answer)
 
 
 def _check_logits(job: Job, outputs: np.ndarray) -> None:
     """Refuse probabilities where the default functions take a logit above 0 for a yes."""
-    workload = job.workload
-    logits = None if {"predictions", "score"} <= workload.written else workload.meaning.logits(outputs)
-    if logits is not None and lie_from_0_to_1(logits):
-        raise PreflightError(
-            f'{_named(job)}: expected logits for the task "{workload.task}", of which 0 is undecided, got numbers '
-            f"from {logits.min():.3g} to {logits.max():.3g}, as probabilities are; register the model without its "
-            "sigmoid, or write the workload's `predictions` and `score`"
-        )
+    for workload, own in job.workload.of_tasks(outputs):
+        logits = None if {"predictions", "score"} <= workload.written else workload.meaning.logits(own)
+        if logits is not None and lie_from_0_to_1(logits):
+            raise PreflightError(
+                f'{_named(job)}: expected logits for the task "{workload.task}", of which 0 is undecided, got numbers '
+                f"from {logits.min():.3g} to {logits.max():.3g}, as probabilities are; register the model without its "
+                "sigmoid, or write the workload's `predictions` and `score`"
+            )
 
 
-def _check_scores(job: Job, answers: AnsweredRows, one_answer: bool) -> None:
-    scores = answers.scores.astype(float)
+def _check_scores(job: Job, asked: AskedRows, answers: AnsweredRows, one_answer: bool) -> None:
+    scores, workload = answers.scores.astype(float), asked.workload
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).sum())
         raise PreflightError(
             f"workload `{job.recipe.workload}`: expected a number as the score of each row, got NaN or infinity for "
             f"{bad} of {len(scores)} validation rows of the parent; correct Workload.score"
         )
-    errors = [gate.name for gate in job.recipe.gates if getattr(gate, "metric", None) in ERRORS]
+    errors = [gate.name for gate in job.recipe.gates_of(asked.task) if getattr(gate, "metric", None) in ERRORS]
     if errors and (scores > 0).any():
         raise PreflightError(
             f"workload `{job.recipe.workload}`: expected scores of 0 or less for the gate {errors[0]!r}, as training "
             f"and search keep what scores higher, got up to {scores.max():.3g}; return minus the error"
         )
-    best = 1 if "score" in job.workload.written else prediction_task(job.workload.task).best_score
-    if np.ptp(scores) == 0 and (scores[0] != best or (one_answer and len(set(_targets(job))) > 1)):
+    best = 1 if "score" in workload.written else prediction_task(workload.task).best_score
+    if np.ptp(scores) == 0 and (scores[0] != best or (one_answer and len(_different(asked.targets)) > 1)):
         raise PreflightError(
-            f"{_named(job)}: expected scores that tell right from wrong, got {scores[0]:g} for each of {len(scores)} "
-            "validation rows, with which nothing can be shown to be lost; check the workload's `task` and `score`, and "
-            "that the rows are prepared as the model's team does"
+            f"{_of_task(job, asked)}: expected scores that tell right from wrong, got {scores[0]:g} for each of "
+            f"{len(scores)} validation rows, with which nothing can be shown to be lost; check the workload's `task` "
+            "and `score`, and that the rows are prepared as the model's team does"
         )
 
 
-def _targets(job: Job) -> list[object]:
-    targets = job.splits["validation"].targets
-    return list(map(tuple, targets.reshape(len(targets), -1).tolist()))
+def _different(targets: np.ndarray) -> set[object]:
+    return set(map(tuple, targets.reshape(len(targets), -1).tolist()))
+
+
+def _of_task(job: Job, asked: AskedRows) -> str:
+    return f"{_named(job)}, task `{asked.task}`" if asked.task else _named(job)
 
 
 def _distilling(job: Job) -> list[str]:

@@ -53,6 +53,8 @@ def _sample(job: Job, outputs: np.ndarray, targets: np.ndarray | None, slices: p
     """Return rows as they are compared: classes and numbers of boxes by their shares, values by their size."""
     if job.workload.task == "detection" and targets is not None:
         targets = (targets[..., -1] >= 0).sum(axis=1)  # the number of boxes in each row
+    if job.recipe.members:
+        targets = None  # of several tasks at once, which a row may know or not; slice columns tell of them
     if not job.workload.answers_are_values:
         return Sample(outputs, predictions_of(job.workload, outputs), targets, slices)
     values = outputs.reshape(len(outputs), -1).mean(axis=1)

@@ -82,3 +82,38 @@ def test_groups_are_values_of_one_name() -> None:
     column = pd.Series([1, "1", "M1", "M1 ", "m1", 1.0, "M2"], dtype=object)
     codes = SliceIndex(pd.DataFrame({"part": column})).groups("part")
     assert [list(np.flatnonzero(codes == code)) for code in dict.fromkeys(codes)] == [[0, 1, 5], [2, 3], [4], [6]]
+
+
+def of_task(name: str, *parts: SliceCondition) -> SliceCondition:
+    return SliceCondition(all=(_slice("task", name), *parts))
+
+
+def of_two_tasks() -> pd.DataFrame:
+    """Rows of a family: only those of the first task have a site, those of the second a number as their label."""
+    frame = rows(8).assign(task=["class", "angle"] * 4, site=["north", None, "south", None] * 2)
+    frame["label"] = pd.Series(["shirt", 30, "shirt", 60, "bag", 30, "bag", 90], dtype=object)
+    return frame
+
+
+def test_what_rows_of_another_task_lack_does_not_count() -> None:
+    frame = of_two_tasks()
+    assert np.flatnonzero(in_slice(frame, of_task("class", _slice("site", "north")))).tolist() == [0, 4]
+    swapped = SliceCondition(all=(_slice("site", "north"), _slice("task", "class")))
+    assert np.flatnonzero(in_slice(frame, swapped)).tolist() == [0, 4]
+    above = SliceCondition(column="label", above=45.0)
+    assert np.flatnonzero(in_slice(frame, of_task("angle", above))).tolist() == [3, 7]
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (of_task("angle", _slice("site", "north")), "4 of 4 rows have no site"),
+        (of_task("class", SliceCondition(column="label", above=45.0)), "The column label holds 'shirt', 'bag'; bounds"),
+        (of_task("class", _slice("sensor", 3)), "No column 'sensor' in the measured rows, which have row_id"),
+        (of_task("class", _slice("site", "west")), "No row has site = 'west'"),
+        (of_task("depth", _slice("site", "north")), "No row has task = 'depth'"),
+    ],
+)
+def test_what_rows_of_the_same_task_lack_is_refused(condition: SliceCondition, message: str) -> None:
+    with pytest.raises(EvidenceError, match=message):
+        in_slice(of_two_tasks(), condition)
