@@ -25,12 +25,12 @@ class FashionMnist(Workload):
     preprocessing = "gray values from 0 to 255, divided by 255"
 
     def __init__(self) -> None:
-        images, labels = _read("train")
+        images, labels = read_rows("train")
         self.splits = {
             "train": (images[:VALIDATION_FROM], labels[:VALIDATION_FROM]),
             "calibration": (images[:CALIBRATION_ROWS], labels[:CALIBRATION_ROWS]),
             "validation": (images[VALIDATION_FROM:], labels[VALIDATION_FROM:]),
-            "test": _read("t10k"),
+            "test": read_rows("t10k"),
         }
 
     def split(self, name: SplitName) -> Split:
@@ -43,9 +43,10 @@ class FashionMnist(Workload):
         return F.cross_entropy(outputs, targets)
 
 
-def _read(name: str) -> tuple[np.ndarray, np.ndarray]:
-    images = _idx(f"{name}-images-idx3-ubyte.gz", header=16).reshape(-1, 1, 28, 28)
-    return (images / 255).astype(np.float32), _idx(f"{name}-labels-idx1-ubyte.gz", header=8).astype(np.int64)
+def read_rows(name: str, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (rows, 1, 28, 28) in [0, 1] and class numbers (rows,) of one of the two files, train or t10k."""
+    images = _idx(f"{name}-images-idx3-ubyte.gz", header=16).reshape(-1, 1, 28, 28)[rows]
+    return (images / 255).astype(np.float32), _idx(f"{name}-labels-idx1-ubyte.gz", header=8)[rows].astype(np.int64)
 
 
 def _idx(name: str, header: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Networks of the examples, as upstream teams build them. Nothing here knows of edge devices."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from deployments.errors import ConfigurationError
 from deployments.workloads import exercises, reuters
 from deployments.workloads.diabetes import COLUMNS
+from deployments.workloads.fashion_family import ORIENTATIONS, POLARITY, SHARPNESS
+from deployments.workloads.fashion_mnist import CLASSES as GARMENTS
 from deployments.workloads.nuclei import Nuclei
 from deployments.workloads.nuclei_boxes import NucleiBoxes
 from deployments.workloads.shuttle import CLASSES, SENSORS
@@ -133,6 +136,34 @@ def resnet(width: int = 16) -> nn.Module:
     """Return a ResNet for 28x28 images: 78,000 parameters at width 16, 308,000 at 32."""
     blocks = (Block(width, width, 1), Block(width, 2 * width, 2), Block(2 * width, 4 * width, 2))
     return nn.Sequential(*_stem(width), *blocks, *_head(4 * width, 10))
+
+
+class SharedBackboneNetwork(nn.Module):
+    """A backbone and a head for each of several tasks, trained together; each head with the backbone is a model."""
+
+    def __init__(self, backbone: nn.Module, heads: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return the outputs of all heads (rows, total), one after the other."""
+        features = self.backbone(rows)
+        return torch.cat([head(features) for head in self.heads], dim=1)
+
+    def models(self) -> list[nn.Module]:
+        """Return a model for each task, which has the backbone and its own head alone."""
+        return [nn.Sequential(self.backbone, head) for head in self.heads]
+
+
+def fashion_family() -> nn.Module:
+    """Return a ResNet of 76,000 parameters for 28x28 images with heads of two layers for the four tasks of a family."""
+    width = 16
+    blocks = (Block(width, width, 1), Block(width, 2 * width, 2), Block(2 * width, 4 * width, 2))
+    backbone = nn.Sequential(*_stem(width), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    counts = (len(GARMENTS), len(ORIENTATIONS), len(SHARPNESS), len(POLARITY))
+    heads = [nn.Sequential(nn.Linear(4 * width, 32), nn.ReLU(), nn.Linear(32, count)) for count in counts]
+    return SharedBackboneNetwork(backbone, heads)
 
 
 def mobilenet() -> nn.Module:

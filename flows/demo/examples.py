@@ -97,8 +97,8 @@ def trained(example: Example, workload: "Workload", store: "StageStore", console
     from safetensors.torch import load_model, save_model
 
     from deployments.answers import reference_of
-    from deployments.user_code import code_digest
     from model_compression.training import FineTuning, fine_tune
+    from tasks.job import UserCode
     from tasks.progress import steps
 
     train = workload.split("train")
@@ -125,7 +125,7 @@ def trained(example: Example, workload: "Workload", store: "StageStore", console
         "network": example.network.__name__,
         "settings": repr(settings),
         "train": train.digest,
-        "workload": code_digest(workload, reference_of(workload)),
+        "workload": UserCode.of(workload, reference_of(workload), {}).workload,
     }
     stage = store.run("upstream", inputs, ("flows.demo.example_networks", "model_compression.training"), produce)
     load_model(model, stage.folder / WEIGHTS)
