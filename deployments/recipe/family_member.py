@@ -1,5 +1,6 @@
 """One member of a family: a registered model that answers one task, with its own data and gates."""
 
+import keyword
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -31,6 +32,13 @@ class FamilyMember(Frozen):
     """Factor of this task's loss beside those of the other tasks in training."""
     gates: Annotated[tuple[Gate, ...], Field(min_length=1, strict=False)]
     """Gates on this task's own test rows, against its own parent. Resources are limited by the devices' budgets."""
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_part(cls, name: str) -> str:
+        if keyword.iskeyword(name):  # the head of this name is a part of a program
+            raise ValueError(f"expected a name that is no word of Python's own, got {name}; write another one")
+        return name
 
     @field_validator("gates")
     @classmethod

@@ -91,9 +91,8 @@ def changed(name: SplitName) -> Changed:
     orientation, sharpness, polarity = (
         generator.integers(0, len(words), count) for words in (ORIENTATIONS, SHARPNESS, POLARITY)
     )
-    return Changed(
-        _applied(images, orientation, sharpness, polarity, generator), garment, orientation, sharpness, polarity
-    )
+    made = _applied(images, orientation, sharpness, polarity, generator)
+    return Changed(made, garment, orientation, sharpness, polarity)
 
 
 def _plain(name: SplitName) -> tuple[np.ndarray, np.ndarray]:

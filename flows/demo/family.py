@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 
@@ -45,8 +45,7 @@ def register_members(of: Example, workspace: "Workspace", console: Console) -> d
     if len(found) == len(recipe.members):
         return found
     workload = recipe.load_workload()
-    network = trained(of, workload, workspace.store, console)
-    assert isinstance(network, SharedBackboneNetwork)
+    network = cast(SharedBackboneNetwork, trained(of, workload, workspace.store, console))
     rows = tuple(array[:2] for array in workload.split("train").inputs)
     for member, model in zip(recipe.members, network.models(), strict=True):
         if member.model not in found:

@@ -25,15 +25,15 @@ def with_gate(metric: str, **keys: Any) -> Recipe:
 
 def test_a_file_with_members_is_a_family() -> None:
     assert isinstance(FAMILY, FamilyRecipe) and not isinstance(SMALLEST, FamilyRecipe)
-    assert [member.name for member in FAMILY.members] == ["class", "site"]
+    assert [member.name for member in FAMILY.members] == ["kind", "site"]
     assert [member.weight for member in FAMILY.members] == [1, 0.5]
     assert SMALLEST.members == ()
 
 
 def test_each_gate_of_a_member_is_on_the_rows_of_its_task() -> None:
     assert [(gate.name, str(getattr(gate, "slice", None))) for gate in FAMILY.gates] == [
-        ("class: accuracy against parent", "task = class"),
-        ("class: accuracy on label b at least", "task = class and label = b"),
+        ("kind: accuracy against parent", "task = kind"),
+        ("kind: accuracy on label b at least", "task = kind and label = b"),
         ("site: accuracy against parent", "task = site"),
         ("torch against ONNX", "None"),
     ]
@@ -47,7 +47,7 @@ def test_a_slice_of_several_conditions_stays_one_of_several() -> None:
 
 
 def test_the_rows_of_a_task_are_no_critical_slice_and_need_no_floor() -> None:
-    assert list(map(str, FAMILY.critical_slices)) == ["task = class and label = b"]
+    assert list(map(str, FAMILY.critical_slices)) == ["task = kind and label = b"]
     assert not any(isinstance(gate, Floors) for gate in FAMILY.policy(FAMILY.devices[0]).gates)
 
 

@@ -1,5 +1,6 @@
 """The family on Fashion-MNIST: changed images with labels that tell nothing about each other."""
 
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -20,9 +21,11 @@ ROWS = 1_200
 
 
 @pytest.fixture(autouse=True)
-def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, rows in (("TRAIN", ROWS), ("CALIBRATION", 100), ("VALIDATION", 400), ("TEST", 400)):
         monkeypatch.setattr(fashion_family, f"{name}_ROWS", rows)
+    changed.cache_clear()
+    yield
     changed.cache_clear()
 
 
