@@ -26,9 +26,9 @@ SHIPPED_DEVICES = sorted((Path(shipped_recipes()[0]).parents[1] / "devices").glo
 OTHER_FILES = {"device-profile-wrong", "device-unknown", "emulated-parity-of-native-answers"}
 KEYS_TOGETHER = {
     "calibration-margin-against-nothing", "calibration-margin-that-allows-all", "calibration-without-a-bound",
-    "class-missing", "family-member-found-slices", "family-member-of-pythons-words", "family-member-limits-a-resource", "family-member-parity",
-    "limit-of-two-things", "sign-off-that-never-ends", "signers-too-few", "signers-without-sign-off",
-    "slice-says-two-things",
+    "class-missing", "family-member-found-slices", "family-member-limits-a-resource",
+    "family-member-of-pythons-words", "family-member-parity", "limit-of-two-things", "sign-off-that-never-ends",
+    "signers-too-few", "signers-without-sign-off", "slice-says-two-things",
 }  # fmt: skip
 ENTRIES_TOGETHER = {
     "device-twice", "family-gates-on-answers", "family-member-twice", "gates-on-sizes-only", "gate-name-of-a-budget",
