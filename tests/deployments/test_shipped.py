@@ -42,9 +42,10 @@ def test_the_lists_of_shipped_files_are_complete() -> None:
 
 def test_shipped_recipes_name_importable_workloads() -> None:
     for path in shipped_recipes():
-        module_name, _, class_name = read_recipe(path).workload.partition(":")
-        module = __import__(module_name, fromlist=[class_name])
-        assert issubclass(getattr(module, class_name), Workload)
+        for reference in read_recipe(path).workload.split(", "):
+            module_name, _, class_name = reference.partition(":")
+            module = __import__(module_name, fromlist=[class_name])
+            assert issubclass(getattr(module, class_name), Workload)
 
 
 def test_a_shipped_profile_is_found_by_name() -> None:
