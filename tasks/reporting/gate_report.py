@@ -1,6 +1,5 @@
 """The content of one device's gate report, gathered from the judgement, the attempts and the history."""
 
-import inspect
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -203,7 +202,7 @@ def _origin(context: DeviceContext, file: Path, candidate: ModelEvidence, starte
     inputs, outputs = graph_tensors(file) if candidate.failure is None else ((), ())
     files = {} if sha256 is None else {MODEL: sha256} | {path.name: path.name for path in weights_of(file)}
     return Origin(
-        purpose=_purpose(job),
+        purpose=job.workload.purpose,
         recipe=job.recipe.name,
         recipe_sha256=job.recipe.digest,
         splits=tuple(DataSplit(name=name, rows=len(each), sha256=each.digest) for name, each in job.splits.items()),
@@ -214,12 +213,6 @@ def _origin(context: DeviceContext, file: Path, candidate: ModelEvidence, starte
         started_by=started_by,
         run=context.device_run,
     )
-
-
-def _purpose(job: Job) -> str:
-    """Return the first paragraph of what the workload's own class says of itself; empty where it says nothing."""
-    told = type(job.workload).__doc__
-    return "" if told is None else " ".join(inspect.cleandoc(told).split("\n\n")[0].split())
 
 
 def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgement, started_by: str) -> dict[str, str]:
