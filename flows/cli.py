@@ -15,6 +15,7 @@ from rich.markup import escape
 from flows.commands import (
     anchor,
     export_command,
+    family,
     gates,
     hold,
     init_command,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(recipes, name="recipes")
 app.add_typer(gates, name="gates")
+app.add_typer(family, name="family")
 app.add_typer(anchor, name="anchor")
 app.add_typer(looks, name="looks")
 app.add_typer(hold, name="hold")
