@@ -5,7 +5,7 @@ YAML files with, and into the Markdown page of the documentation. A new rung or 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from deployments.device import DeviceProfile
-from deployments.recipe import FEWEST, Recipe
+from deployments.recipe import FEWEST, FamilyRecipe, Recipe
 
 Document: TypeAlias = Literal["recipe", "device"]
 DOCUMENTS: tuple[Document, ...] = get_args(Document)
@@ -47,11 +47,17 @@ def schema(document: Document) -> dict[str, Any]:
 
 def _tell_families(found: JsonSchemaValue) -> None:
     """Ask a file with `members` for several of them, and one without for what each of them has."""
+    family = FamilyRecipe.model_json_schema(schema_generator=_Untitled)["properties"]
+    alone = {key: value for key, value in family.items() if key not in found["properties"]}
+    found["properties"] |= alone
     found["required"] = [key for key in found["required"] if key not in _OF_A_MEMBER]
     found["if"] = {"required": ["members"]}
-    refused = {"anyOf": [{"required": [key]} for key in _NOT_OF_A_FAMILY]}
-    found["then"] = {"not": refused, "properties": {"members": {"minItems": FEWEST}}}
-    found["else"] = {"required": list(_OF_A_MEMBER)}
+    found["then"] = {"not": _any_of(_NOT_OF_A_FAMILY), "properties": {"members": {"minItems": FEWEST}}}
+    found["else"] = {"required": list(_OF_A_MEMBER), **({"not": _any_of(alone)} if alone else {})}
+
+
+def _any_of(keys: Iterable[str]) -> JsonSchemaValue:
+    return {"anyOf": [{"required": [key]} for key in keys]}
 
 
 def write_schemas(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from deployments.device import DeviceProfile, shipped_devices
 from deployments.errors import ConfigurationError
-from deployments.recipe import Recipe, shipped_recipes
+from deployments.recipe import FamilyRecipe, Recipe, shipped_recipes
 from deployments.reference import DOCUMENTS, Document, page, schema, write_schemas
 from deployments.yaml_file import read_mapping
 from flows.cli import app
@@ -82,7 +82,9 @@ def _models(model: type[BaseModel], found: frozenset[type[BaseModel]] = frozense
     return found
 
 
-@pytest.mark.parametrize(("document", "model"), [("recipe", Recipe), ("device", DeviceProfile)])
+@pytest.mark.parametrize(
+    ("document", "model"), [("recipe", Recipe), ("recipe", FamilyRecipe), ("device", DeviceProfile)]
+)
 def test_every_key_is_on_the_page(document: Document, model: type[BaseModel]) -> None:
     text = page(document)
     skipped = _models(DeviceProfile) if document == "recipe" else frozenset()

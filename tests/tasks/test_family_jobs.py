@@ -18,8 +18,8 @@ from tasks.job import Job, UserCode, known_classes, labelled_rows
 from tasks.measurement import answer_rows
 from tasks.workspace import Workspace
 from tests.deployments.families.different_tasks import outputs_for
-from tests.tasks import families, tiny
-from tests.tasks.families import GATES, of_task
+from tests.tasks import family_jobs, tiny
+from tests.tasks.family_jobs import GATES, of_task
 
 FIGURES = {
     "outcome",
@@ -76,7 +76,7 @@ def alone(family: Job, task: str, gates: tuple[Any, ...]) -> list[GateResult]:
 @pytest.fixture(scope="module")
 def decided(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], tuple[GateResult, GateResult]]:
     """Return each gate of a member, decided in the family and alone."""
-    job = families.job(Workspace.at(tmp_path_factory.mktemp("families"), "sqlite:///unused"))
+    job = family_jobs.job(Workspace.at(tmp_path_factory.mktemp("families"), "sqlite:///unused"))
     verdict = decide(GatePolicy(gates=job.recipe.gates), evidence(job))
     found = {result.name: result for result in verdict.gates}
     return {
@@ -104,7 +104,7 @@ def test_each_kind_of_gate_decides_something(decided: Any) -> None:
 
 
 def test_answers_have_the_words_of_each_task(workspace: Workspace) -> None:
-    job = families.job(workspace)
+    job = family_jobs.job(workspace)
     rows = answer_rows(job, "test", outputs_of(job, "test", 1))
     assert rows["row_id"].tolist() == list(range(52))
     bright, mean, masks = (rows[in_slice(rows, of_task(name))] for name in GATES)
@@ -116,7 +116,7 @@ def test_answers_have_the_words_of_each_task(workspace: Workspace) -> None:
 
 
 def test_training_rows_of_a_family_are_labelled_for_each_task(workspace: Workspace) -> None:
-    job = families.job(workspace)
+    job = family_jobs.job(workspace)
     rows = labelled_rows(job.workload, job.splits["train"])
     assert rows[rows["task"] == "bright"]["target"].value_counts().to_dict() == {"left": 8, "right": 8, "none": 8}
     on_left = next(gate for gate in job.recipe.gates if gate.name == "bright: on left")
@@ -125,10 +125,10 @@ def test_training_rows_of_a_family_are_labelled_for_each_task(workspace: Workspa
 
 
 def test_the_code_of_a_family_is_that_of_all_members(workspace: Workspace) -> None:
-    first = families.job(workspace)
+    first = family_jobs.job(workspace)
     heavier = [member.model_copy(update={"weight": 3}) for member in first.recipe.members]
-    second = families.job(workspace, members=heavier)
-    assert first.user_code == families.job(workspace).user_code
+    second = family_jobs.job(workspace, members=heavier)
+    assert first.user_code == family_jobs.job(workspace).user_code
     assert first.user_code.workload != second.user_code.workload and first.run_key != second.run_key
     assert first.user_code.metrics == second.user_code.metrics
     ours = UserCode.of(first.workload, first.recipe.workload, {})
@@ -136,10 +136,10 @@ def test_the_code_of_a_family_is_that_of_all_members(workspace: Workspace) -> No
 
 
 def test_a_family_of_other_gates_has_the_same_workload(workspace: Workspace) -> None:
-    first = families.job(workspace)
+    first = family_jobs.job(workspace)
     assert isinstance(first.recipe, FamilyRecipe)
     fewer = [member.model_copy(update={"gates": member.gates[:1]}) for member in first.recipe.members]
-    second = families.job(workspace, members=fewer)
+    second = family_jobs.job(workspace, members=fewer)
     assert first.user_code.workload == second.user_code.workload and first.run_key != second.run_key
     assert first.user_code.question == second.user_code.question
 
@@ -147,7 +147,7 @@ def test_a_family_of_other_gates_has_the_same_workload(workspace: Workspace) -> 
 def test_each_task_has_a_floor_of_its_own(workspace: Workspace) -> None:
     from tasks.compression.floors import broken_floor
 
-    job = families.job(workspace)
+    job = family_jobs.job(workspace)
     before = outputs_of(job, "validation", 1)
     for task, columns, said in (
         ("bright", slice(0, 3), "on the validation rows of bright, below the floor of"),
@@ -173,7 +173,7 @@ def snapshot(job: Job, outputs: np.ndarray) -> Any:
 def test_critical_rows_of_one_task_are_trained_on_more_often(workspace: Workspace) -> None:
     from tasks.compression.distillation_targets import _weights
 
-    job = families.job(workspace, critical_weight=4)
+    job = family_jobs.job(workspace, critical_weight=4)
     weights = _weights(job)
     assert weights is not None and len(weights) == len(job.splits["train"])
     left = labelled_rows(job.workload, job.splits["train"])
