@@ -49,7 +49,7 @@ class PlacedTask:
 
     def known(self, targets: np.ndarray) -> np.ndarray:
         """Return a mask (rows,) of the rows that the task knows."""
-        return ~np.isnan(targets[:, self.target_columns.start])
+        return np.asarray(~np.isnan(targets[:, self.target_columns.start]))
 
     def targets_of(self, targets: np.ndarray) -> np.ndarray:
         """Return the task's own targets of rows that it knows, as its own workload gives them."""

@@ -33,7 +33,7 @@ class JointWorkload(Workload):
     def __init__(self, tasks: Sequence[FamilyTask]) -> None:
         """Join tasks of different names. Raises ConfigurationError where they do not fit on one backbone."""
         self.tasks = tuple(tasks)
-        self.preprocessing = _alike(self.tasks, "preprocessing", "as their rows go into one backbone")
+        self.preprocessing = _preprocessing_of(self.tasks)
         self.group = _group_of(self.tasks)
         reasons = [f"{each.name}: {each.workload.shared_rows}" for each in self.tasks if each.workload.shared_rows]
         self.shared_rows = "; ".join(reasons) or None
@@ -233,15 +233,16 @@ def _grouped(made: Split, tasks: Sequence[FamilyTask], group: str, name: SplitNa
     return replace(made, slices=slices.assign(**{group: alone}))
 
 
-def _alike(tasks: Sequence[FamilyTask], attribute: str, why: str) -> object:
-    """Return an attribute that all workloads have alike. Raises ConfigurationError where two differ."""
+def _preprocessing_of(tasks: Sequence[FamilyTask]) -> Mapping[str, object] | Sequence[object] | str | None:
+    """Return what all workloads say was done to their rows. Raises ConfigurationError where two differ."""
     first, *others = tasks
-    wanted = getattr(first.workload, attribute)
+    wanted = first.workload.preprocessing
     for each in others:
-        if (got := getattr(each.workload, attribute)) != wanted:
+        if (got := each.workload.preprocessing) != wanted:
             raise ConfigurationError(
-                f"expected one `{attribute}` of all tasks, {why}, got {wanted!r:.80} of {first.name} and {got!r:.80} "
-                f"of {each.name}; prepare the rows of both alike, and say so in both workloads"
+                "expected one `preprocessing` of all tasks, as their rows go into one backbone, got "
+                f"{wanted!r:.80} of {first.name} and {got!r:.80} of {each.name}; prepare the rows of both alike, and "
+                "say so in both workloads"
             )
     return wanted
 

@@ -54,7 +54,10 @@ class SliceIndex:
         """Return which of the rows of a mask fulfil conditions that cannot be asked of all rows."""
         columns = list(dict.fromkeys(part.column for part in parts))
         left = SliceIndex(self._rows.loc[mask, columns].infer_objects().reset_index(drop=True), self.split)
-        return np.logical_and.reduce([left._part(part) for part in parts])
+        fits = np.ones(int(mask.sum()), dtype=bool)
+        for part in parts:
+            fits &= left._part(part)
+        return fits
 
     @property
     def _more_rows(self) -> str:

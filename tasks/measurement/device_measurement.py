@@ -127,7 +127,8 @@ def answer_rows(job: Job, split: SplitName, outputs: np.ndarray) -> pd.DataFrame
 
 def _fill(frame: pd.DataFrame, found: Sequence[pd.DataFrame]) -> None:
     """Give the rows of a family's task that lacks a figure which another one has the worst: no gate looks at it."""
-    worst = {name: WORST_SCORES.get(name, 0.0) for name in map(str, frame.columns) if is_figure(name)}
+    worst = {name: 0.0 for name in map(str, frame.columns) if is_figure(name)}
+    worst |= {name: score for name, score in WORST_SCORES.items() if name in worst}
     for own in found:
         for name in worst.keys() - set(own.columns):
             frame.loc[own.index, name] = worst[name]

@@ -4,12 +4,13 @@ Who sees a test row with its answer may train on it, and then nothing is left to
 validation split, unless the recipe allows those of test.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from deployments.rows import TASK
 from deployments.user_calls import call_user_code
 from deployments.workload import Split, SplitName
 from quality_gates.errors import EvidenceError
@@ -26,12 +27,29 @@ _CLASSES = "iuObUST"  # kinds of numpy arrays whose values name classes: floats 
 
 
 def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
-    """Yield the models' accuracy on each value of each slice column; nothing where rows are damaged."""
+    """Yield the models' accuracy on each value of each slice column; nothing where rows are damaged.
+
+    Of a family, the rows of each task come first, then each value among them.
+    """
     models = {"parent": evidence.parent, "deployed": evidence.deployed, "candidate": evidence.candidate}
     frames = {name: model.rows for name, model in models.items() if model is not None and model.rows is not None}
     if not frames:
         return  # no test row was read
     columns = [str(column) for column in job.splits["test"].slices.columns]
+    if not job.recipe.members:
+        yield from _slice_rows(job, frames, columns)
+        return
+    yield from _slice_rows(job, frames, [TASK])
+    for member in job.recipe.members:
+        own = {name: rows[_where(rows, member.rows)].infer_objects() for name, rows in frames.items()}
+        known = next(iter(own.values()))
+        told = [column for column in columns if column != TASK and not known[column].isna().any()]
+        yield from _slice_rows(job, own, told, f"{member.name}: ")
+
+
+def _slice_rows(
+    job: Job, frames: Mapping[str, pd.DataFrame], columns: Sequence[str], of: str = ""
+) -> Iterator[SliceRow]:
     try:
         table = slice_table(frames, columns)
     except EvidenceError:
@@ -41,7 +59,7 @@ def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
     for (column, value), lines in table.groupby(["column", "value"], sort=False, dropna=False):
         figures = dict(zip(lines["model"], lines["accuracy"], strict=True))
         yield SliceRow(
-            slice=f"{column}: {value}" if str(value).endswith(UNLISTED) else f"{column} = {value}",
+            slice=f"{of}{column}: {value}" if str(value).endswith(UNLISTED) else f"{of}{column} = {value}",
             n=int(lines["n"].iloc[0]),
             critical=_rows_of(rows, str(column), value) in critical,
             vs_deployed_shown=_differs(frames, "deployed", str(column), value),
@@ -119,7 +137,7 @@ def shown_flips(job: Job, flipped: pd.DataFrame, split: SplitName) -> Iterator[F
     for _, row in ordered.head(SHOWN_FLIPS).iterrows():
         index = int(row["row_id"])
         picture, text = shown_row(job, rows, f"of {split} row {index}", index)
-        slices = [f"{column} = {_short(row[column])}" for column in rows.slices.columns]
+        slices = [f"{column} = {_short(row[column])}" for column in rows.slices.columns if pd.notna(row[column])]
         yield FlippedRow(
             row_id=str(index),
             label=_short(rows.targets[index] if told is None else told[index]),
@@ -165,6 +183,8 @@ def confusion(candidate: ModelEvidence, reference: ModelEvidence | None) -> Conf
     """
     ours, theirs = candidate.rows, None if reference is None else reference.rows
     if ours is None or "target" not in ours.columns or ours["target"].to_numpy().dtype.kind not in _CLASSES:
+        return None
+    if ours["target"].isna().any():  # of a family's task without right answers in words
         return None
     try:
         rows = paired(ours, ours if theirs is None else theirs)
@@ -215,7 +235,7 @@ def _labels(job: Job, rows: pd.DataFrame | None) -> np.ndarray | None:
 
 
 def _confusions(rows: pd.DataFrame, labels: np.ndarray) -> "pd.Series[int]":
-    wrong = rows[rows["score"] != 1]
+    wrong = rows[(rows["score"] != 1) & pd.notna(labels[rows["row_id"].to_numpy(dtype=int)])]
     predictions = wrong["prediction"]
     predictions = predictions.astype(str) if predictions.dtype == object else predictions  # numbers beside text
     pairs = pd.DataFrame({"label": labels[wrong["row_id"].to_numpy(dtype=int)], "prediction": predictions})

@@ -1,6 +1,6 @@
 """Three tasks of different kinds on small images, some of them the same images: classes, a value and masks."""
 
-from typing import ClassVar
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ class Bright(Images):
     More is said below.
     """
 
-    labels = ("left", "right", "none")
+    labels: Sequence[str] = ("left", "right", "none")
 
     def split(self, name: SplitName) -> Split:
         """The label is of the number of the image, so that all splits have all classes."""
@@ -109,7 +109,7 @@ def outputs_for(rows: int, seed: int = 0) -> np.ndarray:
 class Grouped(Bright):
     """Bright with groups of four neighbours."""
 
-    group: ClassVar[str | None] = "patient"
+    group = "patient"
 
     def split(self, name: SplitName) -> Split:
         """Neighbours are of one patient."""

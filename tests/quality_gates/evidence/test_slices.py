@@ -90,7 +90,9 @@ def of_task(name: str, *parts: SliceCondition) -> SliceCondition:
 
 def of_two_tasks() -> pd.DataFrame:
     """Rows of a family: only those of the first task have a site, those of the second a number as their label."""
-    frame = rows(8).assign(task=["class", "angle"] * 4, site=["north", None, "south", None] * 2)
+    frame = rows(8).assign(
+        task=["class", "angle"] * 4, site=pd.Series(["north", None, "south", None] * 2, dtype=object)
+    )
     frame["label"] = pd.Series(["shirt", 30, "shirt", 60, "bag", 30, "bag", 90], dtype=object)
     return frame
 
