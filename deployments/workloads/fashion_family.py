@@ -21,7 +21,7 @@ SHARPNESS = ("sharp", "blurred", "noisy")
 POLARITY = ("light on dark", "dark on light")
 BLUR = 1.0  # pixels: the standard deviation of the Gaussian
 NOISE = 0.2  # of the whole range of gray: the standard deviation of each pixel
-TRAIN_ROWS, CALIBRATION_ROWS, VALIDATION_ROWS, TEST_ROWS = 12_000, 512, 2_000, 5_000
+TRAIN_ROWS, CALIBRATION_ROWS, VALIDATION_ROWS, TEST_ROWS = 20_000, 512, 2_000, 5_000
 _SEEDS: dict[SplitName, int] = {"train": 1, "validation": 2, "test": 3}
 
 

@@ -157,10 +157,11 @@ class SharedBackboneNetwork(nn.Module):
 
 
 def fashion_family() -> nn.Module:
-    """Return a ResNet of 76,000 parameters for 28x28 images with heads of two layers for the four tasks of a family."""
+    """Return a ResNet for 28x28 images with heads of two layers for the four tasks of a family: 86,000 parameters."""
     width = 16
+    stem = (nn.Conv2d(1, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
     blocks = (Block(width, width, 1), Block(width, 2 * width, 2), Block(2 * width, 4 * width, 2))
-    backbone = nn.Sequential(*_stem(width), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    backbone = nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     counts = (len(GARMENTS), len(ORIENTATIONS), len(SHARPNESS), len(POLARITY))
     heads = [nn.Sequential(nn.Linear(4 * width, 32), nn.ReLU(), nn.Linear(32, count)) for count in counts]
     return SharedBackboneNetwork(backbone, heads)

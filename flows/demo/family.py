@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # mlflow reads the environment, which prepare() sets, when it
     from tasks.workspace import Workspace
 
 RECIPE = "fashion-family"
-EPOCHS = 6
+EPOCHS = 10
 
 
 def example() -> Example:

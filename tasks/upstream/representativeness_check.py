@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.answers import predictions_of
+from deployments.families import JointWorkload
 from deployments.workload import SplitName
 from quality_gates.representativeness import Representativeness, RepresentativenessPolicy, Sample, hold_against
 from tasks.errors import RepresentativenessError
@@ -53,7 +54,7 @@ def _sample(job: Job, outputs: np.ndarray, targets: np.ndarray | None, slices: p
     """Return rows as they are compared: classes and numbers of boxes by their shares, values by their size."""
     if job.workload.task == "detection" and targets is not None:
         targets = (targets[..., -1] >= 0).sum(axis=1)  # the number of boxes in each row
-    if job.recipe.members:
+    if isinstance(job.workload, JointWorkload):
         targets = None  # of several tasks at once, which a row may know or not; slice columns tell of them
     if not job.workload.answers_are_values:
         return Sample(outputs, predictions_of(job.workload, outputs), targets, slices)

@@ -43,7 +43,7 @@ def test_the_decision_in_words(outcome: str, deployed: str | None, words: str) -
 def job() -> Any:
     workload = Tiny()
     critical = [SliceCondition(column="label", equals=8)]
-    recipe = SimpleNamespace(critical_slices=critical, workload="tiny:Tiny", show_test_rows=False)
+    recipe = SimpleNamespace(critical_slices=critical, workload="tiny:Tiny", show_test_rows=False, members=())
     splits = {name: workload.split(name) for name in ("validation", "test")}
     return SimpleNamespace(workload=workload, splits=splits, recipe=recipe)
 
