@@ -13,7 +13,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui fashion mobilenet shuttle exercises diabetes nuclei nuclei-boxes r8 test coverage test-unit test-slow test-kills test-browser \
+.PHONY: help setup demo ui fashion family mobilenet shuttle exercises diabetes nuclei nuclei-boxes r8 test coverage test-unit test-slow test-kills test-browser \
 	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text \
 	bench-recurrent bench-memory bench-triggers bench-zoo \
 	runtime-wheel emulators docs lint clean
@@ -40,6 +40,13 @@ ui: setup ## Open MLflow on what the demo made (DEMO=.edgewright/fashion for the
 
 fashion: setup ## Fashion-MNIST with a small ResNet (Debian package dataset-fashion-mnist)
 	$(BIN)/python -m flows.demo.examples $@
+
+family: export EDGEWRIGHT_HOME := .edgewright/family
+family: setup ## Four tasks on one backbone, on Fashion-MNIST (Debian package dataset-fashion-mnist)
+	$(BIN)/python -m flows.demo.family register
+	$(BIN)/edgewright family compose fashion-family
+	$(BIN)/edgewright compress fashion-family --recipe fashion-family
+	$(BIN)/python -m flows.demo.family answer
 
 mobilenet: setup ## Fashion-MNIST with a small MobileNet and a student (Debian package dataset-fashion-mnist)
 	$(BIN)/python -m flows.demo.examples $@

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # mlflow reads the environment, which prepare() sets, when it
 
 RECIPE = "fashion-family"
 EPOCHS = 10
+SHOWN = 3  # rows
 
 
 def example() -> Example:
@@ -54,19 +55,55 @@ def register_members(of: Example, workspace: "Workspace", console: Console) -> d
     return found
 
 
-def main() -> None:
-    """Train and register the members in the home that the environment names."""
+def answer(workspace: "Workspace", console: Console) -> None:
+    """Let the newest published bundle of each device answer a few test rows, and show what they truly are.
+
+    Raises ConfigurationError where no bundle is published.
+    """
+    import numpy as np
+
+    from deployments.errors import ConfigurationError
+    from deployments.recipe import read_recipe
+    from edge_runtime.bundle import read_bundle
+    from edge_runtime.predicting import predict
+
+    recipe = read_recipe(Path(RECIPE))
+    test = [each.split("test") for each in recipe.load_workload().of_models]
+    rows = workspace.home / "rows.npy"
+    np.save(rows, test[0].inputs[0][:SHOWN])
+    for device in recipe.devices:
+        found = sorted(workspace.target.glob(f"targets/{recipe.model}/{device.name}/*.manifest.json"), key=_made)
+        if not found:
+            raise ConfigurationError(
+                f"{workspace.target}: expected a published bundle of {recipe.model} for {device.name}, got none; read "
+                "the report of its gates"
+            )
+        console.print(f"{device.name}: {found[-1]}", soft_wrap=True)
+        predict(read_bundle(found[-1]), rows, None)
+    for member, split in zip(recipe.members, test, strict=True):
+        console.print(f"truly {member.name}: {', '.join(map(str, split.targets[:SHOWN].tolist()))}")
+
+
+def _made(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def main(what: str) -> None:
+    """Register the members, or let the published bundles answer, in the home that the environment names."""
     from tasks.workspace import Workspace
 
-    console = Console()
-    for model, version in register_members(example(), Workspace.from_environment(), console).items():
+    console, workspace = Console(), Workspace.from_environment()
+    if what == "answer":
+        answer(workspace, console)
+        return
+    for model, version in register_members(example(), workspace, console).items():
         console.print(f"{model}: version {version}")
 
 
 if __name__ == "__main__":
     prepare(HOME)
     try:
-        main()
+        main(sys.argv[1])
     except Exception as error:
         code, sentence = ending_of(error, HOME)
         Console(stderr=True).print(f"error: {sentence}", markup=False, soft_wrap=True)
