@@ -2,8 +2,8 @@
 
 A torch model and example rows come in; a file with a dynamic batch goes out. `strip` and `compact` remove bytes that no
 runtime needs; `pack_weights` stores in 8 bits the weights of layers that have no integer kernel. `make_portable` makes
-of a file what ships: a graph and the files of its weights. `optimized_operators`, `graph_tensors`, `graph_parameters`
-and `recurrent_note` read a file for checks and reports.
+of a file what ships: a graph and the files of its weights. `optimized_operators`, `graph_tensors`, `model_tensors`,
+`graph_parameters` and `recurrent_note` read a file for checks and reports.
 """
 
 from model_compression.onnx_files.byte_weights import pack_weights, recurrent_note
@@ -13,6 +13,7 @@ from model_compression.onnx_files.inspection import (
     graph_parameters,
     graph_tensors,
     graphs_in,
+    model_tensors,
     optimized_operators,
 )
 from model_compression.onnx_files.portable import make_portable
@@ -27,6 +28,7 @@ __all__ = [
     "graph_tensors",
     "graphs_in",
     "make_portable",
+    "model_tensors",
     "optimized_operators",
     "pack_weights",
     "recurrent_note",

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 from torch import nn
 
+from edge_runtime.backbone import answers_of_rows
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
-from edge_runtime.model_files import MODEL, model_bytes
+from edge_runtime.model_files import MODEL, heads_of, model_bytes
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import ExportError
 from model_compression.intake import load_into, load_program, rebuild
@@ -180,9 +181,12 @@ def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
 def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
     """Return the largest difference between torch and the file in its own process, as a share of the largest output."""
     inputs = dict(zip(parent.names, rows, strict=True))
-    asked = MeasureRequest(path, inputs, SessionSettings(threads=1), len(expected), latency_warmup=0, latency_repeats=1)
+    asked = MeasureRequest(
+        path, inputs, SessionSettings(threads=1), len(expected), latency_warmup=0, latency_repeats=1,
+        heads=heads_of(path),
+    )  # fmt: skip
     try:
-        (got,) = measure(asked, TIMEOUT_S).outputs
+        got = answers_of_rows(measure(asked, TIMEOUT_S).outputs, asked.heads)
     except MeasurementInterrupted as error:
         raise SystemFailure(f"The exported {path.name} gave no answers. {error}") from error
     except MeasurementFailed as error:
