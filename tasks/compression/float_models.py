@@ -25,6 +25,8 @@ from model_compression.pruning import (
 )
 from model_compression.students import build_student
 from model_compression.training import predict
+from tasks.compression.family_files import CODE as FAMILY
+from tasks.compression.family_files import export_family
 from tasks.errors import SystemFailure
 from tasks.job import Job
 from tasks.store import StageResult
@@ -133,9 +135,9 @@ class Snapshot(MeasuredFloatModel):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model's graph on disk, the digest of the stage that made it, and the seconds that this took.
+    """A model's graph on disk with the heads beside it, the digest of the stage that made it, and the seconds that this took.
 
-    What export_snapshot makes is one file with all of its weights. What is measured is in the portable form. `in_float`
+    What export_snapshot makes has all weights in its graphs. What is measured is in the portable form. `in_float`
     names the layers of a file of integers that were left in float, because they are faster there. `note`
     is a sentence for people on what a rung made of the model, empty where there is nothing to say.
     """
@@ -153,14 +155,14 @@ class ModelFile:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the graph and its files of weights."""
+        """Bytes of the graph, of the heads beside it, and of their files of weights."""
         return model_bytes(self.path)
 
 
 def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
     """Export a float model into an ONNX file; return the upstream's own file where the upstream is an ONNX file.
 
-    Raises ExportError where the file still holds what was removed from the model, or where ONNX Runtime in a clean
+    That of a family is its backbone, with the heads beside it. Raises ExportError where the file still holds what was removed from the model, or where ONNX Runtime in a clean
     process answers differently from torch.
     """
     parent, job = context.parent, context.job
@@ -169,13 +171,17 @@ def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
 
     def produce(folder: Path) -> dict[str, float]:
         model = snapshot.load(parent)
-        export_onnx(model, parent.example, parent.names, folder / FILE)
-        check_shrunk(model, folder / FILE)
+        if job.tasks:
+            export_family(model, job.tasks, parent.example, parent.names, folder)
+        else:
+            check_shrunk(model, export_onnx(model, parent.example, parent.names, folder / FILE))
         rows = tuple(array[:PARITY_ROWS] for array in job.splits["validation"].inputs)
         return {"parity": _parity(folder / FILE, parent, rows, predict(model, rows))}
 
     inputs = {"parent": parent.digest, "snapshot": snapshot.digest, **job.digests("validation")}
-    return ModelFile.of(context.store.run("export", inputs, CODE, produce))
+    if not job.tasks:
+        return ModelFile.of(context.store.run("export", inputs, CODE, produce))
+    return ModelFile.of(context.store.run("export", inputs | {"tasks": job.tasks}, (*CODE, *FAMILY), produce))
 
 
 def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:

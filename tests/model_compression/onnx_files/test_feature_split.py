@@ -37,9 +37,8 @@ class Reshaping(TwoHeads):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features, rows = torch.relu(self.conv(x)), x.shape[0]
-        return self.kinds(features.reshape(rows, 144)), self.turns(features.reshape(rows, 4, 36).mean(2)).reshape(
-            rows, 3
-        )
+        means = features.reshape(rows, 4, 36).mean(2)
+        return self.kinds(features.reshape(rows, 144)), self.turns(means).reshape(rows, 3)
 
 
 class Nested(TwoHeads):
@@ -59,9 +58,8 @@ def answers(model: ModelProto, given: Mapping[str, np.ndarray]) -> dict[str, np.
     onnx.checker.check_model(model, full_check=True)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
-    return dict(
-        zip(names, session.run(None, {each.name: given[each.name] for each in session.get_inputs()}), strict=True)
-    )
+    found = session.run(None, {each.name: given[each.name] for each in session.get_inputs()})
+    return dict(zip(names, found, strict=True))
 
 
 def parts(model: ModelProto, names: tuple[str, ...] = NAMES) -> tuple[ModelProto, dict[str, ModelProto]]:
