@@ -14,11 +14,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from deployments.device import DeviceProfile
-from deployments.recipe import Recipe
+from deployments.recipe import FEWEST, Recipe
 
 Document: TypeAlias = Literal["recipe", "device"]
 DOCUMENTS: tuple[Document, ...] = get_args(Document)
 _MODELS: Mapping[Document, type[BaseModel]] = {"recipe": Recipe, "device": DeviceProfile}
+_OF_A_MEMBER = ("workload", "gates")
+_NOT_OF_A_FAMILY = ("workload", "distil")
 _TYPES = {"boolean": "true or false", "integer": "whole number", "number": "number", "string": "text"}
 _BOUNDS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
 
@@ -32,6 +34,7 @@ def schema(document: Document) -> dict[str, Any]:
     found = _MODELS[document].model_json_schema(schema_generator=_Untitled)
     if document == "recipe":  # a file names its devices; read_recipe puts the profiles in their place
         found["properties"]["devices"]["items"] = {"type": "string", "minLength": 1}
+        _tell_families(found)
     for definition in _needed(found):
         required = found["$defs"][definition].setdefault("required", [])
         required += [] if "kind" in required else ["kind"]
@@ -40,6 +43,15 @@ def schema(document: Document) -> dict[str, Any]:
     for definition in found["$defs"].values():
         _describe_kind(definition)
     return {"$schema": GenerateJsonSchema.schema_dialect, "title": f"Edgewright {document}", **found}
+
+
+def _tell_families(found: JsonSchemaValue) -> None:
+    """Ask a file with `members` for several of them, and one without for what each of them has."""
+    found["required"] = [key for key in found["required"] if key not in _OF_A_MEMBER]
+    found["if"] = {"required": ["members"]}
+    refused = {"anyOf": [{"required": [key]} for key in _NOT_OF_A_FAMILY]}
+    found["then"] = {"not": refused, "properties": {"members": {"minItems": FEWEST}}}
+    found["else"] = {"required": list(_OF_A_MEMBER)}
 
 
 def write_schemas(folder: Path) -> list[Path]:
@@ -156,6 +168,7 @@ def _table(part: JsonSchemaValue, sections: Mapping[str, _Section]) -> str:
     keys = sorted(part.get("properties", {}).items(), key=lambda item: item[0] != "kind")  # the kind first
     for key, value in keys:
         default = "**needed**" if key in part.get("required", ()) else _default(value)
+        default = "**needed** without `members`" if key in part.get("else", {}).get("required", ()) else default
         cells = f"`{key}`", _value(value, sections), default, _text(value)
         rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return "\n".join(rows)

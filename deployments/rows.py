@@ -22,6 +22,8 @@ SplitName = Literal["train", "calibration", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 RESERVED = frozenset({*REQUIRED, *OPTIONAL})
 """Column names that measured rows have beside the slice columns, also behind candidate_ and reference_."""
+TASK = "task"
+"""The slice column of a family's validation and test rows that names the member whose task a row asks."""
 _NUMBERS = "biuf"
 _REMEDY = "correct Workload.deployment_sample"
 
@@ -72,8 +74,10 @@ class DeploymentSample:
         return _digest(self.arrays, self.slices)
 
 
-def check_splits(splits: Mapping[SplitName, Split]) -> None:
+def check_splits(splits: Mapping[SplitName, Split], *, gaps: bool = False) -> None:
     """Check that every split is usable and that they fit each other.
+
+    With `gaps`, NaN in targets is meant: it says that a row of a family is not known to a task.
 
     Raises:
         ConfigurationError: the first thing that is wrong, with its remedy.
@@ -81,7 +85,7 @@ def check_splits(splits: Mapping[SplitName, Split]) -> None:
     for name, split in splits.items():
         _check_types(name, split)
         _check_lengths(name, split)
-        _check_finite(name, split)
+        _check_finite(name, split.inputs if gaps else (*split.inputs, split.targets))
         _check_columns(name, split)
     for (name, split), (other, beside) in pairwise(splits.items()):
         kinds, kinds_beside = _kinds(split.inputs, split.targets), _kinds(beside.inputs, beside.targets)
@@ -122,8 +126,8 @@ def _check_lengths(name: str, split: Split) -> None:
         )
 
 
-def _check_finite(name: str, split: Split) -> None:
-    for array in (*split.inputs, split.targets):
+def _check_finite(name: str, arrays: Iterable[np.ndarray]) -> None:
+    for array in arrays:
         if array.dtype.kind not in _NUMBERS:
             raise ConfigurationError(
                 f"split `{name}`: expected arrays of numbers, got dtype {array.dtype}; encode them in Workload.split"
@@ -154,8 +158,8 @@ def _check_same_columns(validation: Split, test: Split) -> None:
         )
 
 
-def check_sample(sample: object, splits: Mapping[SplitName, Split]) -> DeploymentSample:
-    """Return the sample if it is whole and has rows like those of the splits.
+def check_sample(sample: object, splits: Mapping[SplitName, Split], *, gaps: bool = False) -> DeploymentSample:
+    """Return the sample if it is whole and has rows like those of the splits; `gaps` is as in check_splits.
 
     Raises:
         ConfigurationError: the first thing that is wrong, with its remedy.
@@ -167,7 +171,7 @@ def check_sample(sample: object, splits: Mapping[SplitName, Split]) -> Deploymen
         )
     _check_sample_lengths(sample)
     _check_sample_kinds(sample, splits["train"])
-    _check_sample_finite(sample)
+    _check_sample_finite(sample.inputs if gaps else sample.arrays)
     _check_sample_columns(sample, splits)
     return sample
 
@@ -198,8 +202,8 @@ def _check_sample_kinds(sample: DeploymentSample, train: Split) -> None:
         raise ConfigurationError(f"expected {expected} as in the train split, got {got}; {_REMEDY}")
 
 
-def _check_sample_finite(sample: DeploymentSample) -> None:
-    for array in sample.arrays:
+def _check_sample_finite(arrays: Iterable[np.ndarray]) -> None:
+    for array in arrays:
         if bad := _rows_not_finite(array):
             raise ConfigurationError(
                 f"expected finite numbers, got NaN or infinity in {bad} of {len(array)} rows; clean them as the "

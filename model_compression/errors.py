@@ -43,6 +43,10 @@ class ExportError(CompressionError):
     """A model cannot be exported to ONNX."""
 
 
+class FamilyError(CompressionError):
+    """Models that are no family: they share no backbone, or a head reads more of it than its end."""
+
+
 def cause_of(error: BaseException) -> str:
     """Name the first cause of another library's error in one line, because exporters wrap it several times."""
     while error.__cause__ is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Generator, Tensor, nn
 
-from deployments.answers import answers_of
+from deployments.answers import answers_of, reference_of
 from deployments.custom_metrics import (
     CustomMetric,
     custom_metrics_digest,
@@ -18,6 +18,7 @@ from deployments.custom_metrics import (
 )
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
+from deployments.families import JointWorkload
 from deployments.leaks import RowSketch, SharedRows, shared_rows, sketch_of
 from deployments.recipe import WHEN, Recipe
 from deployments.user_calls import call_user_code
@@ -45,12 +46,29 @@ class UserCode:
 
     @classmethod
     def of(cls, workload: Workload, reference: str, metrics: Mapping[str, CustomMetric]) -> "UserCode":
-        """Read the source files; `reference` is the workload as recipes name it."""
+        """Read the source files; `reference` is the workload as recipes name it.
+
+        The code of a family is that of all members, with their weights, and of what makes one workload of them.
+        """
+        if isinstance(workload, JointWorkload):
+            return cls._of_family(workload, metrics)
         return cls(
             code_digest(workload, reference),
             question_digest(workload, reference),
             custom_metrics_digest(metrics),
             written_metrics_digest(metrics, package_of(reference)),
+        )
+
+    @classmethod
+    def _of_family(cls, family: JointWorkload, metrics: Mapping[str, CustomMetric]) -> "UserCode":
+        own = [cls.of(each.workload, each.reference, metrics) for each in family.tasks]
+        said = [[each.name, each.weight, list(each.outputs)] for each in family.tasks]
+        joining = code_digest(family, reference_of(family))
+        return cls(
+            digest_of([said, joining, *(each.workload for each in own)]),
+            digest_of([said, *(each.question for each in own)]),
+            own[0].metrics,
+            digest_of([each.written_metrics for each in own]),
         )
 
 
@@ -256,21 +274,23 @@ def known_classes(workload: Workload, splits: Mapping[SplitName, Split]) -> Know
 def labelled_rows(workload: Workload, split: Split) -> pd.DataFrame:
     """Return the slice columns of a split, and `target` where the workload says one right answer for each row.
 
+    The index holds the number of each row; a training row of a family has a line for each task that knows it.
     Raises ConfigurationError where right answers fail.
     """
-    rows, labels = split.slices.reset_index(drop=True), right_answers(workload, split)
+    rows, targets = workload.questions(split)
+    labels = right_answers(workload, targets)
     if labels is None or np.shape(labels) != (len(rows),):
         return rows
-    return pd.concat([rows, pd.Series(labels, name="target")], axis=1)
+    return rows.assign(target=labels)
 
 
-def right_answers(workload: Workload, split: Split) -> np.ndarray | None:
-    """Return the right answers of a split's rows, None where there are none.
+def right_answers(workload: Workload, targets: np.ndarray) -> np.ndarray | None:
+    """Return the right answers of rows with these targets, None where there are none.
 
     Raises ConfigurationError where Workload.right_answers fails.
     """
     return call_user_code(
-        lambda: workload.right_answers(split.targets),
-        f"expected right answers for targets of shape {split.targets.shape}",
+        lambda: workload.right_answers(targets),
+        f"expected right answers for targets of shape {targets.shape}",
         "correct Workload.right_answers",
     )

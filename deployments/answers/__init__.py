@@ -7,6 +7,8 @@ broken numbers. A prediction task names the usual meanings of outputs.
 from deployments.answers.answered_rows import (
     NOT_A_NUMBER,
     AnsweredRows,
+    AnsweringWorkload,
+    AskedRows,
     answers_of,
     finite_rows,
     labelled,
@@ -35,6 +37,8 @@ __all__ = [
     "NOT_A_NUMBER",
     "TASKS",
     "AnsweredRows",
+    "AnsweringWorkload",
+    "AskedRows",
     "Detection",
     "PredictionTask",
     "RowBoxes",

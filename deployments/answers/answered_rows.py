@@ -1,7 +1,7 @@
 """A workload's answers to rows, checked: one prediction and one score for each, and nothing made of broken numbers."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -33,6 +33,23 @@ class AnsweringWorkload(Protocol):
     def right_answers(self, targets: np.ndarray) -> np.ndarray | None:
         """Return the right answer to each row, or None."""
 
+    def asked(self, outputs: np.ndarray, targets: np.ndarray) -> Sequence["AskedRows"] | None:
+        """Return the rows of each task, of a family whose rows ask one task each; else None."""
+
+
+@dataclass(frozen=True, eq=False)
+class AskedRows:
+    """Rows that ask one task of a family: their numbers (rows,), and outputs and targets as the task's own model has.
+
+    `workload` is that of the `task` alone.
+    """
+
+    task: str
+    workload: AnsweringWorkload
+    rows: np.ndarray
+    outputs: np.ndarray
+    targets: np.ndarray
+
 
 @dataclass(frozen=True)
 class AnsweredRows:
@@ -53,11 +70,14 @@ class AnsweredRows:
 
 
 def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> AnsweredRows:
-    """Let a workload answer and score rows.
+    """Let a workload answer and score rows; each row of a family is answered by its own task.
 
     Raises:
         ConfigurationError: it does not give one prediction and one score for every row.
     """
+    if (asked := workload.asked(outputs, targets)) is not None:
+        own = [answers_of(each.workload, each.outputs, each.targets) for each in asked]
+        return _together(len(targets), asked, own)
     finite, filled = _filled(outputs)
     remedy = "correct Workload.predictions and Workload.score"
     what = f"predictions and scores for outputs of shape {outputs.shape}"
@@ -113,6 +133,15 @@ def labelled(
     known = table.astype(float)
     known.iloc[~finite] = np.nan
     return labels, known
+
+
+def _together(count: int, asked: Sequence[AskedRows], answered: Sequence[AnsweredRows]) -> AnsweredRows:
+    """Return the answers to all rows of a family, each where its row is."""
+    predictions, scores, finite = np.empty(count, dtype=object), np.zeros(count), np.zeros(count, dtype=bool)
+    for each, own in zip(asked, answered, strict=True):
+        predictions[each.rows] = own.predictions.tolist()
+        scores[each.rows], finite[each.rows] = own.scores, own.finite
+    return AnsweredRows(predictions, scores, finite)
 
 
 def reference_of(workload: object) -> str:

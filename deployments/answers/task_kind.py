@@ -32,9 +32,9 @@ class PredictionTask(ABC):
 
     `best_score` is the score of a row that could not be answered better, None where that is not known;
     `right_or_wrong` says that every score is 0 or 1, `values` that hardly two answers are the same, `has_loss` that a
-    workload need not write one, and `draws` that answers are drawn in reports. `fitting_metrics` are the metrics of
-    gates that mean something on its scores and predictions; None stands for all. `parts` are classes and functions of
-    other modules that the answers depend on.
+    workload need not write one, `draws` that answers are drawn in reports, and `has_gaps` that NaN in targets is meant.
+    `fitting_metrics` are the metrics of gates that mean something on its scores and predictions; None stands for all.
+    `parts` are classes and functions of other modules that the answers depend on.
     """
 
     name: ClassVar[TaskName]
@@ -43,6 +43,7 @@ class PredictionTask(ABC):
     values = False
     has_loss = False
     draws = False
+    has_gaps = False
     fitting_metrics: frozenset[str] | None = OF_CLASSES | {"auroc"}
     parts: ClassVar[tuple[object, ...]] = ()
 

@@ -77,7 +77,6 @@ def run(example: Example, home: Path, console: Console) -> None:
 def registered(example: Example, workspace: "Workspace", console: Console) -> str:
     """Return the last version of the example's model; train and register it where the registry has none."""
     from deployments.recipe import read_recipe
-    from deployments.workload import load_workload
     from tasks.errors import RegistryError
     from tasks.registry import Upstream, register_upstream
 
@@ -86,7 +85,7 @@ def registered(example: Example, workspace: "Workspace", console: Console) -> st
         return Upstream(workspace.tracking_uri).versions(recipe.model)[-1]
     except RegistryError:
         pass
-    workload = load_workload(recipe.workload)
+    workload = recipe.load_workload()
     model = trained(example, workload, workspace.store, console)
     rows = tuple(array[:2] for array in workload.split("train").inputs)
     return register_upstream(workspace.tracking_uri, recipe.model, model, rows, {"epochs": example.epochs})

@@ -38,7 +38,7 @@ class ReadWorkloads:
 
     def __init__(self, view: RegistryView, workspace: Workspace) -> None:
         self.view, self.workspace = view, workspace
-        self._data = cache(self._read)
+        self._data: dict[str, _Data] = {}
         self._code = cache(self._read_code)
 
     def of(self, recipe: Recipe) -> "RecipeDepths":
@@ -50,25 +50,27 @@ class ReadWorkloads:
         from deployments.custom_metrics import load_custom_metrics
         from tasks.job import Job
 
-        data = self._data(recipe.workload)
+        data = self._read(recipe)
         sample = data.sample if recipe.representativeness else None
         metrics = load_custom_metrics(recipe.gates)
         return Job(
             recipe.model, version, recipe, data.workload, data.splits, self.workspace, sample,
             self.view.identities.get((recipe.model, version), ""),
-            code=self._code(recipe.workload, tuple(metrics.items())),
+            code=self._code(recipe.workloads_key, recipe.workload, tuple(metrics.items())),
         )  # fmt: skip
 
-    def _read(self, workload: str) -> _Data:
-        from deployments.workload import load_workload, read_splits
+    def _read(self, recipe: Recipe) -> _Data:
+        from deployments.workload import read_splits
 
-        loaded = load_workload(workload)
-        return _Data(loaded, read_splits(loaded))
+        if recipe.workloads_key not in self._data:
+            loaded = recipe.load_workload()
+            self._data[recipe.workloads_key] = _Data(loaded, read_splits(loaded))
+        return self._data[recipe.workloads_key]
 
-    def _read_code(self, workload: str, metrics: tuple[tuple[str, "CustomMetric"], ...]) -> "UserCode":
+    def _read_code(self, key: str, workload: str, metrics: tuple[tuple[str, "CustomMetric"], ...]) -> "UserCode":
         from tasks.job import UserCode
 
-        return UserCode.of(self._data(workload).workload, workload, dict(metrics))
+        return UserCode.of(self._data[key].workload, workload, dict(metrics))
 
 
 class RecipeDepths:

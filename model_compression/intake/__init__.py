@@ -11,7 +11,16 @@ from model_compression.intake.activations import ScaledDotProductAttention
 from model_compression.intake.equality import check_equal, numbered
 from model_compression.intake.graph_form import graph_digest, weight_shapes
 from model_compression.intake.kept_operators import KeptOperator, kept_as_they_are
-from model_compression.intake.nodes import aten, is_view, operator_name
+from model_compression.intake.nodes import (
+    arguments,
+    aten,
+    is_view,
+    live_nodes,
+    memory_of,
+    operator_name,
+    origin,
+    written_argument,
+)
 from model_compression.intake.onnx_graph import graph_inputs, read_graph
 from model_compression.intake.program import (
     InputSpec,
@@ -22,6 +31,7 @@ from model_compression.intake.program import (
     load_into,
     load_program,
     output_names,
+    output_nodes,
 )
 from model_compression.intake.rebuilding import drop_dead_code, rebuild
 from model_compression.intake.untold import untold_settings
@@ -30,6 +40,7 @@ __all__ = [
     "InputSpec",
     "KeptOperator",
     "ScaledDotProductAttention",
+    "arguments",
     "aten",
     "check_dynamic_batch",
     "check_equal",
@@ -41,13 +52,18 @@ __all__ = [
     "is_view",
     "keep_output",
     "kept_as_they_are",
+    "live_nodes",
     "load_into",
     "load_program",
+    "memory_of",
     "numbered",
     "operator_name",
+    "origin",
     "output_names",
+    "output_nodes",
     "read_graph",
     "rebuild",
     "untold_settings",
     "weight_shapes",
+    "written_argument",
 ]

@@ -104,11 +104,12 @@ def live_nodes(graph: fx.Graph, outputs: Collection[fx.Node]) -> set[fx.Node]:
     Assertions and the counters of batch norms are not among them.
     """
     needed = set(outputs)
+    memory = {memory_of(node) for node in needed}
     for node in reversed(graph.nodes):
         written = written_argument(node)
-        if node in needed or (written is not None and memory_of(written) in needed):
-            needed.update(node.all_input_nodes)
-            needed.add(node)
+        if node in needed or (written is not None and memory_of(written) in memory):
+            needed.update((node, *node.all_input_nodes))
+            memory.update(memory_of(source) for source in node.all_input_nodes)
     return needed
 
 

@@ -1,5 +1,6 @@
 """Slices: conditions turned into masks over rows, each column read once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,16 +26,35 @@ class SliceIndex:
     def mask(self, condition: SliceCondition | None) -> Mask:
         """Return a mask over the rows, all true without a condition.
 
+        Of several conditions, one whose column has gaps, or holds no numbers to compare, is asked of the rows alone
+        that all others leave: a row that is not in the slice by another condition is not, whatever that column holds.
+
         Raises EvidenceError when a column does not exist, has gaps or holds no numbers to compare, or no row fits.
         """
         mask = np.ones(len(self._rows), dtype=bool)
         if condition is None:
             return mask
-        for part in condition.parts:
-            mask &= self._part(part)
+        parts, open_parts = condition.parts, []
+        for part in parts:
+            try:
+                mask &= self._part(part)
+            except EmptySliceError:
+                raise
+            except EvidenceError:
+                if len(parts) == 1 or part.column not in self._rows.columns:
+                    raise
+                open_parts.append(part)
+        if open_parts and mask.any():
+            mask[mask] = self._among(mask, open_parts)
         if not mask.any():
             raise EmptySliceError(f"No row has {condition}.", self._more_rows)
         return mask
+
+    def _among(self, mask: Mask, parts: Sequence[SliceCondition]) -> Mask:
+        """Return which of the rows of a mask fulfil conditions that cannot be asked of all rows."""
+        columns = list(dict.fromkeys(part.column for part in parts))
+        left = SliceIndex(self._rows.loc[mask, columns].infer_objects().reset_index(drop=True), self.split)
+        return np.logical_and.reduce([left._part(part) for part in parts])
 
     @property
     def _more_rows(self) -> str:

@@ -31,6 +31,13 @@ Gate: TypeAlias = Annotated[
 ]
 
 
+def of_rows(gate: Gate, rows: SliceCondition, name: str) -> Gate:
+    """Return a gate on those of its rows that are in a slice too, under another name; it must have the key `slice`."""
+    own: SliceCondition | None = getattr(gate, "slice", None)
+    parts = (rows,) if own is None else (rows, *(own.all or (own,)))
+    return gate.model_copy(update={"slice": rows if own is None else SliceCondition(all=parts), "name": name})
+
+
 AnyGate: TypeAlias = Annotated[Gate | ProvenInstructionSet | Floors, Field(discriminator="kind")]
 ADDED = (ProvenInstructionSet, Floors)
 """The kinds that the pipeline adds by itself: no recipe has them."""

@@ -66,10 +66,10 @@ def _weights(job: Job) -> np.ndarray | None:
     if weight == 1:
         return None
     rows = labelled_rows(job.workload, job.splits["train"])
-    critical = np.zeros(len(rows), dtype=bool)
+    critical = np.zeros(len(job.splits["train"]), dtype=bool)
     for condition in job.recipe.critical_slices:
         try:
-            critical |= in_slice(rows, condition)
+            critical[rows.index[in_slice(rows, condition)]] = True
         except EvidenceError:  # it is the test rows that a gate needs
             logger.warning("no training row is known to have %s, so none is trained on more often", condition)
     return np.where(critical, weight, 1.0)

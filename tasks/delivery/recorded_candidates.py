@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deployments.device import DeviceProfile
-from deployments.recipe import Recipe
+from deployments.recipe import Recipe, recorded_recipe
 from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent
 from quality_gates.verdict import Verdict
@@ -199,7 +199,7 @@ def recorded_device(runs: Runs, candidate: Candidate, device: str) -> DeviceProf
 def _recorded_recipe(runs: Runs, candidate: Candidate) -> Recipe:
     run, expected = candidate.run, candidate.lineage.recipe_digest
     try:
-        recipe = Recipe.model_validate_json(runs.read_text(run, RECIPE))
+        recipe = recorded_recipe(runs.read_text(run, RECIPE))
     except ValidationError as error:
         raise RegistryError(
             f"run {run}: expected a recipe.json of this release of Edgewright, got another form "

@@ -1,6 +1,5 @@
 """The origin of a judged model, for its model card and its attestation, and the bytes of its parts."""
 
-import inspect
 from pathlib import Path
 
 from edge_runtime.files import sha256_of
@@ -8,7 +7,6 @@ from edge_runtime.model_files import heads_of, model_bytes, model_files
 from model_compression.onnx_files import model_tensors
 from quality_gates.evidence import ModelEvidence
 from quality_gates.report import DataSplit, Origin, ShippedFile
-from tasks.job import Job
 from tasks.store import libraries
 from tasks.upstream import DeviceContext
 
@@ -19,7 +17,7 @@ def origin_of(context: DeviceContext, file: Path, candidate: ModelEvidence, star
     inputs, outputs = model_tensors(file) if candidate.failure is None else ((), ())
     files = {} if sha256 is None else {name: sha256_of(path) for name, path in model_files(file).items()}
     return Origin(
-        purpose=_purpose(job),
+        purpose=job.workload.purpose,
         recipe=job.recipe.name,
         recipe_sha256=job.recipe.digest,
         splits=tuple(DataSplit(name=name, rows=len(each), sha256=each.digest) for name, each in job.splits.items()),
@@ -30,12 +28,6 @@ def origin_of(context: DeviceContext, file: Path, candidate: ModelEvidence, star
         started_by=started_by,
         run=context.device_run,
     )
-
-
-def _purpose(job: Job) -> str:
-    """Return the first paragraph of what the workload's own class says of itself; empty where it says nothing."""
-    told = type(job.workload).__doc__
-    return "" if told is None else " ".join(inspect.cleandoc(told).split("\n\n")[0].split())
 
 
 def parts_of(file: Path) -> dict[str, str]:

@@ -111,7 +111,7 @@ def negative_flips(candidate: ModelEvidence, reference: ModelEvidence | None) ->
 def shown_flips(job: Job, flipped: pd.DataFrame, split: SplitName) -> Iterator[FlippedRow]:
     """Yield some flipped rows of a split, those of critical slices first, as the release owner must see these."""
     rows = job.splits[split]
-    told = right_answers(job.workload, rows)
+    told = right_answers(job.workload, rows.targets)
     in_critical = np.zeros(len(flipped), dtype=bool)
     for condition in job.recipe.critical_slices:
         in_critical |= _where(flipped, condition)

@@ -23,7 +23,6 @@ from deployments.workload import (
     SplitName,
     Workload,
     check_leaks,
-    load_workload,
     read_sample,
     read_splits,
 )
@@ -137,7 +136,7 @@ class PlannedRecipe:
 def plan_of(path: Path) -> PlannedRecipe:
     """Read what the gates of a recipe can be planned by; raises ConfigurationError or PreflightError."""
     recipe, splits = check_recipe(path)
-    workload = load_workload(recipe.workload)
+    workload = recipe.load_workload()
     test, validation = (labelled_rows(workload, splits[name]) for name in ("test", "validation"))
     return PlannedRecipe(recipe, test, validation, known_classes(workload, splits), workload.group)
 
@@ -145,11 +144,12 @@ def plan_of(path: Path) -> PlannedRecipe:
 def _data(path: Path, recipe: Recipe) -> tuple[Workload, dict[SplitName, Split], DeploymentSample | None]:
     try:
         load_custom_metrics(recipe.gates)
-        workload = load_workload(recipe.workload)
+        workload = recipe.load_workload()
         splits = read_splits(workload)
         check_leaks(workload, splits)
         sample = read_sample(workload, splits) if recipe.representativeness else None
-        check_gates_fit(workload, recipe.gates)
+        for task, gates in zip(workload.of_models, recipe.gates_of_models, strict=True):
+            check_gates_fit(task, gates)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     for name in SEARCHED_AND_JUDGED:
@@ -168,9 +168,11 @@ def _warn_of_rows(path: Path, recipe: Recipe, workload: Workload, splits: Mappin
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     _warn_of_unseen_classes(path, recipe, workload, splits)
-    if (said := unproven(recipe.gates)) is not None:
-        logger.warning("%s: key `gates`: %s", path, said)
-    bare = without_floor(recipe.gates, SliceIndex(labelled_rows(workload, splits["test"])))
+    for gates in recipe.gates_of_models:
+        if (said := unproven(gates)) is not None:
+            logger.warning("%s: key `gates`: %s", path, said)
+    index = SliceIndex(labelled_rows(workload, splits["test"]))
+    bare = without_floor(recipe.gates, index, recipe.whole_tests)
     if bare:
         logger.warning("%s: key `gates`: %s", path, _said_of_floors(recipe, bare))
     if recipe.asks_for_anchor and recipe.alpha_spending is None:
@@ -221,7 +223,7 @@ def _near_rows(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[N
     Raises:
         ConfigurationError: Workload.text fails.
     """
-    text = None if type(workload).text is Workload.text else workload.text
+    text = workload.text if workload.tells_text else None
     return call_user_code(
         lambda: tuple(near_rows(splits, text)),
         f"workload `{reference_of(workload)}`: expected texts of rows",
@@ -290,10 +292,16 @@ def _warn_of_unseen_classes(path: Path, recipe: Recipe, workload: Workload, spli
 
 
 def _classes(workload: Workload, split: Split) -> set[object]:
-    answers = right_answers(workload, split)
+    """Return the classes that right answers name; those of a family have the task before them."""
+    known = workload.known_targets(split.targets)
+    return {each for task, own, targets in known for each in _classes_of(task, own, targets)}
+
+
+def _classes_of(task: str, workload: Workload, targets: np.ndarray) -> set[object]:
+    answers = right_answers(workload, targets)
     if answers is None or np.asarray(answers).dtype.kind not in CLASSES:
         return set()
     found = set(np.asarray(answers).ravel().tolist())
     if workload.task == "multi_label" and "right_answers" not in workload.written:
-        return {label for row in found for label in str(row).split(BETWEEN)}  # labels, not their combinations
-    return found
+        found = {label for row in found for label in str(row).split(BETWEEN)}  # labels, not their combinations
+    return {f"{task} {each}" for each in found} if task else found

@@ -26,12 +26,13 @@ SHIPPED_DEVICES = sorted((Path(shipped_recipes()[0]).parents[1] / "devices").glo
 OTHER_FILES = {"device-profile-wrong", "device-unknown", "emulated-parity-of-native-answers"}
 KEYS_TOGETHER = {
     "calibration-margin-against-nothing", "calibration-margin-that-allows-all", "calibration-without-a-bound",
-    "class-missing", "limit-of-two-things", "sign-off-that-never-ends", "signers-too-few", "signers-without-sign-off",
+    "class-missing", "family-member-found-slices", "family-member-limits-a-resource", "family-member-parity",
+    "limit-of-two-things", "sign-off-that-never-ends", "signers-too-few", "signers-without-sign-off",
     "slice-says-two-things",
 }  # fmt: skip
 ENTRIES_TOGETHER = {
-    "device-twice", "gates-on-sizes-only", "gate-name-of-a-budget", "gate-name-twice", "signer-twice",
-    "signer-without-a-key",
+    "device-twice", "family-gates-on-answers", "family-member-twice", "gates-on-sizes-only", "gate-name-of-a-budget",
+    "gate-name-twice", "signer-twice", "signer-without-a-key",
 }  # fmt: skip
 ONLY_NUMBERS_OF_YAML = {"number-huge", "rate-infinite"}
 BEYOND_A_SCHEMA = OTHER_FILES | KEYS_TOGETHER | ENTRIES_TOGETHER | ONLY_NUMBERS_OF_YAML

@@ -105,16 +105,20 @@ class Floors(GateKind):
         )
 
 
-def critical_slices(gates: Iterable[GateKind]) -> tuple[SliceCondition, ...]:
+def critical_slices(
+    gates: Iterable[GateKind], whole_tests: Iterable[SliceCondition] = ()
+) -> tuple[SliceCondition, ...]:
     """Return the slices that gates compare or limit by themselves, each once, in the order of the gates.
 
-    A class that a metric is `of` is the slice of the rows whose right answer it is. A limit counts where it blocks.
+    A class that a metric is `of` is the slice of the rows whose right answer it is. A limit counts where it blocks. Of
+    a family, `whole_tests` are the rows of each task, which are critical no more than all rows of one model are.
     """
     found: dict[object, SliceCondition] = {}
+    whole = {condition.meaning for condition in whole_tests}
     for gate in gates:
         compares = gate.demand == "proof" and getattr(gate, "against", None) is not None
         rows = _guarded(gate) if compares or gate.binds else None
-        if rows is not None:
+        if rows is not None and rows.meaning not in whole:
             found.setdefault(rows.meaning, rows)
     return tuple(found.values())
 
@@ -125,14 +129,17 @@ def floors_of(gates: Iterable[GateKind]) -> tuple[SliceCondition, ...]:
     return tuple(rows for limit in limits if (rows := _guarded(limit)) is not None)
 
 
-def without_floor(gates: Sequence[GateKind], index: SliceIndex | None = None) -> tuple[SliceCondition, ...]:
+def without_floor(
+    gates: Sequence[GateKind], index: SliceIndex | None = None, whole_tests: Iterable[SliceCondition] = ()
+) -> tuple[SliceCondition, ...]:
     """Return the critical slices that no limit holds: none in the same words, and none on the same rows of `index`.
 
     Rows tell that a label's column and the right answers name the same class; without an index only words count.
+    `whole_tests` are as in critical_slices.
     """
     held = floors_of(gates)
     said = {condition.meaning for condition in held}
-    bare = tuple(condition for condition in critical_slices(gates) if condition.meaning not in said)
+    bare = tuple(condition for condition in critical_slices(gates, whole_tests) if condition.meaning not in said)
     return bare if index is None else _not_held(bare, held, index)
 
 

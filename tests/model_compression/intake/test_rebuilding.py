@@ -219,6 +219,27 @@ def test_writing_in_place_gives_the_same_numbers(seen: bool) -> None:
     assert isinstance(dict(rebuilt.named_modules()).get("act"), nn.ReLU) is not seen
 
 
+class _OverwritingPart(nn.Module):
+    """Writes into a part of what an operator in place gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x).relu_()
+        y[:, :2] = 7
+        return y * 2
+
+
+def test_a_write_into_a_part_of_what_was_written_in_place_stays() -> None:
+    rows = torch.randn(5, 4)
+    program = export(_OverwritingPart(), rows)
+    rebuilt = rebuild(program)
+    assert (rebuilt(rows)[:, :2] == 14).all()
+    assert check_equal(program, rebuilt, (rows,)) == 0.0
+
+
 class _Branching(nn.Module):
     def __init__(self) -> None:
         super().__init__()

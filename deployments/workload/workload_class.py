@@ -1,11 +1,8 @@
 """The workload: the user's own Python with the data, the loss and the score, which no registered model carries."""
 
-import importlib
 import inspect
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,41 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from deployments.answers import (
-    TASKS,
+    AskedRows,
     Detection,
     PredictionTask,
     RowBoxes,
     TaskName,
-    check_attributes,
-    check_name,
-    check_outputs,
-    check_reason,
-    check_targets,
     prediction_task,
     reference_of,
 )
-from deployments.errors import ConfigurationError, one_line
-from deployments.leaks import SharedRows, check_groups, check_shared_rows, shared_rows
-from deployments.mapped import changeable
-from deployments.rows import SPLITS, DeploymentSample, Split, SplitName, check_sample, check_splits
-from deployments.user_calls import call_user_code
-from edge_runtime.errors import EdgewrightError, is_of_system
+from deployments.errors import ConfigurationError
+from deployments.rows import DeploymentSample, Split, SplitName
 from model_compression.students import Interface
-from model_compression.training import SoftLabelLoss
-
-__all__ = [
-    "SPLITS",
-    "DeploymentSample",
-    "Split",
-    "SplitName",
-    "Workload",
-    "check_leaks",
-    "check_row_of_outputs",
-    "load_workload",
-    "read_sample",
-    "read_splits",
-    "soft_labels_of",
-]
 
 _OPTIONAL = ("loss", "score", "predictions", "right_answers", "probabilities", "boxes", "augment")
 
@@ -207,143 +180,44 @@ class Workload(ABC):
         """Return a row as text for the report, or None."""
         return None
 
+    @property
+    def tells_text(self) -> bool:
+        """True where the workload has texts of its rows."""
+        return type(self).text is not Workload.text
 
-def load_workload(reference: str) -> Workload:
-    """Import `package.module:Class` and make one.
+    @property
+    def purpose(self) -> str:
+        """The first paragraph of what the workload's own class says of itself; empty where it says nothing."""
+        told = type(self).__doc__
+        return "" if told is None else " ".join(inspect.cleandoc(told).split("\n\n")[0].split())
 
-    Raises:
-        ConfigurationError: the module does not import, or the class is no usable workload.
-    """
-    kind = _workload_class(reference)
+    def asked(self, outputs: np.ndarray, targets: np.ndarray) -> Sequence[AskedRows] | None:
+        """Return the rows of each task, of a family whose rows ask one task each; None for one model."""
+        return None
 
-    def made() -> Workload:
-        workload = kind()
-        check_attributes(
-            workload.task, workload.labels, workload.preprocessing, workload.group, workload.written,
-            workload.ignore_index, workload.pixels_per_cell,
-        )  # fmt: skip
-        check_name("output", "one of the model's outputs", workload.output)
-        check_reason("shared_rows", workload.shared_rows)
-        return workload
+    def of_tasks(self, outputs: np.ndarray) -> Sequence[tuple["Workload", np.ndarray]]:
+        """Return the workload of each task with the outputs that are its own: of one model, itself with all of them."""
+        return ((self, outputs),)
 
-    try:
-        return call_user_code(made, f"expected {kind.__name__}() to make one without arguments", "correct its __init__")
-    except EdgewrightError as error:
-        raise ConfigurationError(f"workload `{reference}`: {error}") from error
+    @property
+    def of_models(self) -> Sequence["Workload"]:
+        """The workloads of a family's members; of one model, itself alone."""
+        return (self,)
 
+    def known_targets(self, targets: np.ndarray) -> Sequence[tuple[str, "Workload", np.ndarray]]:
+        """Return each task of a family with its workload and its own targets of the rows that it knows.
 
-def _workload_class(reference: str) -> type[Workload]:
-    module_name, _, class_name = reference.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # user code
-        raise ConfigurationError(
-            f"workload `{reference}`: expected module {module_name} to import, got {_described(error)}; "
-            f"{_import_remedy(module_name, error)}"
-        ) from error
-    kind = getattr(module, class_name, None)
-    if not (inspect.isclass(kind) and issubclass(kind, Workload)):
-        raise ConfigurationError(
-            f"workload `{reference}`: expected {class_name} to be a subclass of deployments.workload.Workload, got "
-            f"{'nothing of that name' if kind is None else repr(kind)}; correct the recipe's `workload` or the module"
-        )
-    untaught = kind.loss is Workload.loss and not (kind.task in TASKS and prediction_task(kind.task).has_loss)
-    if missing := sorted([*kind.__abstractmethods__, *(["loss"] if untaught else [])]):
-        raise ConfigurationError(
-            f"workload `{reference}`: expected the methods split and loss, got none for {', '.join(missing)}; write it"
-        )
-    return kind
+        One model has no tasks by name, and knows all rows.
+        """
+        return (("", self, targets),)
 
+    def questions(self, split: Split) -> tuple[pd.DataFrame, np.ndarray]:
+        """Return slice columns and targets with one line for each right answer; the index holds the row's number.
 
-def _import_remedy(module_name: str, error: BaseException) -> str:
-    if not isinstance(error, ModuleNotFoundError) or error.name is None:
-        return "correct the module"
-    if module_name == error.name or module_name.startswith(f"{error.name}."):
-        return "put its folder on PYTHONPATH, or correct the recipe's `workload`"
-    return f"install {error.name}, which the module imports"
+        One model has the rows themselves. A training row of a family has a line for each task that knows it.
+        """
+        return split.slices.reset_index(drop=True), split.targets
 
-
-def read_splits(workload: Workload) -> dict[SplitName, Split]:
-    """Read and check all splits.
-
-    Raises:
-        ConfigurationError: a split cannot be read or is not usable.
-    """
-    splits: dict[SplitName, Split] = {}
-    try:
-        for name in SPLITS:
-            splits[name] = _read_split(workload, name)
-        check_splits(splits)
-        check_targets(workload.meaning, workload.labels, workload.group, workload.written, splits)
-        check_groups(splits, workload.group)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
-    return splits
-
-
-def check_leaks(workload: Workload, splits: Mapping[SplitName, Split]) -> tuple[SharedRows, ...]:
-    """Return the rows that splits share; refuse those by which one split judges what another one made or chose.
-
-    Raises:
-        ConfigurationError: there are such rows, and the workload does not say why.
-    """
-    found = shared_rows(splits)
-    try:
-        check_shared_rows(found, workload.shared_rows)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
-    return found
-
-
-def check_row_of_outputs(workload: Workload, row: tuple[int, ...], splits: Mapping[SplitName, Split]) -> None:
-    """Check that outputs of shape (rows, *row) fit the workload's functions and its targets.
-
-    Raises:
-        ConfigurationError: they do not, with the remedy.
-    """
-    for split in splits.values():
-        try:
-            check_outputs(workload.meaning, workload.labels, workload.written, row, split.targets)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
-
-
-def soft_labels_of(workload: Workload, outputs: np.ndarray, targets: np.ndarray) -> SoftLabelLoss | None:
-    """Return the loss that compares a student's outputs with these of the parent, by the task; None where none fits."""
-    return workload.meaning.soft_labels(outputs, targets)
-
-
-def read_sample(workload: Workload, splits: Mapping[SplitName, Split]) -> DeploymentSample:
-    """Read and check the sample from the deployment sites.
-
-    Raises:
-        ConfigurationError: there is no sample, or it is not usable.
-    """
-    try:
-        sample = call_user_code(workload.deployment_sample, "expected its rows", "correct Workload.deployment_sample")
-        if sample is None:
-            raise ConfigurationError(
-                "expected rows for the recipe's `representativeness`, got None; return some from "
-                "Workload.deployment_sample, or drop the key from the recipe"
-            )
-        return check_sample(sample, splits)
-    except EdgewrightError as error:
-        raise ConfigurationError(f"workload `{reference_of(workload)}`: deployment sample: {error}") from error
-
-
-def _read_split(workload: Workload, name: SplitName) -> Split:
-    try:
-        split = call_user_code(lambda: workload.split(name), "expected its rows", "correct Workload.split")
-        if not isinstance(split, Split) or not isinstance(split.inputs, tuple):
-            return split  # the checks of all splits say what it should be
-        inputs = tuple(changeable(array) if isinstance(array, np.ndarray) else array for array in split.inputs)
-        return split if all(map(operator.is_, inputs, split.inputs)) else replace(split, inputs=inputs)
-    except EdgewrightError as error:
-        raise ConfigurationError(f"split `{name}`: {error}") from error
-
-
-def _described(error: BaseException) -> str:
-    """Return a user's error as text; one of the memory or the disk is raised again, as no user can correct it."""
-    if is_of_system(error):
-        raise error
-    return one_line(error)
+    def judged(self, splits: Mapping[SplitName, Split]) -> Iterator[tuple[Mapping[SplitName, Split], str | None]]:
+        """Yield splits that may share no rows of which one judges another, with the reason why they do all the same."""
+        yield splits, self.shared_rows

@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from deployments.device import DeviceProfile, Name, read_device
-from deployments.errors import ConfigurationError
-from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
-from deployments.techniques import PREFER, Distil, FineTune, KeepStructure, Prune, Search
-from deployments.yaml_file import Frozen, WrittenAs, read_mapping, validated
+from deployments.device import DeviceProfile, Name
+from deployments.recipe.family_member import FamilyMember
+from deployments.recipe.references import ModelName, WorkloadReference
+from deployments.rungs import Rung
+from deployments.techniques import PREFER, Distil, KeepStructure, Prune, Search
+from deployments.yaml_file import Frozen
 from quality_gates.gates import (
     Floors,
     Gate,
@@ -29,38 +28,8 @@ from quality_gates.policy import AlphaSpending, OnInconclusive, SliceCondition
 from quality_gates.representativeness import RepresentativenessPolicy
 from quality_gates.sign_off import check_asked
 
-__all__ = [
-    "Distil",
-    "Dynamic",
-    "FineTune",
-    "PostTraining",
-    "Prune",
-    "QuantizationAware",
-    "Recipe",
-    "Rung",
-    "Search",
-    "read_recipe",
-    "shipped_recipes",
-]
-
-NAMED = "EDGEWRIGHT_RECIPES"
-"""Paths or names of recipes, with colons between them."""
-RECIPES = Path(__file__).parent / "recipes"
-ModelName = Annotated[
-    str,
-    WrittenAs(
-        r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
-        "the name of a registered model, of letters, digits, dots, dashes and underscores",
-    ),
-]
-WorkloadReference = Annotated[
-    str,
-    WrittenAs(
-        r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*",
-        "package.module:Class, such as deployments.workloads.digits:Digits",
-    ),
-]
-
+if TYPE_CHECKING:  # torch is loaded with the first workload
+    from deployments.workload import Workload
 
 NONE = "none"
 _NOT_ASKED = {"kind", "name", "confidence"}
@@ -111,7 +80,7 @@ class Recipe(Frozen):
     prune: Prune
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None
-    """A student for each device, beside the pruned models."""
+    """A student for each device, beside the pruned models; not for a family."""
     keep_structure: KeepStructure | None = Field(default=None, json_schema_extra=_or_the_word(PREFER))
     """`prefer` tries the structure of what is deployed first, so that updates are small. Where a gate does not hold
     with it, and without the key, the structure is chosen anew."""
@@ -140,6 +109,9 @@ class Recipe(Frozen):
     signers: Annotated[Mapping[str, str], Field(default_factory=dict)]
     """Names of the persons who may sign, each with an ed25519 public key in base64, as `edgewright sign-off-key` prints
     it. Only their signatures count then. Without it, a name is a claim, and is shown as one."""
+    members: Annotated[tuple[FamilyMember, ...], Field(strict=False)] = ()
+    """The models of a family, two or more, each of which answers one task on the backbone that all of them share. Each
+    has a workload and gates of its own, so that the recipe has no `workload`; its `gates` are about the whole file."""
 
     @field_validator("alpha_spending", mode="before")
     @classmethod
@@ -176,12 +148,38 @@ class Recipe(Frozen):
     @property
     def digest(self) -> str:
         """The sha256 of everything that the recipe says, its device profiles included."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        none = set() if self.members else {"members"}
+        return hashlib.sha256(self.model_dump_json(exclude=none).encode()).hexdigest()
 
     @property
     def critical_slices(self) -> list[SliceCondition]:
         """The slices that have gates of their own, in the recipe's order; a class is that of its right answers."""
-        return list(critical_slices(self.gates))
+        return list(critical_slices(self.gates, self.whole_tests))
+
+    @property
+    def whole_tests(self) -> tuple[SliceCondition, ...]:
+        """Slices that are the whole test of a model, and no critical part of one; none for a recipe of one model."""
+        return ()
+
+    @property
+    def gates_of_models(self) -> tuple[tuple[Gate, ...], ...]:
+        """The gates on the answers of each model: all gates, for a recipe of one model."""
+        return (self.gates,)
+
+    @property
+    def workloads_key(self) -> str:
+        """A text that is the same for recipes of one workload, so that its rows are read once."""
+        return self.workload
+
+    def load_workload(self) -> "Workload":
+        """Import the workload and make one.
+
+        Raises:
+            ConfigurationError: the module does not import, or the class is no usable workload.
+        """
+        from deployments.workload import load_workload
+
+        return load_workload(self.workload)
 
     def policy(self, device: DeviceProfile) -> GatePolicy:
         """Return the recipe's gates, the device's budgets, and the gates that the pipeline adds.
@@ -236,7 +234,7 @@ class Recipe(Frozen):
         return max((round(1 - confidence, 12) for confidence in given if confidence is not None), default=0.0)
 
     def _floors(self) -> tuple[Floors, ...]:
-        bare = without_floor(self.gates)
+        bare = without_floor(self.gates, whole_tests=self.whole_tests)
         if not bare:
             return ()
         accepted: OnInconclusive = "warn" if self.first == "accept" else "fail"
@@ -255,89 +253,3 @@ def _asked(gate: Gate) -> str:
 def _rows_of(part: SliceCondition) -> str:
     values = sorted(map(repr, part.one_of or () if part.equals is None else (part.equals,)))
     return repr((part.column, values, part.start, part.stop, part.above, part.below))
-
-
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe by its path or by the name of a shipped one, with the device profiles that it names.
-
-    Profiles are looked for in `devices/` beside the recipe's folder, then among the shipped ones. The path of a
-    profile is relative to the recipe's folder.
-
-    Raises:
-        ConfigurationError: a file is missing or not valid.
-    """
-    path = _found(path)
-    content = read_mapping(path)
-    names = content.get("devices")
-    if isinstance(names, list):
-        content = content | {"devices": [_device(path, index, name) for index, name in enumerate(names)]}
-    return validated(path, content, Recipe)
-
-
-class RecipeNames:
-    """The names of recipes that are read together: answers are kept by model and name.
-
-    A device has one alias to follow: two would replace each other's release for ever.
-    """
-
-    def __init__(self) -> None:
-        self._known: set[tuple[str, str]] = set()
-        self._followers: dict[tuple[str, str], str] = {}
-
-    def add(self, recipe: Recipe) -> None:
-        """Add a recipe. Raises ConfigurationError where another one of its model has its name, or follows one too."""
-        if (recipe.model, recipe.name) in self._known:
-            raise ConfigurationError(
-                f"key `name`: expected a name that no other recipe of {recipe.model} has, got {recipe.name} twice; "
-                "answers are kept by it: rename one"
-            )
-        if isinstance(recipe.follow, FollowedAlias):
-            places = [(recipe.model, device.name) for device in recipe.devices]
-            for place in filter(self._followers.__contains__, places):
-                raise ConfigurationError(
-                    f"key `follow`: expected one recipe that follows an alias of {recipe.model} on the device "
-                    f"{place[1]}, got {self._followers[place]} and {recipe.name}; give them different devices"
-                )
-            self._followers |= dict.fromkeys(places, recipe.name)
-        self._known.add((recipe.model, recipe.name))
-
-
-def named_recipes() -> list[Path]:
-    """Return the recipes that EDGEWRIGHT_RECIPES names, or else the names of those that come with Edgewright.
-
-    A run is told a recipe in this form, so whoever asks for one wants the same run.
-    """
-    given = [Path(each) for each in os.environ.get(NAMED, "").split(os.pathsep) if each]
-    return given or [Path(path.stem) for path in shipped_recipes()]
-
-
-def shipped_recipes() -> list[Path]:
-    """Return the recipe files that come with Edgewright."""
-    return sorted(RECIPES.glob("*.yaml"))
-
-
-def _found(path: Path) -> Path:
-    candidates = (path, RECIPES / f"{path}.yaml")
-    for holds in (os.path.isfile, os.path.exists):  # unlike pathlib's, they take every path that a person can write
-        for candidate in candidates:
-            if holds(candidate):
-                return candidate
-    shipped = ", ".join(recipe.stem for recipe in shipped_recipes())
-    raise ConfigurationError(
-        f"{path}: expected the path of a recipe or the name of a shipped one ({shipped}), got no such file; "
-        "check the path"
-    )
-
-
-def _device(path: Path, index: int, name: object) -> DeviceProfile:
-    if not isinstance(name, str):
-        raise ConfigurationError(
-            f"{path}: key `devices.{index}`: expected the name of a device profile, got {name!r}; "
-            "write the profile into a file of its own"
-        )
-    folder = path.resolve().parent
-    name = str(folder / name) if name.endswith((".yaml", ".yml")) else name
-    try:
-        return read_device(name, folder.parent / "devices")
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{path}: key `devices.{index}`: {error}") from error
