@@ -102,7 +102,7 @@ class Job:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks of a family, each of which has a head, in their order; none where the model is no family."""
-        return tuple(member.name for member in getattr(self.recipe, "members", ()))
+        return tuple(member.name for member in self.recipe.members)
 
     @cached_property
     def functions(self) -> dict[str, CustomMetric]:

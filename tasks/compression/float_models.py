@@ -135,7 +135,7 @@ class Snapshot(MeasuredFloatModel):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model's graph on disk with the heads beside it, the digest of the stage that made it, and the seconds that this took.
+    """A model's graph on disk with the heads beside it, the digest of the stage that made it, and the seconds it took.
 
     What export_snapshot makes has all weights in its graphs. What is measured is in the portable form. `in_float`
     names the layers of a file of integers that were left in float, because they are faster there. `note`
@@ -162,8 +162,8 @@ class ModelFile:
 def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
     """Export a float model into an ONNX file; return the upstream's own file where the upstream is an ONNX file.
 
-    That of a family is its backbone, with the heads beside it. Raises ExportError where the file still holds what was removed from the model, or where ONNX Runtime in a clean
-    process answers differently from torch.
+    That of a family is its backbone, with the heads beside it. Raises ExportError where a file still holds what was
+    removed from the model, or where ONNX Runtime in a clean process answers differently from torch.
     """
     parent, job = context.parent, context.job
     if isinstance(parent, OnnxParent):
