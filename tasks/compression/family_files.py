@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from deployments.rungs import FloatModel, Rung
 from edge_runtime.backbone import answers_of_rows
@@ -43,7 +44,7 @@ def export_family(
 
     Each head and its output are called as its task. Raises ExportError, and FamilyError for a model that is not joined.
     """
-    backbone, heads = backbone_and_heads(joined, tasks)  # type: ignore[arg-type]
+    backbone, heads = backbone_and_heads(cast(fx.GraphModule, joined), tasks)
     name = features_of(tasks)
     check_shrunk(backbone, export_onnx(backbone, example, inputs, folder / MODEL, (name,)))
     with torch.no_grad():

@@ -5,10 +5,11 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from torch import fx
 
 from deployments.answers import answers_of
 from deployments.device import LocalProcess
@@ -199,7 +200,7 @@ def _train(
     with steps(f"QAT of {source.title}") as progress:
         model = source.load(parent)
         return train_quantized(
-            answers_apart(model, job.tasks) if job.tasks else model,
+            answers_apart(cast(fx.GraphModule, model), job.tasks) if job.tasks else model,
             parent.example,
             job.splits["calibration"].inputs,
             train.inputs,

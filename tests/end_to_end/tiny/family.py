@@ -22,7 +22,7 @@ GATE = {
 
 
 class Odd(Tiny):
-    """Whether the digit is odd; sliced by that."""
+    """A digit is odd or even; sliced by that."""
 
     def split(self, name: SplitName) -> Split:
         split = super().split(name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from torch import nn
 
 from deployments.rungs import (
     Dynamic,
@@ -24,12 +25,14 @@ from edge_runtime.model_files import MODEL, graphs_of, heads_of, model_bytes, mo
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import FamilyError, QuantizationError
 from model_compression.families import answers_apart
+from model_compression.intake import rebuild
 from model_compression.onnx_files import graph_tensors, optimized_operators
 from model_compression.quantization import train_quantized
 from model_compression.settings import FineTuning
 from model_compression.training import predict
 from tasks.compression import layers_one_at_a_time
 from tasks.compression.family_files import export_family, family_by_rung, portable_model
+from tests.model_compression.architectures import export
 from tests.model_compression.toys import EXAMPLE, digits
 from tests.tasks.joined import TASKS, accuracies, joined_of, loss, members, trained
 
@@ -210,10 +213,7 @@ def test_a_model_that_is_not_joined_is_no_family(tmp_path: Path) -> None:
         export_family(joined_member(), TASKS, EXAMPLE, ("image",), tmp_path)
 
 
-def joined_member() -> object:
-    from model_compression.intake import rebuild
-    from tests.model_compression.architectures import export
-
+def joined_member() -> nn.Module:
     return rebuild(export(members()["odd"], EXAMPLE[0]))
 
 

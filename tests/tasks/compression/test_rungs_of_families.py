@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deployments.recipe import read_recipe
-from deployments.rungs import AsItIs, PostTraining, QuantizationAware
+from deployments.rungs import AsItIs, PostTraining, QuantizationAware, Rung
 from deployments.workload import read_splits
 from edge_runtime.model_files import graphs_of, heads_of, model_digest
 from model_compression.onnx_files import graph_tensors
@@ -19,7 +19,7 @@ from tests.end_to_end.tiny.family import FAMILY, register_family, write_family
 from tests.end_to_end.tiny.variants import QAT
 from tests.tasks.builders import on
 
-RUNGS = {
+RUNGS: dict[str, Rung] = {
     "float": AsItIs(kind="float"),
     "ptq": PostTraining(kind="ptq", calibration="minmax"),
     "qat": QuantizationAware.model_validate(QAT),

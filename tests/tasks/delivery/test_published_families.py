@@ -19,7 +19,7 @@ from tasks.registry import EdgeVersion
 from tasks.workspace import Workspace
 from tests.edge_runtime.bundle.linear import described
 from tests.tasks.delivery.counter import Counter, kept_folders, register
-from tests.tasks.families import scores
+from tests.tasks.headed import scores
 from tests.tasks.tiny import FEATURES, job
 
 ROWS = np.random.default_rng(4).standard_normal((5, FEATURES), dtype=np.float32)

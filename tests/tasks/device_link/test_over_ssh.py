@@ -22,7 +22,7 @@ from tests.edge_runtime.models import linear_model, portable_model, weights
 from tests.edge_runtime.processes import wait_until
 from tests.tasks.builders import on
 from tests.tasks.device_link.ssh_server import SshServer
-from tests.tasks.families import scores
+from tests.tasks.headed import scores
 from tests.tasks.tiny import FEATURES, device
 
 ROWS = np.random.default_rng(2).standard_normal((5, 8), dtype=np.float32)

@@ -16,7 +16,7 @@ from tasks.measurement import acceptance_of, compared_in_turns, device_answers, 
 from tasks.measurement.device_measurement import request
 from tests.edge_runtime.made_families import MadeFamily
 from tests.tasks.builders import on
-from tests.tasks.families import answers, scores
+from tests.tasks.headed import answers, scores
 from tests.tasks.tiny import device
 
 
