@@ -36,6 +36,9 @@ class FamilyRecipe(Recipe):
     """All gates: those of the members, each on the rows of its own task, then the family's own, on the whole file."""
     members: Annotated[tuple[FamilyMember, ...], Field(strict=False)]
     """The models of the family."""
+    backbone: Annotated[str, Field(min_length=1)] | None = None
+    """Layer of the first member's program at which the backbone ends, such as `encoder.layer4`. Without it, the
+    backbone is all that the members' programs share."""
 
     @model_validator(mode="before")
     @classmethod

@@ -105,7 +105,7 @@ def _head(program: SignedProgram, features: fx.Node, inside: set[fx.Node], answe
 
 
 def _counts_rows_of(node: fx.Node, inside: set[fx.Node]) -> bool:
-    return node.target is aten.sym_size.int and node.args[1] == 0 and node.args[0] in inside
+    return node.target is aten.sym_size.int and bool(node.args[1] == 0) and node.args[0] in inside
 
 
 def backbone_history(history: History, joined: fx.GraphModule) -> History:

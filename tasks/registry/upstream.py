@@ -71,6 +71,13 @@ class Upstream:
             raise unavailable(self.tracking_uri, error) from error
         return identity_of(found)
 
+    def tags(self, model: str, version: str) -> dict[str, str]:
+        """Return the tags of a version's page."""
+        try:
+            return dict(self.client.get_model_version(model, version).tags)
+        except MlflowException as error:
+            raise unavailable(self.tracking_uri, error) from error
+
     def answered(self, model: str, version: str, recipe: str) -> Answered | None:
         """Return what a version was answered with under a recipe; None where it has no such record."""
         found = self.client.get_model_version(model, version)
