@@ -101,6 +101,16 @@ class BackboneModel:
         return found
 
 
+def answers_of_rows(outputs: Sequence[np.ndarray], heads: Sequence[HeadGraph]) -> np.ndarray:
+    """Return what a model answers to each row: the first output of one graph, shape (rows, ...).
+
+    Of heads, these are all outputs in their order, each flattened from axis 1, in one array of shape (rows, numbers).
+    """
+    if not heads:
+        return outputs[0]
+    return np.concatenate([output.reshape(len(output), -1) for output in outputs], axis=1)
+
+
 LoadedModel: TypeAlias = EdgeModel | BackboneModel
 
 

@@ -3,22 +3,30 @@
 This is the portable form in which a model is measured, registered and delivered. The graph names its weights by their
 digests, so the graph's own sha256 stands for all of them: it is the digest of the model. A graph that holds all of its
 weights itself is such a model too. A model may have heads: further graphs, which read what the first one gives.
+On disk they lie beside it, and HEADS names them. A function that takes a graph takes the heads that are named there,
+unless it is given others.
 """
 
 import hashlib
 import json
 import mmap
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.errors import SessionError
-from edge_runtime.files import sha256_of
+from edge_runtime.files import open_regular, sha256_of
+from edge_runtime.settings import is_component, is_plain_text
 
 MODEL = "model.onnx"
 """The name of the graph wherever it has one."""
+HEADS = "heads.json"
+"""The name of the file beside a graph that names its heads, in their order, with the outputs that each gives."""
 
+_AGAIN = "fetch or make the model again"
+_MOST_BYTES = 1 << 20  # of HEADS
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEEPEST = 64  # nested graphs, far more than any exporter writes
 _MESSAGES: Mapping[str, Mapping[int, str]] = {
@@ -51,18 +59,110 @@ def head_file(name: str) -> str:
     return f"head.{name}.onnx"
 
 
-def model_digest(graph: Path | str, heads: Sequence[HeadGraph] = ()) -> str:
+def heads_of(graph: Path | str) -> tuple[HeadGraph, ...]:
+    """Return the heads of a model on disk, in their order, as HEADS beside its graph names them; none without that.
+
+    A graph that is named there is a head, and has none. Raises SessionError for a HEADS that is damaged or names no
+    head, and for a head whose graph is missing.
+    """
+    path = Path(graph).parent / HEADS
+    try:
+        with open_regular(path) as file:
+            data = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise SessionError(f"{path}: expected a file that can be read, got {error}; look at the disk.") from error
+    heads = declared_heads(path.parent, _read_heads(path, data))
+    for head in heads:
+        if head.path.is_symlink() or not head.path.is_file():
+            raise SessionError(
+                f"{graph}: expected the graph of its head {head.name} as {head.path.name} beside it, got none; fetch "
+                "or make the model again."
+            )
+    return () if Path(graph) in [head.path for head in heads] else heads
+
+
+def write_heads(folder: Path, outputs: Mapping[str, Sequence[str]]) -> tuple[HeadGraph, ...]:
+    """Write HEADS into a folder: the outputs of each head by its name, in their order. Return the heads.
+
+    Their graphs are expected there under the names that head_file gives. Raises SessionError as declared_heads does.
+    """
+    heads = declared_heads(folder, outputs)
+    named = [{"name": head.name, "outputs": head.outputs} for head in heads]
+    (folder / HEADS).write_text(json.dumps({"heads": named}, indent=2) + "\n")
+    return heads
+
+
+def declared_heads(folder: Path, outputs: Mapping[str, Sequence[str]]) -> tuple[HeadGraph, ...]:
+    """Return heads whose graphs lie in a folder, each by its name with its outputs; nothing is read.
+
+    Raises SessionError for no head, for a name that can be no part of a path, and for outputs without names of their
+    own.
+    """
+    if not outputs:
+        raise SessionError(f"{folder / HEADS}: expected at least one head, got none; {_AGAIN}.")
+    for name, given in outputs.items():
+        if not is_component(name) or not given or not all(is_plain_text(output) for output in given):
+            raise SessionError(
+                f"{folder / HEADS}: expected heads named by letters, digits, dots, dashes and underscores, with the "
+                f"printable names of their outputs, got {str(name)[:80]!r} with {str(given)[:80]}; {_AGAIN}."
+            )
+    given = [output for each in outputs.values() for output in each]
+    if twice := sorted({output for output in given if given.count(output) > 1}):
+        raise SessionError(f"{folder / HEADS}: expected each output once, got {twice[0]!r} twice; {_AGAIN}.")
+    return tuple(HeadGraph(name, folder / head_file(name), tuple(each)) for name, each in outputs.items())
+
+
+def _read_heads(path: Path, data: bytes) -> dict[str, list[str]]:
+    """Read HEADS strictly: no other key, no head twice."""
+    try:
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
+        (heads,) = _values(json.loads(data, object_pairs_hook=_once), "heads")
+        read = [_values(each, "name", "outputs") for each in heads]
+        found = {name: outputs for name, outputs in read if isinstance(name, str) and isinstance(outputs, list)}
+        if len(found) < len(read):
+            raise ValueError("a head without a name of its own, or without a list of outputs")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise SessionError(f"{path}: expected the heads of a model, got {str(error)[:200]}; {_AGAIN}.") from error
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key twice")
+    return dict(pairs)
+
+
+def _values(content: object, *keys: str) -> list[Any]:
+    if not isinstance(content, dict) or set(content) != set(keys):
+        raise ValueError(f"something else than an object with the keys {', '.join(keys)}")
+    return [content[key] for key in keys]
+
+
+def model_digest(graph: Path | str, heads: Sequence[HeadGraph] | None = None) -> str:
     """Return the sha256 of a graph, which stands for the whole model, once every file of weights has its own digest.
 
     With heads, it is the sha256 of the digests of all graphs, with the names and outputs of the heads. Raises
-    SessionError for a graph that cannot be read, and for weights that are missing, damaged or not named by their
-    sha256.
+    SessionError for a graph that cannot be read, for weights that are missing, damaged or not named by their sha256,
+    and as heads_of does.
     """
-    digest = _graph_digest(graph)
-    if not heads:
-        return digest
-    named = [[head.name, _graph_digest(head.path), head.outputs] for head in heads]
-    return hashlib.sha256(json.dumps([digest, named]).encode()).hexdigest()
+    digest, heads = _graph_digest(graph), _heads(graph, heads)
+    return digest_with_heads(digest, [(head.name, _graph_digest(head.path), head.outputs) for head in heads])
+
+
+def digest_with_heads(graph: str, heads: Iterable[tuple[str, str, Sequence[str]]]) -> str:
+    """Return the digest of a model whose graphs have these digests; each head has its name, its digest, its outputs.
+
+    Without heads, that of the graph stands for the model.
+    """
+    named = [[name, digest, list(outputs)] for name, digest, outputs in heads]
+    return hashlib.sha256(json.dumps([graph, named]).encode()).hexdigest() if named else graph
+
+
+def _heads(graph: Path | str, heads: Sequence[HeadGraph] | None) -> Sequence[HeadGraph]:
+    return heads_of(graph) if heads is None else heads
 
 
 def _graph_digest(graph: Path | str) -> str:
@@ -76,35 +176,45 @@ def _graph_digest(graph: Path | str) -> str:
     return _read(Path(graph))
 
 
-def check_model(graph: Path | str, sha256: str, heads: Sequence[HeadGraph] = ()) -> None:
+def check_model(graph: Path | str, sha256: str, heads: Sequence[HeadGraph] | None = None) -> None:
     """Raise SessionError unless a model has this digest, as model_digest gives it, and every file of weights its own.
 
     A graph is compared before its weights are looked for.
     """
+    heads = _heads(graph, heads)
     found = model_digest(graph, heads) if heads else _read(Path(graph))
     if found != sha256:
         raise SessionError(f"{graph}: expected the model with sha256 {sha256}, got {found}; its files were changed.")
     if not heads:
-        model_digest(graph)
+        model_digest(graph, heads)
 
 
-def model_bytes(graph: Path | str, heads: Sequence[HeadGraph] = ()) -> int:
+def model_bytes(graph: Path | str, heads: Sequence[HeadGraph] | None = None) -> int:
     """Return the bytes of a model's graphs and files of weights, each file once. Raises SessionError as weights_of."""
     return sum(path.stat().st_size for path in files_of(graph, heads))
 
 
-def files_of(graph: Path | str, heads: Sequence[HeadGraph] = ()) -> set[Path]:
-    """Return the paths of a model's graphs and files of weights, each once. Raises SessionError as weights_of does."""
-    graphs = [Path(graph), *(head.path for head in heads)]
+def graphs_of(graph: Path | str, heads: Sequence[HeadGraph] | None = None) -> list[Path]:
+    """Return the paths of a model's graphs: the one that takes the rows, and its heads in order; raises as heads_of."""
+    return [Path(graph), *(head.path for head in _heads(graph, heads))]
+
+
+def files_of(graph: Path | str, heads: Sequence[HeadGraph] | None = None) -> set[Path]:
+    """Return the paths of a model's graphs and files of weights, each once.
+
+    Raises SessionError as weights_of and heads_of do.
+    """
+    graphs = graphs_of(graph, heads)
     return {*graphs, *(path for each in graphs for path in weights_of(each))}
 
 
 def model_files(graph: Path | str) -> dict[str, Path]:
-    """Return all files of a model by their names in a bundle: the graph as MODEL, and its weights by their sha256.
+    """Return all files of a model by their names in a bundle: the graph as MODEL, its heads, and weights by sha256.
 
-    Raises SessionError as weights_of does.
+    Raises SessionError as weights_of and heads_of do.
     """
-    return {MODEL: Path(graph)} | {path.name: path for path in weights_of(graph)}
+    graphs = {MODEL: Path(graph)} | {head_file(head.name): head.path for head in heads_of(graph)}
+    return graphs | {path.name: path for each in graphs.values() for path in weights_of(each)}
 
 
 def weights_of(graph: Path | str) -> list[Path]:

@@ -1,6 +1,7 @@
 """Settings of a session and the tensors of a model, as plain data: they travel in manifests and in requests."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -19,6 +20,17 @@ MAX_ELEMENTS = 1 << 28  # of the sizes that are fixed: 1 GiB of float32
 DTYPES = frozenset({"bool", "float16", "float32", "float64"}) | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
+
+
+_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def is_component(name: object) -> bool:
+    """Tell a name that can be one part of a path on any file system.
+
+    It has 1 to 128 letters, digits, dots, dashes or underscores, and begins with a letter or a digit.
+    """
+    return isinstance(name, str) and _COMPONENT.fullmatch(name) is not None
 
 
 def is_plain_text(text: object) -> bool:

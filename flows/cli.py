@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from flows.commands import (
     anchor,
+    composed_version,
     export_command,
     family,
     gates,
@@ -71,8 +72,10 @@ RecipeOption = Annotated[str, typer.Option(help="Path of a recipe, or the name o
 @app.command("compress")
 def compress_command(
     model: Annotated[str, typer.Argument(help="Name of the registered model.")],
-    version: Annotated[str, typer.Argument(help="Version number.")],
     recipe: RecipeOption,
+    version: Annotated[
+        str | None, typer.Argument(help="Version number; a family is composed of its newest members without one.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Ask again, whatever was answered before.")] = False,
     back: Annotated[
         bool, typer.Option("--back", help="Let it replace a newer version, as a new release: a deliberate way back.")
@@ -88,6 +91,7 @@ def compress_command(
     around it failed.
     """
     prepare(HOME)
+    version = version or composed_version(model, Path(recipe))
     if dry_run:
         print_cost(console, model, version, Path(recipe))
         return

@@ -99,6 +99,11 @@ class Job:
         """The devices that want an answer."""
         return self.recipe.devices if self.asked is None else self.asked
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of a family, each of which has a head, in their order; none where the model is no family."""
+        return tuple(member.name for member in self.recipe.members)
+
     @cached_property
     def functions(self) -> dict[str, CustomMetric]:
         """The custom metrics that the gates name."""

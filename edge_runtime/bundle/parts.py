@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge_runtime.errors import BundleError
-from edge_runtime.settings import is_plain_text
+from edge_runtime.settings import is_component, is_plain_text
 
 MAX_BLOB_BYTES = 1 << 40
 MAX_ROWS = 1 << 20
@@ -13,7 +13,6 @@ MAX_NUMBER = 1e300
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """Shares of the values that lie at or below each quantile of a Spread."""
 
-_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COUNT = re.compile(r"[1-9][0-9]{0,8}")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})(\.(0|[1-9][0-9]{0,5})){1,3}")
@@ -21,7 +20,7 @@ _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})(\.(0|[1-9][0-9]{0,5})){1,3}")
 
 def check_component(what: str, name: object) -> None:
     """Raise BundleError unless a name can be one part of a path on any file system."""
-    if not isinstance(name, str) or not _COMPONENT.fullmatch(name):
+    if not is_component(name):
         raise BundleError(
             f"The {what} {name!r} cannot be part of a path: use 1 to 128 letters, digits, dots, dashes "
             "or underscores, beginning with a letter or a digit."

@@ -131,6 +131,8 @@ def _model_lines(model: str, status: ModelStatus | None) -> Iterator[str]:
         yield f"{model}: nothing is installed"
     else:
         yield f"{model}: runs {_named(status.current, status.state.current)} since {status.state.since}"
+        if status.current is not None and (heads := status.current.manifest.heads):
+            yield f"{model}: answers by {len(heads)} heads: {', '.join(head.name for head in heads)}"
     if status is None:
         return
     if status.state.previous is not None:

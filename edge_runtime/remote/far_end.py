@@ -34,12 +34,13 @@ from edge_runtime.errors import (
     MeasurementTimedOut,
 )
 from edge_runtime.measurement import MeasureRequest, measure, measure_in_turns
+from edge_runtime.model_files import declared_heads
 from edge_runtime.onnxruntime_packages import onnxruntime_version
 from edge_runtime.remote.frames import Frame, FrameReader, write_frame
 from edge_runtime.remote.kept_files import KeptFiles
 from edge_runtime.settings import SessionSettings
 
-PROTOCOL = 1
+PROTOCOL = 2
 IDLE_S = 120.0
 """Seconds without a byte of the pipeline after which the device ends the connection."""
 MOST_BYTES = 16 << 30
@@ -164,9 +165,12 @@ class _FarEnd:
         for index, (name, asked) in enumerate(question.content["requests"].items()):
             inputs = {each: np.load(next(files), mmap_mode="r", allow_pickle=False) for each in asked["inputs"]}
             graph, *weights = _checked([asked["graph"], *asked["weights"]])
-            model = self._kept.place(graph, weights, place / f"model-{index}")
+            folder = place / f"model-{index}"
+            heads = declared_heads(folder, dict(asked["outputs"])) if asked["heads"] else ()
+            further = dict(zip([head.path.name for head in heads], _checked(asked["heads"]), strict=True))
+            model = self._kept.place(graph, weights, further, folder)
             settings = SessionSettings.from_plain(asked["settings"])
-            found[name] = MeasureRequest(model, inputs, settings, **asked["numbers"])
+            found[name] = MeasureRequest(model, inputs, settings, heads=heads, **asked["numbers"])
         return found
 
     def _say(self, content: dict[str, Any], files: list[Path] | None = None) -> None:

@@ -5,6 +5,7 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,15 +53,15 @@ class KeptFiles:
         received.chmod(0o444)
         received.replace(self._root / sha256)
 
-    def place(self, graph: str, weights: list[str], folder: Path) -> Path:
+    def place(self, graph: str, weights: list[str], heads: Mapping[str, str], folder: Path) -> Path:
         """Place a model into a new folder, and return its graph. Raises FileNotFoundError for a file that is gone.
 
-        Its files are links to those that are kept, so that it stays whole if they are removed.
+        `heads` has the sha256 of further graphs by the names that they get there. Its files are links to those that are
+        kept, so that it stays whole if they are removed.
         """
         folder.mkdir()
-        os.link(self._root / graph, folder / MODEL)
-        for sha256 in weights:
-            os.link(self._root / sha256, folder / sha256)
+        for name, sha256 in {MODEL: graph, **heads, **{each: each for each in weights}}.items():
+            os.link(self._root / sha256, folder / name)
         return folder / MODEL
 
     def work_folder(self) -> Path:

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from edge_runtime.errors import ReportError
+from edge_runtime.settings import is_component
 
 MOST_COUNT = 1 << 53
 """The largest whole number that every reader of JSON holds exactly."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 """The form of a time in UTC."""
-_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _SHOWN = 60  # characters
@@ -78,7 +78,7 @@ class StrictRecord:
     def component(self, key: str) -> str:
         """Return a name that can be one part of a path."""
         value = self._value[key]
-        if isinstance(value, str) and _COMPONENT.fullmatch(value):
+        if isinstance(value, str) and is_component(value):
             return value
         raise self._wrong(key, "a name of 1 to 128 letters, digits, dots, dashes or underscores")
 

@@ -53,7 +53,28 @@ def compose_family(
     Nothing is trained. Where the newest version of the family was made of the same versions, nothing is registered.
     """
     prepare(HOME)
-    chosen = _version_of_each(member or ())
+    _compose(recipe, _version_of_each(member or ()))
+
+
+def composed_version(model: str, recipe: Path) -> str:
+    """Compose a family of the newest versions of its members; returns the version of the family's model.
+
+    Raises ConfigurationError for the recipe of one model, which is compressed in a version that a person names, and for
+    that of another model.
+    """
+    from deployments.recipe import FamilyRecipe, read_recipe
+
+    read = read_recipe(recipe)
+    if not isinstance(read, FamilyRecipe) or read.model != model:
+        got = "one model" if read.model == model else f"`{read.model}`"
+        raise ConfigurationError(
+            f"{recipe}: expected the recipe of the family `{model}` where no version is named, got that of {got}; name "
+            f"a version, as in `edgewright compress {read.model} VERSION --recipe {recipe}`"
+        )
+    return _compose(recipe, {}).version
+
+
+def _compose(recipe: Path, chosen: dict[str, str]) -> "Composition":
     from tasks.families import compose
     from tasks.workspace import Workspace
 
@@ -62,6 +83,7 @@ def compose_family(
         made = compose(recipe, workspace, chosen)
     for line in composed_lines(made, recipe):
         console.print(escape(line), soft_wrap=True, highlight=False)
+    return made
 
 
 def composed_lines(made: "Composition", recipe: Path) -> list[str]:

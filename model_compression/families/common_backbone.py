@@ -145,8 +145,9 @@ def _declared(programs: Sequence[Named], shared: frozenset[str], ends: Sequence[
     named = [node for node in first.values if node.name == declared] or called[-1:]
     if not named:
         raise declared_unknown(programs[0], declared)
-    if named[0] in ends:
-        return named[0]
-    if first.digests[named[0]] not in shared:
-        raise declared_elsewhere(programs, shared, declared, named[0])
-    raise way_around(programs, declared, named[0], ends)
+    end: fx.Node = named[0]
+    if end in ends:
+        return end
+    if first.digests[end] not in shared:
+        raise declared_elsewhere(programs, shared, declared, end)
+    raise way_around(programs, declared, end, ends)

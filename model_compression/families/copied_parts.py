@@ -32,8 +32,8 @@ class Assembly:
                 made.target = str(node.target) if prefix is None else f"{prefix}.{node.target}"
                 self._place(model, node, made.target, None if prefix is None else memo)
 
-    def finish(self, output: fx.Node) -> fx.GraphModule:
-        """Return the model with its one output, in evaluation mode."""
+    def finish(self, output: fx.Node | tuple[fx.Node, ...]) -> fx.GraphModule:
+        """Return the model with its output, or with several, in evaluation mode."""
         self.graph.output(output)
         self.model.graph = self.graph
         self.model.graph.lint()

@@ -163,8 +163,9 @@ def _written(node: fx.Node, digests: dict[fx.Node, str]) -> Iterator[str]:
     """Yield a node's arguments: those of an operator by name, with what it takes where nothing is given."""
     if node.op not in ("call_function", "call_module"):
         return
-    named = arguments(node) if operator_name(node) else {**dict(enumerate(node.args)), **node.kwargs}
-    for name, value in sorted(named.items(), key=lambda item: str(item[0])):
+    placed = {str(place): value for place, value in enumerate(node.args)}
+    named = arguments(node) if operator_name(node) else {**placed, **node.kwargs}
+    for name, value in sorted(named.items()):
         yield f"{name}={_text(value, digests)}"
 
 
@@ -182,5 +183,5 @@ def _digest(tensor: Tensor) -> str:
     values = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(f"{values.dtype} {list(values.shape)} ".encode())
     if values.numel():
-        digest.update(values.reshape(-1).view(torch.uint8).numpy())
+        digest.update(memoryview(values.reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()

@@ -25,12 +25,7 @@ def backbone_and_heads(
     FamilyError for a model that join() did not make of so many members.
     """
     program = SignedProgram(joined)
-    answers = _answers(program)
-    if len(answers) != len(names):
-        raise FamilyError(
-            f"expected a model that was joined of {len(names)} members ({', '.join(names)}), got one of "
-            f"{len(answers)}; name the members of this model, in their order"
-        )
+    answers = _answers_of(program, names)
     features = _features(program, answers)
     inside = program.behind([features])
     backbone = Assembly()
@@ -39,6 +34,30 @@ def backbone_and_heads(
     backbone.add(joined, [node for node in program.nodes if node in inside], images)
     heads = {name: _head(program, features, inside, answer) for name, answer in zip(names, answers, strict=True)}
     return backbone.finish(images[features]), heads
+
+
+def answers_apart(joined: fx.GraphModule, names: Sequence[str]) -> fx.GraphModule:
+    """Return a joined model with an output for each name, which are the answers of the heads in their own shapes.
+
+    It shares the weights. `names` are in the order of the members. Raises FamilyError as backbone_and_heads() does.
+    """
+    program, made = SignedProgram(joined), Assembly()
+    answers = _answers_of(program, names)
+    images: dict[fx.Node, fx.Node] = {}
+    needed = program.behind(answers)
+    made.add(joined, program.inputs, images)
+    made.add(joined, [node for node in program.nodes if node in needed], images)
+    return made.finish(tuple(images[answer] for answer in answers))
+
+
+def _answers_of(program: SignedProgram, names: Sequence[str]) -> list[fx.Node]:
+    answers = _answers(program)
+    if len(answers) != len(names):
+        raise FamilyError(
+            f"expected a model that was joined of {len(names)} members ({', '.join(names)}), got one of "
+            f"{len(answers)}; name the members of this model, in their order"
+        )
+    return answers
 
 
 def _answers(program: SignedProgram) -> list[fx.Node]:
@@ -86,7 +105,7 @@ def _head(program: SignedProgram, features: fx.Node, inside: set[fx.Node], answe
 
 
 def _counts_rows_of(node: fx.Node, inside: set[fx.Node]) -> bool:
-    return node.target is aten.sym_size.int and node.args[1] == 0 and node.args[0] in inside
+    return node.target is aten.sym_size.int and bool(node.args[1] == 0) and node.args[0] in inside
 
 
 def backbone_history(history: History, joined: fx.GraphModule) -> History:

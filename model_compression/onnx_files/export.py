@@ -14,26 +14,33 @@ from model_compression.onnx_files.slimming import share_constants
 from model_compression.quiet import quiet
 
 OPSET = 20
+OUTPUT = ("output",)
 SPARE, FEW_NUMBERS = 0.01, 4096  # room for shapes, masks and positions that the exporter adds
 
 
-def export_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str], path: Path) -> Path:
+def export_onnx(
+    model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str], path: Path, outputs: Sequence[str] = OUTPUT
+) -> Path:
     """Export a model in evaluation mode to one ONNX file with a dynamic batch; returns the path.
 
-    `example` has at least 2 rows. The inputs are called `names`, the output is called `output`. Metadata that only a
+    `example` has at least 2 rows. `names` and `outputs` are those of the inputs and outputs. Metadata that only a
     debugger reads is stripped, because it weighs as much as a small model. Raises ExportError for an operator that ONNX
     or its exporter does not have.
     """
-    return save_onnx(to_onnx(model, example, names), path)
+    return save_onnx(to_onnx(model, example, names, outputs), path)
 
 
-def to_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
+def to_onnx(
+    model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str], outputs: Sequence[str] = OUTPUT
+) -> onnx.ModelProto:
     """Export as export_onnx() does, in memory."""
     # the exporter writes a weight again for each call of a layer that is called several times
-    return share_constants(strip(to_traced_onnx(model, example, names)))
+    return share_constants(strip(to_traced_onnx(model, example, names, outputs)))
 
 
-def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str]) -> onnx.ModelProto:
+def to_traced_onnx(
+    model: nn.Module, example: tuple[Tensor, ...], names: Sequence[str], outputs: Sequence[str] = OUTPUT
+) -> onnx.ModelProto:
     """Export with the exporter's metadata, which names the module that each node came from."""
     batch = torch.export.Dim("batch", min=1)
     try:
@@ -45,7 +52,7 @@ def to_traced_onnx(model: nn.Module, example: tuple[Tensor, ...], names: Sequenc
                 verbose=False,
                 opset_version=OPSET,
                 input_names=list(names),
-                output_names=["output"],
+                output_names=list(outputs),
                 dynamic_shapes=tuple({0: batch} for _ in example),
             )
     except Exception as error:  # the exporter raises errors of many kinds

@@ -1,4 +1,7 @@
-"""Facts read off ONNX files: the operators that ONNX Runtime really runs, the tensors, and the size of constants."""
+"""Facts read off ONNX files: the operators that ONNX Runtime really runs, the tensors, and the size of constants.
+
+What is asked of a model is asked of its graph and of the heads beside it.
+"""
 
 import math
 import tempfile
@@ -11,6 +14,7 @@ import onnxruntime as ort
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
+from edge_runtime.model_files import graphs_of, heads_of
 from edge_runtime.settings import TensorSpec
 from model_compression.quiet import quiet
 
@@ -19,7 +23,11 @@ _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
 def optimized_operators(path: Path) -> dict[str, int]:
-    """Count the operators of a file as this machine's ONNX Runtime optimizes it, most frequent first."""
+    """Count the operators of a model as this machine's ONNX Runtime optimizes it, most frequent first."""
+    return dict(sum((_optimized(graph) for graph in graphs_of(path)), Counter[str]()).most_common())
+
+
+def _optimized(path: Path) -> Counter[str]:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # hides a warning that the optimized file is for this processor alone
     with tempfile.TemporaryDirectory(prefix="edgewright-operators-") as folder, quiet("onnxruntime"):
@@ -27,7 +35,7 @@ def optimized_operators(path: Path) -> dict[str, int]:
         options.optimized_model_filepath = str(optimized)
         ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         graph = onnx.load(optimized, load_external_data=False).graph
-    return dict(Counter(node.op_type for node in graph.node).most_common())
+    return Counter(node.op_type for node in graph.node)
 
 
 def graph_tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -36,6 +44,13 @@ def graph_tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec,
     constants = {tensor.name for tensor in graph.initializer}
     inputs = tuple(_tensor(value) for value in graph.input if value.name not in constants)
     return inputs, tuple(_tensor(value) for value in graph.output)
+
+
+def model_tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return the inputs of a model and its outputs, which are those of its heads where it has some."""
+    inputs, outputs = graph_tensors(path)
+    given = tuple(spec for head in heads_of(path) for spec in graph_tensors(head.path)[1])
+    return inputs, given or outputs
 
 
 def _tensor(value: ValueInfoProto) -> TensorSpec:
@@ -50,7 +65,11 @@ def graph_parameters(model: ModelProto, kind: int = TensorProto.FLOAT) -> int:
 
 
 def computes_in_steps(path: Path) -> bool:
-    """Tell whether a file computes with quantized or half-precision numbers anywhere."""
+    """Tell whether a model computes with quantized or half-precision numbers anywhere."""
+    return any(_steps(graph) for graph in graphs_of(path))
+
+
+def _steps(path: Path) -> bool:
     graph = onnx.load(path, load_external_data=False).graph
     nodes = list(nodes_of(graph))
     casts = (attribute.i for node in nodes for attribute in node.attribute if attribute.name == "to")

@@ -21,8 +21,8 @@ PORTABLE = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """Domains of operators that ONNX Runtime has on every CPU, its contributed ones included."""
 
 
-def make_portable(source: Path, folder: Path) -> Path:
-    """Write a model in its portable form into a folder; returns the path of its graph, `model.onnx`.
+def make_portable(source: Path, folder: Path, name: str = MODEL) -> Path:
+    """Write a model in its portable form into a folder; returns the path of its graph, which gets this name.
 
     Raises ExportError for a file that cannot be read, and for operators that belong to one processor or accelerator.
     """
@@ -34,8 +34,8 @@ def make_portable(source: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for tensor in model.graph.initializer:
         _move_out(tensor, folder)
-    onnx.save_model(model, folder / MODEL)
-    return folder / MODEL
+    onnx.save_model(model, folder / name)
+    return folder / name
 
 
 def _check_portable(model: ModelProto, source: Path) -> None:

@@ -16,7 +16,7 @@ from torch.fx import GraphModule
 
 from model_compression.errors import QuantizationError, cause_of
 from model_compression.intake import rebuild
-from model_compression.onnx_files import compact, pack_weights, save_onnx, to_onnx
+from model_compression.onnx_files import OUTPUT, compact, pack_weights, save_onnx, to_onnx
 from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
 from model_compression.quantization.qat_masks import masked_nodes
 from model_compression.quantization.ranges import check_rows
@@ -58,18 +58,32 @@ def train_quantized(
     augment: Augment | None = None,
     weights: np.ndarray | None = None,
     soft_labels: SoftLabelLoss = soft_label_loss,
+    outputs: Sequence[str] = OUTPUT,
 ) -> Path:
     """Train a float snapshot with fake quantization and export it as INT8 QDQ ONNX; returns the path.
 
-    The layers called `in_float` are not quantized. `model` stays as it is; `example` has at least 2 rows. The other
+    The layers called `in_float` are not quantized. `model` stays as it is; `example` has at least 2 rows. A model that
+    gives several tensors, called `outputs`, is trained on all of them side by side, shape (rows, numbers). The other
     arguments are those of fine_tune(). Raises QuantizationError, TrainingError and ExportError.
     """
     prepared = prepare_for_qat(model, example, calibration, reduce_range=reduce_range, in_float=in_float)
+    trained = prepared if len(outputs) == 1 else _SideBySide(prepared)
     exact = replace(settings, precision="float32")  # a second kind of rounding would hide the one to train for
-    fine_tune(prepared, inputs, targets, teacher, loss, exact, progress, validate, augment, weights, soft_labels)
-    quantized = quantize_biases(to_onnx(convert(prepared), example, names))
+    fine_tune(trained, inputs, targets, teacher, loss, exact, progress, validate, augment, weights, soft_labels)
+    quantized = quantize_biases(to_onnx(convert(prepared), example, names, outputs))
     pack_weights(quantized)
     return save_onnx(compact(quantized), path)
+
+
+class _SideBySide(nn.Module):
+    """A model whose tensors are one output, each of them flattened from axis 1."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *rows: Tensor) -> Tensor:
+        return torch.cat([output.reshape(len(output), -1) for output in self.model(*rows)], dim=1)
 
 
 def prepare_for_qat(

@@ -6,6 +6,7 @@ store, so that what finished is not computed again.
 """
 
 from tasks.compression.cost_estimate import CostEstimate, CostLine, estimate_cost
+from tasks.compression.family_files import layers_one_at_a_time
 from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snapshot, export_snapshot
 from tasks.compression.kept_structure import DeployedStructure, rung_of, take_on
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
@@ -44,6 +45,7 @@ __all__ = [
     "export_snapshot",
     "float_bytes",
     "float_file",
+    "layers_one_at_a_time",
     "make_file",
     "measure_baseline",
     "prune",

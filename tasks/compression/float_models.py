@@ -1,5 +1,6 @@
 """Float models of a compression on disk: snapshots of pruning, and their export into ONNX files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from torch import nn
 
+from edge_runtime.backbone import answers_of_rows
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
-from edge_runtime.model_files import MODEL, model_bytes
+from edge_runtime.model_files import MODEL, heads_of, model_bytes
 from edge_runtime.settings import SessionSettings
 from model_compression.errors import ExportError
 from model_compression.intake import load_into, load_program, rebuild
@@ -24,6 +26,8 @@ from model_compression.pruning import (
 )
 from model_compression.students import build_student
 from model_compression.training import predict
+from tasks.compression.family_files import CODE as FAMILY
+from tasks.compression.family_files import export_family
 from tasks.errors import SystemFailure
 from tasks.job import Job
 from tasks.store import StageResult
@@ -132,9 +136,9 @@ class Snapshot(MeasuredFloatModel):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model's graph on disk, the digest of the stage that made it, and the seconds that this took.
+    """A model's graph on disk with the heads beside it, the digest of the stage that made it, and the seconds it took.
 
-    What export_snapshot makes is one file with all of its weights. What is measured is in the portable form. `in_float`
+    What export_snapshot makes has all weights in its graphs. What is measured is in the portable form. `in_float`
     names the layers of a file of integers that were left in float, because they are faster there. `note`
     is a sentence for people on what a rung made of the model, empty where there is nothing to say.
     """
@@ -152,15 +156,15 @@ class ModelFile:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the graph and its files of weights."""
+        """Bytes of the graph, of the heads beside it, and of their files of weights."""
         return model_bytes(self.path)
 
 
 def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
     """Export a float model into an ONNX file; return the upstream's own file where the upstream is an ONNX file.
 
-    Raises ExportError where the file still holds what was removed from the model, or where ONNX Runtime in a clean
-    process answers differently from torch.
+    That of a family is its backbone, with the heads beside it. Raises ExportError where a file still holds what was
+    removed from the model, or where ONNX Runtime in a clean process answers differently from torch.
     """
     parent, job = context.parent, context.job
     if isinstance(parent, OnnxParent):
@@ -168,26 +172,36 @@ def export_snapshot(context: Context, snapshot: FloatSource) -> ModelFile:
 
     def produce(folder: Path) -> dict[str, float]:
         model = snapshot.load(parent)
-        export_onnx(model, parent.example, parent.names, folder / FILE)
-        check_shrunk(model, folder / FILE)
+        if job.tasks:
+            export_family(model, job.tasks, parent.example, parent.names, folder)
+        else:
+            check_shrunk(model, export_onnx(model, parent.example, parent.names, folder / FILE))
         rows = tuple(array[:PARITY_ROWS] for array in job.splits["validation"].inputs)
         return {"parity": _parity(folder / FILE, parent, rows, predict(model, rows))}
 
     inputs = {"parent": parent.digest, "snapshot": snapshot.digest, **job.digests("validation")}
-    return ModelFile.of(context.store.run("export", inputs, CODE, produce))
+    if not job.tasks:
+        return ModelFile.of(context.store.run("export", inputs, CODE, produce))
+    return ModelFile.of(context.store.run("export", inputs | {"tasks": job.tasks}, (*CODE, *FAMILY), produce))
 
 
 def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
-    """Return the largest difference between torch and the file in its own process, as a share of the largest output."""
+    """Return the largest difference between torch and the file in its own process, as a share of the largest output.
+
+    Each head is held against its own largest output, as tasks count in different units.
+    """
     inputs = dict(zip(parent.names, rows, strict=True))
-    asked = MeasureRequest(path, inputs, SessionSettings(threads=1), len(expected), latency_warmup=0, latency_repeats=1)
+    asked = MeasureRequest(
+        path, inputs, SessionSettings(threads=1), len(expected), latency_warmup=0, latency_repeats=1,
+        heads=heads_of(path),
+    )  # fmt: skip
     try:
-        (got,) = measure(asked, TIMEOUT_S).outputs
+        outputs = measure(asked, TIMEOUT_S).outputs
     except MeasurementInterrupted as error:
         raise SystemFailure(f"The exported {path.name} gave no answers. {error}") from error
     except MeasurementFailed as error:
         raise ExportError(f"{path.name}: expected it to answer in a process of its own, got: {error}") from error
-    difference = float(np.abs(got - expected).max() / max(1e-12, np.abs(expected).max()))
+    difference = _largest_difference([answers_of_rows([each], asked.heads) for each in outputs], expected)
     if not difference <= PARITY:
         raise ExportError(
             f"{path.name}: expected ONNX Runtime to answer as torch within {PARITY:g} of the largest output, got "
@@ -195,3 +209,11 @@ def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expec
             "build_model() that avoids the operator"
         )
     return difference
+
+
+def _largest_difference(outputs: Sequence[np.ndarray], expected: np.ndarray) -> float:
+    """Return the largest difference of outputs (rows, ...), of which several stand side by side in what is expected."""
+    places = np.cumsum([output.shape[1] for output in outputs[:-1]]) if len(outputs) > 1 else []
+    wanted = np.split(expected, places, axis=1) if len(outputs) > 1 else [expected]
+    pairs = zip(outputs, wanted, strict=True)
+    return float(np.max([np.abs(got - own).max() / max(1e-12, np.abs(own).max()) for got, own in pairs]))

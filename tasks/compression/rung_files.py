@@ -5,10 +5,11 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from torch import fx
 
 from deployments.answers import answers_of
 from deployments.device import LocalProcess
@@ -18,13 +19,16 @@ from edge_runtime.cpu import this_cpu
 from edge_runtime.model_files import model_bytes
 from model_compression import quantization
 from model_compression.errors import ExportError, QuantizationError
-from model_compression.onnx_files import make_portable, recurrent_note
+from model_compression.families import answers_apart
+from model_compression.onnx_files import OUTPUT, make_portable, recurrent_note
 from model_compression.quantization import faster_in_float, train_quantized
 from model_compression.training import FineTuning
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import in_slice
 from quality_gates.policy import SliceCondition
 from tasks.compression.distillation_targets import distillation_targets
+from tasks.compression.family_files import CODE as FAMILY
+from tasks.compression.family_files import family_by_rung, portable_model
 from tasks.compression.float_models import FILE, LOADING, FloatSource, ModelFile, export_snapshot
 from tasks.errors import SystemFailure
 from tasks.progress import as_task, steps
@@ -99,11 +103,8 @@ def make_rung(
         return float_file(context, source)
 
     def produce(folder: Path) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / FILE
-            rung.make(_float_model(context, source, exported, reduce_range, in_float), made)
-            make_portable(made, folder)
-            note = "" if isinstance(rung, Half) else recurrent_note(made)
+        model = _float_model(context, source, exported, reduce_range, in_float)
+        note = (family_by_rung if job.tasks else _by_rung)(rung, model, folder)
         return {"rung": rung.model_dump(mode="json"), "note": note}
 
     inputs = {
@@ -116,8 +117,18 @@ def make_rung(
     }
     title = f"{rung.title} of {source.title}{', weights of 7 bits' if reduce_range else ''}"
     computed = as_task("rung", title, produce)
-    stage = context.store.run(rung.kind, inputs, _code(rung), computed)
+    code = (*_code(rung), *FAMILY) if job.tasks else _code(rung)
+    stage = context.store.run(rung.kind, inputs, code, computed)
     return replace(ModelFile.of(stage), in_float=in_float, note=stage.value["note"])
+
+
+def _by_rung(rung: Rung, model: FloatModel, folder: Path) -> str:
+    """Make the portable file of one graph by a rung, and return what there is to say of it."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        made = Path(scratch) / FILE
+        rung.make(model, made)
+        make_portable(made, folder)
+        return "" if isinstance(rung, Half) else recurrent_note(made)
 
 
 def float_file(context: Context, source: FloatSource) -> ModelFile:
@@ -125,9 +136,10 @@ def float_file(context: Context, source: FloatSource) -> ModelFile:
     exported = export_snapshot(context, source)
 
     def produce(folder: Path) -> dict[str, int]:
-        return {"bytes": model_bytes(make_portable(exported.path, folder))}
+        return {"bytes": model_bytes(portable_model(exported.path, folder))}
 
-    stage = context.store.run("portable", {"source": exported.digest}, (make_portable, __name__), produce)
+    code = (make_portable, portable_model, __name__)
+    stage = context.store.run("portable", {"source": exported.digest}, code, produce)
     return replace(ModelFile.of(stage), seconds=exported.seconds + stage.seconds)
 
 
@@ -186,8 +198,9 @@ def _train(
     job, parent, targets = context.job, context.torch_parent, distillation_targets(context)
     train = job.splits["train"]
     with steps(f"QAT of {source.title}") as progress:
+        model = source.load(parent)
         return train_quantized(
-            source.load(parent),
+            answers_apart(cast(fx.GraphModule, model), job.tasks) if job.tasks else model,
             parent.example,
             job.splits["calibration"].inputs,
             train.inputs,
@@ -204,6 +217,7 @@ def _train(
             augment=targets.augment,
             weights=targets.weights,
             soft_labels=targets.soft_labels,
+            outputs=job.tasks or OUTPUT,
         )
 
 

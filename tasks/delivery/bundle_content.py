@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from deployments.device import DeviceProfile
-from edge_runtime.bundle import Manifest, Measured, RuntimeRange, Validity, blobs_of
-from edge_runtime.model_files import MODEL, model_files
-from edge_runtime.session import EdgeModel
+from edge_runtime.backbone import load_model
+from edge_runtime.bundle import DeclaredHead, Manifest, Measured, RuntimeRange, Validity, blobs_of
+from edge_runtime.model_files import MODEL, digest_with_heads, head_file, heads_of, model_files
 from edge_runtime.settings import is_plain_text
 from quality_gates.sign_off import SignOffs
 from quality_gates.verdict import Verdict
@@ -63,7 +63,8 @@ def bundle_content(device: DeviceProfile, publication: Publication, scratch: Pat
     candidate, accepted = publication.candidate, publication.acceptance
     settings, origin = session_settings(device), candidate.lineage
     said = _described(publication) | _decided(publication)
-    session = EdgeModel.load(publication.file, settings)
+    heads = heads_of(publication.file)
+    model = load_model(publication.file, settings, heads)
     files = model_files(publication.file) | ({} if accepted is None else {GOLDEN: accepted.golden_file})
     documents = _written(publication, scratch)
     manifest = Manifest(
@@ -72,8 +73,9 @@ def bundle_content(device: DeviceProfile, publication: Publication, scratch: Pat
         device=device.name,
         entry=MODEL,
         blobs=blobs_of(files),
-        inputs=session.inputs,
-        outputs=session.outputs,
+        heads=tuple(DeclaredHead(head.name, head_file(head.name), head.outputs) for head in heads),
+        inputs=model.inputs,
+        outputs=model.outputs,
         session=settings,
         onnxruntime=RuntimeRange.measured_with(candidate.onnxruntime),
         lineage=publication.lineage | said,
@@ -83,12 +85,19 @@ def bundle_content(device: DeviceProfile, publication: Publication, scratch: Pat
         validity=_validity(device, publication),
         documents=blobs_of(documents),
     )
-    if manifest.blob(MODEL).sha256 != candidate.file_sha256:
+    digest = _model_digest(manifest)
+    if digest != candidate.file_sha256:
         raise PublishError(
             f"{origin.source_model} version {origin.source_version}: expected the file that was measured, with the "
-            f"sha256 {candidate.file_sha256}, got {manifest.blob(MODEL).sha256}; compress the version again"
+            f"sha256 {candidate.file_sha256}, got {digest}; compress the version again"
         )
     return manifest, files | documents
+
+
+def _model_digest(manifest: Manifest) -> str:
+    """Return the digest of the model that a manifest describes, by those of its blobs."""
+    heads = ((head.name, manifest.blob(head.graph).sha256, head.outputs) for head in manifest.heads)
+    return digest_with_heads(manifest.blob(manifest.entry).sha256, heads)
 
 
 def numbered(manifest: Manifest, number: int) -> Manifest:

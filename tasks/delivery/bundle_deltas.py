@@ -1,6 +1,7 @@
 """Deltas to a bundle's files from those of the release before it, for devices that have it.
 
-Files are paired by their place: the graph with the graph, and the weights of the nth tensor with those of the nth.
+Files are paired by their place: the graph with the graph, each head with the head of its name, and the weights of the
+nth tensor with those of the nth.
 Where two versions have no structure in common, no delta is smaller, and only the compressed file is offered.
 """
 
@@ -13,7 +14,7 @@ from edge_runtime.bundle import Delta, Manifest
 from edge_runtime.deltas import EMPTY, encode_delta
 from edge_runtime.errors import SessionError
 from edge_runtime.files import sha256_of
-from edge_runtime.model_files import weights_in_order
+from edge_runtime.model_files import heads_of, weights_in_order
 
 logger = logging.getLogger("edgewright")
 
@@ -26,7 +27,7 @@ def with_deltas(
     The files of deltas are written into `scratch` and named by their sha256. A delta is left out that is no smaller
     than its blob, or than the compressed blob.
     """
-    paired = {} if before is None else _pairs(before, files[manifest.entry])
+    paired = {} if before is None else _paired(before, manifest, files)
     deltas, made = list[Delta](), dict[str, Path]()
     for digest, path in {blob.sha256: files[blob.name] for blob in manifest.blobs}.items():
         base = paired.get(digest)
@@ -39,8 +40,18 @@ def with_deltas(
     return replace(manifest, deltas=tuple(deltas)), {**files, **made}
 
 
-def _pairs(before: Path, graph: Path) -> dict[str, Path]:
+def _paired(before: Path, manifest: Manifest, files: Mapping[str, Path]) -> dict[str, Path]:
     """Return the file of the earlier model that is in the place of each file, by the sha256 of that."""
+    heads = {head.name: head.path for head in heads_of(before)}
+    pairs = _pairs(before, files[manifest.entry])
+    for head in manifest.heads:
+        if head.name in heads:
+            pairs |= _pairs(heads[head.name], files[head.graph])
+    return pairs
+
+
+def _pairs(before: Path, graph: Path) -> dict[str, Path]:
+    """Return the files of an earlier graph that are in the place of those of a graph, by the sha256 of these."""
     try:
         places = zip(weights_in_order(before), weights_in_order(graph), strict=False)
         weights = {new: before.with_name(old) for old, new in places}

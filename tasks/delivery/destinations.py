@@ -28,6 +28,7 @@ from edge_runtime.bundle import (
     write_bundle,
 )
 from edge_runtime.files import fsync_directory
+from edge_runtime.model_files import write_heads
 from tasks.delivery.claims import Claim, End, FolderClaims, ReleaseClaims
 from tasks.errors import SystemFailure
 from tasks.measurement import Acceptance
@@ -303,6 +304,8 @@ def copied_model(bundle: Bundle, folder: Path) -> Path:
     manifest = bundle.manifest
     for blob in manifest.blobs:
         shutil.copyfile(bundle.blob_path(blob.name), folder / blob.name)
+    if manifest.heads:
+        write_heads(folder, {head.name: head.outputs for head in manifest.heads})
     if manifest.golden is not None:
         kept = Acceptance(folder / manifest.golden.blob, manifest.golden, manifest.spreads, manifest.measured)
         kept.describe(folder)

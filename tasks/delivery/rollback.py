@@ -14,9 +14,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deployments.device import DeviceProfile
+from edge_runtime.backbone import load_model
 from edge_runtime.errors import EdgewrightError, SessionError
-from edge_runtime.model_files import check_model
-from edge_runtime.session import EdgeModel
+from edge_runtime.model_files import check_model, heads_of
 from quality_gates.approval import check_words, reinstate
 from quality_gates.errors import ApprovalError
 from quality_gates.report import ReportContent
@@ -272,8 +272,8 @@ def _file(
             check_model(file, edge.file_sha256)
         except SessionError as error:
             raise SystemFailure(f"{lost} Its bundle has another one: {one_line(error)}") from error
-        session = EdgeModel.load(file, session_settings(device))
-        tensors, accepted = (session.inputs, session.outputs), Acceptance.read(file.parent)
+        model = load_model(file, session_settings(device), heads_of(file))
+        tensors, accepted = (model.inputs, model.outputs), Acceptance.read(file.parent)
         beside = {} if accepted is None else accepted.files(folder)
         kept = models.keep(runs, candidate.run, file, candidate.lineage, edge.file_sha256, tensors, beside)
         logger.warning("%s: the file of release %d was lost in MLflow and is kept again, from its bundle",

@@ -64,7 +64,7 @@ class SshDevice:
 
     def measure(self, request: MeasureRequest) -> Measurement:
         """Measure a model on the device. Raises MeasurementFailed for its own failures, else MeasurementInterrupted."""
-        self._send_model(request.model)
+        self._send_model(request)
         answer = self._asked(
             {"ask": "measure", "timeout_s": self._how.timeout_s}, {"it": request}, _output_bytes(request)
         )
@@ -83,7 +83,7 @@ class SshDevice:
     def measure_in_turns(self, requests: Mapping[str, MeasureRequest]) -> dict[str, TurnLatency | MeasurementFailed]:
         """Time models in turns on the device; one that fails there has its MeasurementFailed instead."""
         for request in requests.values():
-            self._send_model(request.model)
+            self._send_model(request)
         timed = {name: request.for_timing() for name, request in requests.items()}
         asked = {"ask": "turns", "timeout_s": self._how.timeout_s}
         answer = self._asked(asked, timed, 0).content.get("turns")
@@ -119,9 +119,10 @@ class SshDevice:
             )
         return greeting
 
-    def _send_model(self, graph: Path) -> None:
+    def _send_model(self, request: MeasureRequest) -> None:
         """Send the files of a model that the device does not have."""
-        files = {path.name: path for path in _weights(graph)} | {_digest(graph): graph}
+        graphs = _graphs(request)
+        files = {path.name: path for path in _weights(graphs)} | {_digest(graph): graph for graph in graphs}
         missing = self._asked({"ask": "have", "files": sorted(files)}, {}, 0).content.get("missing")
         if not isinstance(missing, list) or not set(map(str, missing)) <= set(files):
             raise self._odd(ValueError(f"expected some of the files that were asked for, got {str(missing)[:80]!r}"))
@@ -138,9 +139,12 @@ class SshDevice:
         plain: dict[str, Any] = {}
         for name, request in requests.items():
             files += self._rows(request, len(files))
+            graph, *heads = _graphs(request)
             plain[name] = {
-                "graph": _digest(request.model),
-                "weights": [path.name for path in _weights(request.model)],
+                "graph": _digest(graph),
+                "heads": [_digest(head) for head in heads],
+                "outputs": {head.name: list(head.outputs) for head in request.heads},
+                "weights": sorted({path.name for path in _weights([graph, *heads])}),
                 "inputs": list(request.inputs),
                 "settings": request.settings.to_plain(),
                 "numbers": {number: getattr(request, number) for number in _NUMBERS},
@@ -207,16 +211,21 @@ class SshDevice:
         return self._link.broken(f"got something else ({type(error).__name__}: {str(error)[:300]})")
 
 
+def _graphs(request: MeasureRequest) -> list[Path]:
+    """Return the paths of the graphs of a model: that which takes the rows, and its heads."""
+    return [request.model, *(head.path for head in request.heads)]
+
+
 def _digest(graph: Path) -> str:
     try:
-        return model_digest(graph)
+        return model_digest(graph, ())
     except SessionError as error:
         raise MeasurementFailed(str(error)) from error
 
 
-def _weights(graph: Path) -> list[Path]:
+def _weights(graphs: Sequence[Path]) -> list[Path]:
     try:
-        return weights_of(graph)
+        return [path for graph in graphs for path in weights_of(graph)]
     except SessionError as error:
         raise MeasurementFailed(str(error)) from error
 
@@ -225,8 +234,9 @@ def _output_bytes(request: MeasureRequest) -> int:
     """Return the most bytes that the answers to all rows may take, with the headers of their files."""
     from model_compression.onnx_files import graph_tensors
 
-    _, given = graph_tensors(request.model)
     total = 0
+    giving = _graphs(request)[1:] or [request.model]
+    given = [spec for graph in giving for spec in graph_tensors(graph)[1]]
     for spec in given:
         sizes = spec.shape[1:]
         if any(size is None for size in sizes):

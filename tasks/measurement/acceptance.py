@@ -23,7 +23,7 @@ from edge_runtime.files import sha256_of
 from edge_runtime.golden import write_golden
 from edge_runtime.measurement import Measurement, MeasureRequest
 from edge_runtime.model_files import check_model
-from model_compression.onnx_files import computes_in_steps, graph_tensors
+from model_compression.onnx_files import computes_in_steps, model_tensors
 from model_compression.training import Arrays
 from quality_gates.evidence import ModelEvidence
 from tasks.device_link import measure
@@ -175,7 +175,7 @@ class _OneFile:
     def acceptance(self, folder: Path) -> Acceptance:
         """Measure everything but what the gates saw, and write the golden vectors into a folder."""
         seen = self._answers(self._request(self.inputs)).outputs
-        taken, given = graph_tensors(self.file)
+        taken, given = model_tensors(self.file)
         inputs, outputs = [spec.name for spec in taken], [spec.name for spec in given]
         arrays = dict(zip((*inputs, *outputs), (*self.inputs, *seen), strict=True))
         spreads = (_spread(name, array) for name, array in arrays.items())

@@ -10,6 +10,7 @@ import numpy as np
 from deployments.device import DeviceProfile, EmulatedAnswers
 from deployments.instruction_sets import Cpu
 from deployments.workload import SplitName
+from edge_runtime.backbone import answers_of_rows
 from edge_runtime.errors import MeasurementFailed, SessionError
 from edge_runtime.model_files import model_digest
 from quality_gates.evidence import ModelEvidence, Unanswered
@@ -57,9 +58,10 @@ def emulated_outputs(context: DeviceContext, cpu: Cpu, file: Path, split: SplitN
         logger.info("%s: %d %s rows on an emulated %s; this can take minutes", device.name, len(rows), split, cpu.name)
         asked = request(device, file, rows.inputs, latency_warmup=0, latency_repeats=1)
         seen = emulator.measure(replace(asked, memory_limit_mb=None), timeout_of_answers(device))
-        check_form(job, split, seen.outputs[0])
+        outputs = answers_of_rows(seen.outputs, asked.heads)
+        check_form(job, split, outputs)
         check_measured(file, seen, digest)
-        np.save(folder / "outputs.npy", seen.outputs[0])
+        np.save(folder / "outputs.npy", outputs)
         return {"rows": len(rows)}  # and no figure: an emulated CPU tells nothing of time or memory
 
     inputs = {

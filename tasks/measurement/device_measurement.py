@@ -15,9 +15,10 @@ from deployments.answers import AnsweredRows, AskedRows, answers_of, asked_rows,
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.workload import SplitName, check_row_of_outputs
+from edge_runtime.backbone import answers_of_rows
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, SessionError
 from edge_runtime.measurement import Figures, Measurement, MeasureRequest
-from edge_runtime.model_files import model_digest
+from edge_runtime.model_files import HeadGraph, heads_of, model_digest
 from edge_runtime.settings import Optimization, SessionSettings
 from model_compression.training import Arrays
 from quality_gates.evidence import BatchLatency, ModelEvidence, is_figure
@@ -51,10 +52,12 @@ def measure_on(context: DeviceContext, file: Path, split: SplitName) -> ModelEvi
     sizes = batch_sizes(job)
 
     def produce(folder: Path) -> dict[str, Any]:
-        seen = measure(request(device, file, job.splits[split].inputs), device.measure)
-        check_form(job, split, seen.outputs[0])
+        asked = request(device, file, job.splits[split].inputs)
+        seen = measure(asked, device.measure)
+        outputs = answers_of_rows(seen.outputs, asked.heads)
+        check_form(job, split, outputs)
         check_measured(file, seen, digest)
-        np.save(folder / "outputs.npy", seen.outputs[0])
+        np.save(folder / "outputs.npy", outputs)
         batches = [_batch(job, device, file, split, size) for size in sizes]
         return {"figures": dict(seen.figures.known), "batches": batches, "sha256": seen.sha256}
 
@@ -230,7 +233,8 @@ def request(
 ) -> MeasureRequest:
     """Return the request to a measuring process that runs as the device does, with `changes` of its fields.
 
-    Raises MeasurementFailed for a file whose inputs are not those of the rows.
+    Its heads are those beside it. Raises MeasurementFailed for a file whose inputs are not those of the rows, and for
+    heads that are damaged.
     """
     asked = MeasureRequest(
         model=file,
@@ -240,8 +244,16 @@ def request(
         latency_warmup=device.measure.warmup,
         latency_repeats=device.measure.repeats,
         memory_limit_mb=device.measure.memory_limit_mb,
+        heads=_heads(file),
     )
     return replace(asked, **changes)  # type: ignore[arg-type]  # all of them are whole numbers
+
+
+def _heads(file: Path) -> tuple[HeadGraph, ...]:
+    try:
+        return heads_of(file)
+    except SessionError as error:
+        raise MeasurementFailed(str(error)) from error
 
 
 def _input_names(file: Path, count: int) -> list[str]:

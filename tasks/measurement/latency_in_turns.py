@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from deployments.workload import SplitName
-from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
-from edge_runtime.files import sha256_of
+from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, SessionError
 from edge_runtime.measurement import MeasureRequest, TurnLatency, too_busy
+from edge_runtime.model_files import model_digest
 from quality_gates.evidence import BatchLatency, Evidence, LatencyInTurns, ModelEvidence
 from tasks.device_link import measure_in_turns
 from tasks.measurement.device_measurement import MEASURED, batch_sizes, failed, machine, request
@@ -70,11 +70,13 @@ class _NotComparable(Exception):  # noqa: N818 - carries results past the store,
 def _results(context: DeviceContext, files: Mapping[Role, Path], split: SplitName, size: int) -> Results:
     device, job = context.device, context.job
     try:
-        measuring = machine(device)
+        digests, measuring = {role: model_digest(file) for role, file in files.items()}, machine(device)
     except MeasurementInterrupted as error:
         return dict.fromkeys(files, error)
+    except SessionError as error:  # a file that was measured before, and was changed since
+        return dict.fromkeys(files, MeasurementInterrupted(str(error)))
     inputs = {
-        "files": {role: sha256_of(file) for role, file in files.items()},
+        "files": digests,
         "device": digest_of(json.loads(device.model_dump_json(include=MEASURED))),
         "split": split,
         "batch_size": size,

@@ -12,7 +12,7 @@ from mlflow.types import Schema
 from mlflow.types import TensorSpec as MlflowTensor
 
 from edge_runtime.errors import SessionError
-from edge_runtime.model_files import check_model, model_files
+from edge_runtime.model_files import check_model, heads_of, model_files, write_heads
 from edge_runtime.settings import TensorSpec
 from tasks.errors import RegistryError, SystemFailure
 
@@ -50,6 +50,8 @@ def as_mlflow_model(file: Path, folder: Path, tensors: Tensors, beside: Mapping[
     )  # fmt: skip
     for name, path in {**beside, **model_files(file)}.items():
         shutil.copyfile(path, folder / name)  # no link: onnx reads no weights that have another name
+    if heads := heads_of(file):
+        write_heads(folder, {head.name: head.outputs for head in heads})
     return folder
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from deployments.workload import Split, SplitName
-from model_compression.quantization import answers
+from edge_runtime.backbone import answers_of_rows, load_model
+from edge_runtime.model_files import heads_of
+from edge_runtime.settings import SessionSettings
 from model_compression.training import Arrays
 from quality_gates.errors import EvidenceError
 from quality_gates.evidence import Evidence, ModelEvidence, paired
@@ -68,7 +70,7 @@ def drawn_rows(context: Context, evidence: Evidence, file: Path) -> Iterator[Dra
         return
     rows, numbers = job.splits[shown], worst["row_id"].to_numpy(dtype=int)
     taken: Arrays = tuple(np.ascontiguousarray(array[numbers]) for array in rows.inputs)
-    given = {"parent": context.parent.answers(taken), "candidate": answers(file, taken)}
+    given = {"parent": context.parent.answers(taken), "candidate": _answers(file, taken)}
     for place, (_, row) in enumerate(worst.iterrows()):
         own = {role: outputs[place] for role, outputs in given.items()}
         pictures = tuple(_pictures(job, rows, shown, int(numbers[place]), own))
@@ -80,6 +82,12 @@ def drawn_rows(context: Context, evidence: Evidence, file: Path) -> Iterator[Dra
                 candidate=float(row["candidate_score"]),
                 pictures=pictures,
             )
+
+
+def _answers(file: Path, rows: Arrays) -> np.ndarray:
+    heads = heads_of(file)
+    model = load_model(file, SessionSettings(threads=1), heads)
+    return answers_of_rows(model.predict(dict(zip((spec.name for spec in model.inputs), rows, strict=True))), heads)
 
 
 def _worst(seen: Evidence) -> pd.DataFrame | None:

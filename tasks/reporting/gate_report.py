@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from deployments.answers import NOT_A_NUMBER
-from edge_runtime.model_files import MODEL, weights_of
-from model_compression.onnx_files import graph_tensors, optimized_operators
+from model_compression.onnx_files import optimized_operators
 from quality_gates.evidence import Evidence, ModelEvidence
 from quality_gates.report import (
-    DataSplit,
     HistoryRow,
-    Origin,
     ReportContent,
     RungRow,
-    ShippedFile,
     Side,
     SizePoint,
     SliceValue,
@@ -28,6 +24,7 @@ from tasks.outcomes import DeviceOutcome, history, history_row, until_now
 from tasks.reporting.drawn_rows import class_overlaps, drawn_rows
 from tasks.reporting.judged_device import accuracy, figures_of
 from tasks.reporting.losses import LayerLosses, ledger
+from tasks.reporting.model_origin import origin_of, parts_of
 from tasks.reporting.row_findings import confusion, flips, mistakes, slice_rows
 from tasks.reporting.trigger import trigger
 from tasks.selection import Attempt, Climb, Judgement, pareto
@@ -80,8 +77,8 @@ def report_content(
         drawn=tuple(drawn_rows(context, evidence, climb.chosen.file.path)),
         flips_against=f"{_role(judgement)} version {compared}" if compared else "the parent",
         representativeness=judgement.representativeness,
-        lineage=tuple(_lineage(context, trajectory, judgement, started_by).items()),
-        origin=_origin(context, climb.chosen.file.path, evidence.candidate, started_by),
+        lineage=tuple(_lineage(context, trajectory, climb.chosen.file.path, judgement, started_by).items()),
+        origin=origin_of(context, climb.chosen.file.path, evidence.candidate, started_by),
     )
 
 
@@ -196,26 +193,9 @@ def _operators(attempt: Attempt) -> str:
     return ", ".join(f"{count} {name}" for name, count in optimized_operators(attempt.file.path).items())
 
 
-def _origin(context: DeviceContext, file: Path, candidate: ModelEvidence, started_by: str) -> Origin:
-    """Gather the origin of a judged file; of one that could not be measured nothing is read here."""
-    job, sha256 = context.job, candidate.file_sha256
-    inputs, outputs = graph_tensors(file) if candidate.failure is None else ((), ())
-    files = {} if sha256 is None else {MODEL: sha256} | {path.name: path.name for path in weights_of(file)}
-    return Origin(
-        purpose=job.workload.purpose,
-        recipe=job.recipe.name,
-        recipe_sha256=job.recipe.digest,
-        splits=tuple(DataSplit(name=name, rows=len(each), sha256=each.digest) for name, each in job.splits.items()),
-        files=tuple(ShippedFile(name=name, sha256=digest) for name, digest in files.items()),
-        inputs=inputs,
-        outputs=outputs,
-        toolchain=tuple(libraries().items()),
-        started_by=started_by,
-        run=context.device_run,
-    )
-
-
-def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgement, started_by: str) -> dict[str, str]:
+def _lineage(
+    context: DeviceContext, trajectory: Trajectory, file: Path, judgement: Judgement, started_by: str
+) -> dict[str, str]:
     job, device, origin, candidate = context.job, context.device, context.lineage, judgement.evidence.candidate
     return {
         "upstream model": f"{origin.source_model} version {origin.source_version}",
@@ -228,6 +208,7 @@ def _lineage(context: DeviceContext, trajectory: Trajectory, judgement: Judgemen
         "device profile": f"{device.name}: {device.description}; {device.instruction_set}, {device.threads} thread(s)",
         **_pruning(trajectory),
         "file": candidate.file_sha256 or "not measured",
+        **parts_of(file),
         "started by": started_by,
         "run": context.run,
         "libraries": ", ".join(f"{name} {version}" for name, version in libraries().items()),

@@ -13,7 +13,14 @@ from model_compression.errors import CompressionError
 from model_compression.quantization import one_layer_at_a_time
 from quality_gates.evidence import ModelEvidence
 from quality_gates.report import LayerRow, LedgerRow, SliceValue
-from tasks.compression import Snapshot, Student, Trajectory, export_snapshot, rows_with_slices
+from tasks.compression import (
+    Snapshot,
+    Student,
+    Trajectory,
+    export_snapshot,
+    layers_one_at_a_time,
+    rows_with_slices,
+)
 from tasks.job import Job, labelled_rows
 from tasks.measurement import answer_rows
 from tasks.reporting.judged_device import accuracy
@@ -22,7 +29,7 @@ from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 CALIBRATION = "minmax"
-CODE = (one_layer_at_a_time, rows_with_slices, __name__)
+CODE = (one_layer_at_a_time, layers_one_at_a_time, rows_with_slices, __name__)
 OUTPUTS = "outputs.npy"
 
 
@@ -70,7 +77,7 @@ def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
     source = export_snapshot(context, chosen.snapshot)
 
     def produce(folder: Path) -> dict[str, list[object]]:
-        whole, layers = one_layer_at_a_time(
+        whole, layers = layers_one_at_a_time(
             source.path, job.splits["calibration"].inputs, validation.inputs, method=CALIBRATION,
             reduce_range=device.saturates,
         )  # fmt: skip

@@ -57,6 +57,8 @@ def _slice_rows(
     rows = next(iter(frames.values()))
     critical = _critical_rows(job, rows)
     for (column, value), lines in table.groupby(["column", "value"], sort=False, dropna=False):
+        if pd.isna(value):
+            continue  # the rows of other tasks have no value in a column of one task
         figures = dict(zip(lines["model"], lines["accuracy"], strict=True))
         yield SliceRow(
             slice=f"{of}{column}: {value}" if str(value).endswith(UNLISTED) else f"{of}{column} = {value}",

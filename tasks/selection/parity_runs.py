@@ -9,8 +9,8 @@ import numpy as np
 
 from deployments.answers import finite_rows, predictions_of
 from deployments.workload import SplitName
+from edge_runtime.backbone import answers_of_rows, load_model
 from edge_runtime.errors import EdgewrightError, MeasurementFailed, MeasurementInterrupted
-from edge_runtime.session import EdgeModel
 from edge_runtime.settings import Optimization
 from model_compression.training import predict
 from quality_gates.evidence import ParityMeasurement
@@ -62,19 +62,18 @@ class _Candidate:
             device, path, self.rows, batch_size=batch_size or device.max_batch, optimization=optimization,
             latency_repeats=1,
         )  # fmt: skip
-        return measure(asked, device.measure).outputs[0]
+        return answers_of_rows(measure(asked, device.measure).outputs, asked.heads)
 
     def here(self, path: Path, optimization: Optimization) -> np.ndarray:
         """Return the outputs of a file that this process loads."""
         device = self.context.device
-        rows = request(device, path, self.rows).inputs
-        session = EdgeModel.load(path, replace(session_settings(device), optimization=optimization))
-        count = len(next(iter(rows.values())))
-        parts = [
-            session.predict({name: array[start : start + device.max_batch] for name, array in rows.items()})[0]
-            for start in range(0, count, device.max_batch)
-        ]
-        return np.concatenate(parts)
+        asked = request(device, path, self.rows)
+        model = load_model(path, replace(session_settings(device), optimization=optimization), asked.heads)
+        parts = (
+            {name: array[start : start + device.max_batch] for name, array in asked.inputs.items()}
+            for start in range(0, asked.rows, device.max_batch)
+        )
+        return np.concatenate([answers_of_rows(model.predict(part), asked.heads) for part in parts])
 
 
 def parity(

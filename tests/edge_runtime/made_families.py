@@ -1,5 +1,6 @@
 """Backbones with heads, made by hand with known weights, as graphs and as bundles that a device may install."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_runtime.bundle import Bundle, Golden, blobs_of, manifest_path, read_bundle
 from edge_runtime.families import Family, family_of
 from edge_runtime.golden import write_golden
+from edge_runtime.model_files import MODEL as ENTRY
+from edge_runtime.model_files import write_heads
 from edge_runtime.settings import SessionSettings
 from model_compression.onnx_files import make_portable
 from tests.edge_runtime.install.carried import DEVICE, MODEL, WIDTH, Carried, described, put, rows
@@ -89,6 +92,15 @@ class MadeFamily:
         """Write every graph; return the path of the backbone's, and those of the heads."""
         heads = {name: graph.write(self.folder / f"head-{name}") for name, graph in self.heads.items()}
         return self.backbone.write(self.folder / "backbone"), heads
+
+    def on_disk(self) -> Path:
+        """Write the family as one model on disk, the heads beside the backbone; return the path of its graph."""
+        family, folder = family_of(*self.paths(), ONE_THREAD), self.folder / "family"
+        folder.mkdir()
+        for name, path in family.files.items():
+            shutil.copyfile(path, folder / name)
+        write_heads(folder, {head.name: head.outputs for head in family.heads})
+        return folder / ENTRY
 
     def right(self, array: np.ndarray, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """Return the answers of all heads, or of those that are named, by numpy alone."""

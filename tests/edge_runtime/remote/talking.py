@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.measurement import MeasureRequest
-from edge_runtime.model_files import model_digest, weights_of
+from edge_runtime.model_files import graphs_of, model_digest, weights_of
 from edge_runtime.remote import Frame, FrameReader, write_frame
 
 _SCRIPT = (
@@ -53,7 +53,9 @@ class Talker:
 
     def send_model(self, graph: Path) -> list[str]:
         """Send what is missing of a model; returns the digests that were."""
-        files = {path.name: path for path in weights_of(graph)} | {model_digest(graph): graph}
+        graphs = graphs_of(graph)
+        files = {path.name: path for each in graphs for path in weights_of(each)}
+        files |= {model_digest(each, ()): each for each in graphs}
         missing: list[str] = self.ask({"ask": "have", "files": list(files)}).content["missing"]
         for digest in missing:
             assert self.ask({"ask": "take", "files": [digest]}, [files[digest]]).content == {"taken": True}
@@ -66,7 +68,9 @@ class Talker:
             paths.append(self._folder / f"row-{len(list(self._folder.iterdir()))}.npy")
             np.save(paths[-1], array)
         return {
-            "graph": model_digest(asked.model), "weights": [path.name for path in weights_of(asked.model)],
+            "graph": model_digest(asked.model, ()), "heads": [model_digest(head.path) for head in asked.heads],
+            "outputs": {head.name: head.outputs for head in asked.heads},
+            "weights": [path.name for each in graphs_of(asked.model, asked.heads) for path in weights_of(each)],
             "inputs": list(asked.inputs), "settings": asked.settings.to_plain(),
             "numbers": {name: getattr(asked, name) for name in NUMBERS},
         }, paths  # fmt: skip

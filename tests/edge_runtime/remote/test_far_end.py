@@ -9,8 +9,11 @@ import pytest
 
 from edge_runtime.cpu import this_cpu
 from edge_runtime.measurement import MeasureRequest
+from edge_runtime.model_files import heads_of, model_digest
 from edge_runtime.remote import PROTOCOL
 from edge_runtime.settings import SessionSettings
+from tests.edge_runtime.install.carried import rows
+from tests.edge_runtime.made_families import defects
 from tests.edge_runtime.models import linear_model, portable_model, weights
 from tests.edge_runtime.processes import is_alive, measuring_children, wait_until
 from tests.edge_runtime.remote.talking import Talker, far_end
@@ -49,6 +52,34 @@ def test_a_model_is_sent_once_measured_and_nothing_of_the_work_stays(tmp_path: P
         assert talker.send_model(graph) == []
         talker.ask({"ask": "forget", "files": kept_in(kept)})
         assert len(talker.send_model(graph)) == 2
+
+
+def test_a_family_is_measured_with_its_heads(tmp_path: Path) -> None:
+    family = defects(tmp_path / "defects")
+    graph = family.on_disk()
+    asked = dataclasses.replace(request(graph), inputs={"x": rows()}, heads=heads_of(graph))
+    with far_end(tmp_path / "talk", tmp_path / "kept") as talker:
+        talker.hear()
+        talker.send_model(graph)
+        plain, files = talker.request(asked)
+        answer = talker.ask({"ask": "measure", "timeout_s": 60, "requests": {"it": plain}}, files)
+    assert "measured" in answer.content, answer.content
+    assert answer.content["measured"]["sha256"] == model_digest(graph)
+    for file, right in zip(answer.files, family.right(rows()).values(), strict=True):
+        np.testing.assert_allclose(np.load(file), right, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["../kinds", "/etc/kinds", ""])
+def test_a_head_cannot_lead_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    graph = defects(tmp_path / "defects").on_disk()
+    asked = dataclasses.replace(request(graph), inputs={"x": rows()}, heads=heads_of(graph))
+    with far_end(tmp_path / "talk", tmp_path / "kept") as talker:
+        talker.hear()
+        talker.send_model(graph)
+        plain, files = talker.request(asked)
+        plain["outputs"] = {name: ["kinds"], "faults": ["faults"]}
+        question = {"ask": "measure", "timeout_s": 60, "requests": {"it": plain}}
+        assert "expected heads named by letters" in talker.ask(question, files).content["sentence"]
 
 
 def test_models_are_timed_in_turns_and_one_that_fails_says_so(tmp_path: Path) -> None:

@@ -39,11 +39,11 @@ def test_a_file_of_another_content_is_refused(tmp_path: Path) -> None:
 def test_a_placed_model_stays_whole_when_its_files_are_forgotten(tmp_path: Path) -> None:
     folder = KeptFiles(tmp_path / "kept")
     graph, weights = kept(folder, tmp_path, b"graph"), kept(folder, tmp_path, b"weights")
-    model = folder.place(graph, [weights], tmp_path / "model")
+    model = folder.place(graph, [weights], {}, tmp_path / "model")
     folder.forget([graph, weights])
     assert (model.read_bytes(), (model.parent / weights).read_bytes()) == (b"graph", b"weights")
     with pytest.raises(FileNotFoundError):
-        folder.place(graph, [], tmp_path / "again")
+        folder.place(graph, [], {}, tmp_path / "again")
 
 
 def test_what_was_not_used_for_long_goes(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import flows.cli
 import tasks.families
 from deployments.errors import ConfigurationError
 from flows.cli import app
 from model_compression.families import SharedBackbone
 from tasks.families import Composition, FamilyRecord, RecordedMember
+from tests.deployments.yaml_cases import HERE
 
 runner = CliRunner()
 RECORD = FamilyRecord(
@@ -54,4 +56,24 @@ def test_the_same_members_are_told_as_such(chosen: list[dict[str, str]]) -> None
 def test_versions_that_cannot_be_told_are_one_sentence(chosen: list[dict[str, str]], words: list[str]) -> None:
     result = runner.invoke(app, ["family", "compose", "new.yaml", "--member", *words])
     assert isinstance(result.exception, ConfigurationError) and "expected" in str(result.exception)
+    assert not chosen
+
+
+def test_a_family_is_composed_before_it_is_compressed_without_a_version(
+    chosen: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs: list[tuple[str, str]] = []
+    monkeypatch.setattr(flows.cli, "print_cost", lambda _, *asked: costs.append(asked[:2]))
+    recipe = HERE / "valid" / "family.yaml"
+    result = runner.invoke(app, ["compress", "tiny-family", "--recipe", str(recipe), "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert chosen == [{}] and costs == [("tiny-family", "5")]
+    runner.invoke(app, ["compress", "tiny-family", "4", "--recipe", str(recipe), "--dry-run"])
+    assert chosen == [{}] and costs[1:] == [("tiny-family", "4")]
+
+
+@pytest.mark.parametrize(("model", "recipe"), [("tiny", "smallest.yaml"), ("another", "family.yaml")])
+def test_only_a_family_is_compressed_without_a_version(chosen: list[dict[str, str]], model: str, recipe: str) -> None:
+    result = runner.invoke(app, ["compress", model, "--recipe", str(HERE / "valid" / recipe)])
+    assert isinstance(result.exception, ConfigurationError) and "where no version is named" in str(result.exception)
     assert not chosen

@@ -79,7 +79,7 @@ def test_dead_code_is_no_difference() -> None:
 def test_a_backbone_that_ends_early_says_how_little_it_holds() -> None:
     other = resnet_trunk()
     with torch.no_grad():
-        other[1][1].conv1.weight.add_(1)  # type: ignore[index, union-attr, operator]
+        other[1][1].conv1.weight.add_(1)  # type: ignore[index]
     members = [pair()[0], of("turn", other, linear(32, 4))]
     found = shared_backbone(members)
     assert 0.1 < found.share["kind"] < 0.4
@@ -148,7 +148,7 @@ def test_a_declared_end_that_is_none_is_refused(declared: str) -> None:
 def test_a_declared_end_that_another_member_lacks_is_refused_with_where_they_part() -> None:
     other = resnet_trunk()
     with torch.no_grad():
-        other[1][1].conv1.weight.add_(1)  # type: ignore[index, union-attr, operator]
+        other[1][1].conv1.weight.add_(1)  # type: ignore[index]
     members = [pair()[0], of("turn", other, linear(32, 4))]
     with pytest.raises(
         FamilyError, match=r"they part at `trunk\.1\.1\.conv1` of `kind` .* which differ in their weights"
@@ -158,7 +158,7 @@ def test_a_declared_end_that_another_member_lacks_is_refused_with_where_they_par
 
 def test_members_that_share_nothing_are_told_where_they_part_and_what_would_help() -> None:
     other = resnet_trunk()
-    nn.init.normal_(other[0][0].weight)  # type: ignore[index, arg-type]
+    nn.init.normal_(other[0][0].weight)  # type: ignore[index]
     members = [pair()[0], of("turn", other, linear(32, 4), OtherNames)]
     with pytest.raises(FamilyError) as caught:
         shared_backbone(members)

@@ -66,6 +66,7 @@ def test_it_is_pruned_kept_split_and_replayed(case: Case, tmp_path: Path) -> Non
     loaded = load_snapshot(tmp_path, lambda: copy.deepcopy(whole), given.rows)
     assert torch.equal(loaded(*given.rows), answers)
 
+    assert isinstance(loaded, fx.GraphModule)
     backbone, heads = backbone_and_heads(loaded, given.names)
     features = backbone(*given.rows)
     parts = [head(features).reshape(len(features), -1) for head in heads.values()]
@@ -73,6 +74,7 @@ def test_it_is_pruned_kept_split_and_replayed(case: Case, tmp_path: Path) -> Non
 
     of_backbone = backbone_history(history, whole)
     alone = replay(copy.deepcopy(whole), given.rows, of_backbone)
+    assert isinstance(alone, fx.GraphModule)
     replayed = backbone_and_heads(alone, given.names)[0]
     wanted = {path: weight.shape for path, weight in backbone.named_parameters()}
     assert {path: weight.shape for path, weight in replayed.named_parameters()} == wanted
@@ -83,7 +85,11 @@ def test_pruned_parts_are_exported_at_their_own_size(tmp_path: Path) -> None:
     model, _ = pruned(CASES[0])
     backbone, heads = backbone_and_heads(model, given.names)
     features = backbone(*given.rows).detach()
-    for name, part, rows in (("model", backbone, *given.rows), ("head", heads["where"], features)):
+    parts: list[tuple[str, fx.GraphModule, torch.Tensor]] = [
+        ("model", backbone, given.rows[0]),
+        ("head", heads["where"], features),
+    ]
+    for name, part, rows in parts:
         file = export_onnx(part, (rows,), ["values"], tmp_path / f"{name}.onnx")
         check_shrunk(part, file)
         answers = torch.from_numpy(run(file, rows.numpy()))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.bundle import QUANTILES, Golden, Measured, Spread, read_bundle
-from edge_runtime.files import sha256_of
+from edge_runtime.model_files import model_digest
 from edge_runtime.session import EdgeModel
 from edge_runtime.settings import SessionSettings
 from quality_gates.verdict import GateOutcome
@@ -16,7 +16,7 @@ from tasks.delivery import Publication, publish
 from tasks.delivery.destinations import destination_at
 from tasks.job import Job
 from tasks.measurement import GOLDEN, Acceptance
-from tasks.registry import ANSWERS, EdgeModels, EdgeVersion, Runs
+from tasks.registry import ANSWERS, Candidate, EdgeModels, EdgeVersion, Runs
 from tasks.workspace import Workspace
 from tests.edge_runtime.models import linear_model
 from tests.tasks.builders import on, verdict
@@ -30,10 +30,14 @@ class Counter:
         self.job, self.file, self.context, self.accepted = job, file, on(job), accepted
         self.models = EdgeModels(job.workspace.tracking_uri, job.model)
         self.destination = destination_at(job.workspace.published)
-        runs = Runs(job.workspace.tracking_uri, job.model)
-        run = runs.parent(job.version, job.run_key, f"m v{job.version}", {})
-        beside = {} if accepted is None else accepted.files(accepted.golden_file.parent)
-        self.candidate = self.models.keep(runs, run, file, self.context.lineage, sha256_of(file), beside=beside)
+        self.candidate = self.keep(model_digest(file))
+
+    def keep(self, digest: str) -> Candidate:
+        """Keep the file with the run of its version, as that of the model that was measured."""
+        runs = Runs(self.job.workspace.tracking_uri, self.job.model)
+        run = runs.parent(self.job.version, self.job.run_key, f"m v{self.job.version}", {})
+        beside = {} if self.accepted is None else self.accepted.files(self.accepted.golden_file.parent)
+        return self.models.keep(runs, run, self.file, self.context.lineage, digest, beside=beside)
 
     def keep_records(self, outcome: GateOutcome = "pass") -> None:
         """Keep with the run what a rollback reads: the recipe, and the verdict of the gates."""

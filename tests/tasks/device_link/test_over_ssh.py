@@ -13,6 +13,7 @@ from deployments.device import OverSsh
 from edge_runtime.cpu import this_cpu, this_instruction_set
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, TurnLatency
+from edge_runtime.model_files import MODEL, heads_of, model_digest
 from edge_runtime.settings import SessionSettings
 from tasks.device_link import instruction_set_of, machine_of, measure, measure_in_turns, measuring
 from tasks.job import Job
@@ -21,7 +22,8 @@ from tests.edge_runtime.models import linear_model, portable_model, weights
 from tests.edge_runtime.processes import wait_until
 from tests.tasks.builders import on
 from tests.tasks.device_link.ssh_server import SshServer
-from tests.tasks.tiny import device
+from tests.tasks.headed import scores
+from tests.tasks.tiny import FEATURES, device
 
 ROWS = np.random.default_rng(2).standard_normal((5, 8), dtype=np.float32)
 
@@ -45,6 +47,21 @@ def test_a_model_is_measured_there_and_sent_once(server: SshServer, kept: Path, 
     digests = set(sent)
     measuring.forget_devices()
     assert not [digest for digest in digests if (kept / digest).exists()]
+
+
+def test_a_head_that_changed_is_all_that_is_sent_again(server: SshServer, tmp_path: Path) -> None:
+    one, other = scores(tmp_path / "one"), scores(tmp_path / "other", rest=13)
+    rows = np.ascontiguousarray(ROWS[:, :FEATURES])
+    for family in (one, other):
+        asked = replace(request(family.on_disk()), inputs={"x": rows}, heads=heads_of(family.folder / "family" / MODEL))
+        before = {digest for sent in measuring._sent.values() for digest in sent}
+        seen = measure(asked, server.how)
+        for output, right in zip(seen.outputs, family.right(rows).values(), strict=True):
+            np.testing.assert_allclose(output, right, rtol=1e-4, atol=1e-5)
+        assert seen.sha256 == model_digest(asked.model)
+        found = measure_in_turns({"it": asked}, server.how)
+        assert isinstance(found["it"], TurnLatency)
+    assert len({digest for sent in measuring._sent.values() for digest in sent} - before) == 1
 
 
 def test_models_are_timed_in_turns_there(server: SshServer, tmp_path: Path) -> None:

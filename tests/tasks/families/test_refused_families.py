@@ -115,7 +115,7 @@ class Sum(nn.Module):
 class SwappedSum(Sum):
     """The same, with its inputs the other way round."""
 
-    def forward(self, right: Tensor, left: Tensor) -> Tensor:
+    def forward(self, right: Tensor, left: Tensor) -> Tensor:  # type: ignore[override]
         return self.head(self.trunk(right + left))
 
 

@@ -1,0 +1,54 @@
+"""Two models on one backbone, which digit it is and whether that is odd, joined, registered and named in a recipe."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from deployments.workload import Split, SplitName
+from tasks.registry import register_upstream
+from tasks.workspace import Workspace
+from tests.end_to_end.tiny.upstream import EXAMPLE
+from tests.end_to_end.tiny.variants import write_variant
+from tests.end_to_end.tiny.workload import Tiny
+from tests.tasks.joined import trained
+
+FAMILY = "digit-family"
+GATE = {
+    "kind": "non_inferiority", "name": "accuracy", "metric": "accuracy", "against": "parent", "margin": 0.2,
+    "confidence": 0.95,
+}  # fmt: skip
+
+
+class Odd(Tiny):
+    """A digit is odd or even; sliced by that."""
+
+    def split(self, name: SplitName) -> Split:
+        split = super().split(name)
+        odd = split.targets % 2
+        return Split(split.inputs, odd, pd.DataFrame({"odd": odd}))
+
+
+def members() -> list[dict[str, Any]]:
+    """Return the members of the recipe, in the order of the heads."""
+    kinds = {"digit": (Tiny, 10), "odd": (Odd, 2)}
+    return [
+        {"name": name, "model": f"digit-{name}", "workload": f"{kind.__module__}:{kind.__qualname__}",
+         "outputs": [outputs], "gates": [GATE]}
+        for name, (kind, outputs) in kinds.items()
+    ]  # fmt: skip
+
+
+def write_family(folder: Path, name: str = "family", **device: Any) -> str:
+    """Write the recipe of the family for one device; returns its path."""
+    path = Path(write_variant(folder, name, {"model": FAMILY, "members": members()}, device))
+    recipe = yaml.safe_load(path.read_text())
+    del recipe["workload"], recipe["gates"]
+    path.write_text(yaml.safe_dump(recipe))
+    return str(path)
+
+
+def register_family(workspace: Workspace) -> str:
+    """Register the members, joined and trained, as a version of the family's model; returns it."""
+    return register_upstream(workspace.tracking_uri, FAMILY, trained(), EXAMPLE, {})
