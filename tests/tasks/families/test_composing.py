@@ -12,11 +12,11 @@ from model_compression.families import backbone_and_heads
 from model_compression.intake import rebuild
 from tasks.families import FamilyRecord, compose
 from tasks.job import Job
-from tasks.registry import Upstream
+from tasks.registry import Upstream, register_upstream
 from tasks.upstream import TorchParent, resolve
 from tasks.workspace import Workspace
-from tests.tasks.families.tiny_families import HEADS, members, model, recipe, register
-from tests.tasks.tiny import FEATURES
+from tests.tasks.families.tiny_families import HEADS, Sum, members, model, recipe, register
+from tests.tasks.tiny import FEATURES, example
 
 
 def parent_of(path: Path, version: str, workspace: Workspace) -> TorchParent:
@@ -89,6 +89,20 @@ def test_a_new_version_of_a_member_makes_a_new_version_with_the_same_backbone(
     assert second.record.digest == first.record.digest
     back = compose(path, workspace, {"site": "1"})
     assert (back.version, back.record) == ("3", first.record)
+
+
+def test_members_of_two_inputs_are_a_family(tmp_path: Path, workspace: Workspace, tracking_uri: str) -> None:
+    written = [{**each, "model": f"sums-{each['name']}"} for each in members(kind="Pairs", site="Pairs")]
+    for name, outputs in HEADS.items():
+        register_upstream(tracking_uri, f"sums-{name}", Sum(outputs).eval(), (example(), example()), {})
+    path = recipe(tmp_path, "family-sums", written)
+    made = compose(path, workspace)
+    rows = (torch.randn(5, FEATURES), torch.randn(5, FEATURES))
+    wanted = torch.cat([Sum(outputs)(*rows) for outputs in HEADS.values()], 1)
+    parent = parent_of(path, made.version, workspace)
+    assert parent.names == ("left", "right")
+    with torch.no_grad():
+        assert torch.equal(parent.build()(*rows), wanted)
 
 
 @pytest.mark.usefixtures("registered_members")
