@@ -158,10 +158,7 @@ def test_rows_of_another_shape(tmp_path: Path, workspace: Workspace, tracking_ur
 
 
 def test_inputs_in_another_order(tmp_path: Path, workspace: Workspace, tracking_uri: str) -> None:
-    written = [
-        {**each, "workload": "tests.tasks.families.tiny_families:Pairs", "model": f"pairs-{each['name']}"}
-        for each in members()
-    ]
+    written = [{**each, "model": f"pairs-{each['name']}"} for each in members(kind="Pairs", site="Pairs")]
     for (name, outputs), kind in zip(HEADS.items(), (Sum, SwappedSum), strict=True):
         register_upstream(tracking_uri, f"pairs-{name}", kind(outputs).eval(), (example(), example()), {})
     said = refused(tmp_path, workspace, written)
