@@ -15,7 +15,7 @@ from tasks.job import Job
 from tasks.registry import Upstream, register_upstream
 from tasks.upstream import TorchParent, resolve
 from tasks.workspace import Workspace
-from tests.tasks.families.tiny_families import HEADS, Sum, members, model, recipe, register
+from tests.tasks.families.tiny_families import HEADS, WIDTH, Sum, members, model, recipe, register, trunk
 from tests.tasks.tiny import FEATURES, example
 
 
@@ -103,6 +103,21 @@ def test_members_of_two_inputs_are_a_family(tmp_path: Path, workspace: Workspace
     assert parent.names == ("left", "right")
     with torch.no_grad():
         assert torch.equal(parent.build()(*rows), wanted)
+
+
+def test_a_backbone_that_holds_little_is_warned_of(
+    tmp_path: Path, workspace: Workspace, tracking_uri: str, warned: list[str]
+) -> None:
+    for name, outputs in HEADS.items():
+        shared = trunk()
+        torch.manual_seed(outputs)  # the layers behind differ
+        own = torch.nn.Sequential(shared, torch.nn.Linear(WIDTH, 4 * WIDTH), torch.nn.Linear(4 * WIDTH, outputs))
+        register(tracking_uri, f"large-{name}", own.eval())
+    path = recipe(tmp_path, "family-little", [{**each, "model": f"large-{each['name']}"} for each in members()])
+    made = compose(path, workspace)
+    assert made.backbone is not None and max(made.backbone.share.values()) < 0.5
+    (said,) = (each for each in warned if "backbone" in each)
+    assert f"got {100 * made.backbone.share['kind']:.0f} % of `kind`, as the members part behind its `relu`" in said
 
 
 @pytest.mark.usefixtures("registered_members")
