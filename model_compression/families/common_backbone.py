@@ -56,7 +56,8 @@ def shared_backbone(members: Sequence[Member], declared: str | None = None) -> S
         end = ends[-1]
         _check_only_the_end_is_read(programs, shared, end)
     else:
-        raise nothing_shared(programs, shared)
+        alike = [node for node in programs[0].program.values if programs[0].program.digests[node] in shared]
+        raise (inner_layer_read if programs[0].program.parameters(alike) else nothing_shared)(programs, shared)
     digest = programs[0].program.digests[end]
     cut = {each.name: each.program.by_digest[digest] for each in programs}
     count = programs[0].program.parameters(programs[0].program.behind([end]))
@@ -133,7 +134,7 @@ def _check_only_the_end_is_read(programs: Sequence[Named], shared: frozenset[str
     later = [node for each in programs for node in each.program.cuts() if each.program.digests[node] in places]
     lost = first.parameters(beyond)
     if lost and (later or lost > first.parameters(before)):
-        raise inner_layer_read(programs, shared, end, beyond)
+        raise inner_layer_read(programs, shared, end)
 
 
 def _declared(programs: Sequence[Named], shared: frozenset[str], ends: Sequence[fx.Node], declared: str) -> fx.Node:

@@ -81,31 +81,36 @@ def _kind(program: SignedProgram, node: fx.Node) -> str:
     return operator_name(node) or node.op
 
 
-def inner_layer_read(
-    programs: Sequence[Named], shared: frozenset[str], end: fx.Node, beyond: Sequence[fx.Node]
-) -> FamilyError:
-    """Write the error for a head that reads the backbone before its end, with the head, its node and what it reads."""
+def inner_layer_read(programs: Sequence[Named], shared: frozenset[str], end: fx.Node | None = None) -> FamilyError:
+    """Write the error for a head that reads the backbone before its end, with the head, its node and what it reads.
+
+    `end` is where all heads could begin, if there is such a place.
+    """
     first = programs[0]
-    weighted = [node for node in beyond if first.program.parameters([node])]
-    last = first.program.digests[weighted[-1]]
+    alike = [node for node in first.program.values if first.program.digests[node] in shared]
+    last = first.program.digests[[node for node in alike if first.program.parameters([node])][-1]]
+    remedy = (
+        ""
+        if end is None
+        else (f", or declare {first.place(end)}, where every way of every member leads through, as the backbone's end")
+    )
     for each in programs:
         own = each.program
         before = own.behind([own.by_digest[last]]) - {own.by_digest[last]}
         for node in own.values:
             readers = [reader for reader in own.readers(node) if own.digests[reader] not in shared]
             if node in before and readers:
+                inner = "" if node.op == "placeholder" else "the inner layer "
                 return FamilyError(
                     f"expected heads that read the end of the shared backbone alone, got the head of `{each.name}`, "
-                    f"whose {each.place(readers[0])} reads the inner layer {each.place(node)}, which all members "
-                    f"follow with {each.place(own.by_digest[last])}; let it read the last layer alone, or declare "
-                    f"{first.place(end)}, where every way of every member leads through, as the backbone's end"
+                    f"whose {each.place(readers[0])} reads {inner}{each.place(node)}, which all members follow with "
+                    f"{each.place(own.by_digest[last])}; let it read the last layer alone{remedy}"
                 )
     own = first.program
-    read = [node for node in own.values if any(own.digests[reader] not in shared for reader in own.readers(node))]
-    ends = ", ".join(first.place(node) for node in read if own.digests[node] in shared)
+    read = [node for node in alike if any(own.digests[reader] not in shared for reader in own.readers(node))]
     return FamilyError(
-        f"expected heads that read one tensor of the shared backbone, got several ({ends}); declare "
-        f"{first.place(end)}, where every way of every member leads through, as the backbone's end"
+        f"expected heads that read one tensor of the shared backbone, got several "
+        f"({', '.join(first.place(node) for node in read)}); let them read the last layer alone{remedy}"
     )
 
 

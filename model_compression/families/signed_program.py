@@ -183,5 +183,5 @@ def _digest(tensor: Tensor) -> str:
     values = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(f"{values.dtype} {list(values.shape)} ".encode())
     if values.numel():
-        digest.update(memoryview(values.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -23,6 +23,7 @@ from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
 EXAMPLE_ROWS = 4
+LITTLE = 0.5  # of a member's parameters, below which sharing saves little
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def compose(path: Path, workspace: Workspace, chosen: Mapping[str, str] | None =
         recipe.load_workload()  # the tasks fit each other
         members = read_members(recipe, asked.members, workspace)
         backbone, joined = joined_model(members, recipe.backbone)
+        _warn_of_little(backbone)
         record = replace(asked, digest=backbone.digest)
         return Composition(recipe.model, _registered(recipe.model, joined, members, record, upstream), record, backbone)
 
@@ -82,6 +84,19 @@ def _newest(model: str, upstream: Upstream) -> tuple[str, FamilyRecord] | None:
             "that was made of no members; give the family a `model` of its own in its recipe"
         )
     return version[0], record
+
+
+def _warn_of_little(backbone: SharedBackbone) -> None:
+    """Warn of members that share less than they keep to themselves, as those do whose backbone was trained too."""
+    name, share = min(backbone.share.items(), key=lambda each: each[1])
+    if share < LITTLE:
+        logger.warning(
+            "expected a backbone that holds most of each member, got %.0f %% of `%s`, as the members part behind its "
+            "`%s`; train the heads on one frozen backbone where more was to be shared",
+            100 * share,
+            name,
+            backbone.cut[name],
+        )
 
 
 def joined_model(members: Sequence[ReadMember], declared: str | None) -> tuple[SharedBackbone, fx.GraphModule]:
@@ -154,7 +169,7 @@ def _registered(
     """Register the joined model as upstream teams do; returns its version."""
     rows = tuple(each.numpy() for each in _some(members[0].rows))
     versions = {member.name: f"{member.model} version {member.version}" for member in record.members}
-    version = register_upstream(upstream.tracking_uri, model, joined, rows, {**versions, "backbone": record.digest})
-    upstream.tag(model, version, record.tags)
+    params = {**versions, "backbone": record.digest}
+    version = register_upstream(upstream.tracking_uri, model, joined, rows, params, record.tags)
     logger.info("model `%s` version %s: joined of %s", model, version, ", ".join(versions.values()))
     return version

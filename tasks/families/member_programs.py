@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
@@ -89,6 +90,12 @@ def _check_outputs(member: FamilyMember, answers: Tensor) -> None:
         raise PreflightError(
             f"key `outputs`: expected {list(got)}, the shape of the model's output for one row, got "
             f"{list(member.outputs)}; correct it in the recipe"
+        )
+    if answers.dtype is not torch.float32:
+        got = str(answers.dtype).removeprefix("torch.")
+        raise PreflightError(
+            f"expected answers as float32, which stand side by side with those of other members, got {got}; register a "
+            "model that gives float32"
         )
 
 

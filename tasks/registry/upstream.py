@@ -157,12 +157,17 @@ def _flavors(what: str, folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def register_upstream(
-    tracking_uri: str, name: str, model: Any, example: np.ndarray | tuple[np.ndarray, ...], params: Mapping[str, Any]
+    tracking_uri: str,
+    name: str,
+    model: Any,
+    example: np.ndarray | tuple[np.ndarray, ...],
+    params: Mapping[str, Any],
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """Log and register a torch module as an upstream team does, in MLflow's default form; returns the version.
 
     `example` is an array, or a tuple with one for each input. It has at least 2 rows, because MLflow's exporter treats
-    a batch of one as a constant.
+    a batch of one as a constant. The version has its `tags` from the moment that it is there.
     """
     rows = example if isinstance(example, tuple) else (example,)
     several = len(rows) > 1
@@ -178,15 +183,15 @@ def register_upstream(
                 name="model",
                 input_example=list(rows) if several else rows[0],
                 signature=_signature(model, rows),
-                registered_model_name=name,
                 pip_requirements=["torch==2.13.0"],
             )
+        version = mlflow.register_model(info.model_uri, name, tags=dict(tags or {}))
     finally:
         mlflow.set_tracking_uri(before)
         os.environ.pop(ADDRESS, None)
         if variable is not None:
             os.environ[ADDRESS] = variable
-    return str(info.registered_model_version)
+    return str(version.version)
 
 
 def _signature(model: Any, rows: Sequence[np.ndarray]) -> ModelSignature:

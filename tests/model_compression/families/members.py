@@ -95,6 +95,17 @@ class TextHeaded(nn.Module):
         return self.trunk(ids, mask)
 
 
+class Weighed(nn.Module):
+    """A head that weighs each feature, with as many copies of the weights as there are rows."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.weights, self.out = nn.Parameter(torch.randn(1, width)), nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x * self.weights.expand(x.shape[0], -1))
+
+
 class Gated(nn.Module):
     """A head that writes into the features in place and then reads them."""
 
@@ -183,7 +194,7 @@ def _vit() -> Family:
     torch.manual_seed(0)
     trunk = VitTrunk()
     hidden = nn.Sequential(nn.Linear(WIDTH, 16), nn.GELU(), nn.Linear(16, 4))
-    heads = {"kind": nn.Linear(WIDTH, 10), "turn": hidden, "sharp": nn.Linear(WIDTH, 3)}
+    heads = {"kind": nn.Linear(WIDTH, 10), "turn": hidden, "sharp": Weighed(WIDTH, 3)}
     return Family(tuple(of(name, trunk, head) for name, head in heads.items()), (IMAGES,))
 
 

@@ -124,6 +124,39 @@ def test_a_head_that_reads_an_inner_layer_is_refused_by_name_unless_the_end_is_d
     assert node(both, shared_backbone(members, "trunk.1.0.relu").cut["both"]).target == "trunk.1.0.relu"
 
 
+class MaskedMean(nn.Module):
+    """A member whose head reads the mask of its inputs beside what the trunk gives."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.table, self.hidden = nn.Embedding(20, 8), nn.Linear(8, 8)
+        torch.manual_seed(outputs)
+        self.head = nn.Linear(8, outputs)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        tokens = torch.relu(self.hidden(self.table(ids) * mask.unsqueeze(2)))
+        return self.head((tokens * mask.sum(1)[:, None, None]).sum(1))
+
+
+def test_a_head_that_reads_an_input_of_the_backbone_is_refused_by_name() -> None:
+    rows = (torch.arange(12).reshape(4, 3), torch.ones(4, 3))
+    tone = Member("tone", untrained(MaskedMean(3), *rows))
+    plain = Member("plain", untrained(Unmasked(), *rows))
+    with pytest.raises(FamilyError, match=r"the head of `tone`, whose .* reads the input `mask`, which all members"):
+        shared_backbone([tone, plain])
+
+
+class Unmasked(MaskedMean):
+    """The same without a second look at the mask."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.head(torch.relu(self.hidden(self.table(ids) * mask.unsqueeze(2))).sum(1))
+
+
 def test_heads_that_all_read_two_tensors_are_refused() -> None:
     trunk = resnet_trunk()
     members = [Member(name, untrained(ReadsTwo(trunk, count), IMAGES)) for name, count in (("a", 3), ("b", 2))]

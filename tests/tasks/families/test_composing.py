@@ -12,11 +12,11 @@ from model_compression.families import backbone_and_heads
 from model_compression.intake import rebuild
 from tasks.families import FamilyRecord, compose
 from tasks.job import Job
-from tasks.registry import Upstream
+from tasks.registry import Upstream, register_upstream
 from tasks.upstream import TorchParent, resolve
 from tasks.workspace import Workspace
-from tests.tasks.families.tiny_families import HEADS, members, model, recipe, register
-from tests.tasks.tiny import FEATURES
+from tests.tasks.families.tiny_families import HEADS, WIDTH, Sum, members, model, recipe, register, trunk
+from tests.tasks.tiny import FEATURES, example
 
 
 def parent_of(path: Path, version: str, workspace: Workspace) -> TorchParent:
@@ -89,6 +89,35 @@ def test_a_new_version_of_a_member_makes_a_new_version_with_the_same_backbone(
     assert second.record.digest == first.record.digest
     back = compose(path, workspace, {"site": "1"})
     assert (back.version, back.record) == ("3", first.record)
+
+
+def test_members_of_two_inputs_are_a_family(tmp_path: Path, workspace: Workspace, tracking_uri: str) -> None:
+    written = [{**each, "model": f"sums-{each['name']}"} for each in members(kind="Pairs", site="Pairs")]
+    for name, outputs in HEADS.items():
+        register_upstream(tracking_uri, f"sums-{name}", Sum(outputs).eval(), (example(), example()), {})
+    path = recipe(tmp_path, "family-sums", written)
+    made = compose(path, workspace)
+    rows = (torch.randn(5, FEATURES), torch.randn(5, FEATURES))
+    wanted = torch.cat([Sum(outputs)(*rows) for outputs in HEADS.values()], 1)
+    parent = parent_of(path, made.version, workspace)
+    assert parent.names == ("left", "right")
+    with torch.no_grad():
+        assert torch.equal(parent.build()(*rows), wanted)
+
+
+def test_a_backbone_that_holds_little_is_warned_of(
+    tmp_path: Path, workspace: Workspace, tracking_uri: str, warned: list[str]
+) -> None:
+    for name, outputs in HEADS.items():
+        shared = trunk()
+        torch.manual_seed(outputs)  # the layers behind differ
+        own = torch.nn.Sequential(shared, torch.nn.Linear(WIDTH, 4 * WIDTH), torch.nn.Linear(4 * WIDTH, outputs))
+        register(tracking_uri, f"large-{name}", own.eval())
+    path = recipe(tmp_path, "family-little", [{**each, "model": f"large-{each['name']}"} for each in members()])
+    made = compose(path, workspace)
+    assert made.backbone is not None and max(made.backbone.share.values()) < 0.5
+    (said,) = (each for each in warned if "backbone" in each)
+    assert f"got {100 * made.backbone.share['kind']:.0f} % of `kind`, as the members part behind its `relu`" in said
 
 
 @pytest.mark.usefixtures("registered_members")

@@ -1,6 +1,5 @@
 """Families that are refused before anything is registered, each in one sentence with the member's name."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deployments.workload import Split, SplitName
 from edge_runtime.errors import EdgewrightError
 from tasks.errors import PreflightError, RegistryError
 from tasks.families import compose
@@ -17,7 +15,7 @@ from tasks.registry import Upstream, register_upstream
 from tasks.workspace import Workspace
 from tests.deployments.yaml_cases import HERE
 from tests.model_compression.graphs import graph
-from tests.tasks.families.tiny_families import HEADS, WIDTH, Sites, members, model, recipe, register, trunk
+from tests.tasks.families.tiny_families import HEADS, WIDTH, Sum, members, model, recipe, register, trunk
 from tests.tasks.registry.versions import add_version
 from tests.tasks.tiny import FEATURES, example
 
@@ -79,6 +77,22 @@ def test_outputs_of_another_shape(tmp_path: Path, workspace: Workspace) -> None:
     assert said.startswith("member `site`: key `outputs`: expected [2], the shape of the model's output for one row")
 
 
+class DoubleAnswers(nn.Module):
+    """A head whose answers are float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole = model(2)
+
+    def forward(self, points: Tensor) -> Tensor:
+        return self.whole(points).double()
+
+
+def test_answers_of_another_type(tmp_path: Path, workspace: Workspace, tracking_uri: str) -> None:
+    said = refused(tmp_path, workspace, with_site(tracking_uri, "doubles", DoubleAnswers().eval()))
+    assert said.startswith("member `site`: expected answers as float32") and "got float64" in said
+
+
 def test_a_member_that_is_only_an_onnx_file(tmp_path: Path, workspace: Workspace, tracking_uri: str) -> None:
     folder = tmp_path / "onnx"
     mlflow.onnx.save_model(graph(weights=torch.randn(FEATURES, 2).numpy()), str(folder), save_as_external_data=False)
@@ -91,25 +105,6 @@ def test_a_member_that_is_only_an_onnx_file(tmp_path: Path, workspace: Workspace
 def test_members_that_share_no_backbone(tmp_path: Path, workspace: Workspace, tracking_uri: str) -> None:
     said = refused(tmp_path, workspace, with_site(tracking_uri, "apart", model(2, trunk(seed=1))))
     assert "`0.0` of `kind` and `0.0` of `site`, which differ in their weights" in said and "freeze it" in said
-
-
-class Pairs(Sites):
-    """Every point twice, as two inputs."""
-
-    def split(self, name: SplitName) -> Split:
-        split = super().split(name)
-        return replace(split, inputs=(*split.inputs, *split.inputs))
-
-
-class Sum(nn.Module):
-    """A head on the sum of two points."""
-
-    def __init__(self, outputs: int) -> None:
-        super().__init__()
-        self.trunk, self.head = trunk(), nn.Linear(WIDTH, outputs)
-
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        return self.head(self.trunk(left + right))
 
 
 class SwappedSum(Sum):
@@ -163,7 +158,7 @@ def test_rows_of_another_shape(tmp_path: Path, workspace: Workspace, tracking_ur
 
 
 def test_inputs_in_another_order(tmp_path: Path, workspace: Workspace, tracking_uri: str) -> None:
-    written = [{**each, "workload": f"{__name__}:Pairs", "model": f"pairs-{each['name']}"} for each in members()]
+    written = [{**each, "model": f"pairs-{each['name']}"} for each in members(kind="Pairs", site="Pairs")]
     for (name, outputs), kind in zip(HEADS.items(), (Sum, SwappedSum), strict=True):
         register_upstream(tracking_uri, f"pairs-{name}", kind(outputs).eval(), (example(), example()), {})
     said = refused(tmp_path, workspace, written)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
 from deployments.workload import Split, SplitName
 from tasks.registry import register_upstream
@@ -48,6 +48,27 @@ class Wide(Sites):
     def split(self, name: SplitName) -> Split:
         split = super().split(name)
         return replace(split, inputs=(np.pad(split.inputs[0], ((0, 0), (0, 1))),))
+
+
+class Pairs(Sites):
+    """Every point twice, as two inputs."""
+
+    def split(self, name: SplitName) -> Split:
+        split = super().split(name)
+        return replace(split, inputs=(*split.inputs, *split.inputs))
+
+
+class Sum(nn.Module):
+    """A head on the sum of two points."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.trunk = trunk()
+        torch.manual_seed(outputs)
+        self.head = nn.Linear(WIDTH, outputs)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.head(self.trunk(left + right))
 
 
 def trunk(seed: int = 0) -> nn.Sequential:
