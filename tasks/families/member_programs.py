@@ -94,8 +94,8 @@ def _check_outputs(member: FamilyMember, answers: Tensor) -> None:
     if answers.dtype is not torch.float32:
         kind = str(answers.dtype).removeprefix("torch.")
         raise PreflightError(
-            f"expected answers as float32, which stand side by side with those of other members, got {kind}; register a "
-            "model that gives float32"
+            f"expected answers as float32, which stand side by side with those of other members, got {kind}; register "
+            "a model that gives float32"
         )
 
 
