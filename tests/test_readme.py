@@ -110,10 +110,13 @@ def _anchors(path: Path) -> set[str]:
     }
 
 
+_OF_WHOLE_FILES = {"required", "if", "then", "else"}
+
+
 def _partial(whole: Any) -> Any:
     """Return a schema that takes a part of a file too."""
     if isinstance(whole, dict):
-        return {key: _partial(value) for key, value in whole.items() if key != "required"}
+        return {key: _partial(value) for key, value in whole.items() if key not in _OF_WHOLE_FILES}
     return [_partial(value) for value in whole] if isinstance(whole, list) else whole
 
 

@@ -92,10 +92,10 @@ def _check_outputs(member: FamilyMember, answers: Tensor) -> None:
             f"{list(member.outputs)}; correct it in the recipe"
         )
     if answers.dtype is not torch.float32:
-        got = str(answers.dtype).removeprefix("torch.")
+        kind = str(answers.dtype).removeprefix("torch.")
         raise PreflightError(
-            f"expected answers as float32, which stand side by side with those of other members, got {got}; register a "
-            "model that gives float32"
+            f"expected answers as float32, which stand side by side with those of other members, got {kind}; register "
+            "a model that gives float32"
         )
 
 
