@@ -213,7 +213,7 @@ def _parity(path: Path, parent: TorchParent, rows: tuple[np.ndarray, ...], expec
 
 def _largest_difference(outputs: Sequence[np.ndarray], expected: np.ndarray) -> float:
     """Return the largest difference of outputs (rows, ...), of which several stand side by side in what is expected."""
-    places = np.cumsum([output.shape[1] for output in outputs[:-1]]) if len(outputs) > 1 else []
+    places: list[int] = np.cumsum([output.shape[1] for output in outputs[:-1]]).tolist() if len(outputs) > 1 else []
     wanted = np.split(expected, places, axis=1) if len(outputs) > 1 else [expected]
     pairs = zip(outputs, wanted, strict=True)
     return float(np.max([np.abs(got - own).max() / max(1e-12, np.abs(own).max()) for got, own in pairs]))
