@@ -6,6 +6,7 @@ Channels, attention heads and residual layers are really removed, so the module 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -29,6 +30,8 @@ Round = dict[str, Any]
 Chosen = dict[str, tuple[str, list[int]]]
 """Name of a group -> its kind and the numbers of the units that go."""
 HALVINGS = 12
+NEAR = 0.03  # of the share that is asked: what comes as near is not searched for further
+REFILLS = 6
 History = list[Round]
 """The removed units, round by round."""
 
@@ -67,24 +70,31 @@ class _Cut:
 
 
 def choose(
-    groups: Sequence[Candidates], ratio: float, at_most: Mapping[str, float] | None = None, *, normalise: bool = False
+    groups: Sequence[Candidates],
+    ratio: float,
+    at_most: Mapping[str, float] | None = None,
+    *,
+    normalise: bool = False,
+    held: Mapping[int, int] | None = None,
 ) -> list[list[int]]:
     """Choose the units that cost the loss least for what they free, until `ratio` of the total cost is freed.
 
     Returns the indices that each group loses. A group that loses any keeps a multiple of its step and at least half of
     its units, unless it goes as a whole. So the freed cost is the nearest to `ratio` that such steps allow, and at
-    least one step where one is possible. `at_most` bounds the number of units of a kind. Scores estimate a change of
-    the loss and are compared as they are. With `normalise`, scores are no such estimate and are compared in multiples
-    of their kind's mean.
+    least one step where one is possible. `at_most` bounds the number of units of a kind, `held` that of a group by its
+    number. Scores estimate a change of the loss and are compared as they are. With `normalise`, scores are no such
+    estimate and are compared in multiples of their kind's mean.
     """
     scale = _kind_means(groups) if normalise else {}
     cuts = [cut for index, group in enumerate(groups) for cut in _cuts(index, group, scale.get(group.kind, 1.0))]
     wanted = ratio * sum(group.total_cost for group in groups)
-    left = dict(at_most or {})
+    left, bounds = dict(at_most or {}), held or {}
     removed, covered, freed = [0] * len(groups), set[int](), 0.0
     for cut in sorted(cuts, key=lambda cut: cut.density):
         group = groups[cut.group]
         if cut.group in covered or left.get(group.kind, math.inf) < cut.units:
+            continue
+        if removed[cut.group] + cut.units > bounds.get(cut.group, math.inf):
             continue
         if freed and freed + cut.cost / 2 > wanted:
             if group.whole:
@@ -156,11 +166,15 @@ def remove_units(
     bounds = dict(at_most or {})
     bounds.setdefault("layers", len(units.layers) // 2)
 
-    def chosen_at(share: float) -> Chosen:
-        picked = choose([each for _, each in named], share, bounds, normalise=scores.criterion != "taylor")
+    numbers = {name: number for number, (name, _) in enumerate(named)}
+
+    def chosen_at(share: float, held: Mapping[str, int]) -> Chosen:
+        by_number = {numbers[name]: count for name, count in held.items()}
+        groups = [each for _, each in named]
+        picked = choose(groups, share, bounds, normalise=scores.criterion != "taylor", held=by_number)
         return _kept_within_layers(units, named, picked)
 
-    chosen = _nearest(units, costs, ratio, chosen_at) if costs.taken else chosen_at(ratio)
+    chosen = _nearest(units, costs, ratio, chosen_at) if costs.taken else chosen_at(ratio, {})
     removed = _round(units, chosen)
     if not removed:
         raise PruningError(
@@ -170,21 +184,43 @@ def remove_units(
     return [replay_round(model, example, removed)]
 
 
-def _nearest(units: PrunableUnits, costs: Costs, ratio: float, chosen_at: Callable[[float], Chosen]) -> Chosen:
+def _nearest(units: PrunableUnits, costs: Costs, ratio: float, chosen_at: Callable[..., Chosen]) -> Chosen:
     """Return the choice that frees the share nearest to `ratio`.
 
     A weight counts with its outputs and with its inputs when units compete, so that the share of what they take
-    together is not what goes: it is searched for by halving.
+    together is not what goes: it is searched for by halving. Where one large step leads from too little to too much,
+    the groups that take it are held where they were, and smaller steps of others fill what is missing.
     """
+    held: dict[str, int] = {}
+    nearest: list[tuple[float, Chosen]] = []
+    for _ in range(REFILLS):
+        below, above = _around(units, costs, ratio, partial(chosen_at, held=held))
+        nearest += [each for each in (below, above) if each[1]]
+        if any(abs(freed - ratio) <= NEAR * ratio for freed, _ in nearest):
+            break
+        steps = {name: len(below[1].get(name, ("", []))[1]) for name in above[1]}
+        larger = {name: count for name, count in steps.items() if len(above[1][name][1]) > count}
+        if not larger or above[0] <= ratio:
+            break
+        held |= larger
+    return min(nearest, key=lambda each: abs(each[0] - ratio), default=(0.0, Chosen()))[1]
+
+
+def _around(
+    units: PrunableUnits, costs: Costs, ratio: float, chosen_at: Callable[[float], Chosen]
+) -> tuple[tuple[float, Chosen], tuple[float, Chosen]]:
+    """Return the choices below and above a ratio that halving comes nearest to, each with the share that it frees."""
     low, high = 0.0, 1.0
-    found: list[tuple[float, Chosen]] = []
+    below = above = (0.0, Chosen())
     for _ in range(HALVINGS):
         share = (low + high) / 2
         chosen = chosen_at(share)
         freed = costs.freed(_removed(units, chosen))
-        found.append((abs(freed - ratio), chosen))
-        low, high = (low, share) if freed > ratio else (share, high)
-    return min(found, key=lambda each: each[0])[1]
+        if freed > ratio:
+            high, above = share, (freed, chosen)
+        else:
+            low, below = share, (freed, chosen)
+    return below, above
 
 
 def _removed(units: PrunableUnits, chosen: Chosen) -> Removed:
