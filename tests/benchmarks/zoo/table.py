@@ -117,13 +117,7 @@ def _quantizing(rows: Mapping[str, Row]) -> list[Figure]:
     return [
         Figure(f"faster than {alone} {alike}, geometric mean", _mean(ratios), 1, "x", "at_least"),
         Figure(f"slower than {alone} {alike}", slower, 0, "rows", "at_most"),
-        Figure(
-            f"a point or more below {alone}, above it in {better}, of {len(timed)} rows",
-            worse,
-            better,
-            "rows",
-            "at_most",
-        ),
+        Figure(below, worse, better, "rows", "at_most"),
     ]
 
 
