@@ -13,6 +13,7 @@ from model_compression.onnx_files.inspection import (
     graph_parameters,
     graph_tensors,
     graphs_in,
+    names_read,
     optimized_operators,
 )
 from model_compression.onnx_files.portable import make_portable
@@ -27,6 +28,7 @@ __all__ = [
     "graph_tensors",
     "graphs_in",
     "make_portable",
+    "names_read",
     "optimized_operators",
     "pack_weights",
     "recurrent_note",

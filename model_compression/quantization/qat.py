@@ -16,7 +16,7 @@ from torch.fx import GraphModule
 
 from model_compression.errors import QuantizationError, cause_of
 from model_compression.intake import rebuild
-from model_compression.onnx_files import compact, pack_weights, save_onnx, to_onnx
+from model_compression.onnx_files import compact, names_read, pack_weights, save_onnx, to_onnx
 from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
 from model_compression.quantization.qat_masks import masked_nodes
 from model_compression.quantization.ranges import check_rows
@@ -210,9 +210,9 @@ class _Graph:
 
     def close(self) -> None:
         """Put the added nodes first, and drop what nothing reads."""
-        read = {name for node in self.graph.node for name in node.input} | {out.name for out in self.graph.output}
+        read = names_read(self.graph.node) | {out.name for out in self.graph.output}
         nodes = [node for node in [*self.added, *self.graph.node] if read & set(node.output)]
-        read = {name for node in nodes for name in node.input}
+        read = names_read(nodes)
         kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
         del self.graph.node[:], self.graph.initializer[:]
         self.graph.node.extend(nodes)
