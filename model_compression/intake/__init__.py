@@ -8,11 +8,12 @@ through `read_graph`. Out goes a `torch.fx.GraphModule`, or a float ONNX graph i
 """
 
 from model_compression.intake.activations import ScaledDotProductAttention
-from model_compression.intake.equality import check_equal, numbered
+from model_compression.intake.equality import check_equal, evaluation_mode, numbered
 from model_compression.intake.graph_form import graph_digest, weight_shapes
 from model_compression.intake.kept_operators import KeptOperator, kept_as_they_are
 from model_compression.intake.nodes import aten, is_view, operator_name
 from model_compression.intake.onnx_graph import graph_inputs, read_graph
+from model_compression.intake.ownership import TensorPlace
 from model_compression.intake.program import (
     InputSpec,
     check_dynamic_batch,
@@ -23,18 +24,21 @@ from model_compression.intake.program import (
     load_program,
     output_names,
 )
-from model_compression.intake.rebuilding import drop_dead_code, rebuild
+from model_compression.intake.rebuilding import RebuiltCode, drop_dead_code, rebuild, rebuild_code
 from model_compression.intake.untold import untold_settings
 
 __all__ = [
     "InputSpec",
     "KeptOperator",
+    "RebuiltCode",
     "ScaledDotProductAttention",
+    "TensorPlace",
     "aten",
     "check_dynamic_batch",
     "check_equal",
     "check_one_output",
     "drop_dead_code",
+    "evaluation_mode",
     "graph_digest",
     "graph_inputs",
     "input_specs",
@@ -48,6 +52,7 @@ __all__ = [
     "output_names",
     "read_graph",
     "rebuild",
+    "rebuild_code",
     "untold_settings",
     "weight_shapes",
 ]

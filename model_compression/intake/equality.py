@@ -104,7 +104,7 @@ def _relative_difference(expected: Tensor, got: Tensor) -> float:
 
 
 def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    with torch.no_grad(), _evaluation_mode(module):
+    with torch.no_grad(), evaluation_mode(module):
         output = module(*inputs)
     tensors = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
     if not tensors:
@@ -137,7 +137,8 @@ def _switch_off(node: fx.Node) -> None:
 
 
 @contextmanager
-def _evaluation_mode(module: nn.Module) -> Iterator[None]:
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Let a module and all of its parts be in evaluation mode, and then each in its own again."""
     training = [part for part in module.modules() if part.training]
     for part in training:
         part.training = False

@@ -83,7 +83,6 @@ class IndexedChannels:
         return ChannelGroup(
             layer=makers[0],
             width=len(units),
-            blocks=1,
             mixes=self.flow.labels.is_mixed(classes),
             readers=tuple(self._readers(classes)),
             parts=tuple(self._parts(classes)),

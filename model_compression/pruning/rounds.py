@@ -14,9 +14,9 @@ from torch import Tensor, fx, nn
 from model_compression.errors import PruningError
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.costs import NOTHING, Costs, Removed
-from model_compression.pruning.dependencies import Dependencies
 from model_compression.pruning.importance import Scores
 from model_compression.pruning.indexed_channels import IndexedChannels
+from model_compression.pruning.own_modules import change
 from model_compression.pruning.structure import remove_heads
 from model_compression.pruning.units import PrunableUnits, remove_layer
 from model_compression.pruning.vocabulary import replay_trim
@@ -40,14 +40,12 @@ History = list[Round]
 class Candidates:
     """The units of one group: a channel group's channels, an attention's heads, or one residual layer.
 
-    Each unit has a score and frees `cost`. `blocks` equal parts must lose the same positions. The number of units that
-    stay is a multiple of `step`. A `whole` group can only go as a whole, and with it go the groups whose indices it
-    `covers`.
+    Each unit has a score and frees `cost`. The number of units that stay is a multiple of `step`. A `whole` group can
+    only go as a whole, and with it go the groups whose indices it `covers`.
     """
 
     kind: str
     scores: Tensor
-    blocks: int = 1
     cost: float = 1.0
     step: int = 1
     whole: bool = False
@@ -112,12 +110,12 @@ def choose(
 
 
 def _cuts(index: int, group: Candidates, scale: float) -> Iterator[_Cut]:
-    width, step = len(group.scores), math.lcm(group.blocks, group.step)
-    scores = _by_position(group).sort().values
+    width, step = len(group.scores), group.step
+    scores = group.scores.sort().values
     smallest = 0 if group.whole else math.ceil(width * SMALLEST_SHARE / step) * step
     before = width
     for after in range((width - 1) // step * step, smallest - 1, -step):
-        gone = scores[(width - before) // group.blocks : (width - after) // group.blocks]
+        gone = scores[width - before : width - after]
         units = before - after
         yield _Cut(index, units, float(gone.mean()) / scale / (group.cost or math.ulp(1)), group.cost * units)
         before = after
@@ -134,13 +132,7 @@ def _kind_means(groups: Sequence[Candidates]) -> dict[str, float]:
 
 
 def _least(group: Candidates, count: int) -> list[int]:
-    positions = _by_position(group).argsort(stable=True)[: count // group.blocks]
-    size = len(group.scores) // group.blocks
-    return sorted(int(position) + block * size for block in range(group.blocks) for position in positions)
-
-
-def _by_position(group: Candidates) -> Tensor:
-    return group.scores.view(group.blocks, -1).mean(0)
+    return sorted(group.scores.argsort(stable=True)[:count].tolist())
 
 
 def remove_units(
@@ -239,7 +231,7 @@ def _kept_within_layers(
     units: PrunableUnits, named: Sequence[tuple[str, Candidates]], picked: Sequence[list[int]]
 ) -> Chosen:
     """Return what is chosen by the group's name; no layer of a group loses more than its share."""
-    groups = {group.layer: group for group in units.channel_groups if group.units}
+    groups = {group.layer: group for group in units.channel_groups}
     chosen: Chosen = {}
     for (name, candidates), numbers in zip(named, picked, strict=True):
         gone = numbers
@@ -266,17 +258,20 @@ def replay_round(model: nn.Module, example: tuple[Tensor, ...], removed: Round) 
     if "vocabulary" in removed:
         replay_trim(model, removed["vocabulary"])
     for name in removed.get("layers", ()):
-        remove_layer(model, example, name)
-    for name, heads in removed.get("heads", {}).items():
-        remove_heads(model, example, name, heads)  # type: ignore[arg-type]
-    if channels := removed.get("channels"):
-        if isinstance(model, fx.GraphModule):
-            IndexedChannels(model, example).remove(channels)
-        else:
-            dependencies = Dependencies(model, example)
-            for layer, gone in channels.items():
-                dependencies.remove(layer, gone)
+        change(model, example, lambda program, name=name: remove_layer(program, example, name))  # type: ignore[misc]
+    heads, channels = removed.get("heads", {}), removed.get("channels")
+    if heads or channels:
+        change(model, example, lambda program: _remove_inside_layers(program, example, heads, channels))
     return removed
+
+
+def _remove_inside_layers(
+    program: fx.GraphModule, example: tuple[Tensor, ...], heads: Mapping[str, Any], channels: Any
+) -> None:
+    for name, gone in heads.items():
+        remove_heads(program, example, name, gone)
+    if channels:
+        IndexedChannels(program, example).remove(channels)
 
 
 def removed_units(history: History) -> dict[str, int]:
@@ -305,9 +300,6 @@ def _round(units: PrunableUnits, chosen: Mapping[str, tuple[str, list[int]]]) ->
 def _by_maker(group: ChannelGroup, gone: Sequence[int], lost: Collection[str]) -> dict[str, list[int]]:
     """Return channels that stand for the chosen ones, by the layer that makes them."""
     found: dict[str, list[int]] = {}
-    if not group.units:
-        makers = [name for name in group.makers if name not in lost]
-        return {makers[0]: list(gone)} if makers else {}
     for number in gone:
         unit = {name: channels for name, channels in group.units[number].items() if name not in lost}
         if unit:
@@ -322,7 +314,7 @@ def _candidates(units: PrunableUnits, scores: Scores, round_to: int, costs: Cost
         channels = scores.channels(group)
         if channels is not None:
             step = round_to // math.gcd(round_to, group.unit_size)
-            candidates = Candidates("channels", channels, group.blocks, costs.of_channel(group), step)
+            candidates = Candidates("channels", channels, costs.of_channel(group), step)
             found.append((group.layer, candidates, [part.layer for part in group.parts if part.of_outputs]))
     for attention in units.attentions:
         candidates = Candidates("heads", scores.heads(attention), cost=costs.of_head(attention))

@@ -13,7 +13,6 @@ from model_compression.pruning import costs_of, parameters, unit_scores
 from model_compression.pruning.rounds import History, remove_units, removed_units, replay
 from model_compression.pruning.structure import Residual
 from model_compression.pruning.units import KINDS, protected_units, units_of
-from tests.model_compression.architectures import SmallResNet
 from tests.model_compression.pruning.structure.attention_models import MODELS, OneAttention, built
 from tests.model_compression.toys import prune, untrained
 
@@ -102,12 +101,6 @@ def test_a_silent_head_goes_first_by_every_criterion(criterion: str) -> None:
     assert removed == {"heads": {"layer.1.out": [2]}}
 
 
-def test_a_model_of_the_users_own_loses_channels_only_and_says_so() -> None:
-    model, rows = SmallResNet().eval(), (torch.randn(4, 1, 8, 8),)
-    assert units_of(model, rows, KINDS).layers == ()
-    assert any("rebuilt program" in each.reason for each in protected_units(model, rows))
-
-
 def test_heads_that_cannot_be_told_apart_are_named() -> None:
     class Same(OneAttention):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -152,7 +145,3 @@ class TestCosts:
         model = untrained(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 100), nn.Linear(100, 3)), torch.randn(2, 4))
         costs = costs_of(model, (torch.randn(2, 4),), "memory")
         assert costs.taken == pytest.approx({"1": 100 / 108, "0": 8 / 108})
-
-    def test_memory_needs_a_rebuilt_program(self) -> None:
-        with pytest.raises(Exception, match="weigh by `bytes`"):
-            costs_of(nn.Linear(3, 2), (torch.randn(2, 3),), "memory")
