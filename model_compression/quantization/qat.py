@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from model_compression.errors import QuantizationError, cause_of
-from model_compression.intake import rebuild
+from model_compression.intake import rebuild_code
 from model_compression.onnx_files import compact, names_read, pack_weights, save_onnx, to_onnx
 from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
 from model_compression.quantization.qat_masks import masked_nodes
@@ -78,8 +78,9 @@ def prepare_for_qat(
 ) -> GraphModule:  # fmt: skip
     """Copy a float model into one with fake quantization, its ranges observed on calibration rows.
 
-    Batch norms are folded into other layers first, so that training sees the layers that ship. Operations on masked
-    values stay in float. `example` has at least 2 rows. Raises QuantizationError.
+    A module of code is exported for it. Batch norms are folded into other layers first, so that training sees the
+    layers that ship. Operations on masked values stay in float. `example` has at least 2 rows. Raises
+    QuantizationError.
     """
     from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 
@@ -88,11 +89,10 @@ def prepare_for_qat(
     check_rows({f"input {index}": rows for index, rows in enumerate(calibration)})
     try:
         with quiet():
-            # a fresh copy either way, because folding writes into it
-            copied = copy.deepcopy(model) if isinstance(model, GraphModule) else rebuild(_export(model, example))
+            copied, left_out = _program(model, example, in_float)
             plain = freeze_batch_norm(fold_batch_norm(copied, example), example)
             graph = _export(plain, example).module(check_guards=False)
-            quantizer = OnnxRuntimeQuantizer(reduce_range, in_float, masked_nodes(graph, calibration))
+            quantizer = OnnxRuntimeQuantizer(reduce_range, left_out, masked_nodes(graph, calibration))
             prepared: GraphModule = prepare_qat_pt2e(graph, quantizer)
     except Exception as error:  # torch.export and torchao raise errors of many kinds
         raise QuantizationError(
@@ -101,6 +101,15 @@ def prepare_for_qat(
     _observe(prepared, calibration)
     _let_modes_switch(prepared)
     return prepared
+
+
+def _program(model: nn.Module, example: tuple[Tensor, ...], layers: Sequence[str]) -> tuple[GraphModule, Sequence[str]]:
+    """Return a fresh rebuilt program of a model, because folding writes into it, and the names of layers there."""
+    if isinstance(model, GraphModule):
+        return copy.deepcopy(model), layers
+    rebuilt = rebuild_code(model, example)
+    names = {name.removesuffix(".weight"): place.path.removesuffix(".weight") for name, place in rebuilt.places.items()}
+    return rebuilt.program, [names.get(layer, layer) for layer in layers]
 
 
 def convert(prepared: GraphModule) -> GraphModule:
