@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from deployments.mapped import MOST_BYTES
 from deployments.techniques import FineTune
 from deployments.workload import soft_labels_of
 from edge_runtime.measurement import peak_mb
@@ -74,7 +75,7 @@ def estimate_cost(job: Job, parent: Parent) -> CostEstimate:
     outputs = _output_bytes(job, parent)
     return CostEstimate(
         lines, step_s, row_s, alone_s,
-        memory_mb=peak_mb() + outputs / _MIB,
+        memory_mb=peak_mb() + min(outputs, MOST_BYTES) / _MIB,
         disk_mb=(outputs + _model_bytes(job, parent)) / _MIB,
         free_mb=shutil.disk_usage(job.workspace.home).free / _MIB,
     )  # fmt: skip

@@ -43,6 +43,12 @@ def test_every_row_is_predicted_and_the_figures_are_plausible(model: Path, batch
     assert seen.figures.peak_rss_mb < 150
 
 
+def test_outputs_are_maps_of_files_and_not_held_in_memory(model: Path) -> None:
+    (answers,) = measure(_request(model), timeout_s=30).outputs
+    assert isinstance(answers, np.memmap) and not Path(str(answers.filename)).exists()
+    answers[0] = 7  # as an array in memory
+
+
 def test_an_emulator_runs_the_interpreter_and_its_packages_come_first(model: Path, tmp_path: Path) -> None:
     own = tmp_path / "packages"
     own.mkdir()
