@@ -24,9 +24,7 @@ from deployments.answers.task_kind import TASKS, PredictionTask, TaskName, lie_f
 from deployments.answers.workload_checks import (
     LONGEST_DESCRIPTION,
     check_attributes,
-    check_name,
     check_outputs,
-    check_reason,
     check_targets,
     described,
 )
@@ -45,9 +43,7 @@ __all__ = [
     "answers_of",
     "boxes_of_cells",
     "check_attributes",
-    "check_name",
     "check_outputs",
-    "check_reason",
     "check_targets",
     "described",
     "finite_rows",
