@@ -2,9 +2,8 @@
 
 A torch model and example rows come in; a file with a dynamic batch goes out. `strip` and `compact` remove bytes that no
 runtime needs; `pack_weights` stores in 8 bits the weights of layers that have no integer kernel, such as those of
-`RECURRENT` operators. `make_portable` makes
-of a file what ships: a graph and the files of its weights. `optimized_operators`, `graph_tensors`, `graph_parameters`
-and `recurrent_note` read a file for checks and reports.
+`RECURRENT` operators. `make_portable` makes of a file what ships: a graph and the files of its weights.
+`optimized_operators`, `graph_tensors`, `graph_parameters` and `recurrent_note` read a file for checks and reports.
 """
 
 from model_compression.onnx_files.byte_weights import RECURRENT, pack_weights, recurrent_note

@@ -29,8 +29,8 @@ def _request(model: Path, **changes: object) -> MeasureRequest:
 
 def _check_plausible(seen: Measurement, model: Path) -> None:
     assert seen.figures.size_bytes == model.stat().st_size
-    assert 0 < seen.figures.load_ms < 5_000
-    assert 0 < seen.figures.latency_p50_ms <= seen.figures.latency_p99_ms < 1_000
+    assert 0 < seen.figures.load_ms < 60_000
+    assert 0 < seen.figures.latency_p50_ms <= seen.figures.latency_p99_ms < 60_000
     assert 0 < seen.model_rss_mb < seen.figures.peak_rss_mb
 
 
