@@ -19,9 +19,7 @@ from deployments.answers import (
     RowBoxes,
     TaskName,
     check_attributes,
-    check_name,
     check_outputs,
-    check_reason,
     check_targets,
     prediction_task,
     reference_of,
@@ -218,12 +216,7 @@ def load_workload(reference: str) -> Workload:
 
     def made() -> Workload:
         workload = kind()
-        check_attributes(
-            workload.task, workload.labels, workload.preprocessing, workload.group, workload.written,
-            workload.ignore_index, workload.pixels_per_cell,
-        )  # fmt: skip
-        check_name("output", "one of the model's outputs", workload.output)
-        check_reason("shared_rows", workload.shared_rows)
+        check_attributes(workload)
         return workload
 
     try:

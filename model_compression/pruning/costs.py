@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from model_compression.intake import is_view, operator_name
-from model_compression.onnx_files import to_traced_onnx
+from model_compression.onnx_files import RECURRENT, to_traced_onnx
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.own_modules import SmallerAttention, program_of
 from model_compression.pruning.structure import OPERATORS, Attention, Residual, Values, observe
@@ -34,7 +34,6 @@ SCOPES = "pkg.torch.onnx.name_scopes"
 KERNEL = "_kernel_time"
 OPERATOR = "_operator_"  # prefix of the module that stands for a node
 FLOAT_BYTES = 4
-RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 BYTES_PER_CHANNEL = 4 + 4 + 4  # the weights' scale, the int32 bias and its scale
 
 

@@ -1,12 +1,14 @@
 """Float models of a compression on disk: snapshots of pruning, and their export into ONNX files."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
 
+from deployments.mapped import write_outputs
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.model_files import MODEL, model_bytes
@@ -69,8 +71,7 @@ class MeasuredFloatModel:
 def keep_float_model(job: Job, folder: Path, model: nn.Module, history: History) -> dict[str, Any]:
     """Write a trained float model and its outputs on validation into a folder; returns its figures."""
     save_snapshot(folder, model, history)
-    outputs = predict(model, job.splits["validation"].inputs)
-    np.save(folder / OUTPUTS, outputs)
+    outputs = write_outputs(folder / OUTPUTS, partial(predict, model), job.splits["validation"].inputs)
     return {
         "parameters": parameters(model),
         "weight_bytes": int8_weight_bytes(model),
@@ -78,7 +79,7 @@ def keep_float_model(job: Job, folder: Path, model: nn.Module, history: History)
     }
 
 
-KEEPING = (keep_float_model, save_snapshot, int8_weight_bytes, predict)
+KEEPING = (keep_float_model, save_snapshot, int8_weight_bytes, predict, write_outputs)
 """The code that writes a trained float model."""
 
 

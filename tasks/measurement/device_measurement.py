@@ -10,9 +10,10 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from deployments.answers import AnsweredRows, answers_of, labelled
+from deployments.answers import AnsweredRows, answers_of, joined, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
+from deployments.mapped import answered_at_once
 from deployments.workload import SplitName, check_row_of_outputs
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, SessionError
 from edge_runtime.measurement import Figures, Measurement, MeasureRequest
@@ -126,10 +127,20 @@ def _more_answers(job: Job, split: SplitName, outputs: np.ndarray, answers: Answ
     What the workload does not give is left out, and a gate that needs it fails with that reason.
     Raises ConfigurationError when the workload's labels or probabilities do not fit its rows.
     """
-    targets = job.splits[split].targets
+    targets, parts, start = job.splits[split].targets, list[dict[str, np.ndarray]](), 0
+    for part in answered_at_once(outputs):
+        rows = slice(start, start + len(part))
+        own = AnsweredRows(answers.predictions[rows], answers.scores[rows], answers.finite[rows])
+        parts.append(_of_labels(job, part, targets[rows], own))
+        start += len(part)
+    whole = {name: joined([part[name] for part in parts]) for name in parts[0] if all(name in part for part in parts)}
+    return whole | _areas(job, outputs, targets, answers)
+
+
+def _of_labels(job: Job, outputs: np.ndarray, targets: np.ndarray, answers: AnsweredRows) -> dict[str, np.ndarray]:
+    """Return the columns of some rows that follow from their right answers and their probabilities."""
     labels, table = labelled(job.workload, outputs, targets)
-    more: dict[str, object] = {} if labels is None else {"target": labels}
-    more |= _areas(job, outputs, targets, answers)
+    more = {} if labels is None else {"target": np.asarray(labels)}
     if table is None:
         return more
     scores = {} if labels is None else _row_scores(job, table, labels)
@@ -151,8 +162,8 @@ def _areas(job: Job, outputs: np.ndarray, targets: np.ndarray, answers: Answered
     }
 
 
-def _probabilities(job: Job, table: pd.DataFrame, answers: AnsweredRows) -> dict[str, object]:
-    found: dict[str, object] = {}
+def _probabilities(job: Job, table: pd.DataFrame, answers: AnsweredRows) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
     place = pd.Index(table.columns).get_indexer(pd.Index(answers.predictions))
     if (place >= 0)[answers.finite].all():  # a broken row's confidence is missing, whatever its place
         found["confidence"] = table.to_numpy(dtype=float)[np.arange(len(table)), place]
@@ -163,7 +174,7 @@ def _probabilities(job: Job, table: pd.DataFrame, answers: AnsweredRows) -> dict
     return found
 
 
-def _row_scores(job: Job, table: pd.DataFrame, labels: np.ndarray) -> dict[str, object]:
+def _row_scores(job: Job, table: pd.DataFrame, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Return the scores of a row's probabilities that calibration gates hold.
 
     Raises ConfigurationError for rows that are no distribution over the classes that right answers name.

@@ -7,6 +7,7 @@ import numpy as np
 
 from deployments.answers import AnsweredRows, answers_of, lie_from_0_to_1, prediction_task
 from deployments.errors import ConfigurationError
+from deployments.mapped import parts_of
 from deployments.workload import check_row_of_outputs, soft_labels_of
 from model_compression.training import Arrays
 from quality_gates.policy import ERRORS
@@ -122,7 +123,7 @@ def _check_scores(job: Job, answers: AnsweredRows, one_answer: bool) -> None:
             f"and search keep what scores higher, got up to {scores.max():.3g}; return minus the error"
         )
     best = 1 if "score" in job.workload.written else prediction_task(job.workload.task).best_score
-    if np.ptp(scores) == 0 and (scores[0] != best or (one_answer and len(set(_targets(job))) > 1)):
+    if np.ptp(scores) == 0 and (scores[0] != best or (one_answer and _targets_differ(job))):
         raise PreflightError(
             f"{_named(job)}: expected scores that tell right from wrong, got {scores[0]:g} for each of {len(scores)} "
             "validation rows, with which nothing can be shown to be lost; check the workload's `task` and `score`, and "
@@ -130,9 +131,9 @@ def _check_scores(job: Job, answers: AnsweredRows, one_answer: bool) -> None:
         )
 
 
-def _targets(job: Job) -> list[object]:
+def _targets_differ(job: Job) -> bool:
     targets = job.splits["validation"].targets
-    return list(map(tuple, targets.reshape(len(targets), -1).tolist()))
+    return any(bool((part != targets[:1]).any()) for part in parts_of(targets))
 
 
 def _distilling(job: Job) -> list[str]:
