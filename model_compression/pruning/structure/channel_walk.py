@@ -137,8 +137,12 @@ class ChannelWalk:
         return source.expand(value.shape)
 
     def reduced(self, node: fx.Node, source: Tensor, dims: Sequence[int], kind: Reduction) -> Any:
-        """Return the labels behind an operator that reads all places of some dimensions together."""
-        value = self.values[node]
+        """Return the labels behind an operator that reads all places of some dimensions together.
+
+        Numbers of places that come beside the values, as those of largest ones, have the labels of the values.
+        """
+        both = self.values[node]
+        value = both[0] if isinstance(both, tuple) else both
         source = self.labels.classes(source)
         dims = [dim % source.dim() for dim in dims] or list(range(source.dim()))
         source = self.together(source, dims)
@@ -149,11 +153,11 @@ class ChannelWalk:
             return self.unknown(node)
         if not isinstance(value, Tensor):
             return self.unknown(node)
-        if value.shape == source.shape:
-            return source
-        for dim in sorted(dims, reverse=True):
-            source = source.narrow(dim, 0, 1) if value.dim() == source.dim() else source.select(dim, 0)
-        return source
+        if value.shape != source.shape:
+            for dim in sorted(dims, reverse=True):
+                source = source.narrow(dim, 0, 1) if value.dim() == source.dim() else source.select(dim, 0)
+            source = source.expand(value.shape)
+        return tuple(source for _ in both) if isinstance(both, tuple) else source
 
     def together(self, labels: Tensor, dims: Sequence[int]) -> Tensor:
         """Join labels along some dimensions where they also differ along others, as heads do beside their features."""
