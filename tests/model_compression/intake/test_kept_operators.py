@@ -109,6 +109,26 @@ def test_recurrent_layers_stay_with_what_they_weigh(kind: type[nn.Module], as_lo
     assert all(weight.grad is not None for weight in rebuilt.parameters())
 
 
+class _Cells(nn.Module):
+    """A recurrent layer as a loop over its cell, as people write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.GRUCell(5, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = x.new_zeros(len(x), 4)
+        for step in range(x.shape[1]):
+            state = self.cell(x[:, step], state)
+        return self.head(state)
+
+
+def test_weights_that_a_loop_reads_are_named_once() -> None:
+    (kept,) = kept_as_they_are(rebuild(export(_Cells().eval(), torch.randn(3, 6, 5))))
+    assert (kept.operator, kept.calls, kept.weights) == ("gru_cell", 6, 3 * 4 * (5 + 4 + 2))
+    assert str(kept).endswith("with 132 weights that 6 calls of it read")
+
+
 def test_products_with_matrices_become_linear_layers() -> None:
     rows, model = torch.randn(3, 4), _Products().eval()
     program = export(model, rows)

@@ -148,13 +148,14 @@ class _Largest(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.pieces, self.halves = nn.Conv1d(2, 15, 3), nn.Conv1d(5, 12, 1)
-        self.last, self.head = nn.Linear(6, 9), nn.Linear(9 + 2 * 9, 3)
+        self.last, self.head = nn.Linear(6, 9), nn.Linear(9 + 2 * 9 + 9, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pieces(x)
         x = self.halves(x.view(len(x), 5, 3, -1).max(2)[0])
         x = self.last(torch.max(x[:, :6], x[:, 6:]).transpose(1, 2))
-        return self.head(torch.cat([x.max(dim=1).values, x.topk(2, dim=1)[0].flatten(1)], 1))
+        pooled = F.adaptive_max_pool1d(x.transpose(1, 2), 1).squeeze(2)
+        return self.head(torch.cat([x.max(dim=1).values, x.topk(2, dim=1)[0].flatten(1), pooled], 1))
 
 
 class Model(NamedTuple):
