@@ -147,8 +147,27 @@ def check_dynamic_batch(program: ExportedProgram) -> None:
             got = f"a fixed batch size of {shape[0]}" if shape else "no batch dimension"
             raise IntakeError(
                 f"expected a program whose batch size may change, got {got} in input '{name}' of shape "
-                f"{list(shape)}; {_LOG_AGAIN} (and, where a signature is given, -1 as its first size)"
+                f"{list(shape)}; {_LOG_AGAIN} (and, where a signature is given, -1 as its first size){_or_in(shape)}"
             )
+
+
+def check_single_precision(program: ExportedProgram) -> None:
+    """Raise IntakeError if most weights are float64: no rung makes integers or 16 bits of them."""
+    names = program.graph_signature.parameters
+    weights = [program.state_dict[name] for name in names if name in program.state_dict]
+    doubles = [weight for weight in weights if weight.dtype is torch.float64]
+    if 2 * sum(weight.numel() for weight in doubles) > sum(weight.numel() for weight in weights):
+        raise IntakeError(
+            f"expected weights of float32, got float64 in {len(doubles)} of {len(weights)} parameters, which no rung "
+            "makes smaller; register `model.float()` with rows of float32"
+        )
+
+
+def _or_in(shape: tuple[int | None, ...]) -> str:
+    """Write what else fixes a batch size of several rows: the model's own code."""
+    if not shape or shape[0] in (0, 1, None):
+        return ""
+    return "; if it was, forward() makes the size a number, as len(x), int() and loops over rows do: write x.shape[0]"
 
 
 def output_nodes(program: ExportedProgram) -> list[fx.Node]:
