@@ -69,7 +69,10 @@ def numbered(rows: Sequence[int]) -> str:
 def _unequal(difference: float, tolerance: float, rows: int, *, is_random: bool) -> IntakeError:
     remedy = "give the workload a build_model() that returns the same architecture"
     if is_random:
-        remedy = "the program's own outputs are random: call model.eval() before the model is registered"
+        remedy = (
+            "the program's own outputs are random: call model.eval() before the model is registered, and let forward() "
+            "draw numbers in training alone"
+        )
     return IntakeError(
         f"expected the rebuilt model to equal the registered program to {tolerance:g} of its largest output, got "
         f"a difference of {difference:.3g} on {rows} rows; {remedy}"

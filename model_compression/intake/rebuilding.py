@@ -25,7 +25,7 @@ from model_compression.intake.nodes import (
     written_argument,
 )
 from model_compression.intake.ownership import Holding, Ownership, TensorPlace, fresh, not_rebuilt
-from model_compression.intake.program import check_dynamic_batch, output_nodes, user_inputs
+from model_compression.intake.program import check_dynamic_batch, check_single_precision, output_nodes, user_inputs
 from model_compression.intake.regions import inline_regions
 from model_compression.intake.untold import BATCH_COUNTER, restore_momentum
 
@@ -39,9 +39,11 @@ def rebuild(program: ExportedProgram) -> fx.GraphModule:
     parameters that no layer here has stay in the graph as they are; kept_as_they_are() lists them. The result is in
     evaluation mode; train() switches batch statistics and dropout on again, also where the program was exported without
     them. untold_settings() names what the program does not tell. Raises RebuildError for control flow and for a program
-    that changes its own tensors, IntakeError for one with a fixed batch size or with another kind of input or output.
+    that changes its own tensors, IntakeError for one with a fixed batch size, of float64, or with another kind of input
+    or output.
     """
     check_dynamic_batch(program)
+    check_single_precision(program)
     return _Rebuilding(inline_regions(program)).run().eval()
 
 

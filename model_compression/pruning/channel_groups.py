@@ -20,11 +20,15 @@ class Reader:
 
 @dataclass(frozen=True)
 class Part:
-    """A layer that loses a share of its outputs, or of its inputs, with each channel of a group."""
+    """A layer that loses a share of its outputs, or of its inputs, with each channel of a group.
+
+    `share` is that of a mean channel, and `shares` that of each, where they differ.
+    """
 
     layer: str
     of_outputs: bool
     share: float
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

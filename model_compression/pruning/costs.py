@@ -9,7 +9,7 @@ import json
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,11 @@ class Removed:
     of_outputs: dict[str, float] = field(default_factory=dict)
     of_inputs: dict[str, float] = field(default_factory=dict)
 
-    def channels(self, group: ChannelGroup, count: int) -> None:
+    def channels(self, group: ChannelGroup, numbers: Collection[int]) -> None:
         """Add channels, or units of them, of a group."""
         for part in group.parts:
-            self._add(self.of_outputs if part.of_outputs else self.of_inputs, part.layer, count * part.share)
+            share = sum(part.shares[number] for number in numbers) if part.shares else len(numbers) * part.share
+            self._add(self.of_outputs if part.of_outputs else self.of_inputs, part.layer, share)
 
     def heads(self, attention: Attention, count: int) -> None:
         """Add heads of an attention."""

@@ -107,10 +107,13 @@ class IndexedChannels:
         wanted = torch.tensor(classes)
         for kind, of_outputs in ((self.flow.outputs, True), (self.flow.inputs, False)):
             for path, labels in kind.items():
-                count = int(torch.isin(labels, wanted).sum())
+                counts = (labels[:, None] == wanted).sum(0)
+                count = int(counts.sum())
                 as_norm = not of_outputs and not isinstance(self.model.get_submodule(path), READERS)
                 if count and not (not of_outputs and self._is_depthwise(path)):
-                    yield Part(self._table(path), of_outputs or as_norm, count / len(classes) / len(labels))
+                    shares = (counts / len(labels)).tolist()
+                    mean = count / len(classes) / len(labels)
+                    yield Part(self._table(path), of_outputs or as_norm, mean, tuple(shares))
 
     def _table(self, path: str) -> str:
         return f"{path}.table" if hasattr(self.model.get_submodule(path), "table") else path

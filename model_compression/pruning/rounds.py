@@ -4,9 +4,8 @@ Channels, attention heads and residual layers are really removed, so the module 
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -16,6 +15,7 @@ from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.costs import NOTHING, Costs, Removed
 from model_compression.pruning.importance import Scores
 from model_compression.pruning.indexed_channels import IndexedChannels
+from model_compression.pruning.nearest_share import Chosen, nearest
 from model_compression.pruning.own_modules import change
 from model_compression.pruning.structure import remove_heads
 from model_compression.pruning.units import PrunableUnits, remove_layer
@@ -27,11 +27,6 @@ Round = dict[str, Any]
 
 `layers`: names; `heads`: attention -> heads; `channels`: layer -> output channels; `vocabulary`: a trimmed table.
 """
-Chosen = dict[str, tuple[str, list[int]]]
-"""Name of a group -> its kind and the numbers of the units that go."""
-HALVINGS = 12
-NEAR = 0.03  # of the share that is asked: what comes as near is not searched for further
-REFILLS = 6
 History = list[Round]
 """The removed units, round by round."""
 
@@ -135,6 +130,17 @@ def _least(group: Candidates, count: int) -> list[int]:
     return sorted(group.scores.argsort(stable=True)[:count].tolist())
 
 
+def _without_last_step(group: Candidates, numbers: list[int]) -> list[int]:
+    """Leave out the last step of what a group would lose, the units of the highest scores; a whole group as a whole."""
+    if group.whole:
+        return []
+    count = (len(numbers) - 1) // group.step * group.step
+    least = _least(group, count)
+    if set(least) <= set(numbers):
+        return least
+    return sorted(sorted(numbers, key=group.scores.tolist().__getitem__)[:count])
+
+
 def remove_units(
     model: nn.Module,
     example: tuple[Tensor, ...],
@@ -158,15 +164,22 @@ def remove_units(
     bounds = dict(at_most or {})
     bounds.setdefault("layers", len(units.layers) // 2)
 
-    numbers = {name: number for number, (name, _) in enumerate(named)}
+    numbers_of = {name: number for number, (name, _) in enumerate(named)}
 
     def chosen_at(share: float, held: Mapping[str, int]) -> Chosen:
-        by_number = {numbers[name]: count for name, count in held.items()}
+        by_number = {numbers_of[name]: count for name, count in held.items()}
         groups = [each for _, each in named]
         picked = choose(groups, share, bounds, normalise=scores.criterion != "taylor", held=by_number)
         return _kept_within_layers(units, named, picked)
 
-    chosen = _nearest(units, costs, ratio, chosen_at) if costs.taken else chosen_at(ratio, {})
+    def fewer(chosen: Chosen, name: str) -> Chosen:
+        kind, numbers = chosen[name]
+        return {**chosen, name: (kind, _without_last_step(named[numbers_of[name]][1], numbers))}
+
+    def freed(chosen: Chosen) -> float:
+        return costs.freed(_removed(units, chosen))
+
+    chosen = nearest(ratio, freed, chosen_at, fewer) if costs.taken else chosen_at(ratio, {})
     removed = _round(units, chosen)
     if not removed:
         raise PruningError(
@@ -176,49 +189,10 @@ def remove_units(
     return [replay_round(model, example, removed)]
 
 
-def _nearest(units: PrunableUnits, costs: Costs, ratio: float, chosen_at: Callable[..., Chosen]) -> Chosen:
-    """Return the choice that frees the share nearest to `ratio`.
-
-    A weight counts with its outputs and with its inputs when units compete, so that the share of what they take
-    together is not what goes: it is searched for by halving. Where one large step leads from too little to too much,
-    the groups that take it are held where they were, and smaller steps of others fill what is missing.
-    """
-    held: dict[str, int] = {}
-    nearest: list[tuple[float, Chosen]] = []
-    for _ in range(REFILLS):
-        below, above = _around(units, costs, ratio, partial(chosen_at, held=held))
-        nearest += [each for each in (below, above) if each[1]]
-        if any(abs(freed - ratio) <= NEAR * ratio for freed, _ in nearest):
-            break
-        steps = {name: len(below[1].get(name, ("", []))[1]) for name in above[1]}
-        larger = {name: count for name, count in steps.items() if len(above[1][name][1]) > count}
-        if not larger or above[0] <= ratio:
-            break
-        held |= larger
-    return min(nearest, key=lambda each: abs(each[0] - ratio), default=(0.0, Chosen()))[1]
-
-
-def _around(
-    units: PrunableUnits, costs: Costs, ratio: float, chosen_at: Callable[[float], Chosen]
-) -> tuple[tuple[float, Chosen], tuple[float, Chosen]]:
-    """Return the choices below and above a ratio that halving comes nearest to, each with the share that it frees."""
-    low, high = 0.0, 1.0
-    below = above = (0.0, Chosen())
-    for _ in range(HALVINGS):
-        share = (low + high) / 2
-        chosen = chosen_at(share)
-        freed = costs.freed(_removed(units, chosen))
-        if freed > ratio:
-            high, above = share, (freed, chosen)
-        else:
-            low, below = share, (freed, chosen)
-    return below, above
-
-
 def _removed(units: PrunableUnits, chosen: Chosen) -> Removed:
     removed = Removed()
     for group in units.channel_groups:
-        removed.channels(group, len(chosen.get(group.layer, ("", []))[1]))
+        removed.channels(group, chosen.get(group.layer, ("", []))[1])
     for attention in units.attentions:
         removed.heads(attention, len(chosen.get(attention.name, ("", []))[1]))
     for layer in units.layers:

@@ -60,3 +60,28 @@ def test_smaller_steps_fill_what_a_large_step_would_miss(ratio: float) -> None:
     rows = torch.randn(4, 1, 8, 8)
     model = rebuild(export(_Grouped().eval(), rows))
     assert _freed(model, (rows,), ("channels", "layers"), ratio) == pytest.approx(ratio, rel=0.1)
+
+
+class _Split(nn.Module):
+    """Parts of one layer that go their own ways, as in Res2Net: some of its channels weigh far more than others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 32, 3, padding=1), nn.Conv2d(32, 24, 1)
+        self.parts = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))
+        self.head = nn.Linear(24, 10)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        made = list(self.first(rows).chunk(4, 1))
+        for place, part in enumerate(self.parts, 1):
+            made[place] = torch.relu(part(made[place] + (made[place - 1] if place > 1 else 0)))
+        head: Tensor = self.head(torch.relu(self.last(torch.cat(made, 1))).mean((2, 3)))
+        return head
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.2, 0.3, 0.4])
+def test_channels_count_as_what_each_of_them_frees(ratio: float) -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(4, 1, 8, 8)
+    model = rebuild(export(_Split().eval(), rows))
+    assert _freed(model, (rows,), ("channels",), ratio) == pytest.approx(ratio, rel=0.1)
