@@ -2,9 +2,10 @@
 
 A `pt2` program comes in as a file. `load_program` reads it without running its author's code, `rebuild` turns it into
 modules that can be trained and pruned, `load_into` fills a model of the team's own code instead, and `check_equal`
-compares the result with the program on real rows. `untold_settings` names what training needs and the program does not
-tell. `weight_shapes` and `graph_digest` tell whether two programs have one form. A registered ONNX file comes in
-through `read_graph`. Out goes a `torch.fx.GraphModule`, or a float ONNX graph in one known form.
+compares the result with the program on real rows. `rebuild_code` exports such code and rebuilds its program beside it.
+`untold_settings` names what training needs and the program does not tell. `weight_shapes` and `graph_digest` tell
+whether two programs have one form. A registered ONNX file comes in through `read_graph`. Out goes a
+`torch.fx.GraphModule`, or a float ONNX graph in one known form.
 """
 
 from model_compression.intake.activations import ScaledDotProductAttention

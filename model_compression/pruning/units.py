@@ -223,7 +223,7 @@ def _without_layers(layers: Sequence[Residual]) -> Removal:
                 model, replace(layer, start=nodes[layer.start.name], end=nodes[layer.end.name], nodes=inside)
             )
 
-    return remove  # type: ignore[return-value]
+    return remove
 
 
 def remove_layer(model: fx.GraphModule, example: tuple[Tensor, ...], name: str) -> None:

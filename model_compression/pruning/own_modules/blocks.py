@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import PruningError
-from model_compression.intake import evaluation_mode
+from model_compression.intake import evaluation_mode, operator_name
 from model_compression.pruning.own_modules.answers import ProgramAnswers, without_fast_path
 from model_compression.pruning.own_modules.twin import Twin, copied, has_tensor, tensors_of
 
@@ -122,13 +122,13 @@ def _around(twin: Twin, lost: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def _within(twin: Twin, lost: Collection[str]) -> list[str]:
-    """Return the outermost modules all of whose nodes are lost."""
+    """Return the outermost modules all of whose nodes are lost, but for sizes, which others may read too."""
     inside: dict[str, set[str]] = {}
-    for name, callers in twin.callers.items():
-        for path in callers:
-            inside.setdefault(path, set()).add(name)
-    present = {node.name for node in twin.program.graph.nodes}
-    whole = [path for path, names in inside.items() if path and names & present and names & present <= {*lost}]
+    for node in twin.program.graph.nodes:
+        if node.op == "call_module" or operator_name(node) not in ("", "sym_size"):
+            for path in twin.callers.get(node.name, ()):
+                inside.setdefault(path, set()).add(node.name)
+    whole = [path for path, names in inside.items() if path and names <= {*lost}]
     return [path for path in whole if not any(path.startswith(f"{other}.") for other in whole)]
 
 

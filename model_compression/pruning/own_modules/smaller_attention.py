@@ -69,12 +69,12 @@ class SmallerAttention(nn.Module):
     def _apart(self, features: Tensor) -> Tensor:
         """Return features as (rows, heads, places, features of a head)."""
         features = features if self.batch_first else features.transpose(0, 1)
-        return features.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        apart: Tensor = features.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return apart
 
     def _fused(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, is_causal: bool) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        mixed: Tensor = F.scaled_dot_product_attention(queries, keys, values, mask, dropout, is_causal)
-        return mixed
+        return F.scaled_dot_product_attention(queries, keys, values, mask, dropout, is_causal)
 
     def _weighed(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         scores = queries @ keys.transpose(-2, -1) * self.head_dim**-0.5

@@ -72,7 +72,7 @@ def twin_of(module: nn.Module, example: tuple[Tensor, ...]) -> Twin:
 
 def copied(module: nn.Module) -> nn.Module:
     """Copy a module of code, which shares its parameters; buffers, which it may write to, are copied."""
-    memo = {id(parameter): parameter for parameter in module.parameters()}
+    memo: dict[int, Tensor] = {id(parameter): parameter for parameter in module.parameters()}
     held = [value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor)]
     memo |= {id(tensor): tensor.detach() for tensor in held if not tensor.is_leaf}  # of torch's older weight norm
     return copy.deepcopy(module, memo).eval()

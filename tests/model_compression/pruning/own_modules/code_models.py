@@ -141,6 +141,19 @@ class Residuals(nn.Module):
         return self.last(x)
 
 
+class Decoder(nn.Module):
+    """torch's decoder layer: one input attends to itself and to another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own, self.other = nn.Linear(8, WIDTH), nn.Linear(6, WIDTH)
+        self.decoder = nn.TransformerDecoderLayer(WIDTH, 4, 48, batch_first=True, norm_first=True)
+        self.head = nn.Linear(WIDTH, 5)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        return self.head(self.decoder(self.own(x), self.other(memory)).mean(1))
+
+
 class Normed(nn.Module):
     """Weights that torch computes from others, in the new way and in the old one."""
 
@@ -191,6 +204,7 @@ MODELS: dict[str, OfCode] = {
     "torch encoder": OfCode(lambda: TorchEncoder(norm_first=True), (_TOKENS,), 5),
     "bert": OfCode(CodeBert, (_TOKENS, (_TOKENS > 20).long()), 5),
     "resnet": OfCode(SmallResNet, (_seeded(4, 1, 8, 8),), 10),
+    "decoder": OfCode(Decoder, (_seeded(4, 7, 8), _seeded(4, 5, 6)), 5),
     "weight norms": OfCode(Normed, (_seeded(4, 1, 8, 8),), 10),
     "residuals": OfCode(Residuals, (_seeded(4, 8),), 3),
     "counting": OfCode(Counting, (_seeded(4, 8),), 3),

@@ -57,7 +57,7 @@ def pruned(name: str) -> tuple[nn.Module, History]:
     return copy.deepcopy(_pruned(name))
 
 
-@EQUAL
+@pytest.mark.parametrize("name", [*NAMES, "decoder"])
 def test_the_same_units_are_found_as_in_the_rebuilt_program(name: str) -> None:
     rows, program = MODELS[name].rows, rebuilt(name)
     assert _protected(name) == tuple(protected_units(program, rows))
