@@ -1,6 +1,7 @@
 """Torch data sets as arrays on disk: written once, and again when the data are others."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +74,7 @@ def test_items_that_are_no_rows_are_one_sentence(tmp_path: Path, items: Pictures
     ],
 )
 def test_items_of_another_form_are_one_sentence(tmp_path: Path, item: object, says: str) -> None:
+    items: Any = [item] * 3
     with pytest.raises(ConfigurationError, match=says):
-        rows_of_data_set([item] * 3, tmp_path / "train", "1")  # type: ignore[list-item]
+        rows_of_data_set(items, tmp_path / "train", "1")
     assert not (tmp_path / "train" / "whole.json").exists()
