@@ -23,6 +23,7 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 RESERVED = frozenset({*REQUIRED, *OPTIONAL})
 """Column names that measured rows have beside the slice columns, also behind candidate_ and reference_."""
 _NUMBERS = "biuf"
+_LARGEST = 8  # bytes of a number that torch has
 _REMEDY = "correct Workload.deployment_sample"
 
 
@@ -127,6 +128,11 @@ def _check_finite(name: str, split: Split) -> None:
         if array.dtype.kind not in _NUMBERS:
             raise ConfigurationError(
                 f"split `{name}`: expected arrays of numbers, got dtype {array.dtype}; encode them in Workload.split"
+            )
+        if not array.dtype.isnative or array.dtype.itemsize > _LARGEST:
+            raise ConfigurationError(
+                f"split `{name}`: expected numbers as this machine computes with them, got dtype {array.dtype}; "
+                "convert them in Workload.split, such as by array.astype(np.float32)"
             )
         if bad := _rows_not_finite(array):
             raise ConfigurationError(

@@ -232,7 +232,8 @@ def keep_output(program: ExportedProgram, name: str) -> ExportedProgram:
     places = [place for place, _ in _results(program)]
     kept = [place for place, result in _results(program) if result is not None][names.index(name)]
     stay = [place for place in range(len(given)) if place not in places or place == kept]
-    node.args = (tuple(node.args[0][place] for place in stay),)  # type: ignore[index, union-attr]
+    results: Any = node.args[0]
+    node.args = (tuple(results[place] for place in stay),)
     given[:] = [given[place] for place in stay]
     signature: Any = program.module_call_graph[0].signature
     signature.out_spec = pytree.tree_structure(0)

@@ -1,7 +1,6 @@
 """Search for the choice of units that really frees the share of a resource that was asked for."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 Chosen = dict[str, tuple[str, list[int]]]
 """Name of a group -> its kind and the numbers of the units that go."""
@@ -27,7 +26,7 @@ def nearest(
     held: dict[str, int] = {}
     found: list[tuple[float, Chosen]] = []
     for _ in range(REFILLS):
-        below, above = _around(ratio, freed, partial(chosen_at, held=held))  # type: ignore[call-arg]
+        below, above = _around(ratio, freed, chosen_at, held)
         found += [each for each in (below, above) if each[1]]
         if any(abs(share - ratio) <= NEAR * ratio for share, _ in found):
             break
@@ -42,14 +41,17 @@ def nearest(
 
 
 def _around(
-    ratio: float, freed: Callable[[Chosen], float], chosen_at: Callable[[float], Chosen]
+    ratio: float,
+    freed: Callable[[Chosen], float],
+    chosen_at: Callable[[float, Mapping[str, int]], Chosen],
+    held: Mapping[str, int],
 ) -> tuple[tuple[float, Chosen], tuple[float, Chosen]]:
     """Return the choices below and above a ratio that halving comes nearest to, each with the share that it frees."""
     low, high = 0.0, 1.0
     below = above = (0.0, Chosen())
     for _ in range(HALVINGS):
         share = (low + high) / 2
-        chosen = chosen_at(share)
+        chosen = chosen_at(share, held)
         found = freed(chosen)
         if found > ratio:
             high, above = share, (found, chosen)
