@@ -47,6 +47,11 @@ def failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Trie
     return _failing(model, example, exact, remove) | _failing(model, example, others, remove)
 
 
+def holds(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tried], remove: Removal) -> bool:
+    """Tell whether the model answers as it should without all of these units at once."""
+    return not trials or _reason(model, example, trials, remove) is None
+
+
 def _failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tried], remove: Removal) -> dict[str, str]:
     reason = _reason(model, example, trials, remove) if trials else None
     if reason is None:

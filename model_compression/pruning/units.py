@@ -16,10 +16,10 @@ from model_compression.pruning.structure import (
     Residual,
     attentions,
     observe,
-    remove_residual,
+    remove_residuals,
     residuals,
 )
-from model_compression.pruning.trials import Removal, Tried, failing, random_sets, silenced, silenced_heads
+from model_compression.pruning.trials import Removal, Tried, failing, holds, random_sets, silenced, silenced_heads
 from model_compression.settings import Kind
 
 KINDS: tuple[Kind, ...] = ("channels", "heads", "layers")
@@ -166,9 +166,7 @@ def _failing_units(
     channels = _channel_reasons(model, example, structure, units.channel_groups)
     found = _protected(channels, "channels")
     found += _protected(_head_reasons(model, example, structure, units.attentions), "heads")
-    for layer in units.layers:
-        alone = Tried(layer.name, frozenset({layer.name}), None)
-        found += _protected(failing(model, example, [alone], _without_layers(units.layers)), "layers")
+    found += _protected(_layer_reasons(model, example, units.layers), "layers")
     return found
 
 
@@ -217,6 +215,19 @@ def _head_reasons(
     return reasons
 
 
+def _layer_reasons(model: nn.Module, example: tuple[Tensor, ...], layers: Sequence[Residual]) -> dict[str, str]:
+    """Try all layers at once; try each alone where that fails, and those from whose inside others read."""
+    remove = _without_layers(layers)
+    tried = {layer.name: Tried(layer.name, frozenset({layer.name}), None) for layer in layers}
+    together = [tried[layer.name] for layer in layers if not layer.is_read_elsewhere]
+    if holds(model, example, together, remove):
+        tried = {layer.name: tried[layer.name] for layer in layers if layer.is_read_elsewhere}
+    reasons: dict[str, str] = {}
+    for alone in tried.values():
+        reasons |= failing(model, example, [alone], remove)
+    return reasons
+
+
 def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Tried:
     classes = channels.classes_of(group.units[number] for number in gone)
     return Tried(group.layer, frozenset(classes), None if group.mixes else lambda model: silenced(model, group, gone))
@@ -241,15 +252,17 @@ def _without_channels(group: ChannelGroup, example: tuple[Tensor, ...]) -> Remov
 
 
 def _without_layers(layers: Sequence[Residual]) -> Removal:
-    by_name = {layer.name: layer for layer in layers}
-
     def remove(model: fx.GraphModule, names: set[str]) -> None:
         nodes = {node.name: node for node in model.graph.nodes}
-        for layer in (by_name[name] for name in names):
-            inside = frozenset(nodes[node.name] for node in layer.nodes)
-            remove_residual(
-                model, replace(layer, start=nodes[layer.start.name], end=nodes[layer.end.name], nodes=inside)
+        gone = [
+            replace(
+                layer, start=nodes[layer.start.name], end=nodes[layer.end.name],
+                nodes=frozenset(nodes[node.name] for node in layer.nodes),
             )
+            for layer in layers
+            if layer.name in names
+        ]  # fmt: skip
+        remove_residuals(model, gone)
 
     return remove  # type: ignore[return-value]
 
@@ -263,4 +276,4 @@ def remove_layer(model: nn.Module, example: tuple[Tensor, ...], name: str) -> No
     layers = {layer.name: layer for layer in found}
     if name not in layers:
         raise ValueError(f"expected a residual layer of {', '.join(layers) or 'none'}, got {name}")
-    remove_residual(model, layers[name])  # type: ignore[arg-type]
+    remove_residuals(model, [layers[name]])  # type: ignore[arg-type]
