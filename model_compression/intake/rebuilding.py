@@ -224,7 +224,7 @@ def drop_dead_code(model: fx.GraphModule) -> None:
     used = {str(node.target) for kind in ("get_attr", "call_module") for node in model.graph.find_nodes(op=kind)}
     for path in [name for name, _ in (*model.named_parameters(), *model.named_buffers())]:
         parent, _, leaf = path.rpartition(".")
-        if not any(f"{path}.".startswith(f"{name}.") for name in used):
+        if used.isdisjoint(path.rsplit(".", dots)[0] for dots in range(path.count(".") + 1)):
             delattr(model.get_submodule(parent), leaf)
     model.recompile()
 

@@ -15,7 +15,7 @@ from model_compression.pruning.structure import (
     Residual,
     attentions,
     observe,
-    remove_residual,
+    remove_residuals,
     residuals,
 )
 from model_compression.pruning.trials import (
@@ -161,10 +161,7 @@ def _failing_units(
         units = _units(structure, kinds, [*protected, *found])
         failed = _protected(_channel_reasons(structure, units.channel_groups, judge), "channels")
         failed += _protected(_head_reasons(structure, units.attentions, judge), "heads")
-        for layer in units.layers:
-            alone = Tried(layer.name, frozenset({layer.name}), None)
-            failed += _protected(judge([alone], _without_layers(units.layers)), "layers")
-        return failed
+        return failed + _protected(_layer_reasons(units.layers, judge), "layers")
 
     found: list[Protected] = []
     found += trials_by(lambda trials, remove: failing(program, example, trials, remove))
@@ -202,6 +199,18 @@ def _head_reasons(structure: _Structure, found: Sequence[Attention], judge: _Jud
     return reasons
 
 
+def _layer_reasons(layers: Sequence[Residual], judge: _Judge) -> dict[str, str]:
+    """Try all layers at once; try each alone where that fails, and those from whose inside others read."""
+    remove = _without_layers(layers)
+    together = frozenset(layer.name for layer in layers if not layer.is_read_elsewhere)
+    all_may_go = bool(together) and not judge([Tried("all layers", together, None)], remove)
+    reasons: dict[str, str] = {}
+    for layer in layers:
+        if not (all_may_go and layer.name in together):
+            reasons |= judge([Tried(layer.name, frozenset({layer.name}), None)], remove)
+    return reasons
+
+
 def _without_units(channels: IndexedChannels, group: ChannelGroup, gone: set[int]) -> Tried:
     classes = channels.classes_of(group.units[number] for number in gone)
     return Tried(group.layer, frozenset(classes), None if group.mixes else lambda model: silenced(model, group, gone))
@@ -213,15 +222,17 @@ def _without_heads(attention: Attention, gone: Sequence[int]) -> Tried:
 
 
 def _without_layers(layers: Sequence[Residual]) -> Removal:
-    by_name = {layer.name: layer for layer in layers}
-
     def remove(model: fx.GraphModule, names: set[str]) -> None:
         nodes = {node.name: node for node in model.graph.nodes}
-        for layer in (by_name[name] for name in names):
-            inside = frozenset(nodes[node.name] for node in layer.nodes)
-            remove_residual(
-                model, replace(layer, start=nodes[layer.start.name], end=nodes[layer.end.name], nodes=inside)
+        gone = [
+            replace(
+                layer, start=nodes[layer.start.name], end=nodes[layer.end.name],
+                nodes=frozenset(nodes[node.name] for node in layer.nodes),
             )
+            for layer in layers
+            if layer.name in names
+        ]  # fmt: skip
+        remove_residuals(model, gone)
 
     return remove
 
@@ -234,4 +245,4 @@ def remove_layer(model: fx.GraphModule, example: tuple[Tensor, ...], name: str) 
     layers = {layer.name: layer for layer in residuals(model, observe(model, example))}
     if name not in layers:
         raise ValueError(f"expected a residual layer of {', '.join(layers) or 'none'}, got {name}")
-    remove_residual(model, layers[name])
+    remove_residuals(model, [layers[name]])
