@@ -25,6 +25,7 @@ RESERVED = frozenset({*REQUIRED, *OPTIONAL})
 TASK = "task"
 """The slice column of a family's validation and test rows that names the member whose task a row asks."""
 _NUMBERS = "biuf"
+_LARGEST = 8  # bytes of a number that torch has
 _REMEDY = "correct Workload.deployment_sample"
 
 
@@ -131,6 +132,11 @@ def _check_finite(name: str, arrays: Iterable[np.ndarray]) -> None:
         if array.dtype.kind not in _NUMBERS:
             raise ConfigurationError(
                 f"split `{name}`: expected arrays of numbers, got dtype {array.dtype}; encode them in Workload.split"
+            )
+        if not array.dtype.isnative or array.dtype.itemsize > _LARGEST:
+            raise ConfigurationError(
+                f"split `{name}`: expected numbers as this machine computes with them, got dtype {array.dtype}; "
+                "convert them in Workload.split, such as by array.astype(np.float32)"
             )
         if bad := _rows_not_finite(array):
             raise ConfigurationError(

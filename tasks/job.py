@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Generator, Tensor, nn
 
-from deployments.answers import answers_of, reference_of
+from deployments.answers import answers_in_parts, answers_of, reference_of
 from deployments.custom_metrics import (
     CustomMetric,
     custom_metrics_digest,
@@ -20,6 +20,7 @@ from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
 from deployments.families import JointWorkload
 from deployments.leaks import RowSketch, SharedRows, shared_rows, sketch_of
+from deployments.mapped import outputs_in_parts
 from deployments.recipe import WHEN, Recipe
 from deployments.user_calls import call_user_code
 from deployments.user_code import code_digest, package_of, question_digest
@@ -240,7 +241,9 @@ class Job:
 
     def validation_score(self, model: nn.Module) -> float:
         """Return the mean score of a module on the validation rows."""
-        return self.mean_score(predict(model, self.splits["validation"].inputs))
+        validation = self.splits["validation"]
+        outputs = outputs_in_parts(partial(predict, model), validation.inputs)
+        return answers_in_parts(self.workload, outputs, validation.targets).mean_score
 
     def mean_score(self, outputs: np.ndarray) -> float:
         """Return the mean score of outputs for the validation rows; minus infinity where a score is no number."""

@@ -183,15 +183,7 @@ def test_the_page_of_workloads_shows_every_task_with_what_it_needs() -> None:
     ]
     assert {workload.task for workload in shown} == set(TASKS) - {"embedding"}
     for shows in shown:
-        check_attributes(
-            shows.task,
-            shows.labels,
-            shows.preprocessing,
-            shows.group,
-            shows.written,
-            shows.ignore_index,
-            shows.pixels_per_cell,
-        )
+        check_attributes(shows)
     assert [task for task in TASKS if f"\n| `{task}` | " not in text] == []
     ranked = next(shows for shows in shown if shows.task == "own")
     assert ranked.score(np.array([[4.0, 3, 2, 1]] * 2), np.array([2, 3])).tolist() == [1, 0]

@@ -1,7 +1,7 @@
 """A workload's answers to rows, checked: one prediction and one score for each, and nothing made of broken numbers."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -10,11 +10,12 @@ import pandas as pd
 
 from deployments.answers.task_kind import Labels, PredictionTask, TaskName
 from deployments.errors import ConfigurationError
-from deployments.mapped import parts_of
+from deployments.mapped import answered_at_once, parts_of
 from deployments.user_calls import call_user_code
 
 NOT_A_NUMBER = "not a number"
 """The prediction for a row whose output has NaN or infinite values."""
+_REMEDY = "correct Workload.predictions and Workload.score"
 logger = logging.getLogger("edgewright")
 Found = TypeVar("Found")
 
@@ -87,29 +88,60 @@ class AnsweredRows:
 
 
 def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> AnsweredRows:
-    """Let a workload answer and score rows; each row of a family is answered by its own task.
+    """Let a workload answer and score rows, a part of them at a time where their outputs are many bytes.
+
+    Each row of a family is answered by its own task.
 
     Raises:
         ConfigurationError: it does not give one prediction and one score for every row.
     """
+    return answers_in_parts(workload, answered_at_once(outputs), targets)
+
+
+def answers_in_parts(workload: AnsweringWorkload, parts: Iterable[np.ndarray], targets: np.ndarray) -> AnsweredRows:
+    """Let a workload answer and score rows whose outputs come part by part, in order.
+
+    Raises:
+        ConfigurationError: it does not give one prediction and one score for every row.
+    """
+    found, start = list[AnsweredRows](), 0
+    for outputs in parts:
+        found.append(_answered(workload, outputs, targets[start : start + len(outputs)]))
+        start += len(outputs)
+    predictions, scores, finite = (
+        joined([getattr(part, name) for part in found]) for name in ("predictions", "scores", "finite")
+    )
+    _check_each("prediction and score", finite, targets, workload)
+    if not finite.all():
+        logger.warning("%d of %d rows are answered with NaN or infinity; they count as wrong", (~finite).sum(), start)
+    return AnsweredRows(predictions, scores, finite)
+
+
+def _answered(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> AnsweredRows:
     if (asked := workload.asked(outputs, targets)) is not None:
-        own = [answers_of(each.workload, each.outputs, each.targets) for each in asked]
-        return _together(len(targets), asked, own)
+        return _together(len(targets), asked, [_answered(each.workload, each.outputs, each.targets) for each in asked])
     finite, filled = _filled(outputs)
-    remedy = "correct Workload.predictions and Workload.score"
     what = f"predictions and scores for outputs of shape {outputs.shape}"
-    predictions = _called(workload, what, remedy, lambda: workload.predictions(filled))
-    scores = _called(workload, what, remedy, lambda: workload.score(filled, targets))
-    for name, values in (("prediction", predictions), ("score", scores)):
-        if np.shape(values) != (len(targets),):
-            raise ConfigurationError(
-                f"workload `{reference_of(workload)}`: expected one {name} for each of {len(targets)} rows, got an "
-                f"array of shape {np.shape(values)}; {remedy}"
-            )
+    predictions = _called(workload, what, _REMEDY, lambda: workload.predictions(filled))
+    scores = _called(workload, what, _REMEDY, lambda: workload.score(filled, targets))
+    _check_each("prediction", predictions, targets, workload)
+    _check_each("score", scores, targets, workload)
     if finite.all():
         return AnsweredRows(np.asarray(predictions), np.asarray(scores), finite)
-    logger.warning("%d of %d rows are answered with NaN or infinity; they count as wrong", (~finite).sum(), len(finite))
     return AnsweredRows(_not_numbers(predictions, finite), _wrong(np.asarray(scores, dtype=float), finite), finite)
+
+
+def _check_each(name: str, values: np.ndarray, targets: np.ndarray, workload: AnsweringWorkload) -> None:
+    if np.shape(values) != (len(targets),):
+        raise ConfigurationError(
+            f"workload `{reference_of(workload)}`: expected one {name} for each of {len(targets)} rows, got an "
+            f"array of shape {np.shape(values)}; {_REMEDY}"
+        )
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return arrays (rows, ...) in one; a single one as it is."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def asked_rows(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> Sequence[AskedRows]:
@@ -123,6 +155,10 @@ def predictions_of(workload: AnsweringWorkload, outputs: np.ndarray) -> np.ndarr
 
     Raises ConfigurationError where Workload.predictions fails.
     """
+    return joined([_predicted(workload, part) for part in answered_at_once(outputs)])
+
+
+def _predicted(workload: AnsweringWorkload, outputs: np.ndarray) -> np.ndarray:
     finite, filled = _filled(outputs)
     what = f"predictions for outputs of shape {outputs.shape}"
     called = _called(workload, what, "correct Workload.predictions", lambda: workload.predictions(filled))

@@ -9,6 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from deployments.errors import ConfigurationError
+from deployments.mapped import parts_of
 from model_compression.training import SoftLabelLoss
 
 TaskName: TypeAlias = Literal[
@@ -107,7 +108,7 @@ def per_row(array: np.ndarray) -> int:
 
 def lie_from_0_to_1(outputs: np.ndarray) -> bool:
     """Tell whether outputs look like probabilities: logits of many rows reach beyond."""
-    return bool(((outputs >= 0) & (outputs <= 1)).all())
+    return all(bool(((part >= 0) & (part <= 1)).all()) for part in parts_of(outputs))
 
 
 def named(numbers: np.ndarray, labels: Labels) -> np.ndarray:

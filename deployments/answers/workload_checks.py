@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -16,15 +17,53 @@ LONGEST_REASON = 500  # characters: a sentence or two of the report
 LONGEST_DESCRIPTION = 4_000  # characters of JSON, because it travels in every manifest, as one text
 
 
-def check_attributes(
-    task: object, labels: object, preprocessing: object, group: object, written: Collection[str],
-    ignore_index: object = None, pixels_per_cell: object = None,
-) -> None:  # fmt: skip
-    """Check the class attributes of a workload; `written` names the functions that it has of its own.
+class DescribedWorkload(Protocol):
+    """A workload's words about itself, as they are written: anything at all, until they are checked."""
+
+    @property
+    def task(self) -> object:
+        """The kind of outputs."""
+
+    @property
+    def labels(self) -> object:
+        """Names of the classes, or None."""
+
+    @property
+    def preprocessing(self) -> object:
+        """Description of what was done to the rows before the model, or None."""
+
+    @property
+    def group(self) -> object:
+        """The slice column of rows that belong together, or None."""
+
+    @property
+    def output(self) -> object:
+        """The name of the output that is scored, or None."""
+
+    @property
+    def ignore_index(self) -> object:
+        """The number of pixels that count nowhere, or None."""
+
+    @property
+    def pixels_per_cell(self) -> object:
+        """The pixels from one cell of the outputs to the next, or None."""
+
+    @property
+    def shared_rows(self) -> object:
+        """The reason why splits share rows, or None."""
+
+    @property
+    def written(self) -> Collection[str]:
+        """The names of the functions that it has of its own."""
+
+
+def check_attributes(workload: DescribedWorkload) -> None:
+    """Check the class attributes of a workload.
 
     Raises:
         ConfigurationError: the first thing that is wrong, with its remedy.
     """
+    task, written = workload.task, workload.written
     if task not in TASKS:
         raise ConfigurationError(f"expected a `task` of {', '.join(TASKS)}, got {task!r}; correct it in the workload")
     missing = [name for name in ("predictions", "score") if name not in written]
@@ -33,36 +72,26 @@ def check_attributes(
             f'expected `predictions` and `score` of the workload, as its `task` is "own", got no '
             f"{' and no '.join(missing)}; write them, or name one of the other tasks"
         )
-    if ignore_index is not None and (task != "segmentation" or type(ignore_index) is not int):
-        raise ConfigurationError(
-            'expected a whole number as `ignore_index`, and the task "segmentation", got '
-            f"{ignore_index!r} and {task!r}; correct the workload, or give an attribute for something else another name"
-        )
-    _check_cells(task, written, pixels_per_cell)
-    if labels is not None:
-        _check_labels(task, labels)
-    check_name("group", "a slice column", group)
-    _check_preprocessing(preprocessing)
+    _check_ignored(task, workload.ignore_index)
+    _check_cells(task, written, workload.pixels_per_cell)
+    if workload.labels is not None:
+        _check_labels(task, workload.labels)
+    _check_name("group", "a slice column", workload.group)
+    _check_preprocessing(workload.preprocessing)
+    _check_name("output", "one of the model's outputs", workload.output)
+    _check_reason("shared_rows", workload.shared_rows)
 
 
-def check_name(attribute: str, of: str, name: object) -> None:
-    """Check an attribute of a workload that names something, or None.
-
-    Raises:
-        ConfigurationError: it is no name.
-    """
+def _check_name(attribute: str, of: str, name: object) -> None:
+    """Check an attribute that names something, or None."""
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigurationError(
             f"expected the name of {of} or None as `{attribute}`, got {name!r}; correct it in the workload"
         )
 
 
-def check_reason(attribute: str, reason: object) -> None:
-    """Check an attribute of a workload that says why something is as it is, or None.
-
-    Raises:
-        ConfigurationError: it is no text, or one that says nothing or too much.
-    """
+def _check_reason(attribute: str, reason: object) -> None:
+    """Check an attribute that says why something is as it is, or None."""
     if reason is None:
         return
     words = len(reason.split()) if isinstance(reason, str) else 0
@@ -72,6 +101,14 @@ def check_reason(attribute: str, reason: object) -> None:
         raise ConfigurationError(
             f"expected `{attribute}` as a text of {FEWEST_WORDS} words or more and at most {LONGEST_REASON} "
             f"characters that says why, or None, got {got}; correct it in the workload"
+        )
+
+
+def _check_ignored(task: object, ignore_index: object) -> None:
+    if ignore_index is not None and (task != "segmentation" or type(ignore_index) is not int):
+        raise ConfigurationError(
+            'expected a whole number as `ignore_index`, and the task "segmentation", got '
+            f"{ignore_index!r} and {task!r}; correct the workload, or give an attribute for something else another name"
         )
 
 

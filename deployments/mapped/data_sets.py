@@ -12,6 +12,7 @@ from deployments.errors import ConfigurationError
 from edge_runtime.files import make_directories, write_synced
 
 _WHOLE = "whole.json"
+_NUMBERS = "biuf"
 
 
 class Items(Protocol):
@@ -28,7 +29,7 @@ def rows_of_data_set(items: Items, folder: Path, version: str) -> tuple[tuple[np
     """Return the inputs and the targets of a data set, for a Split; only one item is in memory while they are written.
 
     They are written into `folder` at the first call, and again where `version`, a text that changes with the data, is
-    another one. Raises ConfigurationError for a data set without items, and for items that are not alike.
+    another one. Raises ConfigurationError for a data set without items, and for items that are not alike or no numbers.
     """
     if not len(items):
         raise ConfigurationError(f"{folder}: expected a data set with items, got none; correct Workload.split")
@@ -45,13 +46,13 @@ def rows_of_data_set(items: Items, folder: Path, version: str) -> tuple[tuple[np
 
 
 def _write(items: Items, folder: Path) -> int:
-    first = [_array(part) for part in items[0]]
+    first = _parts(items, 0, folder)
     files = [
         np.lib.format.open_memmap(folder / f"{number}.npy", "w+", part.dtype, (len(items), *part.shape))
         for number, part in enumerate(first)
     ]
     for index in range(len(items)):
-        parts = [_array(part) for part in items[index]]
+        parts = _parts(items, index, folder)
         if [(part.shape, part.dtype) for part in parts] != [(part.shape, part.dtype) for part in first]:
             raise ConfigurationError(
                 f"{folder}: expected items like the first one, {_said(first)}, got {_said(parts)} at {index}; make "
@@ -62,6 +63,23 @@ def _write(items: Items, folder: Path) -> int:
     for file in files:
         file.flush()
     return len(files)
+
+
+def _parts(items: Items, index: int, folder: Path) -> list[np.ndarray]:
+    """Return the parts of an item as arrays. Raises ConfigurationError for an item that is no sequence of numbers."""
+    item: object = items[index]
+    if not isinstance(item, tuple | list) or len(item) < 2:
+        raise ConfigurationError(
+            f"{folder}: expected items of inputs and a target, such as (image, label), got {type(item).__name__} at "
+            f"{index}; let the data set return a tuple of tensors, arrays or numbers"
+        )
+    parts = [_array(part) for part in item]
+    if any(part.dtype.kind not in _NUMBERS for part in parts):
+        raise ConfigurationError(
+            f"{folder}: expected items of numbers, got {_said(parts)} at {index}; let the data set return tensors, "
+            "arrays or numbers alone"
+        )
+    return parts
 
 
 def _array(part: object) -> np.ndarray:

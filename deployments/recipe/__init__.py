@@ -15,6 +15,7 @@ from deployments.recipe.recipe_files import (
     recorded_recipe,
     shipped_recipes,
 )
+from deployments.recipe.references import ModelName
 from deployments.rungs import Dynamic, PostTraining, QuantizationAware, Rung
 from deployments.techniques import Distil, FineTune, Prune, Search
 
@@ -29,6 +30,7 @@ __all__ = [
     "FamilyRecipe",
     "FineTune",
     "FollowedAlias",
+    "ModelName",
     "PostTraining",
     "Prune",
     "QuantizationAware",

@@ -40,8 +40,8 @@ def _or_the_word(word: str) -> Callable[[dict[str, Any]], None]:
     return lambda schema: schema.update(anyOf=[{"const": word}, *schema["anyOf"]])
 
 
-WHEN = ("follow", "newer", "again_after_days")
-"""Keys that say when a run is wanted, and nothing about what comes of it."""
+WHEN = ("follow", "newer", "again_after_days", "layer_losses")
+"""Keys that say when a run is wanted or what it tells last, and nothing about the answer that comes of it."""
 
 
 class FollowedAlias(Frozen):
@@ -77,6 +77,8 @@ class Recipe(Frozen):
     show_test_rows: bool = False
     """True shows rows of the test split in the report, with their right answers. False shows flipped rows of validation
     and of test only counts; it is the default, because who learns from test rows has none left to judge by."""
+    layer_losses: bool = True
+    """False leaves out what each layer costs. That is measured after the release; see `compress --dry-run`."""
     prune: Prune
     """Pruning, shared by all devices. The section is needed, but not used, for a model that is only an ONNX file."""
     distil: Distil | None = None

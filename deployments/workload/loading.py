@@ -3,7 +3,7 @@
 import importlib
 import inspect
 
-from deployments.answers import TASKS, check_attributes, check_name, check_reason, prediction_task
+from deployments.answers import TASKS, check_attributes, prediction_task
 from deployments.errors import ConfigurationError, one_line
 from deployments.user_calls import call_user_code
 from deployments.workload.workload_class import Workload
@@ -20,12 +20,7 @@ def load_workload(reference: str) -> Workload:
 
     def made() -> Workload:
         workload = kind()
-        check_attributes(
-            workload.task, workload.labels, workload.preprocessing, workload.group, workload.written,
-            workload.ignore_index, workload.pixels_per_cell,
-        )  # fmt: skip
-        check_name("output", "one of the model's outputs", workload.output)
-        check_reason("shared_rows", workload.shared_rows)
+        check_attributes(workload)
         return workload
 
     try:

@@ -1,7 +1,8 @@
 """The folder through which a measuring process and its caller exchange files: the request, rows and the result.
 
 Rows are read and written a batch at a time, because a measured process must not hold all of them in memory. A mapped
-array would not do: its pages count as resident memory of the process that touches them.
+array would not do there: its pages count as resident memory of the process that touches them. The caller's outputs are
+maps of their files, which go with the last use of them.
 """
 
 import json
@@ -146,7 +147,7 @@ def _output(folder: Path, index: int, rows: int) -> np.ndarray:
             raise ValueError(f"output {index} has {shape[0] if shape else 'no'} rows, not {rows}")
         if dtype.kind not in "biuf" or file.tell() + math.prod(shape) * dtype.itemsize != path.stat().st_size:
             raise ValueError(f"output {index} has other bytes than {shape} of {dtype}")
-    array: np.ndarray = np.load(path, allow_pickle=False)
+    array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
     return array
 
 

@@ -1,8 +1,9 @@
 """`edgewright init`: from a registered model to a workload, a recipe and a device profile that can be run."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -11,6 +12,9 @@ from rich.markup import escape
 from deployments.errors import ConfigurationError
 from edge_runtime.cpu import InstructionSet
 from flows.environment import HOME, prepare
+
+if TYPE_CHECKING:
+    from flows.first_files import FirstFiles, Wishes
 
 console = Console()
 ASSUMED_AT_MOST = 0.999  # a model that is always right on these rows is not so on all
@@ -23,24 +27,38 @@ def _one_of(given: str | None, known: tuple[str, ...], option: str) -> str | Non
     raise ConfigurationError(f"{option}: expected one of {', '.join(known)}, got {given!r}; correct it")
 
 
+Rows = Annotated[Path | None, typer.Option(help="Folder of .npz or .npy files: train, validation, test.")]
+Own = Annotated[str | None, typer.Option(help="A workload that you have, as module:Class.")]
+To = Annotated[Path, typer.Option(help="Folder that the files go to.")]
+Targets = Annotated[str | None, typer.Option(help="Name of the array of right answers.")]
+Task = Annotated[str | None, typer.Option(help=f"What the outputs are: {', '.join(TASKS)}.")]
+Output = Annotated[str | None, typer.Option(help="Name of the output that is scored, of several.")]
+Critical = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="A slice that no version may lose; repeat for more.")
+]
+Device = Annotated[str | None, typer.Option(help="Name of a device profile, a shipped one or a new one.")]
+Instructions = Annotated[str | None, typer.Option(help="Of the new device; default: this machine's.")]
+Threads = Annotated[int | None, typer.Option(help="Threads that the model may use.", min=1)]
+SizeKb = Annotated[float | None, typer.Option(help="Most kB of the model's file.", min=1)]
+MemoryMb = Annotated[float | None, typer.Option(help="Most MiB of the process.", min=1)]
+LatencyMs = Annotated[float | None, typer.Option(help="Most milliseconds of one row, median.", min=0.001)]
+
+
 def init_command(
     subject: Annotated[str, typer.Argument(metavar="MODEL[/VERSION]", help="The newest version if not given.")],
-    rows: Annotated[Path | None, typer.Option(help="Folder of .npz or .npy files: train, validation, test.")] = None,
-    workload: Annotated[str | None, typer.Option(help="A workload that you have, as module:Class.")] = None,
-    to: Annotated[Path, typer.Option(help="Folder that the files go to.")] = Path("edge"),
-    targets: Annotated[str | None, typer.Option(help="Name of the array of right answers.")] = None,
-    task: Annotated[str | None, typer.Option(help=f"What the outputs are: {', '.join(TASKS)}.")] = None,
-    output: Annotated[str | None, typer.Option(help="Name of the output that is scored, of several.")] = None,
-    critical: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE", help="A slice that no version may lose; repeat for more."),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="Name of a device profile, a shipped one or a new one.")] = None,
-    instruction_set: Annotated[str | None, typer.Option(help="Of the new device; default: this machine's.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads that the model may use.", min=1)] = None,
-    size_kb: Annotated[float | None, typer.Option(help="Most kB of the model's file.", min=1)] = None,
-    memory_mb: Annotated[float | None, typer.Option(help="Most MiB of the process.", min=1)] = None,
-    latency_ms: Annotated[float | None, typer.Option(help="Most milliseconds of one row, median.", min=0.001)] = None,
+    rows: Rows = None,
+    workload: Own = None,
+    to: To = Path("edge"),
+    targets: Targets = None,
+    task: Task = None,
+    output: Output = None,
+    critical: Critical = None,
+    device: Device = None,
+    instruction_set: Instructions = None,
+    threads: Threads = None,
+    size_kb: SizeKb = None,
+    memory_mb: MemoryMb = None,
+    latency_ms: LatencyMs = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take all suggestions without a question.")] = False,
 ) -> None:
     """Write the first workload, recipe and device profile of a registered model, and check them.
@@ -60,24 +78,28 @@ def init_command(
         instruction_set=_one_of(instruction_set, get_args(InstructionSet), "--instruction-set"),  # type: ignore[arg-type]
         threads=threads, size_kb=size_kb, memory_mb=memory_mb, latency_ms=latency_ms, output=output,
     )  # fmt: skip
-    asks = _is_terminal() and not yes
-    found = begin(wishes, Workspace.from_environment(), _asked if asks else _taken, _said)
+    answer = _asked if _is_terminal() and not yes else _taken
+    for line in _told(wishes, begin(wishes, Workspace.from_environment(), answer, _said)):
+        _said(line)
+
+
+def _told(wishes: "Wishes", found: "FirstFiles") -> Iterator[str]:
+    """Yield what was written, and what to do next."""
     for path in found.written:
-        _said(f"Written: {path}")
+        yield f"Written: {path}"
     if found.recipe is None:
-        _said(
-            f"Fill in `split`, then: PYTHONPATH={to} edgewright init {subject} --workload "
+        subject = wishes.model if wishes.version is None else f"{wishes.model}/{wishes.version}"
+        yield (
+            f"Fill in `split`, then: PYTHONPATH={wishes.folder} edgewright init {subject} --workload "
             f"{found.written[0].stem}:CLASS, which writes the recipe with margins from your rows."
         )
         return
-    _said(f"{found.recipe}: good. {found.tried}. Next, from this folder:")
-    for line in (
-        *([f"export PYTHONPATH={to.resolve()}"] if workload is None else []),
-        f"edgewright gates plan {found.recipe}{_assumed(found.accuracy)}",
-        f"edgewright compress {model} {found.version} --recipe {found.recipe}",
-        f"edgewright report {model}/{found.version} --open",
-    ):
-        _said(f"    {line}")
+    yield f"{found.recipe}: good. {found.tried}. Next, from this folder:"
+    if wishes.workload is None:
+        yield f"    export PYTHONPATH={wishes.folder.resolve()}"
+    yield f"    edgewright gates plan {found.recipe}{_assumed(found.accuracy)}"
+    yield f"    edgewright compress {wishes.model} {found.version} --recipe {found.recipe}"
+    yield f"    edgewright report {wishes.model}/{found.version} --open"
 
 
 def _assumed(accuracy: float | None) -> str:

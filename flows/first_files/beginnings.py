@@ -1,6 +1,7 @@
 """The way from a registered model to its first files: look, match, suggest, write, check."""
 
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from flows.first_files.recipe_text import NewDevice, device_text, recipe_text, s
 from flows.first_files.row_plan import RowPlan, plan_rows
 from flows.first_files.suggestions import Suggestions, suggest
 from flows.first_files.workload_text import class_name, skeleton_text, workload_text
-from flows.first_files.writing import FilePlaces, check_free, importable, write_new
+from flows.first_files.writing import FilePlaces, check_free, check_names, importable, write_new
 from tasks.upstream import FirstLook, check_recipe, first_look, try_with_model
 from tasks.workspace import Workspace
 
@@ -78,6 +79,7 @@ def begin(wishes: Wishes, workspace: Workspace, ask: Ask, say: Say) -> FirstFile
     RegistryError or PreflightError, each one sentence; nothing was written then, unless it is about written files.
     """
     with workspace.scratch() as scratch, importable(wishes.folder):
+        check_names(wishes.model, wishes.device or None)
         places = FilePlaces(wishes.folder, wishes.model, wishes.device or "")
         check_free(places.recipe, *([] if wishes.workload else [places.workload]))
         output = load_workload(wishes.workload).output if wishes.workload else wishes.output
@@ -169,19 +171,19 @@ def _written(
     wishes: Wishes, look: FirstLook, data: _Data, found: Suggestions, ask: Ask, workspace: Workspace
 ) -> FirstFiles:
     name = wishes.device or ask("Name of the class of devices", "edge-device")
+    check_names(wishes.model, name)
     places = FilePlaces(wishes.folder, wishes.model, name)
-    shipped = {device.name: device.instruction_set for device in shipped_devices()}
-    written = []
-    if name in shipped or places.profile.exists():
+    device = None
+    if name in {each.name for each in shipped_devices()} or places.profile.exists():
         instruction_set = read_device(name, places.profile.parent).instruction_set
     else:
         device = _new_device(wishes, name, look, ask)
         instruction_set = device.instruction_set
-        written.append(write_new(places.profile, device_text(device)))
-    if data.text is not None:
-        written.append(write_new(places.workload, data.text))
     train = len(data.splits["train"])
     text = recipe_text(look, places.recipe_name, data.reference, name, instruction_set, found, train)
+    written = [] if device is None else [write_new(places.profile, device_text(device))]
+    if data.text is not None:
+        written.append(write_new(places.workload, data.text))
     written.append(write_new(places.recipe, text))
     importlib.invalidate_caches()
     check_recipe(places.recipe)
@@ -205,6 +207,9 @@ def _new_device(wishes: Wishes, name: str, look: FirstLook, ask: Ask) -> NewDevi
 
 def _number(text: str) -> float:
     try:
-        return float(text.replace(",", ""))
+        number = float(text.replace(",", ""))
     except ValueError:
-        raise ConfigurationError(f"expected a number of kB, got {text!r}; write it like 200") from None
+        number = math.nan
+    if not 1 <= number < math.inf:
+        raise ConfigurationError(f"expected a number of kB of at least 1, got {text!r}; write it like 200")
+    return number

@@ -33,7 +33,12 @@ class OutputMeaning:
         return prediction_task(self.task, self.ignore_index)
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> float:
-        """Return the mean score by the default function, minus infinity for outputs that are no numbers."""
+        """Return the mean score by the default function, minus infinity for outputs that are no numbers.
+
+        Raises ConfigurationError for masks with more than one number that is no class.
+        """
+        if self.task == "segmentation":
+            _check_classes(outputs, targets)
         if not np.isfinite(outputs).all():
             return -np.inf
         kind = np.float64 if self.task in ("regression", "embedding", "detection") else np.int64
@@ -102,9 +107,23 @@ def _are_boxes(targets: np.ndarray) -> bool:
 
 def _ignored(outputs: np.ndarray, targets: np.ndarray) -> int | None:
     """Return the number in masks that no class has, such as 255, where there is exactly one."""
-    numbers = np.unique(targets)
-    beyond = numbers[(numbers < 0) | (numbers >= max(outputs.shape[1], 2))]
+    beyond = _beyond(outputs, targets)
     return int(beyond[0]) if len(beyond) == 1 else None
+
+
+def _beyond(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    numbers = np.unique(targets)
+    return np.asarray(numbers[(numbers < 0) | (numbers >= max(outputs.shape[1], 2))])
+
+
+def _check_classes(outputs: np.ndarray, targets: np.ndarray) -> None:
+    """Raise ConfigurationError for masks with more than one number that is no class."""
+    if len(beyond := _beyond(outputs, targets)) > 1:
+        got = ", ".join(map(str, beyond[:5].tolist()))
+        raise ConfigurationError(
+            f"expected masks of the class numbers 0 to {max(outputs.shape[1], 2) - 1}, and at most one other for "
+            f"pixels that count nowhere, got {got}; write one number for all of these"
+        )
 
 
 def _pixels_per_cell(inputs: Sequence[np.ndarray], outputs: np.ndarray) -> int:

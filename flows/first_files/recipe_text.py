@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from deployments.errors import ConfigurationError
 from edge_runtime.cpu import InstructionSet, this_instruction_set
 from flows.first_files.suggestions import (
     CONFIDENCE,
@@ -14,6 +15,7 @@ from flows.first_files.suggestions import (
     SuggestedGates,
     Suggestions,
 )
+from flows.first_files.writing import as_text
 from tasks.upstream import FirstLook
 
 MOST_BATCH, FEWEST_BATCH = 64, 8
@@ -70,11 +72,11 @@ def _head(look: FirstLook, name: str, workload: str, device: str, instruction_se
     return (
         f"# What happens to every new version of the registered model {look.model}. Written by `edgewright init` from\n"
         f"# version {look.version}; every key is described on the page docs/recipe-keys.md.\n"
-        f"name: {name}\n"
-        f"model: {look.model}\n"
+        f"name: {as_text(name)}\n"
+        f"model: {as_text(look.model)}\n"
         f"workload: {workload}\n"
         "trust_pickled_modules: false\n"
-        f"devices: [{device}]\n{unproven}"
+        f"devices: [{as_text(device)}]\n{unproven}"
     )
 
 
@@ -123,6 +125,11 @@ def _accuracy_floor(found: Suggestions) -> float:
 
 
 def _gates(found: Suggestions) -> str:
+    if all(gates.margin is None for gates in (found.whole, *found.critical)):
+        raise ConfigurationError(
+            f"expected test rows for a gate, {found.whole.needed:,} for a margin of {WIDEST:.0%}, got "
+            f"{found.whole.rows:,}; give the test split more rows"
+        )
     lines = [
         "gates:",
         f"  # The registered model reaches {_figure(found, found.whole)} on validation"
@@ -189,7 +196,7 @@ def device_text(device: NewDevice) -> str:
     )
     return (
         "# A class of devices. Written by `edgewright init`; every key is described on the page docs/device-keys.md.\n"
-        f"name: {device.name}\n"
+        f"name: {as_text(device.name)}\n"
         f"description: {device.name}, {device.threads} thread{'s' * (device.threads > 1)} for the model\n"
         f"threads: {device.threads}\n"
         f"instruction_set: {device.instruction_set}\n"

@@ -10,6 +10,7 @@ import numpy as np
 from deployments.answers import TaskName
 from deployments.errors import ConfigurationError
 from deployments.rows import RESERVED, SplitName
+from deployments.user_calls import call_user_code
 from flows.first_files.array_folder import Found, FoundArray
 from flows.first_files.output_meaning import OutputMeaning, meaning_of
 from flows.first_files.preparation import Preparation, preparations
@@ -59,23 +60,55 @@ def plan_rows(folder: Path, found: Found, look: FirstLook, target: str | None, t
     arrays = found["train"]
     named = _target(folder, arrays, target)
     inputs = _inputs(folder, {name: each for name, each in arrays.items() if name != named}, look)
+    _check_rows(folder, found, named, [name for name, _ in inputs])
     split: SplitName = "validation" if "validation" in found else "train"
     truth = found[split][named].read(folder)
     labels = _labels(truth) if truth.dtype.kind in _NAMES else None
     rows = np.linspace(0, len(truth) - 1, min(TRIED_ROWS, len(truth))).astype(int)
     numbers = numbered(np.asarray(truth[rows]), labels)
+    if numbers.dtype.kind == "f" and (gaps := int((~np.isfinite(numbers)).reshape(len(numbers), -1).any(1).sum())):
+        raise ConfigurationError(
+            f"{folder}: expected finite right answers, got NaN or infinity in {gaps} of {len(numbers)} rows of {named} "
+            f"that were looked at in {split}; drop these rows"
+        )
     read = {name: np.asarray(found[split][name].read(folder)[rows]) for name, _ in inputs}
     tried = []
     for ways in product(*(ways for _, ways in inputs)):
         chosen = tuple((name, way) for (name, _), way in zip(inputs, ways, strict=True))
         prepared = tuple(way(read[name]) for name, way in chosen)
-        outputs = look.answers(prepared)
+        outputs = _answers(look, prepared)
         meant = meaning_of(prepared, outputs, numbers, task)
         tried.append((meant.score(outputs, numbers), chosen, meant))
     score, chosen, meant = max(tried, key=lambda each: each[0])
     taken = {named, *(name for name, _ in chosen)}
-    slices = tuple(name for name, each in arrays.items() if name not in taken and len(each.shape) == 1)
+    slices = tuple(name for name in arrays if name not in taken and _are_columns(found, name, named))
     return RowPlan(folder, found, chosen, named, labels, slices, meant, score)
+
+
+def _check_rows(folder: Path, found: Found, target: str, inputs: Sequence[str]) -> None:
+    """Raise ConfigurationError where a split has other numbers of inputs than of right answers."""
+    for split, arrays in found.items():
+        counts = {name: arrays[name].shape[0] if arrays[name].shape else 0 for name in (target, *inputs)}
+        if len(set(counts.values())) > 1 or not counts[target]:
+            got = ", ".join(f"{count} of {name}" for name, count in counts.items())
+            raise ConfigurationError(
+                f"{folder}: expected at least one row and the same number of rows in each array of {split}, got {got}; "
+                "save a right answer for each row"
+            )
+
+
+def _are_columns(found: Found, name: str, target: str) -> bool:
+    """Tell whether an array has one value for each row of every split."""
+    return all(arrays[name].shape == arrays[target].shape[:1] for arrays in found.values())
+
+
+def _answers(look: FirstLook, rows: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return the registered model's answers; raises ConfigurationError for rows that it cannot take."""
+    return call_user_code(
+        lambda: look.answers(rows),
+        f"expected model `{look.model}` version {look.version} to answer the rows",
+        "save the rows as the model takes them: numbers of tokens below the size of its table, for example",
+    )
 
 
 def numbered(targets: np.ndarray, labels: Sequence[str] | None) -> np.ndarray:

@@ -12,6 +12,7 @@ CALIBRATION_ROWS = 512
 PARTS = 5
 """Parts that the train files are cut into where a split that judges has no files of its own."""
 _WIDTH = 116
+_TAKEN = ("F", "False", "None", "Path", "Split", "True", "Workload")  # names that the text has itself
 
 _LOSSES: dict[TaskName, str] = {
     "classification": "F.cross_entropy(outputs, targets)",
@@ -67,7 +68,7 @@ def class_name(model: str) -> str:
     """Return a class name for a model, such as `LineDefects` for `line-defects`."""
     words = "".join(letter if letter.isalnum() else " " for letter in model).split()
     name = "".join(word[:1].upper() + word[1:] for word in words)
-    return name if name.isidentifier() else f"Model{name}"
+    return name if name.isidentifier() and name not in _TAKEN else f"Model{name}"
 
 
 def skeleton_text(look: FirstLook) -> str:
@@ -175,10 +176,16 @@ def _split(plan: RowPlan, drop_shared: bool) -> Iterator[str]:
 
 
 def _columns(plan: RowPlan) -> Iterator[str]:
-    columns = {column_name(name): f"arrays[{json.dumps(name)}]" for name in plan.slices}
+    columns = {column_name(name): _words(plan, name) for name in plan.slices}
     if plan.task in ("classification", "binary") and "label" not in columns:
-        columns["label"] = f"arrays[{json.dumps(plan.target)}].reshape(-1)" if plan.labels else "targets.reshape(-1)"
+        columns["label"] = f"{_words(plan, plan.target)}.reshape(-1)" if plan.labels else "targets.reshape(-1)"
     yield from (f"{json.dumps(name)}: {code}" for name, code in columns.items())
+
+
+def _words(plan: RowPlan, name: str) -> str:
+    """Return the source code of an array; what is saved as bytes is read as text."""
+    is_bytes = plan.found["train"][name].dtype.kind == "S"
+    return f"arrays[{json.dumps(name)}]{'.astype(str)' if is_bytes else ''}"
 
 
 def _reading(plan: RowPlan) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from deployments.device import Name
 from deployments.errors import ConfigurationError
+from deployments.recipe import ModelName
+from deployments.yaml_loader import load_yaml
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,27 @@ class FilePlaces:
         except (ImportError, ValueError):
             return True
         return found is not None and Path(found.origin or "") != (self.folder / f"{name}.py").resolve()
+
+
+def check_names(model: str, device: str | None) -> None:
+    """Raise ConfigurationError where a recipe could not name the model, or a profile the device."""
+    remedies = (
+        (ModelName, model, "register the model under such a name"),
+        (Name, device, "correct --device"),
+    )
+    for kind, name, remedy in remedies:
+        try:
+            TypeAdapter(kind).validate_python(name) if name is not None else None
+        except ValidationError as error:
+            raise ConfigurationError(f"{error.errors()[0]['msg']}, got {name!r}; {remedy}") from None
+
+
+def as_text(name: str) -> str:
+    """Return a name such that YAML reads a text: in quotes where it would be a number, a date, true or nothing."""
+    try:
+        return name if load_yaml(name) == name else json.dumps(name)
+    except yaml.YAMLError:
+        return json.dumps(name)
 
 
 def check_free(*paths: Path) -> None:

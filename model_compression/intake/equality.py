@@ -69,7 +69,10 @@ def numbered(rows: Sequence[int]) -> str:
 def _unequal(difference: float, tolerance: float, rows: int, *, is_random: bool) -> IntakeError:
     remedy = "give the workload a build_model() that returns the same architecture"
     if is_random:
-        remedy = "the program's own outputs are random: call model.eval() before the model is registered"
+        remedy = (
+            "the program's own outputs are random: call model.eval() before the model is registered, and let forward() "
+            "draw numbers in training alone"
+        )
     return IntakeError(
         f"expected the rebuilt model to equal the registered program to {tolerance:g} of its largest output, got "
         f"a difference of {difference:.3g} on {rows} rows; {remedy}"
@@ -104,7 +107,7 @@ def _relative_difference(expected: Tensor, got: Tensor) -> float:
 
 
 def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    with torch.no_grad(), _evaluation_mode(module):
+    with torch.no_grad(), evaluation_mode(module):
         output = module(*inputs)
     tensors = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
     if not tensors:
@@ -137,7 +140,8 @@ def _switch_off(node: fx.Node) -> None:
 
 
 @contextmanager
-def _evaluation_mode(module: nn.Module) -> Iterator[None]:
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Let a module and all of its parts be in evaluation mode, and then each in its own again."""
     training = [part for part in module.modules() if part.training]
     for part in training:
         part.training = False

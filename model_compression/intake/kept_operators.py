@@ -1,7 +1,7 @@
 """Operators that a rebuilt program keeps as they are: they read weights that no layer has."""
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import fx, nn
 
@@ -16,17 +16,23 @@ ELEMENTWISE = frozenset({
 
 @dataclass(frozen=True)
 class KeptOperator:
-    """An operator with weights of its own, by the name of its node; `weights` counts the numbers that it reads."""
+    """An operator with weights of its own, by the name of its first node; `weights` counts the numbers that it reads.
+
+    A loop that is written out, as over the cells of a recurrent layer, reads the same weights in each of its `calls`.
+    """
 
     name: str
     operator: str
     weights: int
     shared: tuple[str, ...]
+    calls: int = 1
 
     def __str__(self) -> str:
         also = f", of which layers share {', '.join(self.shared)}" if self.shared else ""
+        calls = f" that {self.calls} calls of it read" if self.calls > 1 else ""
         return (
-            f"its operator `{self.operator}` has no layer here and stays as it is, with {self.weights:,} weights{also}"
+            f"its operator `{self.operator}` has no layer here and stays as it is, with {self.weights:,} weights{calls}"
+            f"{also}"
         )
 
 
@@ -40,7 +46,7 @@ def kept_as_they_are(model: nn.Module) -> list[KeptOperator]:
     parameters = dict(model.named_parameters())
     layers = {str(node.target) for node in model.graph.find_nodes(op="call_module")}
     read: dict[fx.Node, frozenset[str]] = {}
-    found = []
+    found: dict[tuple[str, frozenset[str]], KeptOperator] = {}
     for node in model.graph.nodes:
         names = frozenset[str]().union(*(read.get(source, frozenset()) for source in node.all_input_nodes))
         if node.op == "get_attr":
@@ -50,8 +56,10 @@ def kept_as_they_are(model: nn.Module) -> list[KeptOperator]:
         elif names and operator_name(node) not in ELEMENTWISE | {""}:
             shared = tuple(sorted(name for name in names if name.rpartition(".")[0] in layers))
             count = sum(parameters[name].numel() for name in names)
-            found.append(KeptOperator(node.name, operator_name(node), count, shared))
-    return found
+            first = KeptOperator(node.name, operator_name(node), count, shared, calls=0)
+            known = found.get((first.operator, names), first)
+            found[first.operator, names] = replace(known, calls=known.calls + 1)
+    return list(found.values())
 
 
 def _is_number(node: fx.Node) -> bool:

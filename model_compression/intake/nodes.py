@@ -34,6 +34,11 @@ def origin(node: fx.Node) -> tuple[str, str]:
     return path.split("@")[0], name
 
 
+def callers_of(node: fx.Node) -> tuple[str, ...]:
+    """Return the paths of the modules that the node ran in, the outermost first."""
+    return tuple(path.split("@")[0] for path, _ in (node.meta.get("nn_module_stack") or {}).values())
+
+
 def size_of(node: fx.Node) -> tuple[Any, ...]:
     """Return the shape that the node had when it was exported; a size that may change is a SymInt."""
     return tuple(node.meta["val"].shape)

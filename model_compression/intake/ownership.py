@@ -84,6 +84,14 @@ def not_rebuilt(node: fx.Node, why: str) -> RebuildError:
     )
 
 
+@dataclass(frozen=True)
+class TensorPlace:
+    """The path of a tensor in a rebuilt program, which may have it the other way round."""
+
+    path: str
+    transposed: bool = False
+
+
 class _Owner(NamedTuple):
     path: str
     attribute: str
@@ -91,14 +99,19 @@ class _Owner(NamedTuple):
 
 
 class Ownership:
-    """The tensors of one program, and the layer that each was given to. Refuses programs that change their own."""
+    """The tensors of one program, and the layer that each was given to.
 
-    def __init__(self, program: ExportedProgram) -> None:
+    Refuses programs that change their own, unless they `may_change` them.
+    """
+
+    def __init__(self, program: ExportedProgram, *, may_change: bool = False) -> None:
         self.held = holdings(program)
+        self._may_change = may_change
         self._owners: dict[fx.Node, _Owner] = {}
         self._constant: dict[fx.Node, bool] = {}
         self._computed: dict[fx.Node, Tensor] = {}
-        _check_mutations(program)
+        if not may_change:
+            _check_mutations(program)
 
     def tensors_of(self, node: fx.Node, layer: Layer) -> dict[str, Holding] | None:
         """Return what a layer's attributes hold, None where the layer cannot own it.
@@ -122,10 +135,12 @@ class Ownership:
         for attribute, tensor in layer.tensors.items():
             self._owners[tensor] = _Owner(path, attribute, layer)
 
-    def owned_names(self) -> dict[str, str]:
-        """Map the name of each tensor of the program that a layer owns to its path in the rebuilt model."""
+    def places(self) -> dict[str, TensorPlace]:
+        """Map the name of each tensor of the program that a layer owns to its place in the rebuilt model."""
         return {
-            self.held[tensor].name: f"{owner.path}.{owner.attribute}"
+            self.held[tensor].name: TensorPlace(
+                f"{owner.path}.{owner.attribute}", owner.layer.transposed and owner.attribute == "weight"
+            )
             for tensor, owner in self._owners.items()
             if tensor in self.held
         }
@@ -133,7 +148,7 @@ class Ownership:
     def check_write(self, node: fx.Node, written: fx.Node) -> None:
         """Raise RebuildError if the node changes one of the program's own tensors."""
         holding = self.held.get(memory_of(written))
-        if holding is not None:
+        if holding is not None and not self._may_change:
             raise not_rebuilt(node, f"it changes {holding} while the model runs")
 
     def _holding(self, node: fx.Node, attribute: str, tensor: fx.Node) -> Holding | None:

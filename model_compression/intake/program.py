@@ -147,16 +147,35 @@ def check_dynamic_batch(program: ExportedProgram) -> None:
             got = f"a fixed batch size of {shape[0]}" if shape else "no batch dimension"
             raise IntakeError(
                 f"expected a program whose batch size may change, got {got} in input '{name}' of shape "
-                f"{list(shape)}; {_LOG_AGAIN} (and, where a signature is given, -1 as its first size)"
+                f"{list(shape)}; {_LOG_AGAIN} (and, where a signature is given, -1 as its first size){_or_in(shape)}"
             )
 
 
+def check_single_precision(program: ExportedProgram) -> None:
+    """Raise IntakeError if most weights are float64: no rung makes integers or 16 bits of them."""
+    names = program.graph_signature.parameters
+    weights = [program.state_dict[name] for name in names if name in program.state_dict]
+    doubles = [weight for weight in weights if weight.dtype is torch.float64]
+    if 2 * sum(weight.numel() for weight in doubles) > sum(weight.numel() for weight in weights):
+        raise IntakeError(
+            f"expected weights of float32, got float64 in {len(doubles)} of {len(weights)} parameters, which no rung "
+            "makes smaller; register `model.float()` with rows of float32"
+        )
+
+
+def _or_in(shape: tuple[int | None, ...]) -> str:
+    """Write what else fixes a batch size of several rows: the model's own code."""
+    if not shape or shape[0] in (0, 1, None):
+        return ""
+    return "; if it was, forward() makes the size a number, as len(x), int() and loops over rows do: write x.shape[0]"
+
+
 def output_nodes(program: ExportedProgram) -> list[fx.Node]:
-    """Return the nodes of the program's outputs, in their order. Raises IntakeError for one that is no tensor."""
-    results = program.graph.output_node().args[0]
-    results = results if isinstance(results, (tuple, list)) else (results,)
-    specs = program.graph_signature.output_specs
-    found = [result for result, spec in zip(results, specs, strict=True) if spec.kind is OutputKind.USER_OUTPUT]
+    """Return the nodes of the program's outputs, in their order; places that hold None are left out.
+
+    Raises IntakeError for an output of another type.
+    """
+    found = [result for _, result in _results(program) if result is not None]
     others = [result for result in found if not _is_tensor(result)]
     if others or not found:
         got = f"{', '.join(str(result) for result in others)} of another type" if others else "none"
@@ -164,17 +183,32 @@ def output_nodes(program: ExportedProgram) -> list[fx.Node]:
     return found
 
 
-def output_names(program: ExportedProgram) -> tuple[str, ...]:
-    """Return a name for each output: its key, field or place in what forward() returns, "output" where it is alone.
+def _results(program: ExportedProgram) -> list[tuple[int, Any]]:
+    """Return what forward() returns, in its order: the place among all that the graph returns, and the value."""
+    results = program.graph.output_node().args[0]
+    results = results if isinstance(results, (tuple, list)) else (results,)
+    specs = program.graph_signature.output_specs
+    pairs = enumerate(zip(results, specs, strict=True))
+    return [(place, result) for place, (result, spec) in pairs if spec.kind is OutputKind.USER_OUTPUT]
 
-    Nested containers give names such as `boxes_0`. Raises IntakeError as output_nodes() does.
+
+def output_names(program: ExportedProgram) -> tuple[str, ...]:
+    """Return a name for each of output_nodes(): its key, field or place in what forward() returns.
+
+    Nested containers give names such as `boxes_0`; the only output is "output". Raises IntakeError as output_nodes()
+    does.
     """
-    count = len(output_nodes(program))
-    tree = pytree.tree_unflatten(range(count), program.call_spec.out_spec)
-    places = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
-    names = ["_".join(_written_key(key) for key in path) for path in places]
-    if count == 1:
-        return ("output",)
+    names = _written_names(program)
+    return names if len(names) > 1 else ("output",)
+
+
+def _written_names(program: ExportedProgram) -> tuple[str, ...]:
+    """Return the names as output_names() does, also that of an output which is alone in a container."""
+    output_nodes(program)
+    results = [result for _, result in _results(program)]
+    tree = pytree.tree_unflatten(range(len(results)), program.call_spec.out_spec)
+    places = zip(pytree.tree_flatten_with_path(tree)[0], results, strict=True)
+    names = ["_".join(_written_key(key) for key in path) for (path, _), result in places if result is not None]
     return tuple(f"output_{name}" if name[:1].isdigit() else name for name in names)
 
 
@@ -191,14 +225,16 @@ def keep_output(program: ExportedProgram, name: str) -> ExportedProgram:
     Raises IntakeError for a name that no output has.
     """
     names = output_names(program)
+    names = _written_names(program) if name not in names else names
     if name not in names:
-        raise IntakeError(no_such_output(name, names))
-    kept, node = output_nodes(program)[names.index(name)], program.graph.output_node()
-    others = [result for result in output_nodes(program) if result is not kept]
-    pairs = list(zip(node.args[0], program.graph_signature.output_specs, strict=True))
-    pairs = [(result, spec) for result, spec in pairs if result not in others]
-    node.args = (tuple(result for result, _ in pairs),)
-    program.graph_signature.output_specs[:] = [spec for _, spec in pairs]
+        raise IntakeError(no_such_output(name, output_names(program)))
+    given, node = program.graph_signature.output_specs, program.graph.output_node()
+    places = [place for place, _ in _results(program)]
+    kept = [place for place, result in _results(program) if result is not None][names.index(name)]
+    stay = [place for place in range(len(given)) if place not in places or place == kept]
+    results: Any = node.args[0]
+    node.args = (tuple(results[place] for place in stay),)
+    given[:] = [given[place] for place in stay]
     signature: Any = program.module_call_graph[0].signature
     signature.out_spec = pytree.tree_structure(0)
     program.graph.eliminate_dead_code()

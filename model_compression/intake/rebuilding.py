@@ -1,8 +1,8 @@
 """Exported programs turned back into modules that can be trained and pruned."""
 
 import operator
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,9 +11,11 @@ from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 
 from model_compression.intake.activations import DROPOUTS, build_activation
+from model_compression.intake.equality import evaluation_mode
 from model_compression.intake.layers import Layer, build_layer
 from model_compression.intake.nodes import (
     aten,
+    callers_of,
     is_operator,
     live_nodes,
     origin,
@@ -22,8 +24,8 @@ from model_compression.intake.nodes import (
     without_write,
     written_argument,
 )
-from model_compression.intake.ownership import Holding, Ownership, fresh, not_rebuilt
-from model_compression.intake.program import check_dynamic_batch, output_nodes, user_inputs
+from model_compression.intake.ownership import Holding, Ownership, TensorPlace, fresh, not_rebuilt
+from model_compression.intake.program import check_dynamic_batch, check_single_precision, output_nodes, user_inputs
 from model_compression.intake.regions import inline_regions
 from model_compression.intake.untold import BATCH_COUNTER, restore_momentum
 
@@ -37,20 +39,54 @@ def rebuild(program: ExportedProgram) -> fx.GraphModule:
     parameters that no layer here has stay in the graph as they are; kept_as_they_are() lists them. The result is in
     evaluation mode; train() switches batch statistics and dropout on again, also where the program was exported without
     them. untold_settings() names what the program does not tell. Raises RebuildError for control flow and for a program
-    that changes its own tensors, IntakeError for one with a fixed batch size or with another kind of input or output.
+    that changes its own tensors, IntakeError for one with a fixed batch size, of float64, or with another kind of input
+    or output.
     """
     check_dynamic_batch(program)
+    check_single_precision(program)
     return _Rebuilding(inline_regions(program)).run().eval()
 
 
-class _Rebuilding:
-    """One walk over the program's graph, which writes the new graph."""
+@dataclass(frozen=True)
+class RebuiltCode:
+    """A module of code as a rebuilt program, and how the two go together.
 
-    def __init__(self, program: ExportedProgram) -> None:
+    `places`: name of a tensor in the module -> where the program has it; weights that the code computes are not there.
+    `callers`: node of the program -> paths of the modules that it ran in, the outermost first.
+    """
+
+    program: fx.GraphModule
+    places: Mapping[str, TensorPlace]
+    callers: Mapping[str, tuple[str, ...]]
+
+
+def rebuild_code(module: nn.Module, example: tuple[Tensor, ...]) -> RebuiltCode:
+    """Export a module of code in evaluation mode and rebuild the program; the module stays as it is.
+
+    The batch size may change. Tensors that the module changes while it runs stay in the graph, and so do the changes.
+    Raises RebuildError and IntakeError as rebuild() does, and what torch.export raises.
+    """
+    batch = torch.export.Dim("batch", min=1)
+    rows = tuple(torch.cat([each, each]) if len(each) == 1 else each for each in example)  # export takes 1 as fixed
+    shapes = tuple({0: batch} for _ in rows)
+    with evaluation_mode(module), torch.enable_grad():
+        program = inline_regions(torch.export.export(module, rows, dynamic_shapes=shapes))
+    check_dynamic_batch(program)
+    rebuilding = _Rebuilding(program, may_change=True)
+    model = rebuilding.run().eval()
+    callers = {node.name: callers_of(node) for node in program.graph.nodes if node.op == "call_function"}
+    return RebuiltCode(model, rebuilding.found, callers)
+
+
+class _Rebuilding:
+    """One walk over the program's graph, which writes the new graph; `found` says where its tensors are then."""
+
+    def __init__(self, program: ExportedProgram, *, may_change: bool = False) -> None:
         self.program = program
         self.outputs = output_nodes(program)
         self.inputs = set(user_inputs(program))
-        self.ownership = Ownership(program)
+        self.ownership = Ownership(program, may_change=may_change)
+        self.found: dict[str, TensorPlace] = {}
         self.places = Places(self.ownership.held.values())
         self.bare: set[fx.Node] = set()
         self.graph = fx.Graph()
@@ -72,15 +108,19 @@ class _Rebuilding:
         # not GraphModule(root, graph), which would make every buffer persistent
         model = fx.GraphModule({}, fx.Graph())
         moved = self.places.fill(model, self.graph)
+        self.found = self.ownership.places()
         for node in self.graph.find_nodes(op="get_attr"):
-            node.target = moved.get(str(node.target), node.target)
+            name = str(node.target)
+            node.target = moved.get(name, name)
+            if name in self.places.tensors:
+                self.found[name] = TensorPlace(node.target)
         model.graph = self.graph
         model.graph.lint()
         return model
 
     def _give_to_owners(self) -> None:
         """Let operators read the weights of layers where the layers are: tied weights stay one tensor."""
-        owned = self.ownership.owned_names()
+        owned = {name: place.path for name, place in self.ownership.places().items()}
         called = {str(node.target) for node in self.graph.find_nodes(op="call_module")}
         for node in self.graph.find_nodes(op="get_attr"):
             path = owned.get(str(node.target), "")
@@ -184,7 +224,7 @@ def drop_dead_code(model: fx.GraphModule) -> None:
     used = {str(node.target) for kind in ("get_attr", "call_module") for node in model.graph.find_nodes(op=kind)}
     for path in [name for name, _ in (*model.named_parameters(), *model.named_buffers())]:
         parent, _, leaf = path.rpartition(".")
-        if not any(f"{path}.".startswith(f"{name}.") for name in used):
+        if used.isdisjoint(path.rsplit(".", dots)[0] for dots in range(path.count(".") + 1)):
             delattr(model.get_submodule(parent), leaf)
     model.recompile()
 

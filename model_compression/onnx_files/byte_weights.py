@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-RECURRENT = ("LSTM", "GRU", "RNN")
+RECURRENT: Mapping[str, str] = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
+"""Recurrent operators of torch, each with the operator of ONNX that it becomes."""
+KINDS = tuple(dict.fromkeys(RECURRENT.values()))
 TRANSPOSED = "ConvTranspose"
 INTEGERS = "DynamicQuantizeLSTM"
 RECURRENT_WEIGHTS = (1, 2)  # of the inputs: from the layer below, and from the step before
@@ -42,7 +44,7 @@ def pack_weights(model: ModelProto) -> int:
 def _weights(graph: onnx.GraphProto) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield the name of each weight of such a layer, and the axes over which its numbers share a scale."""
     for node in graph.node:
-        if node.op_type in RECURRENT:
+        if node.op_type in KINDS:
             yield from ((node.input[place], (2,)) for place in RECURRENT_WEIGHTS)
         elif node.op_type == TRANSPOSED:
             given = {attribute.name: attribute for attribute in node.attribute}
@@ -92,7 +94,7 @@ def recurrent_note(path: Path) -> str:
     """Return a sentence on how the recurrent layers of a quantized file compute; empty where it has none."""
     model = onnx.load(path, load_external_data=False)
     kinds = Counter(node.op_type for node in model.graph.node)
-    kept = {kind: kinds[kind] for kind in RECURRENT if kinds[kind]}
+    kept = {kind: kinds[kind] for kind in KINDS if kinds[kind]}
     parts = [f"{kinds[INTEGERS]} LSTM in integers, by the range of each call"] if kinds[INTEGERS] else []
     if kept:
         parts.append(f"{_listed(kept)} in float, for which {_form_of_weights(model)}")
@@ -102,7 +104,7 @@ def recurrent_note(path: Path) -> str:
 
 def _form_of_weights(model: ModelProto) -> str:
     restored = {node.output[0] for node in model.graph.node if node.op_type == "Mul"}
-    read = {node.input[place] for node in model.graph.node if node.op_type in RECURRENT for place in RECURRENT_WEIGHTS}
+    read = {node.input[place] for node in model.graph.node if node.op_type in KINDS for place in RECURRENT_WEIGHTS}
     return "8-bit weights are restored at loading" if read & restored else "the weights stay in float"
 
 

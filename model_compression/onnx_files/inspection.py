@@ -6,7 +6,7 @@ What is asked of a model is asked of its graph and of the heads beside it.
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -89,3 +89,13 @@ def graphs_in(node: NodeProto) -> Iterator[GraphProto]:
     """Yield the graphs of a node itself, such as those of a branch or the body of a loop."""
     for attribute in node.attribute:
         yield from (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else []))
+
+
+def names_read(nodes: Iterable[NodeProto]) -> set[str]:
+    """Return the names that nodes read, and that the graphs in them read or give on from outside."""
+    read: set[str] = set()
+    for node in nodes:
+        read |= set(node.input)
+        for inner in graphs_in(node):
+            read |= names_read(inner.node) | {value.name for value in inner.output}
+    return read

@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
-from model_compression.onnx_files.inspection import graphs_in
+from model_compression.onnx_files.inspection import graphs_in, names_read
 
 DIGITS = string.digits + string.ascii_letters
 
@@ -70,7 +70,7 @@ def _has_subgraphs(model: onnx.ModelProto) -> bool:
 
 def _merge_constants(graph: onnx.GraphProto) -> None:
     """Keep one of several equal constants, and drop constants that nothing reads."""
-    read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    read = names_read(graph.node) | {value.name for value in graph.output}
     kept: dict[tuple[object, ...], TensorProto] = {}
     same: dict[str, str] = {}
     for tensor in graph.initializer:

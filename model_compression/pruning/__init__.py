@@ -5,7 +5,8 @@ stay, and why; `failing_units` tries again those of a model that lost some. `uni
 rows how much each unit matters to the loss, `costs_of` how much of a resource it takes. `remove_units` takes away one
 round of units and returns what it removed: a list of such rounds is a history, which `save_snapshot` writes beside the
 weights and `load_snapshot` replays on a fresh parent. `replay` alone removes the same units from another parent of one
-form. `trim_vocabulary` cuts rows of token tables. `structure` below finds heads and layers in a graph.
+form. `trim_vocabulary` cuts rows of token tables. `structure` below finds heads and layers in a graph, `own_modules`
+does the same for modules of code.
 """
 
 from model_compression.pruning.costs import NOTHING, costs_of, int8_weight_bytes, parameters

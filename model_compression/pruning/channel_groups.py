@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-ROOTS = (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding)
 READERS = (nn.modules.conv._ConvNd, nn.Linear)
-MIXERS = (nn.LayerNorm, nn.GroupNorm)
 
 
 @dataclass(frozen=True)
@@ -22,29 +20,29 @@ class Reader:
 
 @dataclass(frozen=True)
 class Part:
-    """A layer that loses a share of its outputs, or of its inputs, with each channel of a group."""
+    """A layer that loses a share of its outputs, or of its inputs, with each channel of a group.
+
+    `share` is that of a mean channel, and `shares` that of each, where they differ.
+    """
 
     layer: str
     of_outputs: bool
     share: float
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels that can only be removed together, because of residual sums or depthwise convolutions.
+    """Units of channels that compete for what stays of their layers.
 
-    `layer` is the name of one of its layers. `blocks` equal parts must lose the same positions (grouped convolutions,
-    group norms). Where it `mixes`, a norm over the channels makes the others depend on what is removed. `parts` are all
-    layers that get smaller with it; `makers` are the layers that make its channels in their order, and each of their
-    names can stand for the group.
-
-    In a rebuilt program, the group has `width` units instead: the channels of each layer that go together, as shuffles,
-    gates and groups ask for. Readers' channels are then numbers of units.
+    A unit has the channels of each layer that can only be removed together: as residual sums, depthwise and grouped
+    convolutions, shuffles and gates ask for. `layer` is the name of one of the layers, `makers` are those that make the
+    channels. Where the group `mixes`, a norm over the channels makes the others depend on what is removed. Readers'
+    channels are numbers of units. `parts` are all layers that get smaller with the group.
     """
 
     layer: str
     width: int
-    blocks: int
     mixes: bool
     readers: tuple[Reader, ...]
     parts: tuple[Part, ...] = ()

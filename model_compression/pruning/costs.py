@@ -9,7 +9,7 @@ import json
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from model_compression.errors import PruningError
 from model_compression.intake import is_view, operator_name
-from model_compression.onnx_files import to_traced_onnx
+from model_compression.onnx_files import RECURRENT, to_traced_onnx
 from model_compression.pruning.channel_groups import ChannelGroup
+from model_compression.pruning.own_modules import SmallerAttention, program_of
 from model_compression.pruning.structure import OPERATORS, Attention, Residual, Values, observe
 from model_compression.pruning.vocabulary import TrimmedTable
 from model_compression.settings import CostKind
@@ -34,7 +34,6 @@ SCOPES = "pkg.torch.onnx.name_scopes"
 KERNEL = "_kernel_time"
 OPERATOR = "_operator_"  # prefix of the module that stands for a node
 FLOAT_BYTES = 4
-RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 BYTES_PER_CHANNEL = 4 + 4 + 4  # the weights' scale, the int32 bias and its scale
 
 
@@ -89,10 +88,11 @@ class Removed:
     of_outputs: dict[str, float] = field(default_factory=dict)
     of_inputs: dict[str, float] = field(default_factory=dict)
 
-    def channels(self, group: ChannelGroup, count: int) -> None:
+    def channels(self, group: ChannelGroup, numbers: Collection[int]) -> None:
         """Add channels, or units of them, of a group."""
         for part in group.parts:
-            self._add(self.of_outputs if part.of_outputs else self.of_inputs, part.layer, count * part.share)
+            share = sum(part.shares[number] for number in numbers) if part.shares else len(numbers) * part.share
+            self._add(self.of_outputs if part.of_outputs else self.of_inputs, part.layer, share)
 
     def heads(self, attention: Attention, count: int) -> None:
         """Add heads of an attention."""
@@ -121,8 +121,9 @@ def costs_of(model: nn.Module, example: tuple[Tensor, ...], resource: CostKind) 
       source.
     - `latency`: ONNX Runtime's measured time in each layer, on one thread and one row.
 
-    Raises PruningError for `memory` where the model is not a rebuilt program, ExportError for `latency`.
+    Raises ExportError for `latency`.
     """
+    model = program_of(model, example)
     match resource:
         case "bytes":
             taken = {name: float(sum(weight.numel() for weight in module.parameters(recurse=False)))
@@ -135,12 +136,7 @@ def costs_of(model: nn.Module, example: tuple[Tensor, ...], resource: CostKind) 
     return Costs({name: share / whole for name, share in taken.items() if share}, resource in INPUTS_TOO)
 
 
-def _alive_at_peak(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, float]:
-    if not isinstance(model, fx.GraphModule):
-        raise PruningError(
-            "expected a rebuilt program to weigh activation memory in, got a module of build_model(); drop it, or "
-            "weigh by `bytes`"
-        )
+def _alive_at_peak(model: fx.GraphModule, example: tuple[Tensor, ...]) -> dict[str, float]:
     values = observe(model, example)
     nodes = list(model.graph.nodes)
     last = _last_uses(nodes)
@@ -280,8 +276,9 @@ def _int8_bytes(module: nn.Module) -> int:
         channels = module.in_channels if module.groups > 1 else module.out_channels
         biases = 0 if module.bias is None else module.bias.numel()
         return module.weight.numel() + FLOAT_BYTES * (channels + biases)
-    if isinstance(module, (_ConvNd, nn.Linear)):
-        return module.weight.numel() + BYTES_PER_CHANNEL * module.weight.shape[0]
+    if isinstance(module, (_ConvNd, nn.Linear, nn.MultiheadAttention, SmallerAttention)):
+        weights = [weight for weight in module.parameters(recurse=False) if weight.dim() > 1]
+        return sum(weight.numel() + BYTES_PER_CHANNEL * len(weight) for weight in weights)
     if isinstance(module, TrimmedTable):
         return module.rows.numel() * module.rows.element_size()
     if isinstance(module, nn.Embedding):

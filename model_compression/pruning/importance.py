@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import TrainingError
+from model_compression.intake import evaluation_mode
 from model_compression.pruning.channel_groups import READERS, ChannelGroup
+from model_compression.pruning.own_modules import program_of
 from model_compression.pruning.structure import Attention, Residual, Watching
 from model_compression.settings import Criterion
 from model_compression.training import LossFunction
@@ -77,29 +79,28 @@ def unit_scores(
     """
     inputs: dict[str, list[Tensor]] = {}
     gates: dict[str, list[Tensor]] = {}
-    was_training = model.training
-    model.eval()
     for rows, targets in batches:
-        model.zero_grad(set_to_none=True)
-        outputs, seen = _run(model, rows, layers)
+        program = program_of(model, rows)
+        program.zero_grad(set_to_none=True)
+        with evaluation_mode(program):
+            outputs, seen = _run(program, rows, layers)
         loss(outputs, targets).backward()
-        for name, module in model.named_modules():
+        for name, module in program.named_modules():
             if isinstance(module, READERS) and module.weight.grad is not None:
                 value = by_input(module, _worth(module.weight, criterion))
                 inputs.setdefault(name, []).append(value.sum((1, 3)).flatten())
         for layer in layers:
-            gates.setdefault(layer.name, []).append(_layer_worth(model, layer, seen, criterion))
-    model.zero_grad(set_to_none=True)
-    model.train(was_training)
+            gates.setdefault(layer.name, []).append(_layer_worth(program, layer, seen, criterion))
+        program.zero_grad(set_to_none=True)
     scores = Scores(criterion, _stacked(inputs), _stacked(gates))
     _check(scores)
     return scores
 
 
 def _run(
-    model: nn.Module, rows: tuple[Tensor, ...], layers: Collection[Residual]
+    model: fx.GraphModule, rows: tuple[Tensor, ...], layers: Collection[Residual]
 ) -> tuple[Tensor, dict[fx.Node, Tensor]]:
-    if not layers or not isinstance(model, fx.GraphModule):
+    if not layers:
         return model(*rows), {}
     wanted = {node for layer in layers for node in (layer.start, layer.end)}
     seen: dict[fx.Node, Tensor] = {}

@@ -19,10 +19,14 @@ class IndexedChannels:
 
     def channel_groups(self, kept: Collection[str] = ()) -> Iterator[ChannelGroup]:
         """Yield every group of units that compete, without those that have a layer of `kept`."""
+        made = {path: set(labels.tolist()) for path, labels in self.flow.outputs.items()}
+        read = {path: set(labels.tolist()) for path, labels in self.flow.inputs.items()}
         for classes in self._competing():
-            makers = [path for path, made in self.flow.outputs.items() if torch.isin(made, torch.tensor(classes)).any()]
+            makers, readers = (
+                [path for path, labels in each.items() if not labels.isdisjoint(classes)] for each in (made, read)
+            )
             if not set(makers) & set(kept):
-                yield self._group(classes, makers)
+                yield self._group(classes, makers, readers)
 
     def staying(self) -> dict[str, str]:
         """Return the layers whose outputs all stay, with the reason."""
@@ -77,23 +81,23 @@ class IndexedChannels:
                 together.append(classes)
         yield from (sorted(classes) for classes in together)
 
-    def _group(self, classes: list[int], makers: list[str]) -> ChannelGroup:
-        units = tuple({path: _places(self.flow.outputs[path], each) for path in makers} for each in classes)
-        units = tuple({path: places for path, places in unit.items() if places} for unit in units)
+    def _group(self, classes: list[int], makers: list[str], readers: list[str]) -> ChannelGroup:
+        places = {path: _places(self.flow.outputs[path]) for path in makers}
+        units = tuple({path: at[each] for path, at in places.items() if each in at} for each in classes)
         return ChannelGroup(
             layer=makers[0],
             width=len(units),
-            blocks=1,
             mixes=self.flow.labels.is_mixed(classes),
-            readers=tuple(self._readers(classes)),
-            parts=tuple(self._parts(classes)),
+            readers=tuple(self._readers(classes, readers)),
+            parts=tuple(self._parts(classes, makers, readers)),
             makers=tuple(makers),
             units=units,
         )
 
-    def _readers(self, classes: list[int]) -> Iterator[Reader]:
+    def _readers(self, classes: list[int], readers: list[str]) -> Iterator[Reader]:
         number = {each: index for index, each in enumerate(classes)}
-        for path, read in self.flow.inputs.items():
+        for path in readers:
+            read = self.flow.inputs[path]
             if isinstance(self.model.get_submodule(path), READERS) and not self._is_depthwise(path):
                 found = [(index, number[each]) for index, each in enumerate(read.tolist()) if each in number]
                 if found:
@@ -104,18 +108,26 @@ class IndexedChannels:
         groups = getattr(module, "groups", 1)
         return bool(groups > 1 and groups == getattr(module, "in_channels", None))
 
-    def _parts(self, classes: list[int]) -> Iterator[Part]:
+    def _parts(self, classes: list[int], makers: list[str], readers: list[str]) -> Iterator[Part]:
         wanted = torch.tensor(classes)
-        for kind, of_outputs in ((self.flow.outputs, True), (self.flow.inputs, False)):
-            for path, labels in kind.items():
-                count = int(torch.isin(labels, wanted).sum())
+        for paths, kind, of_outputs in ((makers, self.flow.outputs, True), (readers, self.flow.inputs, False)):
+            for path in paths:
+                labels = kind[path]
+                counts = (labels[:, None] == wanted).sum(0)
+                count = int(counts.sum())
                 as_norm = not of_outputs and not isinstance(self.model.get_submodule(path), READERS)
                 if count and not (not of_outputs and self._is_depthwise(path)):
-                    yield Part(self._table(path), of_outputs or as_norm, count / len(classes) / len(labels))
+                    shares = (counts / len(labels)).tolist()
+                    mean = count / len(classes) / len(labels)
+                    yield Part(self._table(path), of_outputs or as_norm, mean, tuple(shares))
 
     def _table(self, path: str) -> str:
         return f"{path}.table" if hasattr(self.model.get_submodule(path), "table") else path
 
 
-def _places(made: Tensor, each: int) -> tuple[int, ...]:
-    return tuple((made == each).nonzero().flatten().tolist())
+def _places(made: Tensor) -> dict[int, tuple[int, ...]]:
+    """Return the places of each label."""
+    found: dict[int, list[int]] = {}
+    for place, label in enumerate(made.tolist()):
+        found.setdefault(label, []).append(place)
+    return {label: tuple(places) for label, places in found.items()}

@@ -4,7 +4,7 @@ Channels, attention heads and residual layers are really removed, so the module 
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import Tensor, fx, nn
 from model_compression.errors import PruningError
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.costs import NOTHING, Costs, Removed
-from model_compression.pruning.dependencies import Dependencies
 from model_compression.pruning.importance import Scores
 from model_compression.pruning.indexed_channels import IndexedChannels
+from model_compression.pruning.nearest_share import Chosen, nearest
+from model_compression.pruning.own_modules import change
 from model_compression.pruning.structure import remove_heads
 from model_compression.pruning.units import PrunableUnits, remove_layer
 from model_compression.pruning.vocabulary import replay_trim
@@ -26,9 +27,6 @@ Round = dict[str, Any]
 
 `layers`: names; `heads`: attention -> heads; `channels`: layer -> output channels; `vocabulary`: a trimmed table.
 """
-Chosen = dict[str, tuple[str, list[int]]]
-"""Name of a group -> its kind and the numbers of the units that go."""
-HALVINGS = 12
 History = list[Round]
 """The removed units, round by round."""
 
@@ -37,14 +35,12 @@ History = list[Round]
 class Candidates:
     """The units of one group: a channel group's channels, an attention's heads, or one residual layer.
 
-    Each unit has a score and frees `cost`. `blocks` equal parts must lose the same positions. The number of units that
-    stay is a multiple of `step`. A `whole` group can only go as a whole, and with it go the groups whose indices it
-    `covers`.
+    Each unit has a score and frees `cost`. The number of units that stay is a multiple of `step`. A `whole` group can
+    only go as a whole, and with it go the groups whose indices it `covers`.
     """
 
     kind: str
     scores: Tensor
-    blocks: int = 1
     cost: float = 1.0
     step: int = 1
     whole: bool = False
@@ -67,24 +63,31 @@ class _Cut:
 
 
 def choose(
-    groups: Sequence[Candidates], ratio: float, at_most: Mapping[str, float] | None = None, *, normalise: bool = False
+    groups: Sequence[Candidates],
+    ratio: float,
+    at_most: Mapping[str, float] | None = None,
+    *,
+    normalise: bool = False,
+    held: Mapping[int, int] | None = None,
 ) -> list[list[int]]:
     """Choose the units that cost the loss least for what they free, until `ratio` of the total cost is freed.
 
     Returns the indices that each group loses. A group that loses any keeps a multiple of its step and at least half of
     its units, unless it goes as a whole. So the freed cost is the nearest to `ratio` that such steps allow, and at
-    least one step where one is possible. `at_most` bounds the number of units of a kind. Scores estimate a change of
-    the loss and are compared as they are. With `normalise`, scores are no such estimate and are compared in multiples
-    of their kind's mean.
+    least one step where one is possible. `at_most` bounds the number of units of a kind, `held` that of a group by its
+    number. Scores estimate a change of the loss and are compared as they are. With `normalise`, scores are no such
+    estimate and are compared in multiples of their kind's mean.
     """
     scale = _kind_means(groups) if normalise else {}
     cuts = [cut for index, group in enumerate(groups) for cut in _cuts(index, group, scale.get(group.kind, 1.0))]
     wanted = ratio * sum(group.total_cost for group in groups)
-    left = dict(at_most or {})
+    left, bounds = dict(at_most or {}), held or {}
     removed, covered, freed = [0] * len(groups), set[int](), 0.0
     for cut in sorted(cuts, key=lambda cut: cut.density):
         group = groups[cut.group]
         if cut.group in covered or left.get(group.kind, math.inf) < cut.units:
+            continue
+        if removed[cut.group] + cut.units > bounds.get(cut.group, math.inf):
             continue
         if freed and freed + cut.cost / 2 > wanted:
             if group.whole:
@@ -102,12 +105,12 @@ def choose(
 
 
 def _cuts(index: int, group: Candidates, scale: float) -> Iterator[_Cut]:
-    width, step = len(group.scores), math.lcm(group.blocks, group.step)
-    scores = _by_position(group).sort().values
+    width, step = len(group.scores), group.step
+    scores = group.scores.sort().values
     smallest = 0 if group.whole else math.ceil(width * SMALLEST_SHARE / step) * step
     before = width
     for after in range((width - 1) // step * step, smallest - 1, -step):
-        gone = scores[(width - before) // group.blocks : (width - after) // group.blocks]
+        gone = scores[width - before : width - after]
         units = before - after
         yield _Cut(index, units, float(gone.mean()) / scale / (group.cost or math.ulp(1)), group.cost * units)
         before = after
@@ -124,13 +127,18 @@ def _kind_means(groups: Sequence[Candidates]) -> dict[str, float]:
 
 
 def _least(group: Candidates, count: int) -> list[int]:
-    positions = _by_position(group).argsort(stable=True)[: count // group.blocks]
-    size = len(group.scores) // group.blocks
-    return sorted(int(position) + block * size for block in range(group.blocks) for position in positions)
+    return sorted(group.scores.argsort(stable=True)[:count].tolist())
 
 
-def _by_position(group: Candidates) -> Tensor:
-    return group.scores.view(group.blocks, -1).mean(0)
+def _without_last_step(group: Candidates, numbers: list[int]) -> list[int]:
+    """Leave out the last step of what a group would lose, the units of the highest scores; a whole group as a whole."""
+    if group.whole:
+        return []
+    count = (len(numbers) - 1) // group.step * group.step
+    least = _least(group, count)
+    if set(least) <= set(numbers):
+        return least
+    return sorted(sorted(numbers, key=group.scores.tolist().__getitem__)[:count])
 
 
 def remove_units(
@@ -156,11 +164,22 @@ def remove_units(
     bounds = dict(at_most or {})
     bounds.setdefault("layers", len(units.layers) // 2)
 
-    def chosen_at(share: float) -> Chosen:
-        picked = choose([each for _, each in named], share, bounds, normalise=scores.criterion != "taylor")
+    numbers_of = {name: number for number, (name, _) in enumerate(named)}
+
+    def chosen_at(share: float, held: Mapping[str, int]) -> Chosen:
+        by_number = {numbers_of[name]: count for name, count in held.items()}
+        groups = [each for _, each in named]
+        picked = choose(groups, share, bounds, normalise=scores.criterion != "taylor", held=by_number)
         return _kept_within_layers(units, named, picked)
 
-    chosen = _nearest(units, costs, ratio, chosen_at) if costs.taken else chosen_at(ratio)
+    def fewer(chosen: Chosen, name: str) -> Chosen:
+        kind, numbers = chosen[name]
+        return {**chosen, name: (kind, _without_last_step(named[numbers_of[name]][1], numbers))}
+
+    def freed(chosen: Chosen) -> float:
+        return costs.freed(_removed(units, chosen))
+
+    chosen = nearest(ratio, freed, chosen_at, fewer) if costs.taken else chosen_at(ratio, {})
     removed = _round(units, chosen)
     if not removed:
         raise PruningError(
@@ -170,27 +189,10 @@ def remove_units(
     return [replay_round(model, example, removed)]
 
 
-def _nearest(units: PrunableUnits, costs: Costs, ratio: float, chosen_at: Callable[[float], Chosen]) -> Chosen:
-    """Return the choice that frees the share nearest to `ratio`.
-
-    A weight counts with its outputs and with its inputs when units compete, so that the share of what they take
-    together is not what goes: it is searched for by halving.
-    """
-    low, high = 0.0, 1.0
-    found: list[tuple[float, Chosen]] = []
-    for _ in range(HALVINGS):
-        share = (low + high) / 2
-        chosen = chosen_at(share)
-        freed = costs.freed(_removed(units, chosen))
-        found.append((abs(freed - ratio), chosen))
-        low, high = (low, share) if freed > ratio else (share, high)
-    return min(found, key=lambda each: each[0])[1]
-
-
 def _removed(units: PrunableUnits, chosen: Chosen) -> Removed:
     removed = Removed()
     for group in units.channel_groups:
-        removed.channels(group, len(chosen.get(group.layer, ("", []))[1]))
+        removed.channels(group, chosen.get(group.layer, ("", []))[1])
     for attention in units.attentions:
         removed.heads(attention, len(chosen.get(attention.name, ("", []))[1]))
     for layer in units.layers:
@@ -203,7 +205,7 @@ def _kept_within_layers(
     units: PrunableUnits, named: Sequence[tuple[str, Candidates]], picked: Sequence[list[int]]
 ) -> Chosen:
     """Return what is chosen by the group's name; no layer of a group loses more than its share."""
-    groups = {group.layer: group for group in units.channel_groups if group.units}
+    groups = {group.layer: group for group in units.channel_groups}
     chosen: Chosen = {}
     for (name, candidates), numbers in zip(named, picked, strict=True):
         gone = numbers
@@ -230,17 +232,20 @@ def replay_round(model: nn.Module, example: tuple[Tensor, ...], removed: Round) 
     if "vocabulary" in removed:
         replay_trim(model, removed["vocabulary"])
     for name in removed.get("layers", ()):
-        remove_layer(model, example, name)
-    for name, heads in removed.get("heads", {}).items():
-        remove_heads(model, example, name, heads)  # type: ignore[arg-type]
-    if channels := removed.get("channels"):
-        if isinstance(model, fx.GraphModule):
-            IndexedChannels(model, example).remove(channels)
-        else:
-            dependencies = Dependencies(model, example)
-            for layer, gone in channels.items():
-                dependencies.remove(layer, gone)
+        change(model, example, lambda program, name=name: remove_layer(program, example, name))  # type: ignore[misc]
+    heads, channels = removed.get("heads", {}), removed.get("channels")
+    if heads or channels:
+        change(model, example, lambda program: _remove_inside_layers(program, example, heads, channels))
     return removed
+
+
+def _remove_inside_layers(
+    program: fx.GraphModule, example: tuple[Tensor, ...], heads: Mapping[str, Any], channels: Any
+) -> None:
+    for name, gone in heads.items():
+        remove_heads(program, example, name, gone)
+    if channels:
+        IndexedChannels(program, example).remove(channels)
 
 
 def removed_units(history: History) -> dict[str, int]:
@@ -269,9 +274,6 @@ def _round(units: PrunableUnits, chosen: Mapping[str, tuple[str, list[int]]]) ->
 def _by_maker(group: ChannelGroup, gone: Sequence[int], lost: Collection[str]) -> dict[str, list[int]]:
     """Return channels that stand for the chosen ones, by the layer that makes them."""
     found: dict[str, list[int]] = {}
-    if not group.units:
-        makers = [name for name in group.makers if name not in lost]
-        return {makers[0]: list(gone)} if makers else {}
     for number in gone:
         unit = {name: channels for name, channels in group.units[number].items() if name not in lost}
         if unit:
@@ -286,7 +288,7 @@ def _candidates(units: PrunableUnits, scores: Scores, round_to: int, costs: Cost
         channels = scores.channels(group)
         if channels is not None:
             step = round_to // math.gcd(round_to, group.unit_size)
-            candidates = Candidates("channels", channels, group.blocks, costs.of_channel(group), step)
+            candidates = Candidates("channels", channels, costs.of_channel(group), step)
             found.append((group.layer, candidates, [part.layer for part in group.parts if part.of_outputs]))
     for attention in units.attentions:
         candidates = Candidates("heads", scores.heads(attention), cost=costs.of_head(attention))

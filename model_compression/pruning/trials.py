@@ -16,12 +16,13 @@ from torch.utils import _pytree as pytree
 from model_compression.errors import cause_of
 from model_compression.pruning.channel_groups import ChannelGroup
 from model_compression.pruning.importance import by_input
+from model_compression.pruning.own_modules import try_change
 from model_compression.pruning.structure import Attention
 
 TOLERANCE = 1e-3  # of the largest output: float kernels differ in summation order
 Change = Callable[[nn.Module], object]
 """A function that changes a copy of the model in place."""
-Removal = Callable[[nn.Module, set[Any]], object]
+Removal = Callable[[Any, set[Any]], object]
 """A function that takes units out of a copy of the model, in place and all at once."""
 
 
@@ -44,18 +45,40 @@ def failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Trie
     """
     exact = [each for each in trials if each.silence is not None]
     others = [each for each in trials if each.silence is None]
-    return _failing(model, example, exact, remove) | _failing(model, example, others, remove)
+
+    def reason(some: Sequence[Tried]) -> str | None:
+        return _reason(model, example, some, remove)
+
+    return by_halves(exact, reason) | by_halves(others, reason)
 
 
-def _failing(model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tried], remove: Removal) -> dict[str, str]:
-    reason = _reason(model, example, trials, remove) if trials else None
-    if reason is None:
+def by_halves(trials: Sequence[Tried], reason: Callable[[Sequence[Tried]], str | None]) -> dict[str, str]:
+    """Return the `reason` of those that fail, by name; where all together fail, halves of them are tried."""
+    why = reason(trials) if trials else None
+    if why is None:
         return {}
     found: dict[str, str] = {}
     if len(trials) > 1:
         for half in (trials[: len(trials) // 2], trials[len(trials) // 2 :]):
-            found |= _failing(model, example, half, remove)
-    return found or {each.name: reason for each in trials}
+            found |= by_halves(half, reason)
+    return found or {each.name: why for each in trials}
+
+
+def failing_in_code(
+    model: nn.Module, example: tuple[Tensor, ...], trials: Sequence[Tried], remove: Removal
+) -> dict[str, str]:
+    """Return why units must stay in a module of code, by name: it does not answer as its program does without them."""
+
+    def reason(some: Sequence[Tried]) -> str | None:
+        units = {unit for each in some for unit in each.units}
+        try:
+            with torch.no_grad():
+                try_change(model, example, lambda program: remove(program, units))
+        except Exception as error:  # any error of the code is the reason
+            return f"its code does not let a unit of it go: {cause_of(error)}"
+        return None
+
+    return by_halves(trials, reason)
 
 
 @torch.no_grad()

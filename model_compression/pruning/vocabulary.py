@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import PruningError
+from model_compression.pruning.own_modules import program_of
 from model_compression.training import Arrays
 
 Trim = dict[str, Any]
@@ -62,7 +63,7 @@ def trim_vocabulary(
             )
         kept = _kept(table, inputs[index], unknown, seen)
         if len(kept) < table.num_embeddings:
-            _check_untied(model, path)
+            _check_untied(model, path, program_of(model, example))
             tables[path] = kept
     if not tables:
         raise PruningError(
@@ -112,14 +113,13 @@ def _tables(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, int]:
     return {path: found.pop() for path, found in looked_up.items() if len(found) == 1 and None not in found}  # type: ignore[misc]
 
 
-def _check_untied(model: nn.Module, path: str) -> None:
+def _check_untied(model: nn.Module, path: str, program: fx.GraphModule) -> None:
     """Raise PruningError where something besides its lookups reads a table, as an output layer with tied weights."""
     weight = _embedding(model, path).weight
     readers = [f"the layer {name}" for name, module in model.named_modules()
                if name != path and any(each is weight for each in module.parameters(recurse=False))]  # fmt: skip
-    if isinstance(model, fx.GraphModule):
-        read = [node for node in model.graph.find_nodes(op="get_attr") if node.target == f"{path}.weight"]
-        readers += [f"the operator {user.name}" for node in read for user in node.users]
+    read = [node for node in program.graph.find_nodes(op="get_attr") if node.target == f"{path}.weight"]
+    readers += [f"the operator {user.name}" for node in read for user in node.users]
     if readers:
         raise PruningError(
             f"expected the table {path} to be read by its lookups alone, got {', '.join(readers)} reading it too (tied "

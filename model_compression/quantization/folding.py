@@ -30,6 +30,7 @@ def fold_batch_norm(model: GraphModule, example: tuple[Tensor, ...]) -> GraphMod
             node.replace_all_uses_with(source)
             model.graph.erase_node(node)
     model.delete_all_unused_submodules()
+    _drop_folded(model)
     model.recompile()
     return model
 
@@ -44,9 +45,24 @@ def freeze_batch_norm(model: GraphModule, example: tuple[Tensor, ...]) -> GraphM
     for node in model.graph.nodes:
         norm = model.get_submodule(str(node.target)) if node.op == "call_module" else None
         if isinstance(norm, _BatchNorm) and norm.running_mean is not None:
-            model.set_submodule(str(node.target), _frozen(norm, _rank(node)))
+            model.set_submodule(str(node.target), _holding(_frozen(norm, _rank(node)), norm))
     model.recompile()
     return model
+
+
+def _drop_folded(model: GraphModule) -> None:
+    """Leave of norms that nothing calls any more only what they hold."""
+    called = {str(node.target) for node in model.graph.nodes if node.op == "call_module"}
+    for name, module in list(model.named_modules()):
+        if isinstance(module, _BatchNorm) and name not in called:
+            model.set_submodule(name, _holding(nn.Module(), module))
+
+
+def _holding(layer: nn.Module, before: nn.Module) -> nn.Module:
+    """Give a layer the modules that another one holds, such as the activation of a net's own norm; returns it."""
+    for name, inner in before.named_children():
+        layer.add_module(name, inner)
+    return layer
 
 
 class ScaleShift(nn.Module):

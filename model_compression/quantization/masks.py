@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
+from model_compression.onnx_files import RECURRENT
+
 Bounds = tuple[float, float]
 LARGE = 32.0  # a constant of this size, still there in a result, takes the steps of all other values
 SPAN = 16.0  # what lies further below the largest input of a softmax has a weight below 1e-7
@@ -19,7 +21,7 @@ SPAN = 16.0  # what lies further below the largest input of a softmax has a weig
 SOFTMAXES = ("Softmax", "LogSoftmax")
 PARAMETRIC = (
     "Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "InstanceNormalization", "LayerNormalization",
-    "GroupNormalization", "PRelu", "Gather", "LSTM", "GRU", "RNN",
+    "GroupNormalization", "PRelu", "Gather", *RECURRENT.values(),
 )  # fmt: skip
 """Operators of ONNX whose constants are weights or tables."""
 

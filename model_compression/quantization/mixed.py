@@ -1,6 +1,6 @@
 """Mixed precision: static INT8 except for the few layers that cost the accuracy, which are measured one by one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,14 +50,15 @@ def quantize_mixed(
     with static_quantizer(
         source, calibration, method=method, reduce_range=reduce_range, remedy=MIXED_REMEDY
     ) as quantizer:
-        floats, alone = layer_answers(quantizer, rows)
-        whole = score(floats)
-        order = [each.layer for each in sorted(alone, key=lambda each: each.output_change, reverse=True)]
-        model, found = _fewest(quantizer, order[:at_most], rows, score, whole, tolerance)
+        found = layer_answers(quantizer, rows)
+        whole = score(next(found).outputs)
+        changes = {alone.layer: alone.output_change for alone in found}
+        order = sorted(changes, key=changes.__getitem__, reverse=True)
+        model, made = _fewest(quantizer, order[:at_most], rows, score, whole, tolerance)
     check_quantized(model, source.name, "drop `mixed` from the ladder")
     pack_weights(model)
     save_onnx(compact(strip(model)), path)
-    return found
+    return made
 
 
 def _fewest(
@@ -81,7 +82,8 @@ def _fewest(
 class LayerAnswer:
     """The model's answers with only this layer in INT8: its weights, its input, and its output behind its activation.
 
-    `outputs` has shape (rows, ...). `output_change` is |quantized - float| / |float| in the Frobenius norm.
+    `outputs` has shape (rows, ...). `output_change` is |quantized - float| / |float| in the Frobenius norm. The float
+    graph's own answers are those of no layer, which is `WHOLE`.
     """
 
     layer: str
@@ -89,26 +91,30 @@ class LayerAnswer:
     output_change: float
 
 
+WHOLE = ""
+
+
 def one_layer_at_a_time(
     source: Path, calibration: Arrays, rows: Arrays, *, method: str, reduce_range: bool
-) -> tuple[np.ndarray, tuple[LayerAnswer, ...]]:
-    """Answer `rows` with the float graph, and with each weighted layer quantized alone.
+) -> Iterator[LayerAnswer]:
+    """Yield the answers to `rows` of the float graph, and then those with each weighted layer quantized alone.
 
-    The settings are those of quantize_after_training(). The effects of single layers do not add up to that of the whole
-    graph, because each layer also receives the errors of the layers before it. Raises QuantizationError.
+    Whoever keeps figures alone holds the outputs of three graphs at most. The settings are those of
+    quantize_after_training(). The effects of single layers do not add up to that of the whole graph, because each layer
+    also receives the errors of the layers before it. Raises QuantizationError.
     """
     with static_quantizer(
         source, calibration, method=method, reduce_range=reduce_range, remedy=ALONE_REMEDY
     ) as quantizer:
-        return layer_answers(quantizer, rows)
+        yield from layer_answers(quantizer, rows)
 
 
-def layer_answers(quantizer: StaticQuantizer, rows: Arrays) -> tuple[np.ndarray, tuple[LayerAnswer, ...]]:
+def layer_answers(quantizer: StaticQuantizer, rows: Arrays) -> Iterator[LayerAnswer]:
     """Answer as one_layer_at_a_time() does, for a graph that is open already."""
     whole = answers(quantizer.prepared, rows)
-    found = []
+    yield LayerAnswer(WHOLE, whole, 0.0)
     for layer, node in quantizer.layers().items():
         outputs = answers(quantizer.quantized(only=quantizer.shipped_with(node)), rows)
         change = float(np.linalg.norm(outputs - whole) / max(float(np.linalg.norm(whole)), 1e-12))
-        found.append(LayerAnswer(layer, outputs, change))
-    return whole, tuple(found)
+        yield LayerAnswer(layer, outputs, change)
+        del outputs

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from model_compression.errors import QuantizationError, cause_of
-from model_compression.intake import rebuild
-from model_compression.onnx_files import OUTPUT, compact, pack_weights, save_onnx, to_onnx
+from model_compression.intake import rebuild_code
+from model_compression.onnx_files import OUTPUT, compact, names_read, pack_weights, save_onnx, to_onnx
 from model_compression.quantization.folding import fold_batch_norm, freeze_batch_norm
 from model_compression.quantization.qat_masks import masked_nodes
 from model_compression.quantization.ranges import check_rows
@@ -92,8 +92,9 @@ def prepare_for_qat(
 ) -> GraphModule:  # fmt: skip
     """Copy a float model into one with fake quantization, its ranges observed on calibration rows.
 
-    Batch norms are folded into other layers first, so that training sees the layers that ship. Operations on masked
-    values stay in float. `example` has at least 2 rows. Raises QuantizationError.
+    A module of code is exported for it. Batch norms are folded into other layers first, so that training sees the
+    layers that ship. Operations on masked values stay in float. `example` has at least 2 rows. Raises
+    QuantizationError.
     """
     from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 
@@ -102,11 +103,10 @@ def prepare_for_qat(
     check_rows({f"input {index}": rows for index, rows in enumerate(calibration)})
     try:
         with quiet():
-            # a fresh copy either way, because folding writes into it
-            copied = copy.deepcopy(model) if isinstance(model, GraphModule) else rebuild(_export(model, example))
+            copied, left_out = _program(model, example, in_float)
             plain = freeze_batch_norm(fold_batch_norm(copied, example), example)
             graph = _export(plain, example).module(check_guards=False)
-            quantizer = OnnxRuntimeQuantizer(reduce_range, in_float, masked_nodes(graph, calibration))
+            quantizer = OnnxRuntimeQuantizer(reduce_range, left_out, masked_nodes(graph, calibration))
             prepared: GraphModule = prepare_qat_pt2e(graph, quantizer)
     except Exception as error:  # torch.export and torchao raise errors of many kinds
         raise QuantizationError(
@@ -115,6 +115,15 @@ def prepare_for_qat(
     _observe(prepared, calibration)
     _let_modes_switch(prepared)
     return prepared
+
+
+def _program(model: nn.Module, example: tuple[Tensor, ...], layers: Sequence[str]) -> tuple[GraphModule, Sequence[str]]:
+    """Return a fresh rebuilt program of a model, because folding writes into it, and the names of layers there."""
+    if isinstance(model, GraphModule):
+        return copy.deepcopy(model), layers
+    rebuilt = rebuild_code(model, example)
+    names = {name.removesuffix(".weight"): place.path.removesuffix(".weight") for name, place in rebuilt.places.items()}
+    return rebuilt.program, [names.get(layer, layer) for layer in layers]
 
 
 def convert(prepared: GraphModule) -> GraphModule:
@@ -224,9 +233,9 @@ class _Graph:
 
     def close(self) -> None:
         """Put the added nodes first, and drop what nothing reads."""
-        read = {name for node in self.graph.node for name in node.input} | {out.name for out in self.graph.output}
+        read = names_read(self.graph.node) | {out.name for out in self.graph.output}
         nodes = [node for node in [*self.added, *self.graph.node] if read & set(node.output)]
-        read = {name for node in nodes for name in node.input}
+        read = names_read(nodes)
         kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
         del self.graph.node[:], self.graph.initializer[:]
         self.graph.node.extend(nodes)

@@ -12,6 +12,7 @@ SoftLabelLoss = Callable[[Tensor, Tensor, float], Tensor]
 """A function of (the student's outputs, the parent's outputs, temperature) that returns a scalar loss."""
 SMALLEST = 1e-12  # probability whose logarithm is finite in float32
 SUM_TOLERANCE = 1e-3
+ROWS = 256  # looked at together
 
 
 def soft_label_loss(
@@ -64,7 +65,8 @@ def soft_value_loss(student: Tensor, teacher: Tensor, _: float) -> Tensor:
 
 def are_probabilities(outputs: np.ndarray, axis: int = 1) -> bool:
     """Tell whether outputs (rows, ...) are probabilities of classes on `axis`: none below 0, and a sum of 1."""
-    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=axis), 1, atol=SUM_TOLERANCE))
+    parts = (outputs[start : start + ROWS] for start in range(0, len(outputs), ROWS))  # of a map of a file, too
+    return all(bool((part >= 0).all() and np.allclose(part.sum(axis=axis), 1, atol=SUM_TOLERANCE)) for part in parts)
 
 
 def _check(student: Tensor, teacher: Tensor, what: str) -> None:

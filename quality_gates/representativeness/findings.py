@@ -82,7 +82,7 @@ def _decided(trial: Trial, p: float | None, policy: RepresentativenessPolicy) ->
 
 
 def _check_finite(name: str, rows: Sample) -> None:
-    bad = int((~np.isfinite(rows.outputs.reshape(len(rows), -1).astype(float)).all(axis=1)).sum())
+    bad = int((~np.isfinite(rows.figures).all(axis=1)).sum())
     if bad:
         raise EvidenceError(
             f"The parent's outputs are NaN or infinite on {bad} of {len(rows)} rows of {name}.",

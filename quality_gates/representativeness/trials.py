@@ -97,8 +97,7 @@ def _contents(
 
 def _test(what: What, ours: Sample, theirs: Sample) -> TwoSample | None:
     if what == "outputs":
-        figures, names = ours.probabilities()
-        return compare_figures(figures, theirs.probabilities()[0], names)
+        return compare_figures(ours.figures, theirs.figures, ours.names)
     if what == "predictions":
         return _compare_values(ours.predictions, theirs.predictions, "the parent's answer")
     if ours.targets is None or theirs.targets is None:

@@ -11,52 +11,54 @@ SMALLEST_EXPECTED = 5  # rows per cell, below which the chi-square distribution 
 RESAMPLES = 19_999
 SEED = 0
 POINTS = 2  # decimals
+_AT_ONCE = 16 << 20  # bytes of outputs: masks of many rows are more than the memory holds
 
 
 @dataclass(frozen=True)
 class Sample:
     """One array per kind of figure, all of the same rows.
 
-    `outputs` (rows, ...) are the parent's raw outputs, `predictions` (rows, ...) what it answers, `targets` (rows, ...)
-    the labels or None where they are not known, `slices` a frame with a row for each.
+    `figures` (rows, figures) are the parent's raw outputs as they are compared, with a name for each column;
+    `predictions` (rows, ...) what it answers, `targets` (rows, ...) the labels or None where they are not known,
+    `slices` a frame with a row for each.
     """
 
-    outputs: np.ndarray
+    figures: np.ndarray
+    names: tuple[str, ...]
     predictions: np.ndarray
     targets: np.ndarray | None
     slices: pd.DataFrame
 
+    @classmethod
+    def of(
+        cls, outputs: np.ndarray, predictions: np.ndarray, targets: np.ndarray | None, slices: pd.DataFrame
+    ) -> "Sample":
+        """Take the parent's raw outputs (rows, ...), which may be a map of a file: they are read part by part.
+
+        Class scores (rows, classes, ...) become probabilities, averaged over further axes, and the largest of them, in
+        whole points: ranks would take 0.00001 and 0.001 for as far apart as 0 and 1. A map of one output in each row
+        becomes its mean and its largest value. Anything else stays what it is. The figures of a row with a value that
+        is not finite are NaN.
+        """
+        parts = list(_parts(outputs))
+        shares = _has_classes(outputs) and all(map(_are_shares, parts))
+        figures = np.concatenate([_figures(part, shares) for part in parts])
+        return cls(figures, _names(outputs), predictions, targets, slices)
+
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.outputs)
+        return len(self.figures)
 
     def where(self, mask: np.ndarray) -> "Sample":
         """The rows of a mask."""
         targets = None if self.targets is None else self.targets[mask]
-        return Sample(self.outputs[mask], self.predictions[mask], targets, self.slices[mask])
+        return Sample(self.figures[mask], self.names, self.predictions[mask], targets, self.slices[mask])
 
     def in_slices(self, column: str) -> Iterator[tuple[object, np.ndarray]]:
         """Yield the values of a slice column, each with the mask of its rows; gaps are a value of their own."""
         codes, values = pd.factorize(self.slices[column], use_na_sentinel=False)
         for code, value in enumerate(values):
             yield value, codes == code
-
-    def probabilities(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        """The outputs as comparable figures (rows, figures) and their names.
-
-        Class scores (rows, classes, ...) become probabilities, averaged over further axes, and the largest of them, in
-        whole points: ranks would take 0.00001 and 0.001 for as far apart as 0 and 1. Anything else stays what it is.
-        """
-        outputs = self.outputs.astype(float)
-        if outputs.ndim < 2 or outputs.shape[1] < 2:
-            return outputs.reshape(len(outputs), -1), ("the output",)
-        shares = outputs if _are_shares(outputs) else scipy.special.softmax(outputs, axis=1)
-        shares = shares.reshape(*shares.shape[:2], -1)
-        figures = np.column_stack([shares.mean(axis=2), shares.max(axis=1).mean(axis=1)])
-        return figures.round(POINTS), (
-            *(f"the probability of class {index}" for index in range(shares.shape[1])),
-            "the confidence",
-        )
 
 
 def is_categorical(values: np.ndarray) -> bool:
@@ -128,6 +130,39 @@ def _objects(values: np.ndarray) -> np.ndarray:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _parts(outputs: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the rows in order, some megabytes at a time, as views."""
+    step = max(_AT_ONCE // max(outputs[:1].nbytes, 1), 1)
+    for start in range(0, max(len(outputs), 1), step):
+        yield outputs[start : start + step]
+
+
+def _has_classes(outputs: np.ndarray) -> bool:
+    return outputs.ndim > 1 and outputs.shape[1] > 1
+
+
+def _is_map(outputs: np.ndarray) -> bool:
+    return outputs.ndim > 2 and outputs.shape[1] == 1
+
+
+def _names(outputs: np.ndarray) -> tuple[str, ...]:
+    if _has_classes(outputs):
+        return (*(f"the probability of class {index}" for index in range(outputs.shape[1])), "the confidence")
+    return ("the mean output", "the largest output") if _is_map(outputs) else ("the output",)
+
+
+def _figures(outputs: np.ndarray, are_shares: bool) -> np.ndarray:
+    flat = outputs.astype(float).reshape(len(outputs), -1)
+    flat[~np.isfinite(flat).all(axis=1)] = np.nan
+    if _is_map(outputs):
+        return np.column_stack([flat.mean(axis=1), flat.max(axis=1)])
+    if not _has_classes(outputs):
+        return flat
+    scores = flat.reshape(*outputs.shape[:2], -1)
+    shares = scores if are_shares else scipy.special.softmax(scores, axis=1)
+    return np.column_stack([shares.mean(axis=2), shares.max(axis=1).mean(axis=1)]).round(POINTS)
 
 
 def _are_shares(outputs: np.ndarray) -> bool:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
 
+from deployments.mapped import MOST_BYTES
 from deployments.techniques import FineTune
 from deployments.workload import soft_labels_of
 from edge_runtime.measurement import peak_mb
 from model_compression.training import Arrays, fine_tune, predict, soft_label_loss
+from tasks.compression.rung_files import ROWS, SLICE_ROWS
 from tasks.job import Job
 from tasks.upstream import OnnxParent, Parent, TorchParent
 
@@ -70,17 +73,17 @@ def estimate_cost(job: Job, parent: Parent) -> CostEstimate:
     row_s = _seconds_a_row(parent, validation, BATCH_ROWS)
     alone_s = _seconds_a_row(parent, validation, ALONE_ROWS, one_by_one=True)
     step_s = _step_seconds(job, parent) if isinstance(parent, TorchParent) else None
-    lines = tuple(_lines(job, step_s, row_s, alone_s))
+    lines = tuple(_lines(job, step_s, row_s, alone_s, _weights(parent)))
     outputs = _output_bytes(job, parent)
     return CostEstimate(
         lines, step_s, row_s, alone_s,
-        memory_mb=peak_mb() + outputs / _MIB,
+        memory_mb=peak_mb() + min(outputs, MOST_BYTES) / _MIB,
         disk_mb=(outputs + _model_bytes(job, parent)) / _MIB,
         free_mb=shutil.disk_usage(job.workspace.home).free / _MIB,
     )  # fmt: skip
 
 
-def _lines(job: Job, step_s: float | None, row_s: float, alone_s: float) -> Iterator[CostLine]:
+def _lines(job: Job, step_s: float | None, row_s: float, alone_s: float, layers: int) -> Iterator[CostLine]:
     recipe, rows = job.recipe, {name: len(split) for name, split in job.splits.items()}
     yield CostLine("the parent's answers to all rows", 1, row_s * sum(rows.values()))
     validated = row_s * rows["validation"]
@@ -97,10 +100,13 @@ def _lines(job: Job, step_s: float | None, row_s: float, alone_s: float) -> Iter
             yield CostLine("students", students, training(recipe.distil.fine_tune))
         for rung in (rung for rung in recipe.ladder if rung.trains):
             yield CostLine(f"trainings by {rung.title}", len(job.devices), training(rung.fine_tune))  # type: ignore[union-attr]
+    looked_at = min(rows["validation"], ROWS + SLICE_ROWS * len(recipe.critical_slices))
     for device in job.devices:
         measured = alone_s * (rows["validation"] + device.measure.warmup + device.measure.repeats)
         yield CostLine(f"measured files, {device.name}", _files(job, len(recipe.rungs(device))), measured)
         yield CostLine(f"the test rows, {device.name}", 1, alone_s * rows["test"])
+        if recipe.layer_losses:
+            yield CostLine(f"what each layer costs, {device.name}", layers, row_s * looked_at)
 
 
 def _files(job: Job, rungs: int) -> int:
@@ -141,6 +147,15 @@ def _step_seconds(job: Job, parent: TorchParent) -> float:
         soft_labels=soft_labels or soft_label_loss,
     )  # fmt: skip
     return float(np.diff(times).min())
+
+
+def _weights(parent: Parent) -> int:
+    """Count the matrices and kernels of a model, which is about the number of its layers."""
+    if isinstance(parent, OnnxParent):
+        shapes = [tensor.dims for tensor in onnx.load(parent.file, load_external_data=False).graph.initializer]
+    else:
+        shapes = [weight.shape for weight in parent.build().parameters()]
+    return sum(len(shape) > 1 for shape in shapes)
 
 
 def _output_bytes(job: Job, parent: Parent) -> float:

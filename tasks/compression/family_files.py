@@ -6,7 +6,7 @@ that trains makes one file of the joined model, which is split.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -142,25 +142,31 @@ def _make_head(rung: Rung, model: FloatModel, name: str, scratch: Path, folder: 
 
 def layers_one_at_a_time(
     exported: Path, calibration: Arrays, rows: Arrays, *, method: str, reduce_range: bool
-) -> tuple[np.ndarray, tuple[LayerAnswer, ...]]:
-    """Answer as one_layer_at_a_time() does, also for a family: the layers of its backbone, then those of each head.
+) -> Iterator[LayerAnswer]:
+    """Yield what one_layer_at_a_time() does, also for a family: the layers of its backbone, then those of each head.
 
     Behind a layer of the backbone the heads answer in float. Raises QuantizationError for the backbone; a head that
     cannot be quantized has no layers.
     """
     heads = heads_of(exported)
-    whole, layers = one_layer_at_a_time(exported, calibration, rows, method=method, reduce_range=reduce_range)
+    alone = one_layer_at_a_time(exported, calibration, rows, method=method, reduce_range=reduce_range)
     if not heads:
-        return whole, layers
-    found = [replace(each, outputs=_beside(_head_answers(heads, each.outputs), heads)) for each in layers]
-    others, calibrated = _head_answers(heads, whole), (answers(exported, calibration),)
+        yield from alone
+        return
+    whole = next(alone)
+    others = _head_answers(heads, whole.outputs)
+    yield replace(whole, outputs=_beside(others, heads))
+    for each in alone:
+        yield replace(each, outputs=_beside(_head_answers(heads, each.outputs), heads))
+    calibrated, features = (answers(exported, calibration),), (whole.outputs,)
     for head in heads:
+        own = one_layer_at_a_time(head.path, calibrated, features, method=method, reduce_range=reduce_range)
         try:
-            _, own = one_layer_at_a_time(head.path, calibrated, (whole,), method=method, reduce_range=reduce_range)
+            next(own)
         except QuantizationError:
             continue
-        found += [replace(each, outputs=_beside({**others, head.name: each.outputs}, heads)) for each in own]
-    return _beside(others, heads), tuple(found)
+        for each in own:
+            yield replace(each, outputs=_beside({**others, head.name: each.outputs}, heads))
 
 
 def _head_answers(heads: Sequence[HeadGraph], features: np.ndarray) -> dict[str, np.ndarray]:

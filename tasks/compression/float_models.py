@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
 
+from deployments.mapped import write_outputs
 from edge_runtime.backbone import answers_of_rows
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import MeasureRequest, measure
@@ -73,8 +75,7 @@ class MeasuredFloatModel:
 def keep_float_model(job: Job, folder: Path, model: nn.Module, history: History) -> dict[str, Any]:
     """Write a trained float model and its outputs on validation into a folder; returns its figures."""
     save_snapshot(folder, model, history)
-    outputs = predict(model, job.splits["validation"].inputs)
-    np.save(folder / OUTPUTS, outputs)
+    outputs = write_outputs(folder / OUTPUTS, partial(predict, model), job.splits["validation"].inputs)
     return {
         "parameters": parameters(model),
         "weight_bytes": int8_weight_bytes(model),
@@ -82,7 +83,7 @@ def keep_float_model(job: Job, folder: Path, model: nn.Module, history: History)
     }
 
 
-KEEPING = (keep_float_model, save_snapshot, int8_weight_bytes, predict)
+KEEPING = (keep_float_model, save_snapshot, int8_weight_bytes, predict, write_outputs)
 """The code that writes a trained float model."""
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from deployments.answers import AnsweredRows, AskedRows, answers_of, asked_rows, labelled
+from deployments.answers import AnsweredRows, AskedRows, answers_of, asked_rows, joined, labelled
 from deployments.device import DeviceProfile
 from deployments.errors import ConfigurationError
+from deployments.mapped import answered_at_once
 from deployments.workload import SplitName, check_row_of_outputs
 from edge_runtime.backbone import answers_of_rows
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted, SessionError
@@ -145,15 +146,28 @@ def _answered(job: Job, asked: AskedRows) -> dict[str, object]:
     Raises ConfigurationError when the workload's labels or probabilities do not fit its rows.
     """
     answers = answers_of(asked.workload, asked.outputs, asked.targets)
-    labels, table = labelled(asked.workload, asked.outputs, asked.targets)
     given: dict[str, object] = {"prediction": answers.predictions, "score": answers.scores}
-    given |= {} if labels is None else {"target": labels}
-    given |= _areas(asked, answers)
+    parts, start = list[dict[str, np.ndarray]](), 0
+    for part in answered_at_once(asked.outputs):
+        rows = slice(start, start + len(part))
+        own = AnsweredRows(answers.predictions[rows], answers.scores[rows], answers.finite[rows])
+        parts.append(_of_labels(job, asked, part, asked.targets[rows], own))
+        start += len(part)
+    given |= {name: joined([part[name] for part in parts]) for name in parts[0] if all(name in part for part in parts)}
+    return given | _areas(asked, answers)
+
+
+def _of_labels(
+    job: Job, asked: AskedRows, outputs: np.ndarray, targets: np.ndarray, answers: AnsweredRows
+) -> dict[str, np.ndarray]:
+    """Return the columns of some rows that follow from their right answers and their probabilities."""
+    labels, table = labelled(asked.workload, outputs, targets)
+    more = {} if labels is None else {"target": np.asarray(labels)}
     if table is None:
-        return given
+        return more
     gates = job.recipe.gates_of(asked.task)
     scores = {} if labels is None else _row_scores(job, gates, table, labels)
-    return given | _probabilities(gates, table, answers) | scores
+    return more | _probabilities(gates, table, answers) | scores
 
 
 def _areas(asked: AskedRows, answers: AnsweredRows) -> dict[str, object]:
@@ -171,8 +185,8 @@ def _areas(asked: AskedRows, answers: AnsweredRows) -> dict[str, object]:
     }
 
 
-def _probabilities(gates: Sequence[Gate], table: pd.DataFrame, answers: AnsweredRows) -> dict[str, object]:
-    found: dict[str, object] = {}
+def _probabilities(gates: Sequence[Gate], table: pd.DataFrame, answers: AnsweredRows) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
     place = pd.Index(table.columns).get_indexer(pd.Index(answers.predictions))
     if (place >= 0)[answers.finite].all():  # a broken row's confidence is missing, whatever its place
         found["confidence"] = table.to_numpy(dtype=float)[np.arange(len(table)), place]
@@ -183,7 +197,7 @@ def _probabilities(gates: Sequence[Gate], table: pd.DataFrame, answers: Answered
     return found
 
 
-def _row_scores(job: Job, gates: Sequence[Gate], table: pd.DataFrame, labels: np.ndarray) -> dict[str, object]:
+def _row_scores(job: Job, gates: Sequence[Gate], table: pd.DataFrame, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Return the scores of a row's probabilities that calibration gates hold.
 
     Raises ConfigurationError for rows that are no distribution over the classes that right answers name.

@@ -22,6 +22,7 @@ from tasks.upstream import Context
 
 MOST_ROWS = 6
 PIXELS = 128  # of the longer edge of a drawing
+LEAST = 0.0005  # of the score, below which both are written with the same digits
 
 
 def class_overlaps(evidence: Evidence) -> Iterator[ClassOverlap]:
@@ -91,7 +92,7 @@ def _answers(file: Path, rows: Arrays) -> np.ndarray:
 
 
 def _worst(seen: Evidence) -> pd.DataFrame | None:
-    """Return the rows on which the candidate scores less than the parent, the largest difference first."""
+    """Return the rows on which the candidate scores visibly less than the parent, the largest difference first."""
     candidate, parent = seen.candidate, seen.parent
     if candidate.failure is not None or candidate.rows is None or parent is None or parent.rows is None:
         return None
@@ -100,7 +101,7 @@ def _worst(seen: Evidence) -> pd.DataFrame | None:
     except EvidenceError:
         return None  # damaged rows are a failed gate, which says so
     lost = rows["reference_score"] - rows["candidate_score"]
-    return rows.loc[lost[lost > 0].sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
+    return rows.loc[lost[lost >= LEAST].sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
 
 
 def _pictures(job: Job, rows: Split, split: SplitName, row: int, given: Mapping[str, np.ndarray]) -> Iterator[Picture]:

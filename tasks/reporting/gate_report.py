@@ -31,6 +31,7 @@ from tasks.selection import Attempt, Climb, Judgement, pareto
 from tasks.store import libraries
 from tasks.upstream import DeviceContext
 
+LAYERS_LEFT_OUT = "The layers are not looked at one by one, as the recipe's `layer_losses` is false."
 LAYERS_LATER = (
     "The layers have not been looked at one by one. That comes last, when a version is published or refused; this "
     "report is then written again."
@@ -66,7 +67,7 @@ def report_content(
         rungs=tuple(_rung(attempt) for attempt in climb.attempts),
         why=climb.why,
         ledger=tuple(ledger(job, trajectory, climb.chosen, sizes)),
-        layers_note=LAYERS_LATER,
+        layers_note=LAYERS_LATER if job.recipe.layer_losses else LAYERS_LEFT_OUT,
         mistakes=mistakes(job, evidence.candidate, reference),
         confusion=confusion(evidence.candidate, reference),
         history=until_now(past, current),

@@ -15,10 +15,12 @@ TABLE = "layers"
 
 
 def record_layers(context: DeviceContext, chosen: Attempt) -> None:
-    """Take the losses of single layers of a judged file and write its report again with them.
+    """Take the losses of single layers of a judged file, where the recipe wants them, and write its report again.
 
     A failure is a warning: the answer is recorded, and a release may be published.
     """
+    if not context.job.recipe.layer_losses:
+        return
     runs, run = context.runs, context.device_run
     try:
         losses = layer_losses(context, chosen)

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from deployments.answers import answers_of
 from model_compression.errors import CompressionError
 from model_compression.quantization import one_layer_at_a_time
 from quality_gates.evidence import ModelEvidence
@@ -29,8 +30,8 @@ from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 CALIBRATION = "minmax"
-CODE = (one_layer_at_a_time, layers_one_at_a_time, rows_with_slices, __name__)
-OUTPUTS = "outputs.npy"
+CODE = (one_layer_at_a_time, layers_one_at_a_time, rows_with_slices, answers_of, __name__)
+SCORES = "scores.npy"
 
 
 def ledger(job: Job, trajectory: Trajectory, chosen: Attempt, sizes: Mapping[str, int | None]) -> Iterator[LedgerRow]:
@@ -77,12 +78,16 @@ def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
     source = export_snapshot(context, chosen.snapshot)
 
     def produce(folder: Path) -> dict[str, list[object]]:
-        whole, layers = layers_one_at_a_time(
+        layers, changes, scores = list[object](), list[object](), list[np.ndarray]()
+        for alone in layers_one_at_a_time(
             source.path, job.splits["calibration"].inputs, validation.inputs, method=CALIBRATION,
             reduce_range=device.saturates,
-        )  # fmt: skip
-        np.save(folder / OUTPUTS, np.stack([whole, *(layer.outputs for layer in layers)]))
-        return {"layers": [layer.layer for layer in layers], "changes": [layer.output_change for layer in layers]}
+        ):  # fmt: skip
+            layers.append(alone.layer)
+            changes.append(alone.output_change)
+            scores.append(answers_of(job.workload, alone.outputs, validation.targets).scores.astype(float))
+        np.save(folder / SCORES, np.stack(scores))  # the float file's, and those of each layer; outputs may be masks
+        return {"layers": layers[1:], "changes": changes[1:]}
 
     inputs = {
         "source": source.digest,
@@ -95,11 +100,9 @@ def layer_losses(context: DeviceContext, chosen: Attempt) -> LayerLosses:
     except CompressionError as error:
         logger.warning("%s: %s", device.name, error)
         return LayerLosses((), int(spread.sum()), str(error))
-    judge = replace(job, splits={**job.splits, "validation": validation})
-    whole, *outputs = (
-        ModelEvidence(answer_rows(judge, "validation", each), None) for each in np.load(stage.folder / OUTPUTS)
-    )
-    named = zip(stage.value["layers"], stage.value["changes"], outputs, strict=True)
+    rows_of = labelled_rows(job.workload, validation)
+    whole, *alone = (ModelEvidence(rows_of.assign(score=scores), None) for scores in np.load(stage.folder / SCORES))
+    named = zip(stage.value["layers"], stage.value["changes"], alone, strict=True)
     rows = tuple(_layer_row(job, layer, change, whole, answers, spread) for layer, change, answers in named)
     return LayerLosses(rows, int(spread.sum()), seconds=stage.seconds)
 

@@ -14,7 +14,7 @@ from edge_runtime.files import sha256_of
 Json = Any
 Code: TypeAlias = str | Callable[..., Any]
 """Name of a module or package, or a function or class that stands for the module that defines it."""
-LIBRARIES = ("torch", "torchao", "torch-pruning", "onnx", "onnxscript", "onnxruntime", "numpy")
+LIBRARIES = ("torch", "torchao", "onnx", "onnxscript", "onnxruntime", "numpy")
 FOLLOWED = ("model_compression", "quality_gates", "edge_runtime")
 """Rooms whose imports a key follows. A module elsewhere counts alone: what it calls is named beside it."""
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from deployments.answers import AnsweredRows, AskedRows, answers_of, asked_rows, lie_from_0_to_1, prediction_task
 from deployments.errors import ConfigurationError
+from deployments.mapped import parts_of
 from deployments.workload import check_row_of_outputs, soft_labels_of
 from model_compression.training import Arrays
 from quality_gates.policy import ERRORS
@@ -129,7 +130,7 @@ def _check_scores(job: Job, asked: AskedRows, answers: AnsweredRows, one_answer:
             f"and search keep what scores higher, got up to {scores.max():.3g}; return minus the error"
         )
     best = 1 if "score" in workload.written else prediction_task(workload.task).best_score
-    if np.ptp(scores) == 0 and (scores[0] != best or (one_answer and len(_different(asked.targets)) > 1)):
+    if np.ptp(scores) == 0 and (scores[0] != best or (one_answer and _differ(asked.targets))):
         raise PreflightError(
             f"{_of_task(job, asked)}: expected scores that tell right from wrong, got {scores[0]:g} for each of "
             f"{len(scores)} validation rows, with which nothing can be shown to be lost; check the workload's `task` "
@@ -137,8 +138,8 @@ def _check_scores(job: Job, asked: AskedRows, answers: AnsweredRows, one_answer:
         )
 
 
-def _different(targets: np.ndarray) -> set[object]:
-    return set(map(tuple, targets.reshape(len(targets), -1).tolist()))
+def _differ(targets: np.ndarray) -> bool:
+    return any(bool((part != targets[:1]).any()) for part in parts_of(targets))
 
 
 def _of_task(job: Job, asked: AskedRows) -> str:

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from deployments.answers import finite_rows
 from deployments.errors import ConfigurationError
+from deployments.mapped import write_outputs
 from deployments.user_calls import call_user_code
 from deployments.workload import Workload
 from model_compression.errors import IntakeError
@@ -23,10 +24,7 @@ from model_compression.quantization import answers
 from model_compression.training import Arrays, predict
 from tasks.job import Job
 
-FIRST_ROWS = 2
-MOST_BYTES = 256 << 20
-"""Outputs that are held in memory at a time."""
-CODE = (rebuild, load_into, load_program, predict, answers, __name__)
+CODE = (rebuild, load_into, load_program, predict, answers, write_outputs, __name__)
 
 
 @dataclass(frozen=True)
@@ -95,26 +93,12 @@ def stored_outputs(job: Job, parent: Parent, rows: Arrays, digests: Mapping[str,
     """
 
     def produce(folder: Path) -> dict[str, int]:
-        _write_outputs(folder / "outputs.npy", parent, rows)
-        _check_finite(np.load(folder / "outputs.npy", mmap_mode="r"), f"the {next(iter(digests))} rows")
+        outputs = write_outputs(folder / "outputs.npy", parent.answers, rows)
+        _check_finite(outputs, f"the {next(iter(digests))} rows")
         return {"rows": len(rows[0])}
 
     inputs = {"parent": parent.digest, **digests}
     return job.workspace.store.run("parent-outputs", inputs, CODE, produce).folder / "outputs.npy"
-
-
-def _write_outputs(path: Path, parent: Parent, rows: Arrays) -> None:
-    """Write the outputs for all rows, some at a time where those of all would fill the memory, as of large masks."""
-    first = parent.answers(tuple(array[:FIRST_ROWS] for array in rows))
-    count = len(rows[0])
-    step = max(MOST_BYTES // max(first[:1].nbytes, 1), FIRST_ROWS)
-    if count <= step:
-        np.save(path, first if count <= FIRST_ROWS else parent.answers(rows))
-        return
-    written = np.lib.format.open_memmap(path, mode="w+", dtype=first.dtype, shape=(count, *first.shape[1:]))
-    for start in range(0, count, step):
-        written[start : start + step] = parent.answers(tuple(array[start : start + step] for array in rows))
-    written.flush()
 
 
 def _check_finite(outputs: np.ndarray, where: str) -> None:

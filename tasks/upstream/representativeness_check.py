@@ -1,6 +1,7 @@
 """Comparison of the train and calibration rows with a sample of the deployment sites, before anything is trained."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def check_representativeness(context: Context) -> Representativeness | None:
     policy = job.recipe.representativeness
     if policy is None or job.sample is None:
         return None
-    outputs = np.load(stored_outputs(job, context.parent, job.sample.inputs, {"deployment": job.sample.digest}))
+    outputs = _mapped(stored_outputs(job, context.parent, job.sample.inputs, {"deployment": job.sample.digest}))
     result = hold_against(
         policy,
         {name: _seen(context, name) for name in COMPARED},
@@ -47,7 +48,12 @@ def check_representativeness(context: Context) -> Representativeness | None:
 
 def _seen(context: Context, name: SplitName) -> Sample:
     split = context.job.splits[name]
-    return _sample(context.job, np.load(context.parent_outputs(name)), split.targets, split.slices)
+    return _sample(context.job, _mapped(context.parent_outputs(name)), split.targets, split.slices)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    outputs: np.ndarray = np.load(path, mmap_mode="r")
+    return outputs
 
 
 def _sample(job: Job, outputs: np.ndarray, targets: np.ndarray | None, slices: pd.DataFrame) -> Sample:
@@ -57,11 +63,11 @@ def _sample(job: Job, outputs: np.ndarray, targets: np.ndarray | None, slices: p
     if isinstance(job.workload, JointWorkload):
         targets = None  # of several tasks at once, which a row may know or not; slice columns tell of them
     if not job.workload.answers_are_values:
-        return Sample(outputs, predictions_of(job.workload, outputs), targets, slices)
+        return Sample.of(outputs, predictions_of(job.workload, outputs), targets, slices)
     values = outputs.reshape(len(outputs), -1).mean(axis=1)
     if targets is not None and targets.ndim > 2:  # masks, by the mean of their class numbers
         targets = targets.reshape(len(targets), -1).mean(axis=1)
-    return Sample(outputs, values, None if targets is None else targets.astype(float), slices)
+    return Sample.of(outputs, values, None if targets is None else targets.astype(float), slices)
 
 
 def _log(result: Representativeness) -> None:

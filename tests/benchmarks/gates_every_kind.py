@@ -355,7 +355,7 @@ def _site(random: Random, moved: float) -> Sample:
     target = random.choice(CLASSES, 1000, p=np.array([0.4, 0.3, 0.2, 0.1]) + np.array([-moved, moved, 0, 0]))
     outputs = 2 * np.eye(CLASSES)[target] + random.normal(size=(1000, CLASSES))
     slices = pd.DataFrame({"site": random.choice(["north", "south"], 1000)})
-    return Sample(outputs.astype(np.float32), outputs.argmax(1), target, slices)
+    return Sample.of(outputs.astype(np.float32), outputs.argmax(1), target, slices)
 
 
 def resolution() -> Iterator[Figure]:

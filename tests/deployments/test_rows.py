@@ -71,6 +71,14 @@ CASES: dict[str, tuple[Callable[[Split], Any], str]] = {
         lambda split: altered(split, targets=np.array(["a", "b"] * 3)),
         "expected arrays of numbers, got dtype <U1; encode them",
     ),
+    "targets of the other byte order": (
+        lambda split: altered(split, targets=split.targets.astype(">i8")),
+        "got dtype >i8; convert them in Workload.split, such as by array.astype(np.float32)",
+    ),
+    "targets of more bits than torch has": (
+        lambda split: altered(split, targets=split.targets.astype(np.longdouble)),
+        "expected numbers as this machine computes with them",
+    ),
     "a reserved column": (
         lambda split: altered(split, slices=split.slices.rename(columns={"site": "score"})),
         "got ['label', 'score']; rename them in Workload.split",

@@ -92,6 +92,17 @@ def test_the_losses_of_layers_come_after_the_release_and_cost_none_where_they_fa
     assert any("no losses of single layers" in line and "The disk is full" in line for line in caplog.messages)
 
 
+def test_a_recipe_may_leave_the_losses_of_layers_out(
+    world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_layers, "layer_losses", lambda *_: pytest.fail("layers were looked at"))
+    (device,) = flows.compress.compress("tiny", "1", variant("bare", {"layer_losses": False}), world).devices
+    content = ReportContent.model_validate_json(
+        Runs(world.tracking_uri, "tiny").read_text(device.run_id, "report.json")
+    )
+    assert content.layers == () and "`layer_losses` is false" in content.layers_note
+
+
 @pytest.mark.parametrize("part", ["graph", "weights"])
 def test_a_file_that_changes_after_it_was_measured_is_neither_kept_nor_published(
     world: Workspace, variant: Variant, monkeypatch: pytest.MonkeyPatch, part: str

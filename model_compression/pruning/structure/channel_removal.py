@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from model_compression.errors import PruningError
 from model_compression.pruning.structure.channel_walk import ChannelFlow
-from model_compression.pruning.structure.labels import STAYS, without_copies
+from model_compression.pruning.structure.labels import STAYS, are_among, without_copies
 from model_compression.pruning.structure.literal_sizes import along, kept_places, remaining_shape, rewrite_sizes
 
 
@@ -20,6 +19,7 @@ def remove_classes(model: fx.GraphModule, flow: ChannelFlow, gone: Collection[in
     """
     if STAYS in gone:
         raise PruningError("expected channels that may go, got some that must stay; leave them in")
+    gone = frozenset(gone)
     nodes = {node.name: node for node in model.graph.nodes}
     at: dict[fx.Node, Any] = {nodes[name]: labels for name, labels in flow.at.items()}
     for node, labels in at.items():
@@ -28,7 +28,7 @@ def remove_classes(model: fx.GraphModule, flow: ChannelFlow, gone: Collection[in
     for path in {**flow.outputs, **flow.inputs}:
         _shrink(model, path, flow.outputs.get(path), flow.inputs.get(path), gone)
     for path, labels in flow.bare.items():
-        if torch.isin(labels, torch.tensor(sorted(gone))).any():
+        if are_among(labels, gone).any():
             _shrink_bare(model, path, labels, gone)
     model.recompile()
 
@@ -36,8 +36,7 @@ def remove_classes(model: fx.GraphModule, flow: ChannelFlow, gone: Collection[in
 def _loses_any(at: dict[fx.Node, Any], node: fx.Node, gone: Collection[int]) -> bool:
     tensors = [each for value in (at[node], *(at.get(source) for source in node.all_input_nodes))
                for each in (value if isinstance(value, list | tuple) else [value])]  # fmt: skip
-    lost = torch.tensor(sorted(gone))
-    return any(isinstance(each, Tensor) and bool(torch.isin(without_copies(each), lost).any()) for each in tensors)
+    return any(isinstance(each, Tensor) and bool(are_among(without_copies(each), gone).any()) for each in tensors)
 
 
 def _shrink(

@@ -66,7 +66,10 @@ _COMPOSED = ("where", "to", "_to_copy", "type_as", "clip", "float_power", "squar
 _LIKE = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like")
 _AVERAGES = ("mean", "var", "std")
 _OTHERS = ("sum", "amax", "amin", "prod", "logsumexp", "softmax", "_softmax", "log_softmax", "_log_softmax", "cumsum",
-           "linalg_vector_norm", "argmax", "argmin", "all", "any", "norm")  # fmt: skip
+           "linalg_vector_norm", "argmax", "argmin", "all", "any", "norm", "max", "min", "median", "sort", "topk",
+           "cummax", "cummin")  # fmt: skip
+_OF_TWO = ("max.other", "min.other")
+"""Overloads of reductions that compare two tensors element by element."""
 
 
 def is_like(node: fx.Node) -> bool:
@@ -88,7 +91,7 @@ def is_elementwise(node: fx.Node) -> bool:
     """Tell whether a node computes each element from the elements at the same place."""
     if not isinstance(node.target, OpOverload):
         return False
-    if _name(node).removesuffix("_") in _COMPOSED:
+    if _name(node).removesuffix("_") in _COMPOSED or _is_of_two(node):
         return True
     plain = getattr(getattr(aten, _name(node).removesuffix("_"), None), node.target._overloadname, None)
     return any(torch.Tag.pointwise in target.tags for target in (node.target, plain) if target is not None)
@@ -96,15 +99,20 @@ def is_elementwise(node: fx.Node) -> bool:
 
 def reduction(node: fx.Node) -> tuple[list[int], Reduction] | None:
     """Return the dimensions that a node reads together, empty for all, and in which way; None for another operator."""
-    if _name(node) not in _AVERAGES + _OTHERS:
+    if _name(node) not in _AVERAGES + _OTHERS or _is_of_two(node):
         return None
     schema = node.target._schema.arguments  # type: ignore[union-attr]
+    usual: dict[str, Any] = {argument.name: argument.default_value for argument in schema}
     given: dict[str, Any] = {argument.name: value for argument, value in zip(schema, node.args, strict=False)}
-    dims = {**given, **node.kwargs}.get("dim")
+    dims = {**usual, **given, **node.kwargs}.get("dim")
     kind = Reduction.AVERAGE if _name(node) in _AVERAGES else Reduction.ALL
     if isinstance(dims, int):
         return [dims], kind
     return [int(dim) for dim in dims or []], kind
+
+
+def _is_of_two(node: fx.Node) -> bool:
+    return isinstance(node.target, OpOverload) and f"{_name(node)}.{node.target._overloadname}" in _OF_TWO
 
 
 def _name(node: fx.Node) -> str:

@@ -127,18 +127,18 @@ class ChannelWalk:
 
     def beside(self, node: fx.Node, source: Tensor) -> Any:
         """Return the labels behind an operator that changes other dimensions than those in which channels differ."""
-        value, differ = self.values[node], varying(source)
-        if not isinstance(value, Tensor) or value.dim() != source.dim():
+        value, differ = self._first(node), varying(source)
+        if value is None or value.dim() != source.dim():
             return self.unknown(node)
         if any(value.shape[dim] != source.shape[dim] for dim in differ):
             return self.unknown(node)
         for dim in set(range(source.dim())) - {*differ}:
             source = source.narrow(dim, 0, 1)
-        return source.expand(value.shape)
+        return self._for_each(node, source.expand(value.shape))
 
     def reduced(self, node: fx.Node, source: Tensor, dims: Sequence[int], kind: Reduction) -> Any:
         """Return the labels behind an operator that reads all places of some dimensions together."""
-        value = self.values[node]
+        value = self._first(node)
         source = self.labels.classes(source)
         dims = [dim % source.dim() for dim in dims] or list(range(source.dim()))
         source = self.together(source, dims)
@@ -147,13 +147,24 @@ class ChannelWalk:
                 self.labels.mix(source)
                 return self.none(node)
             return self.unknown(node)
-        if not isinstance(value, Tensor):
+        if value is None:
             return self.unknown(node)
-        if value.shape == source.shape:
-            return source
-        for dim in sorted(dims, reverse=True):
-            source = source.narrow(dim, 0, 1) if value.dim() == source.dim() else source.select(dim, 0)
-        return source
+        if value.shape != source.shape:
+            for dim in sorted(dims, reverse=True):
+                source = source.narrow(dim, 0, 1) if value.dim() == source.dim() else source.select(dim, 0)
+            source = source.expand(value.shape)
+        return self._for_each(node, source)
+
+    def _first(self, node: fx.Node) -> Tensor | None:
+        """Return what an operator gives: of largest values and their places the values."""
+        value = self.values[node]
+        value = value[0] if isinstance(value, tuple) and value else value
+        return value if isinstance(value, Tensor) else None
+
+    def _for_each(self, node: fx.Node, labels: Tensor) -> Any:
+        """Return labels for a node's value; places that come beside the values have theirs."""
+        value = self.values[node]
+        return tuple(labels for _ in value) if isinstance(value, tuple) else labels
 
     def together(self, labels: Tensor, dims: Sequence[int]) -> Tensor:
         """Join labels along some dimensions where they also differ along others, as heads do beside their features."""

@@ -5,7 +5,8 @@ the same along a dimension are kept as views without memory there, so that a wal
 what the activations cost.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -100,6 +101,20 @@ def without_copies(labels: Tensor) -> Tensor:
         if size > 1 and stride == 0:
             labels = labels.narrow(dim, 0, 1)
     return labels
+
+
+def are_among(labels: Tensor, classes: Collection[int]) -> Tensor:
+    """Return a mask of the labels that are among some classes, which may be many and are asked for again and again."""
+    table = _table(frozenset(classes))
+    return table[labels.clamp(max=len(table) - 1)]
+
+
+@lru_cache(maxsize=2)
+def _table(classes: frozenset[int]) -> Tensor:
+    """Return a mask of all classes up to the largest of these, and one more for those beyond."""
+    table = torch.zeros(max(classes, default=0) + 2, dtype=torch.bool)
+    table[list(classes)] = True
+    return table
 
 
 def as_copies(labels: Tensor) -> Tensor:

@@ -5,12 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 
 from model_compression.errors import PruningError
 from model_compression.intake import aten
-from model_compression.pruning.structure.labels import without_copies
+from model_compression.pruning.structure.labels import are_among, without_copies
 
 SIZES_AT = {aten.view.default, aten.reshape.default, aten._unsafe_view.default, aten.expand.default}
 SPLITS = {aten.split_with_sizes.default, aten.split.sizes, aten.split.Tensor, aten.chunk.default}
@@ -36,7 +35,7 @@ def rewrite_sizes(node: fx.Node, units_at: Mapping[fx.Node, Any], units: Any, go
 
 def kept_places(units: Tensor, gone: Collection[int]) -> Tensor:
     """Return a mask of the elements that stay."""
-    return ~torch.isin(without_copies(units), torch.tensor(sorted(gone))).expand(units.shape)
+    return ~are_among(without_copies(units), gone).expand(units.shape)
 
 
 def along(kept: Tensor, dim: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Residual layers: parts of a graph that can be left out, because input and output have one shape."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -30,6 +30,11 @@ class Residual:
     nodes: frozenset[fx.Node]
 
     @property
+    def is_read_elsewhere(self) -> bool:
+        """True where something outside reads what is computed on the way to the end."""
+        return any(user not in self.nodes for node in self.nodes if node is not self.end for user in node.users)
+
+    @property
     def modules(self) -> list[str]:
         """The modules that it calls."""
         return sorted({str(node.target) for node in self.nodes if node.op == "call_module"})
@@ -53,18 +58,22 @@ def residuals(model: fx.GraphModule, values: Values) -> list[Residual]:
     return _unique(sorted(whole, key=lambda layer: list(model.graph.nodes).index(layer.end)))
 
 
-def remove_residual(model: fx.GraphModule, layer: Residual) -> None:
-    """Remove a layer, in place: its input takes the place of its output.
+def remove_residuals(model: fx.GraphModule, layers: Sequence[Residual]) -> None:
+    """Remove layers, in the order in which they run, in place: the input of each takes the place of its output.
 
-    Raises PruningError where something else reads what the layer computes; the model is then unusable.
+    Raises PruningError where something else reads what a layer computes; the model is then unusable.
     """
-    layer.end.replace_all_uses_with(layer.start)
+    for layer in reversed(layers):  # the end of a layer may be the start of the next
+        layer.end.replace_all_uses_with(layer.start)
     drop_dead_code(model)
-    left = [node.name for node in model.graph.nodes if node in layer.nodes]
-    if left:
-        raise PruningError(
-            f"expected nothing outside {layer.name} to read what it computes, got {', '.join(left[:3])}; leave it in"
-        )
+    left = set(model.graph.nodes)
+    for layer in layers:
+        still = [node.name for node in layer.nodes if node in left]
+        if still:
+            raise PruningError(
+                f"expected nothing outside {layer.name} to read what it computes, got {', '.join(sorted(still)[:3])}; "
+                "leave it in"
+            )
 
 
 def _spans(chain: list[fx.Node], attending: Collection[fx.Node], inside: Inside) -> Iterator[tuple[fx.Node, fx.Node]]:

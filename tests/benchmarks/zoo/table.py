@@ -13,6 +13,7 @@ from tests.benchmarks.zoo.models import ENTRIES
 from tests.benchmarks.zoo.running import kept_rows
 from tests.benchmarks.zoo.verdicts import (
     Row,
+    better_score,
     freed,
     hung_or_crashed,
     may_free,
@@ -110,11 +111,13 @@ def _quantizing(rows: Mapping[str, Row]) -> list[Figure]:
     ratios = [times_of(row)["static"] / times_of(row)["chosen"] for row in timed if same_score(row)]
     slower = _count(ratios, sum(ratio < 1 / ALIKE for ratio in ratios))
     worse = _count(timed, sum(not same_score(row) for row in timed))
+    better = sum(better_score(row) for row in timed)
     alike, alone = f"at the same score, of {len(ratios)} rows", "`quantize_static` alone"
+    below = f"a point or more below {alone}, above it in {better}, of {len(timed)} rows"
     return [
         Figure(f"faster than {alone} {alike}, geometric mean", _mean(ratios), 1, "x", "at_least"),
         Figure(f"slower than {alone} {alike}", slower, 0, "rows", "at_most"),
-        Figure(f"a point or more below {alone}, of {len(timed)} rows", worse, 0, "rows", "at_most"),
+        Figure(below, worse, better, "rows", "at_most"),
     ]
 
 
@@ -169,7 +172,11 @@ def _found(rows: Mapping[str, Row]) -> str:
     qat = [name for name, row in rows.items() if "error" in row["steps"].get("qat", {})]
     kept = [name for name, row in rows.items() if row["steps"].get("intake", {}).get("kept")]
     tried = sum("qat" in row["steps"] for row in rows.values())
+    far = [
+        name for name, row in rows.items() if may_free(row) >= ASKED and abs((freed(row) or ASKED) / ASKED - 1) > 0.1
+    ]
     said = [
+        f"More than 10 % from the share asked, in steps of two channels: {_counted(far)}.",
         f"Nothing could be removed in {_counted(nothing)}.",
         f"Operators were kept as they are in {_counted(kept)}.",
         f"QAT, an epoch long, was tried in {tried} rows and failed in {_counted(qat)}.",

@@ -94,5 +94,15 @@ def shown_times(row: Row) -> dict[str, float]:
 
 def same_score(row: Row) -> bool:
     """Tell a row whose chosen file scores as well as that of quantize_static alone, within a point."""
-    chosen, alone = row.get("times", {}).get("chosen_score"), row["steps"].get("quantize_static", {}).get("score")
+    chosen, alone = _scores(row)
     return chosen is not None and alone is not None and chosen >= alone - SAME_SCORE
+
+
+def better_score(row: Row) -> bool:
+    """Tell a row whose chosen file scores more than a point better than that of quantize_static alone."""
+    chosen, alone = _scores(row)
+    return chosen is not None and alone is not None and chosen > alone + SAME_SCORE
+
+
+def _scores(row: Row) -> tuple[float | None, float | None]:
+    return row.get("times", {}).get("chosen_score"), row["steps"].get("quantize_static", {}).get("score")

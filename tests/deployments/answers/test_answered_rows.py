@@ -8,6 +8,7 @@ import pytest
 
 from deployments.answers import NOT_A_NUMBER, answers_of, labelled, predictions_of
 from deployments.errors import ConfigurationError
+from deployments.mapped import part_outputs
 from tests.deployments.example_rows import Rows
 
 OUTPUTS = np.array([[2.0, 1.0], [np.nan, 1.0], [1.0, np.inf], [0.0, 3.0]])
@@ -63,3 +64,43 @@ def test_functions_that_do_not_fit_are_one_sentence() -> None:
         ConfigurationError, match=r"test_answered_rows:Wrong`: expected one prediction for each of 4 rows, got"
     ):
         answers_of(Wrong(), np.zeros((4, 2)), np.zeros((4, 2)))
+
+
+class Spied(Rows):
+    """Notes how many rows its functions are given at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[int] = []
+
+    def predictions(self, outputs: np.ndarray) -> np.ndarray:
+        self.given.append(len(outputs))
+        return super().predictions(outputs)
+
+    def score(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        self.given += [len(outputs), len(targets)]
+        return np.asarray(outputs.argmax(axis=1) == targets).astype(float)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_many_bytes_are_answered_part_by_part_as_all_at_once(monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
+    outputs = np.random.default_rng(0).normal(size=(23, 3)).astype(np.float32)
+    outputs[[4, 5, 20] if broken else [], 1] = np.nan
+    targets = np.arange(23) % 3
+    whole = answers_of(Spied(), outputs, targets)
+    monkeypatch.setattr(part_outputs, "MOST_BYTES", 5 * outputs[:1].nbytes)
+    workload = Spied()
+    parts = answers_of(workload, outputs, targets)
+    assert max(workload.given) == 5
+    for name in ("predictions", "scores", "finite"):
+        assert getattr(parts, name).tolist() == getattr(whole, name).tolist()
+    assert parts.mean_score == whole.mean_score
+    assert predictions_of(workload, outputs).tolist() == whole.predictions.tolist()
+    assert (~parts.finite).sum() == (3 if broken else 0)
+
+
+@pytest.mark.parametrize("most", [1 << 20, 2 * 8])
+def test_fewer_outputs_than_rows_are_refused(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(part_outputs, "MOST_BYTES", most)
+    with pytest.raises(ConfigurationError, match=r"for each of 4 rows, got an array of shape \(3,\)"):
+        answers_of(Rows(), np.zeros((3, 2), dtype=np.float32), np.zeros(4, dtype=int))

@@ -11,6 +11,7 @@ from deployments.answers import Detection, RowBoxes, boxes_of_cells, check_attri
 from deployments.errors import ConfigurationError
 from deployments.user_code import code_digest
 from deployments.workload import Split, Workload, soft_labels_of
+from tests.deployments.example_rows import attributes
 
 CELL = 4
 NOTHING = (0, 0, 0, 0, -1)
@@ -193,7 +194,7 @@ class Corners(Yard):
 
 def test_outputs_of_another_form_are_decoded_by_the_workload() -> None:
     outputs = np.array([[2, 4, 14, 12, 1.0], [0, 0, 4, 4, -1]])
-    check_attributes("detection", Corners.labels, None, None, Corners().written, None, None)
+    check_attributes(Corners())
     assert Corners().predictions(outputs).tolist() == ["car 1", "none"]
     assert Corners().score(outputs, BOXES).tolist() == [0.5, 0]
     assert Corners().meaning.outputs_wanted((5,), BOXES, Corners.labels) is None
@@ -267,8 +268,8 @@ def test_boxes_are_drawn_on_the_picture() -> None:
 )  # fmt: skip
 def test_the_size_of_cells_is_for_detection(task: str, pixels: object, written: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError, match=r"a whole number of pixels .* `pixels_per_cell`"):
-        check_attributes(task, None, None, None, written, None, pixels)
-    check_attributes("detection", ("car",), None, None, (), None, 4)
+        check_attributes(attributes(task=task, written=written, pixels_per_cell=pixels))
+    check_attributes(attributes(task="detection", labels=("car",), pixels_per_cell=4))
 
 
 def test_what_answers_depend_on_is_part_of_the_workloads_code(monkeypatch: pytest.MonkeyPatch) -> None:

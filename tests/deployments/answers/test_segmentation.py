@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from deployments.answers import check_attributes, prediction_task, segmentation
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, Workload, soft_labels_of
+from tests.deployments.example_rows import attributes
 
 IGNORED = 255
 ANSWER = np.array([[0, 0, 1], [0, 1, 1]])
@@ -145,5 +146,5 @@ def test_a_drawing_has_a_colour_for_each_class() -> None:
 @pytest.mark.parametrize(("task", "ignored"), [("classification", 0), ("segmentation", "none"), ("segmentation", True)])
 def test_a_number_to_ignore_is_for_masks(task: str, ignored: object) -> None:
     with pytest.raises(ConfigurationError, match="expected a whole number as `ignore_index`"):
-        check_attributes(task, None, None, None, (), ignored)
-    check_attributes("segmentation", None, None, None, (), IGNORED)
+        check_attributes(attributes(task=task, ignore_index=ignored))
+    check_attributes(attributes(task="segmentation", ignore_index=IGNORED))

@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployments.answers import LONGEST_DESCRIPTION, check_attributes, check_name, check_reason, described
+from deployments.answers import LONGEST_DESCRIPTION, check_attributes, described
 from deployments.errors import ConfigurationError
 from deployments.workload import Split, check_row_of_outputs, read_splits
-from tests.deployments.example_rows import Rows
+from tests.deployments.example_rows import Rows, attributes
 
 GOOD: dict[str, Any] = {
     "task": "classification", "labels": ("a", "b"), "preprocessing": {"divide by": 255, "order": ["red", "green"]},
-    "group": "site", "written": (),
+    "group": "site",
 }  # fmt: skip
 
 
 def test_what_is_right_passes() -> None:
-    check_attributes(**GOOD)
-    check_attributes("own", None, None, None, ("predictions", "score"))
-    check_attributes("multi_label", ["one"], "as it is", None, ())
+    check_attributes(attributes(**GOOD))
+    check_attributes(attributes(task="own", written=("predictions", "score")))
+    check_attributes(attributes(task="multi_label", labels=["one"], preprocessing="as it is"))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_is_right_passes() -> None:
 )
 def test_what_is_wrong_is_one_sentence(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        check_attributes(**GOOD | changes)
+        check_attributes(attributes(**GOOD | changes))
     assert says in str(caught.value) and "; " in str(caught.value)
 
 
@@ -130,17 +130,17 @@ def test_truth_values_are_described_too() -> None:
     ],
 )
 def test_a_reason_is_a_text_that_says_something(reason: object, got: str) -> None:
-    check_reason("shared_rows", None)
-    check_reason("shared_rows", "a sensor has few values")
+    check_attributes(attributes(shared_rows=None))
+    check_attributes(attributes(shared_rows="a sensor has few values"))
     with pytest.raises(ConfigurationError) as caught:
-        check_reason("shared_rows", reason)
+        check_attributes(attributes(shared_rows=reason))
     expected = "expected `shared_rows` as a text of 3 words or more and at most 500 characters that says why, or None"
     assert str(caught.value).startswith(f"{expected}, {got}; ")
 
 
 @pytest.mark.parametrize("output", ["", 1, ("logits",)])
 def test_an_output_has_a_name(output: object) -> None:
-    check_name("output", "one of the model's outputs", None)
-    check_name("output", "one of the model's outputs", "logits")
+    check_attributes(attributes(output=None))
+    check_attributes(attributes(output="logits"))
     with pytest.raises(ConfigurationError, match="expected the name of one of the model's outputs or None as `output`"):
-        check_name("output", "one of the model's outputs", output)
+        check_attributes(attributes(output=output))

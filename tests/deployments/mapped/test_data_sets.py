@@ -1,6 +1,7 @@
 """Torch data sets as arrays on disk: written once, and again when the data are others."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,3 +61,20 @@ def test_what_was_not_finished_is_written_again(tmp_path: Path) -> None:
 def test_items_that_are_no_rows_are_one_sentence(tmp_path: Path, items: Pictures, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         rows_of_data_set(items, tmp_path / "train", "1")
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        ({"image": np.ones(2), "label": 1}, r"such as \(image, label\), got dict at 0"),
+        (torch.ones(2), "got Tensor at 0"),
+        ((np.ones(2),), "got tuple at 0"),
+        ((np.ones(2), None), "expected items of numbers, got .*object"),
+        ((np.ones(2), "cat"), "expected items of numbers"),
+    ],
+)
+def test_items_of_another_form_are_one_sentence(tmp_path: Path, item: object, says: str) -> None:
+    items: Any = [item] * 3
+    with pytest.raises(ConfigurationError, match=says):
+        rows_of_data_set(items, tmp_path / "train", "1")
+    assert not (tmp_path / "train" / "whole.json").exists()

@@ -29,8 +29,8 @@ def _request(model: Path, **changes: object) -> MeasureRequest:
 
 def _check_plausible(seen: Measurement, model: Path) -> None:
     assert seen.figures.size_bytes == model.stat().st_size
-    assert 0 < seen.figures.load_ms < 5_000
-    assert 0 < seen.figures.latency_p50_ms <= seen.figures.latency_p99_ms < 1_000
+    assert 0 < seen.figures.load_ms < 60_000
+    assert 0 < seen.figures.latency_p50_ms <= seen.figures.latency_p99_ms < 60_000
     assert 0 < seen.model_rss_mb < seen.figures.peak_rss_mb
 
 
@@ -41,6 +41,12 @@ def test_every_row_is_predicted_and_the_figures_are_plausible(model: Path, batch
     np.testing.assert_allclose(answers, _ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
     _check_plausible(seen, model)
     assert seen.figures.peak_rss_mb < 150
+
+
+def test_outputs_are_maps_of_files_and_not_held_in_memory(model: Path) -> None:
+    (answers,) = measure(_request(model), timeout_s=30).outputs
+    assert isinstance(answers, np.memmap) and not Path(str(answers.filename)).exists()
+    answers[0] = 7  # as an array in memory
 
 
 def test_an_emulator_runs_the_interpreter_and_its_packages_come_first(model: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -108,6 +109,26 @@ def test_recurrent_layers_stay_with_what_they_weigh(kind: type[nn.Module], as_lo
     assert all(weight.grad is not None for weight in rebuilt.parameters())
 
 
+class _Cells(nn.Module):
+    """A recurrent layer as a loop over its cell, as people write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.GRUCell(5, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = x.new_zeros(len(x), 4)
+        for step in range(x.shape[1]):
+            state = self.cell(x[:, step], state)
+        return self.head(state)
+
+
+def test_weights_that_a_loop_reads_are_named_once() -> None:
+    (kept,) = kept_as_they_are(rebuild(export(_Cells().eval(), torch.randn(3, 6, 5))))
+    assert (kept.operator, kept.calls, kept.weights) == ("gru_cell", 6, 3 * 4 * (5 + 4 + 2))
+    assert str(kept).endswith("with 132 weights that 6 calls of it read")
+
+
 def test_products_with_matrices_become_linear_layers() -> None:
     rows, model = torch.randn(3, 4), _Products().eval()
     program = export(model, rows)
@@ -174,3 +195,38 @@ def test_an_output_that_is_not_there_is_named_with_those_that_are() -> None:
     program = export(_Several("dict").eval(), torch.randn(3, 4))
     with pytest.raises(IntakeError, match="expected an output of boxes, scores, got `masks`; correct `output`"):
         keep_output(program, "masks")
+
+
+class _Unlike(nn.Module):
+    """Outputs as language models return them, with places that hold nothing, or one of them under two names."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form, self.layer = form, nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Any:
+        scores = self.layer(x)
+        if self.form == "pair":
+            return scores, None
+        return {"loss": None, "logits": scores} if self.form == "dict" else {"one": scores, "same": scores, "x": x}
+
+
+@pytest.mark.parametrize(("form", "name"), [("pair", "output_0"), ("dict", "logits"), ("dict", "output")])
+def test_a_place_that_holds_nothing_is_no_output(form: str, name: str, tmp_path: Path) -> None:
+    rows, model = torch.randn(3, 4), _Unlike(form).eval()
+    torch.export.save(export(model, rows), tmp_path / "model.pt2")
+    program = load_program(tmp_path / "model.pt2")
+    check_one_output(program)
+    assert output_names(program) == ("output",)
+    for each in (program, keep_output(load_program(tmp_path / "model.pt2"), name)):
+        rebuilt = rebuild(each)
+        assert check_equal(each, rebuilt, (rows,)) == 0
+        assert torch.equal(rebuilt(rows), model.layer(rows))
+
+
+def test_an_output_under_two_names_can_be_kept_by_either() -> None:
+    rows, model = torch.randn(3, 4), _Unlike("twice").eval()
+    for name in ("one", "same"):
+        program = keep_output(export(model, rows), name)
+        check_one_output(program)
+        assert torch.equal(rebuild(program)(rows), model.layer(rows))

@@ -246,10 +246,29 @@ def test_inputs_are_listed_in_their_order_under_their_names() -> None:
     assert torch.equal(rebuilt(torch.ones(2, 3), torch.tensor([True, False])), torch.tensor([[1.0] * 3, [0.0] * 3]))
 
 
+class _RowByRow(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([row * 2 for row in x])
+
+
+def test_a_batch_that_the_model_fixes_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(_RowByRow(), (torch.randn(4, 6),), dynamic_shapes=[{0: Dim.AUTO}]), path)
+    program = load_program(path)
+    with pytest.raises(IntakeError, match=r"a fixed batch size of 4 .*if it was, forward\(\) makes the size a number"):
+        check_dynamic_batch(program)
+
+
 def test_static_batch_of_several_rows_is_refused_as_well() -> None:
     program = torch.export.export(Mlp().eval(), (torch.randn(4, 20),))
     with pytest.raises(IntakeError, match=r"a fixed batch size of 4 in input 'x' of shape \[4, 20\].*-1 as its first"):
         check_dynamic_batch(program)
+
+
+def test_a_model_of_float64_is_refused_before_anything_is_made_of_it() -> None:
+    program = export(nn.Sequential(nn.Linear(3, 4), nn.ReLU()).double().eval(), torch.randn(3, 3).double())
+    with pytest.raises(IntakeError, match=r"expected weights of float32, got float64 in 2 of 2 .*`model\.float\(\)`"):
+        rebuild(program)
 
 
 class _Scaled(nn.Module):

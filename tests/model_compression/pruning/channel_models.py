@@ -142,6 +142,22 @@ class _Rotated(nn.Module):
         return self.head(self.wide(x).relu().mean(1))
 
 
+class _Largest(nn.Module):
+    """Largest values by operators that give their places too: over pieces of a unit, over halves, and over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces, self.halves = nn.Conv1d(2, 15, 3), nn.Conv1d(5, 12, 1)
+        self.last, self.head = nn.Linear(6, 9), nn.Linear(9 + 2 * 9 + 9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pieces(x)
+        x = self.halves(x.view(len(x), 5, 3, -1).max(2)[0])
+        x = self.last(torch.max(x[:, :6], x[:, 6:]).transpose(1, 2))
+        pooled = F.adaptive_max_pool1d(x.transpose(1, 2), 1).squeeze(2)
+        return self.head(torch.cat([x.max(dim=1).values, x.topk(2, dim=1)[0].flatten(1), pooled], 1))
+
+
 class Model(NamedTuple):
     """A model, its rows, and the units and channels of one unit of the layers that can lose any."""
 
@@ -160,5 +176,6 @@ MODELS = {
     "grouped": Model(_Grouped, IMAGES, {"first": (3, 4), "grouped": (4, 8)}),
     "positions": Model(_Positions, IMAGES, {"patches": (10, 1), "merge": (7, 1)}),
     "recurrent": Model(_Recurrent, SIGNALS, {"first": (8, 1), "hidden": (9, 1)}),
+    "largest": Model(_Largest, SIGNALS, {"pieces": (5, 3), "halves": (6, 2), "last": (9, 1)}),
     "rotated": Model(_Rotated, torch.randn(3, 5, 12), {"value": (2, 6), "out": (12, 1), "wide": (20, 1)}),
 }

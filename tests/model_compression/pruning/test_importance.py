@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from model_compression.errors import TrainingError
 from model_compression.intake import rebuild
 from model_compression.pruning.channel_groups import ChannelGroup, Reader
-from model_compression.pruning.dependencies import Dependencies
 from model_compression.pruning.importance import Batch, by_input, unit_scores
+from model_compression.pruning.units import units_of
 from tests.model_compression.architectures import ARCHITECTURES, exported
 
 
@@ -31,7 +31,8 @@ def batch(*rows: float) -> Batch:
 
 def scores_of(model: nn.Module, *batches: Batch) -> dict[str, list[float]]:
     scores = unit_scores(model, batches, total)
-    found = {group.layer: scores.channels(group) for group in Dependencies(model, batches[0][0]).channel_groups()}
+    groups = units_of(model, batches[0][0], ("channels",)).channel_groups
+    found = {group.layer: scores.channels(group) for group in groups}
     return {layer: score.tolist() for layer, score in found.items() if score is not None}
 
 
@@ -75,7 +76,7 @@ def test_equals_gates_on_every_bundle_of_each_architecture(name: str) -> None:
     model, rows = rebuild(program), ARCHITECTURES[name].rows
     targets = torch.arange(len(rows)) % model(rows).shape[1]
     scores = unit_scores(model, [((rows,), targets)], F.cross_entropy)
-    read = [group for group in Dependencies(model, (rows,)).channel_groups() if group.readers]
+    read = [group for group in units_of(model, (rows,), ("channels",)).channel_groups if group.readers]
     assert len(read) >= 2
     for group in read:
         expected = gate_scores(model, group, rows, targets)
@@ -86,7 +87,7 @@ def test_equals_gates_on_every_bundle_of_each_architecture(name: str) -> None:
 
 def test_channels_that_no_layer_reads_have_no_score() -> None:
     scores = unit_scores(two_linears(), [batch(1)], total)
-    assert scores.channels(ChannelGroup("2", 1, 1, False, ())) is None
+    assert scores.channels(ChannelGroup("2", 1, False, ())) is None
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from model_compression.errors import PruningError
 from model_compression.intake import rebuild
-from model_compression.pruning import Protected, parameters, protected_units
+from model_compression.pruning import Protected, parameters, protected_units, units_of
 from model_compression.pruning.rounds import Candidates, choose, replay
 from tests.model_compression.architectures import ARCHITECTURES, export, exported
 from tests.model_compression.toys import prune, untrained
@@ -115,7 +115,7 @@ class TestProtection:
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
         assert torch.equal(model(rows), expected)
 
-    def test_channels_that_others_depend_on_are_kept(self) -> None:
+    def test_channels_that_others_depend_on_are_said_to_mix(self) -> None:
         class Centred(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -125,13 +125,10 @@ class TestProtection:
                 x = self.first(x)
                 return self.last(x - x.mean(1, keepdim=True))
 
-        (kept, _) = sorted(
-            protected_units(Centred(), (torch.randn(2, 1, 4, 4),), ("channels",)), key=lambda each: each.layer
-        )
-        assert kept.layer == "first"
-        assert "changes what the model makes of the others" in kept.reason
+        (group,) = units_of(Centred(), (torch.randn(2, 1, 4, 4),), ("channels",)).channel_groups
+        assert (group.layer, group.mixes) == ("first", True)
 
-    def test_channels_flattened_in_another_order_than_the_graph_believes_are_kept(self) -> None:
+    def test_channels_flattened_in_another_order_may_go(self) -> None:
         class Permuted(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -141,12 +138,12 @@ class TestProtection:
                 return self.last(self.first(x).permute(0, 2, 3, 1).flatten(1))
 
         found = {each.layer for each in protected_units(Permuted(), (torch.randn(2, 1, 3, 3),), ("channels",))}
-        assert found == {"first", "last"}
+        assert found == {"last"}
 
     def test_a_layer_of_one_channel_is_kept(self) -> None:
         model = nn.Sequential(nn.Linear(3, 1), nn.Linear(1, 2))
         reasons = {each.layer: each.reason for each in protected_units(model, (torch.randn(2, 3),), ("channels",))}
-        assert "only 1 channels" in reasons["0"]
+        assert "can only go all together" in reasons["0"]
 
 
 class TestNothingLeft:
@@ -176,8 +173,8 @@ def test_a_pruned_model_exports_again_with_its_new_shapes() -> None:
     torch.testing.assert_close(again(rows), model(rows))
 
 
-def ranked(*scores: float, blocks: int = 1, step: int = 1, **more: Any) -> Candidates:
-    return Candidates("channels", torch.tensor(scores, dtype=torch.float32), blocks, step=step, **more)
+def ranked(*scores: float, step: int = 1, **more: Any) -> Candidates:
+    return Candidates("channels", torch.tensor(scores, dtype=torch.float32), step=step, **more)
 
 
 def test_the_least_important_go_wherever_they_are() -> None:
@@ -194,11 +191,6 @@ def test_what_remains_is_a_multiple_of_round_to() -> None:
 
 def test_half_of_a_bundle_stays_however_little_it_matters() -> None:
     assert choose([ranked(*[0.0] * 8), ranked(*[1.0] * 8)], 0.5) == [[0, 1, 2, 3], [0, 1, 2, 3]]
-
-
-def test_blocks_lose_the_same_positions_by_their_mean_score() -> None:
-    # positions 0, 1, 2 score (0 + 9), (2 + 2), (5 + 5) over the two blocks
-    assert choose([ranked(0, 2, 5, 9, 2, 5, blocks=2)], 0.3) == [[1, 4]]
 
 
 def test_one_step_is_taken_even_where_it_is_more_than_the_ratio() -> None:

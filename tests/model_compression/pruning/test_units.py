@@ -2,6 +2,9 @@
 
 import copy
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,11 +12,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.fx import GraphModule
 
-from model_compression.pruning import costs_of, parameters, unit_scores
+from model_compression.intake import rebuild
+from model_compression.pruning import costs_of, parameters, trials, unit_scores, units
 from model_compression.pruning.rounds import History, remove_units, removed_units, replay
-from model_compression.pruning.structure import Residual
+from model_compression.pruning.structure import Residual, observe, residuals
+from model_compression.pruning.trials import Removal, Tried, failing
 from model_compression.pruning.units import KINDS, protected_units, units_of
-from tests.model_compression.architectures import SmallResNet
 from tests.model_compression.pruning.structure.attention_models import MODELS, OneAttention, built
 from tests.model_compression.toys import prune, untrained
 
@@ -102,12 +106,6 @@ def test_a_silent_head_goes_first_by_every_criterion(criterion: str) -> None:
     assert removed == {"heads": {"layer.1.out": [2]}}
 
 
-def test_a_model_of_the_users_own_loses_channels_only_and_says_so() -> None:
-    model, rows = SmallResNet().eval(), (torch.randn(4, 1, 8, 8),)
-    assert units_of(model, rows, KINDS).layers == ()
-    assert any("rebuilt program" in each.reason for each in protected_units(model, rows))
-
-
 def test_heads_that_cannot_be_told_apart_are_named() -> None:
     class Same(OneAttention):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -153,6 +151,68 @@ class TestCosts:
         costs = costs_of(model, (torch.randn(2, 4),), "memory")
         assert costs.taken == pytest.approx({"1": 100 / 108, "0": 8 / 108})
 
-    def test_memory_needs_a_rebuilt_program(self) -> None:
-        with pytest.raises(Exception, match="weigh by `bytes`"):
-            costs_of(nn.Linear(3, 2), (torch.randn(2, 3),), "memory")
+
+def rebuilt(model: nn.Module, rows: tuple[torch.Tensor, ...]) -> GraphModule:
+    return rebuild(torch.export.export(model.eval(), rows, dynamic_shapes=({0: torch.export.Dim("rows")},)))
+
+
+class Deep(nn.Module):
+    """Residual layers one after another."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.wide = nn.ModuleList(nn.Linear(8, 12) for _ in range(depth))
+        self.narrow = nn.ModuleList(nn.Linear(12, 8) for _ in range(depth))
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        stream = self.stem(rows)
+        for wide, narrow in zip(self.wide, self.narrow, strict=True):
+            stream = stream + narrow(torch.tanh(wide(stream)))
+        result: torch.Tensor = self.head(stream)
+        return result
+
+
+def tried(monkeypatch: pytest.MonkeyPatch, model: nn.Module) -> tuple[int, dict[str, str]]:
+    """Return how many copies were tried, and the layers that must stay with their reasons."""
+    rows, copies = (torch.randn(4, 6),), list[nn.Module]()
+
+    def counted(given: nn.Module) -> nn.Module:
+        copies.append(given)
+        return copied(given)
+
+    copied = trials._copied
+    monkeypatch.setattr(trials, "_copied", counted)
+    found = protected_units(rebuilt(model, rows), rows)
+    monkeypatch.undo()
+    return len(copies), {each.layer: each.reason for each in found if each.kind == "layers"}
+
+
+def test_as_many_copies_are_tried_of_a_deep_model_as_of_a_shallow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    (shallow, none), (deep, none_either) = (tried(monkeypatch, Deep(depth)) for depth in (3, 24))
+    assert none == none_either == {}
+    assert 0 < deep == shallow
+
+
+def test_a_layer_from_whose_inside_others_read_is_tried_alone() -> None:
+    rows = (torch.randn(4, 6),)
+    model = rebuilt(Deep(2), rows)
+    first, _ = residuals(model, observe(model, rows))
+    assert not first.is_read_elsewhere
+    reader = next(node for node in first.nodes if node is not first.end and node.all_input_nodes[0] in first.nodes)
+    assert replace(first, nodes=first.nodes - {reader}).is_read_elsewhere
+
+
+def test_where_not_all_layers_can_go_at_once_each_is_tried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried_alone: list[str] = []
+
+    def one_by_one(model: nn.Module, example: Any, trials: Sequence[Tried], remove: Removal) -> dict[str, str]:
+        if any(len(each.units) > 1 for each in trials):
+            return {each.name: "not all at once" for each in trials}
+        tried_alone.extend(each.name for each in trials)
+        return failing(model, example, trials, remove)
+
+    monkeypatch.setattr(units, "failing", one_by_one)
+    rows = (torch.randn(4, 6),)
+    assert protected_units(rebuilt(Deep(3), rows), rows, ("layers",)) == []
+    assert len(tried_alone) == 3

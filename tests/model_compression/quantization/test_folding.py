@@ -166,3 +166,23 @@ def test_one_frozen_batch_norm_that_is_called_twice_counts_twice() -> None:
 def test_a_batch_norm_without_statistics_is_not_frozen() -> None:
     graph = untrained(nn.Sequential(nn.Tanh(), nn.BatchNorm2d(3, track_running_stats=False)), IMAGES)
     assert norms(freeze_batch_norm(graph, (IMAGES,))) == 1
+
+
+class _NormWithActivation(nn.BatchNorm2d):
+    """A norm that holds its activation, as those of timm do."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated: Tensor = self.act(super().forward(x))
+        return activated
+
+
+@pytest.mark.parametrize("first", [nn.Tanh, lambda: nn.Conv2d(3, 3, 1)], ids=["frozen", "folded"])
+def test_what_a_batch_norm_holds_stays_where_the_norm_goes(first: Callable[[], nn.Module]) -> None:
+    graph = untrained(with_statistics(nn.Sequential(first(), _NormWithActivation(3)), IMAGES), IMAGES)
+    expected = graph(IMAGES)
+    assert norms(freeze_batch_norm(fold_batch_norm(graph, (IMAGES,)), (IMAGES,))) == 0
+    torch.testing.assert_close(graph(IMAGES), expected, rtol=1e-4, atol=1e-5)

@@ -94,3 +94,21 @@ def test_one_scale_for_all_channels_is_taken_too(tmp_path: Path) -> None:
 
     expected, got = answers(whole(), tmp_path), answers(quantize_biases(whole()), tmp_path)
     np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_a_constant_that_only_a_branch_reads_stays(tmp_path: Path) -> None:
+    model = quantized_linear()
+    shifted = helper.make_node("Add", ["y", "shift"], ["shifted"])
+    same = helper.make_node("Identity", ["y"], ["same"])
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("shifted", "same")]
+    branches = [helper.make_graph([shifted], "then", [], given[:1]), helper.make_graph([same], "else", [], given[1:])]
+    model.graph.node.append(helper.make_node("If", ["true"], ["z"], then_branch=branches[0], else_branch=branches[1]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "true"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([5], np.float32), "shift"))
+    model.graph.output[0].name = "z"
+    quantize_biases(model)
+    onnx.checker.check_model(model, full_check=True)
+    assert constants_of(model)["shift"] == 5
+    np.testing.assert_allclose(
+        answers(model, tmp_path) - 5, answers(quantize_biases(quantized_linear()), tmp_path), atol=1e-5
+    )

@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from onnx import ModelProto
+from torch import nn
 
 from model_compression.errors import QuantizationError
+from model_compression.onnx_files import export_onnx
 from model_compression.quantization import faster_in_float, islands, quantize_after_training
 from model_compression.quantization.float_regions import GraphStep, region
 from model_compression.quantization.static import static_quantizer
@@ -110,6 +113,41 @@ def test_what_lies_between_layers_in_float_is_float_too(source: Path, layers: li
     counts = kernels(path)
     assert counts["QLinearConv"] == 0 and counts["QGemm"] == 1
     assert counts["QLinearAdd"] == 1  # of several: the head, in integers, reads the last sum
+
+
+class Hard(nn.Module):
+    """Two pairs of convolutions, each pair with a hard activation between that has no kernel in integers."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList([nn.Conv2d(3 if place == 0 else 8, 8, 3) for place in range(4)])
+        self.activation = activation
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        first, second, third, fourth = self.convolutions
+        middle = torch.relu(second(self.activation(first(image))))
+        result: torch.Tensor = fourth(self.activation(third(middle)))
+        return result
+
+
+@pytest.mark.parametrize("activation", [nn.Hardswish(), nn.Hardsigmoid(), nn.SiLU()])
+@pytest.mark.parametrize("pair", [{0, 1}, {2, 3}, set[int]()])
+def test_what_has_no_kernel_in_integers_is_an_island_where_that_is_measured_to_be_faster(
+    activation: nn.Module, pair: set[int], clock: Clock, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    rows = (torch.randn(16, 3, 12, 12).numpy(),)
+    source = export_onnx(Hard(activation).eval(), (torch.zeros(2, 3, 12, 12),), ["image"], tmp_path / "float.onnx")
+    faster = {f"convolutions.{place}" for place in pair}
+    clock(lambda kept: 1 + 0.1 * len(kept) - (0.5 if faster and faster <= kept else 0))
+    found = faster_in_float(source, rows)
+    assert set(found) == faster
+    path = quantize_after_training(
+        source, rows, tmp_path / "q.onnx", method="minmax", reduce_range=False, in_float=found
+    )  # fmt: skip
+    assert kernels(path)["QLinearConv"] == 4 - len(pair)
+    expected = run(source, rows[0])
+    assert abs(run(path, rows[0]) - expected).max() < 0.1 * abs(expected).max()
 
 
 def test_a_file_of_nothing_but_float_is_refused(source: Path, layers: list[str], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Layers in float because they cost the accuracy, measured one by one."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,9 @@ def exported(folder: Path) -> Path:
 
 def test_every_layer_is_quantized_alone(tmp_path: Path) -> None:
     source = exported(tmp_path)
-    whole, layers = one_layer_at_a_time(source, VECTORS, VECTORS, method="minmax", reduce_range=False)
+    first, *layers = one_layer_at_a_time(source, VECTORS, VECTORS, method="minmax", reduce_range=False)
+    whole = first.outputs
+    assert (first.layer, first.output_change) == ("", 0)
     assert [layer.layer for layer in layers] == ["0", "2"]
     assert whole.shape == (64, 3)
     for layer in layers:
@@ -100,12 +103,23 @@ def test_every_layer_is_quantized_alone(tmp_path: Path) -> None:
     assert not np.array_equal(layers[0].outputs, layers[1].outputs)
 
 
+def test_the_outputs_of_few_layers_are_held_at_a_time(tmp_path: Path) -> None:
+    layers = [part for _ in range(8) for part in (nn.Linear(6, 6), nn.ReLU())]
+    source = export_onnx(nn.Sequential(*layers).eval(), (torch.zeros(2, 6),), ("x",), tmp_path / "deep.onnx")
+    held, most, names = list[weakref.ref[np.ndarray]](), 0, []
+    for alone in one_layer_at_a_time(source, VECTORS, VECTORS, method="minmax", reduce_range=False):
+        held.append(weakref.ref(alone.outputs))
+        most = max(most, sum(outputs() is not None for outputs in held))
+        names.append(alone.layer)
+    assert len(names) == 1 + 8 and most <= 3
+
+
 def test_seven_bits_cost_more_than_eight(tmp_path: Path) -> None:
     source = exported(tmp_path)
     changes = [
         sum(
             layer.output_change
-            for layer in one_layer_at_a_time(source, VECTORS, VECTORS, method="minmax", reduce_range=r)[1]
+            for layer in one_layer_at_a_time(source, VECTORS, VECTORS, method="minmax", reduce_range=r)
         )
         for r in (False, True)
     ]
@@ -117,7 +131,7 @@ def test_a_layer_that_sees_an_outlier_costs_more(tmp_path: Path) -> None:
     calibration = (VECTORS[0].copy(),)
     calibration[0][0] *= 100
     calm, wild = (
-        one_layer_at_a_time(source, rows, VECTORS, method="minmax", reduce_range=False)[1][0].output_change
+        list(one_layer_at_a_time(source, rows, VECTORS, method="minmax", reduce_range=False))[1].output_change
         for rows in (VECTORS, calibration)
     )
     assert wild > 5 * calm
@@ -127,7 +141,7 @@ def test_what_cannot_be_quantized_is_one_sentence(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no graph")
     with pytest.raises(QuantizationError, match=r"broken.onnx to quantize with 64 calibration rows"):
-        one_layer_at_a_time(broken, VECTORS, VECTORS, method="minmax", reduce_range=False)
+        next(one_layer_at_a_time(broken, VECTORS, VECTORS, method="minmax", reduce_range=False))
 
 
 class Clipped(nn.Module):
@@ -147,7 +161,7 @@ def test_a_layer_is_measured_with_its_activation(tmp_path: Path) -> None:
     torch.manual_seed(0)
     rows = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
     source = export_onnx(Clipped().eval(), (torch.from_numpy(rows[:4]),), ("rows",), tmp_path / "clipped.onnx")
-    _, (layer, _) = one_layer_at_a_time(source, (rows,), (rows,), method="minmax", reduce_range=False)
+    _, layer, _ = one_layer_at_a_time(source, (rows,), (rows,), method="minmax", reduce_range=False)
     assert layer.layer == "layer" and layer.output_change < 0.03
     with static_quantizer(source, (rows,), method="minmax", reduce_range=False, remedy="none") as quantizer:
         node = quantizer.layers()["layer"]

@@ -1,5 +1,6 @@
 """Transposed convolutions: ONNX Runtime computes them in float, so only their weights take 8 bits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,23 @@ EXAMPLE = (torch.from_numpy(IMAGES[:4]),)
 GROUPS = pytest.mark.parametrize("groups", [1, 2, 8])
 
 
-def decoder(groups: int) -> nn.Sequential:
+def decoder(groups: int, dimensions: int = 2) -> nn.Sequential:
+    """A decoder whose first transposed convolution has so many groups; of 8 groups it is depthwise."""
     torch.manual_seed(0)
-    up = [nn.ConvTranspose2d(8, 16, 4, 2, 1, groups=groups), nn.ReLU(), nn.ConvTranspose2d(16, 8, 4, 2, 1), nn.ReLU()]
-    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), *up, nn.Conv2d(8, 4, 1)).eval()
+    plain, transposed = (getattr(nn, f"{kind}{dimensions}d") for kind in ("Conv", "ConvTranspose"))
+    up = [transposed(8, 64, 4, 2, 1, groups=groups), nn.ReLU(), transposed(64, 8, 4, 2, 1), nn.ReLU()]
+    return nn.Sequential(plain(3, 8, 3, 2, 1), nn.ReLU(), *up, plain(8, 4, 1)).eval()
+
+
+def images(dimensions: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(16, 3, *[8] * dimensions)).astype(np.float32)
+
+
+def check_small_and_close(path: Path, source: Path, rows: np.ndarray) -> None:
+    """Check a file in 8 bits against the float one: bytes, and answers."""
+    assert path.stat().st_size < 0.45 * source.stat().st_size
+    expected = run(source, rows)
+    assert np.abs(run(path, rows) - expected).max() < 0.05 * np.abs(expected).max()
 
 
 def transposed_in_bytes(path: Path) -> int:
@@ -39,21 +53,37 @@ def test_after_training_grouped_ones_take_8_bits_too(groups: int, tmp_path: Path
     assert transposed_in_bytes(path) == counts["ConvTranspose"] == 2
     assert counts["Cast"] == counts["Mul"] == 0  # the weights are restored while the file loads
     assert counts["QLinearConv"] == 2
-    expected = run(source, IMAGES)
-    assert np.abs(run(path, IMAGES) - expected).max() < 0.05 * np.abs(expected).max()
+    check_small_and_close(path, source, IMAGES)
+
+
+def train(model: nn.Module, source: Path, rows: np.ndarray) -> Path:
+    """Train a little towards the float file's answers."""
+    return train_quantized(
+        model, (torch.from_numpy(rows[:4]),), (rows,), (rows,), run(source, rows), None,
+        lambda outputs, targets: ((outputs - targets) ** 2).mean(), replace(SETTINGS, learning_rate=1e-5),
+        reduce_range=False, names=["image"], path=source.with_name("qat.onnx"),
+    )  # fmt: skip
 
 
 @GROUPS
 def test_training_sees_the_weights_that_ship(groups: int, tmp_path: Path) -> None:
-    path = train_quantized(
-        decoder(groups), EXAMPLE, (IMAGES,), (IMAGES,), np.zeros((32, 4, 16, 16), np.float32), None,
-        lambda outputs, targets: ((outputs - targets) ** 2).mean(), SETTINGS, reduce_range=False, names=["image"],
-        path=tmp_path / "qat.onnx",
-    )  # fmt: skip
+    source = export_onnx(decoder(groups), EXAMPLE, ["image"], tmp_path / "float.onnx")
+    path = train(decoder(groups), source, IMAGES)
     counts = kernels(path)
     assert transposed_in_bytes(path) == counts["ConvTranspose"] == 2
     assert counts["Cast"] == counts["Mul"] == 0
-    assert run(path, IMAGES).shape == (32, 4, 16, 16)
+    check_small_and_close(path, source, IMAGES)
+
+
+@pytest.mark.parametrize("dimensions", [1, 3])
+def test_series_and_volumes_take_8_bits_by_both_rungs(dimensions: int, tmp_path: Path) -> None:
+    rows = images(dimensions)
+    source = export_onnx(
+        decoder(2, dimensions), (torch.from_numpy(rows[:4]),), ["image"], tmp_path / "float.onnx"
+    )  # fmt: skip
+    path = quantize_after_training(source, (rows,), tmp_path / "q.onnx", method="minmax", reduce_range=False)
+    check_small_and_close(path, source, rows)
+    check_small_and_close(train(decoder(2, dimensions), source, rows), source, rows)
 
 
 def test_what_lies_between_two_of_them_is_float(tmp_path: Path) -> None:

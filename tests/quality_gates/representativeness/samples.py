@@ -17,7 +17,7 @@ def draw(
     outputs = 2 * np.eye(len(prior))[targets] + noise * generator.normal(size=(rows, len(prior)))
     sites = np.where(generator.random(rows) < north, "north", "south")
     slices = pd.DataFrame({"site": sites})
-    return Sample(outputs.astype(np.float32), outputs.argmax(1), targets if labels else None, slices)
+    return Sample.of(outputs.astype(np.float32), outputs.argmax(1), targets if labels else None, slices)
 
 
 def policy(**changes: float | str) -> RepresentativenessPolicy:

@@ -45,7 +45,8 @@ class TestPlantedShifts:
         both, shifted = draw(1, 1500), draw(2, 1500, prior=(0.1, 0.1, 0.8))
         north = (both.slices["site"] == "north").to_numpy()
         theirs = Sample(
-            np.where(north[:, None], shifted.outputs, both.outputs),
+            np.where(north[:, None], shifted.figures, both.figures),
+            both.names,
             np.where(north, shifted.predictions, both.predictions),
             np.where(north, np.asarray(shifted.targets), np.asarray(both.targets)),
             both.slices,
@@ -140,8 +141,9 @@ def test_a_parent_that_knows_its_training_rows_by_heart_is_told_from_a_shift() -
 
 def test_probabilities_that_differ_by_less_than_a_point_are_alike() -> None:
     outputs = np.stack([np.zeros(500), np.full(500, -9.0), np.full(500, -9.0)], 1)
-    surer = Sample(outputs, np.zeros(500, int), None, pd.DataFrame(index=range(500)))
-    less_sure = replace(surer, outputs=surer.outputs * 0.7)
+    surer, less_sure = (
+        Sample.of(each, np.zeros(500, int), None, pd.DataFrame(index=range(500))) for each in (outputs, outputs * 0.7)
+    )
     assert the(held(surer, less_sure), "outputs").effect == 0
 
 
@@ -169,7 +171,7 @@ def test_gaps_in_a_slice_column_are_a_slice() -> None:
 def test_measured_targets_are_compared_by_their_distribution() -> None:
     def measured(seed: int, shift: float) -> Sample:
         values = np.random.default_rng(seed).normal(shift, size=400)
-        return Sample(values[:, None], values, values, pd.DataFrame(index=range(400)))
+        return Sample.of(values[:, None], values, values, pd.DataFrame(index=range(400)))
 
     assert findings(held(measured(0, 0), measured(1, 1))) == {
         ("train", None, what) for what in ("label prior", "predictions", "outputs")
@@ -177,11 +179,29 @@ def test_measured_targets_are_compared_by_their_distribution() -> None:
     assert not findings(held(measured(0, 0), measured(1, 0)))
 
 
-def test_outputs_that_are_not_finite_are_an_error() -> None:
-    broken = draw(1, 300)
-    broken.outputs[5] = np.nan
-    with pytest.raises(EvidenceError, match="NaN or infinite on 1 of 300 rows of the sample of the sites"):
-        held(draw(0, 300), broken)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(3,), (1,), (1, 4, 4), (3, 4, 4)])
+def test_outputs_that_are_not_finite_are_an_error(value: float, shape: tuple[int, ...]) -> None:
+    def drawn(broken: int) -> Sample:
+        outputs = np.random.default_rng(0).normal(size=(300, *shape))
+        outputs[:broken, -1] = value
+        return Sample.of(outputs, np.zeros(300, int), None, pd.DataFrame(index=range(300)))
+
+    with pytest.raises(EvidenceError, match="NaN or infinite on 2 of 300 rows of the sample of the sites"):
+        held(drawn(0), drawn(2))
+
+
+def test_masks_are_compared_by_a_few_figures_that_are_computed_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quality_gates.representativeness.two_sample._AT_ONCE", 7 * 16 * 16 * 8)
+    masks = np.random.default_rng(0).normal(size=(300, 1, 16, 16))
+    slices, answers = pd.DataFrame(index=range(300)), np.zeros(300, int)
+    one, moved = (Sample.of(each, answers, None, slices) for each in (masks, masks + 1))
+    assert one.names == ("the mean output", "the largest output")
+    assert np.allclose(one.figures, np.column_stack([masks.mean(axis=(1, 2, 3)), masks.max(axis=(1, 2, 3))]))
+    assert findings(held(one, moved)) == {("train", None, "outputs")} and not findings(held(one, one))
+    both = Sample.of(np.concatenate([masks, masks - 2], axis=1), answers, None, slices)
+    assert both.names == ("the probability of class 0", "the probability of class 1", "the confidence")
+    assert both.figures[:, 0] == pytest.approx(1 / (1 + np.exp(-2)), abs=0.01)
 
 
 def test_the_same_rows_give_the_same_result() -> None:

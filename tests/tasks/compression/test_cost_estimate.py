@@ -26,6 +26,9 @@ def test_rounds_and_files_are_counted_by_the_recipe(workspace: Workspace) -> Non
     assert times["pruning rounds"] == 5
     assert times[f"measured files, {device.name}"] == 6 * len(job.recipe.rungs(device))
     assert found.seconds == pytest.approx(sum(line.times * line.seconds for line in found.lines))
+    assert times[f"what each layer costs, {device.name}"] == 2
+    without = estimated(tiny.job(workspace, prune=prune, layer_losses=False))
+    assert not [line for line in without.lines if line.what.startswith("what each layer")]
     assert found.step_s is not None and 0 < found.step_s < 60 and 0 < found.row_s < 60
 
 

@@ -217,7 +217,7 @@ def test_a_task_is_not_called_as_an_input(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rung", [PTQ, QAT], ids=["ptq", "qat"])
 def test_layers_of_the_backbone_stay_in_float_by_their_names(rung: Rung, exported: Path, tmp_path: Path) -> None:
-    _, layers = layers_one_at_a_time(exported, CALIBRATION, (TEST.images[:5],), method="minmax", reduce_range=False)
+    _, *layers = layers_one_at_a_time(exported, CALIBRATION, (TEST.images[:5],), method="minmax", reduce_range=False)
     model = replace(model_of(exported), in_float=(layers[0].layer,))
     family_by_rung(rung, model, tmp_path)
     counts = operators(tmp_path / MODEL)
@@ -234,7 +234,10 @@ def joined_member() -> nn.Module:
 
 
 def test_single_layers_are_weighed_by_the_answers_of_all_heads(exported: Path) -> None:
-    whole, layers = layers_one_at_a_time(exported, CALIBRATION, (TEST.images,), method="minmax", reduce_range=False)
+    float_graph, *layers = layers_one_at_a_time(
+        exported, CALIBRATION, (TEST.images,), method="minmax", reduce_range=False
+    )
+    whole = float_graph.outputs
     np.testing.assert_allclose(whole, answers(exported), rtol=1e-4, atol=1e-4)
     names = [layer.layer for layer in layers]
     assert [name.partition(".")[0] for name in names] == ["backbone"] * 2 + ["heads"] * 3

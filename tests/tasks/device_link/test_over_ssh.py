@@ -41,7 +41,7 @@ def test_a_model_is_measured_there_and_sent_once(server: SshServer, kept: Path, 
     for _ in range(2):
         seen = measure(request(graph), server.how)
         np.testing.assert_allclose(seen.outputs[0], ROWS @ weights(8, 3), rtol=1e-5, atol=1e-6)
-        assert 0 < seen.figures.latency_p50_ms < 1000 and seen.figures.peak_rss_mb > seen.bare_rss_mb > 0
+        assert 0 < seen.figures.latency_p50_ms < 60_000 and seen.figures.peak_rss_mb > seen.bare_rss_mb > 0
     (sent,) = measuring._sent.values()
     assert len(sent) == 2 and all((kept / digest).is_file() for digest in sent)
     digests = set(sent)

@@ -130,7 +130,7 @@ def test_a_changed_key_of_the_recipe_asks_for_the_newest_and_says_which(recipe: 
     assert heaviest.key != wanted.key
 
 
-@pytest.mark.parametrize("changes", [{"again_after_days": 300.0}, {"newer": "supersede"}])
+@pytest.mark.parametrize("changes", [{"again_after_days": 300.0}, {"newer": "supersede"}, {"layer_losses": False}])
 def test_when_to_run_is_no_reason_to_run(recipe: Recipe, changes: dict[str, Any]) -> None:
     seen = view(recipe, answered(recipe, "3", "published"))
     assert asked(recipe.model_copy(update=changes), seen) == []

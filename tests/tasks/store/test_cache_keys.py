@@ -79,7 +79,7 @@ def test_the_libraries_that_compute_are_counted() -> None:
 
 def test_a_module_of_the_algorithms_counts_with_what_it_imports_and_no_more() -> None:
     pruning = sources_of("model_compression.pruning.rounds")
-    assert {"model_compression.pruning.importance", "model_compression.pruning.dependencies"} <= pruning.keys()
+    assert {"model_compression.pruning.importance", "model_compression.pruning.indexed_channels"} <= pruning.keys()
     assert not [module for module in pruning if ".quantization" in module or module.startswith("tasks")]
     ptq = sources_of("model_compression.quantization.static")
     assert "model_compression.quantization.ranges" in ptq

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from edge_runtime.measurement import MeasureRequest, measure
 from edge_runtime.model_files import model_bytes
@@ -80,11 +81,8 @@ class Ours:
         if not self.journal.went_well("program"):
             return False
         with self.journal.step("intake") as found:
-            program = load_program(self.folder / PROGRAM)
+            program = scored_program(self.folder / PROGRAM)
             check_dynamic_batch(program)
-            outputs = output_names(program)
-            if len(outputs) > 1:  # as a workload does that names the output which is scored
-                keep_output(program, outputs[0])
             self.model = rebuild(program)
             rows = tensors(tuple(array[:CHECKED_ROWS] for array in self.data.validation.inputs))
             found["difference"] = check_equal(program, self.model, rows)
@@ -173,6 +171,15 @@ class Ours:
         if self.model is None:
             raise ValueError("expected a model that went through intake, got none")
         return self.model
+
+
+def scored_program(path: Path) -> ExportedProgram:
+    """Read a program; of several outputs it keeps the first, as a workload does that names the one that is scored."""
+    program = load_program(path)
+    outputs = output_names(program)
+    if len(outputs) > 1:
+        keep_output(program, outputs[0])
+    return program
 
 
 def settled(model: nn.Module, data: Data) -> nn.Module:

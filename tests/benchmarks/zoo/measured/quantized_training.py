@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from edge_runtime.files import write_atomic
-from model_compression.intake import input_specs, load_program, rebuild
+from model_compression.intake import input_specs, rebuild
 from model_compression.pruning import load_snapshot
 from model_compression.quantization import train_quantized
 from tests.benchmarks.zoo.data import example_of, load
 from tests.benchmarks.zoo.measured.files import PROGRAM, QAT, SNAPSHOT, TRAINED
 from tests.benchmarks.zoo.measured.journal import Journal
-from tests.benchmarks.zoo.measured.pipeline_steps import SETTINGS, seen
+from tests.benchmarks.zoo.measured.pipeline_steps import SETTINGS, scored_program, seen
 from tests.benchmarks.zoo.models import ENTRIES
 
 
@@ -27,7 +27,7 @@ def main(name: str, folder: Path, code: str) -> None:
     with journal.step("qat") as found:
         data = load(ENTRIES[name].data)
         example, train = example_of(data.validation), data.train
-        program = load_program(folder / PROGRAM)
+        program = scored_program(folder / PROGRAM)
         model = load_snapshot(folder / SNAPSHOT, lambda: rebuild(program), example)
         names = [str(spec.name) for spec in input_specs(program)]
         train_quantized(

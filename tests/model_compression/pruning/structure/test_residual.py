@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from model_compression.errors import PruningError
 from model_compression.intake import rebuild
 from model_compression.pruning import parameters
-from model_compression.pruning.structure import observe, remove_residual, residuals
+from model_compression.pruning.structure import observe, remove_residuals, residuals
 from tests.model_compression.architectures import ARCHITECTURES, exported
 from tests.model_compression.pruning.structure.attention_models import MODELS, built
 from tests.model_compression.toys import untrained
@@ -37,7 +37,7 @@ def test_a_removed_layer_takes_its_weights_along(name: str) -> None:
     while layers := residuals(model, observe(model, rows)):
         inside = sum(weight.numel() for path in layers[0].modules for weight in model.get_submodule(path).parameters())
         before, shape = parameters(model), model(*rows).shape
-        remove_residual(model, layers[0])
+        remove_residuals(model, [layers[0]])
         assert parameters(model) == before - inside
         assert model(*rows).shape == shape
 
@@ -49,7 +49,7 @@ def test_a_layer_that_adds_nothing_changes_nothing_when_it_goes() -> None:
             for weight in model.get_submodule(f"encoder.layers.1.{name}").parameters():
                 weight.zero_()
     expected = model(*rows)
-    remove_residual(model, residuals(model, observe(model, rows))[1])
+    remove_residuals(model, [residuals(model, observe(model, rows))[1]])
     torch.testing.assert_close(model(*rows), expected)
 
 
@@ -92,4 +92,4 @@ def test_removing_one_that_is_tapped_says_so() -> None:
         extra = model.graph.call_function(torch.sum, (inner,))
         last.args = (model.graph.call_function(torch.add, (last.args[0], extra)),)
     with pytest.raises(PruningError, match=r"nothing outside layer.0 to read"):
-        remove_residual(model, copy.copy(layer))
+        remove_residuals(model, [copy.copy(layer)])
