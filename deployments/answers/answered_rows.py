@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -95,40 +96,49 @@ def answers_of(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.nda
     Raises:
         ConfigurationError: it does not give one prediction and one score for every row.
     """
-    return answers_in_parts(workload, answered_at_once(outputs), targets)
+    if (asked := workload.asked(outputs, targets)) is not None:
+        own = [answers_of(each.workload, each.outputs, each.targets) for each in asked]
+        return _together(len(targets), asked, own)
+    return _of_parts(workload, answered_at_once(outputs), targets)
 
 
 def answers_in_parts(workload: AnsweringWorkload, parts: Iterable[np.ndarray], targets: np.ndarray) -> AnsweredRows:
-    """Let a workload answer and score rows whose outputs come part by part, in order.
+    """Let a workload answer and score rows whose outputs come part by part, in order; a family has them all at once.
 
     Raises:
         ConfigurationError: it does not give one prediction and one score for every row.
     """
-    found, start = list[AnsweredRows](), 0
+    left = iter(parts)
+    first = next(left)
+    if workload.asked(first, targets[: len(first)]) is not None:
+        return answers_of(workload, joined([first, *left]), targets)
+    return _of_parts(workload, chain([first], left), targets)
+
+
+def _of_parts(workload: AnsweringWorkload, parts: Iterable[np.ndarray], targets: np.ndarray) -> AnsweredRows:
+    found, start = [], 0
     for outputs in parts:
         found.append(_answered(workload, outputs, targets[start : start + len(outputs)]))
         start += len(outputs)
-    predictions, scores, finite = (
-        joined([getattr(part, name) for part in found]) for name in ("predictions", "scores", "finite")
-    )
+    finite, predictions, scores = map(joined, zip(*found, strict=True))
     _check_each("prediction and score", finite, targets, workload)
-    if not finite.all():
-        logger.warning("%d of %d rows are answered with NaN or infinity; they count as wrong", (~finite).sum(), start)
-    return AnsweredRows(predictions, scores, finite)
+    if finite.all():
+        return AnsweredRows(predictions, scores, finite)
+    logger.warning("%d of %d rows are answered with NaN or infinity; they count as wrong", (~finite).sum(), len(finite))
+    return AnsweredRows(_not_numbers(predictions, finite), _wrong(scores.astype(float), finite), finite)
 
 
-def _answered(workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray) -> AnsweredRows:
-    if (asked := workload.asked(outputs, targets)) is not None:
-        return _together(len(targets), asked, [_answered(each.workload, each.outputs, each.targets) for each in asked])
+def _answered(
+    workload: AnsweringWorkload, outputs: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mask of finite rows, and predictions and scores of all rows."""
     finite, filled = _filled(outputs)
     what = f"predictions and scores for outputs of shape {outputs.shape}"
     predictions = _called(workload, what, _REMEDY, lambda: workload.predictions(filled))
     scores = _called(workload, what, _REMEDY, lambda: workload.score(filled, targets))
     _check_each("prediction", predictions, targets, workload)
     _check_each("score", scores, targets, workload)
-    if finite.all():
-        return AnsweredRows(np.asarray(predictions), np.asarray(scores), finite)
-    return AnsweredRows(_not_numbers(predictions, finite), _wrong(np.asarray(scores, dtype=float), finite), finite)
+    return finite, np.asarray(predictions), np.asarray(scores)
 
 
 def _check_each(name: str, values: np.ndarray, targets: np.ndarray, workload: AnsweringWorkload) -> None:
