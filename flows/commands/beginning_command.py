@@ -1,5 +1,6 @@
 """`edgewright init`: from a registered model to a workload, a recipe and a device profile that can be run."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, get_args
@@ -66,18 +67,27 @@ def init_command(
         _said(f"Written: {path}")
     if found.recipe is None:
         _said(
-            f"Fill in `split`, then: PYTHONPATH={to} edgewright init {subject} --workload "
+            f"Fill in `split`, then: PYTHONPATH={to} {_program()} init {subject} --workload "
             f"{found.written[0].stem}:CLASS, which writes the recipe with margins from your rows."
         )
         return
     _said(f"{found.recipe}: good. {found.tried}. Next, from this folder:")
     for line in (
         *([f"export PYTHONPATH={to.resolve()}"] if workload is None else []),
-        f"edgewright gates plan {found.recipe}{_assumed(found.accuracy)}",
-        f"edgewright compress {model} {found.version} --recipe {found.recipe}",
-        f"edgewright report {model}/{found.version} --open",
+        f"{_program()} gates plan {found.recipe}{_assumed(found.accuracy)}",
+        f"{_program()} compress {model} {found.version} --recipe {found.recipe}",
+        f"{_program()} report {model}/{found.version} --open",
     ):
         _said(f"    {line}")
+
+
+def _program() -> str:
+    """Return how this program was called, such as `.venv/bin/edgewright`: what is printed can be pasted."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("edgewright")
+    if called.name != "edgewright" or (on_path is not None and Path(on_path).resolve() == called.resolve()):
+        return "edgewright"
+    return str(called)
 
 
 def _assumed(accuracy: float | None) -> str:
