@@ -54,7 +54,8 @@ def _names(bundle: Bundle, labels: Path) -> list[str]:
     if not own:
         raise SessionError(
             f"The bundle of {bundle.manifest.model} has no labels of its own; give a file of them with --labels FILE, "
-            "or the workload `labels` before the next release."
+            "or the workload `labels` before the next release. Where the answers are values and no classes, leave "
+            "--labels out."
         )
     return own
 

@@ -1,5 +1,6 @@
 """`edgewright init`: from a registered model to a workload, a recipe and a device profile that can be run."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,16 +91,25 @@ def _told(wishes: "Wishes", found: "FirstFiles") -> Iterator[str]:
     if found.recipe is None:
         subject = wishes.model if wishes.version is None else f"{wishes.model}/{wishes.version}"
         yield (
-            f"Fill in `split`, then: PYTHONPATH={wishes.folder} edgewright init {subject} --workload "
+            f"Fill in `split`, then: PYTHONPATH={wishes.folder} {_program()} init {subject} --workload "
             f"{found.written[0].stem}:CLASS, which writes the recipe with margins from your rows."
         )
         return
     yield f"{found.recipe}: good. {found.tried}. Next, from this folder:"
     if wishes.workload is None:
         yield f"    export PYTHONPATH={wishes.folder.resolve()}"
-    yield f"    edgewright gates plan {found.recipe}{_assumed(found.accuracy)}"
-    yield f"    edgewright compress {wishes.model} {found.version} --recipe {found.recipe}"
-    yield f"    edgewright report {wishes.model}/{found.version} --open"
+    yield f"    {_program()} gates plan {found.recipe}{_assumed(found.accuracy)}"
+    yield f"    {_program()} compress {wishes.model} {found.version} --recipe {found.recipe}"
+    yield f"    {_program()} report {wishes.model}/{found.version} --open"
+
+
+def _program() -> str:
+    """Return how this program was called, such as `.venv/bin/edgewright`: what is printed can be pasted."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("edgewright")
+    if called.name != "edgewright" or (on_path is not None and Path(on_path).resolve() == called.resolve()):
+        return "edgewright"
+    return str(called)
 
 
 def _assumed(accuracy: float | None) -> str:

@@ -104,7 +104,7 @@ def _techniques(look: FirstLook, found: Suggestions, batch: int) -> str:
         "  ratio: 0.2  # of that resource, freed in each round, until the budgets of all devices hold\n"
         "  max_rounds: 6\n"
         "  round_to: 4\n"
-        f"  accuracy_floor: {floor:g}  # the most that a pruned model may lose on validation\n"
+        f"  accuracy_floor: {floor:g}  # {_what_may_be_lost(found)}\n"
         "  fine_tune:\n" + _training("1.0e-3", batch, _EPOCHS)
     )
     trained = "  - kind: qat  # only where nothing before it holds: it trains\n    fine_tune:\n"
@@ -118,6 +118,12 @@ def _techniques(look: FirstLook, found: Suggestions, batch: int) -> str:
 def _training(rate: str, batch: int, epochs: int, indent: str = "    ") -> str:
     text = _TRAINING.format(epochs=epochs, batch=batch, rate=rate, weight=0.7)
     return text.replace("    ", indent) if indent != "    " else text
+
+
+def _what_may_be_lost(found: Suggestions) -> str:
+    if found.metric == "mae":
+        return "on validation, the error of a pruned model may grow by this share of the registered model's"
+    return "the most that a pruned model may lose on validation"
 
 
 def _accuracy_floor(found: Suggestions) -> float:
@@ -166,7 +172,8 @@ def _of_rows(found: Suggestions, gates: SuggestedGates, discordance: float) -> I
     if gates.floor is not None:
         yield from _gate("limit", f"{called} at {'most' if found.metric == 'mae' else 'least'}", found, gates)
         bound = "at_most" if found.metric == "mae" else "at_least"
-        yield f"    {bound}: {gates.floor:g}  # a floor, which a first release must hold too"
+        meant = "the most" if found.metric == "mae" else "a floor"
+        yield f"    {bound}: {gates.floor:g}  # {meant}, which a first release must hold too"
         yield f"    confidence: {CONFIDENCE:g}"
 
 

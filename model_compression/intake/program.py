@@ -252,7 +252,10 @@ def several_outputs(names: Collection[str]) -> str:
 
 def no_such_output(name: str, names: Collection[str]) -> str:
     """Write the sentence for an output that a model has not."""
-    return f"expected an output of {', '.join(names)}, got `{name}`; correct `output` in the workload"
+    return (
+        f"expected an output of {', '.join(names)}, got `{name}`; correct `output` in the workload (with "
+        "`edgewright init`: --output NAME)"
+    )
 
 
 def _written_key(key: Any) -> str:

@@ -107,7 +107,7 @@ def _worthless(standing: Standing, against: str | None, floor: float | None) -> 
     theirs = "" if standing.reference is None else in_words.metric_value(standing.proportion, standing.reference)
     beside = f", that of the {against} model {theirs}" if theirs else ""
     asked = "no gate sets a floor" if floor is None else f"the floor is {in_words.metric_value(True, floor)}"
-    title = f"{standing.title[0].lower()}{standing.title[1:]}"
+    title = in_words.amid(standing.title)
     return f"It holds at a worthless value: {title} {ours}{beside}. Guessing reaches {guess}, and {asked}."
 
 

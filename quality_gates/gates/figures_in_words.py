@@ -100,3 +100,9 @@ def rows_for_the_tail(metric: str | None, value: float, bound: float, largest: f
     """Write how many rows would show that errors of the largest size cannot break a bound."""
     needed = rows_that_would_see(str(metric), value, bound, float(largest or 0), confidence)
     return f"About {rows(needed)} without such an error would show that there are too few of them to matter."
+
+
+def amid(title: str) -> str:
+    """Return a title as it stands amid a sentence: in lower case, unless it begins with an abbreviation such as MAE."""
+    first = title.split(" ", maxsplit=1)[0]
+    return title if len(first) > 1 and first.isupper() else f"{title[:1].lower()}{title[1:]}"

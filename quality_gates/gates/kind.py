@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, final
 
 from quality_gates.errors import UnansweredError, UndecidedError, UnsettledError, reason_and_remedy
 from quality_gates.evidence import Evidence
+from quality_gates.gates import figures_in_words as in_words
 from quality_gates.gates.planning import PlanLine, PlannedRows
 from quality_gates.policy import RELEASED, OnInconclusive, Setting
 from quality_gates.statistics import Standing, UnseenTail
@@ -142,7 +143,7 @@ class GateKind(Setting, ABC):
 
     def not_applicable(self) -> GateResult:
         """Return the result of a gate that needs a release to compare with before there is one."""
-        subject = f"{self.heading[0].lower()}{self.heading[1:]}"
+        subject = in_words.amid(self.heading)
         missing = "anchor" if getattr(self, "against", None) == "anchor" else "deployed model"
         sentence = f"No {missing} yet: {subject} cannot be compared on a first deployment."
         return self._result("not_applicable", blocking=False, sentence=sentence)

@@ -53,7 +53,7 @@ class Plausibility(MetricChoice, GateKind):
     @property
     def heading(self) -> str:
         """The metric that gained."""
-        return f"Gain of {self.described[0].lower()}{self.described[1:]} over the parent model"
+        return f"Gain of {in_words.amid(self.described)} over the parent model"
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -39,6 +39,19 @@ def test_flags_are_taken_and_the_next_commands_are_told(given: list[Wishes], tmp
     assert "edgewright compress defects 3 --recipe edge/recipes/defects.yaml" in result.output
 
 
+@pytest.mark.parametrize(("on_path", "said"), [(False, "{called}"), (True, "edgewright")])
+def test_the_next_commands_are_written_as_this_one_was(
+    given: list[Wishes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: bool, said: str
+) -> None:
+    called = tmp_path / "edgewright"
+    called.write_text("")
+    called.chmod(0o755)
+    monkeypatch.setattr("sys.argv", [str(called)])
+    monkeypatch.setenv("PATH", str(tmp_path if on_path else tmp_path / "nothing"))
+    result = runner.invoke(app, ["init", "defects", "--rows", str(tmp_path)])
+    assert f"    {said.format(called=called)} compress defects 3" in result.output and given
+
+
 def test_a_skeleton_says_what_to_do_with_it(given: list[Wishes]) -> None:
     result = runner.invoke(app, ["init", "defects"])
     assert result.exit_code == 0 and given[0].version is None

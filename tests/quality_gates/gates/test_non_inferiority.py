@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from quality_gates.evidence import Evidence, ModelEvidence
+from quality_gates.gates import figures_in_words
 from quality_gates.statistics import proportions
 from tests.quality_gates.builders import against, eights, evidence, failed, model, rows
 
@@ -102,6 +103,13 @@ def test_a_first_deployment_says_so() -> None:
         "No deployed model yet: recall where label = 8 against the deployed model "
         "cannot be compared on a first deployment."
     )
+
+
+@pytest.mark.parametrize(
+    ("title", "amid"), [("MAE against x", "MAE against x"), ("Recall on 8", "recall on 8"), ("A share", "a share")]
+)
+def test_a_title_amid_a_sentence_keeps_its_abbreviation(title: str, amid: str) -> None:
+    assert figures_in_words.amid(title) == amid
 
 
 @pytest.mark.parametrize(
