@@ -1,5 +1,6 @@
 """`edgewright init`: from a registered model to a workload, a recipe and a device profile that can be run."""
 
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ def _one_of(given: str | None, known: tuple[str, ...], option: str) -> str | Non
     raise ConfigurationError(f"{option}: expected one of {', '.join(known)}, got {given!r}; correct it")
 
 
+def _finite(given: float | None) -> float | None:
+    if given is None or math.isfinite(given):
+        return given
+    raise ConfigurationError(f"expected a number as a budget, got {given}; correct it, or leave the option out")
+
+
 Rows = Annotated[Path | None, typer.Option(help="Folder of .npz or .npy files: train, validation, test.")]
 Own = Annotated[str | None, typer.Option(help="A workload that you have, as module:Class.")]
 To = Annotated[Path, typer.Option(help="Folder that the files go to.")]
@@ -40,9 +47,11 @@ Critical = Annotated[
 Device = Annotated[str | None, typer.Option(help="Name of a device profile, a shipped one or a new one.")]
 Instructions = Annotated[str | None, typer.Option(help="Of the new device; default: this machine's.")]
 Threads = Annotated[int | None, typer.Option(help="Threads that the model may use.", min=1)]
-SizeKb = Annotated[float | None, typer.Option(help="Most kB of the model's file.", min=1)]
-MemoryMb = Annotated[float | None, typer.Option(help="Most MiB of the process.", min=1)]
-LatencyMs = Annotated[float | None, typer.Option(help="Most milliseconds of one row, median.", min=0.001)]
+SizeKb = Annotated[float | None, typer.Option(callback=_finite, help="Most kB of the model's file.", min=1)]
+MemoryMb = Annotated[float | None, typer.Option(callback=_finite, help="Most MiB of the process.", min=1)]
+LatencyMs = Annotated[
+    float | None, typer.Option(callback=_finite, help="Most milliseconds of one row, median.", min=0.001)
+]
 
 
 def init_command(

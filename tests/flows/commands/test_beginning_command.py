@@ -65,6 +65,15 @@ def test_a_word_that_an_option_does_not_know_is_one_sentence(given: list[Wishes]
     assert not given
 
 
+@pytest.mark.parametrize("option", ["--size-kb", "--memory-mb", "--latency-ms"])
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_budget_that_is_no_number_is_refused(given: list[Wishes], option: str, number: str) -> None:
+    result = runner.invoke(app, ["init", "defects", option, number])
+    said = f"{result.output} {result.exception}"
+    assert result.exit_code and ("expected a number as a budget" in said or "should be greater" in said)
+    assert not given
+
+
 @pytest.mark.parametrize(
     ("terminal", "words", "answer"), [(True, [], "typed"), (True, ["--yes"], "60"), (False, [], "60")]
 )
