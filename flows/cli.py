@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from flows.commands import (
     anchor,
+    check_family,
     composed_version,
     export_command,
     family,
@@ -91,14 +92,16 @@ def compress_command(
     around it failed.
     """
     prepare(HOME)
-    version = version or composed_version(model, Path(recipe))
+    if version is None:
+        check_family(model, Path(recipe))
     if dry_run:
-        print_cost(console, model, version, Path(recipe))
+        print_cost(console, model, version or composed_version(Path(recipe)), Path(recipe))
         return
     ready = start_prefect()
     from flows.compress import compress
     from flows.console import show_progress
 
+    version = version or composed_version(Path(recipe))  # it imports Prefect, which reads where its server is
     show_progress(console)
     ready()
     _end_with([compress(model, version, recipe, again=again, back=back)])

@@ -8,11 +8,12 @@ from flows.commands.beginning_command import init_command
 from flows.commands.cost_table import print_cost
 from flows.commands.decision_commands import anchor, hold, looks, rollback_command
 from flows.commands.exports import export_command
-from flows.commands.family_commands import composed_version, family
+from flows.commands.family_commands import check_family, composed_version, family
 from flows.commands.recipe_commands import gates, recipes
 
 __all__ = [
     "anchor",
+    "check_family",
     "composed_version",
     "export_command",
     "family",

@@ -56,12 +56,8 @@ def compose_family(
     _compose(recipe, _version_of_each(member or ()))
 
 
-def composed_version(model: str, recipe: Path) -> str:
-    """Compose a family of the newest versions of its members; returns the version of the family's model.
-
-    Raises ConfigurationError for the recipe of one model, which is compressed in a version that a person names, and for
-    that of another model.
-    """
+def check_family(model: str, recipe: Path) -> None:
+    """Raise ConfigurationError for the recipe of one model, whose versions a person names, and of another model."""
     from deployments.recipe import FamilyRecipe, read_recipe
 
     read = read_recipe(recipe)
@@ -71,6 +67,10 @@ def composed_version(model: str, recipe: Path) -> str:
             f"{recipe}: expected the recipe of the family `{model}` where no version is named, got that of {got}; name "
             f"a version, as in `edgewright compress {read.model} VERSION --recipe {recipe}`"
         )
+
+
+def composed_version(recipe: Path) -> str:
+    """Compose a family of the newest versions of its members; returns the version of the family's model."""
     return _compose(recipe, {}).version
 
 

@@ -63,9 +63,13 @@ def _around(
 def _given_back(
     best: tuple[float, Chosen], ratio: float, freed: Callable[[Chosen], float], fewer: Callable[[Chosen, str], Chosen]
 ) -> tuple[float, Chosen]:
-    """Give back one step after the other, each time the one that comes nearest to a ratio, while one comes nearer."""
+    """Give back one step after the other, each time the one that comes nearest to a ratio, while one comes nearer.
+
+    The last step of all is kept.
+    """
     while True:
-        tried = [(freed(chosen), chosen) for chosen in (fewer(best[1], name) for name in best[1])]
+        left = (fewer(best[1], name) for name in best[1])
+        tried = [(freed(chosen), chosen) for chosen in left if any(numbers for _, numbers in chosen.values())]
         found = min(tried, key=lambda each: abs(each[0] - ratio), default=best)
         if abs(found[0] - ratio) >= abs(best[0] - ratio):
             return best

@@ -72,6 +72,21 @@ def test_a_family_is_composed_before_it_is_compressed_without_a_version(
     assert chosen == [{}] and costs[1:] == [("tiny-family", "4")]
 
 
+def test_the_server_of_the_run_is_named_before_a_family_is_composed(
+    chosen: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stopped() -> None:
+        assert not chosen  # composing imports Prefect, which then reads where its server is
+        raise StoppedError
+
+    monkeypatch.setattr(flows.cli, "start_prefect", stopped)
+    result = runner.invoke(app, ["compress", "tiny-family", "--recipe", str(HERE / "valid" / "family.yaml")])
+    assert isinstance(result.exception, StoppedError)
+
+
 @pytest.mark.parametrize(("model", "recipe"), [("tiny", "smallest.yaml"), ("another", "family.yaml")])
 def test_only_a_family_is_compressed_without_a_version(chosen: list[dict[str, str]], model: str, recipe: str) -> None:
     result = runner.invoke(app, ["compress", model, "--recipe", str(HERE / "valid" / recipe)])
