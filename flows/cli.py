@@ -26,7 +26,7 @@ from flows.commands import (
     recipes,
     rollback_command,
 )
-from flows.environment import HOME, prepare
+from flows.environment import HOME, prepare, tell_loading
 from flows.exit_codes import code_of, ending_of
 from flows.field import devices, ingest_command
 from flows.keys import keys
@@ -94,7 +94,11 @@ def compress_command(
     prepare(HOME)
     if version is None:
         check_family(model, Path(recipe))
+    tell_loading(console)
     if dry_run:
+        from flows.console import show_progress
+
+        show_progress(console)
         print_cost(console, model, version or composed_version(Path(recipe)), Path(recipe))
         return
     ready = start_prefect()
@@ -241,7 +245,7 @@ def demo() -> None:
     os.environ.pop("PREFECT_API_URL", None)  # the story runs on servers of its own
     prepare(HOME)
     ready = start_prefect()
-    console.print("[bold]Edgewright[/]: loading torch, MLflow and Prefect ...")
+    tell_loading(console)
     from flows.console import show_progress
     from flows.demo.story import SUMMARY, tell
 

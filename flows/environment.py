@@ -5,6 +5,8 @@ import os
 import warnings
 from pathlib import Path
 
+from rich.console import Console
+
 HOME = Path(os.environ.get("EDGEWRIGHT_HOME", ".edgewright"))
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -52,3 +54,8 @@ def prepare(home: Path) -> None:
         own = home.resolve() / "prefect"
         own.mkdir(parents=True, exist_ok=True)  # Prefect makes one level and goes on without its database
         os.environ.setdefault("PREFECT_HOME", str(own))
+
+
+def tell_loading(console: Console) -> None:
+    """Say that the large libraries are being loaded, which takes some seconds or, on a busy machine, minutes."""
+    console.print("[bold]Edgewright[/]: loading torch, MLflow and Prefect ...")

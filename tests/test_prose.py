@@ -18,7 +18,7 @@ def test_the_rules_look_at_documents_and_code() -> None:
     documents = {path.name for path in prose._files(prose.DOCUMENTS, "*.md")}
     code = {path.name for path in prose._files(prose.ROOMS, "*.py")}
     assert {"README.md", "gates.md", "0001-content-addressed-stages.md"} <= documents
-    assert {"recipe.py", "digits.py", "hooks.py", "prose.py", "trajectory.py", "compress.py", "worker.py"} <= code
+    assert {"model_recipe.py", "digits.py", "hooks.py", "prose.py", "trajectory.py", "compress.py", "worker.py"} <= code
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from deployments.errors import ConfigurationError
 from edge_runtime.cpu import InstructionSet
-from flows.environment import HOME, prepare
+from flows.environment import HOME, prepare, tell_loading
 
 if TYPE_CHECKING:
     from flows.first_files import FirstFiles, Wishes
@@ -77,9 +77,12 @@ def init_command(
     Nothing that is there is written over, and nothing is trained.
     """
     prepare(HOME)
+    tell_loading(console)
+    from flows.console import show_progress
     from flows.first_files import Wishes, begin
     from tasks.workspace import Workspace
 
+    show_progress(console)
     model, _, version = subject.partition("/")
     wishes = Wishes(
         model=model, version=version or None, folder=to, rows=rows, workload=workload, targets=targets,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deployments.errors import ConfigurationError
-from flows.environment import HOME, prepare
+from flows.environment import HOME, prepare, tell_loading
 
 recipes = typer.Typer(help="Look at recipes.", no_args_is_help=True)
 gates = typer.Typer(help="Look at gates.", no_args_is_help=True)
@@ -24,10 +24,13 @@ def check_recipe(
     Where the model is registered, the workload's `loss`, `score` and `predictions` are tried on a batch of its answers.
     """
     prepare(HOME)
+    tell_loading(console)
+    from flows.console import show_progress
     from tasks.upstream import check_recipe as check
     from tasks.upstream import try_with_model
     from tasks.workspace import Workspace
 
+    show_progress(console)
     recipe, splits = check(file)
     rows = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
     tried = try_with_model(file, Workspace.from_environment())

@@ -35,6 +35,7 @@ def test_flags_are_taken_and_the_next_commands_are_told(given: list[Wishes], tmp
     assert result.exit_code == 0, result.output
     (wishes,) = given
     assert (wishes.model, wishes.version, wishes.critical, wishes.size_kb) == ("defects", "3", ("line=2",), 80)
+    assert result.output.startswith("Edgewright: loading torch, MLflow and Prefect ...")  # before it takes long
     assert "Written: edge/defects.py" in result.output
     assert "edgewright compress defects 3 --recipe edge/recipes/defects.yaml" in result.output
 
