@@ -1,18 +1,21 @@
 """Two models on one backbone, which digit it is and whether that is odd, joined, registered and named in a recipe."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
+from torch import nn
 
 from deployments.workload import Split, SplitName
+from model_compression.families import backbone_and_heads
 from tasks.registry import register_upstream
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.upstream import EXAMPLE
 from tests.end_to_end.tiny.variants import write_variant
 from tests.end_to_end.tiny.workload import Tiny
-from tests.tasks.joined import trained
+from tests.tasks.joined import TASKS, Headed, trained
 
 FAMILY = "digit-family"
 GATE = {
@@ -47,6 +50,17 @@ def write_family(folder: Path, name: str = "family", **device: Any) -> str:
     del recipe["workload"], recipe["gates"]
     path.write_text(yaml.safe_dump(recipe))
     return str(path)
+
+
+def new_members() -> dict[str, Headed]:
+    """Return the trained members, each with a head and a copy of one backbone."""
+    backbone, heads = backbone_and_heads(trained(), TASKS)
+    return {name: Headed(copy.deepcopy(backbone), head) for name, head in heads.items()}
+
+
+def register_member(workspace: Workspace, name: str, member: nn.Module) -> str:
+    """Register a version of a member's own model; returns it."""
+    return register_upstream(workspace.tracking_uri, f"digit-{name}", member.eval(), EXAMPLE, {})
 
 
 def register_family(workspace: Workspace) -> str:

@@ -1,0 +1,162 @@
+"""New heads on the backbone of the deployed release: a new version of some members of a family, and nothing else new.
+
+This is tried by itself where the version's backbone is that of the release. The release's backbone and its other heads
+are kept byte for byte, so that only the new heads are made, gated and sent to devices.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployments.rungs import Rung
+from deployments.yaml_file import stated
+from model_compression.errors import CompressionError
+from tasks.compression import (
+    Baseline,
+    DeployedFamily,
+    FamilyParts,
+    ReleaseStructure,
+    Snapshot,
+    Trajectory,
+    check_bounds,
+    members_of,
+    released_program,
+    released_structure,
+    rung_of,
+    update_family,
+)
+from tasks.errors import StructureLost, SystemFailure
+from tasks.families import FamilyRecord
+from tasks.registry import EdgeVersion
+from tasks.selection.attempts import Attempt, Trials, closest, release_file
+from tasks.selection.kept_structures import KeptStructure
+from tasks.selection.told_advances import tell_attempt
+from tasks.store import digest_of
+from tasks.upstream import DeviceContext
+
+logger = logging.getLogger("edgewright")
+WHOLE = "The whole family was compressed"
+
+
+@dataclass(frozen=True)
+class _Update:
+    """What is new in a version: the heads of some tasks, made from members of these identities, by a rung."""
+
+    family: DeployedFamily
+    rung: Rung
+    origins: dict[str, str]
+    new: tuple[str, ...]
+
+
+def update_heads(
+    context: DeviceContext, trials: Trials, baseline: Baseline, deployed: EdgeVersion | None
+) -> KeptStructure:
+    """Try the release's backbone with a new head for each member that has a new version.
+
+    A new head that misses its gates on validation gives way to the former one. Where backbone, recipe or device
+    changed, the whole family is to be compressed, and the sentence says why.
+    """
+    try:
+        update = _update_of(context, deployed)
+        first = trials.attempt(update_family(context, update.family, update.origins, update.new), update.rung)
+        return _decided(context, trials, baseline, update, first)
+    except (StructureLost, CompressionError) as error:
+        return KeptStructure(f"{WHOLE}: {error}.")
+
+
+def _update_of(context: DeviceContext, deployed: EdgeVersion | None) -> _Update:
+    """Return what is new since the deployed release. Raises StructureLost where more than heads is."""
+    if deployed is None:
+        raise StructureLost(f"nothing is deployed on {context.device.name} yet")
+    number, structure = deployed.release, released_structure(context, deployed)
+    parts = None if structure is None else structure.family
+    if structure is None or parts is None:
+        raise StructureLost(f"release {number} has no record of its members that can be read")
+    record = members_of(context, context.job.version)
+    if record is None:
+        raise StructureLost(f"version {context.job.version} was not made by `edgewright family compose`")
+    _check_alike(context, number, structure, parts, record)
+    origins = {member.name: member.identity for member in record.members}
+    new = tuple(task for task, identity in origins.items() if identity != parts.heads[task])
+    if not new:
+        raise StructureLost(f"no member has another version than in release {number}")
+    rung, program = rung_of(context, structure), released_program(context, deployed, parts)
+    if program is None:
+        raise StructureLost(f"the float model of release {number} is not there")
+    try:
+        file = release_file(context, deployed)
+    except SystemFailure as error:
+        raise StructureLost(f"the file of release {number} is not there ({error})") from error
+    return _Update(DeployedFamily(number, parts, structure.history, program, file), rung, origins, new)
+
+
+def _check_alike(
+    context: DeviceContext, number: int, structure: ReleaseStructure, parts: FamilyParts, record: FamilyRecord
+) -> None:
+    """Raise StructureLost where members, backbone, recipe or device are others than those of the release."""
+    before, now = list(parts.heads), [member.name for member in record.members]
+    if before != now:
+        raise StructureLost(f"release {number} has the members {', '.join(before)}, and the version {', '.join(now)}")
+    if parts.backbone != record.digest:
+        raise StructureLost(f"version {context.job.version} has another backbone than release {number}")
+    check_bounds(context, structure)
+    if parts.profile != digest_of(stated(context.device)):
+        raise StructureLost(f"the profile of {context.device.name} changed since release {number}")
+
+
+def _decided(
+    context: DeviceContext, trials: Trials, baseline: Baseline, update: _Update, first: Attempt
+) -> KeptStructure:
+    """Take the attempt with all new heads, or else that with the former heads of those tasks that miss their gates."""
+    number, rung = update.family.release, update.rung.title
+    if first.verdict.passed:
+        tell_attempt(context, first, 1, 0)
+        return _taken(baseline, first, f"{_kept(number, update.new)} {rung} holds every gate on validation.")
+    missed = ", ".join(sorted(first.missed))
+    others = [task for task in context.job.tasks if task not in update.new and _misses(first, task)]
+    if others:
+        first = first.saying("Next: the whole family.")
+        tell_attempt(context, first, 0, len(context.rungs))
+        why = f"with the backbone of release {number}, {rung} misses {missed} on validation"
+        return KeptStructure(f"{WHOLE}: {why}, which a new head of {_listed(update.new)} does not change.", first)
+    failed = [task for task in update.new if _misses(first, task)] or list(update.new)
+    first = first.saying(f"Next: the former {_heads(failed)}.")
+    tell_attempt(context, first, 1, 1)
+    left = [task for task in update.new if task not in failed]
+    second = trials.attempt(update_family(context, update.family, update.origins, left), update.rung)
+    tell_attempt(context, second, 2, 0)
+    because = f"with {'it' if len(failed) == 1 else 'them'}, {rung} misses {missed} on validation"
+    if second.verdict.passed:
+        kept = f"{'' if not left else _kept(number, left) + ' '}The former {_heads(failed)}, of release {number}, stays"
+        return _taken(baseline, second, f"{kept}, as {because}. With the former one, every gate holds there.", (first,))
+    chosen = closest([first, second])
+    before = tuple(each for each in (first, second) if each is not chosen)
+    also = ", ".join(sorted(second.missed))
+    return _taken(
+        baseline, chosen, f"The new {_heads(failed)} is refused: {because}, and with the former one {also}.", before
+    )
+
+
+def _taken(baseline: Baseline, attempt: Attempt, sentence: str, before: tuple[Attempt, ...] = ()) -> KeptStructure:
+    release = attempt.snapshot.release if isinstance(attempt.snapshot, Snapshot) else None
+    models = [model for model in (baseline.snapshot, attempt.snapshot) if isinstance(model, Snapshot)]
+    trajectory = Trajectory(tuple(models), (), f"the backbone of release {release} was kept", (), release=release)
+    return KeptStructure(sentence, attempt, trajectory, before)
+
+
+def _misses(attempt: Attempt, task: str) -> bool:
+    """Tell whether a gate on the rows of a task does not hold; such gates have the task's name in front."""
+    return any(gate.startswith(f"{task}: ") for gate in attempt.missed)
+
+
+def _kept(number: int, new: Sequence[str]) -> str:
+    is_new = f"the {_heads(new)} {'is' if len(new) == 1 else 'are'} new"
+    return f"Only {is_new}: the backbone and the other heads are those of release {number}, byte for byte."
+
+
+def _heads(tasks: Sequence[str]) -> str:
+    return f"{'head' if len(tasks) == 1 else 'heads'} of {_listed(tasks)}"
+
+
+def _listed(tasks: Sequence[str]) -> str:
+    return " and ".join(tasks)
