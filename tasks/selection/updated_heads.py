@@ -96,7 +96,8 @@ def _check_alike(
     """Raise StructureLost where members, backbone, recipe or device are others than those of the release."""
     before, now = list(parts.heads), [member.name for member in record.members]
     if before != now:
-        raise StructureLost(f"release {number} has the members {', '.join(before)}, and the version {', '.join(now)}")
+        version = f"version {context.job.version} has {', '.join(now)}"
+        raise StructureLost(f"release {number} has the members {', '.join(before)}, and {version}")
     if parts.backbone != record.digest:
         raise StructureLost(f"version {context.job.version} has another backbone than release {number}")
     check_bounds(context, structure)
@@ -107,34 +108,34 @@ def _check_alike(
 def _decided(
     context: DeviceContext, trials: Trials, baseline: Baseline, update: _Update, first: Attempt
 ) -> KeptStructure:
-    """Take the attempt with all new heads, or else that with the former heads of those tasks that miss their gates."""
-    number, rung = update.family.release, update.rung.title
+    """Take the attempt with all new heads, or try the former heads of those tasks that miss their gates."""
+    number, rung, missed = update.family.release, update.rung.title, _missed(first)
     if first.verdict.passed:
         tell_attempt(context, first, 1, 0)
         return _taken(baseline, first, f"{_kept(number, update.new)} {rung} holds every gate on validation.")
-    missed = ", ".join(sorted(first.missed))
-    others = [task for task in context.job.tasks if task not in update.new and _misses(first, task)]
-    if others:
+    if any(_misses(first, task) for task in context.job.tasks if task not in update.new):
         first = first.saying("Next: the whole family.")
         tell_attempt(context, first, 0, len(context.rungs))
         why = f"with the backbone of release {number}, {rung} misses {missed} on validation"
         return KeptStructure(f"{WHOLE}: {why}, which a new head of {_listed(update.new)} does not change.", first)
-    failed = [task for task in update.new if _misses(first, task)] or list(update.new)
+    failed = tuple(task for task in update.new if _misses(first, task)) or update.new
     first = first.saying(f"Next: the former {_heads(failed)}.")
     tell_attempt(context, first, 1, 1)
-    left = [task for task in update.new if task not in failed]
+    left = tuple(task for task in update.new if task not in failed)
     second = trials.attempt(update_family(context, update.family, update.origins, left), update.rung)
     tell_attempt(context, second, 2, 0)
-    because = f"with {'it' if len(failed) == 1 else 'them'}, {rung} misses {missed} on validation"
+    one, is_one = "one" if len(failed) == 1 else "ones", len(failed) == 1
     if second.verdict.passed:
-        kept = f"{'' if not left else _kept(number, left) + ' '}The former {_heads(failed)}, of release {number}, stays"
-        return _taken(baseline, second, f"{kept}, as {because}. With the former one, every gate holds there.", (first,))
-    chosen = closest([first, second])
-    before = tuple(each for each in (first, second) if each is not chosen)
-    also = ", ".join(sorted(second.missed))
-    return _taken(
-        baseline, chosen, f"The new {_heads(failed)} is refused: {because}, and with the former one {also}.", before
-    )
+        kept = f"{_kept(number, left)} " if left else ""
+        stays = f"The former {_heads(failed)}, of release {number}, {'stays' if is_one else 'stay'}"
+        because = f"as with the new {one} {rung} misses {missed} on validation"
+        return _taken(
+            baseline, second, f"{kept}{stays}, {because}. Every gate holds there with the former {one}.", (first,)
+        )
+    chosen = closest([second, first])
+    refused = f"The new {_heads(failed)} {'is' if is_one else 'are'} refused, and so {'is' if is_one else 'are'} the"
+    misses = f"{rung} misses {missed} on validation with the new {one}, and {_missed(second)} with the former {one}"
+    return _taken(baseline, chosen, f"{refused} former {one}: {misses}.", (second if chosen is first else first,))
 
 
 def _taken(baseline: Baseline, attempt: Attempt, sentence: str, before: tuple[Attempt, ...] = ()) -> KeptStructure:
@@ -142,6 +143,10 @@ def _taken(baseline: Baseline, attempt: Attempt, sentence: str, before: tuple[At
     models = [model for model in (baseline.snapshot, attempt.snapshot) if isinstance(model, Snapshot)]
     trajectory = Trajectory(tuple(models), (), f"the backbone of release {release} was kept", (), release=release)
     return KeptStructure(sentence, attempt, trajectory, before)
+
+
+def _missed(attempt: Attempt) -> str:
+    return ", ".join(sorted(attempt.missed))
 
 
 def _misses(attempt: Attempt, task: str) -> bool:

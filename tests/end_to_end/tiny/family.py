@@ -1,6 +1,7 @@
 """Two models on one backbone, which digit it is and whether that is odd, joined, registered and named in a recipe."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,21 @@ class Odd(Tiny):
         return Split(split.inputs, odd, pd.DataFrame({"odd": odd}))
 
 
-def members() -> list[dict[str, Any]]:
+def members(gates: Sequence[Mapping[str, Any]] = (GATE,)) -> list[dict[str, Any]]:
     """Return the members of the recipe, in the order of the heads."""
     kinds = {"digit": (Tiny, 10), "odd": (Odd, 2)}
     return [
         {"name": name, "model": f"digit-{name}", "workload": f"{kind.__module__}:{kind.__qualname__}",
-         "outputs": [outputs], "gates": [GATE]}
+         "outputs": [outputs], "gates": [dict(gate) for gate in gates]}
         for name, (kind, outputs) in kinds.items()
     ]  # fmt: skip
 
 
-def write_family(folder: Path, name: str = "family", **device: Any) -> str:
+def write_family(
+    folder: Path, name: str = "family", gates: Sequence[Mapping[str, Any]] = (GATE,), **device: Any
+) -> str:
     """Write the recipe of the family for one device; returns its path."""
-    path = Path(write_variant(folder, name, {"model": FAMILY, "members": members()}, device))
+    path = Path(write_variant(folder, name, {"model": FAMILY, "members": members(gates)}, device))
     recipe = yaml.safe_load(path.read_text())
     del recipe["workload"], recipe["gates"]
     path.write_text(yaml.safe_dump(recipe))
