@@ -46,7 +46,7 @@ CODE = (
 
 @dataclass(frozen=True)
 class DeployedFamily:
-    """What the release of a family leaves to the next version: its float model as a program, and its very file.
+    """The parts of a family's release that the next version starts from: its float model as a program, and its very file.
 
     `parts` say what its backbone and its heads were made from, `removed` what was removed from its model.
     """
@@ -161,7 +161,7 @@ class HeadRows:
 
     @cached_property
     def weights(self) -> np.ndarray | None:
-        """How often each of those rows is drawn; None for equally often."""
+        """The weight by which each of those rows is drawn; None for equal ones."""
         weights = row_weights(self.context.job)
         return None if weights is None else weights[self._train.rows]
 

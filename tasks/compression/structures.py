@@ -86,7 +86,7 @@ class ParentForm(_Record):
 
 
 class FamilyParts(_Record):
-    """What the parts of a family's release were made from: the digest of the backbone, and a member for each head.
+    """The origin of the parts of a family's release: the digest of the backbone, and a member for each head.
 
     `heads` are the identities of the members' versions by task, in the order of the heads. `profile` is the digest of
     the device's profile, `program` the sha256 of the float model as a program, which is kept with the run.

@@ -40,7 +40,7 @@ WHOLE = "The whole family was compressed"
 
 @dataclass(frozen=True)
 class _Update:
-    """What is new in a version: the heads of some tasks, made from members of these identities, by a rung."""
+    """The new parts of a version: heads of some tasks, made from members of these identities, by a rung."""
 
     family: DeployedFamily
     rung: Rung

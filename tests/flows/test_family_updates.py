@@ -114,9 +114,7 @@ def test_a_new_head_is_all_that_is_made_and_sent(family: Family) -> None:
         assert np.abs(now["odd"] - was["odd"]).max() > 0
 
         said = family.publish(3, {"odd": ruined(members["odd"])})
-        assert (
-            "The former head of odd, of release 2, stays, as with the new one PTQ minmax misses odd: no" in said
-        )
+        assert "The former head of odd, of release 2, stays, as with the new one PTQ minmax misses odd: no" in said
         assert family.blobs(3) == second
 
         said = family.publish(4, {name: moved(member, "trunk") for name, member in members.items()})

@@ -12,7 +12,7 @@ from model_compression.errors import FamilyError
 from model_compression.families import backbone_and_heads, backbone_history, refitted_head, save_program, with_heads
 from model_compression.intake import load_program, rebuild
 from tests.model_compression.families.members import IMAGES
-from tests.model_compression.families.test_refitting import CASES, NAMES, joined
+from tests.model_compression.families.new_versions import CASES, NAMES, joined
 from tests.model_compression.toys import prune
 
 
