@@ -10,7 +10,7 @@ from tasks.compression.cost_estimate import CostEstimate, CostLine, estimate_cos
 from tasks.compression.family_files import layers_one_at_a_time
 from tasks.compression.float_models import LOADING, FloatSource, ModelFile, Snapshot, UpdatedFamily, export_snapshot
 from tasks.compression.kept_structure import DeployedStructure, check_bounds, rung_of, take_on
-from tasks.compression.new_heads import DeployedFamily, update_family
+from tasks.compression.new_heads import DeployedFamily, may_lose_alike, update_family
 from tasks.compression.parent_baseline import Baseline, expected_file, measure_baseline
 from tasks.compression.rung_files import float_bytes, float_file, make_file, rows_with_slices
 from tasks.compression.structures import (
@@ -58,6 +58,7 @@ __all__ = [
     "float_file",
     "layers_one_at_a_time",
     "make_file",
+    "may_lose_alike",
     "measure_baseline",
     "members_of",
     "parts_of",

@@ -141,11 +141,13 @@ class UpdatedFamily(Snapshot):
     """The float model of a family's release with new heads in the place of some of its own.
 
     `kept` is the release's file, whose backbone and other heads stay as they are. `origins` are the identities of the
-    members' versions that its heads were made from, by task.
+    members' versions that its heads were made from, by task. `alike` says that the new heads lost what the former ones
+    lost.
     """
 
     kept: Path = Path()
     new: tuple[str, ...] = ()
+    alike: bool = False
     origins: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -154,7 +156,8 @@ class UpdatedFamily(Snapshot):
         if not self.new:
             return f"release {self.release} as it is"
         heads = "head" if len(self.new) == 1 else "heads"
-        return f"release {self.release} with the new {heads} of {' and '.join(self.new)}"
+        size = ", as small as before" if self.alike else ""
+        return f"release {self.release} with the new {heads} of {' and '.join(self.new)}{size}"
 
     def load(self, _parent: TorchParent) -> nn.Module:
         """Return the module in evaluation mode; it is a program of its own, as its heads are of several versions."""

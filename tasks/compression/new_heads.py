@@ -4,7 +4,7 @@ The file gives what a device will give the head, with the rounding of its rung; 
 numbers. Features of a row are computed once, so that a workload's `augment` does not change rows here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,7 @@ from model_compression.training import FineTuning, SoftLabelLoss, fine_tune, pre
 from tasks.compression.distillation_targets import row_weights
 from tasks.compression.family_files import features_of
 from tasks.compression.float_models import KEEPING, LOADING, PROGRAM, Snapshot, UpdatedFamily, keep_float_model
-from tasks.compression.structures import FamilyParts
+from tasks.compression.structures import FamilyParts, ParentForm
 from tasks.job import Job
 from tasks.progress import as_task, steps
 from tasks.upstream import Context, OnnxParent, stored_outputs
@@ -46,13 +46,15 @@ CODE = (
 
 @dataclass(frozen=True)
 class DeployedFamily:
-    """The parts of a family's release that the next version starts from: its float model as a program, and its very file.
+    """The parts of a family's release that the next one starts from: its float model as a program, and its file.
 
-    `parts` say what its backbone and its heads were made from, `removed` what was removed from its model.
+    `parts` say what its backbone and its heads were made from, `removed` what was removed from its model, which had a
+    parent of this form.
     """
 
     release: int
     parts: FamilyParts
+    parent: ParentForm
     removed: History
     program: Path
     file: Path
@@ -61,18 +63,34 @@ class DeployedFamily:
         """Return the joined float model that the release's file was made of. Raises IntakeError for another file."""
         return rebuild(load_program(self.program)).eval()
 
+    def history(self, context: Context, heads: Collection[str] = ()) -> History:
+        """Return what its backbone lost, as the version's own backbone can lose it.
+
+        With `heads`, also what these lost, where the version's parent has the form of the release's, so that names mean
+        the same.
+        """
+        parent, tasks = context.torch_parent, context.job.tasks
+        joined = cast(fx.GraphModule, parent.build())
+        of = () if heads and self.parent.difference(ParentForm.of(parent)) else heads
+        return backbone_history(self.removed, joined, tasks, of)
+
+
+def may_lose_alike(context: Context, deployed: DeployedFamily, new: Sequence[str]) -> bool:
+    """Tell whether new heads can be made smaller by what the former ones lost."""
+    return deployed.history(context, new) != deployed.history(context)
+
 
 def update_family(
-    context: Context, deployed: DeployedFamily, origins: Mapping[str, str], new: Sequence[str]
+    context: Context, deployed: DeployedFamily, origins: Mapping[str, str], new: Sequence[str], *, alike: bool = False
 ) -> UpdatedFamily:
     """Return a release's model with new heads for some tasks, each fitted to the backbone and trained on its features.
 
-    `origins` are the identities of the members' versions, by task. Raises FamilyError where a head does not fit the
-    backbone, and TrainingError.
+    `origins` are the identities of the members' versions, by task. With `alike`, each head first loses what the former
+    one lost. Raises FamilyError where a head does not fit the backbone, and TrainingError.
     """
     job = context.job
-    heads = {task: _new_head(context, deployed, task) for task in new}
-    history = _history(context, deployed)
+    heads = {task: _new_head(context, deployed, task, alike=alike) for task in new}
+    history = deployed.history(context, [task for task in job.tasks if alike or task not in new])
 
     def produce(folder: Path) -> dict[str, Any]:
         trained = {task: rebuild(load_program(path)).eval() for task, path in heads.items()}
@@ -91,14 +109,14 @@ def update_family(
     snapshot = Snapshot.of(stage, len(history), deployed.release)
     made_from = {task: origins[task] if task in new else former for task, former in deployed.parts.heads.items()}
     shared = {each.name: getattr(snapshot, each.name) for each in fields(Snapshot)}
-    return UpdatedFamily(**shared, kept=deployed.file, new=tuple(new), origins=made_from)
+    return UpdatedFamily(**shared, kept=deployed.file, new=tuple(new), alike=alike, origins=made_from)
 
 
-def _new_head(context: Context, deployed: DeployedFamily, task: str) -> Path:
+def _new_head(context: Context, deployed: DeployedFamily, task: str, *, alike: bool) -> Path:
     """Return the program of a trained head for a task, which takes features and gives answers."""
     parent, tasks = context.torch_parent, context.job.tasks
     settings = context.job.recipe.prune.fine_tune.settings()
-    history = _history(context, deployed)
+    history = deployed.history(context, [task] if alike else ())
 
     def produce(folder: Path) -> dict[str, Any]:
         backbone, _ = backbone_and_heads(deployed.model(), tasks)
@@ -125,11 +143,6 @@ def _new_head(context: Context, deployed: DeployedFamily, task: str) -> Path:
     }
     stage = context.store.run("new-head", inputs, CODE, as_task("new head", f"new head of {task}", produce))
     return stage.folder / PROGRAM
-
-
-def _history(context: Context, deployed: DeployedFamily) -> History:
-    """Return what the backbone of a release lost, as it is removed from the version's own backbone."""
-    return backbone_history(deployed.removed, cast(fx.GraphModule, context.torch_parent.build()))
 
 
 class HeadRows:

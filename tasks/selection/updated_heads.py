@@ -19,6 +19,7 @@ from tasks.compression import (
     Snapshot,
     Trajectory,
     check_bounds,
+    may_lose_alike,
     members_of,
     released_program,
     released_structure,
@@ -87,7 +88,8 @@ def _update_of(context: DeviceContext, deployed: EdgeVersion | None) -> _Update:
         file = release_file(context, deployed)
     except SystemFailure as error:
         raise StructureLost(f"the file of release {number} is not there ({error})") from error
-    return _Update(DeployedFamily(number, parts, structure.history, program, file), rung, origins, new)
+    family = DeployedFamily(number, parts, structure.parent, structure.history, program, file)
+    return _Update(family, rung, origins, new)
 
 
 def _check_alike(
@@ -108,7 +110,7 @@ def _check_alike(
 def _decided(
     context: DeviceContext, trials: Trials, baseline: Baseline, update: _Update, first: Attempt
 ) -> KeptStructure:
-    """Take the attempt with all new heads, or try the former heads of those tasks that miss their gates."""
+    """Take the attempt with all new heads, or see what else may hold."""
     number, rung, missed = update.family.release, update.rung.title, _missed(first)
     if first.verdict.passed:
         tell_attempt(context, first, 1, 0)
@@ -118,6 +120,26 @@ def _decided(
         tell_attempt(context, first, 0, len(context.rungs))
         why = f"with the backbone of release {number}, {rung} misses {missed} on validation"
         return KeptStructure(f"{WHOLE}: {why}, which a new head of {_listed(update.new)} does not change.", first)
+    if first.misses_resources_only and may_lose_alike(context, update.family, update.new):
+        smaller = trials.attempt(
+            update_family(context, update.family, update.origins, update.new, alike=True), update.rung
+        )
+        if smaller.verdict.passed:
+            first = first.saying("Next: without what the former head lost.")
+            tell_attempt(context, first, 1, 1)
+            tell_attempt(context, smaller, 2, 0)
+            one, they = ("one", "It") if len(update.new) == 1 else ("ones", "They")
+            lost = f"{they} lost what the former {one} lost, as {rung} misses {missed} on validation otherwise."
+            said = f"{_kept(number, update.new)} {lost} With that, every gate holds."
+            return _taken(baseline, smaller, said, (first,))
+    return _with_former(context, trials, baseline, update, first)
+
+
+def _with_former(
+    context: DeviceContext, trials: Trials, baseline: Baseline, update: _Update, first: Attempt
+) -> KeptStructure:
+    """Try the former heads of those tasks that miss their gates; of all, where the file as a whole misses some."""
+    number, rung, missed = update.family.release, update.rung.title, _missed(first)
     failed = tuple(task for task in update.new if _misses(first, task)) or update.new
     first = first.saying(f"Next: the former {_heads(failed)}.")
     tell_attempt(context, first, 1, 1)

@@ -23,6 +23,7 @@ from tasks.compression import (
     FamilyParts,
     UpdatedFamily,
     make_file,
+    may_lose_alike,
     measure_baseline,
     program_of,
     update_family,
@@ -175,3 +176,20 @@ def test_removals_that_the_backbone_does_not_have_are_refused(versions: tuple[Be
     deployed = first.deployed(RUNGS["ptq"], [{"channels": {"backbone.absent": [1]}}])
     with pytest.raises(FamilyError, match="the new head of `odd` to do without the features"):
         update_family(second.context, deployed, ORIGINS, ("odd",))
+
+
+def test_a_head_may_lose_what_the_former_one_lost(versions: tuple[Begun, Begun]) -> None:
+    first, second = versions
+    layer = next(path for path, _ in second.context.torch_parent.build().named_parameters() if "heads.digit" in path)
+    removed: History = [{"channels": {layer.removesuffix(".weight"): list(range(16))}}]
+    deployed = first.deployed(RUNGS["ptq"], removed)
+    assert may_lose_alike(second.context, deployed, ("digit",)) and not may_lose_alike(
+        second.context, deployed, ("odd",)
+    )
+    whole, smaller = (
+        update_family(second.context, deployed, ORIGINS, ("digit",), alike=alike) for alike in (False, True)
+    )
+    assert smaller.title == "release 3 with the new head of digit, as small as before"
+    assert (whole.history, smaller.history) == ([], removed)
+    assert whole.parameters - smaller.parameters == 16 * (96 + 1 + 10)
+    assert whole.digest != smaller.digest

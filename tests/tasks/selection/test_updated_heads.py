@@ -46,8 +46,9 @@ class GivenAttempts:
 
     def attempt(self, model: Model, rung: Rung) -> Attempt:
         assert isinstance(model, UpdatedFamily)
-        self.tried.append(model.new)
-        missed, path = self.missing[model.new], self.folder / f"{len(self.tried)}.onnx"
+        new = (*model.new, "alike") if model.alike else model.new
+        self.tried.append(new)
+        missed, path = self.missing[new], self.folder / f"{len(self.tried)}.onnx"
         path.write_bytes(b"00")  # as much as a graph must be
         gates = [
             GateResult(name=name, kind="limit", outcome="fail" if name in missed else "pass", blocking=name in missed,
@@ -71,11 +72,13 @@ class Trial:
         self.versions = {"digit": "1", "odd": "2"}
         self.parts: dict[str, Any] = {"heads": {name: f"{name} 1" for name in BOTH}, "backbone": "b"}
         self.structure: dict[str, Any] = {}
+        self.may_lose = False
         monkeypatch.setattr(module, "released_structure", lambda *_: self.released())
         monkeypatch.setattr(module, "members_of", lambda *_: self.record())
         monkeypatch.setattr(module, "released_program", lambda *_: folder / "program.pt2")
         monkeypatch.setattr(module, "release_file", lambda *_: folder / "model.onnx")
         monkeypatch.setattr(module, "update_family", self.updated)
+        monkeypatch.setattr(module, "may_lose_alike", lambda *_: self.may_lose)
 
     def released(self) -> ReleaseStructure:
         profile = digest_of(stated(read_recipe(self.folder / "recipes" / "family.yaml").devices[0]))
@@ -91,10 +94,13 @@ class Trial:
         )
         return FamilyRecord(members, None, "b")
 
-    def updated(self, _: object, family: Any, origins: Mapping[str, str], new: tuple[str, ...]) -> UpdatedFamily:
+    def updated(
+        self, _: object, family: Any, origins: Mapping[str, str], new: tuple[str, ...], *, alike: bool = False
+    ) -> UpdatedFamily:
         assert family.release == 4 and origins == {name: f"{name} {each}" for name, each in self.versions.items()}
         return UpdatedFamily(
-            1, f"{new}", self.folder, 1, 1, 0.9, self.folder / "outputs.npy", 0.0, 4, new=tuple(new), origins=origins
+            1, f"{new}", self.folder, 1, 1, 0.9, self.folder / "outputs.npy", 0.0, 4, new=tuple(new), alike=alike,
+            origins=origins,
         )  # fmt: skip
 
     def tried(
@@ -155,6 +161,24 @@ def test_what_the_whole_file_misses_is_tried_without_any_new_head(trial: Trial) 
         "The former heads of digit and odd, of release 4, stay, as with the new ones PTQ minmax misses size on "
         "validation. Every gate holds there with the former ones."
     )
+
+
+def test_a_head_that_is_too_large_loses_what_the_former_one_lost(trial: Trial) -> None:
+    trial.may_lose = True
+    kept = trial.tried({("odd",): ("size",), ("odd", "alike"): ()})
+    assert trial.attempts.tried == [("odd",), ("odd", "alike")]
+    assert kept.sentence == (
+        "Only the head of odd is new: the backbone and the other heads are those of release 4, byte for byte. It lost "
+        "what the former one lost, as PTQ minmax misses size on validation otherwise. With that, every gate holds."
+    )
+    assert kept.attempt is not None
+    assert kept.attempt.title == "PTQ minmax, release 4 with the new head of odd, as small as before"
+
+
+def test_one_that_is_too_large_all_the_same_gives_way_to_the_former_one(trial: Trial) -> None:
+    trial.may_lose = True
+    kept = trial.tried({("odd",): ("size",), ("odd", "alike"): ("size",), (): ()})
+    assert kept.sentence.startswith("The former head of odd, of release 4, stays, as")
 
 
 def test_where_the_former_head_fails_too_the_gates_refuse_the_version(trial: Trial) -> None:
