@@ -29,7 +29,7 @@ from edge_runtime.model_files import (
     weights_of,
     write_heads,
 )
-from model_compression.errors import QuantizationError
+from model_compression.errors import ExportError, QuantizationError
 from model_compression.families import backbone_and_heads
 from model_compression.onnx_files import (
     check_shrunk,
@@ -52,8 +52,14 @@ def export_family(
 ) -> Path:
     """Export the backbone and the heads of a joined model into a folder; returns the path of the backbone's file.
 
-    Each head and its output are called as its task. Raises ExportError, and FamilyError for a model that is not joined.
+    Each head and its output are called as its task. Raises ExportError, also for a task that is called as an input, and
+    FamilyError for a model that is not joined.
     """
+    if same := sorted(set(tasks) & set(inputs)):
+        raise ExportError(
+            f"expected tasks with other names than the model's inputs, {', '.join(inputs)}, got `{same[0]}`, and a "
+            "device knows both by name; rename the member of the recipe"
+        )
     backbone, heads = backbone_and_heads(cast(fx.GraphModule, joined), tasks)
     name = features_of(tasks)
     check_shrunk(backbone, export_onnx(backbone, example, inputs, folder / MODEL, (name,)))

@@ -39,7 +39,7 @@ def slice_rows(job: Job, evidence: Evidence) -> Iterator[SliceRow]:
     rows = next(iter(frames.values()))
     critical = _critical_rows(job, rows)
     for (column, value), lines in table.groupby(["column", "value"], sort=False, dropna=False):
-        if pd.isna(value):
+        if lines["value"].isna().all():
             continue  # the rows of other tasks have no value in a column of one task
         figures = dict(zip(lines["model"], lines["accuracy"], strict=True))
         yield SliceRow(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from model_compression.errors import FamilyError
-from model_compression.families import backbone_and_heads, join, shared_backbone
+from model_compression.families import answers_apart, backbone_and_heads, join, shared_backbone
 from model_compression.onnx_files import export_onnx
 from tests.model_compression.families.members import FAMILIES, IMAGES, family, of, pair, registered, resnet_trunk
 from tests.model_compression.toys import run, untrained
@@ -26,6 +26,19 @@ def test_the_parts_behind_each_other_answer_as_each_member(name: str, exported: 
         answers = heads[member.name](features)
         assert answers.shape == own.shape
         assert torch.equal(answers, own)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_answers_apart_are_those_of_each_member_in_its_own_shape(name: str) -> None:
+    given = family(name)
+    joined = given.joined()
+    apart = answers_apart(joined, given.names)
+    for member, answers in zip(given.members, apart(*given.rows), strict=True):
+        own = member.model(*given.rows)
+        assert answers.shape == own.shape and torch.equal(answers, own)
+    assert {id(weight) for weight in apart.parameters()} == {id(weight) for weight in joined.parameters()}
+    with pytest.raises(FamilyError, match="expected a model that was joined of 1 members"):
+        answers_apart(joined, given.names[:1])
 
 
 @pytest.mark.parametrize("name", FAMILIES)

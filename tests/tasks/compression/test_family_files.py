@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from deployments.techniques import FineTune
 from edge_runtime.backbone import answers_of_rows, load_model
 from edge_runtime.model_files import MODEL, graphs_of, heads_of, model_bytes, model_files
 from edge_runtime.settings import SessionSettings
-from model_compression.errors import FamilyError, QuantizationError
+from model_compression.errors import ExportError, FamilyError, QuantizationError
 from model_compression.families import answers_apart
 from model_compression.intake import rebuild
 from model_compression.onnx_files import graph_tensors, optimized_operators
@@ -206,6 +207,21 @@ def test_a_task_may_be_called_features(tmp_path: Path) -> None:
     graph = export_family(joined, ("features", "odd"), EXAMPLE, ("image",), tmp_path)
     np.testing.assert_allclose(answers(graph), predict(joined, (TEST.images,)), rtol=1e-4, atol=1e-4)
     assert set(model_files(graph)) >= {MODEL, "head.features.onnx", "head.odd.onnx"}
+
+
+def test_a_task_is_not_called_as_an_input(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="other names than the model's inputs, image, got `image`"):
+        export_family(trained(), ("digit", "image"), EXAMPLE, ("image",), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rung", [PTQ, QAT], ids=["ptq", "qat"])
+def test_layers_of_the_backbone_stay_in_float_by_their_names(rung: Rung, exported: Path, tmp_path: Path) -> None:
+    _, layers = layers_one_at_a_time(exported, CALIBRATION, (TEST.images[:5],), method="minmax", reduce_range=False)
+    model = replace(model_of(exported), in_float=(layers[0].layer,))
+    family_by_rung(rung, model, tmp_path)
+    counts = operators(tmp_path / MODEL)
+    assert "QLinearConv" not in counts and "QGemm" in counts
 
 
 def test_a_model_that_is_not_joined_is_no_family(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -54,6 +55,15 @@ def test_a_file_of_full_size_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ExportError, match="what was removed is still in the file"):
         export(tmp_path)
     assert len(written) == 1
+
+
+def test_each_task_is_held_against_its_own_largest_answer() -> None:
+    small, large = np.ones((3, 2)), np.full((3, 4), 1000.0)
+    expected = np.concatenate([small, large], axis=1)
+    difference = tasks.compression.float_models._largest_difference
+    assert difference([small, large], expected) == 0
+    assert difference([small + 0.1, large], expected) == pytest.approx(0.1)
+    assert difference([large + 1], large) == pytest.approx(0.001)
 
 
 def test_a_check_that_something_else_ended_says_nothing_about_the_file(

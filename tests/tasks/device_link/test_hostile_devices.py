@@ -12,7 +12,7 @@ import pytest
 from deployments.device import OverSsh
 from edge_runtime.errors import MeasurementFailed, MeasurementInterrupted
 from edge_runtime.measurement import Figures, MeasureRequest
-from edge_runtime.remote import Greeting
+from edge_runtime.remote import PROTOCOL, Greeting
 from edge_runtime.settings import SessionSettings
 from tasks.device_link import ssh_device as module
 from tasks.device_link import ssh_link
@@ -150,7 +150,7 @@ def test_a_device_that_takes_no_bytes_is_given_up(model: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"protocol": 2}, "version 1 of the measuring protocol"),
+        ({"protocol": PROTOCOL + 1}, f"version {PROTOCOL} of the measuring protocol"),
         ({"onnxruntime": "1.2.3"}, r"expected ONNX Runtime 1.*got 1\.2\.3; install it there"),
         ({"onnxruntime": "new"}, "expected ONNX Runtime"),
         ({"cpu": "\x1b[31m"}, "printable"),
