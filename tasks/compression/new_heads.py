@@ -155,7 +155,7 @@ class HeadRows:
     @cached_property
     def features(self) -> np.ndarray:
         """The features of the training rows that the task knows."""
-        return self.features_of("train")[self._train.rows]
+        return _taken(self.features_of("train"), self._train.rows)
 
     @property
     def targets(self) -> np.ndarray:
@@ -201,7 +201,7 @@ class HeadRows:
 
     @cached_property
     def _validation_features(self) -> np.ndarray:
-        return self.features_of("validation")[self._validation.rows]
+        return _taken(self.features_of("validation"), self._validation.rows)
 
     @cached_property
     def _train(self) -> AskedRows:
@@ -224,7 +224,14 @@ class HeadRows:
         """Return the rows of a split that ask the task, with its own parent's answers."""
         job = self.context.job
         outputs = np.load(self.context.parent_outputs(split), mmap_mode="r")
-        return next(each for each in job.workload.asked(outputs, job.splits[split].targets) if each.task == self.task)
+        asked = job.workload.asked(outputs, job.splits[split].targets) or ()
+        return next(each for each in asked if each.task == self.task)
+
+
+def _taken(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the features of some rows; those of all rows are not copied into memory."""
+    found: np.ndarray = features if len(rows) == len(features) else features[rows]
+    return found
 
 
 def training_of_head(context: Context, updated: UpdatedFamily, task: str) -> Train:
