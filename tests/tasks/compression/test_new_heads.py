@@ -40,6 +40,7 @@ from tests.end_to_end.tiny.variants import QAT
 from tests.tasks.builders import on
 from tests.tasks.joined import TASKS, trained
 
+pytestmark = pytest.mark.timeout(1200)
 RUNGS: dict[str, Rung] = {
     "float": AsItIs(kind="float"),
     "ptq": PostTraining(kind="ptq", calibration="minmax"),
