@@ -103,7 +103,7 @@ def _compress(context: Context, back: bool) -> tuple[list[DeviceOutcome], list[D
     baseline = measure_baseline(context)
     representativeness = check_representativeness(context)
     searched = _Searched(context, baseline)
-    if context.job.recipe.keep_structure is None:
+    if not _may_keep(context):
         searched.trajectory()
     devices, failures = list[DeviceOutcome](), list[DeviceFailure]()
     for device in context.job.devices:
@@ -217,13 +217,18 @@ def _acceptance(context: DeviceContext, file: Path, judgement: Judgement, outcom
 def _chosen(beside: References, baseline: Baseline, searched: _Searched) -> tuple[Climb, Trajectory]:
     """Choose the file that goes to the gates: with the structure of what is deployed, else with one chosen anew."""
     context, trials, kept = beside.context, DeviceTrials(beside), None
-    if context.job.recipe.keep_structure is not None:
+    if _may_keep(context):
         kept = keep_structure(context, trials, baseline, beside.deployed)
         if kept.attempt is not None and kept.trajectory is not None:
             return kept.climb(kept.attempt), kept.trajectory
     trajectory = searched.trajectory()
     found = climb(context, trials, baseline, trajectory, distil(context))
     return (found if kept is None else kept.after_it(found)), trajectory
+
+
+def _may_keep(context: Context) -> bool:
+    """Tell whether a device may go on with what is deployed, so that no structure needs to be searched."""
+    return context.job.recipe.keep_structure is not None or bool(context.job.tasks)
 
 
 def _recorded(job: Job, runs: Runs, run: str, error: BaseException) -> BaseException:

@@ -26,7 +26,7 @@ def join(members: Sequence[Member], backbone: SharedBackbone) -> fx.GraphModule:
     made.add(first.program.model, [node for node in first.program.nodes if node in inside], known, BACKBONE)
     images = {first.program.digests[node]: image for node, image in known.items() if node in first.program.digests}
     answers = [_add_head(made, each, backbone.digest, images) for each in programs]
-    joined = made.finish(made.graph.call_function(aten.cat.default, ([_flat(made, each) for each in answers], 1)))
+    joined = made.finish(side_by_side(made, answers))
     drop_dead_code(joined)
     return joined
 
@@ -47,6 +47,11 @@ def _add_head(made: Assembly, member: Named, digest: str, images: dict[str, fx.N
 def _writes_to(node: fx.Node, features: fx.Node) -> bool:
     written = written_argument(node)
     return written is not None and memory_of(written) is memory_of(features)
+
+
+def side_by_side(made: Assembly, answers: Sequence[fx.Node]) -> fx.Node:
+    """Add the form (rows, total) of the answers of all heads, each flattened from dimension 1."""
+    return made.graph.call_function(aten.cat.default, ([_flat(made, each) for each in answers], 1))
 
 
 def _flat(made: Assembly, answers: fx.Node) -> fx.Node:

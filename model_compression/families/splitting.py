@@ -1,13 +1,13 @@
 """A joined model split into its backbone and its heads, and what was removed from the backbone alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from torch import fx
 
 from model_compression.errors import FamilyError
 from model_compression.families.copied_parts import Assembly
-from model_compression.families.joining import BACKBONE
+from model_compression.families.joining import BACKBONE, HEADS
 from model_compression.families.signed_program import SignedProgram, is_size
 from model_compression.intake import aten
 from model_compression.pruning import History, Round
@@ -108,13 +108,21 @@ def _counts_rows_of(node: fx.Node, inside: set[fx.Node]) -> bool:
     return node.target is aten.sym_size.int and bool(node.args[1] == 0) and node.args[0] in inside
 
 
-def backbone_history(history: History, joined: fx.GraphModule) -> History:
-    """Return the removals of a joined model's backbone alone, in rounds; `joined` is that model before any of them."""
+def backbone_history(
+    history: History, joined: fx.GraphModule, names: Sequence[str] = (), heads: Collection[str] = ()
+) -> History:
+    """Return the removals of a joined model's backbone alone, in rounds; `joined` is that model before any of them.
+
+    With `heads`, also those of these heads; `names` are then all of them, in their order.
+    """
     program = SignedProgram(joined)
-    names = {node.name for node in program.behind([_features(program, _answers(program))])}
+    answers = _answers(program)
+    ends = [_features(program, answers), *(answers[names.index(head)] for head in heads)]
+    nodes = {node.name for node in program.behind(ends)}
+    paths = (f"{BACKBONE}.", *(f"{HEADS}.{head}." for head in heads))
 
     def stays(name: str) -> bool:
-        return name in names or f"{name}.".startswith(f"{BACKBONE}.")
+        return name in nodes or f"{name}.".startswith(paths)
 
     rounds = (_restricted(removed, stays) for removed in history)
     return [each for each in rounds if each]

@@ -44,9 +44,9 @@ def distillation_targets(context: Context) -> DistillationTargets:
     outputs, targets = np.load(context.parent_outputs("validation"), mmap_mode="r"), job.splits["validation"].targets
     soft_labels = soft_labels_of(job.workload, outputs, targets)
     if soft_labels is None:  # then no training distils, which was checked
-        return DistillationTargets(None, augment, _weights(job))
+        return DistillationTargets(None, augment, row_weights(job))
     teacher = np.load(context.parent_outputs("train"), mmap_mode="c") if augment is None else parent.build()
-    return DistillationTargets(teacher, augment, _weights(job), soft_labels)
+    return DistillationTargets(teacher, augment, row_weights(job), soft_labels)
 
 
 def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuning, description: str) -> None:
@@ -60,7 +60,7 @@ def fine_tune_with_parent(context: Context, model: nn.Module, settings: FineTuni
         )  # fmt: skip
 
 
-def _weights(job: Job) -> np.ndarray | None:
+def row_weights(job: Job) -> np.ndarray | None:
     """Return a weight per training row: the recipe's in critical slices, else 1; None where all rows weigh 1."""
     weight = job.recipe.critical_weight
     if weight == 1:

@@ -5,6 +5,7 @@ each head by itself on the features that the file of the backbone gives: these a
 that trains makes one file of the joined model, which is split.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,9 +17,18 @@ import onnx
 import torch
 from torch import Tensor, fx, nn
 
-from deployments.rungs import FloatModel, Rung
+from deployments.rungs import AsItIs, FloatModel, Rung, Train
 from edge_runtime.backbone import answers_of_rows
-from edge_runtime.model_files import MODEL, HeadGraph, graphs_of, head_file, heads_of, model_bytes, write_heads
+from edge_runtime.model_files import (
+    MODEL,
+    HeadGraph,
+    graphs_of,
+    head_file,
+    heads_of,
+    model_bytes,
+    weights_of,
+    write_heads,
+)
 from model_compression.errors import ExportError, QuantizationError
 from model_compression.families import backbone_and_heads
 from model_compression.onnx_files import (
@@ -92,6 +102,24 @@ def family_by_rung(rung: Rung, model: FloatModel, folder: Path) -> str:
     return " ".join(dict.fromkeys(filter(None, found)))
 
 
+def new_heads_by_rung(rung: Rung, model: FloatModel, kept: Path, training: Mapping[str, Train], folder: Path) -> str:
+    """Make the portable files of a family of which only the heads that `training` names are new.
+
+    The backbone and the other heads are copied byte for byte from the release's file `kept`. `model` has the exported
+    backbone, with all heads in float beside it. Returns what there is to say of the new heads.
+    """
+    heads = heads_of(model.file)
+    parts = {MODEL: kept} | {head.path.name: head.path for head in heads_of(kept) if head.name not in training}
+    for name, graph in parts.items():
+        shutil.copyfile(graph, folder / name)
+        for weights in weights_of(graph):
+            shutil.copyfile(weights, folder / weights.name)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        notes = _make_heads(rung, model, heads, training, Path(name), folder)
+    write_heads(folder, _outputs(heads))
+    return " ".join(filter(None, notes))
+
+
 def _trained(rung: Rung, model: FloatModel, heads: Sequence[HeadGraph], scratch: Path, folder: Path) -> list[str]:
     """Make one file of the joined model, and split it."""
     rung.make(model, scratch / MODEL)
@@ -109,17 +137,37 @@ def _one_by_one(rung: Rung, model: FloatModel, heads: Sequence[HeadGraph], scrat
         return model.score(_beside(_head_answers(heads, features), heads))
 
     rung.make(replace(model, score=score_of_features), scratch / MODEL)
-    backbone = make_portable(scratch / MODEL, folder)
-    read = {split: (answers(backbone, getattr(model, split)),) for split in rung.reads}
+    make_portable(scratch / MODEL, folder)
+    return _make_heads(rung, model, heads, {head.name: model.train for head in heads}, scratch, folder)
+
+
+def _make_heads(
+    rung: Rung, model: FloatModel, heads: Sequence[HeadGraph], training: Mapping[str, Train], scratch: Path,
+    folder: Path,
+) -> list[str]:  # fmt: skip
+    """Make the heads that `training` names, each on what the backbone's file in the folder gives.
+
+    Returns what heads stay in float. A rung that trains trains a head by its own entry.
+    """
+    read = {
+        split: (answers(folder / MODEL, getattr(model, split)),)
+        for split in ("calibration", "validation")
+        if split in rung.reads
+    }
     others = _head_answers(heads, read["validation"][0]) if "validation" in read else {}
     notes = []
     for head in heads:
+        if head.name not in training:
+            continue
 
         def score(outputs: np.ndarray, name: str = head.name) -> float:
             return model.score(_beside({**others, name: outputs}, heads))
 
         calibration, validation = read.get("calibration", ()), read.get("validation", ())
-        given = replace(model, file=head.path, calibration=calibration, validation=validation, score=score, in_float=())
+        given = replace(
+            model, file=head.path, calibration=calibration, validation=validation, score=score, in_float=(),
+            train=training[head.name],
+        )  # fmt: skip
         notes.append(_make_head(rung, given, head.name, scratch, folder))
     return notes
 
@@ -127,6 +175,9 @@ def _one_by_one(rung: Rung, model: FloatModel, heads: Sequence[HeadGraph], scrat
 def _make_head(rung: Rung, model: FloatModel, name: str, scratch: Path, folder: Path) -> str:
     """Make the file of a head, or keep it in float, and return why in a sentence; empty where the rung made it."""
     made, why = scratch / head_file(name), ""
+    if isinstance(rung, AsItIs):
+        make_portable(model.file, folder, head_file(name))
+        return ""
     try:
         rung.make(model, made)
     except QuantizationError as error:

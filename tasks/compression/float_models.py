@@ -1,7 +1,7 @@
 """Float models of a compression on disk: snapshots of pruning, and their export into ONNX files."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +40,8 @@ LOADING = (rebuild, load_into, load_program, load_snapshot, build_student)
 CODE = (*LOADING, export_onnx, check_shrunk, predict, "edge_runtime.measurement", __name__)
 FILE = MODEL
 OUTPUTS = "outputs.npy"
+PROGRAM = "program.pt2"
+"""The float model of a family as a program, which needs no parent to be loaded."""
 PARITY_ROWS = 32
 TIMEOUT_S = 300.0
 PARITY = 1e-3  # of the largest output: float kernels differ in summation order
@@ -133,6 +135,39 @@ class Snapshot(MeasuredFloatModel):
     def load(self, parent: TorchParent) -> nn.Module:
         """Return the module in evaluation mode."""
         return parent.build() if self.folder is None else load_snapshot(self.folder, parent.build, parent.example)
+
+
+@dataclass(frozen=True)
+class UpdatedFamily(Snapshot):
+    """The float model of a family's release with new heads in the place of some of its own.
+
+    `kept` is the release's file, whose backbone and other heads stay as they are. `origins` are the identities of the
+    members' versions that its heads were made from, by task. `alike` says that the new heads lost what the former ones
+    lost.
+    """
+
+    kept: Path = Path()
+    new: tuple[str, ...] = ()
+    alike: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def title(self) -> str:
+        """The name of this model in reports."""
+        if not self.new:
+            return f"release {self.release} as it is"
+        heads = "head" if len(self.new) == 1 else "heads"
+        size = ", as small as before" if self.alike else ""
+        return f"release {self.release} with the new {heads} of {' and '.join(self.new)}{size}"
+
+    def load(self, _parent: TorchParent) -> nn.Module:
+        """Return the module in evaluation mode; it is a program of its own, as its heads are of several versions."""
+        return rebuild(load_program(self.program)).eval()
+
+    @property
+    def program(self) -> Path:
+        """The file of its program."""
+        return self.outputs.parent / PROGRAM
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,7 @@ def take_on(context: Context, baseline: Baseline, deployed: DeployedStructure) -
     difference = record.parent.difference(ParentForm.of(context.torch_parent))
     if difference:
         raise StructureLost(f"version {context.job.version} has another architecture ({difference})")
-    bounds = bounds_of(context.job.recipe.prune)
-    changed = sorted(key for key in {*bounds, *record.bounds} if bounds.get(key) != record.bounds.get(key))
-    if changed:
-        raise StructureLost(f"the recipe's {' and '.join(f'`{key}`' for key in changed)} of `prune` changed")
+    check_bounds(context, record)
     if not record.removed:
         return baseline.snapshot
     kept = _replayed(context, deployed)
@@ -84,6 +81,14 @@ def take_on(context: Context, baseline: Baseline, deployed: DeployedStructure) -
     if fell:
         raise StructureLost(f"the {fell}")
     return kept
+
+
+def check_bounds(context: Context, record: ReleaseStructure) -> None:
+    """Raise StructureLost where the recipe allows other structures than that which a release was made by."""
+    bounds = bounds_of(context.job.recipe.prune)
+    changed = sorted(key for key in {*bounds, *record.bounds} if bounds.get(key) != record.bounds.get(key))
+    if changed:
+        raise StructureLost(f"the recipe's {' and '.join(f'`{key}`' for key in changed)} of `prune` changed")
 
 
 def _student(context: Context, deployed: DeployedStructure, shape: StudentShape) -> Student:

@@ -16,7 +16,7 @@ from deployments.device import LocalProcess
 from deployments.rungs import AsItIs, FloatModel, Half, PostTraining, Rung
 from deployments.workload import Split
 from edge_runtime.cpu import this_cpu
-from edge_runtime.model_files import model_bytes
+from edge_runtime.model_files import model_bytes, model_digest
 from model_compression import quantization
 from model_compression.errors import ExportError, QuantizationError
 from model_compression.families import answers_apart
@@ -28,8 +28,9 @@ from quality_gates.evidence import in_slice
 from quality_gates.policy import SliceCondition
 from tasks.compression.distillation_targets import distillation_targets
 from tasks.compression.family_files import CODE as FAMILY
-from tasks.compression.family_files import family_by_rung, portable_model
-from tasks.compression.float_models import FILE, LOADING, FloatSource, ModelFile, export_snapshot
+from tasks.compression.family_files import family_by_rung, new_heads_by_rung, portable_model
+from tasks.compression.float_models import FILE, LOADING, FloatSource, ModelFile, UpdatedFamily, export_snapshot
+from tasks.compression.new_heads import training_of_head
 from tasks.errors import SystemFailure
 from tasks.progress import as_task, steps
 from tasks.store import Code
@@ -87,7 +88,7 @@ def make_file(context: DeviceContext, source: FloatSource, rung: Rung) -> ModelF
     """
     if rung.trains and not context.trainable:
         raise QuantizationError(f"expected a torch program for {rung.title}, got an ONNX file; {REMEDY}")
-    in_float = _in_float(context, source, rung)
+    in_float = () if isinstance(source, UpdatedFamily) else _in_float(context, source, rung)
     return make_rung(context, source, rung, reduce_range=context.device.saturates, in_float=in_float)
 
 
@@ -99,12 +100,17 @@ def make_rung(
     `reduce_range` keeps INT8 weights to 7 bits.
     """
     job, exported = context.job, export_snapshot(context, source)
-    if isinstance(rung, AsItIs):
+    updated = source if isinstance(source, UpdatedFamily) else None
+    if isinstance(rung, AsItIs) and updated is None:
         return float_file(context, source)
 
     def produce(folder: Path) -> dict[str, Any]:
         model = _float_model(context, source, exported, reduce_range, in_float)
-        note = (family_by_rung if job.tasks else _by_rung)(rung, model, folder)
+        if updated is not None:
+            training = {task: training_of_head(context, updated, task) for task in updated.new}
+            note = new_heads_by_rung(rung, model, updated.kept, training, folder)
+        else:
+            note = (family_by_rung if job.tasks else _by_rung)(rung, model, folder)
         return {"rung": rung.model_dump(mode="json"), "note": note}
 
     inputs = {
@@ -115,9 +121,12 @@ def make_rung(
         "in_float": list(in_float),
         **(job.digests(*rung.reads) if rung.reads else {}),
     }
+    if updated is not None:
+        inputs |= {"kept": model_digest(updated.kept), "new": list(updated.new)}
     title = f"{rung.title} of {source.title}{', weights of 7 bits' if reduce_range else ''}"
     computed = as_task("rung", title, produce)
     code = (*_code(rung), *FAMILY) if job.tasks else _code(rung)
+    code = code if updated is None else (*code, training_of_head)
     stage = context.store.run(rung.kind, inputs, code, computed)
     return replace(ModelFile.of(stage), in_float=in_float, note=stage.value["note"])
 

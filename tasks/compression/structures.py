@@ -16,12 +16,15 @@ from deployments.rungs import Rung
 from deployments.techniques import Prune
 from deployments.yaml_file import stated
 from edge_runtime.files import sha256_of
+from model_compression.families import save_program
 from model_compression.intake import graph_digest, weight_shapes
 from model_compression.pruning import WEIGHTS, History
-from tasks.compression.float_models import Snapshot
+from tasks.compression.float_models import LOADING, PROGRAM, Snapshot, UpdatedFamily
 from tasks.compression.students import Student
 from tasks.errors import RegistryError
-from tasks.registry import EdgeVersion
+from tasks.families import FamilyRecord
+from tasks.registry import EdgeVersion, Upstream
+from tasks.store import digest_of
 from tasks.upstream import Context, DeviceContext, TorchParent
 
 logger = logging.getLogger("edgewright")
@@ -82,12 +85,25 @@ class ParentForm(_Record):
         return "" if self.graph == other.graph else "its weights have the same shapes, and its operators are others"
 
 
+class FamilyParts(_Record):
+    """The origin of the parts of a family's release: the digest of the backbone, and a member for each head.
+
+    `heads` are the identities of the members' versions by task, in the order of the heads. `profile` is the digest of
+    the device's profile, `program` the sha256 of the float model as a program, which is kept with the run.
+    """
+
+    backbone: str
+    heads: Mapping[str, str]
+    profile: str
+    program: str
+
+
 class ReleaseStructure(_Record):
     """The structure of a release: what was removed from its parent in each round, or the student in its place.
 
     `shapes` are those of the float model that its file was made of, by which a replay is checked. `rung` made the file.
     `bounds` are the keys of the recipe's `prune` that bounded the structure. `weights` is the sha256 of the float
-    weights, where they are kept with the run.
+    weights, where they are kept with the run. `family` is known of a family that was composed of registered members.
     """
 
     form: Literal[1] = 1
@@ -98,6 +114,7 @@ class ReleaseStructure(_Record):
     removed: tuple[RemovedUnits, ...] = ()
     student: StudentShape | None = None
     weights: str | None = None
+    family: FamilyParts | None = None
 
     @property
     def history(self) -> History:
@@ -115,7 +132,9 @@ def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def structure_of(context: Context, model: Snapshot | Student, rung: Rung) -> ReleaseStructure | None:
+def structure_of(
+    context: Context, model: Snapshot | Student, rung: Rung, family: FamilyParts | None = None
+) -> ReleaseStructure | None:
     """Return the structure of a float model that a rung made a file of; None for an ONNX upstream, which has all."""
     if not context.trainable:
         return None
@@ -125,6 +144,7 @@ def structure_of(context: Context, model: Snapshot | Student, rung: Rung) -> Rel
         "rung": stated(rung),
         "shapes": shapes_of(model.load(parent)),
         "weights": None if weights is None else sha256_of(weights),
+        "family": family,
     }
     if isinstance(model, Student):
         shape = model.architecture
@@ -141,6 +161,45 @@ def weights_of(context: Context, model: Snapshot | Student) -> Path | None:
     if context.job.recipe.keep_structure is None or model.folder is None:
         return None
     return model.folder / WEIGHTS
+
+
+def program_of(context: Context, model: Snapshot | Student) -> Path | None:
+    """Return the file of a family's float model as a program; None for a model that is no family.
+
+    The next version needs it where it has the same backbone.
+    """
+    if isinstance(model, UpdatedFamily):
+        return model.program
+    if not context.job.tasks:
+        return None
+    parent = context.torch_parent
+
+    def produce(folder: Path) -> str:
+        save_program(model.load(parent), parent.example, folder / PROGRAM)
+        return PROGRAM
+
+    inputs = {"parent": parent.digest, "model": model.digest}
+    return context.store.run("family-program", inputs, (*LOADING, save_program), produce).folder / PROGRAM
+
+
+def parts_of(context: DeviceContext, model: Snapshot | Student) -> FamilyParts | None:
+    """Return what the parts of a family's float model were made from; None where that is not recorded."""
+    record, program = members_of(context, context.job.version), program_of(context, model)
+    if record is None or program is None:
+        return None
+    made_from = {member.name: member.identity for member in record.members}
+    return FamilyParts(
+        backbone=record.digest,
+        heads=model.origins if isinstance(model, UpdatedFamily) else made_from,
+        profile=digest_of(stated(context.device)),
+        program=sha256_of(program),
+    )
+
+
+def members_of(context: Context, version: str) -> FamilyRecord | None:
+    """Return what a version of the family was composed of; None where the registry does not say."""
+    job = context.job
+    return FamilyRecord.of(Upstream(job.workspace.tracking_uri).tags(job.model, version)) if job.tasks else None
 
 
 def released_structure(context: DeviceContext, release: EdgeVersion) -> ReleaseStructure | None:
@@ -164,14 +223,21 @@ def released_weights(context: DeviceContext, release: EdgeVersion, structure: Re
 
     Others than those that the structure names count as none, with a warning.
     """
-    run, sha256 = context.edge_models.page(release).candidate.run, structure.weights
-    if sha256 is None:
-        return None
+    return None if structure.weights is None else _released_file(context, release, WEIGHTS, structure.weights)
+
+
+def released_program(context: DeviceContext, release: EdgeVersion, parts: FamilyParts) -> Path | None:
+    """Fetch the program of a family's release into the store, once; None, with a warning, where it is not there."""
+    return _released_file(context, release, PROGRAM, parts.program)
+
+
+def _released_file(context: DeviceContext, release: EdgeVersion, name: str, sha256: str) -> Path | None:
+    run = context.edge_models.page(release).candidate.run
 
     def produce(folder: Path) -> str:
-        found = context.runs.fetch(run, f"{WEIGHTS_FOLDER}/{WEIGHTS}", folder)
+        found = context.runs.fetch(run, f"{WEIGHTS_FOLDER}/{name}", folder)
         if sha256_of(found) != sha256:
-            raise RegistryError(f"run {run}: expected {WEIGHTS} with sha256 {sha256}, got another file")
+            raise RegistryError(f"run {run}: expected {name} with sha256 {sha256}, got another file")
         return str(found.relative_to(folder))
 
     try:

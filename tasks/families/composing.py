@@ -1,7 +1,6 @@
 """Composition of a family: its members joined into one model, which is registered as upstream teams register theirs."""
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -12,7 +11,14 @@ from torch import Tensor, fx
 
 from deployments.recipe import FamilyRecipe, read_recipe
 from model_compression.errors import FamilyError
-from model_compression.families import SharedBackbone, backbone_and_heads, join, shared_backbone
+from model_compression.families import (
+    SharedBackbone,
+    backbone_and_heads,
+    export_program,
+    join,
+    shared_backbone,
+    some_rows,
+)
 from model_compression.intake import rebuild
 from tasks.errors import PreflightError, RegistryError
 from tasks.families.family_record import FamilyRecord
@@ -22,7 +28,6 @@ from tasks.registry import Upstream, register_upstream
 from tasks.workspace import Workspace
 
 logger = logging.getLogger("edgewright")
-EXAMPLE_ROWS = 4
 LITTLE = 0.5  # of a member's parameters, below which sharing saves little
 
 
@@ -107,25 +112,11 @@ def joined_model(members: Sequence[ReadMember], declared: str | None) -> tuple[S
     named = [each.member for each in members]
     backbone = shared_backbone(named, declared)
     joined = join(named, backbone)
-    exported = rebuild(_exported(joined, members[0].rows))
+    exported = rebuild(export_program(joined, members[0].rows))
     for form, model in (("joined", joined), ("joined and exported", exported)):
         _check_answers(form, model, members)
     _check_parts(exported, members)
     return backbone, joined
-
-
-def _exported(model: fx.GraphModule, rows: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
-    """Export a model as its registration does."""
-    shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in rows)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.export.export(model, _some(rows), dynamic_shapes=shapes)
-
-
-def _some(rows: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return a few rows, at least two, because an exporter takes a batch of one for a constant."""
-    few = tuple(each[:EXAMPLE_ROWS] for each in rows)
-    return few if len(few[0]) > 1 else tuple(torch.cat([each, each]) for each in few)
 
 
 @torch.no_grad()
@@ -167,7 +158,7 @@ def _registered(
     model: str, joined: fx.GraphModule, members: Sequence[ReadMember], record: FamilyRecord, upstream: Upstream
 ) -> str:
     """Register the joined model as upstream teams do; returns its version."""
-    rows = tuple(each.numpy() for each in _some(members[0].rows))
+    rows = tuple(each.numpy() for each in some_rows(members[0].rows))
     versions = {member.name: f"{member.model} version {member.version}" for member in record.members}
     params = {**versions, "backbone": record.digest}
     version = register_upstream(upstream.tracking_uri, model, joined, rows, params, record.tags)

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-FAMILY = "edgewright.family"
-BACKBONE = "edgewright.family_backbone"
-MEMBER = "edgewright.family_member."
+FAMILY = "edgewright.family.members"
+BACKBONE = "edgewright.family.backbone"
+MEMBER = "edgewright.family.member."
+"""Names with a second dot: `edgewright.NAME` holds the verdict on the device of that name, which may be any."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,17 @@ from quality_gates.report import (
 )
 from quality_gates.verdict import Verdict
 from tasks.answer_parts import AnswerKeys
-from tasks.compression import STRUCTURE, WEIGHTS_FOLDER, Baseline, Step, Trajectory, structure_of, weights_of
+from tasks.compression import (
+    STRUCTURE,
+    WEIGHTS_FOLDER,
+    Baseline,
+    Step,
+    Trajectory,
+    parts_of,
+    program_of,
+    structure_of,
+    weights_of,
+)
 from tasks.errors import one_line
 from tasks.job import Job
 from tasks.measurement import Acceptance
@@ -160,10 +170,9 @@ def record_device(
     _record_data(job, runs, child)
     record_report(runs, child, content)
     decided_by: dict[str, BaseModel] = {RECIPE: job.recipe, VERDICT: verdict.unapproved}
-    structure = structure_of(context, chosen.snapshot, chosen.rung)
-    weights = weights_of(context, chosen.snapshot)
-    if weights is not None:
-        runs.file(child, weights, WEIGHTS_FOLDER)
+    structure = structure_of(context, chosen.snapshot, chosen.rung, parts_of(context, chosen.snapshot))
+    for kept in filter(None, (weights_of(context, chosen.snapshot), program_of(context, chosen.snapshot))):
+        runs.file(child, kept, WEIGHTS_FOLDER)
     if structure is not None:
         decided_by[STRUCTURE] = structure
     runs.log_texts(child, {name: each.model_dump_json(indent=2) for name, each in decided_by.items()})

@@ -5,7 +5,8 @@ the gates on the test rows. Validation rows decide while searching; test rows de
 """
 
 from tasks.selection.attempts import Attempt, Climb, DeviceTrials, Model, References, Trials, references
-from tasks.selection.deployed_structure import KeptStructure, keep_structure
+from tasks.selection.deployed_structure import keep_structure
+from tasks.selection.kept_structures import KeptStructure
 from tasks.selection.ladder import Judgement, climb, judge
 from tasks.selection.looks import ledger_of, next_look, take_look, warn_of_worn_rows, withheld
 from tasks.selection.search import pareto

@@ -23,6 +23,7 @@ from tasks.selection.parity_runs import parity
 from tasks.upstream import DeviceContext
 
 Model = Snapshot | Student
+DEPLOYED = "the alias `deployed`"
 
 
 @dataclass(frozen=True)
@@ -133,19 +134,19 @@ def _anchor_of(context: DeviceContext, own: int | None) -> tuple[Anchor | None, 
 
 
 def _file_of(
-    context: DeviceContext, release: EdgeVersion | None, named_by: str = "the alias `deployed`"
+    context: DeviceContext, release: EdgeVersion | None, named_by: str = DEPLOYED
 ) -> tuple[Path | None, str | None]:
     """Return a release's file, or the reason why it could not be fetched; neither where there is no release."""
     if release is None:
         return None, None
     try:
-        return _fetched(context, release, named_by), None
+        return release_file(context, release, named_by), None
     except SystemFailure as error:
         return None, str(error)
 
 
-def _fetched(context: DeviceContext, edge: EdgeVersion, named_by: str) -> Path:
-    """Return the file of a release out of the store, where it is fetched to once."""
+def release_file(context: DeviceContext, edge: EdgeVersion, named_by: str = DEPLOYED) -> Path:
+    """Return the file of a release out of the store, where it is fetched to once. Raises SystemFailure."""
 
     def produce(folder: Path) -> str:
         return str(context.edge_models.fetch(edge, folder, named_by).relative_to(folder))

@@ -1,7 +1,11 @@
-"""The structure of the deployed release, tried before any other, where the recipe says `keep_structure: prefer`."""
+"""The structure of the deployed release, tried before any other, where the recipe says `keep_structure: prefer`.
+
+Of a family whose backbone has not changed, the backbone's file and all heads but the new ones are kept, whatever the
+recipe says.
+"""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -19,35 +23,14 @@ from tasks.compression import (
 )
 from tasks.errors import StructureLost
 from tasks.registry import EdgeVersion
-from tasks.selection.attempts import Attempt, Climb, Model, Trials
-from tasks.selection.search import why_chosen
+from tasks.selection.attempts import Model, Trials
+from tasks.selection.kept_structures import KeptStructure
 from tasks.selection.told_advances import tell_attempt
+from tasks.selection.updated_heads import update_heads
 from tasks.upstream import DeviceContext
 
 logger = logging.getLogger("edgewright")
 ANEW = "The structure was chosen anew"
-
-
-@dataclass(frozen=True)
-class KeptStructure:
-    """The try of the deployed structure: a sentence on what came of it and why, and the attempt if one was made.
-
-    `trajectory` leads from the parent to the attempt's model; it is there where the structure is kept.
-    """
-
-    sentence: str
-    attempt: Attempt | None = None
-    trajectory: Trajectory | None = None
-
-    def after_it(self, found: Climb) -> Climb:
-        """Return what was found with another structure, as what was tried after this one."""
-        known = {tried.file.digest for tried in found.attempts}
-        tried = () if self.attempt is None or self.attempt.file.digest in known else (self.attempt,)
-        return replace(found, attempts=(*tried, *found.attempts), why=(self.sentence, *found.why))
-
-    def climb(self, attempt: Attempt) -> Climb:
-        """Return the attempt that held as all that was tried."""
-        return Climb((attempt,), attempt, True, (self.sentence, *why_chosen(attempt, [attempt], "accuracy", ())))
 
 
 @task(name="kept structure", task_run_name="kept structure {context.device.name}", cache_policy=NO_CACHE)
@@ -58,9 +41,20 @@ def keep_structure(
 
     It is kept where every gate holds on validation. No other rung is tried with it: its file would have another form.
     """
-    kept = _tried(context, trials, baseline, deployed)
+    kept = _kept(context, trials, baseline, deployed)
     logger.info("%s: %s", context.device.name, kept.sentence)
     return kept
+
+
+def _kept(context: DeviceContext, trials: Trials, baseline: Baseline, deployed: EdgeVersion | None) -> KeptStructure:
+    if not context.job.tasks:
+        return _tried(context, trials, baseline, deployed)
+    updated = update_heads(context, trials, baseline, deployed)
+    if updated.trajectory is not None or context.job.recipe.keep_structure is None:
+        return updated
+    kept = _tried(context, trials, baseline, deployed)
+    before = tuple(each for each in (updated.attempt,) if each is not None)
+    return replace(kept, sentence=f"{updated.sentence} {kept.sentence}", before=before)
 
 
 def _tried(context: DeviceContext, trials: Trials, baseline: Baseline, deployed: EdgeVersion | None) -> KeptStructure:

@@ -7,7 +7,7 @@ and the contexts that every later step works in. Long work starts only when ever
 from tasks.upstream.answer_checks import check_parent_answers, check_teacher
 from tasks.upstream.context import REMEDY, UNTRAINABLE, Context, DeviceContext
 from tasks.upstream.job_checks import PlannedRecipe, check_recipe, plan_of, preflight
-from tasks.upstream.parents import OnnxParent, Parent, TorchParent
+from tasks.upstream.parents import OnnxParent, Parent, TorchParent, stored_outputs
 from tasks.upstream.recipe_trial import try_with_model
 from tasks.upstream.registered_form import FirstLook, RegisteredInput, first_look
 from tasks.upstream.representativeness_check import check_representativeness
@@ -32,5 +32,6 @@ __all__ = [
     "plan_of",
     "preflight",
     "resolve",
+    "stored_outputs",
     "try_with_model",
 ]

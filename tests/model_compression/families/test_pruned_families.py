@@ -110,3 +110,11 @@ def test_what_the_heads_lost_is_not_in_the_history_of_the_backbone() -> None:
         {"vocabulary": {"unknown": 1, "tables": {"backbone.table": [2]}}},
         {"heads": {"backbone.out": [0]}},
     ]
+
+
+def test_what_one_head_lost_is_asked_for_beside_it() -> None:
+    whole, names = registered("resnet"), family("resnet").names
+    rounds: History = [{"channels": {"backbone.1.1.conv1": [0], "heads.turn.head.2": [1], "heads.kind.head.2": [2]}}]
+    assert backbone_history(rounds, whole, names, ["turn"]) == [
+        {"channels": {"backbone.1.1.conv1": [0], "heads.turn.head.2": [1]}}
+    ]
