@@ -173,10 +173,10 @@ def snapshot(job: Job, outputs: np.ndarray) -> Any:
 
 
 def test_critical_rows_of_one_task_are_trained_on_more_often(workspace: Workspace) -> None:
-    from tasks.compression.distillation_targets import _weights
+    from tasks.compression.distillation_targets import row_weights
 
     job = family_jobs.job(workspace, critical_weight=4)
-    weights = _weights(job)
+    weights = row_weights(job)
     assert weights is not None and len(weights) == len(job.splits["train"])
     left = labelled_rows(job.workload, job.splits["train"])
     heavy = set(left.index[(left["task"] == "bright") & left["target"].isin(["left", "right"])])
