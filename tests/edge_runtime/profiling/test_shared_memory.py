@@ -32,7 +32,8 @@ def test_a_mapped_file_and_anonymous_memory_of_this_process_are_found(tmp_path: 
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         assert sum(mapped[::4096]) == 0
         of_model, _, own = kinds_of(os.getpid(), frozenset({path}))
-        block = bytearray(os.urandom(16 << 20))
+        block = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # never memory that was freed
+        block.write(bytes(16 << 20))
         later = kinds_of(os.getpid(), frozenset({path}))[2]
     assert of_model.resident_mb == pytest.approx(8, abs=0.1)
     assert later.resident_mb - own.resident_mb > 10 and len(block) == 16 << 20
