@@ -88,11 +88,11 @@ def test_an_ended_compression_is_kept_and_an_interrupted_one_begins_anew(tmp_pat
 
 
 def task(name: str, parent: float, apart: float, family: float, seconds: float = 100) -> SeenTask:
-    return SeenTask(name, parent, apart, family, 50_000, 0.1, seconds)
+    return SeenTask(name, parent, apart, family, 50_000, 0.1, seconds, 1.5)
 
 
 SIDES = BothSides(
-    (task("hard", 0.8, 0.79, 0.795, 200), task("easy", 0.99, 0.984, 0.975)), 60_000, 0.12, 300, (290, 195), 3, 4
+    (task("hard", 0.8, 0.79, 0.795, 200), task("easy", 0.99, 0.984, 0.975)), 60_000, 0.12, 300, (290, 195), 3, 4, 2.25
 )
 
 
@@ -112,9 +112,9 @@ def test_the_worst_and_the_hardest_task_are_named() -> None:
 
 def test_the_table_has_a_line_for_each_task_with_its_differences() -> None:
     lines = beside_members.table(SIDES).splitlines()
-    assert lines[2] == "| hard | 0.8000 | 0.7900 | 0.7950 | -0.50 | +0.50 | 50.0 kB | 100 us | 200 s |"
+    assert lines[2] == "| hard | 0.8000 | 0.7900 | 0.7950 | -0.50 | +0.50 | 50.0 kB | 100 us | 200 s, load 1.5 |"
     assert lines[3].startswith("| easy | 0.9900 | 0.9840 | 0.9750 | -1.50 | -0.90 |")
-    assert lines[-1] == "The family: 60.0 kB, 120 us for all answers to a row, compressed in 300 s."
+    assert lines[-1] == "The family: 60.0 kB, 120 us for all answers to a row, compressed in 300 s, load 2.2."
 
 
 def test_failed_requests_and_other_graphs_miss_their_goals() -> None:
