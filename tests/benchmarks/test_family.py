@@ -1,5 +1,7 @@
 """The parts of the family's benchmark: recipes that cannot drift, kept compressions, figures, and the client."""
 
+import shutil
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -8,22 +10,30 @@ import pytest
 
 from deployments.recipe import read_recipe
 from edge_runtime.bundle import manifest_path, verify_bundle
-from edge_runtime.install import DeviceStore, FolderSource, InstallSettings, Limits, Tuning, install
+from edge_runtime.install import DeviceStore, FolderSource, InstallSettings, Limits, Tuning, install, running
 from edge_runtime.settings import TensorSpec
+from tasks.repository import PINNED, keys_folder
 from tasks.workspace import Workspace
 from tests.benchmarks.delivery.retrained import Change
 from tests.benchmarks.family import beside_members, new_head
 from tests.benchmarks.family.asking_client import asking
 from tests.benchmarks.family.beside_members import MODULE, BothSides, SeenTask
 from tests.benchmarks.family.family_parents import family_recipe
-from tests.benchmarks.family.kept_compressions import TRIES, UNDECIDED, compress_once, compress_until_decided
+from tests.benchmarks.family.kept_compressions import (
+    TRIES,
+    UNDECIDED,
+    Compressed,
+    compress_once,
+    compress_until_decided,
+)
 from tests.benchmarks.family.member_recipes import hardest_device, write_recipes
-from tests.benchmarks.family.new_head import HeadUpdate, changed_beside
+from tests.benchmarks.family.new_head import HeadUpdate, changed_beside, updated
 from tests.benchmarks.runtime.processes_at_once import alive
-from tests.edge_runtime.install.carried import DEVICE, MODEL, Carried
+from tests.edge_runtime.install.carried import DEVICE, MODEL, Carried, rows
 from tests.edge_runtime.made_families import MadeFamily, head
 from tests.edge_runtime.processes import wait_until
 from tests.edge_runtime.threaded_server import ThreadedServer, serving
+from tests.edge_runtime.trust.repositories import SignedRepository
 
 OWN = {"name", "model", "workload", "gates", "members", "backbone"}
 
@@ -134,6 +144,28 @@ def test_a_graph_that_changed_beside_the_head_is_named(tmp_path: Path) -> None:
     one, two, three = (verify_bundle(manifest_path(tmp_path, MODEL, DEVICE, each.digest)) for each in made)
     assert changed_beside(Change(one, two)) == ()
     assert changed_beside(Change(two, three)) == ("head.polarity.onnx",)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_device_that_is_asked_meanwhile_fetches_a_new_head(tmp_path: Path) -> None:
+    family = Compressed(MODEL, DEVICE, 1, 1, 0, tmp_path / "home")
+    signed = SignedRepository(family.workspace.target, now=datetime.now(UTC).replace(microsecond=0))
+    keys_folder(family.home).mkdir()
+    (keys_folder(family.home) / PINNED).write_bytes(signed.shipped)
+    target, first = family.workspace.target, tmp_path / "first"
+    for version in (1, 2):
+        heads = {"garment": head("garment", version + 1), "polarity": head("polarity", 9)}
+        signed.publish(MadeFamily(tmp_path / f"made-{version}", heads).carry(target, version).data, MODEL, DEVICE)
+        if version == 1:
+            shutil.copytree(target, first)
+    change = Change(*family.releases())
+    (device := tmp_path / "device").mkdir()
+    found = updated(device, family, change, first, (rows(),))
+    assert found.failures == found.beside == () and found.requests > 0
+    assert 0 < found.changed <= found.fetched < found.whole + found.changed
+    running_bundle = running(DeviceStore(device / "state", DEVICE), MODEL).bundle
+    assert running_bundle.manifest.version == "2"
 
 
 def test_a_process_loads_what_the_device_has_installed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from edge_runtime.bundle import Bundle
@@ -52,7 +53,7 @@ def part(root: Path) -> tuple[list[Figure], str]:
     recipes = write_recipes(KEPT / "recipes")
     family = compress_once(recipes.family, preparing(recipes.device, tuple(recipes.members)))
     change, first = published(family, recipes.family)
-    found = updated(root, family, change, first)
+    found = updated(root, family, change, first, workloads()[MEMBER].split("test").inputs)
     return figures(found), "\n".join(f"- {failure}" for failure in found.failures[:10])
 
 
@@ -94,9 +95,8 @@ def published(family: Compressed, recipe: Path) -> tuple[Change, Path]:
     return change, first
 
 
-def updated(root: Path, family: Compressed, change: Change, first: Path) -> HeadUpdate:
-    """Let the real agent bring the second release to a device while a client asks what the device serves."""
-    rows = workloads()[MEMBER].split("test").inputs
+def updated(root: Path, family: Compressed, change: Change, first: Path, rows: tuple[np.ndarray, ...]) -> HeadUpdate:
+    """Let the real agent bring the second release to a device while a client asks for the first of the rows."""
     row = {spec: array[:1] for spec, array in zip(change.old.manifest.inputs, rows, strict=True)}
     with running_server() as server:
         configuration = _configured(root, family, server)
