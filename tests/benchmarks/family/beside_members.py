@@ -174,7 +174,7 @@ def _request(bundle: Bundle, rows: tuple[np.ndarray, ...], **changes: int) -> Me
     names = [spec.name for spec in bundle.manifest.inputs]
     return MeasureRequest(
         bundle.entry_path, dict(zip(names, rows, strict=True)), bundle.manifest.session, heads=bundle.heads,
-        **changes,  # type: ignore[arg-type]  # all of them are whole numbers
+        **changes,
     )  # fmt: skip
 
 
