@@ -15,7 +15,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui fashion family mobilenet shuttle exercises diabetes nuclei nuclei-boxes r8 test coverage test-unit test-slow test-kills test-browser \
 	test-scale bench-trajectory bench-frontier bench-gates bench-emulators bench-latency bench-delivery bench-runtime bench-text \
-	bench-recurrent bench-memory bench-triggers bench-zoo \
+	bench-recurrent bench-family bench-memory bench-triggers bench-zoo \
 	runtime-wheel emulators docs lint clean
 
 help: ## Show what there is
@@ -164,6 +164,9 @@ bench-text: $(VENV)/reuters $(VENV)/data/reuters ## MiniLM on Reuters R8 against
 
 bench-recurrent: $(VENV)/data/exercises ## An LSTM and a GRU on a watch's signals, three trainings each, beside FP32, about 15 minutes
 	$(BIN)/python -m tests.benchmarks.recurrent
+
+bench-family: setup ## Four tasks on one backbone beside four models, and an update of one head, about 40 minutes (Debian package dataset-fashion-mnist)
+	$(BIN)/python -m tests.benchmarks.family
 
 bench-memory: setup ## The peak memory of the digits recipe's path on 200,000 mapped images, about 10 minutes
 	$(BIN)/python -m tests.benchmarks.memory
