@@ -17,14 +17,13 @@ from deployments.custom_metrics import (
     written_metrics_digest,
 )
 from deployments.device import DeviceProfile
-from deployments.errors import ConfigurationError
 from deployments.families import JointWorkload
 from deployments.leaks import RowSketch, SharedRows, shared_rows, sketch_of
 from deployments.mapped import outputs_in_parts
 from deployments.recipe import WHEN, Recipe
 from deployments.user_calls import call_user_code
 from deployments.user_code import code_digest, package_of, question_digest
-from deployments.workload import DeploymentSample, Split, SplitName, Workload
+from deployments.workload import DeploymentSample, Split, SplitName, Workload, loss_of
 from deployments.yaml_file import stated
 from model_compression.training import predict
 from quality_gates.evidence import KnownClasses
@@ -217,19 +216,7 @@ class Job:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the workload's loss of a batch. Raises ConfigurationError where it fails or is no scalar."""
-        value = call_user_code(
-            lambda: self.workload.loss(outputs, targets),
-            f"workload `{self.recipe.workload}`: expected the loss of outputs of shape {tuple(outputs.shape)} and "
-            f"targets of shape {tuple(targets.shape)}",
-            "correct Workload.loss",
-        )
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise ConfigurationError(
-                f"workload `{self.recipe.workload}`: expected one number as the loss of a batch, got {got}; correct "
-                "Workload.loss"
-            )
-        return value
+        return loss_of(self.workload, f"workload `{self.recipe.workload}`", outputs, targets)
 
     def augment(self, inputs: tuple[Tensor, ...], generator: Generator) -> tuple[Tensor, ...]:
         """Return changed rows of the same meaning for a training step. Raises ConfigurationError where that fails."""

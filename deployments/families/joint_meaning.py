@@ -10,7 +10,7 @@ from torch import Tensor
 from deployments.answers import PredictionTask, TaskName, check_outputs
 from deployments.errors import ConfigurationError
 from deployments.families.family_task import PlacedTask
-from deployments.user_calls import call_user_code
+from deployments.workload import loss_of
 from model_compression.training import SoftLabelLoss
 
 
@@ -109,19 +109,8 @@ class JointMeaning(PredictionTask):
 
 
 def _loss(placed: PlacedTask, outputs: Tensor, targets: Tensor) -> Tensor:
-    own, truth, name = placed.output_tensor(outputs), placed.target_tensor(targets), placed.task.name
-    value = call_user_code(
-        lambda: placed.task.workload.loss(own, truth),
-        f"task `{name}`: expected the loss of outputs of shape {tuple(own.shape)} and targets of shape "
-        f"{tuple(truth.shape)}",
-        "correct Workload.loss",
-    )
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise ConfigurationError(
-            f"task `{name}`: expected one number as the loss of a batch, got {got}; correct Workload.loss"
-        )
-    return value.reshape(())
+    own, truth = placed.output_tensor(outputs), placed.target_tensor(targets)
+    return loss_of(placed.task.workload, f"task `{placed.task.name}`", own, truth).reshape(())
 
 
 def _soft_labels(placed: PlacedTask, outputs: np.ndarray, targets: np.ndarray) -> SoftLabelLoss | None:

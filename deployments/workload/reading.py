@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from deployments.answers import check_outputs, check_targets, reference_of
 from deployments.errors import ConfigurationError
@@ -61,6 +62,26 @@ def check_row_of_outputs(workload: Workload, row: tuple[int, ...], splits: Mappi
             check_outputs(workload.meaning, workload.labels, workload.written, row, split.targets)
         except ConfigurationError as error:
             raise ConfigurationError(f"workload `{reference_of(workload)}`: {error}") from error
+
+
+def loss_of(workload: Workload, whose: str, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return a workload's loss of a batch; `whose` it is, an error says first.
+
+    Raises:
+        ConfigurationError: it fails, or is no scalar.
+    """
+    value = call_user_code(
+        lambda: workload.loss(outputs, targets),
+        f"{whose}: expected the loss of outputs of shape {tuple(outputs.shape)} and targets of shape "
+        f"{tuple(targets.shape)}",
+        "correct Workload.loss",
+    )
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ConfigurationError(
+            f"{whose}: expected one number as the loss of a batch, got {got}; correct Workload.loss"
+        )
+    return value
 
 
 def soft_labels_of(workload: Workload, outputs: np.ndarray, targets: np.ndarray) -> SoftLabelLoss | None:

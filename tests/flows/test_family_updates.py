@@ -21,8 +21,8 @@ from tasks.registry import Runs
 from tasks.workspace import Workspace
 from tests.end_to_end.tiny.family import FAMILY, GATE, new_members, register_member, write_family
 from tests.end_to_end.tiny.workload import Tiny
+from tests.model_compression.families.members import Headed
 from tests.tasks.delivery.devices import PERSONS, WORKER, begin, configured, serving
-from tests.tasks.joined import Headed
 
 pytestmark = pytest.mark.timeout(2400)
 ROWS = Tiny().split("test").inputs[0][:50]

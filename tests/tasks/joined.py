@@ -13,21 +13,11 @@ from model_compression.families import Member, join, shared_backbone
 from model_compression.intake import rebuild
 from model_compression.training import fine_tune
 from tests.model_compression.architectures import export
+from tests.model_compression.families.members import Headed
 from tests.model_compression.toys import EXAMPLE, SETTINGS, Digits, digits
 
 TASKS = ("digit", "odd")
 OUTPUTS = {"digit": 10, "odd": 2}
-
-
-class Headed(nn.Module):
-    """A head on a trunk; its one input is called `image`."""
-
-    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.trunk, self.head = trunk, head
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.trunk(image))
 
 
 def members() -> dict[str, nn.Module]:

@@ -16,7 +16,8 @@ from tasks.workspace import Workspace
 from tests.end_to_end.tiny.upstream import EXAMPLE
 from tests.end_to_end.tiny.variants import write_variant
 from tests.end_to_end.tiny.workload import Tiny
-from tests.tasks.joined import TASKS, Headed, trained
+from tests.model_compression.families.members import Headed
+from tests.tasks.joined import TASKS, trained
 
 FAMILY = "digit-family"
 GATE = {
